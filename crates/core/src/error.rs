@@ -1,0 +1,18 @@
+//! What can be wrong with a name, an id or a setting that a person wrote.
+
+/// A value that breaks a rule of this crate; the message says the value, the rule and the way out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    message: String,
+}
+
+/// The result of checking a value.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// Makes an error from a message in lower case that names the value and the rule.
+    pub fn new(message: impl Into<String>) -> Error {
+        Error { message: message.into() }
+    }
+}

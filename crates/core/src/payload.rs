@@ -1,0 +1,222 @@
+//! A partition's bytes, and what is known about them without reading them.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Digest, Error, Result};
+
+/// A partition's bytes and the user fields that go with them. Cheap to clone.
+///
+/// A payload of zero bytes is a payload: the partition exists and is empty.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Payload {
+    bytes: Bytes,
+    fields: Fields,
+}
+
+impl Payload {
+    /// Takes bytes.
+    pub fn new(bytes: impl Into<Bytes>) -> Payload {
+        Payload { bytes: bytes.into(), fields: Fields::default() }
+    }
+
+    /// Writes a value as compact JSON. Use maps that iterate in a fixed order: output must not depend on hashing.
+    pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Payload> {
+        let bytes = serde_json::to_vec(value).map_err(|e| Error::new(format!("value can not be written as JSON: {e}")))?;
+        Ok(Payload::new(bytes))
+    }
+
+    /// Writes a value as indented JSON with a final newline, for products that people read.
+    pub fn json_pretty<T: Serialize + ?Sized>(value: &T) -> Result<Payload> {
+        let mut bytes =
+            serde_json::to_vec_pretty(value).map_err(|e| Error::new(format!("value can not be written as JSON: {e}")))?;
+        bytes.push(b'\n');
+        Ok(Payload::new(bytes))
+    }
+
+    /// Reads the bytes as JSON.
+    pub fn parse_json<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.bytes).map_err(|e| Error::new(format!("not the expected JSON: {e}")))
+    }
+
+    /// Adds or replaces a user field.
+    pub fn with_field(mut self, name: &str, value: &str) -> Result<Payload> {
+        self.fields.set(name, value)?;
+        Ok(self)
+    }
+
+    /// Replaces all user fields.
+    pub fn with_fields(mut self, fields: Fields) -> Payload {
+        self.fields = fields;
+        self
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The user fields.
+    pub fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// What is known about it. Cost: one pass over the bytes.
+    pub fn meta(&self) -> Meta {
+        Meta { digest: Digest::of(&self.bytes), len: self.len(), fields: self.fields.clone() }
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Payload({} bytes", self.bytes.len())?;
+        if let Ok(text) = std::str::from_utf8(&self.bytes[..self.bytes.len().min(80)]) {
+            write!(f, ", {text:?}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Payload {
+        Payload::new(bytes)
+    }
+}
+
+impl From<String> for Payload {
+    fn from(text: String) -> Payload {
+        Payload::new(text)
+    }
+}
+
+impl From<&str> for Payload {
+    fn from(text: &str) -> Payload {
+        Payload::new(text.as_bytes().to_vec())
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(bytes: Bytes) -> Payload {
+        Payload::new(bytes)
+    }
+}
+
+/// Everything about a partition but its bytes and where they lie. Two partitions with equal meta are the same content.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Meta {
+    /// BLAKE3 of the bytes.
+    pub digest: Digest,
+    /// Length in bytes.
+    pub len: u64,
+    /// User fields.
+    pub fields: Fields,
+}
+
+/// Small named texts that travel with a payload and are part of its content: sorted by name, 512 bytes in all.
+///
+/// Kept as the bytes that are stored and digested: for each field name, `0x1f`, value, `0x1e`.
+#[derive(Clone, PartialEq, Eq, Default, Hash)]
+pub struct Fields(Option<Box<str>>);
+
+impl Fields {
+    /// The most bytes that all fields of a partition may take together.
+    pub const MAX_BYTES: usize = 512;
+
+    /// Adds or replaces a field.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        if name.is_empty() || name.chars().chain(value.chars()).any(char::is_control) {
+            return Err(Error::new(format!(
+                "field `{}` has an empty name or a control character",
+                name.escape_debug()
+            )));
+        }
+        let mut all: std::collections::BTreeMap<&str, &str> = self.iter().collect();
+        all.insert(name, value);
+        let text: String = all.iter().map(|(name, value)| format!("{name}\u{1f}{value}\u{1e}")).collect();
+        if text.len() > Fields::MAX_BYTES {
+            return Err(Error::new(format!("the fields of one partition take more than {} bytes", Fields::MAX_BYTES)));
+        }
+        self.0 = Some(text.into());
+        Ok(())
+    }
+
+    /// The value of a field.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+
+    /// The fields, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.as_str().split_terminator('\u{1e}').filter_map(|field| field.split_once('\u{1f}'))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The canonical bytes, as stored and digested; empty when there are no fields.
+    pub fn as_str(&self) -> &str {
+        self.0.as_deref().unwrap_or("")
+    }
+
+    /// Reads the canonical bytes back; anything else is an error.
+    pub fn from_canonical(bytes: &[u8]) -> Result<Fields> {
+        if bytes.is_empty() {
+            return Ok(Fields::default());
+        }
+        let bad = || Error::new("user fields are not in canonical form");
+        let text = std::str::from_utf8(bytes).map_err(|_| bad())?;
+        let mut fields = Fields::default();
+        for (name, value) in Fields(Some(text.into())).iter() {
+            fields.set(name, value)?;
+        }
+        if fields.as_str() == text { Ok(fields) } else { Err(bad()) }
+    }
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_have_one_form() {
+        let mut one = Fields::default();
+        one.set("b", "2").unwrap();
+        one.set("a", "1").unwrap();
+        let mut two = Fields::default();
+        two.set("a", "0").unwrap();
+        two.set("b", "2").unwrap();
+        two.set("a", "1").unwrap();
+        assert_eq!(one, two);
+        assert_eq!(Fields::from_canonical(one.as_str().as_bytes()).unwrap(), one);
+        assert!(Fields::from_canonical("b\u{1f}2\u{1e}a\u{1f}1\u{1e}".as_bytes()).is_err());
+        assert!(Fields::from_canonical(b"junk").is_err());
+        assert!(one.set("c", "\u{1e}").is_err());
+        assert!(one.set("c", &"x".repeat(600)).is_err());
+    }
+
+    #[test]
+    fn an_empty_payload_is_a_payload() {
+        assert_eq!(Payload::default().meta().digest, Digest::of(b""));
+    }
+}
