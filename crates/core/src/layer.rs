@@ -227,12 +227,15 @@ mod tests {
 
     #[test]
     fn schemes_have_one_text_form() {
-        for (text, canonical) in
-            [("generic", "generic"), ("tile:here:14,12", "tile:here:12,14"), ("tile:mercator:0-3,2,9", "tile:mercator:0-3,9")]
-        {
+        for (text, canonical) in [
+            ("generic", "generic"),
+            ("tile:here:14,12", "tile:here:12,14"),
+            ("tile:mercator:0-3,2,9", "tile:mercator:0-3,9"),
+        ] {
             assert_eq!(text.parse::<Scheme>().unwrap().to_string(), canonical);
         }
-        for bad in ["", "tile", "tile:here", "tile:mars:1", "tile:here:32", "tile:here:5-2", "tile:here:", "generic:1"] {
+        for bad in ["", "tile", "tile:here", "tile:mars:1", "tile:here:32", "tile:here:5-2", "tile:here:", "generic:1"]
+        {
             assert!(bad.parse::<Scheme>().is_err(), "{bad}");
         }
     }

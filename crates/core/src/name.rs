@@ -32,7 +32,11 @@ impl Name {
             return Err(Error::new("a partition name can not be empty"));
         }
         if text.chars().count() > Name::MAX_CHARS {
-            return Err(Error::new(format!("partition name `{}…` has more than {} characters", shown(), Name::MAX_CHARS)));
+            return Err(Error::new(format!(
+                "partition name `{}…` has more than {} characters",
+                shown(),
+                Name::MAX_CHARS
+            )));
         }
         if text.chars().any(char::is_control) {
             return Err(Error::new(format!("partition name `{}` has a control character", shown())));

@@ -25,14 +25,15 @@ impl Payload {
 
     /// Writes a value as compact JSON. Use maps that iterate in a fixed order: output must not depend on hashing.
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Payload> {
-        let bytes = serde_json::to_vec(value).map_err(|e| Error::new(format!("value can not be written as JSON: {e}")))?;
+        let bytes =
+            serde_json::to_vec(value).map_err(|e| Error::new(format!("value can not be written as JSON: {e}")))?;
         Ok(Payload::new(bytes))
     }
 
     /// Writes a value as indented JSON with a final newline, for products that people read.
     pub fn json_pretty<T: Serialize + ?Sized>(value: &T) -> Result<Payload> {
-        let mut bytes =
-            serde_json::to_vec_pretty(value).map_err(|e| Error::new(format!("value can not be written as JSON: {e}")))?;
+        let mut bytes = serde_json::to_vec_pretty(value)
+            .map_err(|e| Error::new(format!("value can not be written as JSON: {e}")))?;
         bytes.push(b'\n');
         Ok(Payload::new(bytes))
     }
