@@ -12,6 +12,7 @@
 //! | [`Layer`], [`Scheme`] | a layer's settings: which names are legal |
 //! | [`Payload`], [`Meta`], [`Digest`] | a partition's bytes, and what is known about them |
 
+mod cover;
 mod digest;
 mod error;
 mod grid;
