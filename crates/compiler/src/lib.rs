@@ -1,1 +1,95 @@
-//! compiler
+//! Compilers: code that turns partitions of input layers into partitions of output layers.
+//!
+//! A compiler declares its layers ([`InputLayers`], [`OutputLayers`]) and follows one of these patterns:
+//!
+//! | pattern | output keys come from | one output has | intermediate values |
+//! |---|---|---|---|
+//! | [`Direct`] | the input's key alone | one input (checked) | none: the back-end gets the input itself |
+//! | [`DirectMany`] | the input's key alone | any number of inputs | none: the back-end gets the inputs themselves |
+//! | [`MapGroup`] | the input's content | any number of inputs | typed, serialised by serde |
+//!
+//! Every pattern becomes the same thing, a *stage*: a front-end for each input, a shuffle by output key, a back-end
+//! for each output. The driver runs a front-end again when its input changed or something it read through its
+//! [`Context`] did, and a back-end when what the front-ends said to it changed or something *it* read did.
+//!
+//! What can influence an output is its inputs, what was read through the context, the task's configuration and the
+//! code's version. There is no fourth: a compiler that reads a file, a clock or an environment variable breaks the
+//! promise that an incremental run equals a build from scratch.
+//!
+//! Front- and back-ends are plain methods. To test one, give it a [`Partition`] and a context over a [`Fixture`]:
+//!
+//! ```
+//! use deltic_compiler::prelude::*;
+//!
+//! /// Upper-cases every text.
+//! struct Shout;
+//!
+//! impl InputLayers for Shout {
+//!     fn input_layers(&self) -> Result<Vec<LayerRef>> {
+//!         layers(["notes/text"])
+//!     }
+//! }
+//!
+//! impl OutputLayers for Shout {
+//!     fn output_layers(&self) -> Result<Vec<Layer>> {
+//!         Ok(vec![Layer::generic("loud")?])
+//!     }
+//! }
+//!
+//! impl DirectCompiler for Shout {
+//!     fn map_key(&self, key: &Key, out: &mut Outputs) {
+//!         out.add("loud", &key.name);
+//!     }
+//!
+//!     fn compile(&self, _: &OutKey, inputs: &[Input], _: &Context) -> Result<Option<Payload>> {
+//!         Ok(Some(inputs[0].text()?.to_uppercase().into()))
+//!     }
+//! }
+//!
+//! # fn main() -> Result<()> {
+//! let fixture = Fixture::new(&Shout)?;
+//! let note = fixture.input("notes/text", "a", "hello")?;
+//! let loud = Shout.compile(&OutKey::new("loud", "a")?, &[note], &fixture.context())?;
+//! assert_eq!(loud, Some("HELLO".into()));
+//! # Ok(())
+//! # }
+//! ```
+
+mod codec;
+mod context;
+mod direct;
+mod emit;
+mod fixture;
+mod layers;
+mod map_group;
+mod partition;
+mod pattern;
+mod setup;
+mod task;
+mod values;
+
+pub use codec::CODEC_VERSION;
+pub use context::{Context, Listed, Lookup, Seen, Within};
+pub use direct::{Direct, DirectCompiler, DirectMany};
+pub use emit::{Emit, Emitted, OutKey, Outputs, Row};
+pub use fixture::Fixture;
+pub use layers::{InputLayers, OutputLayers, layers};
+pub use map_group::{MapGroup, MapGroupCompiler};
+pub use partition::{Input, Partition};
+pub use pattern::{DirectStage, GroupStage, Pattern};
+pub use setup::{ConfigError, Setup};
+pub use task::{BadTask, Task};
+pub use values::{ValueSource, Values};
+
+/// The result of user code: any error will do, the driver adds task, stage and key.
+pub type Result<T> = anyhow::Result<T>;
+
+/// Everything a compiler is written with.
+pub mod prelude {
+    pub use crate::{
+        Context, Direct, DirectCompiler, DirectMany, Emit, Fixture, Input, InputLayers, MapGroup, MapGroupCompiler,
+        OutKey, OutputLayers, Outputs, Partition, Result, Setup, Task, Values, Within, layers,
+    };
+    pub use anyhow::{Context as _, anyhow, bail, ensure};
+    pub use deltic_core::{BoundingBox, Grid, IntoName, Key, Layer, LayerRef, Meta, Name, Payload, Tile};
+}

@@ -1,1 +1,48 @@
-//! driver
+//! The driver: works out from a persisted dependency graph and fingerprints which output partitions a change can
+//! affect, compiles these, publishes what differs and commits one new version.
+//!
+//! The promise is that the result equals a build from scratch, bit for bit: outputs and state alike. What it rests on:
+//!
+//! * A task's state and outputs are functions of its inputs, of what it read, and of its fingerprint, nothing else.
+//! * A run compares today's inputs with those that the *base was made from*, as the base itself records them. A job
+//!   that skips versions or goes back is no special case.
+//! * Whatever could depend on timing is put in order before it is written.
+//!
+//! | module | step |
+//! |---|---|
+//! | `job` | what is asked for; opening catalogs at their versions |
+//! | `graph` | order of tasks, errors before anything runs |
+//! | `fingerprint`, `decide` | skip, incremental or full, and why |
+//! | `view` | layers as the base saw them and as they are |
+//! | `affected`, `stage`, `kernel` | the executor: what can a change affect, run it |
+//! | `state` | edges and reads between runs |
+//! | `publish` | what was compiled becomes a layer's next tree |
+//! | `engine`, `local` | where kernels run |
+//! | `run`, `report` | all of it in order; what it did |
+
+mod affected;
+mod decide;
+mod element;
+mod engine;
+mod error;
+mod fingerprint;
+mod graph;
+mod job;
+mod kernel;
+mod local;
+mod observe;
+mod publish;
+mod report;
+mod run;
+mod stage;
+mod state;
+mod view;
+
+pub use element::Element;
+pub use engine::{Engine, Group, Item, Kernel, Mapped, Outcome, Reduced, Row, RowValue, StageSession};
+pub use error::{Error, Phase, Result};
+pub use job::{Job, JobInput, Options};
+pub use local::LocalEngine;
+pub use observe::{Event, Observer, Silent};
+pub use report::{Counts, InputReport, Mode, Phases, Plan, PlannedTask, Report, TaskReport};
+pub use run::{plan, run};

@@ -1,0 +1,141 @@
+//! Tracked reads: how a compiler sees any partition besides the one it is given.
+//!
+//! Each look is recorded with what it asked, not with what it found, so an absent partition that appears later makes
+//! its readers run again just as a changed one does. A reference needs no declaration and can not be forgotten.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use anyhow::Context as _;
+use deltic_core::{IntoName, Key, Layer, LayerRef, Meta, Name, NameBytes, Payload, Tile};
+
+use crate::{Partition, Result};
+
+/// What a front- or back-end may look at, and the record of what it looked at.
+pub struct Context<'a> {
+    lookup: &'a dyn Lookup,
+    seen: RefCell<Vec<Seen>>,
+}
+
+/// Where a context finds partitions: the driver's view of a run, or a [`Fixture`](crate::Fixture).
+///
+/// Layers are numbered as [`Lookup::layers`] lists them.
+pub trait Lookup: Sync {
+    /// The readable layers and their settings, sorted.
+    fn layers(&self) -> &[(LayerRef, Layer)];
+    /// Reads a partition.
+    fn read(&self, layer: u16, name: &[u8]) -> Result<Option<(Meta, Payload)>>;
+    /// Says whether a partition exists.
+    fn exists(&self, layer: u16, name: &[u8]) -> Result<bool>;
+    /// Lists the partitions whose name bytes start with `prefix`, in order.
+    fn list(&self, layer: u16, prefix: &[u8]) -> Result<Vec<(NameBytes, Meta)>>;
+}
+
+/// One look through a context: what it asked for. Layers are numbered as in [`Lookup::layers`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Seen {
+    /// The content of one partition, present or absent.
+    Partition(u16, NameBytes),
+    /// Whether one partition exists.
+    Presence(u16, NameBytes),
+    /// All partitions whose name bytes start so: which exist, and their content.
+    Within(u16, NameBytes),
+}
+
+/// Which partitions of a layer to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Within<'a> {
+    /// All of them.
+    All,
+    /// Those whose name starts so.
+    Prefix(&'a str),
+    /// A tile and everything below it.
+    Subtree(Tile),
+}
+
+/// One line of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The partition's name.
+    pub name: Name,
+    /// Its digest, length and user fields.
+    pub meta: Meta,
+}
+
+impl<'a> Context<'a> {
+    /// A context that has seen nothing yet.
+    pub fn new(lookup: &'a dyn Lookup) -> Context<'a> {
+        Context { lookup, seen: RefCell::new(Vec::new()) }
+    }
+
+    /// Reads a partition; `None` when it does not exist. The caller runs again when the partition changes, appears or
+    /// goes.
+    ///
+    /// Errors: the layer is not among the task's layers, the name is not legal in it, or the store failed.
+    pub fn read(&self, layer: &str, name: impl IntoName) -> Result<Option<Partition>> {
+        let (index, layer, settings) = self.layer(layer)?;
+        let (name, bytes) = checked(settings, name)?;
+        self.seen.borrow_mut().push(Seen::Partition(index, bytes.clone()));
+        let key = Key { layer: layer.clone(), name };
+        let found = self.lookup.read(index, &bytes).with_context(|| format!("reading {key}"))?;
+        Ok(found.map(|(meta, payload)| Partition { key, meta, payload }))
+    }
+
+    /// Says whether a partition exists. The caller runs again when it appears or goes, not when it changes.
+    pub fn exists(&self, layer: &str, name: impl IntoName) -> Result<bool> {
+        let (index, layer, settings) = self.layer(layer)?;
+        let (name, bytes) = checked(settings, name)?;
+        self.seen.borrow_mut().push(Seen::Presence(index, bytes.clone()));
+        self.lookup.exists(index, &bytes).with_context(|| format!("looking for {layer}/{name}"))
+    }
+
+    /// Lists partitions in name order. The caller runs again when one of them changes, appears or goes, so their
+    /// content may be relied on as well.
+    pub fn list(&self, layer: &str, within: Within<'_>) -> Result<Vec<Listed>> {
+        let (index, layer, settings) = self.layer(layer)?;
+        let mut prefix = Vec::new();
+        match within {
+            Within::All => {}
+            Within::Prefix(text) => prefix.extend_from_slice(text.as_bytes()),
+            Within::Subtree(tile) => tile.write_quadkey(&mut prefix),
+        }
+        self.seen.borrow_mut().push(Seen::Within(index, prefix.clone().into_boxed_slice()));
+        let listed = self.lookup.list(index, &prefix).with_context(|| format!("listing {layer}"))?;
+        listed.into_iter().map(|(name, meta)| Ok(Listed { name: settings.name_from_bytes(&name)?, meta })).collect()
+    }
+
+    /// What was looked at: sorted, each look once.
+    pub fn into_seen(self) -> Vec<Seen> {
+        let mut seen = self.seen.into_inner();
+        seen.sort_unstable();
+        seen.dedup();
+        seen
+    }
+
+    fn layer(&self, text: &str) -> Result<(u16, &'a LayerRef, &'a Layer)> {
+        let wanted = LayerRef::parse(text)?;
+        let layers = self.lookup.layers();
+        let Ok(index) = layers.binary_search_by(|(layer, _)| layer.cmp(&wanted)) else {
+            let known: Vec<String> = layers.iter().map(|(layer, _)| format!("`{layer}`")).collect();
+            anyhow::bail!(
+                "layer `{wanted}` can not be read: it is not among this task's layers ({}); add it to `reference_layers`",
+                known.join(", ")
+            );
+        };
+        let (layer, settings) = &layers[index];
+        Ok((index as u16, layer, settings))
+    }
+}
+
+fn checked(settings: &Layer, name: impl IntoName) -> Result<(Name, NameBytes)> {
+    let name = name.into_name()?;
+    settings.check(&name)?;
+    let bytes = name.to_bytes();
+    Ok((name, bytes))
+}
+
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("seen", &self.seen.borrow()).finish_non_exhaustive()
+    }
+}

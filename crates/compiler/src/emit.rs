@@ -1,0 +1,182 @@
+//! What a front-end says: output keys, and for a map-group an intermediate value for each.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use anyhow::Context as _;
+use deltic_core::{IntoName, Layer, LayerId, Name};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Result, codec};
+
+/// The key of a partition that a task writes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OutKey {
+    /// One of the task's output layers.
+    pub layer: LayerId,
+    /// The name in it.
+    pub name: Name,
+}
+
+impl OutKey {
+    /// Checks and makes a key.
+    pub fn new(layer: &str, name: impl IntoName) -> Result<OutKey> {
+        Ok(OutKey { layer: LayerId::new(layer)?, name: name.into_name()? })
+    }
+}
+
+impl fmt::Display for OutKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.layer, self.name)
+    }
+}
+
+impl fmt::Debug for OutKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// The rows a front-end emitted, untyped: what the driver works with.
+#[derive(Debug, Default)]
+pub struct Emitted {
+    /// In the order of emission.
+    pub rows: Vec<Row>,
+    bytes: Vec<u8>,
+    problem: Option<anyhow::Error>,
+}
+
+/// One emitted row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Index into the task's output layers.
+    pub layer: u16,
+    /// The name in that layer.
+    pub name: Name,
+    value: Range<usize>,
+}
+
+impl Emitted {
+    /// The encoded value of a row.
+    pub fn value(&self, row: &Row) -> &[u8] {
+        &self.bytes[row.value.clone()]
+    }
+
+    /// The first thing that was wrong with an emission, if anything was.
+    pub fn check(&mut self) -> Result<()> {
+        self.problem.take().map_or(Ok(()), Err)
+    }
+
+    fn add(&mut self, layers: &[Layer], layer: &str, name: impl IntoName) -> Option<()> {
+        let row = || -> Result<Row> {
+            let index = layers.iter().position(|known| known.id.as_str() == layer).with_context(|| {
+                let known: Vec<&str> = layers.iter().map(|layer| layer.id.as_str()).collect();
+                format!("`{layer}` is not an output layer of this task: it has `{}`", known.join("`, `"))
+            })?;
+            let name = name.into_name()?;
+            layers[index].check(&name)?;
+            Ok(Row { layer: index as u16, name, value: self.bytes.len()..self.bytes.len() })
+        };
+        match row() {
+            Ok(row) => {
+                self.rows.push(row);
+                Some(())
+            }
+            Err(error) => {
+                self.problem.get_or_insert(error);
+                None
+            }
+        }
+    }
+}
+
+/// Collects what a map-group's front-end emits: any number of values for any output keys.
+///
+/// A key that is not legal is an error of the front-end, reported when it returns.
+pub struct Emit<'a, T> {
+    layers: &'a [Layer],
+    emitted: Emitted,
+    values: PhantomData<fn(T)>,
+}
+
+impl<'a, T: Serialize> Emit<'a, T> {
+    /// An empty collection for a task with these output layers.
+    pub fn new(layers: &'a [Layer]) -> Emit<'a, T> {
+        Emit { layers, emitted: Emitted::default(), values: PhantomData }
+    }
+
+    /// Sends a value to the back-end of an output key. Several values for one key arrive in the order of emission.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers read better without a borrow, and the value is done with"
+    )]
+    pub fn emit(&mut self, key: (&str, impl IntoName), value: T) {
+        if self.emitted.add(self.layers, key.0, key.1).is_none() {
+            return;
+        }
+        let start = self.emitted.bytes.len();
+        if let Err(error) = codec::encode(&value, &mut self.emitted.bytes) {
+            self.emitted.problem.get_or_insert(error);
+        }
+        let end = self.emitted.bytes.len();
+        if let Some(row) = self.emitted.rows.last_mut() {
+            row.value = start..end;
+        }
+    }
+
+    /// The rows, untyped.
+    pub fn into_emitted(self) -> Emitted {
+        self.emitted
+    }
+
+    /// The rows, decoded again: for tests of a front-end.
+    pub fn into_rows(mut self) -> Result<Vec<(OutKey, T)>>
+    where
+        T: DeserializeOwned,
+    {
+        self.emitted.check()?;
+        let decode = |row: &Row| {
+            let key = OutKey { layer: self.layers[row.layer as usize].id.clone(), name: row.name.clone() };
+            Ok((key, codec::decode(self.emitted.value(row))?))
+        };
+        self.emitted.rows.iter().map(decode).collect()
+    }
+}
+
+impl<T> fmt::Debug for Emit<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emit").field("rows", &self.emitted.rows).finish_non_exhaustive()
+    }
+}
+
+/// Collects the output keys that a direct compiler maps an input key to.
+#[derive(Debug)]
+pub struct Outputs<'a> {
+    layers: &'a [Layer],
+    emitted: Emitted,
+}
+
+impl<'a> Outputs<'a> {
+    /// An empty collection for a task with these output layers.
+    pub fn new(layers: &'a [Layer]) -> Outputs<'a> {
+        Outputs { layers, emitted: Emitted::default() }
+    }
+
+    /// Maps the input to an output key. A key that is not legal is an error of the mapping.
+    pub fn add(&mut self, layer: &str, name: impl IntoName) {
+        self.emitted.add(self.layers, layer, name);
+    }
+
+    /// The keys as (index of the output layer, name): sorted, each once.
+    pub fn into_keys(mut self) -> Result<Vec<(u16, Name)>> {
+        self.emitted.check()?;
+        let mut keys: Vec<(u16, Name)> = self.emitted.rows.into_iter().map(|row| (row.layer, row.name)).collect();
+        if keys.len() > 1 {
+            keys.sort_unstable();
+            keys.dedup();
+        }
+        Ok(keys)
+    }
+}

@@ -1,0 +1,86 @@
+//! Partitions in memory, for unit tests of front- and back-ends.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use deltic_core::{IntoName, Key, Layer, LayerRef, Meta, Name, NameBytes, Payload, Scheme};
+
+use crate::{Context, Input, InputLayers, Lookup, OutputLayers, Partition, Result};
+
+/// A handful of partitions that a compiler under test can read.
+///
+/// Layers need no settings: a layer takes the kind of name that is first put into it.
+#[derive(Debug, Default)]
+pub struct Fixture {
+    layers: Vec<(LayerRef, Layer)>,
+    outputs: Vec<Layer>,
+    partitions: BTreeMap<(LayerRef, NameBytes), (Meta, Payload)>,
+}
+
+impl Fixture {
+    /// An empty fixture for a compiler: it knows the compiler's layers.
+    pub fn new<C: InputLayers + OutputLayers>(compiler: &C) -> Result<Fixture> {
+        let mut layers: Vec<LayerRef> = compiler.input_layers()?;
+        layers.extend(compiler.reference_layers()?);
+        layers.sort();
+        layers.dedup();
+        let layers = layers
+            .into_iter()
+            .map(|layer| {
+                let settings = Layer::generic(layer.layer.as_str())?;
+                Ok((layer, settings))
+            })
+            .collect::<Result<_>>()?;
+        Ok(Fixture { layers, outputs: compiler.output_layers()?, partitions: BTreeMap::new() })
+    }
+
+    /// Adds a partition that the compiler may read through its context.
+    pub fn put(&mut self, layer: &str, name: impl IntoName, payload: impl Into<Payload>) -> Result<()> {
+        let input = self.input(layer, name, payload)?;
+        let place = self.layers.iter_mut().find(|(known, _)| *known == input.key.layer);
+        let (_, settings) = place.with_context(|| format!("`{layer}` is not among the compiler's layers"))?;
+        if let Name::Tile(_) = input.key.name {
+            settings.scheme = Scheme::Tile(deltic_core::Grid::Here, deltic_core::Levels::new(0..=31)?);
+        }
+        self.partitions.insert((input.key.layer, input.key.name.to_bytes()), (input.meta, input.payload));
+        Ok(())
+    }
+
+    /// A partition to give to a front-end or to `compile`. It is not put into the fixture.
+    pub fn input(&self, layer: &str, name: impl IntoName, payload: impl Into<Payload>) -> Result<Input> {
+        let payload = payload.into();
+        let key = Key { layer: LayerRef::parse(layer)?, name: name.into_name()? };
+        Ok(Partition { key, meta: payload.meta(), payload })
+    }
+
+    /// A context over the fixture's partitions.
+    pub fn context(&self) -> Context<'_> {
+        Context::new(self)
+    }
+
+    /// The compiler's output layers: what [`Emit::new`](crate::Emit::new) and [`Outputs::new`](crate::Outputs::new) take.
+    pub fn outputs(&self) -> &[Layer] {
+        &self.outputs
+    }
+}
+
+impl Lookup for Fixture {
+    fn layers(&self) -> &[(LayerRef, Layer)] {
+        &self.layers
+    }
+
+    fn read(&self, layer: u16, name: &[u8]) -> Result<Option<(Meta, Payload)>> {
+        let key = (self.layers[layer as usize].0.clone(), name.into());
+        Ok(self.partitions.get(&key).cloned())
+    }
+
+    fn exists(&self, layer: u16, name: &[u8]) -> Result<bool> {
+        Ok(self.read(layer, name)?.is_some())
+    }
+
+    fn list(&self, layer: u16, prefix: &[u8]) -> Result<Vec<(NameBytes, Meta)>> {
+        let wanted = &self.layers[layer as usize].0;
+        let within = self.partitions.iter().filter(|((layer, name), _)| layer == wanted && name.starts_with(prefix));
+        Ok(within.map(|((_, name), (meta, _))| (name.clone(), meta.clone())).collect())
+    }
+}

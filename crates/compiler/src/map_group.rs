@@ -1,0 +1,73 @@
+//! Map-group compilers: the front-end looks into an input and sends typed values to output keys; the back-end makes a
+//! payload of all that arrived at one key.
+
+use std::sync::Arc;
+
+use deltic_core::{Layer, LayerRef, Payload};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::pattern::Declared;
+use crate::{
+    Context, Emit, Emitted, GroupStage, Input, InputLayers, OutKey, OutputLayers, Pattern, Result, ValueSource, Values,
+};
+
+/// A compiler whose output keys depend on content.
+///
+/// When a front-end runs again and says the same to an output as before, that output is not compiled. When an output
+/// is compiled, front-ends of its unchanged inputs run again to say what they said before, so keep them cheap and the
+/// values small.
+pub trait MapGroupCompiler: InputLayers + OutputLayers + Send + Sync + 'static {
+    /// What the front-end sends to the back-end. Maps in it must iterate in a fixed order.
+    type Value: Serialize + DeserializeOwned;
+
+    /// The front-end: looks at one input and emits values for output keys.
+    fn compile_in(&self, input: &Input, out: &mut Emit<'_, Self::Value>, context: &Context<'_>) -> Result<()>;
+
+    /// The back-end: makes the payload of one output from all values for it, ordered by input key and never none.
+    /// `None` means the output does not exist; a published one is deleted.
+    fn compile_out(
+        &self,
+        output: &OutKey,
+        values: Values<'_, Self::Value>,
+        context: &Context<'_>,
+    ) -> Result<Option<Payload>>;
+}
+
+/// Registers a [`MapGroupCompiler`].
+#[derive(Debug, Clone)]
+pub struct MapGroup<C>(pub C);
+
+impl<C: MapGroupCompiler> From<MapGroup<C>> for Pattern {
+    fn from(group: MapGroup<C>) -> Pattern {
+        Pattern::Group(Arc::new(Erased(group.0)))
+    }
+}
+
+struct Erased<C>(C);
+
+impl<C: MapGroupCompiler> GroupStage for Erased<C> {
+    fn declared(&self) -> &dyn Declared {
+        &self.0
+    }
+
+    fn front(&self, input: &Input, layers: &[Layer], context: &Context<'_>) -> Result<Emitted> {
+        let mut out = Emit::new(layers);
+        self.0.compile_in(input, &mut out, context)?;
+        let mut emitted = out.into_emitted();
+        emitted.check()?;
+        Ok(emitted)
+    }
+
+    fn back(
+        &self,
+        output: &OutKey,
+        values: &mut dyn ValueSource,
+        layers: &[(LayerRef, Layer)],
+        context: &Context<'_>,
+    ) -> Result<Option<Payload>> {
+        let mut problem = None;
+        let payload = self.0.compile_out(output, Values::new(values, layers, &mut problem), context);
+        problem.map_or(payload, Err)
+    }
+}

@@ -1,0 +1,139 @@
+//! Registering tasks and reading their configuration sections.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::{Pattern, Result, Task};
+
+/// What a driver binary fills: its tasks, each with the configuration it was made with.
+///
+/// ```
+/// # use deltic_compiler::prelude::*;
+/// # fn demo<C: MapGroupCompiler>(setup: &mut Setup, coverage: fn(u8) -> C) -> Result<()> {
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// #[serde(default)]
+/// struct Config { level: u8 }
+/// impl Default for Config {
+///     fn default() -> Config { Config { level: 8 } }
+/// }
+///
+/// let config: Config = setup.config("coverage")?;
+/// setup.task("coverage", MapGroup(coverage(config.level)))?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Default)]
+pub struct Setup {
+    sections: BTreeMap<String, Value>,
+    effective: BTreeMap<String, Value>,
+    tasks: Vec<Task>,
+}
+
+/// A configuration section that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {message}", path.join("."))]
+pub struct ConfigError {
+    /// Where: `compiler`, the task, then the keys down to the value.
+    pub path: Vec<String>,
+    /// What is wrong, with the names or values that would be right.
+    pub message: String,
+}
+
+impl Setup {
+    /// A setup that reads these sections, one a task.
+    pub fn new(sections: BTreeMap<String, Value>) -> Setup {
+        Setup { sections, ..Setup::default() }
+    }
+
+    /// Reads the section `[compiler.<task>]`. Missing values take `T`'s serde defaults; a key that `T` does not know is
+    /// an error. All of the value, defaults included, becomes part of the task's fingerprint.
+    pub fn config<T: Serialize + DeserializeOwned>(&mut self, task: &str) -> Result<T> {
+        let section = self.sections.get(task).cloned().unwrap_or_else(|| Value::Object(Map::new()));
+        let here = || vec!["compiler".to_owned(), task.to_owned()];
+        let mut unknown: Option<Vec<String>> = None;
+        let value: T = serde_ignored::deserialize(section, |path| {
+            unknown.get_or_insert_with(|| segments(&path));
+        })
+        .map_err(|error| ConfigError { path: here(), message: error.to_string() })?;
+        let effective = serde_json::to_value(&value)
+            .map_err(|error| ConfigError { path: here(), message: format!("can not be recorded: {error}") })?;
+        if let Some(segments) = unknown {
+            let message = unknown_key(&segments, &effective);
+            let path = here().into_iter().chain(segments).collect();
+            return Err(ConfigError { path, message }.into());
+        }
+        self.effective.insert(task.to_owned(), effective);
+        Ok(value)
+    }
+
+    /// Registers a compiler under a stable id.
+    pub fn task(&mut self, id: &str, pattern: impl Into<Pattern>) -> Result<()> {
+        self.add(Task::new(id, pattern)?)
+    }
+
+    /// Registers a task that was made by hand, for example to state its code's version:
+    /// `setup.add(Task::new("coverage", MapGroup(coverage))?.version("3"))`.
+    pub fn add(&mut self, task: Task) -> Result<()> {
+        let task = match self.effective.get(task.id().as_str()) {
+            Some(configuration) => task.configured(configuration.clone()),
+            None => task,
+        };
+        if self.tasks.iter().any(|known| known.id() == task.id()) {
+            anyhow::bail!("two tasks are called `{}`", task.id());
+        }
+        self.tasks.push(task);
+        Ok(())
+    }
+
+    /// The registered tasks, once every section has been read by its task.
+    pub fn finish(self) -> Result<Vec<Task>> {
+        let known: BTreeSet<&str> = self.effective.keys().map(String::as_str).collect();
+        if let Some(section) = self.sections.keys().find(|section| !known.contains(section.as_str())) {
+            let tasks: Vec<&str> = self.tasks.iter().map(|task| task.id().as_str()).collect();
+            let message = if tasks.contains(&section.as_str()) {
+                format!("task `{section}` takes no configuration")
+            } else {
+                format!("unknown task `{section}`, expected {}", one_of(tasks))
+            };
+            return Err(ConfigError { path: vec!["compiler".to_owned(), section.clone()], message }.into());
+        }
+        Ok(self.tasks)
+    }
+}
+
+fn segments(path: &serde_ignored::Path<'_>) -> Vec<String> {
+    use serde_ignored::Path;
+    let (parent, last) = match path {
+        Path::Root => return Vec::new(),
+        Path::Seq { parent, index } => (parent, Some(index.to_string())),
+        Path::Map { parent, key } => (parent, Some(key.clone())),
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => (parent, None),
+    };
+    let mut all = segments(parent);
+    all.extend(last);
+    all
+}
+
+/// Names the keys that stand beside an unknown one, as the effective value shows them.
+fn unknown_key(segments: &[String], effective: &Value) -> String {
+    let (last, parents) = match segments.split_last() {
+        Some((last, parents)) => (last.as_str(), parents),
+        None => ("", &[][..]),
+    };
+    let beside = parents.iter().try_fold(effective, |value, key| match value {
+        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        value => value.get(key),
+    });
+    match beside.and_then(Value::as_object) {
+        Some(keys) if !keys.is_empty() => format!("unknown key `{last}`, expected {}", one_of(keys.keys())),
+        _ => format!("unknown key `{last}`"),
+    }
+}
+
+fn one_of<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{}`", name.as_ref())).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}

@@ -1,0 +1,119 @@
+//! Tasks: a compiler under a stable id, with its configuration and, if it says so, a version of its code.
+
+use deltic_core::{Layer, LayerRef, TaskId};
+
+use crate::{Pattern, Result};
+
+/// A compiler as a driver runs it.
+#[derive(Debug, Clone)]
+pub struct Task {
+    id: TaskId,
+    pattern: Pattern,
+    inputs: Vec<LayerRef>,
+    references: Vec<LayerRef>,
+    outputs: Vec<Layer>,
+    configuration: serde_json::Value,
+    version: Option<String>,
+}
+
+/// A task that can not be registered.
+#[derive(Debug, thiserror::Error)]
+#[error("task `{id}`: {message}")]
+pub struct BadTask {
+    /// The id as it was given.
+    pub id: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl Task {
+    /// Makes a task of a compiler: `Task::new("coverage", MapGroup(Coverage { level: 8 }))`.
+    ///
+    /// Errors: the id is not legal, a layer is not legal or named twice, there is no input or no output layer.
+    pub fn new(id: &str, pattern: impl Into<Pattern>) -> Result<Task> {
+        let bad = |message: String| BadTask { id: id.to_owned(), message };
+        let declare = |what: &str, error: anyhow::Error| bad(format!("{what}: {error:#}"));
+        let pattern = pattern.into();
+        let declared = pattern.declared();
+        let mut inputs = declared.inputs().map_err(|e| declare("input layers", e))?;
+        let mut references = declared.references().map_err(|e| declare("reference layers", e))?;
+        let mut outputs = declared.outputs().map_err(|e| declare("output layers", e))?;
+        inputs.sort();
+        references.sort();
+        outputs.sort_by(|a, b| a.id.cmp(&b.id));
+        if inputs.is_empty() {
+            return Err(bad("it has no input layer".to_owned()).into());
+        }
+        if outputs.is_empty() {
+            return Err(bad("it has no output layer".to_owned()).into());
+        }
+        if let Some(twice) = inputs.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(bad(format!("input layer `{}` is listed twice", twice[0])).into());
+        }
+        if let Some(twice) = outputs.windows(2).find(|pair| pair[0].id == pair[1].id) {
+            return Err(bad(format!("output layer `{}` is listed twice", twice[0].id)).into());
+        }
+        references.dedup();
+        references.retain(|layer| !inputs.contains(layer));
+        let id = TaskId::new(id).map_err(|e| bad(e.to_string()))?;
+        let configuration = serde_json::Value::Object(serde_json::Map::new());
+        Ok(Task { id, pattern, inputs, references, outputs, configuration, version: None })
+    }
+
+    /// States the version of the compiler's code. Without it the identity of the running executable counts, so that
+    /// every build of another binary compiles everything again; with it, this text alone says whether the code changed.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Task {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Sets the configuration that the compiler was made with. All of it is part of the fingerprint.
+    #[must_use]
+    pub fn configured(mut self, configuration: serde_json::Value) -> Task {
+        self.configuration = configuration;
+        self
+    }
+
+    /// The stable id.
+    pub fn id(&self) -> &TaskId {
+        &self.id
+    }
+
+    /// The compiler.
+    pub fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    /// The layers that are compiled, sorted.
+    pub fn inputs(&self) -> &[LayerRef] {
+        &self.inputs
+    }
+
+    /// The layers that may be read besides, sorted.
+    pub fn references(&self) -> &[LayerRef] {
+        &self.references
+    }
+
+    /// All layers the task can see: inputs and references, sorted. Front-ends, back-ends and state number layers so.
+    pub fn readable(&self) -> Vec<LayerRef> {
+        let mut all: Vec<LayerRef> = self.inputs.iter().chain(&self.references).cloned().collect();
+        all.sort();
+        all
+    }
+
+    /// The layers it writes, sorted by id.
+    pub fn outputs(&self) -> &[Layer] {
+        &self.outputs
+    }
+
+    /// The effective configuration: an object, empty when the compiler takes none.
+    pub fn configuration(&self) -> &serde_json::Value {
+        &self.configuration
+    }
+
+    /// The stated version of the code, if any.
+    pub fn code_version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+}

@@ -1,0 +1,84 @@
+//! The values that a back-end is given: everything its contributors emitted, sorted by input key.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use deltic_core::{Key, Layer, LayerRef};
+use serde::de::DeserializeOwned;
+
+use crate::{Result, codec};
+
+/// Where a back-end's values come from: bytes in memory, on disk, or from another process.
+pub trait ValueSource {
+    /// The next value, with the index of its input's layer and the bytes of its input's name.
+    fn next_value(&mut self) -> Result<Option<(u16, &[u8], &[u8])>>;
+}
+
+/// The values for one output key. Iterates over `T`, ordered by input key and, within one input, as emitted.
+///
+/// Values are decoded one by one, so a group may be larger than memory. Should one fail to decode, iteration ends and
+/// the back-end's result is replaced by that error.
+pub struct Values<'a, T> {
+    source: &'a mut dyn ValueSource,
+    layers: &'a [(LayerRef, Layer)],
+    problem: &'a mut Option<anyhow::Error>,
+    values: PhantomData<fn() -> T>,
+}
+
+impl<'a, T: DeserializeOwned> Values<'a, T> {
+    /// Values from a source; `layers` are the task's layers as its inputs are numbered, `problem` takes a failure.
+    pub fn new(
+        source: &'a mut dyn ValueSource,
+        layers: &'a [(LayerRef, Layer)],
+        problem: &'a mut Option<anyhow::Error>,
+    ) -> Values<'a, T> {
+        Values { source, layers, problem, values: PhantomData }
+    }
+
+    /// The values with the key of the input that each came from.
+    pub fn with_keys(mut self) -> impl Iterator<Item = (Key, T)> + use<'a, T> {
+        std::iter::from_fn(move || self.advance(|layers, layer, name, value| Ok((key(layers, layer, name)?, value))))
+    }
+
+    /// All values, sorted by a key of the caller's; equal ones stay in input order.
+    pub fn sorted_by_key<K: Ord>(self, by: impl FnMut(&T) -> K) -> Vec<T> {
+        let mut values: Vec<T> = self.collect();
+        values.sort_by_key(by);
+        values
+    }
+
+    fn advance<R>(&mut self, make: impl FnOnce(&[(LayerRef, Layer)], u16, &[u8], T) -> Result<R>) -> Option<R> {
+        if self.problem.is_some() {
+            return None;
+        }
+        let next = match self.source.next_value() {
+            Ok(None) => return None,
+            Ok(Some((layer, name, bytes))) => {
+                codec::decode(bytes).and_then(|value| make(self.layers, layer, name, value))
+            }
+            Err(error) => Err(error),
+        };
+        next.map_err(|error| *self.problem = Some(error)).ok()
+    }
+}
+
+impl<T: DeserializeOwned> Iterator for Values<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.advance(|_, _, _, value| Ok(value))
+    }
+}
+
+fn key(layers: &[(LayerRef, Layer)], layer: u16, name: &[u8]) -> Result<Key> {
+    let Some((layer, settings)) = layers.get(layer as usize) else {
+        anyhow::bail!("an intermediate value names layer {layer}, which the task does not have");
+    };
+    Ok(Key { layer: layer.clone(), name: settings.name_from_bytes(name)? })
+}
+
+impl<T> fmt::Debug for Values<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Values").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,28 @@
+//! How a task is to run: skipped, incremental or full, and why. One task never drags another along: its neighbours see
+//! the layers that it changed, nothing else.
+
+use deltic_store::{Snapshot, TaskRecord};
+
+use crate::fingerprint;
+use crate::report::Mode;
+use crate::view::View;
+
+/// Decides for one task. `base` is what the output catalog remembers, `now` the task's fingerprint in this run.
+pub(crate) fn decide(base: &Snapshot, now: &TaskRecord, view: &View, incremental: bool) -> Mode {
+    let full = |reason: &str| Mode::Full { reason: reason.to_owned() };
+    let Some(before) = base.record().tasks.iter().find(|task| task.id == now.id) else {
+        return full("it has not run before");
+    };
+    if !incremental {
+        return full("asked for");
+    }
+    if before.fingerprint != now.fingerprint {
+        return Mode::Full { reason: fingerprint::difference(before, now) };
+    }
+    if let Some((_, layer, _)) = view.iter().find(|(_, _, layer)| !layer.is_comparable()) {
+        return Mode::Full { reason: format!("what changed in {layer} can not be told") };
+    }
+    let changed: Vec<String> =
+        view.iter().filter(|(_, _, layer)| layer.has_changed()).map(|(_, name, _)| name.to_string()).collect();
+    if changed.is_empty() { Mode::Skipped } else { Mode::Incremental { changed } }
+}

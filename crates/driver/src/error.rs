@@ -1,0 +1,97 @@
+//! What can go wrong in a run, by what the caller should do about it.
+
+use deltic_core::{LayerId, TaskId, Version};
+
+/// The result of a step of a run.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a run ended without a new version. The base stands as it was in every case.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A compiler said no, or panicked. Fix the input or the compiler.
+    #[error("{task}: {phase} {key}: {}", chain(source))]
+    Compiler {
+        /// The task.
+        task: TaskId,
+        /// Where in the task.
+        phase: Phase,
+        /// The partition it was working on.
+        key: String,
+        /// What it said.
+        source: anyhow::Error,
+    },
+    /// Two inputs of a [`Direct`](deltic_compiler::Direct) task claim one output.
+    #[error(
+        "{task}: output {output} is made from two inputs, {first} and {second}: \
+         map them to different outputs, or register the compiler as `DirectMany`"
+    )]
+    TwoProducers {
+        /// The task.
+        task: TaskId,
+        /// The output both claim.
+        output: String,
+        /// The first claimant by key.
+        first: String,
+        /// The second.
+        second: String,
+    },
+    /// Tasks, layers and catalogs do not fit together. Nothing has run.
+    #[error("{0}")]
+    Setup(String),
+    /// The output catalog is not at the version that the caller expected.
+    #[error("the output catalog is at version {found}, not at {expected} as expected: plan again from there")]
+    BaseMoved {
+        /// What the caller expected.
+        expected: Version,
+        /// What is there.
+        found: Version,
+    },
+    /// The stored state does not fit the stored layers.
+    #[error("{task}: the stored state is inconsistent: {message}; run with `--full` to build it anew")]
+    State {
+        /// The task.
+        task: TaskId,
+        /// What does not fit.
+        message: String,
+    },
+    /// An output layer could not be published.
+    #[error("layer {layer}: {message}")]
+    Publish {
+        /// The layer.
+        layer: LayerId,
+        /// What is wrong.
+        message: String,
+    },
+    /// The engine could not run.
+    #[error("engine: {0}")]
+    Engine(String),
+    /// The store failed, or another run committed first.
+    #[error(transparent)]
+    Store(#[from] deltic_store::Error),
+}
+
+/// The part of a task that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Mapping an input key to output keys.
+    MapKey,
+    /// The front-end.
+    Front,
+    /// The back-end.
+    Back,
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Phase::MapKey => "mapping the key of",
+            Phase::Front => "front-end of",
+            Phase::Back => "back-end of",
+        })
+    }
+}
+
+fn chain(error: &anyhow::Error) -> String {
+    format!("{error:#}")
+}

@@ -1,0 +1,58 @@
+//! Fingerprints: everything besides partitions that a task's output depends on.
+//!
+//! Kept in parts, so that a report can say which part differed. A part holds readable text where it is short and a
+//! digest where it is not; the fingerprint is the digest of all parts.
+
+use std::collections::BTreeMap;
+
+use deltic_compiler::{CODEC_VERSION, Task};
+use deltic_core::{Digest, Hasher, Layer, LayerRef};
+use deltic_store::TaskRecord;
+
+/// The version of the rules by which stages keep state. A change makes every task full.
+pub(crate) const STATE_FORMAT: u32 = 1;
+
+/// The fingerprint of a task in a run; `layers` are the settings of all layers it can read.
+pub(crate) fn record(task: &Task, layers: &[(LayerRef, Layer)], code: &str) -> TaskRecord {
+    let mut parts = BTreeMap::new();
+    let mut part = |name: &str, value: String| parts.insert(name.to_owned(), value);
+    part("pattern", task.pattern().name().to_owned());
+    part("code", task.code_version().map_or_else(|| code.to_owned(), |version| format!("version {version}")));
+    part("configuration", Digest::of(task.configuration().to_string().as_bytes()).to_string());
+    part("input layers", list(task.inputs()));
+    part("reference layers", list(task.references()));
+    part("input layer settings", list(layers.iter().map(|(layer, settings)| format!("{layer}={}", settings.scheme))));
+    part("output layers", list(task.outputs().iter().map(describe)));
+    part("formats", format!("codec {CODEC_VERSION}, state {STATE_FORMAT}"));
+    let mut hasher = Hasher::new("deltic fingerprint 1");
+    for (name, value) in &parts {
+        hasher.text(name).text(value);
+    }
+    TaskRecord {
+        id: task.id().clone(),
+        fingerprint: hasher.finish(),
+        parts,
+        configuration: task.configuration().clone(),
+    }
+}
+
+/// Says which parts differ, as the reason of a full run.
+pub(crate) fn difference(base: &TaskRecord, now: &TaskRecord) -> String {
+    let names: std::collections::BTreeSet<&String> = base.parts.keys().chain(now.parts.keys()).collect();
+    let differ: Vec<&str> =
+        names.into_iter().filter(|name| base.parts.get(*name) != now.parts.get(*name)).map(String::as_str).collect();
+    match differ[..] {
+        [] => "its fingerprint changed".to_owned(),
+        [one] if one.ends_with('s') => format!("its {one} changed"),
+        _ => format!("its {} changed", differ.join(" and ")),
+    }
+}
+
+fn describe(layer: &Layer) -> String {
+    let content_type = if layer.content_type.is_empty() { String::new() } else { format!(" ({})", layer.content_type) };
+    format!("{}={}{content_type}", layer.id, layer.scheme)
+}
+
+fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,96 @@
+//! The order of tasks: a task that reads a layer runs after the task that writes it.
+//!
+//! Everything that can be known to be wrong before a run is found here: two producers of a layer, a layer that nobody
+//! has, a cycle, the reserved state layer.
+
+use std::collections::BTreeMap;
+
+use deltic_compiler::Task;
+use deltic_core::{CatalogId, LayerId};
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use crate::{Error, Result};
+
+/// The tasks in an order in which they can run: producers first, otherwise as registered.
+pub(crate) fn order<'a>(tasks: &'a [Task], catalogs: &[&CatalogId], state_layer: &LayerId) -> Result<Vec<&'a Task>> {
+    let mut producers: BTreeMap<&LayerId, usize> = BTreeMap::new();
+    for (index, task) in tasks.iter().enumerate() {
+        if let Some(other) = tasks[..index].iter().find(|other| other.id() == task.id()) {
+            return Err(Error::Setup(format!("two tasks are called `{}`", other.id())));
+        }
+        for layer in task.outputs() {
+            if layer.id == *state_layer {
+                return Err(Error::Setup(format!(
+                    "task `{}` writes layer `{state_layer}`, which is reserved for state: choose another name, or \
+                     another state layer with `driver.state_layer`",
+                    task.id()
+                )));
+            }
+            if let Some(first) = producers.insert(&layer.id, index) {
+                return Err(Error::Setup(format!(
+                    "layer `{}` is written by two tasks, `{}` and `{}`: a layer belongs to one task",
+                    layer.id,
+                    tasks[first].id(),
+                    task.id()
+                )));
+            }
+        }
+    }
+    let mut graph: DiGraph<usize, ()> = DiGraph::new();
+    let nodes: Vec<NodeIndex> = (0..tasks.len()).map(|index| graph.add_node(index)).collect();
+    for (index, task) in tasks.iter().enumerate() {
+        for layer in task.readable() {
+            match (&layer.catalog, producers.get(&layer.layer)) {
+                (Some(catalog), _) if !catalogs.contains(&catalog) => {
+                    return Err(Error::Setup(format!(
+                        "task `{}` reads `{layer}`, but no catalog `{catalog}` is configured: add it under `[catalogs]`",
+                        task.id()
+                    )));
+                }
+                (Some(_), _) => {}
+                (None, Some(producer)) => {
+                    graph.update_edge(nodes[*producer], nodes[index], ());
+                }
+                (None, None) => {
+                    return Err(Error::Setup(format!(
+                        "task `{}` reads layer `{layer}`, which no task writes: for a layer of an input catalog write \
+                         `catalog/{layer}`",
+                        task.id()
+                    )));
+                }
+            }
+        }
+    }
+    sort(tasks, &graph)
+}
+
+/// Sorts topologically; among tasks that are ready, the one registered first comes first.
+fn sort<'a>(tasks: &'a [Task], graph: &DiGraph<usize, ()>) -> Result<Vec<&'a Task>> {
+    use petgraph::Direction::Incoming;
+    let mut order: Vec<NodeIndex> = Vec::new();
+    while order.len() < tasks.len() {
+        let ready = |node: &NodeIndex| {
+            !order.contains(node) && graph.neighbors_directed(*node, Incoming).all(|before| order.contains(&before))
+        };
+        match graph.node_indices().find(ready) {
+            Some(node) => order.push(node),
+            None => return Err(cycle(tasks, graph)),
+        }
+    }
+    Ok(order.into_iter().map(|node| &tasks[graph[node]]).collect())
+}
+
+fn cycle(tasks: &[Task], graph: &DiGraph<usize, ()>) -> Error {
+    let looped = |component: &Vec<NodeIndex>| {
+        component.len() > 1 || component.iter().any(|node| graph.find_edge(*node, *node).is_some())
+    };
+    let mut names: Vec<&str> = petgraph::algo::tarjan_scc(graph)
+        .into_iter()
+        .find(looped)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|node| tasks[graph[node]].id().as_str())
+        .collect();
+    names.sort_unstable();
+    Error::Setup(format!("tasks read each other's output in a circle: `{}`", names.join("`, `")))
+}

@@ -1,0 +1,59 @@
+//! Watching a run: progress bars, logs and tests that state which partitions ran.
+
+use deltic_compiler::OutKey;
+use deltic_core::{Key, TaskId};
+
+use crate::report::TaskReport;
+
+/// Something that happens in a run. Front- and back-end events come from worker threads, in no particular order.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A task begins.
+    TaskStarted {
+        /// The task.
+        task: &'a TaskId,
+        /// How many inputs it has to look at first, if known.
+        inputs: Option<u64>,
+    },
+    /// A map-group's front-end is about to run.
+    Front {
+        /// The task.
+        task: &'a TaskId,
+        /// The input.
+        key: &'a Key,
+    },
+    /// A back-end is about to run.
+    Back {
+        /// The task.
+        task: &'a TaskId,
+        /// The output.
+        key: &'a OutKey,
+    },
+    /// A published output goes, because nothing is made for it any more.
+    Deleted {
+        /// The task.
+        task: &'a TaskId,
+        /// The output.
+        key: &'a OutKey,
+    },
+    /// A task has ended.
+    TaskDone {
+        /// What it did.
+        report: &'a TaskReport,
+    },
+}
+
+/// Gets the events of a run.
+pub trait Observer: Send + Sync {
+    /// Called for each event, from any thread.
+    fn event(&self, event: &Event<'_>);
+}
+
+/// Does nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn event(&self, _: &Event<'_>) {}
+}

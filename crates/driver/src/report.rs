@@ -1,0 +1,136 @@
+//! What a run did, as data. Programs read it as JSON, people as the text that the command line makes of it.
+
+use deltic_core::{CatalogId, TaskId, Version};
+use deltic_store::Requests;
+use serde::Serialize;
+
+/// The account of one run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The version the run started from.
+    pub base: Version,
+    /// The version it committed; `None` when nothing had changed.
+    pub version: Option<Version>,
+    /// The input catalogs, by id.
+    pub inputs: Vec<InputReport>,
+    /// The tasks, in the order they ran.
+    pub tasks: Vec<TaskReport>,
+    /// Layers of the base that no task writes any more: kept as they were.
+    pub orphans: Vec<String>,
+    /// Bytes uploaded.
+    pub bytes_written: u64,
+    /// Requests made to the output catalog's store.
+    pub output_requests: Requests,
+    /// Requests made to the input catalogs' stores, together.
+    pub input_requests: Requests,
+    /// Milliseconds by phase.
+    pub phases: Phases,
+}
+
+/// Where the time went.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Phases {
+    /// Opening catalogs and finding versions.
+    pub resolve_ms: f64,
+    /// All tasks: planning, compiling, publishing.
+    pub execute_ms: f64,
+    /// Uploading what was left and creating the version.
+    pub commit_ms: f64,
+}
+
+/// An input catalog of a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct InputReport {
+    /// Its symbolic id.
+    pub catalog: CatalogId,
+    /// The version that the base was made from; `None` when the base knows nothing of this catalog.
+    pub from: Option<Version>,
+    /// The version that was read.
+    pub to: Version,
+    /// Partitions at that version, in the layers that tasks read.
+    pub partitions: u64,
+    /// How many of them changed, came or went since `from`, where a task had to find out.
+    pub changed: Option<u64>,
+}
+
+/// How a task ran, and why so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "mode", rename_all = "kebab-case")]
+pub enum Mode {
+    /// Not at all: nothing it reads has changed.
+    Skipped,
+    /// From what changed.
+    Incremental {
+        /// The layers that changed.
+        changed: Vec<String>,
+    },
+    /// From everything.
+    Full {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What one task did.
+#[derive(Debug, Clone, Serialize)]
+pub struct TaskReport {
+    /// The task.
+    pub task: TaskId,
+    /// How it ran.
+    #[serde(flatten)]
+    pub mode: Mode,
+    /// What it counted.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// What one task counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Inputs that changed, came or went, or read something that did.
+    pub inputs: u64,
+    /// Of these, those that only read something that changed.
+    pub inputs_through_reads: u64,
+    /// Front-ends run for them.
+    pub fronts: u64,
+    /// Of these, those that said just what they had said before.
+    pub cut_off: u64,
+    /// Front-ends of unchanged inputs run again, because an output they contribute to was compiled.
+    pub fronts_again: u64,
+    /// Outputs compiled.
+    pub compiled: u64,
+    /// Of these, those compiled only because the back-end had read something that changed.
+    pub through_reads: u64,
+    /// Of these, those that came out as published.
+    pub same: u64,
+    /// Partitions published, new or changed.
+    pub put: u64,
+    /// Partitions deleted.
+    pub deleted: u64,
+}
+
+/// What a run would do.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// The version it would start from.
+    pub base: Version,
+    /// The input catalogs, by id.
+    pub inputs: Vec<InputReport>,
+    /// The tasks in order, and how each would run.
+    pub tasks: Vec<PlannedTask>,
+}
+
+/// How a task would run.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedTask {
+    /// The task.
+    pub task: TaskId,
+    /// How it would run.
+    #[serde(flatten)]
+    pub mode: Mode,
+    /// Inputs that changed, came or went; reads are not followed.
+    pub inputs: u64,
+    /// Tasks before it whose output it reads and which would run: whether it runs depends on what they make.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub awaits: Vec<TaskId>,
+}

@@ -1,0 +1,126 @@
+//! What a run sees of layers, as the base saw them and as they are now, and what one task sees of the run.
+
+use std::sync::{Arc, OnceLock};
+
+use deltic_compiler::Lookup;
+use deltic_core::{Key, Layer, LayerRef, Meta, NameBytes, Payload};
+use deltic_store::{Change, KeyRange, Tree};
+
+use crate::{Element, Result};
+
+/// A layer in a run. What changed in it is found out once, by whoever asks first.
+pub(crate) struct RunLayer {
+    settings: Layer,
+    /// As it was when the base was made; `None` when the base knows nothing comparable.
+    before: Option<Tree>,
+    now: Tree,
+    changes: OnceLock<Vec<Change>>,
+}
+
+impl RunLayer {
+    pub(crate) fn new(settings: Layer, before: Option<Tree>, now: Tree) -> RunLayer {
+        RunLayer { settings, before, now, changes: OnceLock::new() }
+    }
+
+    pub(crate) fn settings(&self) -> &Layer {
+        &self.settings
+    }
+
+    pub(crate) fn now(&self) -> &Tree {
+        &self.now
+    }
+
+    /// Whether what changed since the base can be told at all.
+    pub(crate) fn is_comparable(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// Whether the content is not what the base was made from.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.before.as_ref().is_none_or(|before| before.digest() != self.now.digest())
+    }
+
+    /// The partitions that changed since the base, in order; none where that can not be told. Cost at the first call:
+    /// the differing nodes.
+    pub(crate) fn changes(&self) -> Result<&[Change]> {
+        let Some(before) = self.before.as_ref().filter(|_| self.has_changed()) else { return Ok(&[]) };
+        if let Some(known) = self.changes.get() {
+            return Ok(known);
+        }
+        let found = before.diff(&self.now).collect::<std::result::Result<Vec<Change>, _>>()?;
+        Ok(self.changes.get_or_init(|| found))
+    }
+
+    /// How many partitions changed, if somebody asked which or none did.
+    pub(crate) fn known_changes(&self) -> Option<u64> {
+        if self.is_comparable() && !self.has_changed() { Some(0) } else { self.changes.get().map(|c| c.len() as u64) }
+    }
+}
+
+/// The readable layers of a task, numbered as [`Task::readable`](deltic_compiler::Task::readable) lists them.
+pub(crate) struct View {
+    names: Vec<(LayerRef, Layer)>,
+    layers: Vec<Arc<RunLayer>>,
+}
+
+impl View {
+    /// A view of these layers, in this order.
+    pub(crate) fn new(layers: impl IntoIterator<Item = (LayerRef, Arc<RunLayer>)>) -> View {
+        let (mut names, mut all) = (Vec::new(), Vec::new());
+        for (name, layer) in layers {
+            names.push((name, layer.settings().clone()));
+            all.push(layer);
+        }
+        View { names, layers: all }
+    }
+
+    /// The layers by number.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, &LayerRef, &RunLayer)> {
+        (0u16..).zip(&self.names).zip(&self.layers).map(|((number, (name, _)), layer)| (number, name, layer.as_ref()))
+    }
+
+    /// A layer's tree as it is now.
+    pub(crate) fn now(&self, layer: u16) -> Option<&Tree> {
+        self.layers.get(usize::from(layer)).map(|layer| layer.now())
+    }
+
+    /// The key that an element stands for.
+    pub(crate) fn key(&self, element: &Element) -> deltic_core::Result<Key> {
+        let Some((layer, settings)) = self.names.get(usize::from(element.layer)) else {
+            return Err(deltic_core::Error::new(format!("no layer has number {}", element.layer)));
+        };
+        Ok(Key { layer: layer.clone(), name: settings.name_from_bytes(&element.name)? })
+    }
+
+    /// The text of an element, for messages.
+    pub(crate) fn show(&self, element: &Element) -> String {
+        self.key(element).map_or_else(|error| error.to_string(), |key| key.to_string())
+    }
+}
+
+impl Lookup for View {
+    fn layers(&self) -> &[(LayerRef, Layer)] {
+        &self.names
+    }
+
+    fn read(&self, layer: u16, name: &[u8]) -> deltic_compiler::Result<Option<(Meta, Payload)>> {
+        let tree = self.layers[usize::from(layer)].now();
+        let Some(entry) = tree.get(name)? else { return Ok(None) };
+        let payload = tree.read(&entry)?;
+        Ok(Some((entry.meta, payload)))
+    }
+
+    fn exists(&self, layer: u16, name: &[u8]) -> deltic_compiler::Result<bool> {
+        Ok(self.layers[usize::from(layer)].now().get(name)?.is_some())
+    }
+
+    fn list(&self, layer: u16, prefix: &[u8]) -> deltic_compiler::Result<Vec<(NameBytes, Meta)>> {
+        let found = self.layers[usize::from(layer)].now().scan(KeyRange::prefix(prefix));
+        found
+            .map(|found| {
+                let (name, entry) = found?;
+                Ok((name, entry.meta))
+            })
+            .collect()
+    }
+}
