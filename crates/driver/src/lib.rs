@@ -19,6 +19,7 @@
 //! | `publish` | what was compiled becomes a layer's next tree |
 //! | `engine`, `local` | where kernels run |
 //! | `run`, `report` | all of it in order; what it did |
+//! | `import` | the other way into a catalog: partitions from outside |
 
 mod affected;
 mod decide;
@@ -27,6 +28,7 @@ mod engine;
 mod error;
 mod fingerprint;
 mod graph;
+mod import;
 mod job;
 mod kernel;
 mod local;
@@ -41,6 +43,7 @@ mod view;
 pub use element::Element;
 pub use engine::{Engine, Group, Item, Kernel, Mapped, Outcome, Reduced, Row, RowValue, StageSession};
 pub use error::{Error, Phase, Result};
+pub use import::{Import, ImportCounts, ImportReport};
 pub use job::{Job, JobInput, Options};
 pub use local::LocalEngine;
 pub use observe::{Event, Observer, Silent};

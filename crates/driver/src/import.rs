@@ -1,0 +1,245 @@
+//! Importing: partitions from outside become the next version of a catalog that no task writes.
+//!
+//! An import is told what to put and what to delete, layer by layer; a layer that is *replaced* becomes exactly what
+//! was put. Everything becomes visible as one new version, or nothing does. What equals the base is neither stored nor
+//! uploaded, and an import that changes nothing makes no version.
+//!
+//! Memory: one entry for each partition named, and the payloads that callers hold at the moment.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use deltic_core::{Layer, LayerId, Name, NameBytes, Payload, RunId, Timestamp, Version};
+use deltic_store::{Committed, Draft, DraftOptions, Entry, KeyRange, NextVersion, Requests, Snapshot, Tree};
+use serde::Serialize;
+
+use crate::{Error, Result};
+
+/// One version in the making. Shared by reference, it takes partitions from any number of threads.
+pub struct Import {
+    base: Snapshot,
+    draft: Draft,
+    before: Requests,
+    layers: BTreeMap<LayerId, ImportLayer>,
+}
+
+struct ImportLayer {
+    settings: Layer,
+    published: Tree,
+    named: Mutex<Named>,
+}
+
+/// What was said about a layer so far.
+#[derive(Default)]
+struct Named {
+    replaced: bool,
+    names: BTreeMap<NameBytes, Said>,
+    counts: ImportCounts,
+}
+
+enum Said {
+    /// It stays: put with the content that the base has, or deleted where there was nothing.
+    Stays,
+    Put(Entry),
+    Goes,
+}
+
+/// What an import did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImportReport {
+    /// The version it started from.
+    pub base: Version,
+    /// The version it made; `None` when nothing had changed.
+    pub version: Option<Version>,
+    /// All layers together.
+    #[serde(flatten)]
+    pub counts: ImportCounts,
+    /// The layers that were spoken of.
+    pub layers: BTreeMap<LayerId, ImportCounts>,
+    /// Bytes uploaded.
+    pub bytes_written: u64,
+}
+
+/// What became of the partitions of a layer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ImportCounts {
+    /// New ones.
+    pub added: u64,
+    /// Those with new content.
+    pub modified: u64,
+    /// Those that are gone.
+    pub deleted: u64,
+    /// Those that were put as they are already.
+    pub unchanged: u64,
+}
+
+impl Import {
+    /// Begins the version after `base`, which must be the catalog's latest. `run` is drawn anew for each import.
+    ///
+    /// Fails when tasks write the catalog: the next run would not know of the change.
+    pub fn begin(base: &Snapshot, run: RunId) -> Result<Import> {
+        let record = base.record();
+        if !record.tasks.is_empty() || !record.state.is_empty() {
+            let tasks: Vec<&str> = record.tasks.iter().map(|task| task.id.as_str()).collect();
+            return Err(Error::Setup(format!(
+                "catalog {} is written by task `{}`: import into a catalog of its own and let the task read that",
+                base.catalog().url(),
+                tasks.join("`, `")
+            )));
+        }
+        let draft = Draft::begin(base, run, DraftOptions::default());
+        let layer = |settings: &Layer| {
+            let published = draft.adopt(&base.tree(&settings.id)?);
+            let layer = ImportLayer { settings: settings.clone(), published, named: Mutex::default() };
+            Some((settings.id.clone(), layer))
+        };
+        let layers = base.layers().filter_map(layer).collect();
+        Ok(Import { base: base.clone(), before: base.catalog().requests(), draft, layers })
+    }
+
+    /// The settings of a layer; an error that names those there are when the catalog has none of this id.
+    pub fn layer(&self, id: &LayerId) -> Result<&Layer> {
+        Ok(&self.find(id)?.settings)
+    }
+
+    /// Says that a layer becomes exactly what is put: everything else in it goes.
+    pub fn replace(&self, layer: &LayerId) -> Result<()> {
+        self.find(layer)?.with(|named| named.replaced = true);
+        Ok(())
+    }
+
+    /// Puts a partition. Cost: a digest and a look-up in the base; an upload if the content is new.
+    ///
+    /// Fails when the name is not legal in the layer, or was put or deleted before.
+    pub fn put(&self, layer: &LayerId, name: &Name, payload: &Payload) -> Result<()> {
+        let layer = self.find(layer)?;
+        let key = layer.claim(name)?;
+        let meta = payload.meta();
+        let before = layer.published.get(&key)?;
+        if before.as_ref().is_some_and(|before| before.meta == meta) {
+            layer.with(|named| named.counts.unchanged += 1);
+            return Ok(());
+        }
+        let entry = self.draft.put_known(meta, payload)?;
+        layer.with(|named| {
+            *if before.is_some() { &mut named.counts.modified } else { &mut named.counts.added } += 1;
+            named.names.insert(key, Said::Put(entry));
+        });
+        Ok(())
+    }
+
+    /// Deletes a partition and says whether there was one.
+    ///
+    /// Fails when the name is not legal in the layer, or was put or deleted before.
+    pub fn delete(&self, layer: &LayerId, name: &Name) -> Result<bool> {
+        let layer = self.find(layer)?;
+        let key = layer.claim(name)?;
+        let goes = layer.published.get(&key)?.is_some();
+        if goes {
+            layer.with(|named| {
+                named.counts.deleted += 1;
+                named.names.insert(key, Said::Goes);
+            });
+        }
+        Ok(goes)
+    }
+
+    /// Makes the version. `created` and `note` are recorded with it.
+    ///
+    /// Fails with the store's conflict when another run made that version first: nothing was imported then.
+    pub fn commit(self, created: Timestamp, note: &str) -> Result<ImportReport> {
+        let Import { base, draft, before, layers } = self;
+        let mut next = NextVersion {
+            dependencies: base.record().dependencies.clone(),
+            created,
+            note: note.to_owned(),
+            ..NextVersion::default()
+        };
+        let mut report = ImportReport {
+            base: base.version(),
+            version: None,
+            counts: ImportCounts::default(),
+            layers: BTreeMap::new(),
+            bytes_written: 0,
+        };
+        for (id, layer) in layers {
+            let named = layer.named.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let spoken_of = named.replaced || !named.names.is_empty();
+            let (tree, counts) = named.apply(&draft, &layer.published)?;
+            next.layers.push((layer.settings, tree));
+            if spoken_of {
+                report.counts += counts;
+                report.layers.insert(id, counts);
+            }
+        }
+        next.statistics = serde_json::json!(report.layers);
+        if let Committed::New(snapshot) = draft.commit(next)? {
+            report.version = Some(snapshot.version());
+        }
+        report.bytes_written = (base.catalog().requests() - before).bytes_written;
+        Ok(report)
+    }
+
+    fn find(&self, id: &LayerId) -> Result<&ImportLayer> {
+        self.layers.get(id).ok_or_else(|| {
+            let known: Vec<&str> = self.layers.keys().map(LayerId::as_str).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { format!("`{}`", known.join("`, `")) };
+            Error::Setup(format!("catalog {} has no layer `{id}`: it has {known}", self.base.catalog().url()))
+        })
+    }
+}
+
+impl ImportLayer {
+    /// Checks a name and takes it, so that nobody else can speak of it.
+    fn claim(&self, name: &Name) -> Result<NameBytes> {
+        let publish = |message: String| Error::Publish { layer: self.settings.id.clone(), message };
+        self.settings.check(name).map_err(|error| publish(error.to_string()))?;
+        let key = name.to_bytes();
+        if self.with(|named| named.names.insert(key.clone(), Said::Stays)).is_some() {
+            return Err(publish(format!("`{name}` is named twice in one import")));
+        }
+        Ok(key)
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Named) -> T) -> T {
+        change(&mut self.named.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Named {
+    /// The layer's next tree.
+    fn apply(mut self, draft: &Draft, published: &Tree) -> Result<(Tree, ImportCounts)> {
+        if self.replaced {
+            for found in published.scan(KeyRange::all()) {
+                let (name, _) = found?;
+                if !self.names.contains_key(&name) {
+                    self.counts.deleted += 1;
+                    self.names.insert(name, Said::Goes);
+                }
+            }
+        }
+        let changes = self.names.into_iter().filter_map(|(name, said)| match said {
+            Said::Stays => None,
+            Said::Put(entry) => Some(Ok::<_, Error>((name, Some(entry)))),
+            Said::Goes => Some(Ok((name, None))),
+        });
+        let mut changes = changes.peekable();
+        let tree = if changes.peek().is_some() { draft.edit(published, changes)? } else { published.clone() };
+        Ok((tree, self.counts))
+    }
+}
+
+impl std::ops::AddAssign for ImportCounts {
+    fn add_assign(&mut self, other: ImportCounts) {
+        self.added += other.added;
+        self.modified += other.modified;
+        self.deleted += other.deleted;
+        self.unchanged += other.unchanged;
+    }
+}
+
+impl std::fmt::Debug for Import {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Import").field("base", &self.base).finish_non_exhaustive()
+    }
+}
