@@ -1,1 +1,1 @@
-//! Whole-system tests.
+//! Whole-system tests: they use Deltic as its users do. See `system/`.

@@ -1,0 +1,282 @@
+//! A laboratory: input catalogs in memory to edit, a driver to run, and the means to look.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use deltic_compiler::Task;
+use deltic_core::{
+    CatalogId, CatalogUuid, Grid, IntoName, Layer, LayerId, LayerRef, Name, Payload, RunId, Timestamp, Version,
+};
+use deltic_driver::{Import, Job, JobInput, LocalEngine, Options, Report};
+use deltic_store::{Catalog, NewCatalog, Snapshot, Stores};
+
+use crate::log::RunLog;
+
+/// Catalogs in memory and the tasks under test.
+///
+/// Input catalogs and their layers are those that the tasks name; all are generic unless [`Lab::tiles`] says otherwise.
+#[derive(Debug)]
+pub struct Lab {
+    stores: Stores,
+    tasks: Vec<Task>,
+    settings: BTreeMap<LayerRef, Layer>,
+    pending: BTreeMap<(CatalogId, LayerId, Name), Option<Payload>>,
+    inputs: BTreeMap<CatalogId, Catalog>,
+    output: Option<Catalog>,
+    pinned: BTreeMap<CatalogId, Version>,
+    threads: usize,
+    full: bool,
+    ids: u64,
+}
+
+/// One run in a lab.
+#[derive(Debug)]
+pub struct LabRun {
+    /// What the run did.
+    pub report: Report,
+    log: Arc<RunLog>,
+}
+
+impl LabRun {
+    /// Which front- and back-ends ran and what was deleted, a line each, sorted.
+    pub fn log(&self) -> String {
+        self.log.text()
+    }
+}
+
+impl Lab {
+    /// A lab for these tasks. State a version for each, or each build of the test binary is other code.
+    pub fn new(tasks: Vec<Task>) -> Lab {
+        Lab::on(Stores::new(), tasks)
+    }
+
+    /// A lab whose catalogs (`memory:` URLs) are opened through `stores`: to count requests, or to fail them.
+    pub fn on(stores: Stores, tasks: Vec<Task>) -> Lab {
+        let mut settings = BTreeMap::new();
+        for layer in tasks.iter().flat_map(Task::readable).filter(|layer| layer.catalog.is_some()) {
+            settings.insert(layer.clone(), must(Layer::generic(layer.layer.as_str()), "layer"));
+        }
+        Lab {
+            stores,
+            tasks,
+            settings,
+            pending: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            output: None,
+            pinned: BTreeMap::new(),
+            threads: 1,
+            full: false,
+            ids: 0,
+        }
+    }
+
+    /// Makes an input layer a tile layer of all levels.
+    #[must_use]
+    pub fn tiles(mut self, layer: &str, grid: Grid) -> Lab {
+        let layer = must(LayerRef::parse(layer), "layer");
+        let settings = must(Layer::tiles(layer.layer.as_str(), grid, 0..=31), "layer");
+        self.settings.insert(layer, settings);
+        self
+    }
+
+    /// Runs on so many threads from now on; 1 at first.
+    pub fn threads(&mut self, threads: usize) {
+        self.threads = threads;
+    }
+
+    /// Makes every task full from now on, or no longer.
+    pub fn full(&mut self, full: bool) {
+        self.full = full;
+    }
+
+    /// Replaces the tasks, as a new build of a driver or a changed configuration does.
+    pub fn set_tasks(&mut self, tasks: Vec<Task>) {
+        self.tasks = tasks;
+    }
+
+    /// Reads this version of an input from now on, not the latest.
+    pub fn pin(&mut self, catalog: &str, version: u64) {
+        self.pinned.insert(must(CatalogId::new(catalog), "catalog"), Version(version));
+    }
+
+    /// Puts a partition into the next version of an input.
+    pub fn put(&mut self, layer: &str, name: impl IntoName, payload: impl Into<Payload>) {
+        self.edit(layer, name, Some(payload.into()));
+    }
+
+    /// Deletes a partition in the next version of an input.
+    pub fn delete(&mut self, layer: &str, name: impl IntoName) {
+        self.edit(layer, name, None);
+    }
+
+    fn edit(&mut self, layer: &str, name: impl IntoName, payload: Option<Payload>) {
+        let layer = must(LayerRef::parse(layer), "layer");
+        assert!(self.settings.contains_key(&layer), "no task reads `{layer}`");
+        let Some(catalog) = layer.catalog else { panic!("`{}` is not a layer of an input catalog", layer.layer) };
+        self.pending.insert((catalog, layer.layer, must(name.into_name(), "name")), payload);
+    }
+
+    /// Commits what was put and deleted as new versions of the inputs.
+    pub fn commit_inputs(&mut self) {
+        let catalogs: Vec<CatalogId> = self.settings.keys().filter_map(|layer| layer.catalog.clone()).collect();
+        for id in catalogs {
+            let catalog = self.input(&id);
+            let mine: Vec<_> = self.pending.extract_if(.., |(catalog, ..), _| *catalog == id).collect();
+            if mine.is_empty() {
+                continue;
+            }
+            let run = RunId(self.next_id());
+            let base = must(catalog.latest(), "opening an input");
+            let mut import = Import::begin(&base, run);
+            for ((_, layer, name), payload) in mine {
+                match payload {
+                    Some(payload) => must(import.put(&layer, &name, &payload), "putting an input"),
+                    None => must(import.delete(&layer, &name), "deleting an input"),
+                }
+            }
+            must(import.commit(Timestamp(0), ""), "committing an input");
+        }
+    }
+
+    /// Commits what was put and deleted, then runs the driver. A failure fails the test.
+    pub fn run(&mut self) -> LabRun {
+        must(self.try_run(), "the run failed")
+    }
+
+    /// Commits what was put and deleted, then runs the driver.
+    pub fn try_run(&mut self) -> deltic_driver::Result<LabRun> {
+        self.commit_inputs();
+        let output = match &self.output {
+            Some(output) => output.clone(),
+            None => self.create("memory:out", Vec::new()),
+        };
+        self.output = Some(output.clone());
+        self.run_into(output, !self.full)
+    }
+
+    /// Runs every task from nothing into a catalog of its own and returns what it made.
+    pub fn scratch(&mut self) -> Snapshot {
+        self.commit_inputs();
+        let id = self.next_id();
+        let output = self.create(&format!("memory:scratch-{id}"), Vec::new());
+        must(self.run_into(output.clone(), false), "the run from scratch failed");
+        must(output.latest(), "opening the scratch catalog")
+    }
+
+    /// What the last run committed.
+    pub fn output(&self) -> Snapshot {
+        let Some(output) = &self.output else { panic!("nothing has run yet") };
+        must(output.latest(), "opening the output")
+    }
+
+    /// The output catalog.
+    pub fn output_catalog(&self) -> Option<&Catalog> {
+        self.output.as_ref()
+    }
+
+    /// The text of a published partition.
+    pub fn text(&self, layer: &str, name: impl IntoName) -> Option<String> {
+        let snapshot = self.output();
+        let tree = snapshot.tree(&must(LayerId::new(layer), "layer"))?;
+        let entry = must(tree.get(&must(name.into_name(), "name").to_bytes()), "looking up an output")?;
+        let payload = must(tree.read(&entry), "reading an output");
+        Some(String::from_utf8_lossy(payload.bytes()).into_owned())
+    }
+
+    /// Fails unless outputs and state equal, digest for digest, those of a run from scratch.
+    pub fn assert_equals_scratch(&mut self) {
+        if let Err(difference) = self.compare_with_scratch() {
+            panic!("incremental differs from scratch: {difference}");
+        }
+    }
+
+    pub(crate) fn compare_with_scratch(&mut self) -> Result<(), String> {
+        let scratch = self.scratch();
+        compare(&self.output(), &scratch)
+    }
+
+    fn run_into(&mut self, output: Catalog, incremental: bool) -> deltic_driver::Result<LabRun> {
+        let ids: Vec<CatalogId> = self.settings.keys().filter_map(|layer| layer.catalog.clone()).collect();
+        let mut inputs = BTreeMap::new();
+        for id in ids {
+            let input = JobInput { catalog: self.input(&id), version: self.pinned.get(&id).copied() };
+            inputs.insert(id, input);
+        }
+        let log = Arc::new(RunLog::default());
+        let engine = LocalEngine::new(self.threads);
+        let options = Options {
+            code: "testkit".to_owned(),
+            run: RunId(self.next_id()),
+            started: Timestamp(0),
+            incremental,
+            expect_base: None,
+            state_layer: must(LayerId::new("state"), "layer"),
+            note: String::new(),
+        };
+        let job = Job { inputs, output, tasks: &self.tasks, engine: &engine, observer: log.as_ref(), options };
+        let report = deltic_driver::run(&job)?;
+        Ok(LabRun { report, log })
+    }
+
+    fn input(&mut self, id: &CatalogId) -> Catalog {
+        if let Some(catalog) = self.inputs.get(id) {
+            return catalog.clone();
+        }
+        let mine = self.settings.iter().filter(|(layer, _)| layer.catalog.as_ref() == Some(id));
+        let layers = mine.map(|(_, settings)| settings.clone()).collect();
+        let catalog = self.create(&format!("memory:in-{id}"), layers);
+        self.inputs.insert(id.clone(), catalog.clone());
+        catalog
+    }
+
+    fn create(&mut self, url: &str, layers: Vec<Layer>) -> Catalog {
+        let (uuid, run) = (CatalogUuid(u128::from(self.next_id())), RunId(self.next_id()));
+        let identity = NewCatalog { uuid, run, created: Timestamp(0) };
+        must(Catalog::create(&self.stores, url, layers, identity), "creating a catalog")
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.ids += 1;
+        self.ids
+    }
+}
+
+/// Names the first layer or state table in which two versions differ.
+pub(crate) fn compare(one: &Snapshot, other: &Snapshot) -> Result<(), String> {
+    for layer in one.layers().chain(other.layers()) {
+        let digest = |snapshot: &Snapshot| snapshot.tree(&layer.id).map(|tree| tree.digest());
+        if digest(one) != digest(other) {
+            return Err(format!("layer `{}`{}", layer.id, first_difference(one.tree(&layer.id), other.tree(&layer.id))));
+        }
+    }
+    for table in one.state_tables().chain(other.state_tables()) {
+        let (a, b) = (one.state_table(table), other.state_table(table));
+        if a.as_ref().map(|tree| tree.digest()) != b.as_ref().map(|tree| tree.digest()) {
+            return Err(format!("state table `{table}`{}", first_difference(a, b)));
+        }
+    }
+    if one.digest() != other.digest() {
+        return Err("the catalogs' digests".to_owned());
+    }
+    Ok(())
+}
+
+fn first_difference(one: Option<deltic_store::Tree>, other: Option<deltic_store::Tree>) -> String {
+    let (Some(one), Some(other)) = (one, other) else { return ": only one has it".to_owned() };
+    match one.diff(&other).next() {
+        Some(Ok(change)) => {
+            let side = match (&change.old, &change.new) {
+                (Some(_), Some(_)) => "has other content",
+                (Some(_), None) => "should not exist",
+                (None, _) => "is missing",
+            };
+            format!(": `{}` {side}", String::from_utf8_lossy(&change.key).escape_debug())
+        }
+        Some(Err(error)) => format!(": {error}"),
+        None => String::new(),
+    }
+}
+
+pub(crate) fn must<T, E: std::fmt::Display>(result: Result<T, E>, what: &str) -> T {
+    result.unwrap_or_else(|error| panic!("{what}: {error}"))
+}

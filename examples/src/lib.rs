@@ -1,1 +1,0 @@
-//! Drivers over real data.

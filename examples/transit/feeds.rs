@@ -1,0 +1,61 @@
+//! `feeds`: each realtime feed with the schedule feeds it belongs to.
+
+use deltic::prelude::*;
+use serde::Serialize;
+
+use super::feed_index::FeedLine;
+use super::model::Feed;
+
+/// Joins a realtime feed with its schedules, found by tracked reads in what `feed-index` has just published. A
+/// reference to a feed that does not exist is kept as such, and heals when the feed appears.
+#[derive(Debug)]
+pub struct Feeds;
+
+#[derive(Serialize)]
+struct Joined {
+    provider: String,
+    name: Option<String>,
+    schedules: Vec<Schedule>,
+}
+
+#[derive(Serialize)]
+struct Schedule {
+    id: String,
+    /// None where the reference dangles.
+    feeds: Vec<FeedLine>,
+}
+
+impl InputLayers for Feeds {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["transit/gtfs-realtime"])
+    }
+
+    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["feeds-by-id"])
+    }
+}
+
+impl OutputLayers for Feeds {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("feeds")?.with_content_type("application/json")])
+    }
+}
+
+impl DirectCompiler for Feeds {
+    fn map_key(&self, key: &Key, out: &mut Outputs) {
+        out.add("feeds", &key.name);
+    }
+
+    fn compile(&self, _: &OutKey, inputs: &[Input], context: &Context) -> Result<Option<Payload>> {
+        let feed: Feed = inputs[0].json()?;
+        let mut schedules = Vec::new();
+        for id in feed.static_reference {
+            let feeds = match context.read("feeds-by-id", &id)? {
+                Some(target) => target.json()?,
+                None => Vec::new(),
+            };
+            schedules.push(Schedule { id, feeds });
+        }
+        Ok(Some(Payload::json_pretty(&Joined { provider: feed.provider, name: feed.name, schedules })?))
+    }
+}

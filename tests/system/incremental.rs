@@ -1,0 +1,36 @@
+//! Invariant 1: for any tasks and any history, incremental runs end where a run from scratch does.
+
+use deltic_testkit::{RandomHistory, check_incremental};
+use proptest::prelude::*;
+
+use crate::patterns::{TILES, random_tasks};
+
+fn history(steps: usize) -> RandomHistory {
+    let names = RandomHistory::generic_names(4);
+    let layers = vec![("in/a".to_owned(), names), (TILES.to_owned(), RandomHistory::tile_names(3))];
+    RandomHistory { layers, steps, contents: 5 }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(40) })]
+
+    #[test]
+    fn random_tasks_over_random_histories_equal_scratch(seed: u64, steps in 2usize..9) {
+        let mut history = history(steps).make(seed);
+        // A first step that fills the layers a little, so that later ones meet something.
+        history.insert(0, self::history(6).make(seed ^ 1).concat());
+        check_incremental(&random_tasks(seed), &history);
+    }
+}
+
+/// `DELTIC_SEEDS=FROM..TO cargo test --release -p deltic-tests -- --ignored many_seeds` looks longer.
+#[test]
+#[ignore = "long: run with --ignored and DELTIC_SEEDS=FROM..TO"]
+fn many_seeds() {
+    let seeds = std::env::var("DELTIC_SEEDS").unwrap_or_else(|_| "0..1000".to_owned());
+    let (from, to) = seeds.split_once("..").unwrap();
+    for seed in from.parse::<u64>().unwrap()..to.parse().unwrap() {
+        let caught = std::panic::catch_unwind(|| check_incremental(&random_tasks(seed), &history(8).make(seed)));
+        assert!(caught.is_ok(), "seed {seed}");
+    }
+}

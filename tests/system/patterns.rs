@@ -1,0 +1,157 @@
+//! Compilers that do everything that can go wrong in an incremental system, driven by hashes of what they see.
+
+use deltic::core::{Digest, Tile};
+use deltic::prelude::*;
+
+/// A number that depends on everything given.
+pub(crate) fn number(parts: &[&dyn std::fmt::Debug]) -> u64 {
+    let digest = Digest::of(format!("{parts:?}").as_bytes());
+    u64::from_le_bytes(digest.as_bytes()[..8].try_into().unwrap())
+}
+
+/// Layers and a seed: what the random compilers have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Shape {
+    pub(crate) salt: u64,
+    pub(crate) inputs: Vec<&'static str>,
+    pub(crate) references: Vec<&'static str>,
+    pub(crate) output: &'static str,
+}
+
+impl Shape {
+    fn parse(texts: &[&str]) -> Result<Vec<LayerRef>> {
+        texts.iter().map(|text| Ok(LayerRef::parse(text)?)).collect()
+    }
+
+    /// Looks at something, present or not, in one of the ways there are.
+    fn look(&self, by: u64, context: &Context<'_>) -> Result<String> {
+        let all: Vec<&str> = self.references.iter().chain(&self.inputs).copied().collect();
+        let layer = all[number(&[&by, &"layer"]) as usize % all.len()];
+        if layer == TILES {
+            let quadkey: String = (0..1 + by % 3).map(|i| char::from(b'0' + (if i == 0 { 0 } else { by >> i & 3 }) as u8)).collect();
+            let tile: Tile = quadkey.parse()?;
+            return Ok(match number(&[&by, &"how"]) % 3 {
+                0 => format!("{:?}", context.read(layer, tile)?.map(|found| found.payload)),
+                1 => format!("{:?}", context.exists(layer, tile)?),
+                _ => format!("{:?}", context.list(layer, Within::Subtree(tile))?),
+            });
+        }
+        let name = format!("{}{}", number(&[&by, &"a"]) % 3, number(&[&by, &"b"]) % 4);
+        Ok(match number(&[&by, &"how"]) % 5 {
+            0 | 1 => format!("{:?}", context.read(layer, &name)?.map(|found| found.payload)),
+            2 => format!("{:?}", context.exists(layer, &name)?),
+            3 => format!("{:?}", context.list(layer, Within::Prefix(&name[..1]))?),
+            _ => format!("{:?}", context.list(layer, if by % 7 == 0 { Within::All } else { Within::Prefix(&name) })?),
+        })
+    }
+
+    fn result(&self, seed: u64, context: &Context<'_>) -> Result<Option<Payload>> {
+        let seen = if seed % 3 == 0 { self.look(seed, context)? } else { String::new() };
+        let made = number(&[&seed, &seen]);
+        Ok((made % 4 != 0).then(|| (made % 5).to_string().into()))
+    }
+}
+
+/// The layer whose names are tiles.
+pub(crate) const TILES: &str = "in/t";
+
+macro_rules! layers_of {
+    ($name:ident) => {
+        impl InputLayers for $name {
+            fn input_layers(&self) -> Result<Vec<LayerRef>> {
+                Shape::parse(&self.0.inputs)
+            }
+            fn reference_layers(&self) -> Result<Vec<LayerRef>> {
+                Shape::parse(&self.0.references)
+            }
+        }
+        impl OutputLayers for $name {
+            fn output_layers(&self) -> Result<Vec<Layer>> {
+                Ok(vec![Layer::generic(self.0.output)?])
+            }
+        }
+    };
+}
+
+/// A map-group with content-dependent outputs, several values for one output, and looks in both ends.
+#[derive(Debug, Clone)]
+pub(crate) struct Groups(pub(crate) Shape);
+layers_of!(Groups);
+
+impl MapGroupCompiler for Groups {
+    type Value = u64;
+
+    fn compile_in(&self, input: &Input, out: &mut Emit<'_, u64>, context: &Context<'_>) -> Result<()> {
+        let seed = number(&[&self.0.salt, &input.key, &input.payload]);
+        for i in 0..seed % 3 {
+            let mut value = number(&[&seed, &i]) % 4;
+            if number(&[&seed, &"look", &i]) % 2 == 0 {
+                value = number(&[&value, &self.0.look(number(&[&seed, &i, &"at"]), context)?]);
+            }
+            let name = format!("{}{}", number(&[&seed, &"o", &i]) % 3, number(&[&seed, &"p", &i]) % 4);
+            out.emit((self.0.output, name), value);
+        }
+        Ok(())
+    }
+
+    fn compile_out(&self, output: &OutKey, values: Values<'_, u64>, context: &Context<'_>) -> Result<Option<Payload>> {
+        let values: Vec<(String, u64)> = values.with_keys().map(|(key, value)| (key.to_string(), value)).collect();
+        assert!(values.is_sorted_by_key(|(key, _)| key.clone()), "values are not sorted by input key: {values:?}");
+        self.0.result(number(&[&self.0.salt, output, &values]), context)
+    }
+}
+
+/// A direct compiler with two outputs an input, neither shared.
+#[derive(Debug, Clone)]
+pub(crate) struct Pairs(pub(crate) Shape);
+layers_of!(Pairs);
+
+impl DirectCompiler for Pairs {
+    fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
+        out.add(self.0.output, &key.name);
+        out.add(self.0.output, format!("{}+", key.name));
+    }
+
+    fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
+        assert_eq!(inputs.len(), 1);
+        self.0.result(number(&[&self.0.salt, output, &inputs[0].payload]), context)
+    }
+}
+
+/// A direct compiler that gathers names by their first character.
+#[derive(Debug, Clone)]
+pub(crate) struct Gathers(pub(crate) Shape);
+layers_of!(Gathers);
+
+impl DirectCompiler for Gathers {
+    fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
+        let name = key.name.to_string();
+        out.add(self.0.output, &name[..1]);
+    }
+
+    fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
+        assert!(!inputs.is_empty() && inputs.is_sorted_by(|a, b| a.key < b.key));
+        let seen: Vec<(&Key, &Payload)> = inputs.iter().map(|input| (&input.key, &input.payload)).collect();
+        self.0.result(number(&[&self.0.salt, output, &seen]), context)
+    }
+}
+
+/// A chain of tasks of every pattern over two input layers, made from a seed.
+pub(crate) fn random_tasks(seed: u64) -> Vec<Task> {
+    let shape = |salt: &str, inputs: &[&'static str], references: &[&'static str], output| Shape {
+        salt: number(&[&seed, &salt]),
+        inputs: inputs.to_vec(),
+        references: references.to_vec(),
+        output,
+    };
+    [
+        Task::new("one", MapGroup(Groups(shape("1", &["in/a"], &[TILES], "x")))),
+        Task::new("two", MapGroup(Groups(shape("2", &["x", "in/a", TILES], &[], "y")))),
+        Task::new("three", Direct(Pairs(shape("3", &["y"], &["x", TILES], "z")))),
+        Task::new("four", DirectMany(Gathers(shape("4", &["z", TILES], &["x"], "v")))),
+        Task::new("five", Direct(Pairs(shape("5", &["in/a"], &["in/a", "v"], "w")))),
+    ]
+    .into_iter()
+    .map(|task| task.unwrap().version("1"))
+    .collect()
+}
