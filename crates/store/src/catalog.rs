@@ -1,0 +1,346 @@
+//! A catalog: creating, opening, and the way to its versions.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use deltic_core::{CatalogUuid, Digest, Layer, RunId, Timestamp, Version};
+
+use crate::cache::NodeCache;
+use crate::commit::{Attempt, create_version, write_hint};
+use crate::object::{ObjectName, PackName};
+use crate::open::Stores;
+use crate::pack::PackIndex;
+use crate::record::{CatalogRecord, FORMAT, LayerRecord, VersionRecord, check_timestamp};
+use crate::root::{ObjectRoot, Requests};
+use crate::snapshot::{Content, Snapshot};
+use crate::tree::{Root, Shape};
+use crate::{Error, ErrorKind, Result, check, latest};
+
+/// Bytes of decoded nodes that are kept per catalog.
+const CACHE_BYTES: usize = 64 << 20;
+
+/// A catalog at a URL. Cheap to clone; clones share the cache of nodes and the request counters.
+#[derive(Clone)]
+pub struct Catalog {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    root: ObjectRoot,
+    cache: NodeCache,
+    shape: Shape,
+    /// The latest version seen: immutable, so it is never read twice, and where the next search begins.
+    latest: Mutex<Option<Arc<Content>>>,
+}
+
+/// What makes a new catalog this one and no other. Drawn by the caller, since randomness and clocks are parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct NewCatalog {
+    /// The catalog's own identity, random.
+    pub uuid: CatalogUuid,
+    /// The run that makes version 0, random.
+    pub run: RunId,
+    /// The time. Informational.
+    pub created: Timestamp,
+}
+
+impl fmt::Debug for Catalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Catalog({})", self.url())
+    }
+}
+
+impl Catalog {
+    /// Creates a catalog with version 0: the layers given, all empty.
+    ///
+    /// Checks first that the store honours put-if-absent, on which every later commit relies. What an interrupted
+    /// creation left is completed; a complete catalog is [`ErrorKind::AlreadyExists`].
+    pub fn create(stores: &Stores, url: &str, mut layers: Vec<Layer>, identity: NewCatalog) -> Result<Catalog> {
+        check_timestamp(identity.created)?;
+        layers.sort_by(|a, b| a.id.cmp(&b.id));
+        if let Some(pair) = layers.windows(2).find(|pair| pair[0].id == pair[1].id) {
+            return Err(Error::invalid(format!("{url}: layer `{}` is given twice", pair[0].id)));
+        }
+        let catalog = Catalog::at(stores.open_or_make(url)?, Shape::FORMAT_1);
+        let exists = || {
+            Error::new(
+                ErrorKind::AlreadyExists,
+                format!("{url}: there is a catalog already; open it, or choose another URL"),
+            )
+        };
+        if catalog.record_bytes(Version(0))?.is_some() {
+            return Err(exists());
+        }
+        refuse_careless_store(catalog.root(), identity.run)?;
+        let uuid = catalog.claim(&identity)?;
+        let layers: Vec<LayerRecord> =
+            layers.into_iter().map(|layer| LayerRecord { layer, root: Root::empty() }).collect();
+        let record = VersionRecord {
+            format: FORMAT,
+            catalog: uuid,
+            version: Version(0),
+            parent: None,
+            run: identity.run,
+            created: identity.created,
+            note: String::new(),
+            digest: VersionRecord::catalog_digest(&layers),
+            layers,
+            state: Vec::new(),
+            dependencies: Vec::new(),
+            tasks: Vec::new(),
+            retained: vec![(Version(0), Version(0))],
+            packs: Vec::new(),
+            statistics: serde_json::Value::Null,
+        };
+        let body = Bytes::from(check::to_json(&record)?);
+        match create_version(&catalog, &record, &body)? {
+            Attempt::Won => {}
+            Attempt::Lost(_) => return Err(exists()),
+        }
+        write_hint(&catalog, Version(0));
+        catalog.remember(&Snapshot::new(catalog.clone(), record, Digest::of(&body)));
+        Ok(catalog)
+    }
+
+    /// Opens a catalog. Makes no request: whether there is one shows when a version is asked for.
+    pub fn open(stores: &Stores, url: &str) -> Result<Catalog> {
+        Ok(Catalog::at(stores.open(url)?, Shape::FORMAT_1))
+    }
+
+    fn at(root: ObjectRoot, shape: Shape) -> Catalog {
+        let cache = NodeCache::new(CACHE_BYTES);
+        Catalog { shared: Arc::new(Shared { root, cache, shape, latest: Mutex::new(None) }) }
+    }
+
+    /// The same store, with trees of another shape and a cache and counters that begin anew.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn with_shape(&self, shape: Shape) -> Catalog {
+        Catalog::at(self.shared.root.clone(), shape)
+    }
+
+    /// Writes `catalog.json`, or reads the one that an interrupted creation left; the uuid in it is the catalog's.
+    fn claim(&self, identity: &NewCatalog) -> Result<CatalogUuid> {
+        let record =
+            CatalogRecord { format: FORMAT, catalog: identity.uuid, created: identity.created, tree: Shape::FORMAT_1 };
+        let body = Bytes::from(check::to_json(&record)?);
+        let written = self.root().create(&ObjectName::Catalog, &body);
+        match (self.catalog_record()?, written) {
+            (Some(found), _) => Ok(found.catalog),
+            (None, Err(error)) => {
+                let message = format!("{}: {} could not be written", self.url(), ObjectName::Catalog);
+                Err(Error::unavailable(message).because(&error))
+            }
+            (None, Ok(())) => Err(Error::unavailable(format!(
+                "{}: {} was written and can not be read back; the store is not usable",
+                self.url(),
+                ObjectName::Catalog
+            ))),
+        }
+    }
+
+    fn catalog_record(&self) -> Result<Option<CatalogRecord>> {
+        let Some(bytes) = self.root().get(&ObjectName::Catalog)? else {
+            return Ok(None);
+        };
+        let record: CatalogRecord =
+            check::from_json(&bytes).map_err(|what| Error::corrupt(self.url(), ObjectName::Catalog, what))?;
+        self.check_format(record.format)?;
+        if record.tree != Shape::FORMAT_1 {
+            let what = "its tree constants are not those of its format";
+            return Err(Error::corrupt(self.url(), ObjectName::Catalog, what));
+        }
+        Ok(Some(record))
+    }
+
+    fn check_format(&self, format: u32) -> Result<()> {
+        if format == FORMAT {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "{}: the catalog has format {format}, and this program reads format {FORMAT}; use a program that knows it",
+            self.url()
+        )))
+    }
+
+    /// The URL it was opened by.
+    pub fn url(&self) -> &str {
+        self.shared.root.url()
+    }
+
+    /// The latest version.
+    ///
+    /// Cost: three requests when the hint is right, one when this catalog has seen the latest version before. A hint
+    /// that is absent, stale or wrong costs a number of requests logarithmic in how wrong it is, and nothing else.
+    pub fn latest(&self) -> Result<Snapshot> {
+        let snapshot = latest::find(self)?;
+        self.remember(&snapshot);
+        Ok(snapshot)
+    }
+
+    /// The snapshot of a version. Cost: one request.
+    pub fn snapshot(&self, version: Version) -> Result<Snapshot> {
+        match self.seen().filter(|seen| seen.version() == version) {
+            Some(seen) => Ok(seen),
+            None => match self.record_bytes(version)? {
+                Some(bytes) => self.read_record(version, &bytes),
+                None => Err(Error::not_found(format!(
+                    "{}: there is no version {version}; `deltic log {}` lists those there are",
+                    self.url(),
+                    self.url()
+                ))),
+            },
+        }
+    }
+
+    /// Walks all versions, newest first, checking that each is the parent that the one after it names. Cost: one
+    /// request a version.
+    pub fn log(&self) -> Log {
+        Log { catalog: self.clone(), next: Next::Latest }
+    }
+
+    /// What this catalog and its clones have asked of the store since it was opened.
+    pub fn requests(&self) -> Requests {
+        self.shared.root.requests()
+    }
+
+    /// Reads the index at the end of a pack and checks its header, index and length. Cost: one request that reads the
+    /// whole pack; for checking and salvage.
+    pub fn pack(&self, name: PackName) -> Result<PackIndex> {
+        let object = ObjectName::Pack(name);
+        let bytes =
+            self.root().get(&object)?.ok_or_else(|| Error::corrupt(self.url(), object, "the object is missing"))?;
+        PackIndex::read(&bytes).map_err(|what| Error::corrupt(self.url(), object, what))
+    }
+
+    pub(crate) fn root(&self) -> &ObjectRoot {
+        &self.shared.root
+    }
+
+    pub(crate) fn cache(&self) -> &NodeCache {
+        &self.shared.cache
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        self.shared.shape
+    }
+
+    /// The latest version that this catalog has seen.
+    pub(crate) fn seen(&self) -> Option<Snapshot> {
+        let content = self.shared.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        Some(Snapshot::of(self.clone(), content))
+    }
+
+    pub(crate) fn remember(&self, snapshot: &Snapshot) {
+        let mut latest = self.shared.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if latest.as_ref().is_none_or(|seen| seen.record.version < snapshot.version()) {
+            // Without the snapshot's way back to this catalog: the two would keep each other alive for good.
+            *latest = Some(snapshot.content());
+        }
+    }
+
+    /// Says why there is no version at all: no catalog, or one whose creation was interrupted.
+    pub(crate) fn nothing_here(&self) -> Error {
+        let url = self.url();
+        match self.catalog_record() {
+            Ok(None) => {
+                Error::not_found(format!("{url}: there is no catalog; create it with `deltic init {url} --layer …`"))
+            }
+            Ok(Some(_)) => Error::not_found(format!(
+                "{url}: the catalog's creation was interrupted; complete it with `deltic init {url} --layer …`"
+            )),
+            Err(error) => error,
+        }
+    }
+
+    pub(crate) fn record_bytes(&self, version: Version) -> Result<Option<Bytes>> {
+        self.root().get(&ObjectName::Version(version))
+    }
+
+    pub(crate) fn read_record(&self, version: Version, bytes: &Bytes) -> Result<Snapshot> {
+        let object = ObjectName::Version(version);
+        let corrupt = |what: String| Error::corrupt(self.url(), object, what);
+        let record: VersionRecord = check::from_json(bytes).map_err(corrupt)?;
+        self.check_format(record.format)?;
+        if let Some(problem) = record.problem(version) {
+            return Err(corrupt(problem));
+        }
+        if let Some(seen) = self.seen().filter(|seen| seen.uuid() != record.catalog) {
+            return Err(corrupt(format!("it is of catalog {}, and this is {}", record.catalog, seen.uuid())));
+        }
+        Ok(Snapshot::new(self.clone(), record, Digest::of(bytes)))
+    }
+}
+
+/// Checks that of two creations of one object the second is refused and changes nothing.
+fn refuse_careless_store(root: &ObjectRoot, run: RunId) -> Result<()> {
+    let probe = ObjectName::Probe(run);
+    let (first, second) = (Bytes::from_static(b"first"), Bytes::from_static(b"second"));
+    root.create(&probe, &first).map_err(|error| {
+        let message = format!(
+            "{}: a new object could not be created; the store must be writable and, for a folder, support hard links",
+            root.url()
+        );
+        Error::unavailable(message).because(&error)
+    })?;
+    let again = root.create(&probe, &second);
+    let kept = root.get(&probe);
+    if let Err(error) = root.remove(&probe) {
+        tracing::warn!(%error, "the object of the self-test stays behind");
+    }
+    let kept = kept?.is_some_and(|body| body == first);
+    match again {
+        Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) if kept => Ok(()),
+        Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) | Ok(()) => {
+            Err(Error::invalid(format!(
+                "{}: the store overwrites an object that it was asked to create only if absent, so two runs could lose each \
+             other's versions; use a store that honours conditional writes",
+                root.url()
+            )))
+        }
+        Err(error) => Err(Error::unavailable(format!(
+            "{}: the self-test of conditional writes got no clear answer; try again",
+            root.url()
+        ))
+        .because(&error)),
+    }
+}
+
+/// The versions of a catalog, newest first.
+#[derive(Debug)]
+pub struct Log {
+    catalog: Catalog,
+    next: Next,
+}
+
+#[derive(Debug)]
+enum Next {
+    Latest,
+    Version(Version, Option<Digest>),
+    Done,
+}
+
+impl Iterator for Log {
+    type Item = Result<Snapshot>;
+
+    fn next(&mut self) -> Option<Result<Snapshot>> {
+        let found = match std::mem::replace(&mut self.next, Next::Done) {
+            Next::Done => return None,
+            Next::Latest => self.catalog.latest(),
+            Next::Version(version, named) => self.catalog.snapshot(version).and_then(|snapshot| {
+                if named.is_some_and(|digest| digest != snapshot.record_digest()) {
+                    let object = ObjectName::Version(version);
+                    let what = format!("it is not the parent that version {} names", version.next());
+                    return Err(Error::corrupt(self.catalog.url(), object, what));
+                }
+                Ok(snapshot)
+            }),
+        };
+        if let Ok(snapshot) = &found
+            && let Some(before) = snapshot.version().0.checked_sub(1)
+        {
+            self.next = Next::Version(Version(before), snapshot.record().parent);
+        }
+        Some(found)
+    }
+}

@@ -1,0 +1,65 @@
+//! JSON objects whose last field, `check`, is the BLAKE3 of every byte before its line. People can read them, and no
+//! byte of them can change unnoticed.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Error, Result};
+
+const FIELD: &str = "  \"check\": \"";
+const END: &str = "\"\n}\n";
+const HEX: usize = 64;
+
+/// Writes a value as indented JSON with its check.
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(value)
+        .map_err(|e| Error::invalid("a record holds something that can not be written as JSON").because(&e))?;
+    if !bytes.ends_with(b"\n}") {
+        return Err(Error::internal("a checked record must be a JSON object with at least one field"));
+    }
+    bytes.truncate(bytes.len() - 2);
+    bytes.extend_from_slice(b",\n");
+    let check = blake3::hash(&bytes).to_hex();
+    bytes.extend_from_slice(FIELD.as_bytes());
+    bytes.extend_from_slice(check.as_bytes());
+    bytes.extend_from_slice(END.as_bytes());
+    Ok(bytes)
+}
+
+/// Reads a value back; the error says what is wrong with the bytes.
+pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<T, String> {
+    let rest = bytes.strip_suffix(END.as_bytes()).ok_or("it does not end with its check")?;
+    let (rest, check) = rest.split_at_checked(rest.len().saturating_sub(HEX)).ok_or("it is too short")?;
+    let content = rest.strip_suffix(FIELD.as_bytes()).ok_or("it does not end with its check")?;
+    if blake3::hash(content).to_hex().as_bytes() != check {
+        return Err("its bytes do not match its check".to_owned());
+    }
+    serde_json::from_slice(bytes).map_err(|e| format!("it is not the expected JSON: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Sample {
+        word: String,
+        number: u64,
+    }
+
+    #[test]
+    fn every_flipped_or_missing_byte_is_noticed() {
+        let sample = Sample { word: "check".to_owned(), number: 7 };
+        let bytes = to_json(&sample).unwrap();
+        assert_eq!(from_json::<Sample>(&bytes).unwrap(), sample);
+        for index in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut flipped = bytes.clone();
+                flipped[index] ^= 1 << bit;
+                assert!(from_json::<Sample>(&flipped).is_err(), "byte {index} bit {bit}");
+            }
+            assert!(from_json::<Sample>(&bytes[..index]).is_err());
+        }
+    }
+}

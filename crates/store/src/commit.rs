@@ -1,0 +1,163 @@
+//! The commit: packs first, then one put-if-absent of the version's record, which makes everything visible at once.
+//!
+//! A conditional write can not simply be repeated: when its acknowledgement is lost, the repetition loses against the
+//! write itself. And stores report a lost race by different errors. So after **any** error the record is read back,
+//! and the bytes decide: ours, then we won; another's, then they did; none, then nothing happened yet and the same
+//! write is tried again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use deltic_core::{Digest, Layer, RunId, Timestamp, Version};
+use serde_json::Value;
+
+use crate::catalog::Catalog;
+use crate::object::ObjectName;
+use crate::packing::Packing;
+use crate::record::{Dependency, FORMAT, LayerRecord, StateRecord, TaskRecord, VersionRecord, check_timestamp, retain};
+use crate::snapshot::Snapshot;
+use crate::tree::Tree;
+use crate::{Error, ErrorKind, Result, check};
+
+/// Tries of the record's creation while nobody has created it.
+const TRIES: u32 = 5;
+
+/// What the next version is to hold.
+#[derive(Debug, Clone, Default)]
+pub struct NextVersion {
+    /// The layers, all of them: one that is left out is gone.
+    pub layers: Vec<(Layer, Tree)>,
+    /// The tables of the state, all of them.
+    pub state: BTreeMap<String, Tree>,
+    /// The versions of other catalogs that it was made from.
+    pub dependencies: Vec<Dependency>,
+    /// The tasks that made it.
+    pub tasks: Vec<TaskRecord>,
+    /// The time. Informational.
+    pub created: Timestamp,
+    /// What people should know about it.
+    pub note: String,
+    /// Figures of the run. Informational: they alone make no version.
+    pub statistics: Value,
+}
+
+/// How a commit ended.
+#[derive(Debug, Clone)]
+#[must_use]
+pub enum Committed {
+    /// There is a new version.
+    New(Snapshot),
+    /// Layers, state, dependencies and tasks are those of the base: nothing was written.
+    Unchanged,
+}
+
+/// How the creation of a record ended.
+pub(crate) enum Attempt {
+    Won,
+    Lost(RunId),
+}
+
+pub(crate) fn commit(base: &Snapshot, packing: &Packing, next: NextVersion) -> Result<Committed> {
+    check_timestamp(next.created)?;
+    let url = base.catalog().url();
+    let mut layers: Vec<LayerRecord> =
+        next.layers.into_iter().map(|(layer, tree)| LayerRecord { layer, root: tree.root }).collect();
+    layers.sort_by(|a, b| a.layer.id.cmp(&b.layer.id));
+    if let Some(pair) = layers.windows(2).find(|pair| pair[0].layer.id == pair[1].layer.id) {
+        return Err(Error::invalid(format!("{url}: layer `{}` is given twice", pair[0].layer.id)));
+    }
+    let mut tasks = next.tasks;
+    tasks.sort_by(|a, b| a.id.cmp(&b.id));
+    if let Some(pair) = tasks.windows(2).find(|pair| pair[0].id == pair[1].id) {
+        return Err(Error::invalid(format!("{url}: task `{}` is given twice", pair[0].id)));
+    }
+    let state = next.state.into_iter().map(|(table, tree)| StateRecord { table, root: tree.root }).collect();
+    let mut record = VersionRecord {
+        format: FORMAT,
+        catalog: base.uuid(),
+        version: base.version().next(),
+        parent: Some(base.record_digest()),
+        run: packing.run,
+        created: next.created,
+        note: next.note,
+        digest: VersionRecord::catalog_digest(&layers),
+        layers,
+        state,
+        dependencies: next.dependencies,
+        tasks,
+        retained: retain(&base.record().retained, base.version().next()),
+        packs: Vec::new(),
+        statistics: next.statistics,
+    };
+    if is_unchanged(base.record(), &record) {
+        return Ok(Committed::Unchanged);
+    }
+    record.packs = packing.flush()?;
+    let catalog = base.catalog();
+    let body = Bytes::from(check::to_json(&record)?);
+    match create_version(catalog, &record, &body)? {
+        Attempt::Won => {}
+        Attempt::Lost(winner) => {
+            let version = record.version;
+            let message = format!(
+                "{url}: run {winner} has made version {version} meanwhile; begin again from the latest version"
+            );
+            return Err(Error::new(ErrorKind::Conflict { version, winner }, message));
+        }
+    }
+    packing.set_committed();
+    write_hint(catalog, record.version);
+    let snapshot = Snapshot::new(catalog.clone(), record, Digest::of(&body));
+    catalog.remember(&snapshot);
+    Ok(Committed::New(snapshot))
+}
+
+/// Whether two versions say the same: places, times and figures aside.
+fn is_unchanged(base: &VersionRecord, next: &VersionRecord) -> bool {
+    base.digest == next.digest
+        && base.state_digest() == next.state_digest()
+        && base.dependencies == next.dependencies
+        && base.tasks == next.tasks
+}
+
+/// Creates a version's record, or finds out who did.
+pub(crate) fn create_version(catalog: &Catalog, record: &VersionRecord, body: &Bytes) -> Result<Attempt> {
+    let object = ObjectName::Version(record.version);
+    let mut unclear = String::new();
+    for attempt in 0..TRIES {
+        if attempt > 0 {
+            // Two runs that failed together should not try again together: the run id spreads them.
+            let spread = record.run.0.rotate_left(8 * attempt) % 16;
+            std::thread::sleep(Duration::from_millis((4 << (2 * attempt)) + spread));
+        }
+        match catalog.root().create(&object, body) {
+            Ok(()) => return Ok(Attempt::Won),
+            Err(error) => unclear = error.to_string(),
+        }
+        match catalog.root().get(&object) {
+            Ok(Some(found)) if found == *body => return Ok(Attempt::Won),
+            Ok(Some(found)) => {
+                let winner = catalog.read_record(record.version, &found)?;
+                return Ok(Attempt::Lost(winner.record().run));
+            }
+            Ok(None) => {}
+            Err(error) => unclear = error.to_string(),
+        }
+    }
+    let message = format!(
+        "{}: {object} could not be created, or it could not be told whether it was; see `deltic log {}` before trying \
+         again",
+        catalog.url(),
+        catalog.url()
+    );
+    Err(Error::unavailable(message).because(&unclear))
+}
+
+/// Says where the latest version is. A failure only makes the next look-up longer.
+pub(crate) fn write_hint(catalog: &Catalog, version: Version) {
+    let body = Bytes::from(format!("{version}\n"));
+    if let Err(error) = catalog.root().overwrite(&ObjectName::Latest, &[body]) {
+        tracing::warn!(%error, "the hint at the latest version could not be written");
+    }
+}

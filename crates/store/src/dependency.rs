@@ -1,0 +1,57 @@
+//! What a version was made from: the catalogs that its run read, and what those were made from in turn.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deltic_core::{CatalogId, CatalogUuid, Digest, Version};
+
+use crate::record::Dependency;
+use crate::snapshot::Snapshot;
+use crate::{Error, ErrorKind, Result};
+
+/// The dependencies of a run that reads these snapshots: the direct ones sorted by id, then all that their records
+/// name and the run does not read itself, sorted by catalog and version.
+///
+/// Two versions of one catalog both stay listed. It is an error when one version is named with two digests: one of
+/// the records is not of the catalog it claims to be of.
+pub fn transitive_dependencies(direct: &[(CatalogId, &Snapshot)]) -> Result<Vec<Dependency>> {
+    let mut list: Vec<Dependency> = direct
+        .iter()
+        .map(|(id, snapshot)| Dependency {
+            catalog: Some(id.clone()),
+            uuid: snapshot.uuid(),
+            url: snapshot.catalog().url().to_owned(),
+            version: snapshot.version(),
+            digest: snapshot.digest(),
+            direct: true,
+        })
+        .collect();
+    list.sort_by(|a, b| a.catalog.cmp(&b.catalog));
+    if let Some(pair) = list.windows(2).find(|pair| pair[0].catalog == pair[1].catalog) {
+        let id = pair[0].catalog.as_ref().map_or("", CatalogId::as_str);
+        return Err(Error::invalid(format!("catalog id `{id}` is bound to two snapshots")));
+    }
+    let read: BTreeSet<(CatalogUuid, Version)> = list.iter().map(|one| (one.uuid, one.version)).collect();
+    let named = direct.iter().flat_map(|(_, snapshot)| &snapshot.record().dependencies);
+    let mut indirect: BTreeMap<(CatalogUuid, Version), Dependency> = BTreeMap::new();
+    let mut digests: BTreeMap<(CatalogUuid, Version), Digest> = BTreeMap::new();
+    for one in list.iter().chain(named) {
+        let key = (one.uuid, one.version);
+        if *digests.entry(key).or_insert(one.digest) != one.digest {
+            let message = format!(
+                "version {} of catalog {} ({}) is named with two digests; one of the records is wrong",
+                one.version, one.uuid, one.url
+            );
+            return Err(Error::new(ErrorKind::Corrupt { object: one.url.clone() }, message));
+        }
+        if !read.contains(&key) {
+            let dependency = Dependency { catalog: None, direct: false, ..one.clone() };
+            let listed = indirect.entry(key).or_insert_with(|| dependency.clone());
+            // One catalog may have been found under several URLs: the least one, so that the order of reading is moot.
+            if dependency.url < listed.url {
+                *listed = dependency;
+            }
+        }
+    }
+    list.extend(indirect.into_values());
+    Ok(list)
+}

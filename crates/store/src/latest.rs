@@ -1,0 +1,90 @@
+//! Finding the latest version.
+//!
+//! Versions are numbered without gaps and their names are never freed, so "is there a version `n`" is true up to the
+//! latest and false from there on. The search is for the edge: it begins where the hint (or what was seen before)
+//! points, gallops upwards in doubling steps while versions are there, and halves the distance when they are not. A
+//! wrong hint can make it longer by a logarithm and never wrong. Nothing is ever listed.
+
+use bytes::Bytes;
+use deltic_core::Version;
+
+use crate::Result;
+use crate::catalog::Catalog;
+use crate::object::ObjectName;
+use crate::snapshot::Snapshot;
+
+/// Versions probed one by one before the steps double: a hint is rarely older than this.
+const SINGLE_STEPS: u64 = 4;
+
+/// Finds and reads the latest version.
+pub(crate) fn find(catalog: &Catalog) -> Result<Snapshot> {
+    if let Some(seen) = catalog.seen() {
+        let version = seen.version();
+        return match catalog.record_bytes(version.next())? {
+            None => Ok(seen),
+            Some(found) => climb(catalog, version.next(), found),
+        };
+    }
+    let Some(hint) = hint(catalog)? else {
+        return match catalog.record_bytes(Version(0))? {
+            Some(found) => climb(catalog, Version(0), found),
+            None => Err(catalog.nothing_here()),
+        };
+    };
+    let (after, here) = catalog.root().get_both(&ObjectName::Version(hint.next()), &ObjectName::Version(hint));
+    match (after?, here?) {
+        (None, Some(here)) => catalog.read_record(hint, &here),
+        (Some(after), _) => climb(catalog, hint.next(), after),
+        (None, None) => match hint.0 {
+            0 => Err(catalog.nothing_here()),
+            ahead => descend(catalog, ahead),
+        },
+    }
+}
+
+/// The number in `versions/latest`, if there is one. A hint that can not be read is no hint.
+fn hint(catalog: &Catalog) -> Result<Option<Version>> {
+    let Some(bytes) = catalog.root().get(&ObjectName::Latest)? else {
+        return Ok(None);
+    };
+    let number = std::str::from_utf8(&bytes).ok().and_then(|text| text.trim_ascii().parse::<u64>().ok());
+    // The greatest number has no successor to probe, and no catalog gets there.
+    Ok(number.filter(|number| *number < u64::MAX).map(Version))
+}
+
+/// Finds the edge above `present`, whose record is `bytes`.
+fn climb(catalog: &Catalog, mut present: Version, mut bytes: Bytes) -> Result<Snapshot> {
+    let mut taken = 0;
+    let mut step = 1u64;
+    loop {
+        let probed = Version(present.0.saturating_add(step));
+        match catalog.record_bytes(probed)? {
+            Some(found) => (present, bytes) = (probed, found),
+            None => return halve(catalog, present, bytes, probed),
+        }
+        taken += 1;
+        if taken >= SINGLE_STEPS {
+            step = step.saturating_mul(2);
+        }
+    }
+}
+
+/// Finds the edge below `absent`.
+fn descend(catalog: &Catalog, absent: u64) -> Result<Snapshot> {
+    match catalog.record_bytes(Version(0))? {
+        Some(bytes) => halve(catalog, Version(0), bytes, Version(absent)),
+        None => Err(catalog.nothing_here()),
+    }
+}
+
+/// Finds the edge between a version that is there and one that is not.
+fn halve(catalog: &Catalog, mut present: Version, mut bytes: Bytes, mut absent: Version) -> Result<Snapshot> {
+    while absent.0 - present.0 > 1 {
+        let probed = Version(present.0 + (absent.0 - present.0) / 2);
+        match catalog.record_bytes(probed)? {
+            Some(found) => (present, bytes) = (probed, found),
+            None => absent = probed,
+        }
+    }
+    catalog.read_record(present, &bytes)
+}

@@ -1,0 +1,230 @@
+//! From a URL to a store: `file:`, `memory:`, `s3://`, `az://` and `gs://`.
+//!
+//! Credentials, regions and endpoints come from the environment, as `object_store` reads them; a URL never holds any.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use object_store::ObjectStore;
+use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::prefix::PrefixStore;
+use url::Url;
+
+use crate::root::{Executor, ObjectRoot};
+use crate::{Error, Result};
+
+/// Opens object stores by URL. Cheap to clone; clones share everything.
+///
+/// Keeps the stores of `memory:NAME` URLs, so that several opens of one name see the same data for as long as a clone
+/// lives. There is no global state: two `Stores` know nothing of each other.
+#[derive(Clone, Default)]
+pub struct Stores {
+    shared: Arc<Shared>,
+    wrap: Option<Arc<Wrap>>,
+}
+
+type Wrap = dyn Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync;
+
+#[derive(Default)]
+struct Shared {
+    memory: Mutex<HashMap<String, Arc<InMemory>>>,
+    runtime: Mutex<Option<Arc<tokio::runtime::Runtime>>>,
+}
+
+impl fmt::Debug for Stores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stores").field("wrapped", &self.wrap.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl Stores {
+    /// Starts with no store open.
+    pub fn new() -> Stores {
+        Stores::default()
+    }
+
+    /// Passes every store opened from now on through `wrap`: to count, delay or fail requests.
+    pub fn with_wrapper(
+        mut self,
+        wrap: impl Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync + 'static,
+    ) -> Stores {
+        self.wrap = Some(Arc::new(wrap));
+        self
+    }
+
+    /// Opens the store at a URL. Makes no request; a folder of a `file:` URL must exist.
+    pub fn open(&self, url: &str) -> Result<ObjectRoot> {
+        self.open_at(url, false)
+    }
+
+    /// Opens the store at a URL, making the folder of a `file:` URL.
+    pub(crate) fn open_or_make(&self, url: &str) -> Result<ObjectRoot> {
+        self.open_at(url, true)
+    }
+
+    fn open_at(&self, url: &str, make: bool) -> Result<ObjectRoot> {
+        let (scheme, rest) =
+            url.split_once(':').filter(|(scheme, _)| scheme.len() > 1).ok_or_else(|| no_scheme(url))?;
+        let (store, executor): (Arc<dyn ObjectStore>, Executor) = match scheme {
+            "file" => (Arc::new(local(url, rest, make)?), Executor::Inline),
+            "memory" => (self.memory(rest), Executor::Inline),
+            "s3" | "az" | "gs" => (remote(url)?, Executor::Runtime(self.runtime()?)),
+            _ => {
+                return Err(Error::invalid(format!(
+                    "`{url}`: scheme `{scheme}:` is not known; expected `file:`, `memory:`, `s3://`, `az://` or `gs://`"
+                )));
+            }
+        };
+        let store = match &self.wrap {
+            Some(wrap) => wrap(store),
+            None => store,
+        };
+        Ok(ObjectRoot::new(store, url, executor))
+    }
+
+    fn memory(&self, name: &str) -> Arc<dyn ObjectStore> {
+        let mut memory = self.shared.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let store: Arc<InMemory> = Arc::clone(memory.entry(name.to_owned()).or_default());
+        store
+    }
+
+    /// The runtime that drives remote requests; started when the first remote store is opened.
+    fn runtime(&self) -> Result<Arc<tokio::runtime::Runtime>> {
+        let mut slot = self.shared.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = &*slot {
+            return Ok(Arc::clone(runtime));
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("deltic-store")
+            .enable_all()
+            .build()
+            .map_err(|e| Error::unavailable("the threads for remote stores could not be started").because(&e))?;
+        Ok(Arc::clone(slot.insert(Arc::new(runtime))))
+    }
+}
+
+fn no_scheme(url: &str) -> Error {
+    if url.is_empty() {
+        return Error::invalid("a catalog URL is empty; expected for example `file:data/in`");
+    }
+    Error::invalid(format!("`{url}` is not a catalog URL: it has no scheme; for a folder write `file:{url}`"))
+}
+
+fn local(url: &str, rest: &str, make: bool) -> Result<LocalFileSystem> {
+    let folder = folder(url, rest)?;
+    if make {
+        std::fs::create_dir_all(&folder)
+            .map_err(|e| Error::unavailable(format!("{url}: the folder could not be made")).because(&e))?;
+    } else if !FilePath::new(&folder).is_dir() {
+        return Err(Error::not_found(format!(
+            "{url}: there is no such folder; create the catalog with `deltic init {url} --layer …`"
+        )));
+    }
+    let store = LocalFileSystem::new_with_prefix(&folder)
+        .map_err(|e| Error::unavailable(format!("{url}: the folder could not be opened")).because(&e))?;
+    Ok(store.with_fsync(true))
+}
+
+/// The folder of a `file:` URL: `file:relative` and `file:/absolute` are taken as they stand, `file:///absolute` by
+/// the rules of URLs (`%20` is a space).
+fn folder(url: &str, rest: &str) -> Result<PathBuf> {
+    let bad =
+        || Error::invalid(format!("`{url}` names no folder; expected `file:relative/folder` or `file:///absolute`"));
+    if rest.is_empty() {
+        return Err(bad());
+    }
+    if rest.starts_with("//") {
+        let parsed = Url::parse(url).map_err(|_| bad())?;
+        return parsed.to_file_path().map_err(|()| bad());
+    }
+    Ok(PathBuf::from(rest))
+}
+
+fn remote(url: &str) -> Result<Arc<dyn ObjectStore>> {
+    let parsed = Url::parse(url).map_err(|e| Error::invalid(format!("`{url}` is not a URL")).because(&e))?;
+    if !parsed.username().is_empty() || parsed.password().is_some() || parsed.query().is_some() {
+        // The URL is not repeated here: it may hold a secret.
+        return Err(Error::invalid(format!(
+            "a `{}:` URL holds credentials or a query; put credentials into the environment",
+            parsed.scheme()
+        )));
+    }
+    let Some(bucket) = parsed.host_str().filter(|host| !host.is_empty()) else {
+        return Err(Error::invalid(format!("`{url}` names no bucket; expected for example `s3://bucket/folder`")));
+    };
+    let failed = |e: object_store::Error| {
+        Error::invalid(format!("{url}: the store could not be set up; check the environment")).because(&e)
+    };
+    let prefix = object_store::path::Path::from_url_path(parsed.path())
+        .map_err(|e| Error::invalid(format!("`{url}`: the path is not usable")).because(&e))?;
+    Ok(match parsed.scheme() {
+        "s3" => {
+            let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+            prefixed(builder.with_conditional_put(S3ConditionalPut::ETagMatch).build().map_err(failed)?, prefix)
+        }
+        "az" => {
+            let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket);
+            prefixed(builder.build().map_err(failed)?, prefix)
+        }
+        _ => {
+            let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
+            prefixed(builder.build().map_err(failed)?, prefix)
+        }
+    })
+}
+
+fn prefixed<S: ObjectStore>(store: S, prefix: object_store::path::Path) -> Arc<dyn ObjectStore> {
+    if prefix.as_ref().is_empty() { Arc::new(store) } else { Arc::new(PrefixStore::new(store, prefix)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    fn message(url: &str) -> String {
+        let error = Stores::new().open(url).unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::InvalidInput, "{url}");
+        error.to_string()
+    }
+
+    #[test]
+    fn bad_urls_say_what_is_expected() {
+        assert!(message("data/in").contains("write `file:data/in`"));
+        assert!(message("/data/in").contains("write `file:/data/in`"));
+        assert!(message("C:/data").contains("write `file:C:/data`"));
+        assert!(message("").contains("empty"));
+        assert!(message("file:").contains("names no folder"));
+        assert!(message("file://host/data").contains("names no folder"));
+        assert!(message("ftp://x").contains("`ftp:` is not known"));
+        assert!(message("s3:///x").contains("no bucket"));
+        let secret = message("s3://key:secret@bucket/x");
+        assert!(secret.contains("environment") && !secret.contains("secret@"), "{secret}");
+    }
+
+    #[test]
+    fn folders_are_found_by_both_notations() {
+        assert_eq!(folder("file:a b", "a b").unwrap(), PathBuf::from("a b"));
+        assert_eq!(folder("file:///a%20b", "///a%20b").unwrap(), PathBuf::from("/a b"));
+        let error = Stores::new().open("file:no/such/folder").unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::NotFound);
+        assert!(error.to_string().contains("deltic init file:no/such/folder"));
+    }
+
+    #[test]
+    fn remote_stores_open_without_a_request() {
+        for url in ["s3://bucket/folder", "gs://bucket"] {
+            // Without credentials in the environment some backends refuse, naming the URL.
+            if let Err(error) = Stores::new().open(url) {
+                assert!(error.to_string().contains(url));
+            }
+        }
+    }
+}

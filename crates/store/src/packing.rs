@@ -1,0 +1,234 @@
+//! The packs that a draft is filling.
+//!
+//! A worker takes an open pack, appends, and gives it back, so as many packs are open as workers append at once: one
+//! when there is one worker. A pack that is full is uploaded by the worker that filled it, which is all the
+//! back-pressure there is; the rest is uploaded by the commit. Until its upload is done, a pack's bytes are read from
+//! memory. Memory: about `pack_bytes` for each worker, twice.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use deltic_core::{Digest, RunId, Version};
+
+use crate::catalog::Catalog;
+use crate::draft::{DraftOptions, Written};
+use crate::object::{ObjectName, PackName};
+use crate::pack::{BlobKind, HEADER, IndexWriter, single};
+use crate::record::PackRecord;
+use crate::source::Blob;
+use crate::tree::Codec;
+use crate::{Error, Result};
+
+/// Nodes share packs with payloads until a draft has written this many bytes of them: a small run writes one pack.
+const MIXED_NODE_BYTES: u64 = 1 << 20;
+
+/// All packs of a draft.
+pub(crate) struct Packing {
+    catalog: Catalog,
+    pub(crate) base: Version,
+    pub(crate) run: RunId,
+    options: DraftOptions,
+    lanes: Mutex<Lanes>,
+    pending: Mutex<HashMap<PackName, Arc<Mutex<Body>>>>,
+    uploaded: Mutex<Vec<PackRecord>>,
+    node_bytes: AtomicU64,
+    committed: AtomicBool,
+}
+
+#[derive(Default)]
+struct Lanes {
+    mixed: Vec<OpenPack>,
+    nodes: Vec<OpenPack>,
+    next_seq: u32,
+}
+
+struct OpenPack {
+    name: PackName,
+    body: Arc<Mutex<Body>>,
+    index: IndexWriter,
+}
+
+/// The bytes of a pack that is not uploaded yet.
+enum Body {
+    Growing(Vec<u8>),
+    Sealed(Bytes),
+}
+
+/// A lock whose data is whole even when a thread died holding it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Packing {
+    pub(crate) fn new(catalog: Catalog, base: Version, run: RunId, options: DraftOptions) -> Packing {
+        Packing {
+            catalog,
+            base,
+            run,
+            options,
+            lanes: Mutex::default(),
+            pending: Mutex::default(),
+            uploaded: Mutex::default(),
+            node_bytes: AtomicU64::new(0),
+            committed: AtomicBool::new(false),
+        }
+    }
+
+    /// Appends a payload, and says where it lies.
+    pub(crate) fn payload(&self, payload: &Bytes, digest: &Digest) -> Result<(PackName, u64)> {
+        if payload.len() as u64 >= self.options.big_bytes {
+            let name = self.name(&mut lock(&self.lanes));
+            let parts = single(payload, digest);
+            self.catalog.root().overwrite(&ObjectName::Pack(name), &parts)?;
+            let bytes = parts.iter().map(|part| part.len() as u64).sum();
+            lock(&self.uploaded).push(PackRecord { name, bytes });
+            return Ok((name, HEADER.len() as u64));
+        }
+        self.append(BlobKind::Payload, payload, digest)
+    }
+
+    /// Appends a node, and says where it lies.
+    pub(crate) fn node(&self, node: &[u8], digest: &Digest) -> Result<(PackName, u64)> {
+        self.append(BlobKind::Node, node, digest)
+    }
+
+    fn append(&self, kind: BlobKind, blob: &[u8], digest: &Digest) -> Result<(PackName, u64)> {
+        let apart = kind == BlobKind::Node
+            && self.node_bytes.fetch_add(blob.len() as u64, Ordering::Relaxed) >= MIXED_NODE_BYTES;
+        let mut pack = self.take(apart);
+        let (offset, len) = pack.append(kind, blob, digest)?;
+        let name = pack.name;
+        if len >= self.options.pack_bytes {
+            let body = pack.seal();
+            self.upload(name, body)?;
+        } else {
+            let mut lanes = lock(&self.lanes);
+            if apart { lanes.nodes.push(pack) } else { lanes.mixed.push(pack) }
+        }
+        Ok((name, offset))
+    }
+
+    fn take(&self, apart: bool) -> OpenPack {
+        let mut lanes = lock(&self.lanes);
+        let open = if apart { lanes.nodes.pop() } else { lanes.mixed.pop() };
+        open.unwrap_or_else(|| {
+            let name = self.name(&mut lanes);
+            let body = Arc::new(Mutex::new(Body::Growing(HEADER.to_vec())));
+            lock(&self.pending).insert(name, Arc::clone(&body));
+            OpenPack { name, body, index: IndexWriter::default() }
+        })
+    }
+
+    fn name(&self, lanes: &mut Lanes) -> PackName {
+        let seq = lanes.next_seq;
+        lanes.next_seq += 1;
+        PackName { base: self.base, run: self.run, seq }
+    }
+
+    /// Uploads a sealed pack. When that fails its bytes stay, and the commit tries again.
+    fn upload(&self, name: PackName, body: Bytes) -> Result<()> {
+        let bytes = body.len() as u64;
+        self.catalog.root().overwrite(&ObjectName::Pack(name), &[body])?;
+        lock(&self.uploaded).push(PackRecord { name, bytes });
+        lock(&self.pending).remove(&name);
+        Ok(())
+    }
+
+    /// Uploads everything that is still in memory, all packs at once, and lists the packs written, by name.
+    pub(crate) fn flush(&self) -> Result<Vec<PackRecord>> {
+        let lanes = std::mem::take(&mut *lock(&self.lanes));
+        for pack in lanes.mixed.into_iter().chain(lanes.nodes) {
+            pack.seal();
+        }
+        let mut sealed: Vec<(ObjectName, Vec<Bytes>)> = Vec::new();
+        let mut records = Vec::new();
+        for (name, body) in &*lock(&self.pending) {
+            if let Body::Sealed(bytes) = &*lock(body) {
+                sealed.push((ObjectName::Pack(*name), vec![bytes.clone()]));
+                records.push(PackRecord { name: *name, bytes: bytes.len() as u64 });
+            }
+        }
+        self.catalog.root().overwrite_all(&sealed)?;
+        let mut uploaded = lock(&self.uploaded);
+        uploaded.append(&mut records);
+        uploaded.sort_by_key(|pack| pack.name);
+        let mut pending = lock(&self.pending);
+        pending.retain(|name, _| uploaded.binary_search_by_key(name, |pack| pack.name).is_err());
+        Ok(uploaded.clone())
+    }
+
+    /// The bytes of a blob whose pack is still in memory.
+    pub(crate) fn pending(&self, blob: Blob) -> Result<Option<Bytes>> {
+        let Some(body) = lock(&self.pending).get(&blob.pack).cloned() else {
+            return Ok(None);
+        };
+        let wrong = || Error::internal(format!("a place beyond the end of open pack {} is referred to", blob.pack));
+        let start = usize::try_from(blob.offset).map_err(|_| wrong())?;
+        let end = blob.offset.checked_add(blob.len).and_then(|end| usize::try_from(end).ok()).ok_or_else(wrong)?;
+        match &*lock(&body) {
+            Body::Growing(bytes) => bytes.get(start..end).map(Bytes::copy_from_slice),
+            Body::Sealed(bytes) if end <= bytes.len() => Some(bytes.slice(start..end)),
+            Body::Sealed(_) => None,
+        }
+        .map_or_else(|| Err(wrong()), |bytes| Ok(Some(bytes)))
+    }
+
+    /// What was written so far, open packs included.
+    pub(crate) fn written(&self) -> Written {
+        let lanes = lock(&self.lanes);
+        let uploaded = lock(&self.uploaded);
+        let open = lanes.mixed.iter().chain(&lanes.nodes);
+        let open_bytes = |pack: &OpenPack| pack.len() + pack.index.len() as u64;
+        Written {
+            packs: (uploaded.len() + lanes.mixed.len() + lanes.nodes.len()) as u64,
+            bytes: uploaded.iter().map(|pack| pack.bytes).sum::<u64>() + open.map(open_bytes).sum::<u64>(),
+        }
+    }
+
+    /// Whether a version refers to these packs.
+    pub(crate) fn is_committed(&self) -> bool {
+        self.committed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_committed(&self) {
+        self.committed.store(true, Ordering::Release);
+    }
+}
+
+impl OpenPack {
+    /// Appends a blob; says where it begins and how long the pack is now.
+    fn append(&mut self, kind: BlobKind, blob: &[u8], digest: &Digest) -> Result<(u64, u64)> {
+        match &mut *lock(&self.body) {
+            Body::Growing(bytes) => {
+                let offset = bytes.len() as u64;
+                bytes.extend_from_slice(blob);
+                self.index.add(kind, Codec::Raw, blob.len() as u64, digest);
+                Ok((offset, bytes.len() as u64))
+            }
+            Body::Sealed(_) => Err(Error::internal(format!("pack {} is sealed already", self.name))),
+        }
+    }
+
+    fn len(&self) -> u64 {
+        match &*lock(&self.body) {
+            Body::Growing(bytes) => bytes.len() as u64,
+            Body::Sealed(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// Adds the index; the pack stays readable in memory.
+    fn seal(self) -> Bytes {
+        let mut body = lock(&self.body);
+        if let Body::Growing(bytes) = &mut *body {
+            let mut bytes = std::mem::take(bytes);
+            bytes.append(&mut self.index.finish());
+            *body = Body::Sealed(Bytes::from(bytes));
+        }
+        match &*body {
+            Body::Sealed(bytes) => bytes.clone(),
+            Body::Growing(_) => Bytes::new(),
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The records of a catalog as JSON: `catalog.json` and one object per version.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::time::{Duration, SystemTime};
+
+use deltic_core::{CatalogId, CatalogUuid, Digest, Hasher, Layer, LayerId, RunId, Scheme, TaskId, Timestamp, Version};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::object::PackName;
+use crate::tree::{Root, Shape};
+use crate::{Error, Result};
+
+/// The format that this crate writes, and the only one it reads.
+pub const FORMAT: u32 = 1;
+
+/// `catalog.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CatalogRecord {
+    pub(crate) format: u32,
+    pub(crate) catalog: CatalogUuid,
+    #[serde(with = "rfc3339")]
+    pub(crate) created: Timestamp,
+    pub(crate) tree: Shape,
+}
+
+/// What a version is made of: the content of `versions/<number>`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct VersionRecord {
+    /// The format of everything the version refers to.
+    pub format: u32,
+    /// The catalog it belongs to.
+    pub catalog: CatalogUuid,
+    /// Its number.
+    pub version: Version,
+    /// BLAKE3 of the bytes of the record before it; none for version 0.
+    pub parent: Option<Digest>,
+    /// The run that made it.
+    pub run: RunId,
+    /// When, by the clock of whoever made it. Informational.
+    #[serde(with = "rfc3339")]
+    pub created: Timestamp,
+    /// What people should know about it.
+    pub note: String,
+    /// Digest of layers, settings and contents: equal digests, equal catalogs.
+    pub digest: Digest,
+    /// The layers, sorted by id.
+    pub layers: Vec<LayerRecord>,
+    /// The tables of the state, sorted by name.
+    pub state: Vec<StateRecord>,
+    /// The versions of other catalogs that it was made from.
+    pub dependencies: Vec<Dependency>,
+    /// The tasks that made it.
+    pub tasks: Vec<TaskRecord>,
+    /// The versions that can be read as of this one, as ranges of numbers.
+    pub retained: Vec<(Version, Version)>,
+    /// The packs that its run wrote.
+    pub packs: Vec<PackRecord>,
+    /// Figures of the run. Informational.
+    pub statistics: Value,
+}
+
+/// A layer in a version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "LayerJson", into = "LayerJson")]
+pub struct LayerRecord {
+    /// Its settings.
+    pub layer: Layer,
+    /// Its tree.
+    pub root: Root,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LayerJson {
+    id: LayerId,
+    scheme: Scheme,
+    #[serde(default)]
+    content_type: String,
+    root: Root,
+}
+
+/// A table of the state in a version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StateRecord {
+    /// Its name.
+    pub table: String,
+    /// Its tree.
+    pub root: Root,
+}
+
+/// A version of another catalog that a version was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    /// The symbolic id that the run read it under; none when the run did not read it itself.
+    pub catalog: Option<CatalogId>,
+    /// The catalog.
+    pub uuid: CatalogUuid,
+    /// Where it was found.
+    pub url: String,
+    /// The version.
+    pub version: Version,
+    /// The version's catalog digest.
+    pub digest: Digest,
+    /// Whether the run read it itself, and not through an input.
+    pub direct: bool,
+}
+
+/// A task as it was when it last ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskRecord {
+    /// The task.
+    pub id: TaskId,
+    /// Digest of everything besides partitions that its output depends on.
+    pub fingerprint: Digest,
+    /// The parts of the fingerprint, for people who ask what differed.
+    pub parts: BTreeMap<String, String>,
+    /// Its configuration.
+    pub configuration: Value,
+}
+
+/// A pack that a run wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackRecord {
+    /// Its name.
+    pub name: PackName,
+    /// Its length.
+    pub bytes: u64,
+}
+
+impl From<LayerJson> for LayerRecord {
+    fn from(json: LayerJson) -> LayerRecord {
+        let layer = Layer { id: json.id, scheme: json.scheme, content_type: json.content_type };
+        LayerRecord { layer, root: json.root }
+    }
+}
+
+impl From<LayerRecord> for LayerJson {
+    fn from(record: LayerRecord) -> LayerJson {
+        let Layer { id, scheme, content_type } = record.layer;
+        LayerJson { id, scheme, content_type, root: record.root }
+    }
+}
+
+impl VersionRecord {
+    /// Digest of the layers: their settings, contents and counts. Numbers, times and places are no part of it.
+    pub(crate) fn catalog_digest(layers: &[LayerRecord]) -> Digest {
+        let mut hasher = Hasher::new("deltic catalog 1");
+        hasher.number(layers.len() as u64);
+        for LayerRecord { layer, root } in layers {
+            hasher.text(layer.id.as_str()).digest(&layer.digest()).digest(&root.digest).number(root.count);
+        }
+        hasher.finish()
+    }
+
+    /// Digest of the state.
+    pub fn state_digest(&self) -> Digest {
+        let mut hasher = Hasher::new("deltic state 1");
+        hasher.number(self.state.len() as u64);
+        for StateRecord { table, root } in &self.state {
+            hasher.text(table).digest(&root.digest).number(root.count);
+        }
+        hasher.finish()
+    }
+
+    /// Whether a version can be read as of this one.
+    pub fn retains(&self, version: Version) -> bool {
+        self.retained.iter().any(|&(first, last)| (first..=last).contains(&version))
+    }
+
+    /// Says what is wrong with a record that was read as that of `version`.
+    pub(crate) fn problem(&self, version: Version) -> Option<String> {
+        let ids: BTreeSet<&LayerId> = self.layers.iter().map(|record| &record.layer.id).collect();
+        let sorted = self.layers.windows(2).all(|pair| pair[0].layer.id < pair[1].layer.id);
+        let tables_sorted = self.state.windows(2).all(|pair| pair[0].table < pair[1].table);
+        let roots = self.layers.iter().map(|l| &l.root).chain(self.state.iter().map(|s| &s.root));
+        if self.version != version {
+            Some(format!("it is the record of version {}", self.version))
+        } else if ids.len() != self.layers.len() || !sorted || !tables_sorted {
+            Some("its layers or tables are not sorted and unique".to_owned())
+        } else if self.digest != VersionRecord::catalog_digest(&self.layers) {
+            Some("its digest does not match its layers".to_owned())
+        } else if !self.retains(version) {
+            Some("it does not retain itself".to_owned())
+        } else {
+            roots.into_iter().find_map(Root::problem)
+        }
+    }
+}
+
+/// Adds a version to a retained set, keeping its ranges sorted and apart.
+pub(crate) fn retain(retained: &[(Version, Version)], version: Version) -> Vec<(Version, Version)> {
+    let mut ranges: Vec<RangeInclusive<u64>> = retained.iter().map(|(first, last)| first.0..=last.0).collect();
+    ranges.push(version.0..=version.0);
+    ranges.sort_by_key(|range| *range.start());
+    let mut merged: Vec<(Version, Version)> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match merged.last_mut() {
+            Some((_, last)) if *range.start() <= last.0.saturating_add(1) => last.0 = last.0.max(*range.end()),
+            _ => merged.push((Version(*range.start()), Version(*range.end()))),
+        }
+    }
+    merged
+}
+
+/// Refuses times that RFC 3339 can not say.
+pub(crate) fn check_timestamp(time: Timestamp) -> Result<()> {
+    const YEAR_10000: u64 = 253_402_300_800_000;
+    if time.0 >= YEAR_10000 {
+        return Err(Error::invalid(format!("timestamp {} lies after the year 9999", time.0)));
+    }
+    Ok(())
+}
+
+/// Times as people read them: `2026-11-20T23:00:13.000Z`.
+mod rfc3339 {
+    use super::{Deserialize, Duration, SystemTime, Timestamp};
+
+    pub(super) fn serialize<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        super::check_timestamp(*time).map_err(serde::ser::Error::custom)?;
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(time.0);
+        serializer.collect_str(&humantime::format_rfc3339_millis(time))
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let time = humantime::parse_rfc3339(&text).map_err(serde::de::Error::custom)?;
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).map_err(serde::de::Error::custom)?;
+        u64::try_from(since.as_millis()).map(Timestamp).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retained_ranges_merge() {
+        let ranges = |pairs: &[(u64, u64)]| pairs.iter().map(|&(a, b)| (Version(a), Version(b))).collect::<Vec<_>>();
+        assert_eq!(retain(&[], Version(0)), ranges(&[(0, 0)]));
+        assert_eq!(retain(&ranges(&[(0, 3)]), Version(4)), ranges(&[(0, 4)]));
+        assert_eq!(retain(&ranges(&[(0, 3)]), Version(9)), ranges(&[(0, 3), (9, 9)]));
+        assert_eq!(retain(&ranges(&[(0, 3), (5, 6)]), Version(4)), ranges(&[(0, 6)]));
+        assert_eq!(retain(&ranges(&[(0, 3)]), Version(2)), ranges(&[(0, 3)]));
+    }
+}

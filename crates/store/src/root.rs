@@ -1,0 +1,304 @@
+//! One store and the requests that are made of it: a synchronous face over `object_store`, with counters, retries and
+//! length checks.
+//!
+//! Local stores are driven on the calling thread, where `object_store` does its I/O inline; nothing is started for
+//! them. Remote stores are driven by one small runtime. Calls block, so they must not be made from async code.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::{Range, Sub};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream;
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+
+use crate::object::ObjectName;
+use crate::{Error, Result};
+
+/// Requests under way at once to a remote store.
+const PARALLEL: usize = 64;
+
+/// Tries of a request that may be repeated without harm.
+const TRIES: u32 = 3;
+
+/// How requests are driven.
+#[derive(Clone)]
+pub(crate) enum Executor {
+    /// On the calling thread.
+    Inline,
+    /// By a runtime.
+    Runtime(Arc<tokio::runtime::Runtime>),
+}
+
+/// An open store. Cheap to clone; clones share the counters.
+#[derive(Clone)]
+pub struct ObjectRoot {
+    store: Arc<dyn ObjectStore>,
+    url: Arc<str>,
+    executor: Executor,
+    counters: Arc<Counters>,
+}
+
+#[derive(Default)]
+struct Counters {
+    gets: AtomicU64,
+    puts: AtomicU64,
+    lists: AtomicU64,
+    bytes_read: AtomicU64,
+    bytes_written: AtomicU64,
+}
+
+/// How many requests were made and how many bytes they moved, retries included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Requests {
+    /// Objects or ranges asked for, also of absent objects.
+    pub gets: u64,
+    /// Objects written or tried to.
+    pub puts: u64,
+    /// Listings.
+    pub lists: u64,
+    /// Bytes of bodies received.
+    pub bytes_read: u64,
+    /// Bytes of bodies sent.
+    pub bytes_written: u64,
+}
+
+impl Requests {
+    /// All requests together.
+    pub fn total(&self) -> u64 {
+        self.gets + self.puts + self.lists
+    }
+}
+
+impl std::ops::Add for Requests {
+    type Output = Requests;
+
+    /// What two stores did together.
+    fn add(self, other: Requests) -> Requests {
+        Requests {
+            gets: self.gets + other.gets,
+            puts: self.puts + other.puts,
+            lists: self.lists + other.lists,
+            bytes_read: self.bytes_read + other.bytes_read,
+            bytes_written: self.bytes_written + other.bytes_written,
+        }
+    }
+}
+
+impl Sub for Requests {
+    type Output = Requests;
+
+    /// What was done since an `earlier` reading of the same counters.
+    fn sub(self, earlier: Requests) -> Requests {
+        Requests {
+            gets: self.gets - earlier.gets,
+            puts: self.puts - earlier.puts,
+            lists: self.lists - earlier.lists,
+            bytes_read: self.bytes_read - earlier.bytes_read,
+            bytes_written: self.bytes_written - earlier.bytes_written,
+        }
+    }
+}
+
+impl fmt::Debug for ObjectRoot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ObjectRoot({})", self.url)
+    }
+}
+
+impl ObjectRoot {
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, url: &str, executor: Executor) -> ObjectRoot {
+        ObjectRoot { store, url: url.into(), executor, counters: Arc::default() }
+    }
+
+    /// The URL it was opened by.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Whether a request costs a round trip over a network, so that many should be made at once.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self.executor, Executor::Runtime(_))
+    }
+
+    pub(crate) fn requests(&self) -> Requests {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Requests {
+            gets: read(&self.counters.gets),
+            puts: read(&self.counters.puts),
+            lists: read(&self.counters.lists),
+            bytes_read: read(&self.counters.bytes_read),
+            bytes_written: read(&self.counters.bytes_written),
+        }
+    }
+
+    /// Reads a whole object; `None` when there is none.
+    pub(crate) fn get(&self, name: &ObjectName) -> Result<Option<Bytes>> {
+        self.drive(self.get_async(name))
+    }
+
+    /// Reads two whole objects, at once where that helps.
+    pub(crate) fn get_both(
+        &self,
+        one: &ObjectName,
+        two: &ObjectName,
+    ) -> (Result<Option<Bytes>>, Result<Option<Bytes>>) {
+        self.drive(async { futures::join!(self.get_async(one), self.get_async(two)) })
+    }
+
+    /// Reads ranges of objects that must be there, all at once where that helps; answers in the order asked.
+    pub(crate) fn get_ranges(&self, wanted: &[(ObjectName, Range<u64>)]) -> Result<Vec<Bytes>> {
+        self.drive(async {
+            let parallel = if self.is_remote() { PARALLEL } else { 1 };
+            let requests = wanted.iter().map(|(name, range)| self.get_range_async(name, range.clone()));
+            let mut answers = stream::iter(requests).buffered(parallel);
+            let mut bodies = Vec::with_capacity(wanted.len());
+            while let Some(body) = answers.next().await {
+                bodies.push(body?);
+            }
+            Ok(bodies)
+        })
+    }
+
+    /// Creates an object. Fails when it exists already, and may fail although it took effect: read it back to know.
+    pub(crate) fn create(&self, name: &ObjectName, body: &Bytes) -> std::result::Result<(), object_store::Error> {
+        self.drive(self.put_async(name, PutPayload::from_bytes(body.clone()), PutMode::Create))
+    }
+
+    /// Writes an object whatever was there before. Tried again on errors: the same bytes under the same name.
+    pub(crate) fn overwrite(&self, name: &ObjectName, parts: &[Bytes]) -> Result<()> {
+        self.drive(self.overwrite_async(name, parts))
+    }
+
+    /// Writes several objects at once.
+    pub(crate) fn overwrite_all(&self, objects: &[(ObjectName, Vec<Bytes>)]) -> Result<()> {
+        self.drive(async {
+            let requests = objects.iter().map(|(name, parts)| self.overwrite_async(name, parts));
+            let mut answers = stream::iter(requests).buffer_unordered(PARALLEL);
+            let mut result = Ok(());
+            while let Some(answer) = answers.next().await {
+                result = result.and(answer);
+            }
+            result
+        })
+    }
+
+    /// Removes an object, if the store lets us.
+    pub(crate) fn remove(&self, name: &ObjectName) -> Result<()> {
+        let path = name.path();
+        self.drive(self.store.delete(&path)).map_err(|e| self.failed(name, "removed", &e))
+    }
+
+    fn drive<F: Future>(&self, future: F) -> F::Output {
+        match &self.executor {
+            Executor::Inline => futures::executor::block_on(future),
+            Executor::Runtime(runtime) => runtime.handle().block_on(future),
+        }
+    }
+
+    async fn pause(&self, attempt: u32) {
+        let pause = Duration::from_millis(5 << (2 * attempt));
+        match &self.executor {
+            Executor::Inline => std::thread::sleep(pause),
+            Executor::Runtime(_) => tokio::time::sleep(pause).await,
+        }
+    }
+
+    async fn get_async(&self, name: &ObjectName) -> Result<Option<Bytes>> {
+        let mut attempt = 0;
+        loop {
+            match self.get_once(name, None).await {
+                Ok((body, _)) => return Ok(Some(body)),
+                Err(object_store::Error::NotFound { .. }) => return Ok(None),
+                Err(_) if attempt + 1 < TRIES => {
+                    self.pause(attempt).await;
+                    attempt += 1;
+                }
+                Err(error) => return Err(self.failed(name, "read", &error)),
+            }
+        }
+    }
+
+    /// Reads a range of an object that must be there and reach that far. An answer that is too short is asked for
+    /// once more, since a connection may have broken; then the object itself is too short.
+    async fn get_range_async(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes> {
+        let mut attempt = 0;
+        loop {
+            let problem = match self.get_once(name, Some(range.clone())).await {
+                Ok((body, _)) if body.len() as u64 == range.end - range.start => return Ok(body),
+                Ok((_, size)) => self.too_short(name, size, &range),
+                Err(object_store::Error::NotFound { .. }) => {
+                    return Err(Error::corrupt(&self.url, name, "the object is missing, although it is referred to"));
+                }
+                // A range beyond the end is an error of its own in each store, so ask for the size.
+                Err(error) if attempt + 1 == TRIES => match self.size(name).await {
+                    Some(size) if size < range.end => self.too_short(name, size, &range),
+                    _ => self.failed(name, "read", &error),
+                },
+                Err(error) => self.failed(name, "read", &error),
+            };
+            attempt += 1;
+            if attempt == TRIES {
+                return Err(problem);
+            }
+            self.pause(attempt - 1).await;
+        }
+    }
+
+    async fn get_once(
+        &self,
+        name: &ObjectName,
+        range: Option<Range<u64>>,
+    ) -> std::result::Result<(Bytes, u64), object_store::Error> {
+        self.counters.gets.fetch_add(1, Ordering::Relaxed);
+        let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
+        let answer = self.store.get_opts(&name.path(), options).await?;
+        let size = answer.meta.size;
+        let body = answer.bytes().await?;
+        self.counters.bytes_read.fetch_add(body.len() as u64, Ordering::Relaxed);
+        Ok((body, size))
+    }
+
+    async fn size(&self, name: &ObjectName) -> Option<u64> {
+        self.counters.gets.fetch_add(1, Ordering::Relaxed);
+        self.store.head(&name.path()).await.ok().map(|meta| meta.size)
+    }
+
+    async fn put_async(
+        &self,
+        name: &ObjectName,
+        body: PutPayload,
+        mode: PutMode,
+    ) -> std::result::Result<(), object_store::Error> {
+        self.counters.puts.fetch_add(1, Ordering::Relaxed);
+        self.counters.bytes_written.fetch_add(body.content_length() as u64, Ordering::Relaxed);
+        self.store.put_opts(&name.path(), body, PutOptions::from(mode)).await.map(|_| ())
+    }
+
+    async fn overwrite_async(&self, name: &ObjectName, parts: &[Bytes]) -> Result<()> {
+        let mut attempt = 0;
+        loop {
+            let body: PutPayload = parts.iter().cloned().collect();
+            match self.put_async(name, body, PutMode::Overwrite).await {
+                Ok(()) => return Ok(()),
+                Err(_) if attempt + 1 < TRIES => {
+                    self.pause(attempt).await;
+                    attempt += 1;
+                }
+                Err(error) => return Err(self.failed(name, "written", &error)),
+            }
+        }
+    }
+
+    fn too_short(&self, name: &ObjectName, size: u64, range: &Range<u64>) -> Error {
+        Error::corrupt(&self.url, name, format!("it has {size} bytes, and bytes up to {} are referred to", range.end))
+    }
+
+    fn failed(&self, name: &ObjectName, what: &str, error: &object_store::Error) -> Error {
+        Error::unavailable(format!("{}: {name} could not be {what}", self.url)).because(error)
+    }
+}

@@ -1,0 +1,173 @@
+//! Where a tree's nodes and payloads come from: the catalog's packs, and the packs that a draft still has in memory.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use deltic_core::CatalogUuid;
+
+use crate::catalog::Catalog;
+use crate::node::{Node, NodeRef};
+use crate::object::{ObjectName, PackName};
+use crate::packing::Packing;
+use crate::{Error, Result};
+
+/// Bytes of a pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Blob {
+    pub(crate) pack: PackName,
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
+}
+
+/// Reads one catalog; and, within a draft of it, what the draft has not uploaded yet.
+pub(crate) struct Source {
+    pub(crate) catalog: Catalog,
+    pub(crate) uuid: CatalogUuid,
+    pub(crate) packing: Option<Arc<Packing>>,
+}
+
+impl Source {
+    pub(crate) fn committed(catalog: Catalog, uuid: CatalogUuid) -> Source {
+        Source { catalog, uuid, packing: None }
+    }
+
+    /// A node that is cached, if it is.
+    pub(crate) fn cached(&self, node: &NodeRef) -> Result<Option<Arc<Node>>> {
+        match self.catalog.cache().get(&node.place) {
+            Some(found) => self.verified(found, node).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads a node and checks it against what its parent says of it.
+    pub(crate) fn node(&self, node: &NodeRef) -> Result<Arc<Node>> {
+        match self.cached(node)? {
+            Some(found) => Ok(found),
+            None => self.decode(node, &self.blob(node.blob())?),
+        }
+    }
+
+    /// Reads several nodes, all at once where that helps; answers in the order asked.
+    pub(crate) fn nodes(&self, wanted: &[NodeRef]) -> Result<Vec<Arc<Node>>> {
+        let mut nodes: Vec<Option<Arc<Node>>> = wanted.iter().map(|node| self.cached(node)).collect::<Result<_>>()?;
+        let missing: Vec<usize> = (0..wanted.len()).filter(|&index| nodes[index].is_none()).collect();
+        let blobs: Vec<Blob> = missing.iter().map(|&index| wanted[index].blob()).collect();
+        for (index, bytes) in missing.into_iter().zip(self.blobs(&blobs)?) {
+            nodes[index] = Some(self.decode(&wanted[index], &bytes)?);
+        }
+        Ok(nodes.into_iter().flatten().collect())
+    }
+
+    /// Reads one blob.
+    pub(crate) fn blob(&self, blob: Blob) -> Result<Bytes> {
+        if let Some(bytes) = self.in_memory(blob)? {
+            return Ok(bytes);
+        }
+        let mut bodies = self.catalog.root().get_ranges(&[(ObjectName::Pack(blob.pack), self.range(blob)?)])?;
+        bodies.pop().ok_or_else(|| Error::internal("a request was not answered"))
+    }
+
+    /// Reads blobs with one request for those that lie close together; answers in the order asked.
+    pub(crate) fn blobs(&self, blobs: &[Blob]) -> Result<Vec<Bytes>> {
+        let mut bodies: Vec<Bytes> = vec![Bytes::new(); blobs.len()];
+        let mut stored = Vec::with_capacity(blobs.len());
+        for (index, blob) in blobs.iter().enumerate() {
+            match self.in_memory(*blob)? {
+                Some(bytes) => bodies[index] = bytes,
+                None => stored.push((blob.pack, self.range(*blob)?, index)),
+            }
+        }
+        stored.sort_by(|a, b| (a.0, a.1.start).cmp(&(b.0, b.1.start)));
+        let requests = coalesce(&stored, if self.catalog.root().is_remote() { 1 << 20 } else { 64 << 10 });
+        let wanted: Vec<_> = requests.iter().map(|(pack, range, _)| (ObjectName::Pack(*pack), range.clone())).collect();
+        let answers = self.catalog.root().get_ranges(&wanted)?;
+        for ((_, whole, members), body) in requests.iter().zip(answers) {
+            for (_, range, index) in &stored[members.clone()] {
+                let start = (range.start - whole.start) as usize;
+                bodies[*index] = body.slice(start..start + (range.end - range.start) as usize);
+            }
+        }
+        Ok(bodies)
+    }
+
+    fn in_memory(&self, blob: Blob) -> Result<Option<Bytes>> {
+        let Some(packing) = &self.packing else {
+            return Ok(None);
+        };
+        packing.pending(blob)
+    }
+
+    fn range(&self, blob: Blob) -> Result<Range<u64>> {
+        let end = blob.offset.checked_add(blob.len).filter(|_| blob.len > 0);
+        end.map(|end| blob.offset..end).ok_or_else(|| {
+            Error::corrupt(self.catalog.url(), ObjectName::Pack(blob.pack), "a place in it makes no sense")
+        })
+    }
+
+    fn decode(&self, node: &NodeRef, bytes: &[u8]) -> Result<Arc<Node>> {
+        let decoded = Node::decode(bytes).map_err(|what| self.corrupt(node, &what))?;
+        let decoded = self.verified(Arc::new(decoded), node)?;
+        self.catalog.cache().insert(node.place, &decoded);
+        Ok(decoded)
+    }
+
+    /// Checks a node against what its parent says. The level is checked although the digest covers it, since a parent
+    /// that names a child of its own level would never end.
+    fn verified(&self, found: Arc<Node>, node: &NodeRef) -> Result<Arc<Node>> {
+        if found.digest() != node.digest || found.level() != node.level {
+            return Err(self.corrupt(node, &"its digest is not the one that it is referred to by"));
+        }
+        if found.count() != node.count || found.bytes() != node.bytes {
+            return Err(self.corrupt(node, &"its counts are not those that it is referred to with"));
+        }
+        Ok(found)
+    }
+
+    fn corrupt(&self, node: &NodeRef, what: &dyn std::fmt::Display) -> Error {
+        let place = node.place;
+        let what = format!("node of {} bytes at {}: {what}", place.stored, place.offset);
+        Error::corrupt(self.catalog.url(), ObjectName::Pack(place.pack), what)
+    }
+}
+
+/// The most bytes that one request reads on behalf of several blobs.
+const REQUEST_BYTES: u64 = 8 << 20;
+
+type Request = (PackName, Range<u64>, Range<usize>);
+
+/// Joins sorted ranges of one pack that are at most `gap` bytes apart; the last part of a request says which of the
+/// ranges it covers.
+fn coalesce(sorted: &[(PackName, Range<u64>, usize)], gap: u64) -> Vec<Request> {
+    let mut requests: Vec<Request> = Vec::new();
+    for (index, (pack, range, _)) in sorted.iter().enumerate() {
+        match requests.last_mut() {
+            Some((last, whole, members))
+                if last == pack
+                    && range.start <= whole.end.saturating_add(gap)
+                    && range.end.max(whole.end) - whole.start <= REQUEST_BYTES =>
+            {
+                whole.end = whole.end.max(range.end);
+                members.end = index + 1;
+            }
+            _ => requests.push((*pack, range.clone(), index..index + 1)),
+        }
+    }
+    requests
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use deltic_core::{RunId, Version};
+
+    #[test]
+    fn neighbours_share_a_request() {
+        let pack = |seq| PackName { base: Version(0), run: RunId(1), seq };
+        let ranges = [(0, 0..10), (0, 10..20), (0, 50..60), (0, 1000..1010), (1, 1010..1020), (1, 1015..1016)];
+        let sorted: Vec<_> = ranges.iter().enumerate().map(|(i, (seq, r))| (pack(*seq), r.clone(), i)).collect();
+        let requests = coalesce(&sorted, 40);
+        let expected = [(pack(0), 0..60, 0..3), (pack(0), 1000..1010, 3..4), (pack(1), 1010..1020, 4..6)];
+        assert_eq!(requests, expected);
+    }
+}

@@ -1,0 +1,379 @@
+//! A new tree from an old one and sorted operations.
+//!
+//! Each level has an editor. The editor of the leaves gets the caller's operations; what it does to the nodes of its
+//! level are operations for the level above: delete the last key of a node that is gone, put the last key of a new
+//! one. So every level sees sorted unique operations and does the same thing:
+//!
+//! ```text
+//! op ──► find the node that covers its key ──► merge ──► an entry whose key ends a node? write the node, tell the parent
+//!                         ▲                                             │
+//!                         └── the last entry ends no node: the right neighbour joins
+//! ```
+//!
+//! A node whose content comes out as it was is not written: its parent is told nothing. Above the base's root there is
+//! no base, and the editors just build. The first level that ends up with one node holds the root.
+
+use std::sync::Arc;
+
+use deltic_core::NameBytes;
+
+use super::cursor::{Cursor, Found};
+use super::{Entry, NodePlace, Place, Root, Shape};
+use crate::node::{Columns, MAX_KEY_BYTES, Node, NodeRef, NodeWriter};
+use crate::packing::Packing;
+use crate::source::Source;
+use crate::{Error, Result};
+
+/// Applies sorted operations to the tree at `base`.
+pub(crate) fn edit<E: From<Error>>(
+    source: &Arc<Source>,
+    packing: &Packing,
+    base: &Root,
+    ops: impl Iterator<Item = std::result::Result<(NameBytes, Option<Entry>), E>>,
+) -> std::result::Result<Root, E> {
+    let mut edit = Edit {
+        source,
+        output: Output { packing, writer: NodeWriter::new()?, shape: source.catalog.shape() },
+        base: base.node(),
+        levels: Vec::new(),
+        top: None,
+    };
+    let mut before: Option<NameBytes> = None;
+    for op in ops {
+        let (key, entry) = op?;
+        if let Some(before) = &before
+            && *before >= key
+        {
+            let (before, key) = (String::from_utf8_lossy(before), String::from_utf8_lossy(&key));
+            return Err(Error::invalid(format!(
+                "operations on a tree must come with ascending, unique keys: `{}` came after `{}`",
+                key.escape_debug(),
+                before.escape_debug()
+            ))
+            .into());
+        }
+        edit.entry(&key, entry.as_ref())?;
+        before = Some(key);
+    }
+    Ok(edit.finish()?)
+}
+
+struct Edit<'a> {
+    source: &'a Arc<Source>,
+    output: Output<'a>,
+    base: Option<NodeRef>,
+    /// The editors of the levels that have seen an operation.
+    levels: Vec<LevelEditor>,
+    /// The one node that the topmost of these levels has made so far.
+    top: Option<Upward>,
+}
+
+/// Where finished nodes go.
+struct Output<'a> {
+    packing: &'a Packing,
+    writer: NodeWriter,
+    shape: Shape,
+}
+
+/// An operation for the level above.
+struct Upward {
+    key: Box<[u8]>,
+    child: Option<NodeRef>,
+}
+
+/// What is put under a key: an entry of a leaf, or a child of an inner node.
+enum Item<'a> {
+    Entry(&'a Entry),
+    Child(&'a NodeRef),
+}
+
+impl Edit<'_> {
+    /// Whether nodes of this level have parents in the base.
+    fn has_parent(&self, level: usize) -> bool {
+        self.base.is_some_and(|base| level < usize::from(base.level))
+    }
+
+    fn entry(&mut self, key: &[u8], entry: Option<&Entry>) -> Result<()> {
+        if key.len() > MAX_KEY_BYTES {
+            return Err(Error::invalid(format!("a key of {} bytes is longer than {MAX_KEY_BYTES}", key.len())));
+        }
+        if let Some(entry) = entry {
+            self.check(key, entry)?;
+        }
+        self.apply(0, key, entry.map(Item::Entry))
+    }
+
+    /// Refuses an entry whose bytes can not be in a pack that the new version may refer to.
+    fn check(&self, key: &[u8], entry: &Entry) -> Result<()> {
+        let packing = self.output.packing;
+        let wrong = |what: &str| {
+            let key = String::from_utf8_lossy(key);
+            Err(Error::invalid(format!("the entry put under key `{}` {what}", key.escape_debug())))
+        };
+        match &entry.place {
+            Place::Inline(bytes) if bytes.len() as u64 != entry.meta.len => {
+                wrong("has another length than its inline bytes")
+            }
+            Place::Pack { stored: 0, .. } => wrong("lies in a pack and has no bytes there"),
+            Place::Pack { pack, .. }
+                if pack.base > packing.base || pack.base == packing.base && pack.run != packing.run =>
+            {
+                wrong(&format!("lies in pack {pack}, which this run has not written and its base does not know"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn apply(&mut self, level: usize, key: &[u8], item: Option<Item<'_>>) -> Result<()> {
+        if self.levels.len() == level {
+            let has_base = self.base.filter(|base| level <= usize::from(base.level));
+            let cursor = has_base.map(|base| Cursor::new(self.source, base, level as u8));
+            self.levels.push(LevelEditor::new(level as u8, cursor, self.has_parent(level)));
+        }
+        self.levels[level].apply(key, item, &mut self.output)?;
+        self.pass_up(level)
+    }
+
+    /// Hands what a level has told its parents to the level above.
+    fn pass_up(&mut self, level: usize) -> Result<()> {
+        if self.levels[level].upward.is_empty() {
+            return Ok(());
+        }
+        let mut upward = std::mem::take(&mut self.levels[level].upward);
+        for op in upward.drain(..) {
+            if self.has_parent(level) || self.levels.len() > level + 1 {
+                self.apply(level + 1, &op.key, op.child.as_ref().map(Item::Child))?;
+            } else if let Some(first) = self.top.take() {
+                // A second node: there has to be a level above.
+                self.apply(level + 1, &first.key, first.child.as_ref().map(Item::Child))?;
+                self.apply(level + 1, &op.key, op.child.as_ref().map(Item::Child))?;
+            } else {
+                self.top = Some(op);
+            }
+        }
+        // The buffer goes back, to be used again.
+        self.levels[level].upward = upward;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Root> {
+        let mut level = 0;
+        while level < self.levels.len() {
+            self.levels[level].finish(&mut self.output)?;
+            self.pass_up(level)?;
+            level += 1;
+        }
+        let unchanged = self.base.is_some_and(|base| self.levels.len() <= usize::from(base.level));
+        match (unchanged, self.base, self.top.and_then(|top| top.child)) {
+            (true, Some(base), _) => Ok(base.into()),
+            (_, _, None) => Ok(Root::empty()),
+            (_, _, Some(root)) => collapse(self.source, root),
+        }
+    }
+}
+
+/// The root is the first level with one node, so an inner root with one child is none.
+fn collapse(source: &Source, mut root: NodeRef) -> Result<Root> {
+    while root.level > 0 {
+        let node = source.node(&root)?;
+        match node.child(0) {
+            Some(child) if node.len() == 1 => root = child,
+            _ => break,
+        }
+    }
+    Ok(root.into())
+}
+
+/// Edits one level.
+struct LevelEditor {
+    level: u8,
+    has_parent: bool,
+    /// The base's nodes of this level, if it is that high.
+    base: Option<Cursor>,
+    /// The base node that is being merged, from an entry on.
+    window: Option<(Found, usize)>,
+    /// The node that is being made.
+    open: Columns,
+    /// The last base node that went into new ones, while its parent is not told that it is gone.
+    replaced: Option<(Box<[u8]>, NodeRef)>,
+    /// Whether the last base node of the level has been merged.
+    exhausted: bool,
+    /// Nodes made so far.
+    made: u64,
+    /// What the level above has to do.
+    upward: Vec<Upward>,
+}
+
+impl LevelEditor {
+    fn new(level: u8, base: Option<Cursor>, has_parent: bool) -> LevelEditor {
+        LevelEditor {
+            level,
+            has_parent,
+            exhausted: base.is_none(),
+            base,
+            window: None,
+            open: Columns::default(),
+            replaced: None,
+            made: 0,
+            upward: Vec::new(),
+        }
+    }
+
+    fn apply(&mut self, key: &[u8], item: Option<Item<'_>>, output: &mut Output<'_>) -> Result<()> {
+        self.advance(key, output)?;
+        if let Some((found, next)) = &mut self.window {
+            // The window covers the key: what it holds before the key is kept, what it holds for the key is replaced.
+            let node = Arc::clone(&found.node);
+            let at = node.search_from(*next, key);
+            self.open.push_range(node.columns(), *next..at);
+            *next = at;
+            if node.key(at) == key {
+                *next += 1;
+                if *next == node.len() {
+                    self.leave_window();
+                }
+            }
+        }
+        match item {
+            Some(Item::Entry(entry)) => self.open.push_entry(key, entry),
+            Some(Item::Child(child)) => self.open.push_child(key, child),
+            None => return Ok(()),
+        }
+        if output.shape.ends(self.level, key) {
+            self.close(output)?;
+        }
+        Ok(())
+    }
+
+    /// Merges base nodes until the window covers `key`, or no base node does.
+    fn advance(&mut self, key: &[u8], output: &mut Output<'_>) -> Result<()> {
+        loop {
+            match &self.window {
+                Some((found, _)) if found.node.last_key() >= key => return Ok(()),
+                Some(_) => self.merge_rest(output)?,
+                None if self.exhausted => return Ok(()),
+                None if !self.open.is_empty() => self.join_neighbour()?,
+                None => {
+                    let Some(cursor) = &mut self.base else {
+                        return Ok(());
+                    };
+                    let found = cursor.seek(key)?;
+                    let last_key = found.node.last_key();
+                    if last_key < key && output.shape.ends(self.level, last_key) {
+                        // The key lies after all others, and the last node is complete without it.
+                        self.exhausted = true;
+                    } else {
+                        self.window = Some((found, 0));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Opens the window on the node to the right of the last one, if there is one.
+    fn join_neighbour(&mut self) -> Result<()> {
+        let found = match &mut self.base {
+            Some(cursor) => cursor.next()?,
+            None => None,
+        };
+        match found {
+            Some(found) => self.window = Some((found, 0)),
+            None => self.exhausted = true,
+        }
+        Ok(())
+    }
+
+    /// Merges what is left in the window.
+    fn merge_rest(&mut self, output: &mut Output<'_>) -> Result<()> {
+        let Some((found, next)) = &self.window else {
+            return Ok(());
+        };
+        let node: Arc<Node> = Arc::clone(&found.node);
+        self.open.push_range(node.columns(), *next..node.len());
+        self.leave_window();
+        // Of a node's keys only the last can end it.
+        if output.shape.ends(self.level, node.last_key()) {
+            self.close(output)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that the node in the window is gone, unless it comes out as it was.
+    fn leave_window(&mut self) {
+        let Some((found, _)) = self.window.take() else {
+            return;
+        };
+        self.exhausted = self.base.as_ref().is_none_or(Cursor::is_last);
+        let replaced = (Box::from(found.node.last_key()), found.reference);
+        if let Some((key, _)) = self.replaced.replace(replaced) {
+            self.tell(key, None);
+        }
+    }
+
+    /// Ends the node that is being made.
+    fn close(&mut self, output: &mut Output<'_>) -> Result<()> {
+        let Some(last_key) = self.open.last_key().map(Box::<[u8]>::from) else {
+            return Ok(());
+        };
+        let digest = output.writer.digest(self.level, &self.open);
+        let same = self.replaced.as_ref().filter(|(key, reference)| *key == last_key && reference.digest == digest);
+        let child = match same {
+            Some((_, reference)) => *reference,
+            None => output.write(self.level, &self.open, digest)?,
+        };
+        let is_same = same.is_some();
+        self.open.clear();
+        self.made += 1;
+        match self.replaced.take() {
+            // The parent refers to the node already, and is told nothing. At the top nobody does.
+            Some(_) if is_same && self.has_parent => return Ok(()),
+            Some((key, _)) if key != last_key => self.tell(key, None),
+            _ => {}
+        }
+        self.tell(last_key, Some(child));
+        Ok(())
+    }
+
+    fn tell(&mut self, key: Box<[u8]>, child: Option<NodeRef>) {
+        // Without a parent there is nothing to delete from.
+        if child.is_some() || self.has_parent {
+            self.upward.push(Upward { key, child });
+        }
+    }
+
+    fn finish(&mut self, output: &mut Output<'_>) -> Result<()> {
+        loop {
+            if self.window.is_some() {
+                self.merge_rest(output)?;
+            } else if self.open.is_empty() || self.exhausted {
+                break;
+            } else {
+                self.join_neighbour()?;
+            }
+        }
+        if self.level > 0 && !self.has_parent && self.made == 0 && self.open.len() == 1 {
+            // The one node of the topmost level has one child: the child is the root, and this node need not be.
+            if let (Some(key), Some(child)) = (self.open.last_key().map(Box::from), self.open.child(0, self.level)) {
+                self.tell(key, Some(child));
+                self.open.clear();
+            }
+        }
+        self.close(output)?;
+        if let Some((key, _)) = self.replaced.take() {
+            self.tell(key, None);
+        }
+        Ok(())
+    }
+}
+
+impl Output<'_> {
+    fn write(&mut self, level: u8, columns: &Columns, digest: deltic_core::Digest) -> Result<NodeRef> {
+        let bytes = self.writer.encode(level, columns)?;
+        let (pack, offset) = self.packing.node(&bytes, &digest)?;
+        let place = NodePlace { pack, offset, stored: bytes.len() as u64 };
+        let (count, bytes) = columns
+            .totals(level)
+            .ok_or_else(|| Error::invalid("the payloads of a tree have more bytes together than can be counted"))?;
+        Ok(NodeRef { digest, level, count, bytes, place })
+    }
+}

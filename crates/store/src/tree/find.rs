@@ -1,0 +1,63 @@
+//! Look-ups that follow one path: a key, a rank, an index.
+
+use deltic_core::NameBytes;
+
+use super::{Entry, KeyRange, Tree};
+use crate::{Error, Result};
+
+pub(super) fn get(tree: &Tree, key: &[u8]) -> Result<Option<Entry>> {
+    let mut next = tree.root.node();
+    while let Some(reference) = next {
+        let node = tree.source.node(&reference)?;
+        let index = node.search(key);
+        if index == node.len() {
+            return Ok(None);
+        }
+        if node.level() == 0 {
+            return Ok((node.key(index) == key).then(|| node.entry(index)));
+        }
+        next = node.child(index);
+    }
+    Ok(None)
+}
+
+pub(super) fn rank(tree: &Tree, key: &[u8]) -> Result<u64> {
+    let mut rank = 0;
+    let mut next = tree.root.node();
+    while let Some(reference) = next {
+        let node = tree.source.node(&reference)?;
+        let index = node.search(key);
+        rank += node.columns().count_before(index);
+        next = if index < node.len() { node.child(index) } else { None };
+    }
+    Ok(rank)
+}
+
+pub(super) fn count_in(tree: &Tree, range: &KeyRange) -> Result<u64> {
+    let start = rank(tree, &range.start)?;
+    let end = match &range.end {
+        Some(end) => rank(tree, end)?,
+        None => tree.count(),
+    };
+    Ok(end.saturating_sub(start))
+}
+
+pub(super) fn nth(tree: &Tree, n: u64) -> Result<Option<(NameBytes, Entry)>> {
+    if n >= tree.count() {
+        return Ok(None);
+    }
+    let mut left = n;
+    let mut next = tree.root.node();
+    while let Some(reference) = next {
+        let node = tree.source.node(&reference)?;
+        let index = node.columns().index_of(&mut left);
+        if index == node.len() {
+            break;
+        }
+        if node.level() == 0 {
+            return Ok(Some((node.key(index).into(), node.entry(index))));
+        }
+        next = node.child(index);
+    }
+    Err(Error::internal("the counts of a tree do not add up"))
+}
