@@ -81,12 +81,13 @@ impl Replay {
     /// Commits what a version changed as the next version of the input catalog.
     fn import(&mut self, step: &Step) -> Result<()> {
         let base = self.input.latest()?;
-        let mut import = Import::begin(&base, deltic::os::run_id());
+        let import = Import::begin(&base, deltic::os::run_id())?;
         for (layer, name, bytes) in &step.put {
             import.put(&LayerId::new(layer)?, &name_in(&base, layer, name)?, &bytes.clone().into())?;
         }
         for (layer, name) in &step.deleted {
-            import.delete(&LayerId::new(layer)?, &name_in(&base, layer, name)?)?;
+            let existed = import.delete(&LayerId::new(layer)?, &name_in(&base, layer, name)?)?;
+            ensure!(existed, "version {} deletes {layer}/{name}, which does not exist", step.number);
         }
         let report = import.commit(deltic::os::now(), &format!("upstream version {}", step.number))?;
         ensure!(report.version.is_some_and(|version| version.0 == step.number), "version {} was imported before", step.number);

@@ -95,8 +95,8 @@ impl MapGroupCompiler for Groups {
     }
 
     fn compile_out(&self, output: &OutKey, values: Values<'_, u64>, context: &Context<'_>) -> Result<Option<Payload>> {
-        let values: Vec<(String, u64)> = values.with_keys().map(|(key, value)| (key.to_string(), value)).collect();
-        assert!(values.is_sorted_by_key(|(key, _)| key.clone()), "values are not sorted by input key: {values:?}");
+        let values: Vec<(Key, u64)> = values.with_keys().collect();
+        assert!(values.is_sorted_by(|a, b| a.0 <= b.0), "values are not sorted by input key: {values:?}");
         self.0.result(number(&[&self.0.salt, output, &values]), context)
     }
 }

@@ -13,6 +13,7 @@
 //! All four are functions of inputs and tasks alone, like outputs: a chain of runs ends in the tables of a scratch run.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use deltic_compiler::Seen;
 use deltic_core::{Digest, NameBytes, Payload, TaskId};
@@ -162,9 +163,10 @@ impl State {
         let mut next = Some(0u16);
         while let Some(length) = next {
             let from = [&start[..], &length.to_be_bytes()].concat();
-            let found = self.readers.scan(KeyRange::prefix(&start).from(&from)).next().transpose()?;
+            let range = KeyRange::new(Bound::Included(&from), Bound::Unbounded);
+            let found = self.readers.scan(range).next().transpose()?;
             next = None;
-            if let Some((key, _)) = found {
+            if let Some((key, _)) = found.filter(|(key, _)| key.starts_with(&start)) {
                 let Some(length) = key[start.len()..].first_chunk::<2>() else {
                     return Err(self.broken("a listing without a length"));
                 };

@@ -127,11 +127,11 @@ impl Lab {
             }
             let run = RunId(self.next_id());
             let base = must(catalog.latest(), "opening an input");
-            let mut import = Import::begin(&base, run);
+            let import = must(Import::begin(&base, run), "importing");
             for ((_, layer, name), payload) in mine {
                 match payload {
                     Some(payload) => must(import.put(&layer, &name, &payload), "putting an input"),
-                    None => must(import.delete(&layer, &name), "deleting an input"),
+                    None => drop(must(import.delete(&layer, &name), "deleting an input")),
                 }
             }
             must(import.commit(Timestamp(0), ""), "committing an input");
