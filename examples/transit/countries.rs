@@ -45,7 +45,7 @@ impl MapGroupCompiler for Countries {
     type Value = CountryLine;
 
     fn compile_in(&self, input: &Input, out: &mut Emit<CountryLine>, _: &Context) -> Result<()> {
-        let feed: Feed = input.json()?;
+        let feed = Feed::read(input)?;
         let line = CountryLine {
             provider: feed.provider,
             has_area: feed.location.area()?.is_some(),

@@ -49,7 +49,7 @@ impl MapGroupCompiler for Coverage {
     type Value = FeedArea;
 
     fn compile_in(&self, input: &Input, out: &mut Emit<FeedArea>, _: &Context) -> Result<()> {
-        let feed: Feed = input.json()?;
+        let feed = Feed::read(input)?;
         let Some(area) = feed.location.area()? else { return Ok(()) };
         for tile in Grid::Mercator.cover(&area, self.0.level, self.0.tiles)? {
             let line = FeedArea { id: feed.id, provider: feed.provider.clone(), file: input.name().to_string() };

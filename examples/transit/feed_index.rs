@@ -11,7 +11,7 @@ pub struct FeedIndex;
 
 /// What others want to know of a feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct FeedLine {
+pub struct FeedLine {
     pub(super) file: String,
     pub(super) data_type: String,
     pub(super) provider: String,
@@ -36,7 +36,7 @@ impl MapGroupCompiler for FeedIndex {
     type Value = FeedLine;
 
     fn compile_in(&self, input: &Input, out: &mut Emit<FeedLine>, _: &Context) -> Result<()> {
-        let feed: Feed = input.json()?;
+        let feed = Feed::read(input)?;
         let line = FeedLine {
             file: format!("{}/{}", input.key.layer.layer, input.name()),
             data_type: feed.data_type,

@@ -47,7 +47,7 @@ impl DirectCompiler for Feeds {
     }
 
     fn compile(&self, _: &OutKey, inputs: &[Input], context: &Context) -> Result<Option<Payload>> {
-        let feed: Feed = inputs[0].json()?;
+        let feed = Feed::read(&inputs[0])?;
         let mut schedules = Vec::new();
         for id in feed.static_reference {
             let feeds = match context.read("feeds-by-id", &id)? {

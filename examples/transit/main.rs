@@ -11,7 +11,7 @@ use clap::Parser;
 use deltic::compiler::{Setup, Task};
 use deltic::core::{CatalogId, Layer, LayerId};
 use deltic::driver::{Counts, Import, Job, JobInput, LocalEngine, Mode, Options, Report, Silent};
-use deltic::store::{Catalog, ErrorKind, NewCatalog, Snapshot, Stores};
+use deltic::store::{Catalog, ErrorKind, Snapshot, Stores};
 use deltic_examples::history::{self, Step};
 use deltic_examples::transit;
 
@@ -81,7 +81,7 @@ impl Replay {
     /// Commits what a version changed as the next version of the input catalog.
     fn import(&mut self, step: &Step) -> Result<()> {
         let base = self.input.latest()?;
-        let import = Import::begin(&base, deltic::os::run_id())?;
+        let import = Import::begin(&base, deltic::new_run_id()?)?;
         for (layer, name, bytes) in &step.put {
             import.put(&LayerId::new(layer)?, &name_in(&base, layer, name)?, &bytes.clone().into())?;
         }
@@ -89,7 +89,7 @@ impl Replay {
             let existed = import.delete(&LayerId::new(layer)?, &name_in(&base, layer, name)?)?;
             ensure!(existed, "version {} deletes {layer}/{name}, which does not exist", step.number);
         }
-        let report = import.commit(deltic::os::now(), &format!("upstream version {}", step.number))?;
+        let report = import.commit(deltic::now(), &format!("upstream version {}", step.number))?;
         ensure!(report.version.is_some_and(|version| version.0 == step.number), "version {} was imported before", step.number);
         Ok(())
     }
@@ -103,9 +103,10 @@ impl Replay {
             engine: &self.engine,
             observer: &Silent,
             options: Options {
-                code: deltic::code_identity(),
-                run: deltic::os::run_id(),
-                started: deltic::os::now(),
+                // The tasks state their code's versions.
+                code: String::new(),
+                run: deltic::new_run_id()?,
+                started: deltic::now(),
                 incremental: true,
                 expect_base: None,
                 state_layer: LayerId::new("state")?,
@@ -124,8 +125,7 @@ fn name_in(snapshot: &Snapshot, layer: &str, name: &str) -> Result<deltic::core:
 fn open_or_create(dir: &Path, layers: Vec<Layer>) -> Result<Catalog> {
     let url = format!("file:{}", dir.display());
     let stores = Stores::new();
-    let identity = NewCatalog { uuid: deltic::os::catalog_uuid(), run: deltic::os::run_id(), created: deltic::os::now() };
-    match Catalog::create(&stores, &url, layers, identity) {
+    match Catalog::create(&stores, &url, layers, deltic::new_catalog()?) {
         Err(error) if *error.kind() == ErrorKind::AlreadyExists => Ok(Catalog::open(&stores, &url)?),
         created => Ok(created?),
     }

@@ -19,6 +19,14 @@ pub(super) struct Feed {
     pub(super) static_reference: Vec<String>,
 }
 
+impl Feed {
+    /// Reads a description. Some say a thing twice: the last word counts.
+    pub(super) fn read(input: &Input) -> Result<Feed> {
+        let value: serde_json::Value = input.json()?;
+        Ok(serde_json::from_value(value)?)
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Location {
     pub(super) country_code: Option<String>,

@@ -3,4 +3,5 @@
 mod graph;
 mod incremental;
 mod patterns;
+mod transit;
 mod which_ran;

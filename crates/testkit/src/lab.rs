@@ -174,6 +174,11 @@ impl Lab {
         self.output.as_ref()
     }
 
+    /// An input catalog.
+    pub fn input_catalog(&mut self, id: &str) -> Catalog {
+        self.input(&must(CatalogId::new(id), "catalog"))
+    }
+
     /// The text of a published partition.
     pub fn text(&self, layer: &str, name: impl IntoName) -> Option<String> {
         let snapshot = self.output();
