@@ -1,1 +1,272 @@
-//! Stores for tests: counting and failing.
+//! Stores for tests: one that counts, one that fails as told, and trees of other shapes.
+//!
+//! Both are decorators of any `ObjectStore`, to be put around by [`crate::Stores::with_wrapper`].
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+
+use crate::{Catalog, Shape};
+
+/// The same catalog with trees of another shape, so that few entries make a deep tree. Its versions can be read by
+/// such a catalog only.
+pub fn with_shape(catalog: &Catalog, shape: Shape) -> Catalog {
+    catalog.with_shape(shape)
+}
+
+/// What is asked of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Read an object or a part of it.
+    Get,
+    /// Write an object, whatever was there.
+    Put,
+    /// Write an object if there is none.
+    Create,
+    /// List objects.
+    List,
+    /// Remove an object.
+    Delete,
+    /// Anything else: copies, multi-part uploads.
+    Other,
+}
+
+/// A request that a store was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What was asked.
+    pub operation: Operation,
+    /// The object; a prefix for a listing.
+    pub object: String,
+    /// Bytes sent, or received.
+    pub bytes: u64,
+}
+
+/// The requests that stores with this log were asked. Cheap to clone; clones share the log.
+#[derive(Debug, Clone, Default)]
+pub struct RequestLog(Arc<Mutex<Vec<Request>>>);
+
+impl RequestLog {
+    /// Starts an empty log.
+    pub fn new() -> RequestLog {
+        RequestLog::default()
+    }
+
+    /// A wrapper that puts what its stores are asked into this log.
+    pub fn wrapper(&self) -> impl Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync + use<> {
+        let log = self.clone();
+        move |inner| Arc::new(CountingStore { inner, log: log.clone() })
+    }
+
+    /// All requests so far, and forgets them.
+    pub fn take(&self) -> Vec<Request> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The number of requests of a kind so far.
+    pub fn count(&self, operation: Operation) -> usize {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.iter().filter(|request| request.operation == operation).count()
+    }
+
+    /// The bytes that requests of a kind moved so far.
+    pub fn bytes(&self, operation: Operation) -> u64 {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.iter().filter(|request| request.operation == operation).map(|request| request.bytes).sum()
+    }
+
+    fn add(&self, operation: Operation, object: &Path, bytes: u64) {
+        let request = Request { operation, object: object.to_string(), bytes };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    }
+}
+
+/// A store that logs what it is asked.
+#[derive(Debug)]
+pub struct CountingStore {
+    inner: Arc<dyn ObjectStore>,
+    log: RequestLog,
+}
+
+/// What a [`FaultStore`] does with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fault {
+    /// Lets it pass.
+    #[default]
+    None,
+    /// Fails, and nothing happens.
+    Before,
+    /// Does what was asked, and fails: the acknowledgement is lost.
+    After,
+    /// Writes although it was asked to create only if absent. Other requests pass.
+    IgnoreCondition,
+    /// Answers a read with half of what was asked for. Other requests pass.
+    Short,
+}
+
+/// A store that fails as a closure tells it to.
+pub struct FaultStore {
+    inner: Arc<dyn ObjectStore>,
+    decide: Arc<Decide>,
+}
+
+type Decide = dyn Fn(Operation, &str) -> Fault + Send + Sync;
+
+/// A wrapper whose stores ask `decide` about every request, with the operation and the object.
+pub fn faults(
+    decide: impl Fn(Operation, &str) -> Fault + Send + Sync + 'static,
+) -> impl Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync {
+    let decide: Arc<Decide> = Arc::new(decide);
+    move |inner| Arc::new(FaultStore { inner, decide: Arc::clone(&decide) })
+}
+
+impl fmt::Debug for FaultStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FaultStore({})", self.inner)
+    }
+}
+
+impl fmt::Display for FaultStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FaultStore({})", self.inner)
+    }
+}
+
+impl fmt::Display for CountingStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CountingStore({})", self.inner)
+    }
+}
+
+fn put_operation(options: &PutOptions) -> Operation {
+    if options.mode == PutMode::Create { Operation::Create } else { Operation::Put }
+}
+
+fn failure(object: &Path) -> object_store::Error {
+    object_store::Error::Generic { store: "FaultStore", source: format!("{object}: made to fail").into() }
+}
+
+#[async_trait]
+impl ObjectStore for CountingStore {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.log.add(put_operation(&options), location, payload.content_length() as u64);
+        self.inner.put_opts(location, payload, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.log.add(Operation::Other, location, 0);
+        self.inner.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let result = self.inner.get_opts(location, options).await;
+        let bytes = result.as_ref().map_or(0, |result| result.range.end - result.range.start);
+        self.log.add(Operation::Get, location, bytes);
+        result
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.log.add(Operation::Get, location, ranges.iter().map(|range| range.end - range.start).sum());
+        self.inner.get_ranges(location, ranges).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.log.add(Operation::Delete, &Path::default(), 0);
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.log.add(Operation::List, &prefix.cloned().unwrap_or_default(), 0);
+        self.inner.list(prefix)
+    }
+
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.log.add(Operation::List, &prefix.cloned().unwrap_or_default(), 0);
+        self.inner.list_with_offset(prefix, offset)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.log.add(Operation::List, &prefix.cloned().unwrap_or_default(), 0);
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.log.add(Operation::Other, to, 0);
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FaultStore {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, mut options: PutOptions) -> Result<PutResult> {
+        match (self.decide)(put_operation(&options), location.as_ref()) {
+            Fault::Before => Err(failure(location)),
+            Fault::After => {
+                self.inner.put_opts(location, payload, options).await?;
+                Err(failure(location))
+            }
+            Fault::IgnoreCondition => {
+                options.mode = PutMode::Overwrite;
+                self.inner.put_opts(location, payload, options).await
+            }
+            Fault::None | Fault::Short => self.inner.put_opts(location, payload, options).await,
+        }
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        match (self.decide)(Operation::Get, location.as_ref()) {
+            Fault::Before | Fault::After => Err(failure(location)),
+            Fault::Short => {
+                let mut result = self.inner.get_opts(location, options).await?;
+                let range = result.range.start..result.range.start + (result.range.end - result.range.start) / 2;
+                let (meta, attributes) = (result.meta.clone(), result.attributes.clone());
+                let extensions = std::mem::take(&mut result.extensions);
+                let body = result.bytes().await?.slice(..(range.end - range.start) as usize);
+                let payload = object_store::GetResultPayload::Stream(Box::pin(futures::stream::iter([Ok(body)])));
+                Ok(GetResult { payload, meta, range, attributes, extensions })
+            }
+            Fault::None | Fault::IgnoreCondition => self.inner.get_opts(location, options).await,
+        }
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        match (self.decide)(Operation::Delete, "") {
+            Fault::Before => Box::pin(futures::stream::iter([Err(failure(&Path::default()))])),
+            _ => self.inner.delete_stream(locations),
+        }
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}

@@ -259,8 +259,9 @@ impl LevelEditor {
                     };
                     let found = cursor.seek(key)?;
                     let last_key = found.node.last_key();
-                    if last_key < key && output.shape.ends(self.level, last_key) {
-                        // The key lies after all others, and the last node is complete without it.
+                    if self.has_parent && last_key < key && output.shape.ends(self.level, last_key) {
+                        // The key lies after all others, and the last node is complete without it. The base's root is
+                        // merged nevertheless: nobody refers to it yet.
                         self.exhausted = true;
                     } else {
                         self.window = Some((found, 0));

@@ -17,8 +17,6 @@ mod find;
 mod range;
 mod scan;
 mod shape;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::sync::Arc;

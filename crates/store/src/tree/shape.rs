@@ -22,7 +22,7 @@ impl Shape {
     pub const FORMAT_1: Shape = Shape { leaf_bits: 7, inner_bits: 7 };
 
     /// Whether a node of `level` ends after `key`.
-    pub(crate) fn ends(self, level: u8, key: &[u8]) -> bool {
+    pub fn ends(self, level: u8, key: &[u8]) -> bool {
         let hash = blake3::hash(key);
         let bytes = hash.as_bytes();
         let hash = u64::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]]);
