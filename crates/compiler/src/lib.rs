@@ -82,7 +82,7 @@ pub use task::{BadTask, Task};
 pub use values::{ValueSource, Values};
 
 /// The result of user code: any error will do, the driver adds task, stage and key.
-pub type Result<T> = anyhow::Result<T>;
+pub type Result<T, E = anyhow::Error> = std::result::Result<T, E>;
 
 /// Everything a compiler is written with.
 pub mod prelude {

@@ -174,6 +174,13 @@ impl Lab {
         self.output.as_ref()
     }
 
+    /// Opens all catalogs anew, as another process would: nothing is cached.
+    pub fn forget_caches(&mut self) {
+        for catalog in self.inputs.values_mut().chain(&mut self.output) {
+            *catalog = must(Catalog::open(&self.stores, catalog.url()), "opening a catalog again");
+        }
+    }
+
     /// An input catalog.
     pub fn input_catalog(&mut self, id: &str) -> Catalog {
         self.input(&must(CatalogId::new(id), "catalog"))

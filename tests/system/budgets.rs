@@ -1,0 +1,124 @@
+//! Invariant 5: requests and bytes follow the change, counted at the store.
+
+use deltic::prelude::*;
+use deltic::store::Stores;
+use deltic_testkit::Lab;
+use deltic_testkit::store::{Operation, Request, RequestLog};
+
+/// Copies partitions, one to one.
+struct Mirror;
+
+impl InputLayers for Mirror {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/a"])
+    }
+}
+
+impl OutputLayers for Mirror {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("mirrored")?])
+    }
+}
+
+impl DirectCompiler for Mirror {
+    fn map_key(&self, key: &Key, out: &mut Outputs) {
+        out.add("mirrored", &key.name);
+    }
+
+    fn compile(&self, _: &OutKey, inputs: &[Input], _: &Context) -> Result<Option<Payload>> {
+        Ok(Some(inputs[0].payload.clone()))
+    }
+}
+
+/// Groups by the first two characters of the name.
+struct Grouped;
+
+impl InputLayers for Grouped {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/a"])
+    }
+}
+
+impl OutputLayers for Grouped {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("grouped")?])
+    }
+}
+
+impl MapGroupCompiler for Grouped {
+    type Value = u64;
+
+    fn compile_in(&self, input: &Input, out: &mut Emit<u64>, _: &Context) -> Result<()> {
+        let name = input.name().to_string();
+        out.emit(("grouped", &name[..name.len() - 1]), input.bytes().len() as u64);
+        Ok(())
+    }
+
+    fn compile_out(&self, _: &OutKey, values: Values<u64>, _: &Context) -> Result<Option<Payload>> {
+        Ok(Some(values.sum::<u64>().to_string().into()))
+    }
+}
+
+/// Too big to lie inline in a leaf.
+fn payload(number: u64, version: u64) -> Payload {
+    format!("{number:>80}{version:>80}").into()
+}
+
+fn lab(tasks: Vec<Task>, partitions: u64, log: &RequestLog) -> Lab {
+    let mut lab = Lab::on(Stores::new().with_wrapper(log.wrapper()), tasks);
+    for number in 0..partitions {
+        lab.put("in/a", format!("{number:07}"), payload(number, 1));
+    }
+    lab.run();
+    log.take();
+    lab
+}
+
+fn writes(requests: &[Request]) -> Vec<(&Operation, &str)> {
+    let written = requests.iter().filter(|request| matches!(request.operation, Operation::Put | Operation::Create));
+    written.map(|request| (&request.operation, request.object.split(['/', '-']).next().unwrap_or_default())).collect()
+}
+
+#[test]
+fn a_run_with_nothing_to_do_makes_a_handful_of_requests_and_writes_nothing() {
+    let log = RequestLog::new();
+    let tasks = vec![
+        Task::new("mirror", Direct(Mirror)).unwrap().version("1"),
+        Task::new("grouped", MapGroup(Grouped)).unwrap().version("1"),
+    ];
+    let mut lab = lab(tasks, 20_000, &log);
+    lab.run();
+    let requests = log.take();
+    // The lab itself looks at the input once more than a run does: nothing was put, so it does not.
+    assert!(requests.len() <= 2 * 4, "{requests:#?}");
+    assert_eq!(writes(&requests), []);
+    assert!(requests.iter().map(|request| request.bytes).sum::<u64>() < 16 << 10, "{requests:#?}");
+}
+
+#[test]
+fn one_change_among_a_million_is_forty_requests_and_256_kib() {
+    let log = RequestLog::new();
+    let mut lab = lab(vec![Task::new("mirror", Direct(Mirror)).unwrap().version("1")], 1_000_000, &log);
+    let changed = payload(500_000, 2);
+    lab.put("in/a", "0500000", changed.clone());
+    lab.commit_inputs();
+    log.take();
+    lab.forget_caches();
+    let run = lab.run();
+    let requests = log.take();
+    assert_eq!(run.log(), "back   mirror  mirrored/0500000\n");
+    assert!(requests.len() <= 40, "{} requests: {requests:#?}", requests.len());
+    assert_eq!(writes(&requests), [(&Operation::Put, "packs"), (&Operation::Create, "versions"), (&Operation::Put, "versions")]);
+    let written = log_bytes(&requests);
+    assert!(written <= changed.len() + (256 << 10), "{written} bytes written");
+    println!("{} requests, {written} bytes written, {} read", requests.len(), read_bytes(&requests));
+}
+
+fn log_bytes(requests: &[Request]) -> u64 {
+    let written = requests.iter().filter(|request| matches!(request.operation, Operation::Put | Operation::Create));
+    written.map(|request| request.bytes).sum()
+}
+
+fn read_bytes(requests: &[Request]) -> u64 {
+    requests.iter().filter(|request| request.operation == Operation::Get).map(|request| request.bytes).sum()
+}

@@ -1,0 +1,101 @@
+//! Two drivers that start from one base: one wins, the other is told so, and nothing is lost.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use deltic::driver::{Error, Event, Import, Job, JobInput, LocalEngine, Observer, Options, Report, Silent, run};
+use deltic::core::{CatalogId, CatalogUuid, LayerId, RunId, Timestamp, Version};
+use deltic::prelude::*;
+use deltic::store::{Catalog, ErrorKind, NewCatalog, Stores};
+
+use crate::patterns::{Groups, Shape};
+
+struct Site {
+    input: Catalog,
+    output: Catalog,
+    tasks: Vec<Task>,
+}
+
+impl Site {
+    fn new() -> Site {
+        let stores = Stores::new();
+        let identity = |n| NewCatalog { uuid: CatalogUuid(n), run: RunId(n as u64), created: Timestamp(0) };
+        let layers = vec![Layer::generic("a").unwrap()];
+        let input = Catalog::create(&stores, "memory:in", layers, identity(1)).unwrap();
+        let output = Catalog::create(&stores, "memory:out", Vec::new(), identity(2)).unwrap();
+        let shape = Shape { salt: 7, inputs: vec!["in/a"], references: Vec::new(), output: "x" };
+        Site { input, output, tasks: vec![Task::new("one", MapGroup(Groups(shape))).unwrap().version("1")] }
+    }
+
+    fn put(&self, run: u64, names: &[&str]) {
+        let import = Import::begin(&self.input.latest().unwrap(), RunId(run)).unwrap();
+        for name in names {
+            import.put(&LayerId::new("a").unwrap(), &Name::generic(name).unwrap(), &Payload::from(*name)).unwrap();
+        }
+        import.commit(Timestamp(0), "").unwrap();
+    }
+
+    fn run(&self, id: u64, observer: &dyn Observer, expect_base: Option<Version>) -> Result<Report, Error> {
+        let engine = LocalEngine::new(1);
+        run(&Job {
+            inputs: [(CatalogId::new("in").unwrap(), JobInput { catalog: self.input.clone(), version: None })].into(),
+            output: self.output.clone(),
+            tasks: &self.tasks,
+            engine: &engine,
+            observer,
+            options: Options {
+                code: String::new(),
+                run: RunId(id),
+                started: Timestamp(0),
+                incremental: true,
+                expect_base,
+                state_layer: LayerId::new("state").unwrap(),
+                note: String::new(),
+            },
+        })
+    }
+}
+
+/// Lets another driver do a whole run at the first thing that happens in this one.
+struct Overtaken<'a> {
+    site: &'a Site,
+    done: AtomicBool,
+    other: Mutex<Option<Report>>,
+}
+
+impl Observer for Overtaken<'_> {
+    fn event(&self, _: &Event<'_>) {
+        if !self.done.swap(true, Ordering::SeqCst) {
+            *self.other.lock().unwrap() = Some(self.site.run(200, &Silent, None).unwrap());
+        }
+    }
+}
+
+#[test]
+fn of_two_runs_from_one_base_one_wins_and_the_other_is_told_who() {
+    let site = Site::new();
+    site.put(10, &["00", "01", "02", "10"]);
+    site.run(100, &Silent, None).unwrap();
+    site.put(11, &["11", "12", "13"]);
+    let overtaken = Overtaken { site: &site, done: AtomicBool::new(false), other: Mutex::new(None) };
+    let error = site.run(201, &overtaken, None).unwrap_err();
+    let Error::Store(error) = error else { panic!("{error}") };
+    assert_eq!(*error.kind(), ErrorKind::Conflict { version: Version(2), winner: RunId(200) });
+    let winner = overtaken.other.into_inner().unwrap().unwrap();
+    assert_eq!(winner.version, Some(Version(2)));
+    assert_eq!(site.output.latest().unwrap().record().run, RunId(200));
+    // The loser starts again from what is there, and finds that all is done.
+    assert_eq!(site.run(202, &Silent, None).unwrap().version, None);
+    assert_eq!(site.output.latest().unwrap().version(), Version(2));
+}
+
+#[test]
+fn a_base_that_is_not_as_expected_is_refused_before_anything_runs() {
+    let site = Site::new();
+    site.put(10, &["00", "01"]);
+    site.run(100, &Silent, Some(Version(0))).unwrap();
+    site.put(11, &["11"]);
+    let error = site.run(101, &Silent, Some(Version(0))).unwrap_err();
+    assert!(matches!(error, Error::BaseMoved { expected: Version(0), found: Version(1) }), "{error}");
+    site.run(102, &Silent, Some(Version(1))).unwrap();
+}
