@@ -1,1 +1,66 @@
-//! cli
+//! The `deltic` command line, and the `main` of a user's own driver binary.
+//!
+//! Everything here is the thin shell around the libraries: it reads arguments and configuration, draws randomness and
+//! reads the clock where they are needed, calls a library and writes down what came back. A driver binary gets all
+//! commands with its own compilers registered:
+//!
+//! ```no_run
+//! # use std::process::ExitCode;
+//! # use deltic_compiler::prelude::*;
+//! # fn register(_: &mut Setup) -> Result<()> { Ok(()) }
+//! fn main() -> ExitCode {
+//!     deltic_cli::main(|setup| register(setup))
+//! }
+//! ```
+//!
+//! A program with a flow of its own calls [`deltic_driver::run`] instead, with [`now`], [`new_run_id`],
+//! [`new_catalog`] and [`code_identity`] for what only the machine knows, and [`report`] for the text of a report.
+
+mod area;
+mod args;
+mod commands;
+mod config;
+mod copy;
+mod edge;
+mod failure;
+mod human;
+mod out;
+mod progress;
+pub mod report;
+mod source;
+mod sources;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use deltic_compiler::Setup;
+
+use args::Cli;
+use progress::Progress;
+use sources::Register;
+
+pub use edge::{code_identity, new_catalog, new_run_id, now};
+
+/// The `main` of a driver binary: all commands, with the tasks that `setup` registers.
+///
+/// `setup` is called once, by the commands that need the tasks, with the configuration's `[compiler.<task>]` sections
+/// in it.
+pub fn main(setup: impl FnOnce(&mut Setup) -> anyhow::Result<()>) -> ExitCode {
+    start(Box::new(|into, _| setup(into)))
+}
+
+/// The `main` of the stock binary, which knows one compiler: `copy`.
+pub fn stock() -> ExitCode {
+    start(Box::new(copy::register))
+}
+
+fn start(register: Register<'_>) -> ExitCode {
+    // Prints help and usage errors itself, the latter with exit code 2.
+    let cli = Cli::parse();
+    let progress = Progress::new();
+    progress.start_logs(cli.verbose);
+    match commands::dispatch(cli, register, &progress) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

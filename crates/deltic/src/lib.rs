@@ -1,1 +1,57 @@
-//! deltic
+//! Deltic: incremental compilation of versioned, partitioned data.
+//!
+//! Input catalogs hold layers of partitions; compilers turn input layers into output layers; a run compiles and
+//! publishes again only what a change can affect, and the result is, bit for bit, that of a build from scratch.
+//!
+//! | to | use |
+//! |---|---|
+//! | write a compiler | [`prelude`], [`compiler`] |
+//! | make a driver binary of compilers | [`main`] |
+//! | run tasks from a program of your own | [`driver::run`], with [`now`], [`new_run_id`] and [`code_identity`] |
+//! | read or write catalogs | [`store`], [`driver::Import`] |
+//! | test a compiler on histories | the crate `deltic-testkit` |
+//!
+//! ```no_run
+//! use deltic::prelude::*;
+//!
+//! /// Upper-cases every text.
+//! struct Shout;
+//!
+//! impl InputLayers for Shout {
+//!     fn input_layers(&self) -> Result<Vec<LayerRef>> {
+//!         layers(["notes/text"])
+//!     }
+//! }
+//!
+//! impl OutputLayers for Shout {
+//!     fn output_layers(&self) -> Result<Vec<Layer>> {
+//!         Ok(vec![Layer::generic("loud")?])
+//!     }
+//! }
+//!
+//! impl DirectCompiler for Shout {
+//!     fn map_key(&self, key: &Key, out: &mut Outputs) {
+//!         out.add("loud", &key.name);
+//!     }
+//!
+//!     fn compile(&self, _: &OutKey, inputs: &[Input], _: &Context) -> Result<Option<Payload>> {
+//!         Ok(Some(inputs[0].text()?.to_uppercase().into()))
+//!     }
+//! }
+//!
+//! fn main() -> ExitCode {
+//!     deltic::main(|setup| setup.task("shout", Direct(Shout)))
+//! }
+//! ```
+
+pub use deltic_cli::{code_identity, main, new_catalog, new_run_id, now, report, stock};
+pub use deltic_compiler as compiler;
+pub use deltic_core as core;
+pub use deltic_driver as driver;
+pub use deltic_store as store;
+
+/// Everything that compilers and the `main` of a driver binary are written with.
+pub mod prelude {
+    pub use deltic_compiler::prelude::*;
+    pub use std::process::ExitCode;
+}

@@ -1,0 +1,282 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use deltic_core::{BoundingBox, CatalogId, Layer, LayerId, Scheme, Version};
+
+use crate::out::Format;
+
+/// Incremental compilation of versioned, partitioned data.
+///
+/// A catalog is named by its URL: `file:folder`, `file:///absolute/folder`, `s3://bucket/folder`, `az://container/folder`
+/// or `gs://bucket/folder`. Credentials are read from the environment.
+#[derive(Debug, Parser)]
+#[command(name = "deltic", version, disable_help_subcommand = true, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// How to write results
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "text",
+        help_heading = "All commands"
+    )]
+    pub(crate) format: Format,
+
+    /// Log more to standard error: once for what happens, twice for details; DELTIC_LOG says it more finely
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "All commands")]
+    pub(crate) verbose: u8,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed (data, compiler, store), 2 usage or configuration, 3 conflict (another run was first).
+Results go to standard output, progress and logs to standard error.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create a catalog
+    Init(Init),
+    /// Make layers exactly what folders or archives hold, as one new version
+    Import(Import),
+    /// Write the partitions of a layer into a folder
+    Export(Export),
+    /// List the versions, newest first
+    Log(Log),
+    /// List the partitions of a layer, or the layers
+    Ls(Ls),
+    /// Write the bytes of a partition to standard output
+    Get(Get),
+    /// List what was added, modified and deleted between two versions
+    Diff(Diff),
+    /// Print the digests of the layers, of the state and of the catalog
+    Digest(Digest),
+    /// Compile what has changed, and publish it as one new version
+    Run(Run),
+    /// Say what a run would do, how and why; nothing is compiled or written
+    Plan(Job),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(Config),
+}
+
+/// `init`.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Where to create the catalog
+    pub(crate) url: String,
+    /// A layer: ID=generic, ID=tile:here:LEVELS or ID=tile:mercator:LEVELS, with levels such as `12,14` or `0-8`
+    #[arg(long = "layer", value_name = "ID=SCHEME", required = true, value_parser = layer)]
+    pub(crate) layers: Vec<Layer>,
+}
+
+/// `import`.
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The catalog
+    pub(crate) url: String,
+    /// A layer and the folder, .tar, .tar.gz or .tar.zst that it becomes
+    #[arg(long = "layer", value_name = "ID=SOURCE", required = true, value_parser = layer_source)]
+    pub(crate) layers: Vec<(LayerId, PathBuf)>,
+    /// A text to record with the version
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) note: String,
+}
+
+/// `export`.
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// The catalog
+    pub(crate) url: String,
+    /// The layer
+    #[arg(long, value_name = "ID")]
+    pub(crate) layer: LayerId,
+    /// The folder to write; it must be empty or not there yet
+    pub(crate) folder: PathBuf,
+    /// The version; without it, the latest
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Option<Version>,
+}
+
+/// `log`.
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    /// The catalog
+    pub(crate) url: String,
+    /// How many versions to list
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    pub(crate) limit: Option<usize>,
+}
+
+/// `ls`.
+#[derive(Debug, Args)]
+pub(crate) struct Ls {
+    /// The catalog
+    pub(crate) url: String,
+    /// The layer; without it, the layers are listed
+    pub(crate) layer: Option<LayerId>,
+    /// Only names that begin so; for tiles, these quadkey digits
+    #[arg(long, value_name = "TEXT", requires = "layer", conflicts_with = "area")]
+    pub(crate) prefix: Option<String>,
+    /// Only tiles that this box of degrees has points in
+    #[arg(long = "box", value_name = BOX, requires = "layer", allow_hyphen_values = true, value_parser = bounding_box)]
+    pub(crate) area: Option<BoundingBox>,
+    /// The version; without it, the latest
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Option<Version>,
+}
+
+/// `get`.
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// The catalog
+    pub(crate) url: String,
+    /// The layer
+    pub(crate) layer: LayerId,
+    /// The partition: a name, a tile's quadkey digits, or `here:` and a HERE tile id
+    pub(crate) name: String,
+    /// The version; without it, the latest
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Option<Version>,
+}
+
+/// `diff`.
+#[derive(Debug, Args)]
+#[command(override_usage = "deltic diff [OPTIONS] <URL> [LAYER] <A> <B>")]
+pub(crate) struct Diff {
+    /// The catalog
+    pub(crate) url: String,
+    /// The layer, if only one is to be compared, and the two versions, older or newer first
+    #[arg(num_args = 2..=3, required = true, value_names = ["LAYER> <A", "B"])]
+    pub(crate) what: Vec<String>,
+}
+
+/// `digest`.
+#[derive(Debug, Args)]
+pub(crate) struct Digest {
+    /// The catalog
+    pub(crate) url: String,
+    /// The version; without it, the latest
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Option<Version>,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) job: Job,
+    /// A text to record with the version
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) note: String,
+}
+
+/// What `run` and `plan` share.
+#[derive(Debug, Args)]
+pub(crate) struct Job {
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// Read an input catalog at this version; without it, at its latest
+    #[arg(long = "input", value_name = "ID=VERSION", value_parser = input)]
+    pub(crate) inputs: Vec<(CatalogId, Version)>,
+    /// Compile everything, changed or not
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Fail with exit code 3 unless the output catalog is at this version
+    #[arg(long, value_name = "N")]
+    pub(crate) expect_base: Option<Version>,
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Args)]
+pub(crate) struct Configuration {
+    /// The configuration file; without it, application.conf is read if it is there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Set a value over those of the file and the environment, such as driver.threads=4
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub(crate) settings: Vec<String>,
+}
+
+/// `config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Print every effective value
+    Show(Show),
+}
+
+/// `config show`.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// Say where each value came from
+    #[arg(long)]
+    pub(crate) origin: bool,
+}
+
+const BOX: &str = "SOUTH,WEST,NORTH,EAST";
+
+type Parsed<T> = Result<T, String>;
+
+fn pair<'a>(text: &'a str, form: &str) -> Parsed<(&'a str, &'a str)> {
+    text.split_once('=').filter(|(_, right)| !right.is_empty()).ok_or_else(|| format!("expected {form}"))
+}
+
+fn layer(text: &str) -> Parsed<Layer> {
+    let (id, scheme) = pair(text, "ID=SCHEME, for example `names=generic` or `topology=tile:here:12,14`")?;
+    let id = LayerId::new(id).map_err(|error| error.to_string())?;
+    let scheme: Scheme = scheme.parse().map_err(|error: deltic_core::Error| error.to_string())?;
+    Ok(Layer { id, scheme, content_type: String::new() })
+}
+
+fn layer_source(text: &str) -> Parsed<(LayerId, PathBuf)> {
+    let (id, source) = pair(text, "ID=SOURCE, for example `names=data/names` or `names=names.tar.zst`")?;
+    Ok((LayerId::new(id).map_err(|error| error.to_string())?, PathBuf::from(source)))
+}
+
+fn input(text: &str) -> Parsed<(CatalogId, Version)> {
+    let (id, version) = pair(text, "ID=VERSION, for example `in=377`")?;
+    let id = CatalogId::new(id).map_err(|error| error.to_string())?;
+    Ok((id, version.parse().map_err(|error: deltic_core::Error| error.to_string())?))
+}
+
+fn bounding_box(text: &str) -> Parsed<BoundingBox> {
+    let edges: Vec<f64> = text.split(',').filter_map(|edge| edge.trim().parse().ok()).collect();
+    match edges[..] {
+        [south, west, north, east] if text.split(',').count() == 4 => {
+            BoundingBox::new(south, west, north, east).map_err(|error| error.to_string())
+        }
+        _ => Err(format!("expected four degrees {BOX}, for example 46.9,7.4,47.0,7.5")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn values_are_checked_where_they_are_typed() {
+        assert_eq!(layer("topology=tile:here:12,14").unwrap().scheme.to_string(), "tile:here:12,14");
+        assert!(layer("topology").unwrap_err().contains("ID=SCHEME"));
+        assert!(layer("topology=quad").unwrap_err().contains("no partitioning scheme"));
+        assert_eq!(layer_source("a=b=c").unwrap().1, PathBuf::from("b=c"));
+        assert_eq!(input("in=3").unwrap().1, Version(3));
+        assert!(input("in=three").is_err() && input("in=").is_err());
+        assert!(
+            bounding_box("-1, 2,3,4").is_ok() && bounding_box("1,2,3").is_err() && bounding_box("1,2,x,3,4").is_err()
+        );
+    }
+}

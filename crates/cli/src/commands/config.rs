@@ -1,0 +1,24 @@
+//! `config show`: what holds after all layers of the configuration.
+
+use deltic_compiler::Setup;
+use serde_json::json;
+
+use super::job::{load, tasks};
+use crate::args;
+use crate::config::{document, with_origins};
+use crate::failure::{Failure, Outcome};
+use crate::out::{Format, Out};
+use crate::sources::{Inputs, Register};
+
+/// Prints every effective value. No catalog is opened.
+pub(super) fn show(args: &args::Show, register: Register<'_>, out: &mut Out) -> Outcome {
+    let config = load(&args.configuration)?;
+    let tasks = tasks(&config, Setup::new(config.sections()), register, &Inputs::closed(&config))?;
+    let values = config.show(&tasks);
+    if out.format == Format::Json {
+        return out.document("deltic.config/1", json!({ "values": values }));
+    }
+    let text = if args.origin { with_origins(&values) } else { document(&values) };
+    let text = text.map_err(|error| Failure::failed(format!("a value can not be written as TOML: {error}")))?;
+    out.bytes(text.as_bytes())
+}

@@ -1,0 +1,103 @@
+//! `diff`: what was added, modified and deleted between two versions.
+
+use std::collections::BTreeSet;
+
+use deltic_core::{Digest, Layer, LayerId, Version};
+use deltic_store::{Catalog, Change, KeyRange, Snapshot, Stores, Tree};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::args;
+use crate::failure::{Failure, Outcome};
+use crate::out::Out;
+
+/// A partition that differs.
+#[derive(Debug, Serialize)]
+struct Differs {
+    change: Kind,
+    layer: LayerId,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old: Option<Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new: Option<Digest>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Added,
+    Modified,
+    Deleted,
+}
+
+/// Lists the partitions that differ from version A to version B, layer by layer in the order of names.
+pub(super) fn diff(args: &args::Diff, out: &mut Out) -> Outcome {
+    let (only, from, to) = match &args.what[..] {
+        [layer, from, to] => (Some(LayerId::new(layer)?), from, to),
+        [from, to] => (None, from, to),
+        _ => return Err(Failure::usage("expected two versions, or a layer and two versions")),
+    };
+    let catalog = Catalog::open(&Stores::new(), &args.url)?;
+    let from = catalog.snapshot(from.parse::<Version>()?)?;
+    let to = catalog.snapshot(to.parse::<Version>()?)?;
+    let known: BTreeSet<&LayerId> = from.layers().chain(to.layers()).map(|layer| &layer.id).collect();
+    let layers: Vec<&LayerId> = match &only {
+        Some(id) if !known.contains(id) => {
+            let versions = format!("neither at version {} nor at {}", from.version(), to.version());
+            return Err(Failure::failed(format!("{}: there is no layer `{id}`, {versions}", args.url)));
+        }
+        Some(id) => vec![id],
+        None => known.into_iter().collect(),
+    };
+    let head = json!({ "url": args.url, "from": from.version(), "to": to.version() });
+    let changes = layers.into_iter().flat_map(|id| changes(id, &from, &to));
+    out.list("deltic.diff/1", &head, "changes", changes, |differs| {
+        let letter = match differs.change {
+            Kind::Added => 'A',
+            Kind::Modified => 'M',
+            Kind::Deleted => 'D',
+        };
+        format!("{letter} {}/{}", differs.layer, differs.name)
+    })
+}
+
+type Changes = Box<dyn Iterator<Item = Outcome<Differs>>>;
+
+/// The changes of one layer. A layer that one version lacks, or has with names of another kind, is compared with nothing.
+fn changes(id: &LayerId, from: &Snapshot, to: &Snapshot) -> Changes {
+    let side = |snapshot: &Snapshot| Some((snapshot.layer_settings(id)?.clone(), snapshot.tree(id)?));
+    match (side(from), side(to)) {
+        (Some((before, old)), Some((after, new))) if before.scheme == after.scheme => {
+            Box::new(old.diff(&new).map(move |change| differs(&after, change?)))
+        }
+        (before, after) => {
+            let gone = before.into_iter().flat_map(|(settings, tree)| whole(settings, &tree, false));
+            Box::new(gone.chain(after.into_iter().flat_map(|(settings, tree)| whole(settings, &tree, true))))
+        }
+    }
+}
+
+/// A whole layer as added or deleted.
+fn whole(settings: Layer, tree: &Tree, added: bool) -> Changes {
+    Box::new(tree.scan(KeyRange::all()).map(move |found| {
+        let (key, entry) = found?;
+        let (old, new) = if added { (None, Some(entry)) } else { (Some(entry), None) };
+        differs(&settings, Change { key, old, new })
+    }))
+}
+
+fn differs(settings: &Layer, change: Change) -> Outcome<Differs> {
+    let name = settings.name_from_bytes(&change.key).map_err(|error| Failure::failed(error.to_string()))?;
+    Ok(Differs {
+        change: match (&change.old, &change.new) {
+            (None, _) => Kind::Added,
+            (_, None) => Kind::Deleted,
+            _ => Kind::Modified,
+        },
+        layer: settings.id.clone(),
+        name: name.to_string(),
+        old: change.old.map(|entry| entry.meta.digest),
+        new: change.new.map(|entry| entry.meta.digest),
+    })
+}

@@ -1,0 +1,131 @@
+//! `export`: the partitions of a layer as files.
+//!
+//! A name becomes a path below the folder, and no path that leaves it is ever written: names that could are refused
+//! before the first byte. What `export` writes, `import` reads back as the same layer.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use deltic_core::{Layer, NameBytes};
+use deltic_store::{Entry, KeyRange, Tree};
+use serde_json::json;
+
+use super::{layer, open};
+use crate::args;
+use crate::failure::{Failure, Outcome};
+use crate::human::{bytes, count};
+use crate::out::Out;
+
+/// How much is read at once.
+const BATCH_BYTES: u64 = 8 << 20;
+const BATCH_PARTITIONS: usize = 256;
+
+/// Writes a layer into a folder that is empty or not there yet.
+pub(super) fn export(args: &args::Export, out: &mut Out) -> Outcome {
+    let snapshot = open(&args.url, args.version)?;
+    let (settings, tree) = layer(&snapshot, &args.layer)?;
+    let target = Target { root: &args.folder, settings };
+    target.prepare()?;
+    for found in tree.scan(KeyRange::all()) {
+        target.path_of(&found?.0)?;
+    }
+    target.write(&tree)?;
+    let body = json!({
+        "url": args.url,
+        "version": snapshot.version(),
+        "layer": args.layer,
+        "partitions": tree.count(),
+        "bytes": tree.bytes(),
+    });
+    out.result("deltic.export/1", body, || {
+        format!("exported version {}: {} partitions, {}", snapshot.version(), count(tree.count()), bytes(tree.bytes()))
+    })
+}
+
+struct Target<'a> {
+    root: &'a Path,
+    settings: &'a Layer,
+}
+
+impl Target<'_> {
+    /// Makes the folder, or finds it empty.
+    fn prepare(&self) -> Outcome {
+        let failed = |error: &std::io::Error| Failure::file("the folder can not be used", self.root, error);
+        fs::create_dir_all(self.root).map_err(|error| failed(&error))?;
+        if fs::read_dir(self.root).map_err(|error| failed(&error))?.next().is_some() {
+            return Err(Failure::usage(format!("{}: the folder is not empty", self.root.display())));
+        }
+        Ok(())
+    }
+
+    /// Where a partition goes; an error if that could lie anywhere but below the folder.
+    fn path_of(&self, name: &NameBytes) -> Outcome<PathBuf> {
+        let name = self.settings.name_from_bytes(name).map_err(|error| Failure::failed(error.to_string()))?;
+        let text = name.to_string();
+        let harmless = |part: &str| {
+            let foreign = cfg!(windows) && part.contains(['\\', ':', '<', '>', '"', '|', '?', '*']);
+            !matches!(part, "" | "." | "..") && !foreign
+        };
+        if !text.split('/').all(harmless) {
+            return Err(Failure::failed(format!(
+                "layer `{}`: partition `{text}` can not be exported: its name is no path below a folder",
+                self.settings.id
+            )));
+        }
+        Ok(text.split('/').fold(self.root.to_owned(), |path, part| path.join(part)))
+    }
+
+    fn write(&self, tree: &Tree) -> Outcome {
+        let (mut batch, mut size): (Vec<(PathBuf, Entry)>, u64) = (Vec::new(), 0);
+        for found in tree.scan(KeyRange::all()) {
+            let (name, entry) = found?;
+            let path = self.path_of(&name)?;
+            if entry.meta.len >= BATCH_BYTES {
+                self.write_big(tree, &path, &entry)?;
+                continue;
+            }
+            size += entry.meta.len;
+            batch.push((path, entry));
+            if size >= BATCH_BYTES || batch.len() >= BATCH_PARTITIONS {
+                self.write_batch(tree, &mut batch)?;
+                size = 0;
+            }
+        }
+        self.write_batch(tree, &mut batch)
+    }
+
+    fn write_batch(&self, tree: &Tree, batch: &mut Vec<(PathBuf, Entry)>) -> Outcome {
+        let (paths, entries): (Vec<PathBuf>, Vec<Entry>) = batch.drain(..).unzip();
+        for (path, payload) in paths.into_iter().zip(tree.read_all(&entries)?) {
+            let written = self.create(&path)?.write_all(payload.bytes());
+            written.map_err(|error| Failure::file("it can not be written", &path, &error))?;
+        }
+        Ok(())
+    }
+
+    fn write_big(&self, tree: &Tree, path: &Path, entry: &Entry) -> Outcome {
+        let mut reader = tree.open(entry)?;
+        let copied = std::io::copy(&mut reader, &mut self.create(path)?);
+        copied.map_err(|error| {
+            // Part of it may be there, and nothing of it was checked.
+            let _ = fs::remove_file(path);
+            Failure::file("it can not be written", path, &error)
+        })?;
+        Ok(())
+    }
+
+    /// Makes a new file, and the folders it is in.
+    fn create(&self, path: &Path) -> Outcome<File> {
+        let create = || {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            OpenOptions::new().write(true).create_new(true).open(path)
+        };
+        create().map_err(|error| {
+            let clash = "another partition's name is the same path, or part of it, on this file system";
+            Failure::file("it can not be created", path, &error).hint(clash)
+        })
+    }
+}

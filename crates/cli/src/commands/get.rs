@@ -1,0 +1,45 @@
+//! `get`: the bytes of one partition.
+
+use std::io::Read;
+
+use super::{layer, open};
+use crate::args;
+use crate::failure::{Failure, Outcome};
+use crate::out::{Format, Out};
+
+/// Payloads from here on are streamed: they reach the output before their last byte has been checked.
+const STREAMED_BYTES: u64 = 8 << 20;
+
+/// Writes the bytes of a partition to standard output, whatever the format: they are the result.
+pub(super) fn get(args: &args::Get, out: &mut Out) -> Outcome {
+    if out.format == Format::Json {
+        return Err(Failure::usage("`get` writes the bytes of the partition: it takes no --format json"));
+    }
+    let snapshot = open(&args.url, args.version)?;
+    let (settings, tree) = layer(&snapshot, &args.layer)?;
+    let name = settings.parse_name(&args.name)?;
+    let Some(entry) = tree.get(&name.to_bytes())? else {
+        return Err(Failure::failed(format!(
+            "{}: there is no partition `{name}` in layer `{}` at version {}",
+            args.url,
+            args.layer,
+            snapshot.version()
+        )));
+    };
+    if entry.meta.len < STREAMED_BYTES {
+        return out.bytes(tree.read(&entry)?.bytes());
+    }
+    let mut reader = tree.open(&entry)?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => out.bytes(&buffer[..read])?,
+            Err(error) => {
+                let message =
+                    format!("{}: {}/{name}: what was written so far is not usable: {error}", args.url, args.layer);
+                return Err(Failure::failed(message));
+            }
+        }
+    }
+}

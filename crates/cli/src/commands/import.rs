@@ -1,0 +1,168 @@
+//! `import`: layers become exactly what folders or archives hold.
+//!
+//! In a generic layer a partition is named as its file is, by the path below the source. In a tile layer it is named
+//! by the file's name without its extension, wherever in the source it lies: quadkey digits if all files of the source
+//! are named by these, else HERE tile ids.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use deltic_core::{Layer, LayerId, Name, Payload, Scheme, Tile};
+use deltic_driver::{Import, ImportReport};
+use deltic_store::{Catalog, Stores};
+use rayon::prelude::*;
+
+use super::layer;
+use crate::args;
+use crate::failure::{Failure, Outcome};
+use crate::human::{bytes, count};
+use crate::out::Out;
+use crate::progress::{Counter, Progress};
+use crate::source::{Source, files_of_archive, files_of_folder};
+
+/// How many files are worked on between two looks for errors.
+const BATCH_FILES: usize = 512;
+
+/// Imports all layers named as one new version.
+pub(super) fn import(args: &args::Import, progress: &Progress, out: &mut Out) -> Outcome {
+    let catalog = Catalog::open(&Stores::new(), &args.url)?;
+    let base = catalog.latest()?;
+    let mut sources: BTreeMap<&LayerId, Source> = BTreeMap::new();
+    for (id, path) in &args.layers {
+        layer(&base, id)?;
+        if sources.insert(id, Source::find(path)?).is_some() {
+            return Err(Failure::usage(format!("layer `{id}` is given twice: it can become only one source")));
+        }
+    }
+    let stands = |failure: Failure| failure.hint(format!("nothing was imported; version {} stands", base.version()));
+    let work = || -> Outcome<ImportReport> {
+        let import = Import::begin(&base, crate::edge::new_run_id()?)?;
+        for (id, source) in sources {
+            let counter = progress.counter(id.as_str());
+            import.replace(id)?;
+            let layer = LayerImport { import: &import, settings: import.layer(id)?, counter: &counter };
+            match source {
+                Source::Folder(root) => layer.folder(&root)?,
+                Source::Archive(path, packing) => layer.archive(&path, packing)?,
+            }
+        }
+        Ok(import.commit(crate::edge::now(), &args.note)?)
+    };
+    let report = work().map_err(stands)?;
+    out.result("deltic.import/1", &report, || text(&report))
+}
+
+fn text(report: &ImportReport) -> String {
+    match report.version {
+        None => format!("nothing changed: version {} stands", report.base),
+        Some(version) => format!(
+            "committed version {version}: {} added, {} modified, {} deleted, {} written",
+            count(report.counts.added),
+            count(report.counts.modified),
+            count(report.counts.deleted),
+            bytes(report.bytes_written)
+        ),
+    }
+}
+
+/// How the tiles of a source are written.
+#[derive(Clone, Copy)]
+enum TileNames {
+    Quadkey,
+    HereId,
+}
+
+/// One layer being imported.
+struct LayerImport<'a> {
+    import: &'a Import,
+    settings: &'a Layer,
+    counter: &'a Counter,
+}
+
+impl LayerImport<'_> {
+    fn folder(&self, root: &Path) -> Outcome {
+        let files = files_of_folder(root)?;
+        let tiles = self.tile_names(root, &files)?;
+        for batch in files.chunks(BATCH_FILES) {
+            let put = |file: &String| {
+                let path = root.join(file);
+                let name = self.name(file, tiles, root)?;
+                let bytes = std::fs::read(&path).map_err(|error| Failure::file("it can not be read", &path, &error))?;
+                self.put(&name, bytes, file, root)
+            };
+            let done: Vec<Outcome> = batch.par_iter().map(put).collect();
+            // Of several errors, always the same one is told.
+            done.into_iter().collect::<Outcome>()?;
+        }
+        Ok(())
+    }
+
+    fn archive(&self, path: &Path, packing: crate::source::Packing) -> Outcome {
+        let tiles = match self.settings.scheme {
+            Scheme::Generic => TileNames::Quadkey,
+            // How tiles are written shows in all names together, so these are read first.
+            Scheme::Tile(..) => {
+                let mut files = Vec::new();
+                files_of_archive(path, packing, &mut |file, _| {
+                    files.push(file);
+                    Ok(())
+                })?;
+                self.tile_names(path, &files)?
+            }
+        };
+        files_of_archive(path, packing, &mut |file, read| {
+            let name = self.name(&file, tiles, path)?;
+            self.put(&name, read()?, &file, path)
+        })
+    }
+
+    fn put(&self, name: &Name, bytes: Vec<u8>, file: &str, source: &Path) -> Outcome {
+        self.import.put(&self.settings.id, name, &Payload::new(bytes)).map_err(|error| match error {
+            deltic_driver::Error::Publish { message, .. } => self.refused(file, source, &message),
+            error => error.into(),
+        })?;
+        self.counter.tick();
+        Ok(())
+    }
+
+    /// Finds out how the tiles of a source are written, from the names of all its files.
+    fn tile_names(&self, source: &Path, files: &[String]) -> Outcome<TileNames> {
+        if self.settings.scheme == Scheme::Generic {
+            return Ok(TileNames::Quadkey);
+        }
+        let first_bad =
+            |names: TileNames| files.iter().find_map(|file| self.tile(file, names).err().map(|e| (file, e)));
+        match (first_bad(TileNames::Quadkey), first_bad(TileNames::HereId)) {
+            (None, _) => Ok(TileNames::Quadkey),
+            (_, None) => Ok(TileNames::HereId),
+            (Some((file, error)), Some(_)) => Err(self
+                .refused(file, source, &error.to_string())
+                .hint("all files of a tile layer are named by quadkey digits, or all by HERE tile ids")),
+        }
+    }
+
+    fn name(&self, file: &str, tiles: TileNames, source: &Path) -> Outcome<Name> {
+        let name = match self.settings.scheme {
+            Scheme::Generic => self.settings.parse_name(file),
+            Scheme::Tile(..) => self.tile(file, tiles),
+        };
+        name.map_err(|error| self.refused(file, source, &error.to_string()))
+    }
+
+    fn tile(&self, file: &str, names: TileNames) -> deltic_core::Result<Name> {
+        let last = file.rsplit('/').next().unwrap_or(file);
+        let stem = last.rsplit_once('.').map_or(last, |(stem, _)| stem);
+        match names {
+            TileNames::Quadkey => self.settings.parse_name(stem),
+            TileNames::HereId => {
+                let name = Name::Tile(Tile::parse_here_id(stem)?);
+                self.settings.check(&name)?;
+                Ok(name)
+            }
+        }
+    }
+
+    fn refused(&self, file: &str, source: &Path, why: &str) -> Failure {
+        Failure::failed(format!("{}: {file}: {why}", source.display()))
+    }
+}

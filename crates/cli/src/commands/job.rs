@@ -1,0 +1,244 @@
+//! `run` and `plan`: from the configuration to a job, and from what came of it to a report.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deltic_compiler::{BadTask, ConfigError, Setup, Task};
+use deltic_core::{CatalogId, LayerRef, Version};
+use deltic_driver::{Error, Job, JobInput, LocalEngine, Options, Phase, Report, Silent};
+use deltic_store::{Catalog, ErrorKind, Stores};
+
+use crate::args;
+use crate::config::{Config, Sources};
+use crate::edge;
+use crate::failure::{Failure, Outcome};
+use crate::out::Out;
+use crate::progress::Progress;
+use crate::report;
+use crate::sources::{Inputs, Register};
+
+/// A URL within this process, for the empty catalog that a plan starts from when the output does not exist yet.
+const NOWHERE: &str = "memory:an output that does not exist yet";
+
+/// Compiles and publishes.
+pub(super) fn run(args: &args::Run, register: Register<'_>, progress: &Progress, out: &mut Out) -> Outcome {
+    let config = load(&args.job.configuration)?;
+    let stores = Stores::new();
+    let prepared = Prepared::new(&args.job, &config, &stores, register)?;
+    let watched = progress.tasks();
+    let catalog = match prepared.find_output()? {
+        Some(catalog) => catalog,
+        None => {
+            // Whatever is wrong with the tasks shows before anything is created.
+            deltic_driver::plan(&prepared.job(prepared.nowhere()?, &Silent, "")?)?;
+            prepared.create_output()?
+        }
+    };
+    let job = prepared.job(catalog.clone(), &watched, &args.note)?;
+    let mut report: Report = deltic_driver::run(&job).map_err(|error| prepared.explain(error, &catalog))?;
+    // All that was asked of the stores, not only since the run began.
+    report.output_requests = catalog.requests();
+    report.input_requests =
+        job.inputs.values().map(|input| input.catalog.requests()).fold(Default::default(), |sum, one| sum + one);
+    out.result("deltic.run/1", &report, || report::run(&report))
+}
+
+/// Says what a run would do.
+pub(super) fn plan(args: &args::Job, register: Register<'_>, out: &mut Out) -> Outcome {
+    let config = load(&args.configuration)?;
+    let stores = Stores::new();
+    let prepared = Prepared::new(args, &config, &stores, register)?;
+    let catalog = match prepared.find_output()? {
+        Some(catalog) => catalog,
+        None => {
+            eprintln!("catalog `{}` at {} does not exist yet: a run creates it", config.driver.output, prepared.url);
+            prepared.nowhere()?
+        }
+    };
+    let plan = deltic_driver::plan(&prepared.job(catalog, &Silent, "")?)?;
+    out.result("deltic.plan/1", &plan, || report::plan(&plan))
+}
+
+/// Reads the configuration that the command line asks for.
+pub(super) fn load(args: &args::Configuration) -> Outcome<Config> {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+        .collect();
+    let sources = Sources { file: args.config.clone(), environment, settings: args.settings.clone() };
+    Ok(Config::load(&sources)?)
+}
+
+/// Registers the tasks; what a compiler says about its section gets its place in the configuration.
+pub(super) fn tasks(
+    config: &Config,
+    mut setup: Setup,
+    register: Register<'_>,
+    inputs: &Inputs<'_>,
+) -> Outcome<Vec<Task>> {
+    let registered = register(&mut setup, inputs).and_then(|()| setup.finish());
+    registered.map_err(|error| match error.downcast_ref::<ConfigError>() {
+        Some(wrong) => config.locate(wrong).into(),
+        None if error.is::<BadTask>() => Failure::usage(format!("{error:#}")),
+        None => error.into(),
+    })
+}
+
+/// All that a run needs but its output catalog.
+struct Prepared<'a> {
+    args: &'a args::Job,
+    config: &'a Config,
+    stores: &'a Stores,
+    tasks: Vec<Task>,
+    inputs: BTreeMap<CatalogId, JobInput>,
+    engine: LocalEngine,
+    code: String,
+    /// Where the output is.
+    url: &'a str,
+}
+
+impl<'a> Prepared<'a> {
+    fn new(
+        args: &'a args::Job,
+        config: &'a Config,
+        stores: &'a Stores,
+        register: Register<'_>,
+    ) -> Outcome<Prepared<'a>> {
+        let output = &config.driver.output;
+        let sources = Inputs::open(config, stores, &args.inputs)?;
+        let tasks = tasks(config, Setup::new(config.sections()), register, &sources)?;
+        if tasks.is_empty() {
+            return Err(Failure::usage("there is no task to run").hint(
+                "this program knows one compiler, `copy`: configure it under `[compiler.copy]`, or write a driver of your own",
+            ));
+        }
+        let Some(url) = config.catalogs.get(output) else {
+            return Err(Failure::usage(format!(
+                "no catalog `{output}` is configured to write to: add it under `[catalogs]`, or name another with \
+                 `driver.output`"
+            )));
+        };
+        let mut inputs = BTreeMap::new();
+        let read: BTreeSet<LayerRef> = tasks.iter().flat_map(Task::readable).collect();
+        for (layer, id) in read.iter().filter_map(|layer| Some((layer, layer.catalog.as_ref()?))) {
+            match config.catalogs.get(id) {
+                _ if id == output => {
+                    return Err(Failure::usage(format!(
+                        "layer `{layer}` is read from the catalog that is written: write `{}` to read what another task \
+                         makes",
+                        layer.layer
+                    )));
+                }
+                Some(same) if same == url => {
+                    return Err(Failure::usage(format!("catalogs `{id}` and `{output}` are the same: {url}")));
+                }
+                // The driver names the task that asks for a catalog which is not configured.
+                None => {}
+                Some(_) if inputs.contains_key(id) => {}
+                Some(_) => inputs.extend(sources.job_input(id)?.map(|input| (id.clone(), input))),
+            }
+        }
+        if let Some((id, version)) = sources.versions().find(|(id, _)| !inputs.contains_key(*id)) {
+            return Err(Failure::usage(format!("--input {id}={version}: no task reads catalog `{id}`")));
+        }
+        // To know the code takes a look at the whole executable: only where it counts.
+        let stated = tasks.iter().all(|task| task.code_version().is_some());
+        let code = if stated { String::new() } else { edge::code_identity()? };
+        let engine = LocalEngine::new(config.driver.threads);
+        Ok(Prepared { args, config, stores, tasks, inputs, engine, code, url })
+    }
+
+    fn job<'j>(&'j self, output: Catalog, observer: &'j dyn deltic_driver::Observer, note: &str) -> Outcome<Job<'j>> {
+        let driver = &self.config.driver;
+        let options = Options {
+            code: self.code.clone(),
+            run: edge::new_run_id()?,
+            started: edge::now(),
+            incremental: driver.incremental && !self.args.full,
+            expect_base: self.args.expect_base,
+            state_layer: driver.state_layer.clone(),
+            note: note.to_owned(),
+        };
+        Ok(Job { inputs: self.inputs.clone(), output, tasks: &self.tasks, engine: &self.engine, observer, options })
+    }
+
+    /// The output catalog, if it exists.
+    fn find_output(&self) -> Outcome<Option<Catalog>> {
+        let found = Catalog::open(self.stores, self.url).and_then(|catalog| catalog.latest().map(|_| catalog));
+        match found {
+            Ok(catalog) => Ok(Some(catalog)),
+            Err(error) if *error.kind() == ErrorKind::NotFound => match self.args.expect_base {
+                None | Some(Version(0)) => Ok(None),
+                Some(expected) => Err(Failure::conflict(format!(
+                    "the output catalog {} does not exist, and was expected at version {expected}",
+                    self.url
+                ))),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn create_output(&self) -> Outcome<Catalog> {
+        match Catalog::create(self.stores, self.url, Vec::new(), edge::new_catalog()?) {
+            Ok(catalog) => {
+                eprintln!("created catalog `{}` at {}", self.config.driver.output, self.url);
+                Ok(catalog)
+            }
+            // Another run has just created it, and the two will see which of them commits first.
+            Err(error) if *error.kind() == ErrorKind::AlreadyExists => Ok(Catalog::open(self.stores, self.url)?),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// An empty catalog that nobody else sees.
+    fn nowhere(&self) -> Outcome<Catalog> {
+        Ok(Catalog::create(&Stores::new(), NOWHERE, Vec::new(), edge::new_catalog()?)?)
+    }
+
+    /// Adds what helps to an error of a run: that the base stands, and how to look at the input in question.
+    fn explain(&self, error: Error, output: &Catalog) -> Failure {
+        let input = match &error {
+            Error::Compiler { phase: Phase::Front | Phase::MapKey, key, .. } => self.get_command(key),
+            _ => None,
+        };
+        let mut failure = Failure::from(error);
+        if let Ok(base) = output.latest() {
+            failure = failure.hint(format!("nothing was published; version {} stands", base.version()));
+        }
+        match input {
+            Some(command) => failure.hint(format!("see this input: {command}")),
+            None => failure,
+        }
+    }
+
+    /// The command that shows an input, from the text of its key: `catalog/layer/name`.
+    fn get_command(&self, key: &str) -> Option<String> {
+        let mut parts = key.splitn(3, '/');
+        let (catalog, layer, name) = (parts.next()?, parts.next()?, parts.next()?);
+        let (id, input) = self.inputs.iter().find(|(id, _)| id.as_str() == catalog)?;
+        let url = self.config.catalogs.get(id)?;
+        let version = input.version?;
+        Some(format!("deltic get {} {layer} {} --version {version}", quoted(url), quoted(name)))
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_split_them() {
+        assert_eq!(quoted("br-rio.json"), "br-rio.json");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

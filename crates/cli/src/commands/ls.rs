@@ -1,0 +1,94 @@
+//! `ls`: the partitions of a layer, or the layers of a catalog.
+
+use deltic_core::{Digest, Layer, Name, NameBytes};
+use deltic_store::{Entry, KeyRange, Snapshot, Tree};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{layer, open};
+use crate::area::{Area, Look};
+use crate::args;
+use crate::failure::{Failure, Outcome};
+use crate::human::{Align, columns, count};
+use crate::out::Out;
+
+/// A partition in a listing.
+#[derive(Debug, Serialize)]
+struct Listed {
+    name: String,
+    bytes: u64,
+    digest: Digest,
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    fields: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Lists partitions, or layers.
+pub(super) fn ls(args: &args::Ls, out: &mut Out) -> Outcome {
+    let snapshot = open(&args.url, args.version)?;
+    let Some(id) = &args.layer else { return layers(&args.url, &snapshot, out) };
+    let (settings, tree) = layer(&snapshot, id)?;
+    let head = json!({ "url": args.url, "version": snapshot.version(), "layer": settings });
+    let listed = |(name, entry): (Name, Entry)| Listed {
+        name: name.to_string(),
+        bytes: entry.meta.len,
+        digest: entry.meta.digest,
+        fields: entry.meta.fields.iter().map(|(name, value)| (name.to_owned(), value.into())).collect(),
+    };
+    let found = find(settings, &tree, args)?.map(|found| found.map(listed));
+    out.list("deltic.ls/1", &head, "partitions", found, |listed| {
+        format!("{:>10}  {}  {}", listed.bytes, listed.digest.short(), listed.name)
+    })
+}
+
+/// The partitions that are asked for, in order.
+fn find<'a>(
+    settings: &'a Layer,
+    tree: &'a Tree,
+    args: &args::Ls,
+) -> Outcome<Box<dyn Iterator<Item = Outcome<(Name, Entry)>> + 'a>> {
+    let named = move |found: deltic_store::Result<(NameBytes, Entry)>| -> Outcome<(Name, Entry)> {
+        let (name, entry) = found?;
+        // A name that is not legal was not typed by anyone here: the catalog is at fault.
+        Ok((settings.name_from_bytes(&name).map_err(|error| Failure::failed(error.to_string()))?, entry))
+    };
+    let Some(bounds) = args.area else {
+        let prefix = args.prefix.as_deref().unwrap_or_default();
+        return Ok(Box::new(tree.scan(KeyRange::prefix(prefix.as_bytes())).map(named)));
+    };
+    let area = Area::new(settings, bounds)?;
+    let look = |look: Look| -> Box<dyn Iterator<Item = deltic_store::Result<(NameBytes, Entry)>>> {
+        match look {
+            Look::Below(top) => Box::new(tree.scan(KeyRange::prefix(&top))),
+            Look::At(key) => match tree.get(&key) {
+                Ok(found) => Box::new(found.map(|entry| Ok((key, entry))).into_iter()),
+                Err(error) => Box::new(std::iter::once(Err(error))),
+            },
+        }
+    };
+    let found = area.looks()?.into_iter().flat_map(look).map(named);
+    Ok(Box::new(found.filter(move |found| found.as_ref().map_or(true, |(name, _)| area.holds(name)))))
+}
+
+fn layers(url: &str, snapshot: &Snapshot, out: &mut Out) -> Outcome {
+    let all = &snapshot.record().layers;
+    let body: Vec<_> = all
+        .iter()
+        .map(|layer| {
+            let Layer { id, scheme, content_type } = &layer.layer;
+            let (partitions, bytes) = (layer.root.count, layer.root.bytes);
+            json!({ "id": id, "scheme": scheme, "content_type": content_type, "partitions": partitions, "bytes": bytes })
+        })
+        .collect();
+    let body = json!({ "url": url, "version": snapshot.version(), "layers": body });
+    let row = |layer: &deltic_store::LayerRecord| {
+        let Layer { id, scheme, content_type } = &layer.layer;
+        let (partitions, bytes) = (count(layer.root.count), crate::human::bytes(layer.root.bytes));
+        vec![id.to_string(), scheme.to_string(), format!("{partitions} partitions"), bytes, content_type.clone()]
+    };
+    let rows: Vec<Vec<String>> = all.iter().map(row).collect();
+    let align = [Align::Left, Align::Left, Align::Right, Align::Right, Align::Left];
+    if out.format == crate::out::Format::Text && rows.is_empty() {
+        return Ok(());
+    }
+    out.result("deltic.layers/1", body, || columns(&align, &rows).join("\n"))
+}

@@ -1,0 +1,93 @@
+//! The configuration: defaults, then `application.conf`, then the environment, then `--set`.
+//!
+//! Every value remembers where it was written, and whatever is wrong with one is reported with that place. Unknown
+//! keys are errors on every layer: a mistyped setting must not pass as a default.
+//!
+//! `[driver]` says how to run and is part of no fingerprint; `[compiler.<task>]` says what to make and is wholly part
+//! of that task's. `[catalogs]` binds symbolic ids to URLs, so that code names none.
+
+mod node;
+mod overlay;
+mod problem;
+mod schema;
+mod show;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use deltic_compiler::{ConfigError, Task};
+use deltic_core::CatalogId;
+use serde_json::Value;
+
+use node::{Node, Origin};
+pub(crate) use problem::Problem;
+pub(crate) use schema::Driver;
+pub(crate) use show::{Shown, document, with_origins};
+
+/// The file that is read when the command line names none.
+pub(crate) const DEFAULT_FILE: &str = "application.conf";
+
+/// What a configuration is made from.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    /// The file named on the command line; without one, [`DEFAULT_FILE`] is read if it is there.
+    pub(crate) file: Option<PathBuf>,
+    /// All environment variables.
+    pub(crate) environment: Vec<(String, String)>,
+    /// The `--set` options.
+    pub(crate) settings: Vec<String>,
+}
+
+/// A configuration that was checked as far as it can be without the compilers.
+#[derive(Debug)]
+pub(crate) struct Config {
+    root: Node,
+    /// Catalogs by symbolic id.
+    pub(crate) catalogs: BTreeMap<CatalogId, String>,
+    /// How to run.
+    pub(crate) driver: Driver,
+}
+
+impl Config {
+    /// Reads and merges all layers.
+    pub(crate) fn load(sources: &Sources) -> Result<Config, Problem> {
+        let path = sources.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && sources.file.is_none() => String::new(),
+            Err(error) => {
+                let origin = Origin::Argument(path.display().to_string().into());
+                return Err(Problem { origin, message: format!("the configuration can not be read: {error}") });
+            }
+        };
+        Config::merge(&path.display().to_string(), &text, sources)
+    }
+
+    fn merge(path: &str, text: &str, sources: &Sources) -> Result<Config, Problem> {
+        let mut root = text::parse(path, text)?;
+        root.origin = Origin::Default;
+        overlay::environment(&mut root, &sources.environment)?;
+        overlay::arguments(&mut root, &sources.settings)?;
+        let (catalogs, driver) = schema::check(&root)?;
+        Ok(Config { root, catalogs, driver })
+    }
+
+    /// The sections of the compilers, by task.
+    pub(crate) fn sections(&self) -> BTreeMap<String, Value> {
+        let sections = self.root.get(&["compiler".to_owned()]).and_then(Node::keys);
+        sections.into_iter().flatten().map(|(task, section)| (task.clone(), section.to_json())).collect()
+    }
+
+    /// What a compiler said about its section, with the place.
+    pub(crate) fn locate(&self, error: &ConfigError) -> Problem {
+        Problem::of_section(&self.root, error)
+    }
+
+    /// Every effective value and where it came from.
+    pub(crate) fn show(&self, tasks: &[Task]) -> Vec<Shown> {
+        show::values(self, tasks)
+    }
+}

@@ -1,0 +1,71 @@
+//! The layers over the file: environment variables `DELTIC__SECTION__KEY`, then `--set section.key=value`.
+//!
+//! Names of environment variables hold neither `-` nor `.`, and are written in capitals. So each part of one stands
+//! for the name in the configuration that equals it when case is ignored and `-`, `.` and `_` are taken as the same. A
+//! task or catalog of which the configuration says nothing yet is taken in lower case with `-` for `_`, since that is
+//! how ids are written; any other key in lower case as it stands.
+
+use super::node::{Node, Origin};
+use super::problem::Problem;
+use super::text;
+
+/// What environment variables of the configuration begin with.
+pub(super) const PREFIX: &str = "DELTIC__";
+
+/// Applies environment variables. Those of other names are passed over; order is by name.
+pub(super) fn environment(root: &mut Node, variables: &[(String, String)]) -> Result<(), Problem> {
+    let mut ours: Vec<&(String, String)> = variables.iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+    ours.sort();
+    for (name, value) in ours {
+        let origin = Origin::Environment(name.as_str().into());
+        let path =
+            path_of(root, &name[PREFIX.len()..]).map_err(|message| Problem { origin: origin.clone(), message })?;
+        root.set(&path, text::value(value, &origin));
+    }
+    Ok(())
+}
+
+/// Applies the `--set` options, in the order given.
+pub(super) fn arguments(root: &mut Node, options: &[String]) -> Result<(), Problem> {
+    for option in options {
+        let origin = Origin::Argument(format!("--set {option}").into());
+        let parsed = option.split_once('=').and_then(|(key, value)| Some((text::dotted_key(key)?, value)));
+        let Some((path, value)) = parsed.filter(|(path, _)| path.len() > 1) else {
+            let message = "expected section.key=value, for example driver.threads=4".to_owned();
+            return Err(Problem { origin, message });
+        };
+        // A place names the key, not the value: that is said next to it, or is a secret.
+        let origin = Origin::Argument(format!("--set {}", option.split('=').next().unwrap_or_default()).into());
+        root.set(&path, text::value(value, &origin));
+    }
+    Ok(())
+}
+
+/// The path in the configuration that the rest of a variable's name stands for.
+fn path_of(root: &Node, name: &str) -> Result<Vec<String>, String> {
+    let mut path: Vec<String> = Vec::new();
+    for part in name.split("__") {
+        if part.is_empty() {
+            return Err("expected DELTIC__SECTION__KEY, for example DELTIC__DRIVER__THREADS".to_owned());
+        }
+        let beside = root.get(&path).and_then(Node::keys);
+        let mut known = beside.into_iter().flat_map(|keys| keys.keys()).filter(|key| plain(key) == plain(part));
+        let next = match (known.next(), known.next()) {
+            (Some(one), None) => one.clone(),
+            (Some(one), Some(other)) => {
+                return Err(format!("`{part}` stands for `{one}` as well as for `{other}`: use --set"));
+            }
+            (None, _) if path.len() == 1 && path[0] != "driver" => part.to_lowercase().replace('_', "-"),
+            (None, _) => part.to_lowercase(),
+        };
+        path.push(next);
+    }
+    if path.len() < 2 {
+        return Err("expected DELTIC__SECTION__KEY, for example DELTIC__DRIVER__THREADS".to_owned());
+    }
+    Ok(path)
+}
+
+fn plain(name: &str) -> String {
+    name.to_lowercase().replace(['-', '.'], "_")
+}

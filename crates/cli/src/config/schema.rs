@@ -1,0 +1,140 @@
+//! The sections that the driver itself knows: `[catalogs]` and `[driver]`, and the frame of `[compiler]`.
+
+use std::collections::BTreeMap;
+
+use deltic_core::{CatalogId, LayerId, TaskId};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::node::{Content, Node};
+use super::problem::Problem;
+
+/// The sections of a configuration.
+const SECTIONS: [&str; 3] = ["catalogs", "driver", "compiler"];
+
+/// The keys of `[driver]`: how to run. None of them is part of a fingerprint.
+const DRIVER: [&str; 5] = ["threads", "engine", "incremental", "output", "state_layer"];
+
+/// The engines there are.
+const ENGINES: [&str; 1] = ["local"];
+
+/// The most threads that may be asked for: more is a mistyped number.
+const MAX_THREADS: u64 = 1024;
+
+/// `[driver]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Driver {
+    /// Threads that compile; 0 is one for each processor.
+    pub(crate) threads: usize,
+    /// Where kernels run.
+    pub(crate) engine: String,
+    /// `false` compiles everything in every run.
+    pub(crate) incremental: bool,
+    /// The catalog that is written.
+    pub(crate) output: CatalogId,
+    /// The layer id that state goes under.
+    pub(crate) state_layer: LayerId,
+}
+
+impl Driver {
+    /// What holds where nothing else is written.
+    pub(crate) fn built_in() -> Result<Driver, deltic_core::Error> {
+        Ok(Driver {
+            threads: 0,
+            engine: "local".to_owned(),
+            incremental: true,
+            output: CatalogId::new("out")?,
+            state_layer: LayerId::new("state")?,
+        })
+    }
+}
+
+/// Checks everything but what is inside the compilers' sections.
+pub(super) fn check(root: &Node) -> Result<(BTreeMap<CatalogId, String>, Driver), Problem> {
+    let mut driver = Driver::built_in().map_err(|error| Problem::at(root, error.to_string()))?;
+    let mut catalogs = BTreeMap::new();
+    for (section, node) in table(root, "the configuration")? {
+        match section.as_str() {
+            "catalogs" => {
+                for (id, url) in table(node, section)? {
+                    let id = CatalogId::new(id).map_err(|error| Problem::at(url, error.to_string()))?;
+                    let url = text(url, id.as_str(), "a URL in quotes")?;
+                    catalogs.insert(id, url);
+                }
+            }
+            "driver" => {
+                for (key, node) in table(node, section)? {
+                    set(&mut driver, key, node)?;
+                }
+            }
+            "compiler" => {
+                for (task, node) in table(node, section)? {
+                    TaskId::new(task).map_err(|error| Problem::at(node, error.to_string()))?;
+                    table(node, &format!("compiler.{task}"))?;
+                }
+            }
+            _ => return Err(Problem::unknown("section", node, section, SECTIONS)),
+        }
+    }
+    Ok((catalogs, driver))
+}
+
+fn set(driver: &mut Driver, key: &str, node: &Node) -> Result<(), Problem> {
+    let illegal = |error: deltic_core::Error| Problem::at(node, format!("`{key}`: {error}"));
+    match key {
+        "threads" => {
+            let threads = match &node.content {
+                Content::Scalar(Value::Number(number)) => number.as_u64().filter(|number| *number <= MAX_THREADS),
+                _ => None,
+            };
+            let threads = threads.and_then(|threads| usize::try_from(threads).ok());
+            let expected = format!("a whole number from 0 to {MAX_THREADS}, 0 for one thread a processor");
+            driver.threads = threads.ok_or_else(|| Problem::kind(node, key, &expected))?;
+        }
+        "incremental" => match node.content {
+            Content::Scalar(Value::Bool(truth)) => driver.incremental = truth,
+            _ => return Err(Problem::kind(node, key, "true or false")),
+        },
+        "engine" => {
+            let engine = text(node, key, "the name of an engine in quotes")?;
+            if !ENGINES.contains(&engine.as_str()) {
+                return Err(Problem::unknown("engine", node, &engine, ENGINES));
+            }
+            driver.engine = engine;
+        }
+        "output" => {
+            driver.output = CatalogId::new(&text(node, key, "the id of a catalog in quotes")?).map_err(illegal)?
+        }
+        "state_layer" => {
+            driver.state_layer = LayerId::new(&text(node, key, "the id of a layer in quotes")?).map_err(illegal)?;
+        }
+        _ => return Err(Problem::unknown("key", node, key, DRIVER)),
+    }
+    Ok(())
+}
+
+fn table<'a>(node: &'a Node, key: &str) -> Result<&'a BTreeMap<String, Node>, Problem> {
+    node.keys().ok_or_else(|| Problem::kind(node, key, "a table"))
+}
+
+fn text(node: &Node, key: &str, expected: &str) -> Result<String, Problem> {
+    match &node.content {
+        Content::Scalar(Value::String(text)) => Ok(text.clone()),
+        _ => Err(Problem::kind(node, key, expected)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_listed_keys_are_those_there_are() {
+        let built_in = serde_json::to_value(Driver::built_in().unwrap()).unwrap();
+        let mut keys: Vec<&str> = built_in.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut listed = DRIVER.to_vec();
+        keys.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(keys, listed);
+    }
+}

@@ -1,0 +1,98 @@
+//! The effective configuration: what holds after all layers, defaults of compilers included.
+
+use deltic_compiler::Task;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::Config;
+use super::node::Origin;
+
+/// One effective value.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Shown {
+    /// The keys that lead to it.
+    pub(crate) path: Vec<String>,
+    /// The value.
+    pub(crate) value: Value,
+    /// Where it came from.
+    #[serde(serialize_with = "as_text")]
+    pub(crate) origin: Origin,
+}
+
+fn as_text<S: serde::Serializer>(origin: &Origin, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(origin)
+}
+
+/// All effective values: catalogs, the driver, then task by task in the order they were registered.
+pub(super) fn values(config: &Config, tasks: &[Task]) -> Vec<Shown> {
+    let mut all = Vec::new();
+    let driver = serde_json::to_value(&config.driver).unwrap_or_default();
+    let catalogs = config.catalogs.iter().map(|(id, url)| (id.to_string(), Value::from(url.as_str()))).collect();
+    leaves(config, &mut vec!["catalogs".to_owned()], &Value::Object(catalogs), &mut all);
+    leaves(config, &mut vec!["driver".to_owned()], &driver, &mut all);
+    for task in tasks {
+        let mut path = vec!["compiler".to_owned(), task.id().to_string()];
+        leaves(config, &mut path, task.configuration(), &mut all);
+    }
+    all
+}
+
+/// Walks down to what is no table; a setting that is not set is left out.
+fn leaves(config: &Config, path: &mut Vec<String>, value: &Value, all: &mut Vec<Shown>) {
+    match value {
+        Value::Null => {}
+        Value::Object(keys) => {
+            for (key, value) in keys {
+                path.push(key.clone());
+                leaves(config, path, value, all);
+                path.pop();
+            }
+        }
+        value => {
+            let origin = config.root.get(path).map_or(Origin::Default, |node| node.origin.clone());
+            all.push(Shown { path: path.clone(), value: value.clone(), origin });
+        }
+    }
+}
+
+/// The values as one dotted line of TOML each, their origins as comments.
+pub(crate) fn with_origins(values: &[Shown]) -> Result<String, toml::ser::Error> {
+    let lines: Vec<String> = values
+        .iter()
+        .map(|shown| {
+            let key: Vec<String> = shown.path.iter().map(|key| bare_or_quoted(key)).collect();
+            Ok(format!("{} = {}", key.join("."), inline(&shown.value)?))
+        })
+        .collect::<Result<_, toml::ser::Error>>()?;
+    let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+    let commented = lines.iter().zip(values).map(|(line, shown)| format!("{line:width$}  # {}\n", shown.origin));
+    Ok(commented.collect())
+}
+
+/// The values as a document that could be a configuration file.
+pub(crate) fn document(values: &[Shown]) -> Result<String, toml::ser::Error> {
+    let mut root = Map::new();
+    for shown in values {
+        let Some((last, parents)) = shown.path.split_last() else { continue };
+        let mut table = Some(&mut root);
+        for parent in parents {
+            let below = table.map(|table| table.entry(parent.clone()).or_insert_with(|| Value::Object(Map::new())));
+            table = below.and_then(Value::as_object_mut);
+        }
+        if let Some(table) = table {
+            table.insert(last.clone(), shown.value.clone());
+        }
+    }
+    toml::to_string(&root)
+}
+
+fn inline(value: &Value) -> Result<String, toml::ser::Error> {
+    let mut text = String::new();
+    value.serialize(toml::ser::ValueSerializer::new(&mut text))?;
+    Ok(text)
+}
+
+fn bare_or_quoted(key: &str) -> String {
+    let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    if bare { key.to_owned() } else { format!("{key:?}") }
+}

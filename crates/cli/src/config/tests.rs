@@ -1,0 +1,285 @@
+//! Layers over layers, places, and what is refused.
+
+use deltic_compiler::{ConfigError, Setup};
+use serde::{Deserialize, Serialize};
+
+use super::*;
+
+fn merge(text: &str, environment: &[(&str, &str)], settings: &[&str]) -> Result<Config, Problem> {
+    let sources = Sources {
+        file: None,
+        environment: environment.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+        settings: settings.iter().map(ToString::to_string).collect(),
+    };
+    Config::merge("x.conf", text, &sources)
+}
+
+fn wrong(text: &str, environment: &[(&str, &str)], settings: &[&str]) -> String {
+    merge(text, environment, settings).unwrap_err().to_string()
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default)]
+struct Coverage {
+    level: u8,
+    grid: String,
+    area: Area,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Area {
+    names: Vec<String>,
+    deep: bool,
+}
+
+impl Default for Coverage {
+    fn default() -> Coverage {
+        Coverage { level: 8, grid: "here".to_owned(), area: Area::default(), limit: None }
+    }
+}
+
+fn coverage(config: &Config) -> Result<Coverage, String> {
+    let mut setup = Setup::new(config.sections());
+    let read = setup.config::<Coverage>("coverage").and_then(|read| {
+        setup.finish()?;
+        Ok(read)
+    });
+    read.map_err(|error| match error.downcast_ref::<ConfigError>() {
+        Some(wrong) => config.locate(wrong).to_string(),
+        None => format!("{error:#}"),
+    })
+}
+
+const FILE: &str = "\
+[catalogs]
+in = 'file:data/in'
+
+[driver]
+  threads = 4
+
+[compiler.coverage]
+level = 9
+";
+
+#[test]
+fn later_layers_win() {
+    let level = |environment: &[(&str, &str)], settings: &[&str]| {
+        coverage(&merge(FILE, environment, settings).unwrap()).unwrap().level
+    };
+    assert_eq!(level(&[], &[]), 9);
+    assert_eq!(level(&[("DELTIC__COMPILER__COVERAGE__LEVEL", "10")], &[]), 10);
+    assert_eq!(level(&[("DELTIC__COMPILER__COVERAGE__LEVEL", "10")], &["compiler.coverage.level=11"]), 11);
+    assert_eq!(level(&[], &["compiler.coverage.level=11", "compiler.coverage.level=12"]), 12);
+    assert_eq!(coverage(&merge("", &[], &[]).unwrap()).unwrap().level, 8);
+    let config = merge(FILE, &[("DELTIC__DRIVER__INCREMENTAL", "false")], &["driver.threads=2"]).unwrap();
+    assert_eq!((config.driver.threads, config.driver.incremental), (2, false));
+}
+
+#[test]
+fn values_are_toml_or_else_text() {
+    let config = merge(
+        "",
+        &[("DELTIC__CATALOGS__IN", "s3://bucket/in"), ("DELTIC__COMPILER__COVERAGE__GRID", "\"web mercator\"")],
+        &["compiler.coverage.area={ deep = true, names = ['a', \"b\"] }", "compiler.coverage.limit=0x10"],
+    )
+    .unwrap();
+    assert_eq!(config.catalogs.values().next().unwrap(), "s3://bucket/in");
+    let coverage = coverage(&config).unwrap();
+    assert_eq!(coverage.grid, "web mercator");
+    assert!(coverage.area.deep);
+    assert_eq!(coverage.area.names, ["a", "b"]);
+    assert_eq!(coverage.limit, Some(16));
+}
+
+#[test]
+fn environment_names_stand_for_ids() {
+    let path = |text: &str, name: &str| {
+        let config = merge(text, &[(name, "1")], &[]).map_err(|problem| problem.to_string())?;
+        Ok::<_, String>(config.sections())
+    };
+    let both = "[compiler.Feed_Index]\nMin-Size = 0\n[compiler.other]\n";
+    // As the file has it, whatever its case and signs.
+    assert_eq!(path(both, "DELTIC__COMPILER__FEED_INDEX__MIN_SIZE").unwrap()["Feed_Index"]["Min-Size"], 1);
+    // As ids and keys are written where the file has nothing.
+    assert_eq!(path("", "DELTIC__COMPILER__FEED_INDEX__MIN_SIZE").unwrap()["feed-index"]["min_size"], 1);
+    assert_eq!(path("", "DELTIC__compiler__feed-index__A__B").unwrap()["feed-index"]["a"]["b"], 1);
+    let twice = "[compiler.a-b]\nx = 1\n[compiler.a_b]\nx = 1\n";
+    assert_eq!(
+        path(twice, "DELTIC__COMPILER__A_B__X").unwrap_err(),
+        "environment variable DELTIC__COMPILER__A_B__X: `A_B` stands for `a-b` as well as for `a_b`: use --set"
+    );
+}
+
+#[test]
+fn dotted_keys_may_be_quoted() {
+    let config = merge("", &[], &["compiler.\"feed.index\".level=1"]).unwrap();
+    assert_eq!(config.sections()["feed.index"]["level"], 1);
+    for bad in ["threads=1", "driver.threads", "=1", "a b.c=1", "driver.threads.=1", "a.b\n[c]\nd=1"] {
+        assert!(wrong("", &[], &[bad]).contains("expected section.key=value"), "{bad}");
+    }
+}
+
+#[test]
+fn unknown_keys_are_errors_on_every_layer() {
+    let expected = "unknown key `thread`, expected `threads`, `engine`, `incremental`, `output`, `state_layer`";
+    assert_eq!(wrong("[driver]\n  thread = 1\n", &[], &[]), format!("x.conf:2:3: {expected}"));
+    assert_eq!(
+        wrong(FILE, &[("DELTIC__DRIVER__THREAD", "1")], &[]),
+        format!("environment variable DELTIC__DRIVER__THREAD: {expected}")
+    );
+    assert_eq!(wrong(FILE, &[], &["driver.thread=1"]), format!("--set driver.thread: {expected}"));
+    let sections = "expected `catalogs`, `driver`, `compiler`";
+    assert_eq!(wrong("a = 1\n\n[drivers]\n", &[], &[]), format!("x.conf:1:1: unknown section `a`, {sections}"));
+    assert_eq!(wrong("\n\n[drivers]\n", &[], &[]), format!("x.conf:3:2: unknown section `drivers`, {sections}"));
+    assert_eq!(wrong("", &[], &["drivers.x=1"]), format!("--set drivers.x: unknown section `drivers`, {sections}"));
+    assert!(wrong("", &[("DELTIC__X", "1")], &[]).contains("expected DELTIC__SECTION__KEY"));
+    assert!(wrong("", &[("DELTIC__DRIVER____X", "1")], &[]).contains("expected DELTIC__SECTION__KEY"));
+    // Not ours.
+    assert!(merge("", &[("DELTIC_LOG", "debug"), ("PATH", "x")], &[]).is_ok());
+}
+
+#[test]
+fn values_of_the_wrong_kind_are_errors() {
+    let of_threads = "must be a whole number from 0 to 1024, 0 for one thread a processor, and this is";
+    assert_eq!(wrong("driver.threads = '4'\n", &[], &[]), format!("x.conf:1:8: `threads` {of_threads} \"4\""));
+    assert_eq!(wrong("", &[], &["driver.threads=-1"]), format!("--set driver.threads: `threads` {of_threads} -1"));
+    assert!(wrong("[driver]\nincremental = 1\n", &[], &[]).contains("x.conf:2:1: `incremental` must be true or false"));
+    assert!(wrong("[driver]\nengine = 'spark'\n", &[], &[]).contains("unknown engine `spark`, expected `local`"));
+    assert!(wrong("[driver]\noutput = 'a b'\n", &[], &[]).contains("x.conf:2:1: `output`: `a b` is not a catalog id"));
+    assert!(wrong("[catalogs]\n'a b' = 'x'\n", &[], &[]).contains("x.conf:2:1: `a b` is not a catalog id"));
+    assert!(wrong("[catalogs]\nin = 1\n", &[], &[]).contains("x.conf:2:1: `in` must be a URL in quotes"));
+    assert!(wrong("driver = 1\n", &[], &[]).contains("x.conf:1:1: `driver` must be a table"));
+    assert!(wrong("[compiler]\nx = 1\n", &[], &[]).contains("x.conf:2:1: `compiler.x` must be a table"));
+    assert!(wrong("[compiler.x]\nn = inf\n", &[], &[]).contains("x.conf:2:1: inf is not a number that can be used"));
+    assert!(wrong("[compiler.x]\nn = 9223372036854775808\n", &[], &[]).contains("out of range"));
+}
+
+#[test]
+fn what_is_no_toml_has_a_place() {
+    assert!(wrong("[driver]\nthreads 4\n", &[], &[]).starts_with("x.conf:2:9: "));
+    assert!(wrong("[driver]\nthreads = 4\nthreads = 5\n", &[], &[]).starts_with("x.conf:3:1: "));
+    // Columns are characters, not bytes.
+    assert!(wrong("driver = { \"ä\" = 1 }\n", &[], &[]).starts_with("x.conf:1:12: unknown key `ä`"));
+    assert!(wrong("[driver]\r\nthreads = 4\r\n  x = 5\r\n", &[], &[]).starts_with("x.conf:3:3: "));
+}
+
+#[test]
+fn what_compilers_say_gets_its_place() {
+    let said = |text: &str, settings: &[&str]| coverage(&merge(text, &[], settings).unwrap()).unwrap_err();
+    assert_eq!(
+        said("[compiler.coverage]\nlevels = 9\n", &[]),
+        "x.conf:2:1: unknown key `levels`, expected `area`, `grid`, `level`"
+    );
+    assert_eq!(
+        said("[compiler.coverage]\n[compiler.coverage.area]\n deeper = 9\n", &[]),
+        "x.conf:3:2: unknown key `deeper`, expected `deep`, `names`"
+    );
+    assert!(said("[compiler.coverage]\nlevel = 'x'\n", &[]).starts_with("x.conf:"));
+    assert!(
+        said("", &["compiler.coverage.levels=9"]).starts_with("--set compiler.coverage.levels: unknown key `levels`")
+    );
+    assert_eq!(said("\n[compiler.cover]\n", &[]), "x.conf:2:11: unknown task `cover`, expected none");
+}
+
+#[test]
+fn every_value_shows_where_it_came_from() {
+    let config = merge(
+        FILE,
+        &[("DELTIC__COMPILER__COVERAGE__GRID", "mercator")],
+        &["compiler.coverage.area.names=['a']", "driver.state_layer=memory"],
+    )
+    .unwrap();
+    let mut setup = Setup::new(config.sections());
+    let _: Coverage = setup.config("coverage").unwrap();
+    setup.task("coverage", deltic_compiler::MapGroup(Nothing)).unwrap();
+    let values = config.show(&setup.finish().unwrap());
+    expect_test::expect![[r#"
+        catalogs.in = "file:data/in"          # x.conf:2:1
+        driver.engine = "local"               # default
+        driver.incremental = true             # default
+        driver.output = "out"                 # default
+        driver.state_layer = "memory"         # --set driver.state_layer
+        driver.threads = 4                    # x.conf:5:3
+        compiler.coverage.area.deep = false   # default
+        compiler.coverage.area.names = ["a"]  # --set compiler.coverage.area.names
+        compiler.coverage.grid = "mercator"   # environment variable DELTIC__COMPILER__COVERAGE__GRID
+        compiler.coverage.level = 9           # x.conf:8:1
+    "#]]
+    .assert_eq(&with_origins(&values).unwrap());
+    // What is shown is a configuration that means the same.
+    for text in [with_origins(&values).unwrap(), document(&values).unwrap()] {
+        let again = merge(&text, &[], &[]).unwrap();
+        assert_eq!((&again.catalogs, &again.driver), (&config.catalogs, &config.driver), "{text}");
+        assert_eq!(
+            serde_json::to_value(coverage(&again).unwrap()).unwrap(),
+            serde_json::to_value(coverage(&config).unwrap()).unwrap()
+        );
+    }
+}
+
+/// The settings that are commented out in `application.conf` begin right after their `#`; prose has a space there.
+fn uncommented(text: &str) -> String {
+    let setting = |line: &str| {
+        line.strip_prefix('#').filter(|rest| !rest.is_empty() && !rest.starts_with(' ')).map(str::to_owned)
+    };
+    text.lines().map(|line| setting(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
+}
+
+#[test]
+fn the_default_file_says_what_is_built_in() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../application.conf");
+    let text = std::fs::read_to_string(path).unwrap();
+    let built_in = Driver::built_in().unwrap();
+    let config = merge(&text, &[], &[]).unwrap();
+    assert_eq!(config.driver, built_in);
+    assert!(config.catalogs.is_empty() && config.sections().is_empty());
+    // All keys are there.
+    let keys: Vec<&String> = config.root.get(&["driver".to_owned()]).and_then(Node::keys).unwrap().keys().collect();
+    assert_eq!(keys.len(), serde_json::to_value(&built_in).unwrap().as_object().unwrap().len(), "{keys:?}");
+    // What is commented out can be switched on as it stands.
+    let config = merge(&uncommented(&text), &[], &[]).unwrap();
+    assert_eq!(config.driver, built_in);
+    assert!(config.catalogs.len() == 2 && config.sections().contains_key("copy"));
+    let mut setup = Setup::new(config.sections());
+    crate::copy::register(&mut setup, &crate::sources::Inputs::closed(&config)).unwrap();
+    assert_eq!(setup.finish().unwrap().len(), 1);
+}
+
+struct Nothing;
+
+impl deltic_compiler::InputLayers for Nothing {
+    fn input_layers(&self) -> deltic_compiler::Result<Vec<deltic_core::LayerRef>> {
+        deltic_compiler::layers(["in/x"])
+    }
+}
+
+impl deltic_compiler::OutputLayers for Nothing {
+    fn output_layers(&self) -> deltic_compiler::Result<Vec<deltic_core::Layer>> {
+        Ok(vec![deltic_core::Layer::generic("y")?])
+    }
+}
+
+impl deltic_compiler::MapGroupCompiler for Nothing {
+    type Value = u8;
+
+    fn compile_in(
+        &self,
+        _: &deltic_compiler::Input,
+        _: &mut deltic_compiler::Emit<'_, u8>,
+        _: &deltic_compiler::Context<'_>,
+    ) -> deltic_compiler::Result<()> {
+        Ok(())
+    }
+
+    fn compile_out(
+        &self,
+        _: &deltic_compiler::OutKey,
+        _: deltic_compiler::Values<'_, u8>,
+        _: &deltic_compiler::Context<'_>,
+    ) -> deltic_compiler::Result<Option<deltic_core::Payload>> {
+        Ok(None)
+    }
+}

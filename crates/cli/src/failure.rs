@@ -1,0 +1,181 @@
+//! How a command ends when it does not succeed: what is said, and the exit code.
+//!
+//! | code | when |
+//! |---|---|
+//! | 0 | done; also when whoever reads the output has had enough of it |
+//! | 1 | failed: data, compiler or store |
+//! | 2 | usage or configuration: nothing was tried |
+//! | 3 | conflict: another run was first |
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::process::ExitCode;
+
+use deltic_store::ErrorKind;
+
+use crate::config::Problem;
+
+/// What a command returns.
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    message: String,
+    hints: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// The reader of the output has gone: nothing failed.
+    Unread,
+    Failed,
+    Usage,
+    Conflict,
+}
+
+impl Failure {
+    /// Data, a compiler or a store failed.
+    pub(crate) fn failed(message: impl Into<String>) -> Failure {
+        Failure { exit: Exit::Failed, message: message.into(), hints: Vec::new() }
+    }
+
+    /// The command line or the configuration is wrong.
+    pub(crate) fn usage(message: impl Into<String>) -> Failure {
+        Failure { exit: Exit::Usage, ..Failure::failed(message) }
+    }
+
+    /// Another run was first.
+    pub(crate) fn conflict(message: impl Into<String>) -> Failure {
+        Failure { exit: Exit::Conflict, ..Failure::failed(message) }
+    }
+
+    /// A file could not be read or written.
+    pub(crate) fn file(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Failure {
+        Failure::failed(format!("{}: {doing}: {error}", path.display()))
+    }
+
+    /// Adds a line that helps.
+    #[must_use]
+    pub(crate) fn hint(mut self, line: impl Into<String>) -> Failure {
+        self.hints.push(line.into());
+        self
+    }
+
+    /// Says on standard error what happened, and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        match self.exit {
+            Exit::Unread => return ExitCode::SUCCESS,
+            Exit::Failed | Exit::Usage | Exit::Conflict => eprintln!("error: {}", self.message),
+        }
+        for hint in &self.hints {
+            eprintln!("  {hint}");
+        }
+        ExitCode::from(match self.exit {
+            Exit::Unread => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Conflict => 3,
+        })
+    }
+
+    fn of_store(error: &deltic_store::Error, message: String) -> Failure {
+        match error.kind() {
+            ErrorKind::Conflict { .. } => Failure::conflict(message),
+            ErrorKind::InvalidInput => Failure::usage(message),
+            _ => Failure::failed(message),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+// So that user code's errors and these can travel the same way.
+impl StdError for Failure {}
+
+impl From<deltic_store::Error> for Failure {
+    fn from(error: deltic_store::Error) -> Failure {
+        Failure::of_store(&error, in_full(&error))
+    }
+}
+
+impl From<deltic_driver::Error> for Failure {
+    fn from(error: deltic_driver::Error) -> Failure {
+        let message = in_full(&error);
+        match &error {
+            deltic_driver::Error::Setup(_) => Failure::usage(message),
+            deltic_driver::Error::BaseMoved { .. } => Failure::conflict(message),
+            deltic_driver::Error::Store(error) => Failure::of_store(error, message),
+            _ => Failure::failed(message),
+        }
+    }
+}
+
+impl From<deltic_core::Error> for Failure {
+    /// Only what people typed is checked by hand, so it is the usage that is wrong.
+    fn from(error: deltic_core::Error) -> Failure {
+        Failure::usage(error.to_string())
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Failure {
+        Failure::usage(problem.to_string())
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Failure {
+        match error.downcast::<Failure>() {
+            Ok(failure) => failure,
+            Err(error) => Failure::failed(format!("{error:#}")),
+        }
+    }
+}
+
+/// What became of the output.
+pub(crate) fn unread_or_failed(error: &std::io::Error) -> Failure {
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        return Failure { exit: Exit::Unread, ..Failure::failed("") };
+    }
+    Failure::failed(format!("the output could not be written: {error}"))
+}
+
+/// An error with its causes, none of them twice.
+fn in_full(error: &dyn StdError) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !message.contains(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
+        source = cause.source();
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_said_once() {
+        let inner = std::io::Error::other("disk full");
+        let error = anyhow::Error::new(inner).context("writing").context("copying: writing: disk full");
+        assert_eq!(in_full(error.as_ref()), "copying: writing: disk full");
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_failure() {
+        let gone = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert_eq!(unread_or_failed(&gone).exit, Exit::Unread);
+        assert_eq!(unread_or_failed(&std::io::Error::other("x")).exit, Exit::Failed);
+    }
+}

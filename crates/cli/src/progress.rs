@@ -1,0 +1,168 @@
+//! Progress on standard error: bars where it is a terminal, nothing where it is not; and logs, which do not tear bars
+//! apart.
+
+use std::collections::HashMap;
+use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use deltic_core::TaskId;
+use deltic_driver::{Event, Observer};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::human::count;
+
+/// All that is shown while a command runs.
+#[derive(Clone)]
+pub(crate) struct Progress {
+    bars: MultiProgress,
+}
+
+/// Counts one thing; it is gone from the terminal when it is dropped.
+pub(crate) struct Counter(ProgressBar);
+
+/// Shows the tasks of a run.
+pub(crate) struct Tasks {
+    progress: Progress,
+    shown: RwLock<HashMap<TaskId, Shown>>,
+}
+
+/// What is shown of a task.
+struct Shown {
+    line: Counter,
+    inputs: Option<u64>,
+    fronts: AtomicU64,
+    backs: AtomicU64,
+}
+
+impl Progress {
+    /// Bars on a terminal, nothing elsewhere.
+    pub(crate) fn new() -> Progress {
+        let terminal = std::io::stderr().is_terminal();
+        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        Progress { bars: MultiProgress::with_draw_target(target) }
+    }
+
+    /// Sends logs to standard error. `DELTIC_LOG` says which, else the number of `-v` does.
+    pub(crate) fn start_logs(&self, verbose: u8) {
+        let default = match verbose {
+            0 => "warn",
+            1 => "info",
+            2 => "debug",
+            _ => "trace",
+        };
+        let filter = EnvFilter::builder().with_default_directive(tracing::Level::WARN.into());
+        let filter = match std::env::var("DELTIC_LOG") {
+            Ok(text) if verbose == 0 => filter.parse_lossy(text),
+            _ => filter.parse_lossy(default),
+        };
+        let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(self.clone());
+        // Fails where a user's binary has set up logs of its own: those win.
+        let _ = logs.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init();
+    }
+
+    /// Begins to count.
+    pub(crate) fn counter(&self, what: &str) -> Counter {
+        self.line(what, "{prefix}  {spinner} {human_pos}  {per_sec}")
+    }
+
+    /// Shows the tasks of a run.
+    pub(crate) fn tasks(&self) -> Tasks {
+        Tasks { progress: self.clone(), shown: RwLock::default() }
+    }
+
+    fn line(&self, what: &str, template: &str) -> Counter {
+        let line = self.bars.add(ProgressBar::no_length());
+        line.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        line.set_prefix(what.to_owned());
+        if !self.bars.is_hidden() {
+            line.enable_steady_tick(Duration::from_millis(200));
+        }
+        Counter(line)
+    }
+}
+
+impl Counter {
+    /// Counts one more.
+    pub(crate) fn tick(&self) {
+        self.0.inc(1);
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Tasks {
+    /// Counts an event of a task, where somebody sees it.
+    fn count(&self, task: &TaskId, counter: impl Fn(&Shown) -> &AtomicU64) {
+        if self.progress.bars.is_hidden() {
+            return;
+        }
+        if let Some(shown) = self.shown.read().unwrap_or_else(PoisonError::into_inner).get(task) {
+            counter(shown).fetch_add(1, Ordering::Relaxed);
+            shown.line.0.set_message(shown.text());
+        }
+    }
+}
+
+impl Shown {
+    fn text(&self) -> String {
+        let of = self.inputs.map(|inputs| format!(" of {}", count(inputs))).unwrap_or_default();
+        let fronts = count(self.fronts.load(Ordering::Relaxed));
+        format!("{fronts}{of} inputs, {} outputs", count(self.backs.load(Ordering::Relaxed)))
+    }
+}
+
+impl Observer for Tasks {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::TaskStarted { task, inputs } => {
+                tracing::info!(%task, ?inputs, "task started");
+                let line = self.progress.line(task.as_str(), "{prefix}  {spinner} {msg}");
+                let shown = Shown { line, inputs: *inputs, fronts: AtomicU64::new(0), backs: AtomicU64::new(0) };
+                self.shown.write().unwrap_or_else(PoisonError::into_inner).insert((*task).clone(), shown);
+            }
+            Event::Front { task, key } => {
+                tracing::debug!(%task, %key, "front-end");
+                self.count(task, |shown| &shown.fronts);
+            }
+            Event::Back { task, key } => {
+                tracing::debug!(%task, %key, "back-end");
+                self.count(task, |shown| &shown.backs);
+            }
+            Event::Deleted { task, key } => tracing::debug!(%task, %key, "deleted"),
+            Event::TaskDone { report } => {
+                tracing::info!(task = %report.task, mode = ?report.mode, put = report.counts.put, "task done");
+                self.shown.write().unwrap_or_else(PoisonError::into_inner).remove(&report.task);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Writes log lines above the bars.
+pub(crate) struct Above(MultiProgress);
+
+impl Write for Above {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.suspend(|| std::io::stderr().write(line))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}
+
+impl<'a> MakeWriter<'a> for Progress {
+    type Writer = Above;
+
+    fn make_writer(&'a self) -> Above {
+        Above(self.bars.clone())
+    }
+}

@@ -1,0 +1,108 @@
+//! Plans and reports as people read them.
+//!
+//! ```text
+//! transit  377 → 378  6 of 3,434 changed
+//!
+//! feeds      incremental  9 in  7 same  2 put  3 through references
+//! countries  skipped      nothing it reads has changed
+//!
+//! committed version 378: 2 put, 0 deleted, 11 KiB written in 9.0 ms
+//! ```
+
+use deltic_driver::{Counts, InputReport, Mode, Plan, PlannedTask, Report, TaskReport};
+
+use crate::human::{Align, bytes, columns, count, milliseconds};
+
+const NOTHING_CHANGED: &str = "nothing it reads has changed";
+
+/// What a run did, without a final line break.
+pub fn run(report: &Report) -> String {
+    let mut lines = inputs(&report.inputs);
+    lines.extend(columns(&TASK_COLUMNS, &report.tasks.iter().map(task).collect::<Vec<_>>()));
+    for layer in &report.orphans {
+        lines.push(format!("layer `{layer}` stays as it was: no task writes it any more"));
+    }
+    let sum = |of: fn(&Counts) -> u64| count(report.tasks.iter().map(|task| of(&task.counts)).sum());
+    let took = milliseconds(report.phases.resolve_ms + report.phases.execute_ms + report.phases.commit_ms);
+    lines.push(match report.version {
+        Some(version) => format!(
+            "committed version {version}: {} put, {} deleted, {} written in {took}",
+            sum(|counts| counts.put),
+            sum(|counts| counts.deleted),
+            bytes(report.bytes_written)
+        ),
+        None => format!("nothing changed: version {} stands ({took})", report.base),
+    });
+    lines.join("\n")
+}
+
+/// What a run would do, without a final line break.
+pub fn plan(plan: &Plan) -> String {
+    let mut lines = inputs(&plan.inputs);
+    lines.extend(columns(&PLAN_COLUMNS, &plan.tasks.iter().map(planned).collect::<Vec<_>>()));
+    let skipped = plan.tasks.iter().all(|task| task.mode == Mode::Skipped);
+    lines.push(match skipped {
+        true => format!("a run would do nothing: version {} stands", plan.base),
+        false => format!("a run would start from version {}; nothing was written", plan.base),
+    });
+    lines.join("\n")
+}
+
+fn inputs(inputs: &[InputReport]) -> Vec<String> {
+    let row = |input: &InputReport| {
+        let versions = match input.from {
+            Some(from) if from != input.to => format!("{from} → {}", input.to),
+            _ => input.to.to_string(),
+        };
+        let partitions = count(input.partitions);
+        let what = match (input.from, input.changed) {
+            (Some(_), Some(0)) => "unchanged".to_owned(),
+            (Some(_), Some(changed)) => format!("{} of {partitions} changed", count(changed)),
+            _ => format!("{partitions} partitions"),
+        };
+        vec![input.catalog.to_string(), versions, what]
+    };
+    columns(&[Align::Left; 3], &inputs.iter().map(row).collect::<Vec<_>>())
+}
+
+const TASK_COLUMNS: [Align; 8] = {
+    use Align::{Left, Right};
+    [Left, Left, Right, Right, Right, Right, Right, Left]
+};
+
+fn task(report: &TaskReport) -> Vec<String> {
+    let Counts { inputs, inputs_through_reads, cut_off, through_reads, same, put, deleted, .. } = report.counts;
+    let of = |number: u64, what: &str| if number == 0 { String::new() } else { format!("{} {what}", count(number)) };
+    let (mode, remark) = match &report.mode {
+        Mode::Skipped => return vec![report.task.to_string(), "skipped".to_owned(), NOTHING_CHANGED.to_owned()],
+        Mode::Incremental { .. } => ("incremental", of(inputs_through_reads + through_reads, "through references")),
+        Mode::Full { reason } => ("full", reason.clone()),
+    };
+    vec![
+        report.task.to_string(),
+        mode.to_owned(),
+        format!("{} in", count(inputs)),
+        of(cut_off, "cut off"),
+        of(same, "same"),
+        of(put, "put"),
+        of(deleted, "deleted"),
+        remark,
+    ]
+}
+
+const PLAN_COLUMNS: [Align; 4] = [Align::Left, Align::Left, Align::Right, Align::Left];
+
+fn planned(task: &PlannedTask) -> Vec<String> {
+    let awaits: Vec<&str> = task.awaits.iter().map(|task| task.as_str()).collect();
+    let after = (!awaits.is_empty()).then(|| format!("after {}", awaits.join(", ")));
+    let (mode, reason) = match &task.mode {
+        Mode::Skipped => return vec![task.task.to_string(), "skipped".to_owned(), NOTHING_CHANGED.to_owned()],
+        Mode::Incremental { changed } => {
+            let changed = (!changed.is_empty()).then(|| format!("{} changed", changed.join(", ")));
+            ("incremental", changed)
+        }
+        Mode::Full { reason } => ("full", Some(reason.clone())),
+    };
+    let reasons: Vec<String> = reason.into_iter().chain(after).collect();
+    vec![task.task.to_string(), mode.to_owned(), format!("{} in", count(task.inputs)), reasons.join("; ")]
+}
