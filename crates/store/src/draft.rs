@@ -9,7 +9,7 @@ use crate::commit::{self, Committed, NextVersion};
 use crate::packing::Packing;
 use crate::snapshot::Snapshot;
 use crate::source::Source;
-use crate::tree::{self, Codec, Entry, Place, Root, Tree};
+use crate::tree::{Codec, Entry, Place, Root, Tree, TreeEditor};
 use crate::{Error, Result};
 
 /// One attempt to make the next version: takes payloads and edits from any number of workers, and publishes them as a
@@ -113,9 +113,18 @@ impl Draft {
         base: &Tree,
         ops: impl Iterator<Item = std::result::Result<(NameBytes, Option<Entry>), E>>,
     ) -> std::result::Result<Tree, E> {
+        let mut editor = self.editor(base)?;
+        for op in ops {
+            let (key, entry) = op?;
+            editor.apply(&key, entry.as_ref())?;
+        }
+        Ok(editor.finish()?)
+    }
+
+    /// The same with the caller in charge: takes operations one by one, so that several trees can be made side by side.
+    pub fn editor(&self, base: &Tree) -> Result<TreeEditor> {
         self.check_tree(base)?;
-        let root = tree::edit(&self.source, &self.packing, &base.root, ops)?;
-        Ok(Tree { source: Arc::clone(&self.source), root })
+        TreeEditor::new(&self.source, &self.packing, &base.root)
     }
 
     /// What was written so far.

@@ -57,4 +57,4 @@ pub use payload::PayloadReader;
 pub use record::{Dependency, FORMAT, LayerRecord, PackRecord, StateRecord, TaskRecord, VersionRecord};
 pub use root::{ObjectRoot, Requests};
 pub use snapshot::Snapshot;
-pub use tree::{Change, Codec, Diff, Entry, KeyRange, NodePlace, Place, Root, Scan, Shape, Tree};
+pub use tree::{Change, Codec, Diff, Entry, KeyRange, NodePlace, Place, Root, Scan, Shape, Tree, TreeEditor};

@@ -13,64 +13,40 @@
 //! A node whose content comes out as it was is not written: its parent is told nothing. Above the base's root there is
 //! no base, and the editors just build. The first level that ends up with one node holds the root.
 
+use std::fmt;
 use std::sync::Arc;
 
-use deltic_core::NameBytes;
-
 use super::cursor::{Cursor, Found};
-use super::{Entry, NodePlace, Place, Root, Shape};
+use super::{Entry, NodePlace, Place, Root, Shape, Tree};
 use crate::node::{Columns, MAX_KEY_BYTES, Node, NodeRef, NodeWriter};
 use crate::packing::Packing;
 use crate::source::Source;
 use crate::{Error, Result};
 
-/// Applies sorted operations to the tree at `base`.
-pub(crate) fn edit<E: From<Error>>(
-    source: &Arc<Source>,
-    packing: &Packing,
-    base: &Root,
-    ops: impl Iterator<Item = std::result::Result<(NameBytes, Option<Entry>), E>>,
-) -> std::result::Result<Root, E> {
-    let mut edit = Edit {
-        source,
-        output: Output { packing, writer: NodeWriter::new()?, shape: source.catalog.shape() },
-        base: base.node(),
-        levels: Vec::new(),
-        top: None,
-    };
-    let mut before: Option<NameBytes> = None;
-    for op in ops {
-        let (key, entry) = op?;
-        if let Some(before) = &before
-            && *before >= key
-        {
-            let (before, key) = (String::from_utf8_lossy(before), String::from_utf8_lossy(&key));
-            return Err(Error::invalid(format!(
-                "operations on a tree must come with ascending, unique keys: `{}` came after `{}`",
-                key.escape_debug(),
-                before.escape_debug()
-            ))
-            .into());
-        }
-        edit.entry(&key, entry.as_ref())?;
-        before = Some(key);
-    }
-    Ok(edit.finish()?)
-}
-
-struct Edit<'a> {
-    source: &'a Arc<Source>,
-    output: Output<'a>,
+/// A tree in the making: takes sorted operations one by one. Memory: a few nodes a level.
+///
+/// See [`crate::Draft::editor`].
+pub struct TreeEditor {
+    source: Arc<Source>,
+    output: Output,
     base: Option<NodeRef>,
     /// The editors of the levels that have seen an operation.
     levels: Vec<LevelEditor>,
     /// The one node that the topmost of these levels has made so far.
     top: Option<Upward>,
+    /// The last key, and whether there was one.
+    before: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for TreeEditor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TreeEditor").field("base", &self.base).finish_non_exhaustive()
+    }
 }
 
 /// Where finished nodes go.
-struct Output<'a> {
-    packing: &'a Packing,
+struct Output {
+    packing: Arc<Packing>,
     writer: NodeWriter,
     shape: Shape,
 }
@@ -87,7 +63,58 @@ enum Item<'a> {
     Child(&'a NodeRef),
 }
 
-impl Edit<'_> {
+impl TreeEditor {
+    pub(crate) fn new(source: &Arc<Source>, packing: &Arc<Packing>, base: &Root) -> Result<TreeEditor> {
+        let shape = source.catalog.shape();
+        Ok(TreeEditor {
+            source: Arc::clone(source),
+            output: Output { packing: Arc::clone(packing), writer: NodeWriter::new()?, shape },
+            base: base.node(),
+            levels: Vec::new(),
+            top: None,
+            before: None,
+        })
+    }
+
+    /// Puts an entry under a key, or with `None` deletes what is there; deleting what is not there does nothing.
+    ///
+    /// Fails when `key` does not come after the key before it.
+    pub fn apply(&mut self, key: &[u8], entry: Option<&Entry>) -> Result<()> {
+        match &mut self.before {
+            Some(before) if before[..] >= *key => {
+                let (before, key) = (String::from_utf8_lossy(before), String::from_utf8_lossy(key));
+                return Err(Error::invalid(format!(
+                    "operations on a tree must come with ascending, unique keys: `{}` came after `{}`",
+                    key.escape_debug(),
+                    before.escape_debug()
+                )));
+            }
+            Some(before) => {
+                before.clear();
+                before.extend_from_slice(key);
+            }
+            None => self.before = Some(key.to_vec()),
+        }
+        self.entry(key, entry)
+    }
+
+    /// The new tree, readable at once.
+    pub fn finish(mut self) -> Result<Tree> {
+        let mut level = 0;
+        while level < self.levels.len() {
+            self.levels[level].finish(&mut self.output)?;
+            self.pass_up(level)?;
+            level += 1;
+        }
+        let unchanged = self.base.is_some_and(|base| self.levels.len() <= usize::from(base.level));
+        let root = match (unchanged, self.base, self.top.and_then(|top| top.child)) {
+            (true, Some(base), _) => base.into(),
+            (_, _, None) => Root::empty(),
+            (_, _, Some(root)) => collapse(&self.source, root)?,
+        };
+        Ok(Tree { source: self.source, root })
+    }
+
     /// Whether nodes of this level have parents in the base.
     fn has_parent(&self, level: usize) -> bool {
         self.base.is_some_and(|base| level < usize::from(base.level))
@@ -100,12 +127,12 @@ impl Edit<'_> {
         if let Some(entry) = entry {
             self.check(key, entry)?;
         }
-        self.apply(0, key, entry.map(Item::Entry))
+        self.operate(0, key, entry.map(Item::Entry))
     }
 
     /// Refuses an entry whose bytes can not be in a pack that the new version may refer to.
     fn check(&self, key: &[u8], entry: &Entry) -> Result<()> {
-        let packing = self.output.packing;
+        let packing = &self.output.packing;
         let wrong = |what: &str| {
             let key = String::from_utf8_lossy(key);
             Err(Error::invalid(format!("the entry put under key `{}` {what}", key.escape_debug())))
@@ -124,10 +151,10 @@ impl Edit<'_> {
         }
     }
 
-    fn apply(&mut self, level: usize, key: &[u8], item: Option<Item<'_>>) -> Result<()> {
+    fn operate(&mut self, level: usize, key: &[u8], item: Option<Item<'_>>) -> Result<()> {
         if self.levels.len() == level {
             let has_base = self.base.filter(|base| level <= usize::from(base.level));
-            let cursor = has_base.map(|base| Cursor::new(self.source, base, level as u8));
+            let cursor = has_base.map(|base| Cursor::new(&self.source, base, level as u8));
             self.levels.push(LevelEditor::new(level as u8, cursor, self.has_parent(level)));
         }
         self.levels[level].apply(key, item, &mut self.output)?;
@@ -142,11 +169,11 @@ impl Edit<'_> {
         let mut upward = std::mem::take(&mut self.levels[level].upward);
         for op in upward.drain(..) {
             if self.has_parent(level) || self.levels.len() > level + 1 {
-                self.apply(level + 1, &op.key, op.child.as_ref().map(Item::Child))?;
+                self.operate(level + 1, &op.key, op.child.as_ref().map(Item::Child))?;
             } else if let Some(first) = self.top.take() {
                 // A second node: there has to be a level above.
-                self.apply(level + 1, &first.key, first.child.as_ref().map(Item::Child))?;
-                self.apply(level + 1, &op.key, op.child.as_ref().map(Item::Child))?;
+                self.operate(level + 1, &first.key, first.child.as_ref().map(Item::Child))?;
+                self.operate(level + 1, &op.key, op.child.as_ref().map(Item::Child))?;
             } else {
                 self.top = Some(op);
             }
@@ -154,21 +181,6 @@ impl Edit<'_> {
         // The buffer goes back, to be used again.
         self.levels[level].upward = upward;
         Ok(())
-    }
-
-    fn finish(mut self) -> Result<Root> {
-        let mut level = 0;
-        while level < self.levels.len() {
-            self.levels[level].finish(&mut self.output)?;
-            self.pass_up(level)?;
-            level += 1;
-        }
-        let unchanged = self.base.is_some_and(|base| self.levels.len() <= usize::from(base.level));
-        match (unchanged, self.base, self.top.and_then(|top| top.child)) {
-            (true, Some(base), _) => Ok(base.into()),
-            (_, _, None) => Ok(Root::empty()),
-            (_, _, Some(root)) => collapse(self.source, root),
-        }
     }
 }
 
@@ -219,7 +231,7 @@ impl LevelEditor {
         }
     }
 
-    fn apply(&mut self, key: &[u8], item: Option<Item<'_>>, output: &mut Output<'_>) -> Result<()> {
+    fn apply(&mut self, key: &[u8], item: Option<Item<'_>>, output: &mut Output) -> Result<()> {
         self.advance(key, output)?;
         if let Some((found, next)) = &mut self.window {
             // The window covers the key: what it holds before the key is kept, what it holds for the key is replaced.
@@ -246,7 +258,7 @@ impl LevelEditor {
     }
 
     /// Merges base nodes until the window covers `key`, or no base node does.
-    fn advance(&mut self, key: &[u8], output: &mut Output<'_>) -> Result<()> {
+    fn advance(&mut self, key: &[u8], output: &mut Output) -> Result<()> {
         loop {
             match &self.window {
                 Some((found, _)) if found.node.last_key() >= key => return Ok(()),
@@ -285,7 +297,7 @@ impl LevelEditor {
     }
 
     /// Merges what is left in the window.
-    fn merge_rest(&mut self, output: &mut Output<'_>) -> Result<()> {
+    fn merge_rest(&mut self, output: &mut Output) -> Result<()> {
         let Some((found, next)) = &self.window else {
             return Ok(());
         };
@@ -312,7 +324,7 @@ impl LevelEditor {
     }
 
     /// Ends the node that is being made.
-    fn close(&mut self, output: &mut Output<'_>) -> Result<()> {
+    fn close(&mut self, output: &mut Output) -> Result<()> {
         let Some(last_key) = self.open.last_key().map(Box::<[u8]>::from) else {
             return Ok(());
         };
@@ -342,7 +354,7 @@ impl LevelEditor {
         }
     }
 
-    fn finish(&mut self, output: &mut Output<'_>) -> Result<()> {
+    fn finish(&mut self, output: &mut Output) -> Result<()> {
         loop {
             if self.window.is_some() {
                 self.merge_rest(output)?;
@@ -367,7 +379,7 @@ impl LevelEditor {
     }
 }
 
-impl Output<'_> {
+impl Output {
     fn write(&mut self, level: u8, columns: &Columns, digest: deltic_core::Digest) -> Result<NodeRef> {
         let bytes = self.writer.encode(level, columns)?;
         let (pack, offset) = self.packing.node(&bytes, &digest)?;

@@ -32,7 +32,7 @@ use crate::source::Source;
 use crate::{Result, node};
 
 pub use diff::{Change, Diff};
-pub(crate) use edit::edit;
+pub use edit::TreeEditor;
 pub use range::KeyRange;
 pub use scan::Scan;
 pub use shape::Shape;
