@@ -1,1 +1,251 @@
-//! x
+//! Creating, opening, finding the latest version, the log, dependencies.
+
+use std::sync::Arc;
+
+use deltic_core::{CatalogId, Layer, RunId, Version};
+use deltic_store::testing::{Fault, Operation, faults};
+use deltic_store::{Catalog, Committed, ErrorKind, NewCatalog, NextVersion, Stores, transitive_dependencies};
+use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt};
+
+use crate::support::{
+    Ops, advance, begin, build, commit, content, create, identity, layer, names, next, numbered, puts, version,
+};
+
+/// A store in memory that the test can change behind the catalog's back.
+fn tampered() -> (Arc<InMemory>, Stores) {
+    let store = Arc::new(InMemory::new());
+    let inner = Arc::clone(&store);
+    (store, Stores::new().with_wrapper(move |_| Arc::clone(&inner) as Arc<dyn ObjectStore>))
+}
+
+fn write(store: &InMemory, object: &str, body: &str) {
+    futures::executor::block_on(store.put(&object.into(), body.to_owned().into())).unwrap();
+}
+
+fn remove(store: &InMemory, object: &str) {
+    futures::executor::block_on(store.delete(&object.into())).unwrap();
+}
+
+fn versions(stores: &Stores, count: u64) -> Catalog {
+    let catalog = create(stores, "memory:x");
+    for number in 1..=count {
+        let key = format!("{number:06}").into_bytes();
+        advance(&catalog, 100 + number, &Ops::from([(key, Some(b"value".to_vec()))]));
+    }
+    catalog
+}
+
+#[test]
+fn a_new_catalog_has_version_0_with_empty_layers() {
+    let stores = Stores::new();
+    let layers = vec![Layer::generic("z").unwrap(), Layer::generic("a").unwrap().with_content_type("text/plain")];
+    let catalog = Catalog::create(&stores, "memory:new", layers.clone(), identity()).unwrap();
+    let snapshot = Catalog::open(&stores, "memory:new").unwrap().latest().unwrap();
+    assert_eq!(snapshot.version(), version(0));
+    assert_eq!(snapshot.uuid(), identity().uuid);
+    assert_eq!(snapshot.layers().collect::<Vec<_>>(), [&layers[1], &layers[0]], "sorted by id");
+    assert!(snapshot.tree(&layers[0].id).unwrap().is_empty());
+    assert!(snapshot.layer_settings(&layer().id).is_none() && snapshot.tree(&layer().id).is_none());
+    assert_eq!(catalog.latest().unwrap().digest(), snapshot.digest());
+}
+
+#[test]
+fn creating_twice_or_opening_nothing_says_so() {
+    let stores = Stores::new();
+    create(&stores, "memory:x");
+    let other = NewCatalog { run: RunId(2), ..identity() };
+    let error = Catalog::create(&stores, "memory:x", vec![layer()], other).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::AlreadyExists);
+    let error = Catalog::create(&stores, "memory:y", vec![layer(), layer()], identity()).unwrap_err();
+    assert!(error.to_string().contains("layer `names` is given twice"), "{error}");
+    let error = Catalog::open(&stores, "memory:none").unwrap().latest().unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains("deltic init memory:none --layer"), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("file:{}/none", folder.path().display());
+    let error = Catalog::open(&stores, &url).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains(&format!("deltic init {url} --layer")), "{error}");
+    let error = create(&stores, "memory:z").snapshot(version(3)).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn an_interrupted_creation_is_completed_under_the_first_uuid() {
+    let stores = Stores::new();
+    let fail = stores.clone().with_wrapper(faults(|operation, object| {
+        if operation == Operation::Create && object.starts_with("versions/") { Fault::Before } else { Fault::None }
+    }));
+    let error = Catalog::create(&fail, "memory:x", vec![layer()], identity()).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Unavailable);
+    let error = Catalog::open(&stores, "memory:x").unwrap().latest().unwrap_err();
+    assert!(error.to_string().contains("creation was interrupted"), "{error}");
+    let second = NewCatalog { uuid: deltic_core::CatalogUuid(0xbeef), run: RunId(2), ..identity() };
+    let catalog = Catalog::create(&stores, "memory:x", vec![layer()], second).unwrap();
+    assert_eq!(catalog.latest().unwrap().uuid(), identity().uuid, "the uuid that was written first");
+}
+
+#[test]
+fn a_store_that_ignores_put_if_absent_is_refused() {
+    let careless = |operation, _: &str| match operation {
+        Operation::Create => Fault::IgnoreCondition,
+        _ => Fault::None,
+    };
+    let stores = Stores::new().with_wrapper(faults(careless));
+    let error = Catalog::create(&stores, "memory:x", vec![layer()], identity()).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("honours conditional writes"), "{error}");
+    assert_eq!(*Catalog::open(&stores, "memory:x").unwrap().latest().unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn memory_and_file_catalogs_are_equal() {
+    let folder = tempfile::tempdir().unwrap();
+    let urls = ["memory:x".to_owned(), format!("file:{}/a/b", folder.path().display())];
+    let stores = Stores::new();
+    let digests = urls.map(|url| {
+        let catalog = create(&stores, &url);
+        let model = numbered(0..3000, 1);
+        advance(&catalog, 2, &puts(&model));
+        let reopened = Catalog::open(&stores, &url).unwrap().latest().unwrap();
+        assert_eq!(content(&names(&reopened)), model);
+        (reopened.digest(), reopened.record_digest(), reopened.record().clone())
+    });
+    assert_eq!(digests[0], digests[1]);
+}
+
+#[test]
+fn the_latest_version_is_found_whatever_the_hint_says() {
+    for count in [0, 1, 2, 3, 4, 5, 6, 9, 14] {
+        let (store, stores) = tampered();
+        versions(&stores, count);
+        let find = || Catalog::open(&stores, "memory:x").unwrap().latest().map(|snapshot| snapshot.version().0);
+        for hint in
+            [count, 0, count / 2, count.saturating_sub(1), count + 1, count + 3, 1_000_000, u64::MAX - 1, u64::MAX]
+        {
+            write(&store, "versions/latest", &format!("{hint}\n"));
+            assert_eq!(find().unwrap(), count, "hint {hint}");
+        }
+        for junk in ["", "junk", "-1", "99999999999999999999999", "\u{0}"] {
+            write(&store, "versions/latest", junk);
+            assert_eq!(find().unwrap(), count, "hint {junk:?}");
+        }
+        remove(&store, "versions/latest");
+        assert_eq!(find().unwrap(), count, "no hint");
+        write(&store, "versions/junk", "x");
+        write(&store, "other/junk", "x");
+        assert_eq!(find().unwrap(), count, "junk beside");
+    }
+}
+
+#[test]
+fn a_far_wrong_hint_costs_a_logarithm() {
+    let (store, plain) = tampered();
+    versions(&plain, 20);
+    for (hint, most) in [("20", 3), ("19", 4), ("16", 8), ("0", 16), ("21", 9), ("1000000", 25), ("junk", 16)] {
+        write(&store, "versions/latest", hint);
+        let catalog = Catalog::open(&plain, "memory:x").unwrap();
+        assert_eq!(catalog.latest().unwrap().version(), version(20));
+        let requests = catalog.requests();
+        assert!(requests.gets <= most && requests.puts + requests.lists == 0, "hint {hint}: {requests:?}");
+        let before = catalog.requests();
+        catalog.latest().unwrap();
+        assert_eq!((catalog.requests() - before).total(), 1, "the second time only the next version is asked for");
+    }
+}
+
+#[test]
+fn the_log_goes_back_to_version_0_and_checks_parents() {
+    let (store, stores) = tampered();
+    let catalog = versions(&stores, 5);
+    let numbers: Vec<u64> = catalog.log().map(|snapshot| snapshot.unwrap().version().0).collect();
+    assert_eq!(numbers, [5, 4, 3, 2, 1, 0]);
+    // A record that is whole, but is not the one that the next version was made on.
+    let (other_store, other) = tampered();
+    let replaced = create(&other, "memory:x");
+    for number in 1..=3 {
+        advance(&replaced, 900 + number, &Ops::from([(vec![b'x'; number as usize], Some(b"y".to_vec()))]));
+    }
+    let object = "versions/00000000000000000003";
+    let bytes =
+        futures::executor::block_on(async { other_store.get(&object.into()).await.unwrap().bytes().await }).unwrap();
+    futures::executor::block_on(store.put(&object.into(), bytes.into())).unwrap();
+    let errors: Vec<_> = Catalog::open(&stores, "memory:x").unwrap().log().filter_map(Result::err).collect();
+    assert_eq!(errors.len(), 1);
+    assert_eq!(*errors[0].kind(), ErrorKind::Corrupt { object: object.to_owned() });
+}
+
+#[test]
+fn another_catalogs_record_is_not_this_ones() {
+    let (store, stores) = tampered();
+    let catalog = versions(&stores, 1);
+    let other = Stores::new();
+    let foreign = NewCatalog { uuid: deltic_core::CatalogUuid(0xf00), ..identity() };
+    let foreign = Catalog::create(&other, "memory:x", vec![layer()], foreign).unwrap();
+    advance(&foreign, 100, &Ops::from([(b"a".to_vec(), Some(b"b".to_vec()))]));
+    advance(&foreign, 101, &Ops::from([(b"c".to_vec(), Some(b"d".to_vec()))]));
+    // The foreign version 2, where this catalog's would be.
+    let raw = raw_object(&other, "memory:x", "versions/00000000000000000002");
+    futures::executor::block_on(store.put(&"versions/00000000000000000002".into(), raw.into())).unwrap();
+    let error = catalog.latest().unwrap_err();
+    assert!(error.to_string().contains("it is of catalog"), "{error}");
+}
+
+/// An object's bytes, read beside the catalog.
+fn raw_object(stores: &Stores, url: &str, object: &str) -> bytes::Bytes {
+    let taken = Arc::new(std::sync::Mutex::new(None));
+    let keep = Arc::clone(&taken);
+    let spy = stores.clone().with_wrapper(move |store| {
+        *keep.lock().unwrap() = Some(Arc::clone(&store));
+        store
+    });
+    spy.open(url).unwrap();
+    let store: Arc<dyn ObjectStore> = taken.lock().unwrap().take().unwrap();
+    futures::executor::block_on(async { store.get(&object.into()).await.unwrap().bytes().await.unwrap() })
+}
+
+#[test]
+fn dependencies_of_dependencies_are_listed_once_a_version() {
+    let stores = Stores::new();
+    let id = |text: &str| CatalogId::new(text).unwrap();
+    let make = |name: &str, uuid: u128, inputs: &[(CatalogId, &deltic_store::Snapshot)]| {
+        let identity = NewCatalog { uuid: deltic_core::CatalogUuid(uuid), ..identity() };
+        let url = format!("memory:{name}");
+        let catalog = Catalog::create(&stores, &url, vec![layer()], identity).unwrap();
+        let base = catalog.latest().unwrap();
+        let draft = begin(&base, 2);
+        let tree = build(&draft, &numbered(0..3, 0));
+        let dependencies = transitive_dependencies(inputs).unwrap();
+        match draft.commit(NextVersion { dependencies, ..next(&tree) }).unwrap() {
+            Committed::New(snapshot) => snapshot,
+            Committed::Unchanged => panic!("nothing to commit"),
+        }
+    };
+    let source = make("source", 1, &[]);
+    let older = source.catalog().snapshot(Version(0)).unwrap();
+    let left = make("left", 2, &[(id("in"), &source)]);
+    let right = make("right", 3, &[(id("in"), &older)]);
+    let list = transitive_dependencies(&[(id("r"), &right), (id("l"), &left)]).unwrap();
+    let brief: Vec<_> =
+        list.iter().map(|d| (d.catalog.as_ref().map(ToString::to_string), d.uuid.0, d.version.0, d.direct)).collect();
+    let (l, r) = (Some("l".to_owned()), Some("r".to_owned()));
+    assert_eq!(brief, [(l, 2, 1, true), (r, 3, 1, true), (None, 1, 0, false), (None, 1, 1, false)]);
+    let list = transitive_dependencies(&[(id("l"), &left), (id("s"), &source)]).unwrap();
+    assert_eq!(list.len(), 2, "what is read directly is not listed as indirect too");
+    assert_eq!(list[1].digest, source.digest());
+    assert!(transitive_dependencies(&[(id("l"), &left), (id("l"), &right)]).is_err());
+}
+
+#[test]
+fn commits_through_two_openings_see_each_other() {
+    let stores = Stores::new();
+    let one = create(&stores, "memory:x");
+    let two = Catalog::open(&stores, "memory:x").unwrap();
+    let first = advance(&one, 2, &puts(&numbered(0..10, 0)));
+    assert_eq!(two.latest().unwrap().record(), first.record());
+    let draft = begin(&two.latest().unwrap(), 3);
+    let tree = build(&draft, &numbered(0..20, 0));
+    commit(draft, &tree);
+    assert_eq!(one.latest().unwrap().version(), version(2));
+}
