@@ -1,0 +1,31 @@
+//! A workload to measure Deltic with: inputs, compilers, and the way in and out.
+//!
+//! N input partitions, named by quadkeys of twelve digits, hold JSON of 8 to 72 records (4.8 KB on average) that is a
+//! function of the partition's number and a version. Three jobs run over them:
+//!
+//! | job | pattern | what |
+//! |---|---|---|
+//! | `a` | [`Direct`](deltic_compiler::Direct) | one input to one output: parse, filter, score, write |
+//! | `b` | [`DirectMany`](deltic_compiler::DirectMany) | the sixteen inputs below one tile of level 10 to one output: aggregate, sort |
+//! | `m` | [`MapGroup`](deltic_compiler::MapGroup) | the bytes of `b`, with keys from the content and typed values between |
+//!
+//! The same inputs and outputs, byte for byte, are made by a set of reference programs that read, hash, compute and
+//! write with nothing in between: no versions, no commit, no state. They are the floor that ours is measured against.
+//!
+//! The binary `deltic-bench` imports, runs and compares; `docs/benchmarks.md` says how and what came out.
+
+mod compilers;
+mod edge;
+mod import;
+mod outputs;
+mod packed;
+mod session;
+mod workload;
+
+pub use compilers::{INPUT, OUTPUT, Workload};
+pub use edge::{new_run_id, now};
+pub use import::{import_generated, import_packed};
+pub use outputs::{Outputs, expected_outputs};
+pub use packed::{Packed, PackedEntry, PackedWriter, generate, generate_on};
+pub use session::{Session, open_input};
+pub use workload::{GROUP_DIGITS, KEY_DIGITS, Kind, group_of, key, payload, tile};

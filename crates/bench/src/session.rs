@@ -1,0 +1,116 @@
+//! One job between two catalogs: open once, run any number of times.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+use deltic_compiler::Task;
+use deltic_core::{CatalogId, LayerId};
+use deltic_driver::{Job, JobInput, LocalEngine, Options, Report, Silent};
+use deltic_store::{Catalog, ErrorKind, Snapshot, Stores};
+
+use crate::compilers::{CATALOG, OUTPUT, Workload, input_layer};
+use crate::edge::{new_catalog, new_run_id, now};
+
+/// A job, its catalogs and its engine.
+#[derive(Debug)]
+pub struct Session {
+    stores: Stores,
+    input: Catalog,
+    output: Catalog,
+    tasks: Vec<Task>,
+    engine: LocalEngine,
+    full: bool,
+}
+
+impl Session {
+    /// Opens a job between two catalogs; the output catalog is created when there is no folder for it. No request is
+    /// made of an input or output that exists. 0 threads are one for each processor.
+    pub fn open(stores: &Stores, workload: Workload, input: &str, output: &str, threads: usize) -> Result<Session> {
+        let output = match Catalog::open(stores, output) {
+            Err(error) if *error.kind() == ErrorKind::NotFound => {
+                Catalog::create(stores, output, Vec::new(), new_catalog()?)?
+            }
+            opened => opened?,
+        };
+        Ok(Session {
+            stores: stores.clone(),
+            input: Catalog::open(stores, input)?,
+            output,
+            tasks: vec![workload.task()?],
+            engine: LocalEngine::new(threads),
+            full: false,
+        })
+    }
+
+    /// Makes every run a full one from now on.
+    pub fn full(&mut self, full: bool) {
+        self.full = full;
+    }
+
+    /// Runs once: in full when nothing was made yet, else from what changed.
+    pub fn run(&mut self) -> Result<Report> {
+        match self.try_run() {
+            // A folder without a catalog in it: create one and try again. Only a run that finds none pays for this.
+            Err(deltic_driver::Error::Store(error)) if *error.kind() == ErrorKind::NotFound => {
+                self.input.latest()?;
+                self.output = Catalog::create(&self.stores, self.output.url(), Vec::new(), new_catalog()?)?;
+                Ok(self.try_run()?)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    fn try_run(&self) -> deltic_driver::Result<Report> {
+        let setup = |error: anyhow::Error| deltic_driver::Error::Setup(format!("{error:#}"));
+        let id = |text| CatalogId::new(text).map_err(|error| setup(error.into()));
+        let input = JobInput { catalog: self.input.clone(), version: None };
+        let options = Options {
+            code: String::new(),
+            run: new_run_id().map_err(setup)?,
+            started: now(),
+            incremental: !self.full,
+            expect_base: None,
+            state_layer: LayerId::new("state").map_err(|error| setup(error.into()))?,
+            note: String::new(),
+        };
+        deltic_driver::run(&Job {
+            inputs: BTreeMap::from([(id(CATALOG)?, input)]),
+            output: self.output.clone(),
+            tasks: &self.tasks,
+            engine: &self.engine,
+            observer: &Silent,
+            options,
+        })
+    }
+
+    /// The input catalog.
+    pub fn input(&self) -> &Catalog {
+        &self.input
+    }
+
+    /// What the last run made.
+    pub fn output(&self) -> Result<Snapshot> {
+        Ok(self.output.latest()?)
+    }
+
+    /// The id of the output layer.
+    pub fn output_layer() -> Result<LayerId> {
+        Ok(LayerId::new(OUTPUT)?)
+    }
+}
+
+/// Opens an input catalog at its latest version, or creates it with one empty layer.
+pub fn open_input(stores: &Stores, url: &str) -> Result<Snapshot> {
+    let create = || -> Result<Snapshot> {
+        let catalog = Catalog::create(stores, url, vec![input_layer()?], new_catalog()?)?;
+        Ok(catalog.latest()?)
+    };
+    let catalog = match Catalog::open(stores, url) {
+        Err(error) if *error.kind() == ErrorKind::NotFound => return create(),
+        opened => opened?,
+    };
+    match catalog.latest() {
+        Err(error) if *error.kind() == ErrorKind::NotFound => create(),
+        found => found.with_context(|| format!("opening {url}")),
+    }
+}
