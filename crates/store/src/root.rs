@@ -223,14 +223,14 @@ impl ObjectRoot {
         }
     }
 
-    /// Reads a range of an object that must be there and reach that far. An answer that is too short is asked for
-    /// once more, since a connection may have broken; then the object itself is too short.
+    /// Reads a range of an object that must be there and reach that far. An answer that was cut short is asked for
+    /// again, as after any error; an object that is too short is corrupt.
     async fn get_range_async(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes> {
         let mut attempt = 0;
         loop {
             let problem = match self.get_once(name, Some(range.clone())).await {
                 Ok((body, _)) if body.len() as u64 == range.end - range.start => return Ok(body),
-                Ok((_, size)) => self.too_short(name, size, &range),
+                Ok((_, size)) => return Err(self.too_short(name, size, &range)),
                 Err(object_store::Error::NotFound { .. }) => {
                     return Err(Error::corrupt(&self.url, name, "the object is missing, although it is referred to"));
                 }
@@ -255,11 +255,16 @@ impl ObjectRoot {
         range: Option<Range<u64>>,
     ) -> std::result::Result<(Bytes, u64), object_store::Error> {
         self.counters.gets.fetch_add(1, Ordering::Relaxed);
-        let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
+        let options = GetOptions { range: range.clone().map(GetRange::Bounded), ..GetOptions::default() };
         let answer = self.store.get_opts(&name.path(), options).await?;
         let size = answer.meta.size;
         let body = answer.bytes().await?;
         self.counters.bytes_read.fetch_add(body.len() as u64, Ordering::Relaxed);
+        let expected = range.map_or(size, |range| range.end.min(size).saturating_sub(range.start));
+        if body.len() as u64 != expected {
+            let source = format!("the answer has {} bytes of {expected}", body.len()).into();
+            return Err(object_store::Error::Generic { store: "deltic", source });
+        }
         Ok((body, size))
     }
 

@@ -10,6 +10,8 @@
 mod columns;
 mod decode;
 mod encode;
+#[cfg(test)]
+mod tests;
 
 use std::sync::LazyLock;
 

@@ -1,31 +1,15 @@
 //! Creating, opening, finding the latest version, the log, dependencies.
 
-use std::sync::Arc;
-
 use deltic_core::{CatalogId, Layer, RunId, Version};
 use deltic_store::testing::{Fault, Operation, faults};
 use deltic_store::{Catalog, Committed, ErrorKind, NewCatalog, NextVersion, Stores, transitive_dependencies};
-use object_store::memory::InMemory;
-use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::support::{
-    Ops, advance, begin, build, commit, content, create, identity, layer, names, next, numbered, puts, version,
+    Ops, advance, begin, build, commit, content, create, identity, layer, names, next, numbered, objects, puts, remove,
+    tampered, version, write,
 };
 
-/// A store in memory that the test can change behind the catalog's back.
-fn tampered() -> (Arc<InMemory>, Stores) {
-    let store = Arc::new(InMemory::new());
-    let inner = Arc::clone(&store);
-    (store, Stores::new().with_wrapper(move |_| Arc::clone(&inner) as Arc<dyn ObjectStore>))
-}
-
-fn write(store: &InMemory, object: &str, body: &str) {
-    futures::executor::block_on(store.put(&object.into(), body.to_owned().into())).unwrap();
-}
-
-fn remove(store: &InMemory, object: &str) {
-    futures::executor::block_on(store.delete(&object.into())).unwrap();
-}
+const RECORD_2: &str = "versions/00000000000000000002";
 
 fn versions(stores: &Stores, count: u64) -> Catalog {
     let catalog = create(stores, "memory:x");
@@ -124,7 +108,7 @@ fn the_latest_version_is_found_whatever_the_hint_says() {
         for hint in
             [count, 0, count / 2, count.saturating_sub(1), count + 1, count + 3, 1_000_000, u64::MAX - 1, u64::MAX]
         {
-            write(&store, "versions/latest", &format!("{hint}\n"));
+            write(&store, "versions/latest", format!("{hint}\n"));
             assert_eq!(find().unwrap(), count, "hint {hint}");
         }
         for junk in ["", "junk", "-1", "99999999999999999999999", "\u{0}"] {
@@ -168,9 +152,7 @@ fn the_log_goes_back_to_version_0_and_checks_parents() {
         advance(&replaced, 900 + number, &Ops::from([(vec![b'x'; number as usize], Some(b"y".to_vec()))]));
     }
     let object = "versions/00000000000000000003";
-    let bytes =
-        futures::executor::block_on(async { other_store.get(&object.into()).await.unwrap().bytes().await }).unwrap();
-    futures::executor::block_on(store.put(&object.into(), bytes.into())).unwrap();
+    write(&store, object, objects(&other_store)[object].clone());
     let errors: Vec<_> = Catalog::open(&stores, "memory:x").unwrap().log().filter_map(Result::err).collect();
     assert_eq!(errors.len(), 1);
     assert_eq!(*errors[0].kind(), ErrorKind::Corrupt { object: object.to_owned() });
@@ -180,29 +162,15 @@ fn the_log_goes_back_to_version_0_and_checks_parents() {
 fn another_catalogs_record_is_not_this_ones() {
     let (store, stores) = tampered();
     let catalog = versions(&stores, 1);
-    let other = Stores::new();
+    let (foreign_store, other) = tampered();
     let foreign = NewCatalog { uuid: deltic_core::CatalogUuid(0xf00), ..identity() };
     let foreign = Catalog::create(&other, "memory:x", vec![layer()], foreign).unwrap();
     advance(&foreign, 100, &Ops::from([(b"a".to_vec(), Some(b"b".to_vec()))]));
     advance(&foreign, 101, &Ops::from([(b"c".to_vec(), Some(b"d".to_vec()))]));
     // The foreign version 2, where this catalog's would be.
-    let raw = raw_object(&other, "memory:x", "versions/00000000000000000002");
-    futures::executor::block_on(store.put(&"versions/00000000000000000002".into(), raw.into())).unwrap();
+    write(&store, RECORD_2, objects(&foreign_store)[RECORD_2].clone());
     let error = catalog.latest().unwrap_err();
     assert!(error.to_string().contains("it is of catalog"), "{error}");
-}
-
-/// An object's bytes, read beside the catalog.
-fn raw_object(stores: &Stores, url: &str, object: &str) -> bytes::Bytes {
-    let taken = Arc::new(std::sync::Mutex::new(None));
-    let keep = Arc::clone(&taken);
-    let spy = stores.clone().with_wrapper(move |store| {
-        *keep.lock().unwrap() = Some(Arc::clone(&store));
-        store
-    });
-    spy.open(url).unwrap();
-    let store: Arc<dyn ObjectStore> = taken.lock().unwrap().take().unwrap();
-    futures::executor::block_on(async { store.get(&object.into()).await.unwrap().bytes().await.unwrap() })
 }
 
 #[test]

@@ -2,9 +2,12 @@
 
 mod support;
 
+mod budget;
 mod catalog;
 mod commit;
+mod corruption;
 mod draft;
+mod golden;
 mod tree;
 
 /// A test file that nobody lists would never run.

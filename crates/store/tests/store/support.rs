@@ -1,12 +1,18 @@
 //! What most tests need: catalogs in memory, and short ways to say trees.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use deltic_core::{CatalogUuid, Layer, NameBytes, Payload, RunId, Timestamp, Version};
 use deltic_store::{
     Catalog, Change, Committed, Draft, DraftOptions, Entry, Error, KeyRange, NewCatalog, NextVersion, Result, Snapshot,
     Stores, Tree,
 };
+use futures::StreamExt;
+use futures::executor::block_on;
+use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt};
 
 /// A tree's content: payloads by key.
 pub(crate) type Model = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -96,6 +102,35 @@ pub(crate) fn numbered(range: std::ops::Range<u32>, edition: u32) -> Model {
 
 pub(crate) fn changes(old: &Tree, new: &Tree) -> Vec<Change> {
     old.diff(new).collect::<Result<_>>().unwrap()
+}
+
+/// A store in memory that a test can change behind the catalog's back.
+pub(crate) fn tampered() -> (Arc<InMemory>, Stores) {
+    let store = Arc::new(InMemory::new());
+    let inner = Arc::clone(&store);
+    (store, Stores::new().with_wrapper(move |_| Arc::clone(&inner) as Arc<dyn ObjectStore>))
+}
+
+/// Writes an object beside the catalog.
+pub(crate) fn write(store: &InMemory, object: &str, body: impl Into<Bytes>) {
+    block_on(store.put(&object.into(), body.into().into())).unwrap();
+}
+
+/// Removes an object beside the catalog.
+pub(crate) fn remove(store: &InMemory, object: &str) {
+    block_on(store.delete(&object.into())).unwrap();
+}
+
+/// All objects and their bytes.
+pub(crate) fn objects(store: &InMemory) -> BTreeMap<String, Bytes> {
+    block_on(async {
+        let list: Vec<_> = store.list(None).map(|meta| meta.unwrap().location).collect().await;
+        let mut objects = BTreeMap::new();
+        for path in list {
+            objects.insert(path.to_string(), store.get(&path).await.unwrap().bytes().await.unwrap());
+        }
+        objects
+    })
 }
 
 pub(crate) fn version(number: u64) -> Version {

@@ -1,0 +1,166 @@
+//! Nodes there and back, and decoding of anything.
+
+use bytes::Bytes;
+use deltic_core::{Digest, Fields, Meta, RunId, Version};
+use proptest::prelude::*;
+
+use super::encode::CHECK_BYTES;
+use super::{Columns, Node, NodeRef, NodeWriter};
+use crate::object::PackName;
+use crate::tree::{Codec, Entry, NodePlace, Place};
+
+fn pack() -> impl Strategy<Value = PackName> {
+    (0..3u64, 0..3u64, 0..3u32).prop_map(|(base, run, seq)| PackName { base: Version(base), run: RunId(run), seq })
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let fields = prop_oneof![
+        4 => Just(Fields::default()),
+        1 => "[a-z]{1,8}".prop_map(|value| {
+            let mut fields = Fields::default();
+            fields.set("name", &value).unwrap();
+            fields
+        }),
+    ];
+    let place = prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..40).prop_map(|bytes| Place::Inline(Bytes::from(bytes))),
+        (pack(), 0..1u64 << 40, 1..1u64 << 24, any::<bool>()).prop_map(|(pack, offset, stored, zstd)| {
+            let codec = if zstd { Codec::Zstd } else { Codec::Raw };
+            Place::Pack { pack, offset, stored, codec }
+        }),
+    ];
+    (place, any::<[u8; 32]>(), any::<u32>(), fields).prop_map(|(place, digest, len, fields)| {
+        let (digest, len) = match &place {
+            Place::Inline(bytes) => (Digest::of(bytes), bytes.len() as u64),
+            Place::Pack { stored, codec: Codec::Raw, .. } => (Digest::from_bytes(digest), *stored),
+            Place::Pack { .. } => (Digest::from_bytes(digest), u64::from(len)),
+        };
+        Entry { meta: Meta { digest, len, fields }, place }
+    })
+}
+
+fn leaf() -> impl Strategy<Value = Columns> {
+    let key = prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..20),
+        "shared/beginning/[0-9]{1,6}".prop_map(String::into_bytes),
+    ];
+    proptest::collection::btree_map(key, entry(), 1..80).prop_map(|entries| {
+        let mut columns = Columns::default();
+        entries.iter().for_each(|(key, entry)| columns.push_entry(key, entry));
+        columns
+    })
+}
+
+fn inner() -> impl Strategy<Value = Columns> {
+    let child = (pack(), 0..1u64 << 40, 1..1u64 << 24, any::<[u8; 32]>(), 1..1u64 << 30, 0..1u64 << 40);
+    proptest::collection::btree_map("[0-9]{1,12}", child, 1..80).prop_map(|children| {
+        let mut columns = Columns::default();
+        for (key, (pack, offset, stored, digest, count, bytes)) in children {
+            let place = NodePlace { pack, offset, stored };
+            let child = NodeRef { digest: Digest::from_bytes(digest), level: 2, count, bytes, place };
+            columns.push_child(key.as_bytes(), &child);
+        }
+        columns
+    })
+}
+
+fn encode(level: u8, columns: &Columns) -> Vec<u8> {
+    NodeWriter::new().unwrap().encode(level, columns).unwrap()
+}
+
+fn check_round_trip(level: u8, columns: &Columns) {
+    let bytes = encode(level, columns);
+    let node = Node::decode(&bytes).unwrap();
+    assert_eq!(node.columns(), columns);
+    assert_eq!(node.digest(), NodeWriter::new().unwrap().digest(level, columns));
+    assert_eq!(encode(level, node.columns()), bytes);
+}
+
+proptest! {
+    #[test]
+    fn leaves_round_trip(columns in leaf()) {
+        check_round_trip(0, &columns);
+    }
+
+    #[test]
+    fn inner_nodes_round_trip(columns in inner()) {
+        check_round_trip(3, &columns);
+    }
+
+    /// Copying ranges of one node into another loses nothing.
+    #[test]
+    fn ranges_are_copied_whole(columns in leaf(), split in any::<prop::sample::Index>()) {
+        let split = split.index(columns.len());
+        let mut copy = Columns::default();
+        copy.push_range(&columns, 0..split);
+        copy.push_range(&columns, split..columns.len());
+        prop_assert_eq!(&Node::decode(&encode(0, &copy)).unwrap().columns, &Node::decode(&encode(0, &columns)).unwrap().columns);
+    }
+
+    #[test]
+    fn anything_is_decoded_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = Node::decode(&bytes);
+        let _ = Node::decode_unchecked(&bytes);
+        let _ = Node::decode_unchecked(&[b"DLTN\x01\x00\x00\x00", &bytes[..]].concat());
+    }
+
+    /// Behind the check, too: a node with wrong bytes is refused, or is another node with another digest, or differs
+    /// in places only.
+    #[test]
+    fn changed_bytes_never_pass_for_the_same_node(
+        columns in leaf(),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let bytes = encode(0, &columns);
+        let body = &bytes[..bytes.len() - CHECK_BYTES];
+        let mut changed = body.to_vec();
+        for (at, byte) in changes {
+            let at = at.index(body.len());
+            changed[at] = byte;
+        }
+        let whole = Node::decode_unchecked(body).unwrap();
+        if let Ok(node) = Node::decode_unchecked(&changed)
+            && node.digest() == whole.digest()
+        {
+            prop_assert_eq!(&node.columns.keys, &whole.columns.keys);
+            prop_assert_eq!(&node.columns.digests, &whole.columns.digests);
+            prop_assert_eq!(&node.columns.lens, &whole.columns.lens);
+            prop_assert_eq!(&node.columns.fields, &whole.columns.fields);
+        }
+    }
+}
+
+#[test]
+fn every_flip_of_a_node_is_noticed() {
+    let mut columns = Columns::default();
+    for n in 0..30u8 {
+        let place = Place::Inline(Bytes::from(vec![n; 3]));
+        let meta = Meta { digest: Digest::of(&[n; 3]), len: 3, fields: Fields::default() };
+        columns.push_entry(&[b'k', n], &Entry { meta, place });
+    }
+    let bytes = encode(0, &columns);
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << bit;
+            assert!(Node::decode(&flipped).is_err(), "byte {at} bit {bit}");
+        }
+        assert!(Node::decode(&bytes[..at]).is_err());
+    }
+}
+
+/// A small object must not make a decoder ask for much memory.
+#[test]
+fn claims_do_not_allocate() {
+    let mut body = b"DLTN\x01\x00\x01\x00".to_vec();
+    crate::varint::put(&mut body, 65_536);
+    crate::varint::put(&mut body, 60 << 20);
+    crate::varint::put(&mut body, 10);
+    body.extend_from_slice(&[0; 10]);
+    assert_eq!(Node::decode_unchecked(&body).unwrap_err().0, "its section grows too much");
+    let mut body = b"DLTN\x01\x00\x00\x00".to_vec();
+    crate::varint::put(&mut body, 65_536);
+    crate::varint::put(&mut body, 4);
+    body.extend_from_slice(&[0; 4]);
+    assert_eq!(Node::decode_unchecked(&body).unwrap_err().0, "its section is too short for its entries");
+}

@@ -1,0 +1,111 @@
+//! What operations may cost, in requests and bytes. A regression of performance is a failing test.
+
+use deltic_core::{Payload, RunId};
+use deltic_store::testing::{Operation, RequestLog};
+use deltic_store::{Catalog, Draft, DraftOptions, KeyRange, Stores, Tree};
+
+use crate::support::{Model, Ops, begin, build, changes, commit, create, edit, names, numbered};
+
+const ENTRIES: u32 = 100_000;
+const URL: &str = "memory:x";
+
+/// A catalog with 100,000 entries whose payloads lie in packs, and the stores that log what is asked of it.
+fn big() -> (Stores, RequestLog) {
+    let log = RequestLog::new();
+    let stores = Stores::new().with_wrapper(log.wrapper());
+    let catalog = create(&stores, URL);
+    let draft =
+        Draft::begin(&catalog.latest().unwrap(), RunId(7), DraftOptions { inline_bytes: 0, ..DraftOptions::default() });
+    let tree = build(&draft, &numbered(0..ENTRIES, 0));
+    commit(draft, &tree);
+    log.take();
+    (stores, log)
+}
+
+fn open(stores: &Stores) -> Tree {
+    names(&Catalog::open(stores, URL).unwrap().latest().unwrap())
+}
+
+#[test]
+fn opening_reading_and_changing_one_of_many() {
+    let (stores, log) = big();
+    let catalog = Catalog::open(&stores, URL).unwrap();
+    let base = catalog.latest().unwrap();
+    assert_eq!(log.take().len(), 3, "the hint, the version after it, the version");
+    let old = names(&base);
+    let levels = usize::from(old.root().level) + 1;
+    assert!(levels <= 4);
+
+    let entry = old.get(b"050000").unwrap().unwrap();
+    assert_eq!(log.take().len(), levels, "one request a level");
+    assert!(old.get(b"absent").unwrap().is_none());
+    log.take();
+    assert!(old.get(b"050001").unwrap().is_some());
+    assert_eq!(log.take().len(), 0, "the path is cached");
+    old.read(&entry).unwrap();
+    let payload = log.take();
+    assert_eq!((payload.len(), payload[0].bytes), (1, entry.meta.len), "nothing besides the payload's own bytes");
+
+    let other = Catalog::open(&stores, URL).unwrap();
+    let base = other.latest().unwrap();
+    log.take();
+    let draft = begin(&base, 8);
+    let new = edit(&draft, &names(&base), &Ops::from([(b"070000".to_vec(), Some(vec![1; 5000]))])).unwrap();
+    let snapshot = commit(draft, &new);
+    assert!(log.count(Operation::Get) <= levels, "the path to the key is read once");
+    assert_eq!((log.count(Operation::Put), log.count(Operation::Create)), (2, 1), "a pack and the hint; the record");
+    let written = log.bytes(Operation::Put) + log.bytes(Operation::Create);
+    assert!(written <= 5000 + 64 * 1024, "{written} bytes written");
+    log.take();
+
+    let catalog = Catalog::open(&stores, URL).unwrap();
+    let (before, after) = (names(&catalog.snapshot(base.version()).unwrap()), names(&snapshot));
+    log.take();
+    let found = changes(&before, &after);
+    assert_eq!(found.len(), 1);
+    assert!(log.take().len() <= 2 * levels, "only nodes on the two paths differ");
+    assert!(changes(&after, &after).is_empty());
+    assert_eq!(log.take().len(), 0, "equal roots need no look");
+}
+
+#[test]
+fn counting_and_scanning() {
+    let (stores, log) = big();
+    let tree = open(&stores);
+    log.take();
+    assert_eq!(tree.count_in(&KeyRange::prefix(b"01")).unwrap(), 10_000);
+    assert!(log.take().len() <= 8, "two paths");
+    assert!(tree.nth(77_777).unwrap().is_some());
+    log.take();
+
+    let tree = open(&stores);
+    log.take();
+    assert_eq!(tree.scan(KeyRange::prefix(b"05000")).count(), 10);
+    assert!(log.take().len() <= 6, "a short scan reads little more than a look-up");
+    assert_eq!(tree.scan(KeyRange::all()).count(), ENTRIES as usize);
+    let scan = log.take();
+    assert!(scan.len() <= 60, "{} requests for 800 leaves", scan.len());
+
+    let entries: Vec<_> = tree.scan(KeyRange::prefix(b"03")).map(|item| item.unwrap().1).collect();
+    log.take();
+    let payloads: Vec<Payload> = tree.read_all(&entries).unwrap();
+    assert_eq!(payloads.len(), 10_000);
+    assert!(log.take().len() <= 2, "neighbours are read together");
+}
+
+#[test]
+fn a_build_uploads_packs_of_the_size_asked_for() {
+    let log = RequestLog::new();
+    let stores = Stores::new().with_wrapper(log.wrapper());
+    let base = create(&stores, URL).latest().unwrap();
+    log.take();
+    let options = DraftOptions { pack_bytes: 1 << 20, ..DraftOptions::default() };
+    let draft = Draft::begin(&base, RunId(7), options);
+    let model: Model = (0..2000u32).map(|n| (n.to_be_bytes().to_vec(), vec![n as u8; 4800])).collect();
+    let tree = build(&draft, &model);
+    commit(draft, &tree);
+    // 9.6 MB of payloads; a record and a hint.
+    assert!((10..=13).contains(&(log.count(Operation::Put) + log.count(Operation::Create))));
+    assert_eq!(log.count(Operation::Get), 0, "a build from nothing reads nothing");
+    assert_eq!(log.count(Operation::List), 0);
+}

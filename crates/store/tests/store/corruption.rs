@@ -1,0 +1,189 @@
+//! Bytes that changed in the store: found, named, never used.
+
+use std::io::Read;
+
+use deltic_core::{Layer, RunId};
+use deltic_store::testing::{Fault, Operation, faults, with_shape};
+use deltic_store::{
+    Catalog, Committed, Draft, DraftOptions, Error, ErrorKind, KeyRange, NextVersion, ObjectName, Result, Shape, Stores,
+};
+
+use crate::support::{
+    Model, Ops, advance, build, content, create, edit, layer, names, next, numbered, objects, puts, remove, tampered,
+    write,
+};
+
+/// Small enough to try every byte, and deep enough to have inner nodes.
+const SHAPE: Shape = Shape { leaf_bits: 2, inner_bits: 2 };
+const URL: &str = "memory:x";
+
+fn model() -> Model {
+    let mut model = numbered(0..40, 0);
+    model.insert(b"in a pack".to_vec(), vec![3; 200]);
+    model.insert(b"empty".to_vec(), Vec::new());
+    model
+}
+
+/// Two versions: the second shares nodes with the first, so that both packs are referred to.
+fn fill(stores: &Stores) {
+    let catalog = with_shape(&create(stores, URL), SHAPE);
+    let base = catalog.latest().unwrap();
+    let draft = Draft::begin(&base, RunId(7), DraftOptions::default());
+    let tree = build(&draft, &model());
+    let state = [("table".to_owned(), build(&draft, &numbered(0..3, 1)))].into();
+    let Committed::New(base) = draft.commit(NextVersion { state, ..next(&tree) }).unwrap() else {
+        panic!("nothing to commit")
+    };
+    let draft = Draft::begin(&base, RunId(8), DraftOptions::default());
+    let tree = edit(&draft, &names(&base), &Ops::from([(b"000007".to_vec(), Some(vec![8; 150]))])).unwrap();
+    let state = [("table".to_owned(), base.state_table("table").unwrap())].into();
+    assert!(matches!(draft.commit(NextVersion { state, ..next(&tree) }).unwrap(), Committed::New(_)));
+}
+
+/// Reads all there is, in every way.
+fn read_everything(stores: &Stores) -> Result<Vec<(String, Vec<u8>)>> {
+    let catalog = Catalog::open(stores, URL)?;
+    let mut all = Vec::new();
+    for snapshot in catalog.log() {
+        let snapshot = snapshot?;
+        let version = snapshot.version();
+        for pack in &snapshot.record().packs {
+            catalog.pack(pack.name)?;
+        }
+        let state: Vec<String> = snapshot.state_tables().map(str::to_owned).collect();
+        let tables = state.iter().map(|table| (table.clone(), snapshot.state_table(table)));
+        let layers: Vec<Layer> = snapshot.layers().cloned().collect();
+        let layers = layers.iter().map(|layer| (layer.id.to_string(), snapshot.tree(&layer.id)));
+        for (name, tree) in layers.chain(tables) {
+            let tree = tree.unwrap();
+            for item in tree.scan(KeyRange::all()) {
+                let (key, entry) = item?;
+                let payload = tree.read(&entry)?;
+                let mut streamed = Vec::new();
+                tree.open(&entry)?.read_to_end(&mut streamed).map_err(|error| match error.downcast::<Error>() {
+                    Ok(error) => error,
+                    Err(error) => panic!("an error of another kind: {error}"),
+                })?;
+                assert_eq!(payload.bytes(), &streamed);
+                all.push((format!("{version} {name} {}", String::from_utf8_lossy(&key)), streamed));
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn assert_corrupt(stores: &Stores, object: &str, what: &str) {
+    let error = read_everything(stores).expect_err(&format!("{object}: {what} was not noticed"));
+    assert_eq!(*error.kind(), ErrorKind::Corrupt { object: object.to_owned() }, "{object}: {what}: {error}");
+    assert!(error.to_string().contains(object), "{error}");
+}
+
+#[test]
+fn every_flipped_byte_of_every_object_is_found_and_named() {
+    let (store, stores) = tampered();
+    fill(&stores);
+    let whole = read_everything(&stores).unwrap();
+    assert_eq!(whole.len(), 42 * 2 + 3 * 2);
+    let all = objects(&store);
+    assert_eq!(all.len(), 7, "catalog.json, three records, the hint and two packs: {:?}", all.keys());
+    for (object, bytes) in &all {
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.to_vec();
+            flipped[at] ^= 1 << (at % 8);
+            write(&store, object, flipped);
+            match object.as_str() {
+                // Only a hint, and only read when there is no version.
+                "versions/latest" | "catalog.json" => assert_eq!(read_everything(&stores).unwrap(), whole),
+                _ => assert_corrupt(&stores, object, &format!("flipped byte {at}")),
+            }
+        }
+        write(&store, object, bytes.clone());
+    }
+    assert_eq!(read_everything(&stores).unwrap(), whole);
+}
+
+#[test]
+fn every_truncation_of_every_object_is_found_and_named() {
+    let (store, stores) = tampered();
+    fill(&stores);
+    for (object, bytes) in objects(&store) {
+        if matches!(object.as_str(), "versions/latest" | "catalog.json") {
+            continue;
+        }
+        for len in (0..bytes.len()).step_by(3) {
+            write(&store, &object, bytes.slice(..len));
+            assert_corrupt(&stores, &object, &format!("cut to {len} bytes"));
+        }
+        write(&store, &object, bytes);
+    }
+}
+
+#[test]
+fn missing_and_swapped_objects_are_found_and_named() {
+    let (store, stores) = tampered();
+    fill(&stores);
+    let all = objects(&store);
+    let packs: Vec<&String> = all.keys().filter(|object| object.starts_with("packs/")).collect();
+    for pack in &packs {
+        remove(&store, pack);
+        assert_corrupt(&stores, pack, "removed");
+        assert!(read_everything(&stores).unwrap_err().to_string().contains("missing"));
+        write(&store, pack, all[*pack].clone());
+    }
+    write(&store, packs[0], all[packs[1]].clone());
+    write(&store, packs[1], all[packs[0]].clone());
+    assert!(
+        matches!(read_everything(&stores).unwrap_err().kind(), ErrorKind::Corrupt { object } if object.starts_with("packs/"))
+    );
+    for (object, bytes) in &all {
+        write(&store, object, bytes.clone());
+    }
+    let records: Vec<String> = (0..3).map(|n| ObjectName::Version(crate::support::version(n)).to_string()).collect();
+    write(&store, &records[1], all[&records[0]].clone());
+    assert_corrupt(&stores, &records[1], "another version's record");
+}
+
+#[test]
+fn catalog_json_is_checked_when_it_is_read() {
+    let (store, stores) = tampered();
+    fill(&stores);
+    for object in objects(&store).keys().filter(|object| object.starts_with("versions/")) {
+        remove(&store, object);
+    }
+    let bytes = objects(&store)["catalog.json"].clone();
+    let latest = || Catalog::open(&stores, URL).unwrap().latest().unwrap_err();
+    assert_eq!(*latest().kind(), ErrorKind::NotFound);
+    for at in 0..bytes.len() {
+        let mut flipped = bytes.to_vec();
+        flipped[at] ^= 1 << (at % 8);
+        write(&store, "catalog.json", flipped);
+        assert_eq!(*latest().kind(), ErrorKind::Corrupt { object: "catalog.json".to_owned() }, "byte {at}");
+        let error = Catalog::create(&stores, URL, vec![layer()], crate::support::identity()).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Corrupt { .. }));
+    }
+}
+
+/// A connection that breaks is not a corrupt object.
+#[test]
+fn answers_cut_short_are_asked_for_again() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let plain = Stores::new();
+    let catalog = create(&plain, URL);
+    advance(&catalog, 7, &puts(&numbered(0..1000, 0)));
+    let count = std::sync::Arc::new(AtomicUsize::new(0));
+    let seen = std::sync::Arc::clone(&count);
+    let flaky = plain.clone().with_wrapper(faults(move |operation, _| match operation {
+        Operation::Get if seen.fetch_add(1, Ordering::Relaxed) % 2 == 0 => Fault::Short,
+        _ => Fault::None,
+    }));
+    let snapshot = Catalog::open(&flaky, URL).unwrap().latest().unwrap();
+    assert_eq!(content(&names(&snapshot)), numbered(0..1000, 0));
+    assert!(count.load(Ordering::Relaxed) > 8);
+    let broken = plain.with_wrapper(faults(|operation, object| match operation {
+        Operation::Get if object.starts_with("packs/") => Fault::Short,
+        _ => Fault::None,
+    }));
+    let snapshot = Catalog::open(&broken, URL).unwrap().latest().unwrap();
+    let error = names(&snapshot).get(b"000001").unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Unavailable, "{error}");
+}
