@@ -114,11 +114,20 @@ impl Draft {
         ops: impl Iterator<Item = std::result::Result<(NameBytes, Option<Entry>), E>>,
     ) -> std::result::Result<Tree, E> {
         let mut editor = self.editor(base)?;
-        for op in ops {
-            let (key, entry) = op?;
-            editor.apply(&key, entry.as_ref())?;
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut ops = ops.fuse();
+        loop {
+            batch.extend(ops.by_ref().take(BATCH));
+            if batch.is_empty() {
+                return Ok(editor.finish()?);
+            }
+            let keys: Vec<&[u8]> = batch.iter().flatten().map(|(key, _)| &**key).collect();
+            editor.read_ahead(&keys)?;
+            for op in batch.drain(..) {
+                let (key, entry) = op?;
+                editor.apply(&key, entry.as_ref())?;
+            }
         }
-        Ok(editor.finish()?)
     }
 
     /// The same with the caller in charge: takes operations one by one, so that several trees can be made side by side.
@@ -169,6 +178,9 @@ impl Draft {
         Ok(())
     }
 }
+
+/// Operations that an edit takes at once, so that the nodes they touch are read together.
+const BATCH: usize = 256;
 
 /// However small `inline_bytes` may be called, leaves must stay leaves.
 const MAX_INLINE_BYTES: u64 = 4096;

@@ -78,7 +78,7 @@ impl Source {
                 None => stored.push((blob.pack, self.range(*blob)?, index)),
             }
         }
-        stored.sort_by(|a, b| (a.0, a.1.start).cmp(&(b.0, b.1.start)));
+        stored.sort_by_key(|(pack, range, _)| (*pack, range.start));
         let requests = coalesce(&stored, if self.catalog.root().is_remote() { 1 << 20 } else { 64 << 10 });
         let wanted: Vec<_> = requests.iter().map(|(pack, range, _)| (ObjectName::Pack(*pack), range.clone())).collect();
         let answers = self.catalog.root().get_ranges(&wanted)?;

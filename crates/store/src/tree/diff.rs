@@ -78,8 +78,9 @@ impl Diff {
                     self.new.skip();
                 }
                 (Some(Item::Node(old)), Some(Item::Node(new))) if old.level < new.level => {
-                    self.new.open(&new, &self.old)?
+                    self.new.open(&new, &self.old)?;
                 }
+
                 (Some(Item::Node(old)), _) => self.old.open(&old, &self.new)?,
                 (_, Some(Item::Node(new))) => self.new.open(&new, &self.old)?,
                 (Some(Item::Entry), None) => return Ok(self.old.take().map(|(key, old)| change(key, Some(old), None))),

@@ -68,6 +68,23 @@ fn opening_reading_and_changing_one_of_many() {
     assert_eq!(log.take().len(), 0, "equal roots need no look");
 }
 
+/// Scattered changes: the nodes they touch are asked for a level at a time, not one by one.
+#[test]
+fn changing_some_of_many() {
+    let (stores, log) = big();
+    let base = Catalog::open(&stores, URL).unwrap().latest().unwrap();
+    log.take();
+    let draft = begin(&base, 8);
+    let ops: Ops = (0..100).map(|n| (format!("{:06}", n * 990).into_bytes(), Some(vec![1; 10]))).collect();
+    let new = edit(&draft, &names(&base), &ops).unwrap();
+    let gets = log.count(Operation::Get);
+    assert!(gets <= 115, "{gets} requests for 100 leaves and what is above");
+    let snapshot = commit(draft, &new);
+    assert_eq!(changes(&names(&base), &names(&snapshot)).len(), 100);
+    let pack = snapshot.record().packs[0].bytes;
+    assert!(pack <= 100 * 16 * 1024, "{pack} bytes for 100 changes");
+}
+
 #[test]
 fn counting_and_scanning() {
     let (stores, log) = big();

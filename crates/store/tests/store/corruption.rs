@@ -173,7 +173,7 @@ fn answers_cut_short_are_asked_for_again() {
     let count = std::sync::Arc::new(AtomicUsize::new(0));
     let seen = std::sync::Arc::clone(&count);
     let flaky = plain.clone().with_wrapper(faults(move |operation, _| match operation {
-        Operation::Get if seen.fetch_add(1, Ordering::Relaxed) % 2 == 0 => Fault::Short,
+        Operation::Get if seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) => Fault::Short,
         _ => Fault::None,
     }));
     let snapshot = Catalog::open(&flaky, URL).unwrap().latest().unwrap();

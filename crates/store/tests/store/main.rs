@@ -1,5 +1,7 @@
 //! Tests of catalogs, trees and packs through the crate's public face: one binary, one module a theme.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails should fail loudly")]
+
 mod support;
 
 mod budget;

@@ -150,14 +150,11 @@ fn check_counts(tree: &Tree, model: &Model, probe: &[u8], other: &[u8]) {
 }
 
 fn check_diff(old: (&Tree, &Model), new: (&Tree, &Model)) {
-    let mut expected: BTreeMap<Vec<u8>, (Option<Vec<u8>>, Option<Vec<u8>>)> = BTreeMap::new();
-    for (key, value) in old.1 {
-        expected.entry(key.clone()).or_default().0 = Some(value.clone());
-    }
-    for (key, value) in new.1 {
-        expected.entry(key.clone()).or_default().1 = Some(value.clone());
-    }
-    expected.retain(|_, (old, new)| old != new);
+    let keys = old.1.keys().chain(new.1.keys());
+    let expected: BTreeMap<_, _> = keys
+        .map(|key| (key.clone(), (old.1.get(key).cloned(), new.1.get(key).cloned())))
+        .filter(|(_, (old, new))| old != new)
+        .collect();
     let found: BTreeMap<_, _> = changes(old.0, new.0)
         .into_iter()
         .map(|change| {
