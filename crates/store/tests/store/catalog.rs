@@ -217,3 +217,22 @@ fn commits_through_two_openings_see_each_other() {
     commit(draft, &tree);
     assert_eq!(one.latest().unwrap().version(), version(2));
 }
+
+/// A remote URL whose store is one in memory: what is special about remote stores is how requests are driven.
+#[test]
+fn remote_stores_are_driven_from_any_thread() {
+    let (_, stores) = tampered();
+    let catalog = create(&stores, "s3://bucket/folder");
+    advance(&catalog, 7, &puts(&numbered(0..5000, 0)));
+    std::thread::scope(|scope| {
+        for part in 0..4u32 {
+            let stores = &stores;
+            scope.spawn(move || {
+                let tree = names(&Catalog::open(stores, "s3://bucket/folder").unwrap().latest().unwrap());
+                let prefix = format!("00{part}");
+                assert_eq!(tree.scan(deltic_store::KeyRange::prefix(prefix.as_bytes())).count(), 1000);
+            });
+        }
+    });
+    assert_eq!(content(&names(&catalog.latest().unwrap())), numbered(0..5000, 0));
+}

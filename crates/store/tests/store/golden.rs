@@ -174,6 +174,25 @@ fn the_golden_objects_are_read() {
     check(&Catalog::open(&Stores::new(), &url).unwrap().latest().unwrap());
 }
 
+/// The pack that `docs/format.md` takes apart byte by byte.
+#[test]
+fn the_worked_example_in_the_documentation_is_true() {
+    let (store, stores) = tampered();
+    let catalog = crate::support::create(&stores, "memory:x");
+    let options = DraftOptions { inline_bytes: 3, ..DraftOptions::default() };
+    let draft = Draft::begin(&catalog.latest().unwrap(), RunId(0x0102_0304_0506_0708), options);
+    let put = |key: &[u8], text: &str| Ok::<_, Error>((key.into(), Some(draft.put(&Payload::from(text))?)));
+    let tree = draft.edit(&draft.empty_tree(), [put(b"one", "abc"), put(b"only", "payload")].into_iter()).unwrap();
+    crate::support::commit(draft, &tree);
+    let pack = &objects(&store)["packs/0000000000000000-0102030405060708-0000"];
+    let hex = |line: &[u8]| line.iter().map(|byte| format!(" {byte:02x}")).collect::<String>();
+    let dump: Vec<String> =
+        pack.chunks(16).enumerate().map(|(row, line)| format!("{:04x} {}", 16 * row, hex(line))).collect();
+    let documented = include_str!("../../../../docs/format.md");
+    assert!(documented.contains(&dump.join("\n")), "it should hold:\n{}", dump.join("\n"));
+    assert!(documented.contains(&tree.digest().to_string()), "it should hold the root's digest {}", tree.digest());
+}
+
 #[test]
 fn digests_of_nothing_are_frozen() {
     let (_, stores) = tampered();
