@@ -105,3 +105,20 @@ impl From<Error> for std::io::Error {
         std::io::Error::new(kind, error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    #[test]
+    fn a_chain_says_nothing_twice() {
+        let cause = object_store::Error::Generic { store: "S3", source: "connection reset".into() };
+        let error = Error::unavailable("s3://b: packs/x could not be read").because(&cause);
+        assert_eq!(error.to_string(), "s3://b: packs/x could not be read");
+        let cause = error.source().unwrap();
+        assert_eq!(cause.to_string(), "Generic S3 error: connection reset");
+        assert!(cause.source().is_none());
+        assert!(Error::internal("x").source().is_none());
+    }
+}

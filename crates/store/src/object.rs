@@ -22,7 +22,7 @@ pub enum ObjectName {
     Latest,
     /// `packs/<base>-<run>-<seq>`: payloads and nodes.
     Pack(PackName),
-    /// `probe/<run>`: exists only while a catalog is being created.
+    /// `probe-<run>`: exists only while a catalog is being created.
     Probe(RunId),
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for ObjectName {
             ObjectName::Version(version) => write!(f, "versions/{:020}", version.0),
             ObjectName::Latest => f.write_str("versions/latest"),
             ObjectName::Pack(pack) => write!(f, "packs/{pack}"),
-            ObjectName::Probe(run) => write!(f, "probe/{run}"),
+            ObjectName::Probe(run) => write!(f, "probe-{run}"),
         }
     }
 }

@@ -231,3 +231,11 @@ fn trees_of_a_committed_draft_can_go_on() {
     assert_eq!(second.scan(KeyRange::prefix(b"0001")).count(), 100);
     assert!(matches!(draft.commit(next(&second)).unwrap(), deltic_store::Committed::New(_)));
 }
+
+#[test]
+fn everything_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<(Stores, Catalog, deltic_store::Snapshot, deltic_store::Tree, Draft, Error)>();
+    fn sent<T: Send>() {}
+    sent::<(deltic_store::Scan, deltic_store::Diff, deltic_store::PayloadReader, deltic_store::TreeEditor)>();
+}
