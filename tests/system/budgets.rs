@@ -108,7 +108,10 @@ fn one_change_among_a_million_is_forty_requests_and_256_kib() {
     let requests = log.take();
     assert_eq!(run.log(), "back   mirror  mirrored/0500000\n");
     assert!(requests.len() <= 40, "{} requests: {requests:#?}", requests.len());
-    assert_eq!(writes(&requests), [(&Operation::Put, "packs"), (&Operation::Create, "versions"), (&Operation::Put, "versions")]);
+    assert_eq!(
+        writes(&requests),
+        [(&Operation::Put, "packs"), (&Operation::Create, "versions"), (&Operation::Put, "versions")]
+    );
     let written = log_bytes(&requests);
     assert!(written <= changed.len() + (256 << 10), "{written} bytes written");
     println!("{} requests, {written} bytes written, {} read", requests.len(), read_bytes(&requests));

@@ -23,7 +23,8 @@ fn two_producers_of_a_layer() {
 
 #[test]
 fn two_tasks_of_one_name() {
-    expect!["two tasks are called `one`"].assert_eq(&error(vec![task("one", &["in/a"], "x"), task("one", &["in/a"], "y")]));
+    expect!["two tasks are called `one`"]
+        .assert_eq(&error(vec![task("one", &["in/a"], "x"), task("one", &["in/a"], "y")]));
 }
 
 #[test]
@@ -36,7 +37,11 @@ fn a_layer_that_nobody_writes() {
 fn a_circle() {
     let tasks = vec![task("one", &["in/a", "y"], "x"), task("two", &["x"], "y"), task("three", &["x"], "z")];
     expect!["tasks read each other's output in a circle: `one`, `two`"].assert_eq(&error(tasks));
-    expect!["tasks read each other's output in a circle: `one`"].assert_eq(&error(vec![task("one", &["in/a", "x"], "x")]));
+    expect!["tasks read each other's output in a circle: `one`"].assert_eq(&error(vec![task(
+        "one",
+        &["in/a", "x"],
+        "x",
+    )]));
 }
 
 #[test]

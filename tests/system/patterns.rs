@@ -28,7 +28,8 @@ impl Shape {
         let all: Vec<&str> = self.references.iter().chain(&self.inputs).copied().collect();
         let layer = all[number(&[&by, &"layer"]) as usize % all.len()];
         if layer == TILES {
-            let quadkey: String = (0..1 + by % 3).map(|i| char::from(b'0' + (if i == 0 { 0 } else { by >> i & 3 }) as u8)).collect();
+            let quadkey: String =
+                (0..1 + by % 3).map(|i| char::from(b'0' + (if i == 0 { 0 } else { by >> i & 3 }) as u8)).collect();
             let tile: Tile = quadkey.parse()?;
             return Ok(match number(&[&by, &"how"]) % 3 {
                 0 => format!("{:?}", context.read(layer, tile)?.map(|found| found.payload)),

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use deltic::driver::{Error, Event, Import, Job, JobInput, LocalEngine, Observer, Options, Report, Silent, run};
 use deltic::core::{CatalogId, CatalogUuid, LayerId, RunId, Timestamp, Version};
+use deltic::driver::{Error, Event, Import, Job, JobInput, LocalEngine, Observer, Options, Report, Silent, run};
 use deltic::prelude::*;
 use deltic::store::{Catalog, ErrorKind, NewCatalog, Stores};
 

@@ -66,7 +66,8 @@ fn the_whole_history_equals_scratch_and_the_data_sets_own_account() {
 #[test]
 fn a_dangling_reference_heals_when_its_target_appears() {
     let realtime = r#"{"mdb_source_id": 2, "data_type": "gtfs-rt", "provider": "Rhb", "static_reference": ["1"]}"#;
-    let schedule = r#"{"mdb_source_id": 1, "data_type": "gtfs", "provider": "Rhb", "location": {"country_code": "CH"}}"#;
+    let schedule =
+        r#"{"mdb_source_id": 1, "data_type": "gtfs", "provider": "Rhb", "location": {"country_code": "CH"}}"#;
     let mut lab = Lab::new(tasks());
     lab.put("transit/gtfs-realtime", "rt.json", realtime);
     lab.run();

@@ -378,3 +378,58 @@ fn a_panic_is_an_error_that_says_where() {
     lab.put("in/texts", "a", "panic");
     assert_eq!(lab.try_run().unwrap_err().to_string(), "collides: back-end of first-letters/a: panicked: as asked");
 }
+
+/// Sends a megabyte for each input to one output.
+struct Hot;
+
+impl InputLayers for Hot {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/words"])
+    }
+}
+
+impl OutputLayers for Hot {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("hot")?])
+    }
+}
+
+impl MapGroupCompiler for Hot {
+    type Value = (String, Vec<u8>);
+
+    fn compile_in(&self, input: &Input, out: &mut Emit<(String, Vec<u8>)>, _: &Context) -> Result<()> {
+        out.emit(("hot", &input.text()?[..1]), (input.name().to_string(), vec![b'x'; 1 << 20]));
+        out.emit(("hot", input.name()), (input.name().to_string(), Vec::new()));
+        Ok(())
+    }
+
+    fn compile_out(&self, _: &OutKey, values: Values<(String, Vec<u8>)>, _: &Context) -> Result<Option<Payload>> {
+        let (mut names, mut bytes) = (Vec::new(), 0);
+        for (name, value) in values {
+            names.push(name);
+            bytes += value.len();
+        }
+        Ok(Some(format!("{bytes} {}", names.join(" ")).into()))
+    }
+}
+
+/// A group with more rows than a batch takes goes to its back-end as a stream; nothing else about it is different.
+#[test]
+fn a_group_larger_than_a_batch() {
+    for (threads, row_memory) in [(1, usize::MAX), (2, 4 << 20)] {
+        let mut lab = Lab::new(vec![Task::new("hot", MapGroup(Hot)).unwrap().version("1")]);
+        lab.threads(threads);
+        lab.row_memory(row_memory);
+        for number in 0..24 {
+            lab.put("in/words", format!("{number:02}"), if number < 20 { "a" } else { "b" });
+        }
+        lab.run();
+        let names: Vec<String> = (0..20).map(|number| format!("{number:02}")).collect();
+        assert_eq!(lab.text("hot", "a"), Some(format!("{} {}", 20 << 20, names.join(" "))));
+        lab.put("in/words", "07", "b");
+        lab.delete("in/words", "08");
+        lab.run();
+        assert_eq!(lab.text("hot", "b"), Some(format!("{} 07 20 21 22 23", 5 << 20)));
+        lab.assert_equals_scratch();
+    }
+}

@@ -1,29 +1,32 @@
 //! Steps 1 and 2 of an incremental stage: which inputs and outputs a change can affect at all.
 //!
 //! Cost follows the change: the differing nodes of the layers' trees, and for each changed partition the look-ups in
-//! the reverse read index that its layer calls for.
+//! the reverse read index that its layer calls for. Changed partitions are streamed from the difference of two trees;
+//! what is held in memory is who read them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use deltic_compiler::Task;
-use deltic_store::Entry;
+use deltic_store::{Change, Entry};
 
 use crate::state::{Reader, State};
-use crate::view::View;
+use crate::view::{RunLayer, View};
 use crate::{Element, Error, Result};
 
-/// Where a run has to look.
+/// Who read something that changed.
 #[derive(Debug, Default)]
-pub(crate) struct Affected {
-    /// Inputs to give to front-ends, or that are gone.
-    pub(crate) inputs: BTreeMap<Element, Dirty>,
-    /// Outputs whose back-end read something that changed.
+pub(crate) struct Readers {
+    /// Inputs whose front-end did. Some of them may have changed themselves.
+    pub(crate) inputs: BTreeSet<Element>,
+    /// Outputs whose back-end did.
     pub(crate) outputs: BTreeSet<Element>,
 }
 
 /// An affected input.
 #[derive(Debug)]
 pub(crate) struct Dirty {
+    /// Which.
+    pub(crate) element: Element,
     /// Whether the base was made from it, in whatever content.
     pub(crate) existed: bool,
     /// What it is now; `None` when it is gone.
@@ -32,42 +35,67 @@ pub(crate) struct Dirty {
     pub(crate) through_reads: bool,
 }
 
-/// Finds what the changes between the base's inputs and today's can affect.
-pub(crate) fn affected(task: &Task, view: &View, state: &State) -> Result<Affected> {
-    let mut affected = Affected::default();
-    let mut readers: BTreeSet<Reader> = BTreeSet::new();
-    for (layer, name, run_layer) in view.iter().filter(|(_, _, layer)| layer.has_changed()) {
-        let is_input = task.inputs().contains(name);
-        let watch = state.watch(layer)?;
-        if !is_input && watch.is_idle() {
+/// Finds everybody who looked at something that is not what it was.
+pub(crate) fn readers(view: &View, state: &State) -> Result<Readers> {
+    let mut readers = Readers::default();
+    if state.readers.is_empty() {
+        return Ok(readers);
+    }
+    for (number, _, layer) in view.iter().filter(|(_, _, layer)| layer.has_changed()) {
+        let watch = state.watch(number)?;
+        if watch.is_idle() {
             continue;
         }
-        for change in run_layer.changes()? {
+        for change in layer.changes() {
+            let change = change?;
             let came_or_went = change.old.is_none() || change.new.is_none();
-            if !watch.is_idle() {
-                state.readers_of(&watch, &change.key, came_or_went, |reader| {
-                    readers.insert(reader);
-                })?;
-            }
-            if is_input {
-                let dirty = Dirty { existed: change.old.is_some(), now: change.new.clone(), through_reads: false };
-                affected.inputs.insert(Element::new(layer, change.key.clone()), dirty);
-            }
+            state.readers_of(&watch, &change.key, came_or_went, |reader| {
+                match reader {
+                    Reader::Front(input) => readers.inputs.insert(input),
+                    Reader::Back(output) => readers.outputs.insert(output),
+                };
+            })?;
         }
     }
-    for reader in readers {
-        match reader {
-            Reader::Back(output) => {
-                affected.outputs.insert(output);
-            }
-            Reader::Front(input) if affected.inputs.contains_key(&input) => {}
-            Reader::Front(input) => {
-                let now = Some(present(task, view, &input)?);
-                affected.inputs.insert(input, Dirty { existed: true, now, through_reads: true });
-            }
+    Ok(readers)
+}
+
+/// The inputs that changed, came or went, and those that read something that did: in order.
+pub(crate) fn dirty_inputs<'a>(
+    task: &'a Task,
+    view: &'a View,
+    readers: &'a BTreeSet<Element>,
+) -> impl Iterator<Item = Result<Dirty>> + 'a {
+    let inputs = view.iter().filter(|(_, name, _)| task.inputs().contains(name));
+    inputs.flat_map(move |(number, _, layer)| dirty_in_layer(task, view, number, layer, readers))
+}
+
+fn dirty_in_layer<'a>(
+    task: &'a Task,
+    view: &'a View,
+    number: u16,
+    layer: &'a RunLayer,
+    readers: &'a BTreeSet<Element>,
+) -> impl Iterator<Item = Result<Dirty>> + 'a {
+    let mut changes = layer.changes().peekable();
+    let mut readers = readers.iter().filter(move |reader| reader.layer == number).peekable();
+    std::iter::from_fn(move || {
+        let reader_is_next = match (readers.peek(), changes.peek()) {
+            (Some(reader), Some(Ok(change))) => reader.name < change.key,
+            (Some(_), None) => true,
+            _ => false,
+        };
+        if reader_is_next {
+            let element = readers.next()?.clone();
+            let now = present(task, view, &element);
+            return Some(now.map(|now| Dirty { element, existed: true, now: Some(now), through_reads: true }));
         }
-    }
-    Ok(affected)
+        let change = changes.next()?;
+        Some(change.map(|Change { key, old, new }| {
+            readers.next_if(|reader| reader.name == key);
+            Dirty { element: Element::new(number, key), existed: old.is_some(), now: new, through_reads: false }
+        }))
+    })
 }
 
 /// An input that did not change and so must be there.

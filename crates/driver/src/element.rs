@@ -25,14 +25,21 @@ impl Element {
     }
 
     /// Appends the element's bytes with its end mark.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.layer.to_be_bytes());
         out.extend_from_slice(&self.name);
         out.push(END);
     }
 
+    /// The element's bytes with its end mark.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.name.len() + 3);
+        self.write(&mut out);
+        out
+    }
+
     /// Reads an element and its end mark from the front of `bytes`, and moves past it.
-    pub(crate) fn read(bytes: &mut &[u8]) -> Option<Element> {
+    pub fn read(bytes: &mut &[u8]) -> Option<Element> {
         let (layer, rest) = bytes.split_first_chunk::<2>()?;
         let end = rest.iter().position(|byte| *byte == END)?;
         *bytes = &rest[end + 1..];

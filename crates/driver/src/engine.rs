@@ -1,25 +1,28 @@
 //! The one seam between the driver and the machine.
 //!
-//! An engine runs a stage's kernel over a stream of work: `map` over input elements, a shuffle by output key, `reduce`
-//! over groups. It decides where and in what order; the driver decides what. Everything that crosses the seam is plain
-//! data made of bytes, so a kernel can as well run behind a pipe.
+//! An engine runs a stage's kernel over a stream of work: `map` over input elements, a shuffle by output, `reduce` over
+//! groups. It decides where and in what order; the driver decides what. Everything that crosses the seam is plain data
+//! made of bytes, so a kernel can as well run behind a pipe.
 //!
 //! An engine must hand over results in the order of their elements, whatever the number of workers: nothing that the
 //! driver writes may depend on timing.
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use deltic_compiler::Seen;
 use deltic_core::Digest;
 use deltic_store::Entry;
 
+use crate::rows::{RowStream, Rows};
 use crate::{Element, Result};
 
 /// Runs kernels. Engines differ in speed only.
 pub trait Engine: Send + Sync {
     /// The name in reports.
     fn name(&self) -> &str;
+
+    /// About how many bytes of rows may be held in memory; what is beyond goes to files.
+    fn row_memory(&self) -> usize;
 
     /// Opens a session for one stage of one run.
     fn stage<'a>(&'a self, kernel: &'a dyn Kernel) -> Box<dyn StageSession + 'a>;
@@ -35,22 +38,27 @@ pub trait StageSession {
         take: &mut dyn FnMut(Mapped) -> Result<()>,
     ) -> Result<()>;
 
-    /// Groups the rows by output and runs back-ends, handing results over in output order. With `wanted`, only these
-    /// outputs are compiled; wanted outputs without a row yield nothing.
-    fn reduce(
-        self: Box<Self>,
-        wanted: Option<&BTreeSet<Element>>,
-        take: &mut dyn FnMut(Reduced) -> Result<()>,
-    ) -> Result<()>;
+    /// Groups the rows by output and runs back-ends. With `wanted`, only these outputs are compiled; wanted outputs
+    /// without a row yield nothing.
+    fn reduce(self: Box<Self>, wanted: Option<&BTreeSet<Element>>, sink: &mut dyn ReduceSink) -> Result<()>;
+}
+
+/// Takes what a reduce finds and makes. Each of the two comes in order, but they are not in step with each other.
+pub trait ReduceSink {
+    /// An output and one of its inputs, each pair once, in order.
+    fn contributor(&mut self, out: &[u8], item: &[u8]) -> Result<()>;
+
+    /// What became of an output, in order.
+    fn reduced(&mut self, reduced: Reduced) -> Result<()>;
 }
 
 /// The code of a stage as a worker runs it: pure, and safe to run twice.
 pub trait Kernel: Sync {
     /// Runs the front-end of each item.
-    fn map(&self, items: Vec<Item>) -> Result<Vec<Mapped>>;
+    fn map(&self, items: Vec<Item>) -> Result<MapBatch>;
 
-    /// Runs the back-end of each group, hashes what it made and stores what is not published already.
-    fn reduce(&self, groups: Vec<Group>) -> Result<Vec<Reduced>>;
+    /// Runs the back-end of each group of sorted rows, hashes what it made and stores what is not published already.
+    fn reduce(&self, rows: &mut dyn RowStream) -> Result<Vec<Reduced>>;
 }
 
 /// An input element and where its payload lies.
@@ -62,7 +70,16 @@ pub struct Item {
     pub entry: Entry,
 }
 
-/// What a front-end said about one item.
+/// What the front-ends of a batch said.
+#[derive(Debug, Default)]
+pub struct MapBatch {
+    /// What is known of each item, in order.
+    pub mapped: Vec<Mapped>,
+    /// The rows for the shuffle, in order of items and of emission.
+    pub rows: Rows,
+}
+
+/// What is known of a front-end's work on one item.
 #[derive(Debug)]
 pub struct Mapped {
     /// The item.
@@ -71,37 +88,6 @@ pub struct Mapped {
     pub edges: Vec<(Element, Digest)>,
     /// What it looked at, in order.
     pub reads: Vec<Seen>,
-    /// The rows for the shuffle, in order of emission. An engine takes them; the driver gets none.
-    pub rows: Vec<Row>,
-}
-
-/// A row on its way from a front-end to a back-end.
-#[derive(Debug, Clone)]
-pub struct Row {
-    /// Where it goes.
-    pub out: Element,
-    /// Where it comes from.
-    pub item: Element,
-    /// What it carries.
-    pub value: RowValue,
-}
-
-/// What a row carries.
-#[derive(Debug, Clone)]
-pub enum RowValue {
-    /// An encoded intermediate value.
-    Bytes(Bytes),
-    /// The input itself, to be read by the back-end.
-    Input(Entry),
-}
-
-/// All rows for one output, ordered by item and, within an item, as emitted. Never empty.
-#[derive(Debug)]
-pub struct Group {
-    /// The output.
-    pub out: Element,
-    /// Its rows.
-    pub rows: Vec<Row>,
 }
 
 /// What became of one output.
@@ -109,8 +95,8 @@ pub struct Group {
 pub struct Reduced {
     /// The output.
     pub out: Element,
-    /// The items it was made from, in order.
-    pub items: Vec<Element>,
+    /// The first of the items it was made from.
+    pub item: Element,
     /// What the back-end made.
     pub outcome: Outcome,
     /// What the back-end looked at, in order.
@@ -123,7 +109,7 @@ pub enum Outcome {
     /// No payload.
     Nothing,
     /// Just what is published already.
-    Same(Entry),
+    Same,
     /// Something new, stored already.
     New(Entry),
 }

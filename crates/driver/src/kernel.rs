@@ -4,15 +4,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bytes::Bytes;
 use deltic_compiler::{Context, DirectStage, GroupStage, Input, Lookup, OutKey, Outputs, Pattern, Task, ValueSource};
 use deltic_core::{Digest, Hasher, Key, Layer, Payload};
 use deltic_store::{Draft, Entry, Tree};
 
-use crate::engine::{Group, Item, Kernel, Mapped, Outcome, Reduced, Row, RowValue};
+use crate::engine::{Item, Kernel, MapBatch, Mapped, Outcome, Reduced};
 use crate::error::Phase;
 use crate::observe::{Event, Observer};
+use crate::rows::RowStream;
 use crate::view::View;
+use crate::wire::{read_entry, write_entry};
 use crate::{Element, Error, Result};
 
 /// The kernel of one task in one run.
@@ -40,11 +41,11 @@ impl TaskKernel<'_> {
     /// The key of an output.
     pub(crate) fn out_key(&self, out: &Element) -> Result<OutKey> {
         let layers: &[Layer] = self.task.outputs();
-        let broken = |message: String| Error::State { task: self.task.id().clone(), message };
-        let layer = layers
-            .get(usize::from(out.layer))
-            .ok_or_else(|| broken(format!("an output of layer number {}, which the task does not have", out.layer)))?;
-        let name = layer.name_from_bytes(&out.name).map_err(|error| broken(error.to_string()))?;
+        let layer = layers.get(usize::from(out.layer));
+        let layer = layer.ok_or_else(|| {
+            self.broken(&format!("an output of layer number {}, which the task does not have", out.layer))
+        })?;
+        let name = layer.name_from_bytes(&out.name).map_err(|error| self.broken(&error.to_string()))?;
         Ok(OutKey { layer: layer.id.clone(), name })
     }
 
@@ -90,25 +91,31 @@ impl TaskKernel<'_> {
         Ok(payloads)
     }
 
-    fn map_direct(&self, stage: &dyn DirectStage, items: Vec<Item>) -> Result<Vec<Mapped>> {
-        let map = |item: Item| {
-            let outs = self.outputs_of(stage, &item.element)?;
-            let row = |out: &Element| Row {
-                out: out.clone(),
-                item: item.element.clone(),
-                value: RowValue::Input(item.entry.clone()),
-            };
-            let rows = outs.iter().map(row).collect();
-            let edges = outs.into_iter().map(|out| (out, item.entry.meta.digest)).collect();
-            Ok(Mapped { item: item.element, edges, reads: Vec::new(), rows })
-        };
-        items.into_iter().map(map).collect()
+    fn map_direct(&self, stage: &dyn DirectStage, items: Vec<Item>) -> Result<MapBatch> {
+        let mut batch = MapBatch::default();
+        let (mut from, mut to, mut value) = (Vec::new(), Vec::new(), Vec::new());
+        for Item { element, entry } in items {
+            let outs = self.outputs_of(stage, &element)?;
+            from.clear();
+            element.write(&mut from);
+            value.clear();
+            write_entry(&entry, &mut value);
+            for out in &outs {
+                to.clear();
+                out.write(&mut to);
+                batch.rows.push(&to, &from, &value);
+            }
+            let edges = outs.into_iter().map(|out| (out, entry.meta.digest)).collect();
+            batch.mapped.push(Mapped { item: element, edges, reads: Vec::new() });
+        }
+        Ok(batch)
     }
 
-    fn map_group(&self, stage: &dyn GroupStage, items: Vec<Item>) -> Result<Vec<Mapped>> {
+    fn map_group(&self, stage: &dyn GroupStage, items: Vec<Item>) -> Result<MapBatch> {
         let wanted: Vec<(u16, &Entry)> = items.iter().map(|item| (item.element.layer, &item.entry)).collect();
         let payloads = self.payloads(&wanted)?;
-        let mut mapped = Vec::with_capacity(items.len());
+        let mut batch = MapBatch::default();
+        let mut from = Vec::new();
         for (item, payload) in items.into_iter().zip(payloads) {
             let key = self.key(&item.element, Phase::Front)?;
             self.observer.event(&Event::Front { task: self.task.id(), key: &key });
@@ -116,41 +123,94 @@ impl TaskKernel<'_> {
             let context = Context::new(self.view);
             let emitted =
                 self.guard(Phase::Front, &input.key, || stage.front(&input, self.task.outputs(), &context))?;
-            let mut rows: Vec<Row> = Vec::with_capacity(emitted.rows.len());
+            from.clear();
+            item.element.write(&mut from);
+            let mut to = Vec::new();
+            let mut outs: Vec<(Element, &[u8])> = Vec::with_capacity(emitted.rows.len());
             for row in &emitted.rows {
                 let out = Element::new(row.layer, row.name.to_bytes());
-                let value = RowValue::Bytes(Bytes::copy_from_slice(emitted.value(row)));
-                rows.push(Row { out, item: item.element.clone(), value });
+                to.clear();
+                out.write(&mut to);
+                batch.rows.push(&to, &from, emitted.value(row));
+                outs.push((out, emitted.value(row)));
             }
-            mapped.push(Mapped { edges: edges_of(&rows), item: item.element, reads: context.into_seen(), rows });
+            batch.mapped.push(Mapped { edges: edges_of(outs), item: item.element, reads: context.into_seen() });
         }
-        Ok(mapped)
+        Ok(batch)
     }
 
-    fn reduce_group(&self, group: Group, payloads: Vec<Payload>) -> Result<Reduced> {
-        let key = self.out_key(&group.out)?;
+    /// Runs the back-end of a map-group for the group at hand, which is a stream.
+    fn reduce_group(&self, stage: &dyn GroupStage, rows: &mut dyn RowStream) -> Result<Option<Reduced>> {
+        let Some(first) = rows.peek()? else { return Ok(None) };
+        let (out, item) = (self.element(first.out)?, self.element(first.item)?);
+        let bytes = first.out.to_vec();
+        let key = self.out_key(&out)?;
         self.observer.event(&Event::Back { task: self.task.id(), key: &key });
-        let mut items: Vec<Element> = group.rows.iter().map(|row| row.item.clone()).collect();
-        items.dedup();
         let context = Context::new(self.view);
-        let payload = match self.task.pattern() {
-            Pattern::Group(stage) => {
-                let mut values = RowValues { rows: group.rows.iter() };
-                self.guard(Phase::Back, &key, || stage.back(&key, &mut values, self.view.layers(), &context))?
+        let mut values = GroupValues { rows: &mut *rows, out: &bytes, used: false };
+        let payload = self.guard(Phase::Back, &key, || stage.back(&key, &mut values, self.view.layers(), &context))?;
+        // A back-end need not look at all its values.
+        while rows.peek()?.is_some_and(|row| row.out == bytes) {
+            rows.advance()?;
+        }
+        let outcome = self.publish(&out, payload)?;
+        Ok(Some(Reduced { out, item, outcome, reads: context.into_seen() }))
+    }
+
+    /// Compiles the outputs of a direct task, reading the payloads of all their inputs at once.
+    fn reduce_direct(
+        &self,
+        stage: &dyn DirectStage,
+        one_producer: bool,
+        rows: &mut dyn RowStream,
+    ) -> Result<Vec<Reduced>> {
+        let mut items: Vec<(Element, Entry)> = Vec::new();
+        let mut groups: Vec<(Element, usize)> = Vec::new();
+        let mut at = Vec::new();
+        while let Some(row) = rows.peek()? {
+            if groups.is_empty() || at != row.out {
+                at.clear();
+                at.extend_from_slice(row.out);
+                groups.push((self.element(row.out)?, 0));
             }
-            Pattern::Direct { stage, one_producer } => {
-                if let ([first, second, ..], true) = (&items[..], *one_producer) {
-                    return Err(self.two_producers(&key, first, second));
+            let entry = read_entry(row.value).ok_or_else(|| self.broken("a row without its input"))?;
+            items.push((self.element(row.item)?, entry));
+            if let Some((_, count)) = groups.last_mut() {
+                *count += 1;
+            }
+            rows.advance()?;
+        }
+        let wanted: Vec<(u16, &Entry)> = items.iter().map(|(item, entry)| (item.layer, entry)).collect();
+        let payloads = self.payloads(&wanted)?;
+        let mut inputs = items.into_iter().zip(payloads);
+        let mut reduced = Vec::with_capacity(groups.len());
+        for (out, count) in groups {
+            let key = self.out_key(&out)?;
+            let mut first = None;
+            let mut group = Vec::with_capacity(count);
+            for ((item, entry), payload) in inputs.by_ref().take(count) {
+                if let (Some(first), true) = (&first, one_producer) {
+                    return Err(self.two_producers(&key, first, &item));
                 }
-                let inputs = self.inputs(&group, payloads)?;
-                self.guard(Phase::Back, &key, || stage.compile(&key, &inputs, &context))?
+                group.push(Input { key: self.key(&item, Phase::Back)?, meta: entry.meta, payload });
+                first.get_or_insert(item);
             }
-        };
-        let outcome = match payload {
-            None => Outcome::Nothing,
-            Some(payload) => self.publish(&group.out, &payload)?,
-        };
-        Ok(Reduced { out: group.out, items, outcome, reads: context.into_seen() })
+            let Some(item) = first else { continue };
+            self.observer.event(&Event::Back { task: self.task.id(), key: &key });
+            let context = Context::new(self.view);
+            let payload = self.guard(Phase::Back, &key, || stage.compile(&key, &group, &context))?;
+            let outcome = self.publish(&out, payload)?;
+            reduced.push(Reduced { out, item, outcome, reads: context.into_seen() });
+        }
+        Ok(reduced)
+    }
+
+    fn element(&self, mut bytes: &[u8]) -> Result<Element> {
+        Element::read(&mut bytes).ok_or_else(|| self.broken("a row whose key is cut short"))
+    }
+
+    fn broken(&self, message: &str) -> Error {
+        Error::State { task: self.task.id().clone(), message: message.to_owned() }
     }
 
     pub(crate) fn two_producers(&self, output: &OutKey, one: &Element, other: &Element) -> Error {
@@ -163,83 +223,76 @@ impl TaskKernel<'_> {
         }
     }
 
-    fn inputs(&self, group: &Group, payloads: Vec<Payload>) -> Result<Vec<Input>> {
-        let input = |(row, payload): (&Row, Payload)| {
-            let key = self.key(&row.item, Phase::Back)?;
-            let meta = match &row.value {
-                RowValue::Input(entry) => entry.meta.clone(),
-                RowValue::Bytes(_) => payload.meta(),
-            };
-            Ok(Input { key, meta, payload })
-        };
-        group.rows.iter().zip(payloads).map(input).collect()
-    }
-
     /// Hashes a payload and stores it, unless just this is published already.
-    fn publish(&self, out: &Element, payload: &Payload) -> Result<Outcome> {
+    fn publish(&self, out: &Element, payload: Option<Payload>) -> Result<Outcome> {
+        let Some(payload) = payload else { return Ok(Outcome::Nothing) };
         let meta = payload.meta();
         if let Some(published) = self.published.get(usize::from(out.layer))
-            && let Some(entry) = published.get(&out.name)?
-            && entry.meta == meta
+            && !published.is_empty()
+            && published.get(&out.name)?.is_some_and(|entry| entry.meta == meta)
         {
-            return Ok(Outcome::Same(entry));
+            return Ok(Outcome::Same);
         }
-        Ok(Outcome::New(self.draft.put_known(meta, payload)?))
+        Ok(Outcome::New(self.draft.put_known(meta, &payload)?))
     }
 }
 
 impl Kernel for TaskKernel<'_> {
-    fn map(&self, items: Vec<Item>) -> Result<Vec<Mapped>> {
+    fn map(&self, items: Vec<Item>) -> Result<MapBatch> {
         match self.task.pattern() {
             Pattern::Direct { stage, .. } => self.map_direct(stage.as_ref(), items),
             Pattern::Group(stage) => self.map_group(stage.as_ref(), items),
         }
     }
 
-    fn reduce(&self, groups: Vec<Group>) -> Result<Vec<Reduced>> {
-        let mut wanted: Vec<(u16, &Entry)> = Vec::new();
-        for row in groups.iter().flat_map(|group| &group.rows) {
-            if let RowValue::Input(entry) = &row.value {
-                wanted.push((row.item.layer, entry));
+    fn reduce(&self, rows: &mut dyn RowStream) -> Result<Vec<Reduced>> {
+        match self.task.pattern() {
+            Pattern::Direct { stage, one_producer } => self.reduce_direct(stage.as_ref(), *one_producer, rows),
+            Pattern::Group(stage) => {
+                let groups = std::iter::from_fn(|| self.reduce_group(stage.as_ref(), rows).transpose());
+                groups.collect()
             }
         }
-        let mut payloads = self.payloads(&wanted)?.into_iter();
-        let mut reduced = Vec::with_capacity(groups.len());
-        for group in groups {
-            let carried = group.rows.iter().filter(|row| matches!(row.value, RowValue::Input(_))).count();
-            let payloads = payloads.by_ref().take(carried).collect();
-            reduced.push(self.reduce_group(group, payloads)?);
-        }
-        Ok(reduced)
     }
 }
 
-/// The outputs that rows go to, in order, each with the digest of all values for it in order of emission.
-fn edges_of(rows: &[Row]) -> Vec<(Element, Digest)> {
-    let mut sorted: Vec<&Row> = rows.iter().collect();
-    sorted.sort_by(|a, b| a.out.cmp(&b.out));
-    let digest = |rows: &[&Row]| {
+/// The outputs that values go to, in order, each with the digest of all values for it in order of emission.
+fn edges_of(mut outs: Vec<(Element, &[u8])>) -> Vec<(Element, Digest)> {
+    outs.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut edges: Vec<(Element, Digest)> = Vec::with_capacity(outs.len());
+    let mut outs = outs.into_iter().peekable();
+    while let Some((out, first)) = outs.next() {
         let mut hasher = Hasher::new("deltic edge 1");
-        for row in rows {
-            if let RowValue::Bytes(bytes) = &row.value {
-                hasher.bytes(bytes);
-            }
+        hasher.bytes(first);
+        while let Some((_, value)) = outs.next_if(|(next, _)| *next == out) {
+            hasher.bytes(value);
         }
-        hasher.finish()
-    };
-    sorted.chunk_by(|a, b| a.out == b.out).map(|rows| (rows[0].out.clone(), digest(rows))).collect()
+        edges.push((out, hasher.finish()));
+    }
+    edges
 }
 
-struct RowValues<'a> {
-    rows: std::slice::Iter<'a, Row>,
+/// The values of one group.
+struct GroupValues<'a, 'b> {
+    rows: &'a mut (dyn RowStream + 'b),
+    out: &'a [u8],
+    /// Whether the row at hand was given out already.
+    used: bool,
 }
 
-impl ValueSource for RowValues<'_> {
+impl ValueSource for GroupValues<'_, '_> {
     fn next_value(&mut self) -> anyhow::Result<Option<(u16, &[u8], &[u8])>> {
-        match self.rows.next() {
-            None => Ok(None),
-            Some(Row { item, value: RowValue::Bytes(bytes), .. }) => Ok(Some((item.layer, &item.name, bytes))),
-            Some(_) => anyhow::bail!("an intermediate value is missing"),
+        if self.used {
+            self.rows.advance()?;
+        }
+        self.used = true;
+        let Some(row) = self.rows.peek()?.filter(|row| row.out == self.out) else {
+            self.used = false;
+            return Ok(None);
+        };
+        match row.item {
+            [high, low, name @ .., 0] => Ok(Some((u16::from_be_bytes([*high, *low]), name, row.value))),
+            _ => anyhow::bail!("a row whose input is cut short"),
         }
     }
 }

@@ -14,8 +14,9 @@
 //! | `graph` | order of tasks, errors before anything runs |
 //! | `fingerprint`, `decide` | skip, incremental or full, and why |
 //! | `view` | layers as the base saw them and as they are |
-//! | `affected`, `stage`, `kernel` | the executor: what can a change affect, run it |
+//! | `affected`, `stage`, `kernel`, `settle` | the executor: what can a change affect, run it, keep what came of it |
 //! | `state` | edges and reads between runs |
+//! | `rows`, `shuffle` | what front-ends say to back-ends, sorted in bounded memory |
 //! | `publish` | what was compiled becomes a layer's next tree |
 //! | `engine`, `local` | where kernels run |
 //! | `run`, `report` | all of it in order; what it did |
@@ -35,17 +36,22 @@ mod local;
 mod observe;
 mod publish;
 mod report;
+mod rows;
 mod run;
+mod settle;
+mod shuffle;
 mod stage;
 mod state;
 mod view;
+mod wire;
 
 pub use element::Element;
-pub use engine::{Engine, Group, Item, Kernel, Mapped, Outcome, Reduced, Row, RowValue, StageSession};
+pub use engine::{Engine, Item, Kernel, MapBatch, Mapped, Outcome, ReduceSink, Reduced, StageSession};
 pub use error::{Error, Phase, Result};
 pub use import::{Import, ImportCounts, ImportReport};
 pub use job::{Job, JobInput, Options};
 pub use local::LocalEngine;
 pub use observe::{Event, Observer, Silent};
 pub use report::{Counts, InputReport, Mode, Phases, Plan, PlannedTask, Report, TaskReport};
+pub use rows::{Row, RowStream, Rows, SortedRows};
 pub use run::{plan, run};

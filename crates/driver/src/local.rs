@@ -1,42 +1,52 @@
 //! The local engine: rayon threads in this process.
 //!
 //! Work is cut into batches of bounded size. A single batch runs on the calling thread, and the thread pool is started
-//! when there is a second one, so small runs cost nothing.
+//! when there is a second one, so small runs cost nothing. The calling thread cuts the next batches and takes results
+//! while the pool works.
 
-use std::collections::BTreeSet;
-use std::sync::OnceLock;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{OnceLock, mpsc};
 
-use rayon::prelude::*;
-
-use crate::engine::{Engine, Group, Item, Kernel, Mapped, Reduced, Row, RowValue, StageSession};
+use crate::engine::{Engine, Item, Kernel, MapBatch, Mapped, ReduceSink, Reduced, StageSession};
+use crate::rows::{RowStream, Rows, SortedRows};
+use crate::shuffle::{Shuffle, Sorted};
 use crate::{Element, Error, Result};
 
-/// The most items or groups in a batch.
+/// The most items or rows in a batch.
 const BATCH_ITEMS: usize = 256;
 /// The most payload bytes in a batch, unless one item alone has more.
-const BATCH_BYTES: u64 = 4 << 20;
+const BATCH_BYTES: u64 = 2 << 20;
+/// A group with more bytes of rows than this is given to its back-end as a stream.
+const HOT_BYTES: u64 = 8 << 20;
 
 /// Runs stages on the threads of this machine.
 #[derive(Debug)]
 pub struct LocalEngine {
     threads: usize,
+    row_memory: usize,
     pool: OnceLock<std::result::Result<rayon::ThreadPool, String>>,
 }
 
 impl LocalEngine {
+    /// How many bytes of rows are held in memory unless told otherwise.
+    pub const ROW_MEMORY: usize = 48 << 20;
+
     /// An engine with so many threads; 0 means one for each processor.
     pub fn new(threads: usize) -> LocalEngine {
-        LocalEngine { threads, pool: OnceLock::new() }
-    }
-
-    /// How many batches to work on at once.
-    fn wave(&self) -> usize {
-        let threads = match self.threads {
+        let threads = match threads {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             threads => threads,
         };
-        // Several a thread: a slow batch does not leave the others idle for long.
-        if threads == 1 { 1 } else { threads * 4 }
+        LocalEngine { threads, row_memory: LocalEngine::ROW_MEMORY, pool: OnceLock::new() }
+    }
+
+    /// Holds about so many bytes of rows in memory; what is beyond goes to temporary files.
+    #[must_use]
+    pub fn with_row_memory(mut self, bytes: usize) -> LocalEngine {
+        self.row_memory = bytes;
+        self
     }
 
     fn pool(&self) -> Result<&rayon::ThreadPool> {
@@ -51,21 +61,60 @@ impl LocalEngine {
     /// failed, in order, is the one that is reported.
     fn each<B: Send, R: Send>(
         &self,
-        mut batches: impl Iterator<Item = Result<B>>,
+        mut next: impl FnMut() -> Result<Option<B>>,
         work: impl Fn(B) -> Result<R> + Sync,
         mut take: impl FnMut(R) -> Result<()>,
     ) -> Result<()> {
-        loop {
-            let wave: Vec<B> = batches.by_ref().take(self.wave()).collect::<Result<_>>()?;
-            match wave.len() {
-                0 => return Ok(()),
-                1 => wave.into_iter().try_for_each(|batch| take(work(batch)?))?,
-                _ => {
-                    let done: Vec<Result<R>> = self.pool()?.install(|| wave.into_par_iter().map(&work).collect());
-                    done.into_iter().try_for_each(|result| take(result?))?;
+        let Some(first) = next()? else { return Ok(()) };
+        let second = if self.threads > 1 { next()? } else { None };
+        let Some(second) = second else {
+            take(work(first)?)?;
+            while let Some(batch) = next()? {
+                take(work(batch)?)?;
+            }
+            return Ok(());
+        };
+        let mut ready = vec![second, first];
+        // Enough that a slow batch does not leave the other workers idle, few enough that memory stays bounded.
+        let most = self.threads as u64 * 3;
+        let (sender, receiver) = mpsc::channel();
+        let work = &work;
+        self.pool()?.in_place_scope(|scope| {
+            let (mut sent, mut taken, mut ended) = (0, 0, false);
+            let mut waiting: BTreeMap<u64, Result<R>> = BTreeMap::new();
+            loop {
+                while !ended && sent - taken < most {
+                    let batch = match ready.pop() {
+                        Some(batch) => Some(batch),
+                        None => next()?,
+                    };
+                    let Some(batch) = batch else {
+                        ended = true;
+                        break;
+                    };
+                    let (sender, number) = (sender.clone(), sent);
+                    scope.spawn(move |_| {
+                        // User code is guarded already; this keeps a mistake of ours from waiting for ever.
+                        let done = catch_unwind(AssertUnwindSafe(|| work(batch)));
+                        let failed = |_| Err(Error::Engine("a worker panicked".to_owned()));
+                        // Nobody listens any more when an earlier batch failed.
+                        let _ = sender.send((number, done.unwrap_or_else(failed)));
+                    });
+                    sent += 1;
+                }
+                if taken == sent {
+                    return Ok(());
+                }
+                let Ok((number, result)) = receiver.recv() else {
+                    return Err(Error::Engine("the workers are gone".to_owned()));
+                };
+                waiting.insert(number, result);
+                while let Some(result) = waiting.remove(&taken) {
+                    taken += 1;
+                    take(result?)?;
                 }
             }
-        }
+        })
     }
 }
 
@@ -74,15 +123,19 @@ impl Engine for LocalEngine {
         "local"
     }
 
+    fn row_memory(&self) -> usize {
+        self.row_memory
+    }
+
     fn stage<'a>(&'a self, kernel: &'a dyn Kernel) -> Box<dyn StageSession + 'a> {
-        Box::new(LocalSession { engine: self, kernel, rows: Vec::new() })
+        Box::new(LocalSession { engine: self, kernel, shuffle: Shuffle::new(self.row_memory) })
     }
 }
 
 struct LocalSession<'a> {
     engine: &'a LocalEngine,
     kernel: &'a dyn Kernel,
-    rows: Vec<Row>,
+    shuffle: Shuffle,
 }
 
 impl StageSession for LocalSession<'_> {
@@ -91,92 +144,147 @@ impl StageSession for LocalSession<'_> {
         items: &mut dyn Iterator<Item = Result<Item>>,
         take: &mut dyn FnMut(Mapped) -> Result<()>,
     ) -> Result<()> {
-        let rows = &mut self.rows;
-        let batches = Batches { of: items.peekable(), size: |item: &Item| item.entry.meta.len };
+        let (kernel, shuffle) = (self.kernel, &mut self.shuffle);
+        let mut items = items.peekable();
         self.engine.each(
-            batches,
-            |items| self.kernel.map(items),
-            |mapped| {
-                mapped.into_iter().try_for_each(|mut mapped| {
-                    rows.append(&mut mapped.rows);
-                    take(mapped)
-                })
+            || cut(&mut items),
+            |items| kernel.map(items),
+            |MapBatch { mapped, rows }| {
+                shuffle.push(rows)?;
+                mapped.into_iter().try_for_each(&mut *take)
             },
         )
     }
 
-    fn reduce(
-        self: Box<Self>,
-        wanted: Option<&BTreeSet<Element>>,
-        take: &mut dyn FnMut(Reduced) -> Result<()>,
-    ) -> Result<()> {
-        let mut rows = self.rows;
-        if let Some(wanted) = wanted {
-            rows.retain(|row| wanted.contains(&row.out));
-        }
-        // Stable, so that one item's rows for one output stay in the order of emission.
-        rows.sort_by(|a, b| a.out.cmp(&b.out).then_with(|| a.item.cmp(&b.item)));
-        let groups = Groups { rows: rows.into_iter().peekable() };
-        let size = |group: &Group| group.rows.iter().map(row_size).sum();
-        let batches = Batches { of: groups.map(Ok).peekable(), size };
-        self.engine.each(
-            batches,
-            |groups| self.kernel.reduce(groups),
-            |reduced| reduced.into_iter().try_for_each(&mut *take),
+    fn reduce(self: Box<Self>, wanted: Option<&BTreeSet<Element>>, sink: &mut dyn ReduceSink) -> Result<()> {
+        let LocalSession { engine, kernel, shuffle } = *self;
+        let sink = RefCell::new(sink);
+        let wanted = wanted.map(|wanted| {
+            let bytes = wanted.iter().map(Element::to_bytes);
+            bytes.collect::<Vec<_>>().into_iter().peekable()
+        });
+        let mut groups = Groups { rows: shuffle.finish()?, wanted, carried: Rows::default() };
+        engine.each(
+            || groups.cut(kernel, &sink),
+            |batch| match batch {
+                Batch::Rows(rows) => kernel.reduce(&mut SortedRows::new(&rows)),
+                Batch::Done(reduced) => Ok(reduced),
+            },
+            |reduced| reduced.into_iter().try_for_each(|one| sink.borrow_mut().reduced(one)),
         )
     }
 }
 
-fn row_size(row: &Row) -> u64 {
-    match &row.value {
-        RowValue::Bytes(bytes) => bytes.len() as u64,
-        RowValue::Input(entry) => entry.meta.len,
+/// Cuts a batch off a stream of items.
+fn cut(items: &mut std::iter::Peekable<&mut dyn Iterator<Item = Result<Item>>>) -> Result<Option<Vec<Item>>> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while batch.len() < BATCH_ITEMS {
+        let fits = |item: &Result<Item>| match item {
+            Ok(item) => batch.is_empty() || bytes + item.entry.meta.len <= BATCH_BYTES,
+            Err(_) => true,
+        };
+        let Some(item) = items.next_if(fits) else { break };
+        let item = item?;
+        bytes += item.entry.meta.len;
+        batch.push(item);
     }
+    Ok((!batch.is_empty()).then_some(batch))
 }
 
-/// Cuts a stream into batches.
-struct Batches<T, I: Iterator<Item = Result<T>>, S> {
-    of: std::iter::Peekable<I>,
-    size: S,
+/// A batch of whole groups, or a group too large for one that has been compiled already.
+enum Batch {
+    Rows(Rows),
+    Done(Vec<Reduced>),
 }
 
-impl<T, I: Iterator<Item = Result<T>>, S: Fn(&T) -> u64> Iterator for Batches<T, I, S> {
-    type Item = Result<Vec<T>>;
+/// Cuts sorted rows into batches of whole groups.
+struct Groups {
+    rows: Sorted,
+    wanted: Option<std::iter::Peekable<std::vec::IntoIter<Vec<u8>>>>,
+    /// The first rows of the next batch.
+    carried: Rows,
+}
 
-    fn next(&mut self) -> Option<Result<Vec<T>>> {
-        let (mut batch, mut bytes) = (Vec::new(), 0);
-        while batch.len() < BATCH_ITEMS {
-            match self.of.peek() {
-                Some(Ok(one)) if batch.is_empty() || bytes + (self.size)(one) <= BATCH_BYTES => {
-                    bytes += (self.size)(one);
+impl Groups {
+    fn cut(&mut self, kernel: &dyn Kernel, sink: &RefCell<&mut dyn ReduceSink>) -> Result<Option<Batch>> {
+        let mut batch = std::mem::take(&mut self.carried);
+        let (mut group, mut before) = (0, 0);
+        loop {
+            let last = batch.len().checked_sub(1).map(|last| batch.get(last));
+            let Some(row) = self.next_wanted()? else { break };
+            let starts_group = last.is_none_or(|last| last.out != row.out);
+            if starts_group {
+                if batch.len() >= BATCH_ITEMS || batch.memory() as u64 >= BATCH_BYTES {
+                    return Ok(Some(Batch::Rows(batch)));
                 }
-                Some(Err(_)) if batch.is_empty() => {}
-                _ => break,
+                (group, before) = (batch.len(), batch.memory());
             }
-            match self.of.next()? {
-                Ok(one) => batch.push(one),
-                Err(error) => return Some(Err(error)),
+            if starts_group || last.is_none_or(|last| last.item != row.item) {
+                sink.borrow_mut().contributor(row.out, row.item)?;
+            }
+            batch.push(row.out, row.item, row.value);
+            self.rows.advance()?;
+            if (batch.memory() - before) as u64 > HOT_BYTES {
+                if group > 0 {
+                    // The groups before it first.
+                    self.carried = batch.split_off(group);
+                    return Ok(Some(Batch::Rows(batch)));
+                }
+                let mut hot = HotGroup { head: batch, next: 0, groups: self, sink, item: Vec::new() };
+                return Ok(Some(Batch::Done(kernel.reduce(&mut hot)?)));
             }
         }
-        if batch.is_empty() { None } else { Some(Ok(batch)) }
+        Ok((!batch.is_empty()).then_some(Batch::Rows(batch)))
+    }
+
+    /// The next row of a wanted output; the others are passed over.
+    fn next_wanted(&mut self) -> Result<Option<crate::rows::Row<'_>>> {
+        if let Some(wanted) = &mut self.wanted {
+            while let Some(row) = self.rows.peek()? {
+                while wanted.next_if(|wanted| wanted[..] < *row.out).is_some() {}
+                if wanted.peek().is_some_and(|wanted| wanted[..] == *row.out) {
+                    break;
+                }
+                self.rows.advance()?;
+            }
+        }
+        self.rows.peek()
     }
 }
 
-/// Cuts sorted rows into groups.
-struct Groups<I: Iterator<Item = Row>> {
-    rows: std::iter::Peekable<I>,
+/// One group as a stream: the rows in memory already, then those still to come.
+struct HotGroup<'a, 'b> {
+    head: Rows,
+    next: usize,
+    groups: &'a mut Groups,
+    sink: &'a RefCell<&'b mut dyn ReduceSink>,
+    /// The last item that the sink was told of, once the head is through.
+    item: Vec<u8>,
 }
 
-impl<I: Iterator<Item = Row>> Iterator for Groups<I> {
-    type Item = Group;
-
-    fn next(&mut self) -> Option<Group> {
-        let first = self.rows.next()?;
-        let out = first.out.clone();
-        let mut rows = vec![first];
-        while let Some(row) = self.rows.next_if(|row| row.out == out) {
-            rows.push(row);
+impl RowStream for HotGroup<'_, '_> {
+    fn peek(&mut self) -> Result<Option<crate::rows::Row<'_>>> {
+        if self.next < self.head.len() {
+            return Ok(Some(self.head.get(self.next)));
         }
-        Some(Group { out, rows })
+        let out = self.head.get(0).out;
+        let Some(row) = self.groups.rows.peek()?.filter(|row| row.out == out) else { return Ok(None) };
+        if self.item.is_empty() {
+            self.item.extend_from_slice(self.head.get(self.head.len() - 1).item);
+        }
+        if self.item != row.item {
+            self.sink.borrow_mut().contributor(row.out, row.item)?;
+            self.item.clear();
+            self.item.extend_from_slice(row.item);
+        }
+        Ok(Some(row))
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        if self.next < self.head.len() {
+            self.next += 1;
+            return Ok(());
+        }
+        self.groups.rows.advance()
     }
 }

@@ -3,74 +3,93 @@
 //! Two modes. *Incremental*: what was not offered stays as it is. *Full snapshot*: what was not offered goes. In both,
 //! what equals the published partition is left alone, so the tree keeps every node that nothing changed in.
 
+use std::iter::Peekable;
+
 use deltic_core::NameBytes;
-use deltic_store::{Draft, Entry, KeyRange, Tree};
+use deltic_store::{Draft, Entry, KeyRange, Scan, Tree, TreeEditor};
 
+use crate::Result;
 use crate::engine::Outcome;
-use crate::{Error, Result};
 
-/// Publishing into one layer. Offers come in name order.
-pub(crate) struct Publisher {
+/// Publishing into one layer. Offers come in name order and take effect at once; memory is a few tree nodes.
+pub(crate) struct Publisher<'a> {
+    draft: &'a Draft,
     published: Tree,
-    full: bool,
-    changes: Vec<(NameBytes, Option<Entry>)>,
-    /// In a full snapshot: offered and found published already.
-    same: Vec<NameBytes>,
+    /// In a full snapshot: what is published and was not offered so far.
+    rest: Option<Peekable<Scan>>,
+    editor: Option<TreeEditor>,
     pub(crate) put: u64,
     pub(crate) deleted: u64,
 }
 
-impl Publisher {
-    pub(crate) fn new(published: &Tree, full: bool) -> Publisher {
-        Publisher { published: published.clone(), full, changes: Vec::new(), same: Vec::new(), put: 0, deleted: 0 }
+impl<'a> Publisher<'a> {
+    pub(crate) fn new(draft: &'a Draft, published: &Tree, full: bool) -> Publisher<'a> {
+        let rest = (full && !published.is_empty()).then(|| published.scan(KeyRange::all()).peekable());
+        Publisher { draft, published: published.clone(), rest, editor: None, put: 0, deleted: 0 }
     }
 
-    /// Takes what became of one output. Returns whether a published partition goes because of it.
-    pub(crate) fn offer(&mut self, name: NameBytes, outcome: Outcome) -> Result<bool> {
+    /// Takes what became of one output; `gone` gets the names of published partitions that go.
+    pub(crate) fn offer(
+        &mut self,
+        name: &NameBytes,
+        outcome: &Outcome,
+        gone: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.pass_over(Some(name), gone)?;
+        let in_rest = self.rest.as_mut().map(|rest| rest.next_if(|found| is_name(found, name)).is_some());
         match outcome {
             Outcome::New(entry) => {
                 self.put += 1;
-                self.changes.push((name, Some(entry)));
+                self.apply(name, Some(entry))
             }
-            Outcome::Same(_) if self.full => self.same.push(name),
-            Outcome::Same(_) => {}
-            // In a full snapshot it goes with everything else that was not offered.
-            Outcome::Nothing if self.full => {}
+            Outcome::Same => Ok(()),
             Outcome::Nothing => {
-                let goes = self.published.get(&name)?.is_some();
-                if goes {
-                    self.deleted += 1;
-                    self.changes.push((name, None));
-                }
-                return Ok(goes);
+                let is_published = match in_rest {
+                    Some(is_published) => is_published,
+                    None => self.published.get(name)?.is_some(),
+                };
+                if is_published { self.delete(name, gone) } else { Ok(()) }
             }
         }
-        Ok(false)
     }
 
-    /// The layer's tree with everything applied; `gone` gets the names that a full snapshot deletes.
-    pub(crate) fn finish(&mut self, draft: &Draft, mut gone: impl FnMut(&[u8]) -> Result<()>) -> Result<Tree> {
-        let mut changes = std::mem::take(&mut self.changes);
-        if self.full && !self.published.is_empty() {
-            let mut deletions = Vec::new();
-            let (mut put, mut same) = (changes.iter().map(|(name, _)| name).peekable(), self.same.iter().peekable());
-            for published in self.published.scan(KeyRange::all()) {
-                let (name, _) = published?;
-                while put.next_if(|offered| **offered < name).is_some() {}
-                while same.next_if(|offered| **offered < name).is_some() {}
-                let offered = put.peek().is_some_and(|o| **o == name) || same.peek().is_some_and(|o| **o == name);
-                if !offered {
-                    gone(&name)?;
-                    deletions.push((name, None));
-                }
-            }
-            self.deleted += deletions.len() as u64;
-            changes.extend(deletions);
-            changes.sort_by(|a, b| a.0.cmp(&b.0));
-        }
-        if changes.is_empty() {
-            return Ok(self.published.clone());
-        }
-        draft.edit(&self.published, changes.into_iter().map(Ok::<_, Error>))
+    /// The layer's next tree.
+    pub(crate) fn finish(&mut self, gone: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Tree> {
+        self.pass_over(None, gone)?;
+        Ok(match self.editor.take() {
+            Some(editor) => editor.finish()?,
+            None => self.published.clone(),
+        })
     }
+
+    /// In a full snapshot, deletes what is published before `name` and so was not offered.
+    fn pass_over(&mut self, name: Option<&NameBytes>, gone: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        while let Some(rest) = &mut self.rest {
+            let before = |found: &deltic_store::Result<(NameBytes, Entry)>| match (found, name) {
+                (Ok((published, _)), Some(name)) => published < name,
+                _ => true,
+            };
+            let Some(found) = rest.next_if(before) else { break };
+            self.delete(&found?.0, gone)?;
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, name: &[u8], gone: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        gone(name)?;
+        self.deleted += 1;
+        self.apply(name, None)
+    }
+
+    fn apply(&mut self, name: &[u8], entry: Option<&Entry>) -> Result<()> {
+        let editor = match &mut self.editor {
+            Some(editor) => editor,
+            none => none.insert(self.draft.editor(&self.published)?),
+        };
+        Ok(editor.apply(name, entry)?)
+    }
+}
+
+fn is_name(found: &deltic_store::Result<(NameBytes, Entry)>, name: &NameBytes) -> bool {
+    found.as_ref().is_ok_and(|(published, _)| published == name)
 }

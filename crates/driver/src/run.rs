@@ -96,7 +96,10 @@ pub fn plan(job: &Job<'_>) -> Result<Plan> {
         for (_, name, layer) in view.iter().filter(|(_, name, _)| task.inputs().contains(name)) {
             inputs += match &mode {
                 Mode::Full { .. } if name.catalog.is_some() => layer.now().count(),
-                _ => layer.changes()?.len() as u64,
+                _ => {
+                    layer.changes().try_for_each(|change| change.map(|_| ()))?;
+                    layer.known_changes().unwrap_or_default()
+                }
             };
         }
         for layer in task.outputs() {

@@ -12,13 +12,14 @@
 //!
 //! All four are functions of inputs and tasks alone, like outputs: a chain of runs ends in the tables of a scratch run.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use deltic_compiler::Seen;
 use deltic_core::{Digest, NameBytes, Payload, TaskId};
-use deltic_store::{Draft, Entry, KeyRange, Snapshot, Tree};
+use deltic_store::{Draft, KeyRange, Snapshot, Tree, TreeEditor};
 
+use crate::rows::{RowStream, Rows};
+use crate::shuffle::Shuffle;
 use crate::{Element, Error, Result};
 
 /// The tables of one task.
@@ -37,9 +38,6 @@ pub(crate) enum Reader {
     Front(Element),
     Back(Element),
 }
-
-/// Changes of one table, in key order.
-pub(crate) type TableOps = BTreeMap<NameBytes, Option<Payload>>;
 
 pub(crate) const TABLES: [&str; 4] = ["edges", "contributors", "reads", "readers"];
 
@@ -102,10 +100,17 @@ impl State {
 
     /// The inputs that an output is known to be made from, in order.
     pub(crate) fn contributors_of(&self, output: &Element) -> Result<Vec<Element>> {
-        let mut prefix = Vec::new();
-        output.write(&mut prefix);
-        let found = self.contributors.scan(KeyRange::prefix(&prefix));
-        found.map(|found| self.element(&mut &found?.0[prefix.len()..])).collect()
+        if self.contributors.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = self.contributors_in(&output.to_bytes())?;
+        found.iter().map(|item| self.element(&mut &item[..])).collect()
+    }
+
+    /// The same in bytes.
+    pub(crate) fn contributors_in(&self, output: &[u8]) -> Result<Vec<Vec<u8>>> {
+        let found = self.contributors.scan(KeyRange::prefix(output));
+        found.map(|found| Ok(found?.0[output.len()..].to_vec())).collect()
     }
 
     /// What a reader looked at last time.
@@ -223,50 +228,117 @@ impl Reader {
     }
 }
 
-/// Notes in both read tables what a reader saw, given what it saw last time.
-pub(crate) fn update_reads(
-    reader: &Reader,
-    before: &[NameBytes],
-    now: &[Seen],
-    reads: &mut TableOps,
-    readers: &mut TableOps,
-) {
-    if before.is_empty() && now.is_empty() {
-        return;
+/// A table in the making: takes changes in key order.
+pub(crate) struct TableWriter<'a> {
+    draft: &'a Draft,
+    table: Tree,
+    /// Made at the first change: most tables of most runs have none.
+    editor: Option<TreeEditor>,
+}
+
+impl<'a> TableWriter<'a> {
+    pub(crate) fn new(draft: &'a Draft, table: &Tree) -> TableWriter<'a> {
+        TableWriter { draft, table: table.clone(), editor: None }
     }
-    let who = reader.bytes();
-    let mut set = |seen: &[u8], value: Option<Payload>| {
-        reads.insert([&who[..], seen].concat().into(), value.clone());
-        readers.insert([seen, &[0], &who[..]].concat().into(), value);
-    };
-    let mut now: Vec<Vec<u8>> = now.iter().map(seen_bytes).collect();
-    now.sort_unstable();
-    for gone in before.iter().filter(|seen| now.binary_search_by(|known| known[..].cmp(seen)).is_err()) {
-        set(gone, None);
+
+    /// Sets or removes a key. Values are small and lie inline.
+    pub(crate) fn set(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        let editor = match &mut self.editor {
+            Some(editor) => editor,
+            none => none.insert(self.draft.editor(&self.table)?),
+        };
+        let entry = value.map(|value| self.draft.put(&Payload::new(value.to_vec()))).transpose()?;
+        Ok(editor.apply(key, entry.as_ref())?)
     }
-    for seen in now.iter().filter(|seen| before.binary_search_by(|known| known[..].cmp(seen)).is_err()) {
-        set(seen, Some(Payload::default()));
+
+    pub(crate) fn finish(self) -> Result<Tree> {
+        Ok(match self.editor {
+            Some(editor) => editor.finish()?,
+            None => self.table,
+        })
     }
 }
 
-/// The key of an edge.
-pub(crate) fn edge_key(input: &Element, output: &Element) -> NameBytes {
-    let mut key = Vec::new();
-    input.write(&mut key);
-    output.write(&mut key);
-    key.into()
+/// Both read tables in the making. Readers come in order; what they saw is turned round by a shuffle.
+pub(crate) struct ReadsWriter<'a> {
+    reads: TableWriter<'a>,
+    readers: TableWriter<'a>,
+    turned: Shuffle,
+    batch: Rows,
 }
 
-/// Applies changes to a table. Values lie inline or in packs, as any payload does.
-pub(crate) fn apply(draft: &Draft, table: &Tree, ops: TableOps) -> Result<Tree> {
-    if ops.is_empty() {
-        return Ok(table.clone());
+/// Rows that are turned round at a time.
+const TURN: usize = 4096;
+
+impl<'a> ReadsWriter<'a> {
+    pub(crate) fn new(draft: &'a Draft, state: &State, memory: usize) -> ReadsWriter<'a> {
+        ReadsWriter {
+            reads: TableWriter::new(draft, &state.reads),
+            readers: TableWriter::new(draft, &state.readers),
+            turned: Shuffle::new(memory),
+            batch: Rows::default(),
+        }
     }
-    let ops = ops.into_iter().map(|(key, value)| {
-        let entry: Option<Entry> = value.map(|payload| draft.put(&payload)).transpose()?;
-        Ok::<_, Error>((key, entry))
-    });
-    draft.edit(table, ops)
+
+    /// Notes what a reader saw, given what it saw last time.
+    pub(crate) fn note(&mut self, reader: &Reader, before: &[NameBytes], now: &[Seen]) -> Result<()> {
+        if before.is_empty() && now.is_empty() {
+            return Ok(());
+        }
+        let who = reader.bytes();
+        let mut now: Vec<Vec<u8>> = now.iter().map(seen_bytes).collect();
+        now.sort_unstable();
+        differences(before, &now, |seen, is_new| {
+            self.reads.set(&[&who[..], seen].concat(), is_new.then_some(&[]))?;
+            self.batch.push(&[seen, &[0], &who[..]].concat(), &[], &[u8::from(is_new)]);
+            if self.batch.len() >= TURN { self.turned.push(std::mem::take(&mut self.batch)) } else { Ok(()) }
+        })
+    }
+
+    /// The tables of reads and of readers.
+    pub(crate) fn finish(mut self) -> Result<(Tree, Tree)> {
+        self.turned.push(self.batch)?;
+        let mut turned = self.turned.finish()?;
+        while let Some(row) = turned.peek()? {
+            self.readers.set(row.out, (row.value == [1]).then_some(&[]))?;
+            turned.advance()?;
+        }
+        Ok((self.reads.finish()?, self.readers.finish()?))
+    }
+}
+
+/// Walks two sorted lists and hands over what only one has, in order; `true` for what only the second has.
+pub(crate) fn differences<A: AsRef<[u8]>, B: AsRef<[u8]>>(
+    before: &[A],
+    now: &[B],
+    mut take: impl FnMut(&[u8], bool) -> Result<()>,
+) -> Result<()> {
+    let (mut before, mut now) = (before.iter().map(AsRef::as_ref).peekable(), now.iter().map(AsRef::as_ref).peekable());
+    loop {
+        match (before.peek(), now.peek()) {
+            (Some(old), Some(new)) if old == new => {
+                before.next();
+                now.next();
+            }
+            (Some(old), new) if new.is_none_or(|new| old < new) => {
+                take(old, false)?;
+                before.next();
+            }
+            (_, Some(new)) => {
+                take(new, true)?;
+                now.next();
+            }
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// The key of an edge, or turned round of a contributor.
+pub(crate) fn edge_key(one: &Element, other: &Element) -> Vec<u8> {
+    let mut key = Vec::with_capacity(one.name.len() + other.name.len() + 6);
+    one.write(&mut key);
+    other.write(&mut key);
+    key
 }
 
 /// The name of a table in a version record.

@@ -8,18 +8,19 @@ use deltic_store::{Change, KeyRange, Tree};
 
 use crate::{Element, Result};
 
-/// A layer in a run. What changed in it is found out once, by whoever asks first.
+/// A layer in a run.
 pub(crate) struct RunLayer {
     settings: Layer,
     /// As it was when the base was made; `None` when the base knows nothing comparable.
     before: Option<Tree>,
     now: Tree,
-    changes: OnceLock<Vec<Change>>,
+    /// How many partitions changed, once somebody has walked them.
+    counted: OnceLock<u64>,
 }
 
 impl RunLayer {
     pub(crate) fn new(settings: Layer, before: Option<Tree>, now: Tree) -> RunLayer {
-        RunLayer { settings, before, now, changes: OnceLock::new() }
+        RunLayer { settings, before, now, counted: OnceLock::new() }
     }
 
     pub(crate) fn settings(&self) -> &Layer {
@@ -40,20 +41,27 @@ impl RunLayer {
         self.before.as_ref().is_none_or(|before| before.digest() != self.now.digest())
     }
 
-    /// The partitions that changed since the base, in order; none where that can not be told. Cost at the first call:
-    /// the differing nodes.
-    pub(crate) fn changes(&self) -> Result<&[Change]> {
-        let Some(before) = self.before.as_ref().filter(|_| self.has_changed()) else { return Ok(&[]) };
-        if let Some(known) = self.changes.get() {
-            return Ok(known);
-        }
-        let found = before.diff(&self.now).collect::<std::result::Result<Vec<Change>, _>>()?;
-        Ok(self.changes.get_or_init(|| found))
+    /// The partitions that changed since the base, in order; none where that can not be told. Cost: the differing
+    /// nodes, which stay cached for whoever asks next.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = Result<Change>> + '_ {
+        let diff = self.before.as_ref().filter(|_| self.has_changed()).map(|before| before.diff(&self.now));
+        let mut diff = diff.into_iter().flatten();
+        let mut count = 0;
+        std::iter::from_fn(move || {
+            let next = diff.next();
+            match &next {
+                Some(Ok(_)) => count += 1,
+                Some(Err(_)) => {}
+                // Only a walk to the end has counted all.
+                None => drop(self.counted.set(count)),
+            }
+            Some(next?.map_err(crate::Error::from))
+        })
     }
 
     /// How many partitions changed, if somebody asked which or none did.
     pub(crate) fn known_changes(&self) -> Option<u64> {
-        if self.is_comparable() && !self.has_changed() { Some(0) } else { self.changes.get().map(|c| c.len() as u64) }
+        if self.is_comparable() && !self.has_changed() { Some(0) } else { self.counted.get().copied() }
     }
 }
 

@@ -19,9 +19,9 @@ pub struct Edit {
     pub payload: Option<Payload>,
 }
 
-/// Runs the tasks incrementally over the history on 1, 2 and 8 threads, and from scratch at every version; fails with
-/// the step and the first layer, table and key that differ in outputs or state. A run over unchanged inputs must
-/// commit nothing and run nothing.
+/// Runs the tasks incrementally over the history on 1, 2 and 8 threads, the last with no memory for rows, and from
+/// scratch at every version; fails with the step and the first layer, table and key that differ in outputs or state. A
+/// run over unchanged inputs must commit nothing and run nothing.
 ///
 /// Layers that a tile is put into are tile layers, all others generic.
 pub fn check_incremental(tasks: &[Task], history: &[Step]) {
@@ -32,6 +32,9 @@ pub fn check_incremental(tasks: &[Task], history: &[Step]) {
             lab = lab.tiles(&edit.layer, Grid::Here);
         }
         lab.threads(threads);
+        if threads == 8 {
+            lab.row_memory(0);
+        }
         let mut chain = Vec::new();
         for (number, step) in history.iter().enumerate() {
             for Edit { layer, name, payload } in step {

@@ -25,6 +25,7 @@ pub struct Lab {
     output: Option<Catalog>,
     pinned: BTreeMap<CatalogId, Version>,
     threads: usize,
+    row_memory: usize,
     full: bool,
     ids: u64,
 }
@@ -65,6 +66,7 @@ impl Lab {
             output: None,
             pinned: BTreeMap::new(),
             threads: 1,
+            row_memory: LocalEngine::ROW_MEMORY,
             full: false,
             ids: 0,
         }
@@ -82,6 +84,11 @@ impl Lab {
     /// Runs on so many threads from now on; 1 at first.
     pub fn threads(&mut self, threads: usize) {
         self.threads = threads;
+    }
+
+    /// Holds so many bytes of rows in memory from now on; with 0 every batch goes through a file.
+    pub fn row_memory(&mut self, bytes: usize) {
+        self.row_memory = bytes;
     }
 
     /// Makes every task full from now on, or no longer.
@@ -215,7 +222,7 @@ impl Lab {
             inputs.insert(id, input);
         }
         let log = Arc::new(RunLog::default());
-        let engine = LocalEngine::new(self.threads);
+        let engine = LocalEngine::new(self.threads).with_row_memory(self.row_memory);
         let options = Options {
             code: "testkit".to_owned(),
             run: RunId(self.next_id()),
@@ -258,7 +265,11 @@ pub(crate) fn compare(one: &Snapshot, other: &Snapshot) -> Result<(), String> {
     for layer in one.layers().chain(other.layers()) {
         let digest = |snapshot: &Snapshot| snapshot.tree(&layer.id).map(|tree| tree.digest());
         if digest(one) != digest(other) {
-            return Err(format!("layer `{}`{}", layer.id, first_difference(one.tree(&layer.id), other.tree(&layer.id))));
+            return Err(format!(
+                "layer `{}`{}",
+                layer.id,
+                first_difference(one.tree(&layer.id), other.tree(&layer.id))
+            ));
         }
     }
     for table in one.state_tables().chain(other.state_tables()) {

@@ -1,0 +1,214 @@
+//! Sorting rows by output and input in bounded memory.
+//!
+//! Rows are held until they fill the budget, then sorted and written to a file as one run; at the end runs are merged.
+//! The sort is stable over the order in which rows came: rows of equal keys come out as they went in. A file has no
+//! name from the moment it is made, so nothing is left behind however the process ends.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, Write};
+
+use crate::rows::{Row, RowStream, Rows};
+use crate::{Error, Result};
+
+/// Takes rows in any order, gives them back sorted.
+#[derive(Debug)]
+pub(crate) struct Shuffle {
+    budget: usize,
+    held: usize,
+    chunks: Vec<Rows>,
+    runs: Vec<File>,
+}
+
+impl Shuffle {
+    /// A shuffle that holds about `budget` bytes of rows in memory.
+    pub(crate) fn new(budget: usize) -> Shuffle {
+        Shuffle { budget, held: 0, chunks: Vec::new(), runs: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, rows: Rows) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        // Eight bytes more for each row's place in the sorted order.
+        self.held += rows.memory() + 8 * rows.len();
+        self.chunks.push(rows);
+        if self.held > self.budget {
+            self.spill().map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// All rows, sorted.
+    pub(crate) fn finish(self) -> Result<Sorted> {
+        let runs = self.runs.into_iter().map(Run::open).collect::<std::io::Result<_>>().map_err(failed)?;
+        let order = sorted(&self.chunks);
+        Ok(Sorted { runs, chunks: self.chunks, order, next: 0, least: None })
+    }
+
+    fn spill(&mut self) -> std::io::Result<()> {
+        let mut file = BufWriter::with_capacity(1 << 18, tempfile::tempfile()?);
+        for (chunk, row) in sorted(&self.chunks) {
+            let Row { out, item, value } = self.chunks[chunk as usize].get(row as usize);
+            file.write_all(&(out.len() as u16).to_le_bytes())?;
+            file.write_all(&(item.len() as u16).to_le_bytes())?;
+            file.write_all(&(value.len() as u32).to_le_bytes())?;
+            file.write_all(out)?;
+            file.write_all(item)?;
+            file.write_all(value)?;
+        }
+        self.runs.push(file.into_inner().map_err(std::io::IntoInnerError::into_error)?);
+        self.chunks.clear();
+        self.held = 0;
+        Ok(())
+    }
+}
+
+fn sorted(chunks: &[Rows]) -> Vec<(u32, u32)> {
+    let places = (0u32..).zip(chunks).flat_map(|(chunk, rows)| (0..rows.len() as u32).map(move |row| (chunk, row)));
+    let mut order: Vec<(u32, u32)> = places.collect();
+    let key = |&(chunk, row): &(u32, u32)| chunks[chunk as usize].key(row as usize);
+    order.sort_by(|a, b| key(a).cmp(key(b)));
+    order
+}
+
+fn failed(error: std::io::Error) -> Error {
+    let folder = std::env::temp_dir();
+    Error::Engine(format!(
+        "rows that do not fit into memory could not be kept in a file in {}: {error}; free some space, or set TMPDIR",
+        folder.display()
+    ))
+}
+
+/// The rows of a shuffle, sorted.
+#[derive(Debug)]
+pub(crate) struct Sorted {
+    runs: Vec<Run>,
+    chunks: Vec<Rows>,
+    order: Vec<(u32, u32)>,
+    next: usize,
+    /// Which source has the least row, once that is known: a run, or past them the rows in memory.
+    least: Option<usize>,
+}
+
+/// A run being read: its next row is at hand.
+#[derive(Debug)]
+struct Run {
+    file: BufReader<File>,
+    lengths: (usize, usize),
+    row: Vec<u8>,
+    ended: bool,
+}
+
+impl Run {
+    fn open(mut file: File) -> std::io::Result<Run> {
+        file.rewind()?;
+        let mut run =
+            Run { file: BufReader::with_capacity(1 << 16, file), lengths: (0, 0), row: Vec::new(), ended: false };
+        run.advance()?;
+        Ok(run)
+    }
+
+    fn advance(&mut self) -> std::io::Result<()> {
+        let mut head = [0; 8];
+        match self.file.read_exact(&mut head) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                self.ended = true;
+                return Ok(());
+            }
+            result => result?,
+        }
+        let [a, b, c, d, value @ ..] = head;
+        let (out, item) = (u16::from_le_bytes([a, b]) as usize, u16::from_le_bytes([c, d]) as usize);
+        self.lengths = (out, item);
+        self.row.resize(out + item + u32::from_le_bytes(value) as usize, 0);
+        self.file.read_exact(&mut self.row)
+    }
+
+    fn key(&self) -> &[u8] {
+        &self.row[..self.lengths.0 + self.lengths.1]
+    }
+
+    fn get(&self) -> Row<'_> {
+        let (out, rest) = self.row.split_at(self.lengths.0);
+        let (item, value) = rest.split_at(self.lengths.1);
+        Row { out, item, value }
+    }
+}
+
+impl Sorted {
+    fn in_memory(&self) -> Option<(&Rows, usize)> {
+        let (chunk, row) = *self.order.get(self.next)?;
+        Some((&self.chunks[chunk as usize], row as usize))
+    }
+
+    /// The source of the least row; of equal ones the first, which is the one that was filled first.
+    fn find_least(&self) -> Option<usize> {
+        let runs = self.runs.iter().enumerate().filter(|(_, run)| !run.ended).map(|(n, run)| (run.key(), n));
+        let memory = self.in_memory().map(|(rows, row)| (rows.key(row), self.runs.len()));
+        runs.chain(memory).min().map(|(_, source)| source)
+    }
+}
+
+impl RowStream for Sorted {
+    fn peek(&mut self) -> Result<Option<Row<'_>>> {
+        if self.least.is_none() {
+            self.least = self.find_least();
+        }
+        Ok(match self.least {
+            None => None,
+            Some(run) if run < self.runs.len() => Some(self.runs[run].get()),
+            Some(_) => self.in_memory().map(|(rows, row)| rows.get(row)),
+        })
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        match self.least.take().or_else(|| self.find_least()) {
+            Some(run) if run < self.runs.len() => self.runs[run].advance().map_err(failed),
+            Some(_) => {
+                self.next += 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows with few different keys; the value says in which order they came.
+    fn shuffled(budget: usize) -> (Vec<(Vec<u8>, Vec<u8>, Vec<u8>)>, usize) {
+        let mut shuffle = Shuffle::new(budget);
+        let mut number = 7u32;
+        for chunk in 0u32..40 {
+            let mut rows = Rows::default();
+            for row in 0..25 {
+                number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let (out, item) = ([(number >> 24) as u8 % 5], [(number >> 16) as u8 % 3]);
+                rows.push(&out, &item, &(chunk * 25 + row).to_be_bytes());
+            }
+            shuffle.push(rows).unwrap();
+        }
+        let runs = shuffle.runs.len();
+        let mut sorted = shuffle.finish().unwrap();
+        let mut all = Vec::new();
+        while let Some(row) = sorted.peek().unwrap() {
+            all.push((row.out.to_vec(), row.item.to_vec(), row.value.to_vec()));
+            sorted.advance().unwrap();
+        }
+        (all, runs)
+    }
+
+    #[test]
+    fn rows_come_out_sorted_and_stable_however_little_memory_there_is() {
+        let (in_memory, runs) = shuffled(usize::MAX);
+        assert_eq!((in_memory.len(), runs), (1000, 0));
+        assert!(in_memory.is_sorted(), "the values ascend within a key, so this is stability too");
+        for (budget, expected) in [(20_000, 1), (4_000, 6), (0, 40)] {
+            let (spilled, runs) = shuffled(budget);
+            assert!(runs >= expected, "{runs} runs with {budget} bytes");
+            assert_eq!(spilled, in_memory);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Entries as bytes, for rows that carry an input instead of a value.
+
+use bytes::Bytes;
+use deltic_core::{Digest, Fields, Meta, RunId, Version};
+use deltic_store::{Codec, Entry, PackName, Place};
+
+const INLINE: u8 = 0;
+const PACK_RAW: u8 = 1;
+const PACK_ZSTD: u8 = 2;
+
+/// Appends an entry: digest, length, fields with their length, then where the payload lies.
+pub(crate) fn write_entry(entry: &Entry, out: &mut Vec<u8>) {
+    let Entry { meta, place } = entry;
+    out.extend_from_slice(meta.digest.as_bytes());
+    out.extend_from_slice(&meta.len.to_le_bytes());
+    let fields = meta.fields.as_str().as_bytes();
+    out.extend_from_slice(&(fields.len() as u16).to_le_bytes());
+    out.extend_from_slice(fields);
+    match place {
+        Place::Inline(bytes) => {
+            out.push(INLINE);
+            out.extend_from_slice(bytes);
+        }
+        Place::Pack { pack, offset, stored, codec } => {
+            out.push(if *codec == Codec::Zstd { PACK_ZSTD } else { PACK_RAW });
+            for number in [pack.base.0, pack.run.0, u64::from(pack.seq), *offset, *stored] {
+                out.extend_from_slice(&number.to_le_bytes());
+            }
+        }
+    }
+}
+
+/// Reads an entry that takes all of `bytes`; `None` for anything else.
+pub(crate) fn read_entry(mut bytes: &[u8]) -> Option<Entry> {
+    let bytes = &mut bytes;
+    let digest = Digest::from_bytes(*take(bytes)?);
+    let len = u64::from_le_bytes(*take(bytes)?);
+    let fields = u16::from_le_bytes(*take(bytes)?) as usize;
+    let fields = Fields::from_canonical(bytes.split_off(..fields)?).ok()?;
+    let [kind] = *take(bytes)?;
+    let place = match kind {
+        INLINE => Place::Inline(Bytes::copy_from_slice(bytes)),
+        PACK_RAW | PACK_ZSTD => {
+            let mut number = || take(bytes).map(|bytes| u64::from_le_bytes(*bytes));
+            let (base, run, seq) = (Version(number()?), RunId(number()?), u32::try_from(number()?).ok()?);
+            let (offset, stored) = (number()?, number()?);
+            let codec = if kind == PACK_ZSTD { Codec::Zstd } else { Codec::Raw };
+            Place::Pack { pack: PackName { base, run, seq }, offset, stored, codec }
+        }
+        _ => return None,
+    };
+    Some(Entry { meta: Meta { digest, len, fields }, place })
+}
+
+fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
+    let (head, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_survive() {
+        let mut fields = Fields::default();
+        fields.set("a", "b").unwrap();
+        let pack = PackName { base: Version(7), run: RunId(8), seq: 9 };
+        let places = [
+            Place::Inline(Bytes::from_static(b"abc")),
+            Place::Pack { pack, offset: 1 << 40, stored: 3, codec: Codec::Raw },
+            Place::Pack { pack, offset: 0, stored: 2, codec: Codec::Zstd },
+        ];
+        for place in places {
+            for fields in [&fields, &Fields::default()] {
+                let meta = Meta { digest: Digest::of(b"abc"), len: 3, fields: fields.clone() };
+                let entry = Entry { meta, place: place.clone() };
+                let mut bytes = Vec::new();
+                write_entry(&entry, &mut bytes);
+                assert_eq!(read_entry(&bytes), Some(entry));
+                assert_eq!(read_entry(&bytes[..40]), None);
+            }
+        }
+    }
+}
