@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use deltic_core::{BoundingBox, CatalogId, Layer, LayerId, Scheme, Version};
 
 use crate::out::Format;
@@ -32,6 +32,15 @@ pub(crate) struct Cli {
     /// Log more to standard error: once for what happens, twice for details; DELTIC_LOG says it more finely
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "All commands")]
     pub(crate) verbose: u8,
+}
+
+/// The command line of the binary that is running, whatever it is called.
+pub(crate) fn command() -> clap::Command {
+    let name = std::env::args_os().next().unwrap_or_default();
+    let name = std::path::Path::new(&name).file_name().map(|name| name.to_string_lossy().into_owned());
+    // That one argument may come before two others is more than the parser can say of itself.
+    let usage = format!("{} diff [OPTIONS] <URL> [LAYER] <A> <B>", name.as_deref().unwrap_or("deltic"));
+    Cli::command().mut_subcommand("diff", |diff| diff.override_usage(usage))
 }
 
 const EXIT_CODES: &str = "\
@@ -148,12 +157,11 @@ pub(crate) struct Get {
 
 /// `diff`.
 #[derive(Debug, Args)]
-#[command(override_usage = "deltic diff [OPTIONS] <URL> [LAYER] <A> <B>")]
 pub(crate) struct Diff {
     /// The catalog
     pub(crate) url: String,
-    /// The layer, if only one is to be compared, and the two versions, older or newer first
-    #[arg(num_args = 2..=3, required = true, value_names = ["LAYER> <A", "B"])]
+    /// The two versions, whichever is older; before them the layer, if only one is to be compared
+    #[arg(num_args = 2..=3, required = true, value_names = ["A", "B"])]
     pub(crate) what: Vec<String>,
 }
 
@@ -263,8 +271,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_sound() {
-        use clap::CommandFactory;
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]

@@ -44,7 +44,13 @@ struct CopiedLayer {
 
 /// Registers the task, if its section is there.
 pub(crate) fn register(setup: &mut Setup, inputs: &Inputs<'_>) -> Result<()> {
-    if !inputs.config.sections().contains_key(TASK) {
+    let sections = inputs.config.sections();
+    if let Some(unknown) = sections.keys().find(|section| *section != TASK) {
+        let message =
+            format!("unknown task `{unknown}`, expected `{TASK}`: tasks of your own need a driver of your own");
+        return Err(ConfigError { path: vec!["compiler".to_owned(), unknown.clone()], message }.into());
+    }
+    if sections.is_empty() {
         return Ok(());
     }
     let config: Config = setup.config(TASK)?;
@@ -72,7 +78,7 @@ impl Copy {
             let here = |error: String| wrong(&["layers", &index.to_string()], error);
             let id = deltic_core::LayerId::new(id).map_err(|error| here(error.to_string()))?;
             let source = LayerRef { catalog: Some(config.from.clone()), layer: id.clone() };
-            let settings = inputs.layer(&config.from, &id)?;
+            let settings = inputs.layer(&config.from, &id)?.map_err(here)?;
             let area = bounds.map(|bounds| Area::new(&settings, bounds)).transpose();
             // Where catalogs stay closed, nobody knows yet whether the layer holds tiles.
             let area =

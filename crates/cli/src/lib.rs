@@ -32,7 +32,7 @@ mod sources;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 use deltic_compiler::Setup;
 
 use args::Cli;
@@ -56,7 +56,8 @@ pub fn stock() -> ExitCode {
 
 fn start(register: Register<'_>) -> ExitCode {
     // Prints help and usage errors itself, the latter with exit code 2.
-    let cli = Cli::parse();
+    let matches = args::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let progress = Progress::new();
     progress.start_logs(cli.verbose);
     match commands::dispatch(cli, register, &progress) {

@@ -8,12 +8,11 @@ use serde_json::Value;
 
 use crate::failure::{Failure, Outcome, unread_or_failed};
 
-/// How results are written.
+/// How results are written: lines for people, or one JSON document for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// Lines for people.
+    // Not doc comments: these would make a paragraph of each value in the help of every command.
     Text,
-    /// One JSON document.
     Json,
 }
 

@@ -76,13 +76,16 @@ pub(crate) fn files_of_folder(root: &Path) -> Outcome<Vec<String>> {
     Ok(files)
 }
 
-/// Reads an archive from its beginning and hands over every file in it: its path and its bytes, once they are asked for.
+/// Reads the bytes of the file that an archive is at.
+pub(crate) type ReadFile<'a> = dyn FnMut() -> Outcome<Vec<u8>> + 'a;
+
+/// Reads an archive from its beginning and hands over every file in it: its path, and its bytes once they are asked for.
 ///
 /// Cost: the whole archive is read and, unless a file's bytes are asked for, passed over.
 pub(crate) fn files_of_archive(
     path: &Path,
     packing: Packing,
-    take: &mut dyn FnMut(String, &mut dyn FnMut() -> Outcome<Vec<u8>>) -> Outcome,
+    take: &mut dyn FnMut(String, &mut ReadFile<'_>) -> Outcome,
 ) -> Outcome {
     let unreadable = |error: std::io::Error| Failure::file("the archive can not be read", path, &error);
     let file = BufReader::with_capacity(1 << 20, File::open(path).map_err(unreadable)?);

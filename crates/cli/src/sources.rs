@@ -53,21 +53,17 @@ impl<'a> Inputs<'a> {
         matches!(self.access, Access::Closed)
     }
 
-    /// The settings of a layer of an input catalog, at the version that the run reads. Where catalogs stay closed, any
-    /// settings will do.
-    pub(crate) fn layer(&self, catalog: &CatalogId, layer: &LayerId) -> anyhow::Result<Layer> {
+    /// The settings of a layer of an input catalog, at the version that the run reads; or what is there instead. Where
+    /// catalogs stay closed, any settings will do.
+    pub(crate) fn layer(&self, catalog: &CatalogId, layer: &LayerId) -> anyhow::Result<Result<Layer, String>> {
         let Some(snapshot) = self.snapshot(catalog)? else {
-            return Ok(Layer::generic(layer.as_str())?);
+            return Ok(Ok(Layer::generic(layer.as_str())?));
         };
-        match snapshot.layer_settings(layer) {
-            Some(settings) => Ok(settings.clone()),
-            None => {
-                let known: Vec<String> = snapshot.layers().map(|layer| format!("`{}`", layer.id)).collect();
-                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                let version = snapshot.version();
-                anyhow::bail!("catalog `{catalog}` has no layer `{layer}` at version {version}: it has {known}")
-            }
-        }
+        Ok(snapshot.layer_settings(layer).cloned().ok_or_else(|| {
+            let known: Vec<String> = snapshot.layers().map(|layer| format!("`{}`", layer.id)).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            format!("catalog `{catalog}` has no layer `{layer}` at version {}: it has {known}", snapshot.version())
+        }))
     }
 
     /// An input catalog, pinned to the version that was found first.

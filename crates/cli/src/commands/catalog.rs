@@ -1,14 +1,15 @@
 //! `init`, `log` and `digest`: a catalog as a whole.
 
 use deltic_core::LayerId;
-use deltic_store::{Catalog, Snapshot, Stores};
+use deltic_store::{Catalog, LayerRecord, Snapshot, Stores};
+use serde::Serialize;
 use serde_json::json;
 
 use super::open;
 use crate::args;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::human::{Align, columns, count, time};
-use crate::out::{Format, Out};
+use crate::out::Out;
 
 /// Creates a catalog.
 pub(super) fn init(args: args::Init, out: &mut Out) -> Outcome {
@@ -27,59 +28,47 @@ pub(super) fn init(args: args::Init, out: &mut Out) -> Outcome {
     })
 }
 
+/// A version in the list.
+#[derive(Serialize)]
+struct Logged {
+    #[serde(flatten)]
+    body: serde_json::Value,
+    #[serde(skip)]
+    line: String,
+}
+
 /// Lists versions.
 pub(super) fn log(args: &args::Log, out: &mut Out) -> Outcome {
     let catalog = Catalog::open(&Stores::new(), &args.url)?;
-    let versions = catalog.log().take(args.limit.unwrap_or(usize::MAX)).map(|found| Ok(found?));
-    if out.format == Format::Json {
-        return out.list(
-            "deltic.log/1",
-            &json!({ "url": args.url }),
-            "versions",
-            versions.map(|v| v.map(entry)),
-            |_| String::new(),
-        );
-    }
-    for snapshot in versions {
-        let snapshot: Snapshot = snapshot?;
-        let record = snapshot.record();
-        let partitions: u64 = record.layers.iter().map(|layer| layer.root.count).sum();
-        let mut line = format!(
-            "{:>6}  {}  {}  {:>11} partitions",
-            record.version,
-            time(record.created),
-            record.digest.short(),
-            count(partitions)
-        );
-        for made_from in record.dependencies.iter().filter(|dependency| dependency.direct) {
-            let id = made_from.catalog.as_ref().map_or(made_from.url.as_str(), |id| id.as_str());
-            line.push_str(&format!("  from {id} {}", made_from.version));
-        }
-        if !record.note.is_empty() {
-            line.push_str(&format!("  {}", record.note.escape_debug()));
-        }
-        out.line(line)?;
-    }
-    Ok(())
+    let versions = catalog.log().take(args.limit.unwrap_or(usize::MAX));
+    let logged = versions.map(|found| found.map(|snapshot| logged(&snapshot)).map_err(Failure::from));
+    out.list("deltic.log/1", &json!({ "url": args.url }), "versions", logged, |logged| logged.line.clone())
 }
 
-fn entry(snapshot: Snapshot) -> serde_json::Value {
+fn logged(snapshot: &Snapshot) -> Logged {
     let record = snapshot.record();
-    let layers: Vec<_> = record
-        .layers
-        .iter()
-        .map(|layer| json!({ "id": layer.layer.id, "partitions": layer.root.count, "bytes": layer.root.bytes }))
-        .collect();
-    json!({
+    let partitions: u64 = record.layers.iter().map(|layer| layer.root.count).sum();
+    let (created, digest) = (time(record.created), record.digest.short());
+    let mut line = format!("{:>6}  {created}  {digest}  {:>11} partitions", record.version.0, count(partitions));
+    for made_from in record.dependencies.iter().filter(|dependency| dependency.direct) {
+        let id = made_from.catalog.as_ref().map_or(made_from.url.as_str(), |id| id.as_str());
+        line.push_str(&format!("  from {id} {}", made_from.version));
+    }
+    if !record.note.is_empty() {
+        line.push_str(&format!("  {}", record.note.escape_debug()));
+    }
+    let layer = |layer: &LayerRecord| json!({ "id": layer.layer.id, "partitions": layer.root.count, "bytes": layer.root.bytes });
+    let body = json!({
         "version": record.version,
-        "created": time(record.created),
+        "created": created,
         "digest": record.digest,
         "run": record.run.to_string(),
         "note": record.note,
-        "layers": layers,
+        "layers": record.layers.iter().map(layer).collect::<Vec<_>>(),
         "dependencies": record.dependencies,
         "statistics": record.statistics,
-    })
+    });
+    Logged { body, line }
 }
 
 /// Prints digests.

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use super::layer;
 use crate::args;
 use crate::failure::{Failure, Outcome};
-use crate::human::{bytes, count};
+use crate::human::count;
 use crate::out::Out;
 use crate::progress::{Counter, Progress};
 use crate::source::{Source, files_of_archive, files_of_folder};
@@ -34,7 +34,11 @@ pub(super) fn import(args: &args::Import, progress: &Progress, out: &mut Out) ->
             return Err(Failure::usage(format!("layer `{id}` is given twice: it can become only one source")));
         }
     }
-    let stands = |failure: Failure| failure.hint(format!("nothing was imported; version {} stands", base.version()));
+    // Asked for again: if the import was overtaken, another version stands than the one it began with.
+    let stands = |failure: Failure| match catalog.latest() {
+        Ok(now) => failure.hint(format!("nothing was imported; version {} stands", now.version())),
+        Err(_) => failure,
+    };
     let work = || -> Outcome<ImportReport> {
         let import = Import::begin(&base, crate::edge::new_run_id()?)?;
         for (id, source) in sources {
@@ -56,11 +60,10 @@ fn text(report: &ImportReport) -> String {
     match report.version {
         None => format!("nothing changed: version {} stands", report.base),
         Some(version) => format!(
-            "committed version {version}: {} added, {} modified, {} deleted, {} written",
+            "committed version {version}: {} added, {} modified, {} deleted",
             count(report.counts.added),
             count(report.counts.modified),
-            count(report.counts.deleted),
-            bytes(report.bytes_written)
+            count(report.counts.deleted)
         ),
     }
 }

@@ -60,9 +60,7 @@ pub(super) fn plan(args: &args::Job, register: Register<'_>, out: &mut Out) -> O
 
 /// Reads the configuration that the command line asks for.
 pub(super) fn load(args: &args::Configuration) -> Outcome<Config> {
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
-        .collect();
+    let environment = std::env::vars_os().collect();
     let sources = Sources { file: args.config.clone(), environment, settings: args.settings.clone() };
     Ok(Config::load(&sources)?)
 }

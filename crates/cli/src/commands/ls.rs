@@ -40,12 +40,10 @@ pub(super) fn ls(args: &args::Ls, out: &mut Out) -> Outcome {
     })
 }
 
+type Found<'a> = Box<dyn Iterator<Item = Outcome<(Name, Entry)>> + 'a>;
+
 /// The partitions that are asked for, in order.
-fn find<'a>(
-    settings: &'a Layer,
-    tree: &'a Tree,
-    args: &args::Ls,
-) -> Outcome<Box<dyn Iterator<Item = Outcome<(Name, Entry)>> + 'a>> {
+fn find<'a>(settings: &'a Layer, tree: &'a Tree, args: &args::Ls) -> Outcome<Found<'a>> {
     let named = move |found: deltic_store::Result<(NameBytes, Entry)>| -> Outcome<(Name, Entry)> {
         let (name, entry) = found?;
         // A name that is not legal was not typed by anyone here: the catalog is at fault.

@@ -16,6 +16,7 @@ mod tests;
 mod text;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use deltic_compiler::{ConfigError, Task};
@@ -36,7 +37,7 @@ pub(crate) struct Sources {
     /// The file named on the command line; without one, [`DEFAULT_FILE`] is read if it is there.
     pub(crate) file: Option<PathBuf>,
     /// All environment variables.
-    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) environment: Vec<(OsString, OsString)>,
     /// The `--set` options.
     pub(crate) settings: Vec<String>,
 }

@@ -5,21 +5,26 @@
 //! task or catalog of which the configuration says nothing yet is taken in lower case with `-` for `_`, since that is
 //! how ids are written; any other key in lower case as it stands.
 
+use std::ffi::{OsStr, OsString};
+
 use super::node::{Node, Origin};
 use super::problem::Problem;
 use super::text;
 
 /// What environment variables of the configuration begin with.
-pub(super) const PREFIX: &str = "DELTIC__";
+const PREFIX: &str = "DELTIC__";
 
 /// Applies environment variables. Those of other names are passed over; order is by name.
-pub(super) fn environment(root: &mut Node, variables: &[(String, String)]) -> Result<(), Problem> {
-    let mut ours: Vec<&(String, String)> = variables.iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
-    ours.sort();
+pub(super) fn environment(root: &mut Node, variables: &[(OsString, OsString)]) -> Result<(), Problem> {
+    let ours = |(name, value)| Some((OsStr::to_str(name)?.strip_prefix(PREFIX)?, value));
+    let mut ours: Vec<(&str, &OsString)> =
+        variables.iter().map(|(name, value)| (name.as_os_str(), value)).filter_map(ours).collect();
+    ours.sort_unstable();
     for (name, value) in ours {
-        let origin = Origin::Environment(name.as_str().into());
-        let path =
-            path_of(root, &name[PREFIX.len()..]).map_err(|message| Problem { origin: origin.clone(), message })?;
+        let origin = Origin::Environment(format!("{PREFIX}{name}").into());
+        let problem = |message: String| Problem { origin: origin.clone(), message };
+        let path = path_of(root, name).map_err(problem)?;
+        let value = value.to_str().ok_or_else(|| problem("its value is not UTF-8".to_owned()))?;
         root.set(&path, text::value(value, &origin));
     }
     Ok(())

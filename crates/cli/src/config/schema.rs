@@ -103,10 +103,12 @@ fn set(driver: &mut Driver, key: &str, node: &Node) -> Result<(), Problem> {
             driver.engine = engine;
         }
         "output" => {
-            driver.output = CatalogId::new(&text(node, key, "the id of a catalog in quotes")?).map_err(illegal)?
+            let id = text(node, key, "the id of a catalog in quotes")?;
+            driver.output = CatalogId::new(&id).map_err(illegal)?;
         }
         "state_layer" => {
-            driver.state_layer = LayerId::new(&text(node, key, "the id of a layer in quotes")?).map_err(illegal)?;
+            let id = text(node, key, "the id of a layer in quotes")?;
+            driver.state_layer = LayerId::new(&id).map_err(illegal)?;
         }
         _ => return Err(Problem::unknown("key", node, key, DRIVER)),
     }

@@ -8,7 +8,7 @@ use super::*;
 fn merge(text: &str, environment: &[(&str, &str)], settings: &[&str]) -> Result<Config, Problem> {
     let sources = Sources {
         file: None,
-        environment: environment.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+        environment: environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
         settings: settings.iter().map(ToString::to_string).collect(),
     };
     Config::merge("x.conf", text, &sources)

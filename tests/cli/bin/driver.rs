@@ -1,0 +1,93 @@
+//! A driver binary as users write them: it counts the words of notes. Some words make it fail.
+
+use deltic::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// `[compiler.word-list]`.
+#[derive(Serialize, Deserialize)]
+#[serde(default)]
+struct Config {
+    min_length: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { min_length: 1 }
+    }
+}
+
+/// For each word, the notes it stands in.
+struct WordList(Config);
+
+impl InputLayers for WordList {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/notes"])
+    }
+}
+
+impl OutputLayers for WordList {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("words")?.with_content_type("application/json")])
+    }
+}
+
+impl MapGroupCompiler for WordList {
+    type Value = String;
+
+    fn compile_in(&self, note: &Input, out: &mut Emit<'_, String>, _: &Context<'_>) -> Result<()> {
+        for word in note.text()?.split_whitespace().filter(|word| word.chars().count() >= self.0.min_length) {
+            ensure!(word != "bad", "a bad word");
+            assert!(word != "panic", "at the word panic");
+            out.emit(("words", word), note.name().to_string());
+        }
+        Ok(())
+    }
+
+    fn compile_out(&self, _: &OutKey, notes: Values<'_, String>, _: &Context<'_>) -> Result<Option<Payload>> {
+        let mut notes: Vec<String> = notes.collect();
+        notes.dedup();
+        Ok(Some(Payload::json(&notes)?))
+    }
+}
+
+/// Copies each note in capitals, below the notes it mentions with `@`.
+struct Loud;
+
+impl InputLayers for Loud {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/notes"])
+    }
+}
+
+impl OutputLayers for Loud {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("loud")?])
+    }
+}
+
+impl DirectCompiler for Loud {
+    fn map_key(&self, note: &Key, out: &mut Outputs<'_>) {
+        out.add("loud", &note.name);
+    }
+
+    fn compile(&self, _: &OutKey, notes: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
+        let mut text = String::new();
+        for word in notes[0].text()?.split_whitespace() {
+            let Some(name) = word.strip_prefix('@') else { continue };
+            if let Some(mentioned) = context.read("in/notes", name)? {
+                text.push_str(mentioned.text()?);
+            }
+        }
+        text.push_str(notes[0].text()?);
+        ensure!(!text.contains("worse"), "worse than bad");
+        Ok(Some(text.to_uppercase().into()))
+    }
+}
+
+fn main() -> ExitCode {
+    deltic::main(|setup| {
+        let words = WordList(setup.config("word-list")?);
+        setup.task("word-list", MapGroup(words))?;
+        setup.add(Task::new("loud", Direct(Loud))?.version("1"))
+    })
+}

@@ -1,0 +1,11 @@
+//! The command line as people and scripts use it: what it prints, its exit codes, and two processes at once.
+//!
+//! `UPDATE_EXPECT=1 cargo test -p deltic-tests --test cli` writes down what the commands print now.
+
+#![cfg(unix)]
+
+mod import;
+mod race;
+mod redact;
+mod shell;
+mod transcripts;
