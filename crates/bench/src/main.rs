@@ -7,6 +7,13 @@ use clap::{Parser, Subcommand};
 use deltic_bench::{Kind, Outputs, Packed, Session, Workload, generate, generate_on, import_packed, open_input};
 use deltic_store::Stores;
 
+#[cfg(target_os = "linux")]
+mod compare;
+#[cfg(target_os = "linux")]
+mod measure;
+#[cfg(target_os = "linux")]
+mod warm;
+
 /// Measures full and incremental builds against what the machine can do.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
@@ -61,6 +68,12 @@ enum Command {
         /// The URL of an output catalog, or the folder that a reference program wrote.
         place: String,
     },
+    /// Runs ours and the reference programs in turn and prints medians and ratios.
+    #[cfg(target_os = "linux")]
+    Compare(compare::Arguments),
+    /// Measures runs as library calls, catalogs kept open: one input changes before each.
+    #[cfg(target_os = "linux")]
+    Warm(warm::Arguments),
 }
 
 fn main() -> Result<()> {
@@ -87,6 +100,10 @@ fn main() -> Result<()> {
             println!("{} {} outputs, {} bytes", outputs.digest(), outputs.len(), outputs.bytes());
             Ok(())
         }
+        #[cfg(target_os = "linux")]
+        Command::Compare(arguments) => compare::compare(&arguments),
+        #[cfg(target_os = "linux")]
+        Command::Warm(arguments) => warm::warm(&arguments),
     }
 }
 
