@@ -3,6 +3,7 @@
 //! `UPDATE_EXPECT=1 cargo test -p deltic-tests --test cli` writes down what the commands print now.
 
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 mod import;
 mod race;

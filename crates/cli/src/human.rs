@@ -17,6 +17,11 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// A count of partitions: `1 partition`, `3,434 partitions`.
+pub(crate) fn partitions(number: u64) -> String {
+    format!("{} partition{}", count(number), if number == 1 { "" } else { "s" })
+}
+
 /// A number of bytes: `11 KiB`, `1.5 MiB`.
 pub(crate) fn bytes(number: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];

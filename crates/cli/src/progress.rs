@@ -113,9 +113,15 @@ impl Tasks {
 
 impl Shown {
     fn text(&self) -> String {
-        let of = self.inputs.map(|inputs| format!(" of {}", count(inputs))).unwrap_or_default();
-        let fronts = count(self.fronts.load(Ordering::Relaxed));
-        format!("{fronts}{of} inputs, {} outputs", count(self.backs.load(Ordering::Relaxed)))
+        let fronts = self.fronts.load(Ordering::Relaxed);
+        let outputs = count(self.backs.load(Ordering::Relaxed));
+        match self.inputs {
+            Some(inputs) if fronts > 0 => format!("{} of {} inputs, {outputs} outputs", count(fronts), count(inputs)),
+            _ if fronts > 0 => format!("{} inputs, {outputs} outputs", count(fronts)),
+            // Direct tasks have no front-ends to count.
+            Some(inputs) => format!("{outputs} outputs from {} inputs", count(inputs)),
+            None => format!("{outputs} outputs"),
+        }
     }
 }
 

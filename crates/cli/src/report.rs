@@ -11,7 +11,7 @@
 
 use deltic_driver::{Counts, InputReport, Mode, Plan, PlannedTask, Report, TaskReport};
 
-use crate::human::{Align, bytes, columns, count, milliseconds};
+use crate::human::{Align, bytes, columns, count, milliseconds, partitions};
 
 const NOTHING_CHANGED: &str = "nothing it reads has changed";
 
@@ -54,11 +54,10 @@ fn inputs(inputs: &[InputReport]) -> Vec<String> {
             Some(from) if from != input.to => format!("{from} → {}", input.to),
             _ => input.to.to_string(),
         };
-        let partitions = count(input.partitions);
         let what = match (input.from, input.changed) {
             (Some(_), Some(0)) => "unchanged".to_owned(),
-            (Some(_), Some(changed)) => format!("{} of {partitions} changed", count(changed)),
-            _ => format!("{partitions} partitions"),
+            (Some(_), Some(changed)) => format!("{} of {} changed", count(changed), count(input.partitions)),
+            _ => partitions(input.partitions),
         };
         vec![input.catalog.to_string(), versions, what]
     };

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::open;
 use crate::args;
 use crate::failure::{Failure, Outcome};
-use crate::human::{Align, columns, count, time};
+use crate::human::{Align, columns, partitions, time};
 use crate::out::Out;
 
 /// Creates a catalog.
@@ -47,9 +47,9 @@ pub(super) fn log(args: &args::Log, out: &mut Out) -> Outcome {
 
 fn logged(snapshot: &Snapshot) -> Logged {
     let record = snapshot.record();
-    let partitions: u64 = record.layers.iter().map(|layer| layer.root.count).sum();
+    let held = partitions(record.layers.iter().map(|layer| layer.root.count).sum());
     let (created, digest) = (time(record.created), record.digest.short());
-    let mut line = format!("{:>6}  {created}  {digest}  {:>11} partitions", record.version.0, count(partitions));
+    let mut line = format!("{:>6}  {created}  {digest}  {held:>22}", record.version.0);
     for made_from in record.dependencies.iter().filter(|dependency| dependency.direct) {
         let id = made_from.catalog.as_ref().map_or(made_from.url.as_str(), |id| id.as_str());
         line.push_str(&format!("  from {id} {}", made_from.version));

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{layer, open};
 use crate::args;
 use crate::failure::{Failure, Outcome};
-use crate::human::{bytes, count};
+use crate::human::{bytes, partitions};
 use crate::out::Out;
 
 /// How much is read at once.
@@ -39,7 +39,7 @@ pub(super) fn export(args: &args::Export, out: &mut Out) -> Outcome {
         "bytes": tree.bytes(),
     });
     out.result("deltic.export/1", body, || {
-        format!("exported version {}: {} partitions, {}", snapshot.version(), count(tree.count()), bytes(tree.bytes()))
+        format!("exported version {}: {}, {}", snapshot.version(), partitions(tree.count()), bytes(tree.bytes()))
     })
 }
 

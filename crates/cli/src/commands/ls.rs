@@ -9,7 +9,7 @@ use super::{layer, open};
 use crate::area::{Area, Look};
 use crate::args;
 use crate::failure::{Failure, Outcome};
-use crate::human::{Align, columns, count};
+use crate::human::{Align, bytes, columns, partitions};
 use crate::out::Out;
 
 /// A partition in a listing.
@@ -80,8 +80,8 @@ fn layers(url: &str, snapshot: &Snapshot, out: &mut Out) -> Outcome {
     let body = json!({ "url": url, "version": snapshot.version(), "layers": body });
     let row = |layer: &deltic_store::LayerRecord| {
         let Layer { id, scheme, content_type } = &layer.layer;
-        let (partitions, bytes) = (count(layer.root.count), crate::human::bytes(layer.root.bytes));
-        vec![id.to_string(), scheme.to_string(), format!("{partitions} partitions"), bytes, content_type.clone()]
+        let (count, size) = (partitions(layer.root.count), bytes(layer.root.bytes));
+        vec![id.to_string(), scheme.to_string(), count, size, content_type.clone()]
     };
     let rows: Vec<Vec<String>> = all.iter().map(row).collect();
     let align = [Align::Left, Align::Left, Align::Right, Align::Right, Align::Left];
