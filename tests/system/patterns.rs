@@ -42,14 +42,17 @@ impl Shape {
             0 | 1 => format!("{:?}", context.read(layer, &name)?.map(|found| found.payload)),
             2 => format!("{:?}", context.exists(layer, &name)?),
             3 => format!("{:?}", context.list(layer, Within::Prefix(&name[..1]))?),
-            _ => format!("{:?}", context.list(layer, if by % 7 == 0 { Within::All } else { Within::Prefix(&name) })?),
+            _ => format!(
+                "{:?}",
+                context.list(layer, if by.is_multiple_of(7) { Within::All } else { Within::Prefix(&name) })?
+            ),
         })
     }
 
     fn result(&self, seed: u64, context: &Context<'_>) -> Result<Option<Payload>> {
-        let seen = if seed % 3 == 0 { self.look(seed, context)? } else { String::new() };
+        let seen = if seed.is_multiple_of(3) { self.look(seed, context)? } else { String::new() };
         let made = number(&[&seed, &seen]);
-        Ok((made % 4 != 0).then(|| (made % 5).to_string().into()))
+        Ok((!made.is_multiple_of(4)).then(|| (made % 5).to_string().into()))
     }
 }
 
@@ -86,7 +89,7 @@ impl MapGroupCompiler for Groups {
         let seed = number(&[&self.0.salt, &input.key, &input.payload]);
         for i in 0..seed % 3 {
             let mut value = number(&[&seed, &i]) % 4;
-            if number(&[&seed, &"look", &i]) % 2 == 0 {
+            if number(&[&seed, &"look", &i]).is_multiple_of(2) {
                 value = number(&[&value, &self.0.look(number(&[&seed, &i, &"at"]), context)?]);
             }
             let name = format!("{}{}", number(&[&seed, &"o", &i]) % 3, number(&[&seed, &"p", &i]) % 4);

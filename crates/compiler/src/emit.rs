@@ -108,10 +108,6 @@ impl<'a, T: Serialize> Emit<'a, T> {
     }
 
     /// Sends a value to the back-end of an output key. Several values for one key arrive in the order of emission.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "callers read better without a borrow, and the value is done with"
-    )]
     pub fn emit(&mut self, key: (&str, impl IntoName), value: T) {
         if self.emitted.add(self.layers, key.0, key.1).is_none() {
             return;

@@ -79,7 +79,7 @@ pub use partition::{Input, Partition};
 pub use pattern::{DirectStage, GroupStage, Pattern};
 pub use setup::{ConfigError, Setup};
 pub use task::{BadTask, Task};
-pub use values::{ValueSource, Values};
+pub use values::{RawValue, ValueSource, Values};
 
 /// The result of user code: any error will do, the driver adds task, stage and key.
 pub type Result<T, E = anyhow::Error> = std::result::Result<T, E>;

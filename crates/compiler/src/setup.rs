@@ -54,10 +54,15 @@ impl Setup {
         let section = self.sections.get(task).cloned().unwrap_or_else(|| Value::Object(Map::new()));
         let here = || vec!["compiler".to_owned(), task.to_owned()];
         let mut unknown: Option<Vec<String>> = None;
-        let value: T = serde_ignored::deserialize(section, |path| {
+        let mut track = serde_path_to_error::Track::new();
+        let tracked = serde_path_to_error::Deserializer::new(section, &mut track);
+        let value = serde_ignored::deserialize(tracked, |path| {
             unknown.get_or_insert_with(|| segments(&path));
-        })
-        .map_err(|error| ConfigError { path: here(), message: error.to_string() })?;
+        });
+        let value: T = value.map_err(|error: serde_json::Error| {
+            let inside = track.path().iter().map(ToString::to_string).collect::<Vec<_>>();
+            ConfigError { path: here().into_iter().chain(inside).collect(), message: error.to_string() }
+        })?;
         let effective = serde_json::to_value(&value)
             .map_err(|error| ConfigError { path: here(), message: format!("can not be recorded: {error}") })?;
         if let Some(segments) = unknown {

@@ -10,8 +10,19 @@ use crate::{Result, codec};
 
 /// Where a back-end's values come from: bytes in memory, on disk, or from another process.
 pub trait ValueSource {
-    /// The next value, with the index of its input's layer and the bytes of its input's name.
-    fn next_value(&mut self) -> Result<Option<(u16, &[u8], &[u8])>>;
+    /// The next value, or `None` at the end.
+    fn next_value(&mut self) -> Result<Option<RawValue<'_>>>;
+}
+
+/// An encoded value and the input that it came from.
+#[derive(Debug, Clone, Copy)]
+pub struct RawValue<'a> {
+    /// The number of the input's layer.
+    pub layer: u16,
+    /// The bytes of the input's name.
+    pub name: &'a [u8],
+    /// The encoded value.
+    pub bytes: &'a [u8],
 }
 
 /// The values for one output key. Iterates over `T`, ordered by input key and, within one input, as emitted.
@@ -53,7 +64,7 @@ impl<'a, T: DeserializeOwned> Values<'a, T> {
         }
         let next = match self.source.next_value() {
             Ok(None) => return None,
-            Ok(Some((layer, name, bytes))) => {
+            Ok(Some(RawValue { layer, name, bytes })) => {
                 codec::decode(bytes).and_then(|value| make(self.layers, layer, name, value))
             }
             Err(error) => Err(error),

@@ -1,6 +1,6 @@
 //! What can go wrong in a run, by what the caller should do about it.
 
-use deltic_core::{LayerId, TaskId, Version};
+use deltic_core::{Key, LayerId, TaskId, Version};
 
 /// The result of a step of a run.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -18,6 +18,8 @@ pub enum Error {
         phase: Phase,
         /// The partition it was working on.
         key: String,
+        /// An input to look at, where there is one.
+        input: Option<Key>,
         /// What it said.
         source: anyhow::Error,
     },

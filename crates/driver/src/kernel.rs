@@ -4,7 +4,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use deltic_compiler::{Context, DirectStage, GroupStage, Input, Lookup, OutKey, Outputs, Pattern, Task, ValueSource};
+use deltic_compiler::{
+    Context, DirectStage, GroupStage, Input, Lookup, OutKey, Outputs, Pattern, RawValue, Task, ValueSource,
+};
 use deltic_core::{Digest, Hasher, Key, Layer, Payload};
 use deltic_store::{Draft, Entry, Tree};
 
@@ -30,7 +32,7 @@ impl TaskKernel<'_> {
     /// The outputs that a direct task maps an input to, whether or not the input exists.
     pub(crate) fn outputs_of(&self, stage: &dyn DirectStage, input: &Element) -> Result<Vec<Element>> {
         let key = self.key(input, Phase::MapKey)?;
-        let named = self.guard(Phase::MapKey, &key, || {
+        let named = self.guard(Phase::MapKey, &key, Some(&key), || {
             let mut out = Outputs::new(self.task.outputs());
             stage.map_key(&key, &mut out);
             out.into_keys()
@@ -50,15 +52,21 @@ impl TaskKernel<'_> {
     }
 
     fn key(&self, input: &Element, phase: Phase) -> Result<Key> {
-        self.view.key(input).map_err(|error| self.failed(phase, &format!("{:?}", input.name), error.into()))
+        self.view.key(input).map_err(|error| self.failed(phase, format!("{:?}", input.name), None, error.into()))
     }
 
-    fn failed(&self, phase: Phase, key: &str, source: anyhow::Error) -> Error {
-        Error::Compiler { task: self.task.id().clone(), phase, key: key.to_owned(), source }
+    fn failed(&self, phase: Phase, key: String, input: Option<&Key>, source: anyhow::Error) -> Error {
+        Error::Compiler { task: self.task.id().clone(), phase, key, input: input.cloned(), source }
     }
 
     /// Runs user code; an error or a panic in it becomes an error that says where.
-    fn guard<T>(&self, phase: Phase, key: &dyn ToString, code: impl FnOnce() -> anyhow::Result<T>) -> Result<T> {
+    fn guard<T>(
+        &self,
+        phase: Phase,
+        key: &dyn ToString,
+        input: Option<&Key>,
+        code: impl FnOnce() -> anyhow::Result<T>,
+    ) -> Result<T> {
         // What the code leaves half done after a panic is never looked at: the run ends.
         let result = catch_unwind(AssertUnwindSafe(code)).unwrap_or_else(|panic| {
             let message = panic
@@ -68,7 +76,7 @@ impl TaskKernel<'_> {
                 .unwrap_or_else(|| "without a message".to_owned());
             Err(anyhow::anyhow!("panicked: {message}"))
         });
-        result.map_err(|source| self.failed(phase, &key.to_string(), source))
+        result.map_err(|source| self.failed(phase, key.to_string(), input, source))
     }
 
     /// Reads the payloads of entries that lie in different layers, few requests for each layer.
@@ -121,8 +129,9 @@ impl TaskKernel<'_> {
             self.observer.event(&Event::Front { task: self.task.id(), key: &key });
             let input = Input { key, meta: item.entry.meta, payload };
             let context = Context::new(self.view);
-            let emitted =
-                self.guard(Phase::Front, &input.key, || stage.front(&input, self.task.outputs(), &context))?;
+            let emitted = self.guard(Phase::Front, &input.key, Some(&input.key), || {
+                stage.front(&input, self.task.outputs(), &context)
+            })?;
             from.clear();
             item.element.write(&mut from);
             let mut to = Vec::new();
@@ -148,7 +157,8 @@ impl TaskKernel<'_> {
         self.observer.event(&Event::Back { task: self.task.id(), key: &key });
         let context = Context::new(self.view);
         let mut values = GroupValues { rows: &mut *rows, out: &bytes, used: false };
-        let payload = self.guard(Phase::Back, &key, || stage.back(&key, &mut values, self.view.layers(), &context))?;
+        let payload =
+            self.guard(Phase::Back, &key, None, || stage.back(&key, &mut values, self.view.layers(), &context))?;
         // A back-end need not look at all its values.
         while rows.peek()?.is_some_and(|row| row.out == bytes) {
             rows.advance()?;
@@ -198,7 +208,9 @@ impl TaskKernel<'_> {
             let Some(item) = first else { continue };
             self.observer.event(&Event::Back { task: self.task.id(), key: &key });
             let context = Context::new(self.view);
-            let payload = self.guard(Phase::Back, &key, || stage.compile(&key, &group, &context))?;
+            let payload = self.guard(Phase::Back, &key, group.first().map(|input| &input.key), || {
+                stage.compile(&key, &group, &context)
+            })?;
             let outcome = self.publish(&out, payload)?;
             reduced.push(Reduced { out, item, outcome, reads: context.into_seen() });
         }
@@ -281,7 +293,7 @@ struct GroupValues<'a, 'b> {
 }
 
 impl ValueSource for GroupValues<'_, '_> {
-    fn next_value(&mut self) -> anyhow::Result<Option<(u16, &[u8], &[u8])>> {
+    fn next_value(&mut self) -> anyhow::Result<Option<RawValue<'_>>> {
         if self.used {
             self.rows.advance()?;
         }
@@ -291,7 +303,9 @@ impl ValueSource for GroupValues<'_, '_> {
             return Ok(None);
         };
         match row.item {
-            [high, low, name @ .., 0] => Ok(Some((u16::from_be_bytes([*high, *low]), name, row.value))),
+            [high, low, name @ .., 0] => {
+                Ok(Some(RawValue { layer: u16::from_be_bytes([*high, *low]), name, bytes: row.value }))
+            }
             _ => anyhow::bail!("a row whose input is cut short"),
         }
     }

@@ -71,6 +71,7 @@ fn sorted(chunks: &[Rows]) -> Vec<(u32, u32)> {
     order
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` calls takes the error")]
 fn failed(error: std::io::Error) -> Error {
     let folder = std::env::temp_dir();
     Error::Engine(format!(

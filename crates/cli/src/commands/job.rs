@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deltic_compiler::{BadTask, ConfigError, Setup, Task};
-use deltic_core::{CatalogId, LayerRef, Version};
-use deltic_driver::{Error, Job, JobInput, LocalEngine, Options, Phase, Report, Silent};
+use deltic_core::{CatalogId, Key, LayerRef, Version};
+use deltic_driver::{Error, Job, JobInput, LocalEngine, Options, Report, Silent};
 use deltic_store::{Catalog, ErrorKind, Stores};
 
 use crate::args;
@@ -194,7 +194,7 @@ impl<'a> Prepared<'a> {
     /// Adds what helps to an error of a run: that the base stands, and how to look at the input in question.
     fn explain(&self, error: Error, output: &Catalog) -> Failure {
         let input = match &error {
-            Error::Compiler { phase: Phase::Front | Phase::MapKey, key, .. } => self.get_command(key),
+            Error::Compiler { input: Some(input), .. } => self.get_command(input),
             _ => None,
         };
         let mut failure = Failure::from(error);
@@ -207,14 +207,12 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// The command that shows an input, from the text of its key: `catalog/layer/name`.
-    fn get_command(&self, key: &str) -> Option<String> {
-        let mut parts = key.splitn(3, '/');
-        let (catalog, layer, name) = (parts.next()?, parts.next()?, parts.next()?);
-        let (id, input) = self.inputs.iter().find(|(id, _)| id.as_str() == catalog)?;
-        let url = self.config.catalogs.get(id)?;
-        let version = input.version?;
-        Some(format!("deltic get {} {layer} {} --version {version}", quoted(url), quoted(name)))
+    /// The command that shows an input.
+    fn get_command(&self, key: &Key) -> Option<String> {
+        let (id, input) = self.inputs.get_key_value(key.layer.catalog.as_ref()?)?;
+        let (url, version) = (self.config.catalogs.get(id)?, input.version?);
+        let name = quoted(&key.name.to_string());
+        Some(format!("deltic get {} {} {name} --version {version}", quoted(url), key.layer.layer))
     }
 }
 
