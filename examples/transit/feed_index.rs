@@ -61,7 +61,8 @@ mod tests {
     #[test]
     fn a_feed_goes_under_its_number() {
         let fixture = Fixture::new(&FeedIndex).unwrap();
-        let json = r#"{"mdb_source_id": 7, "data_type": "gtfs", "provider": "Rhb", "location": {"country_code": "CH"}}"#;
+        let json =
+            r#"{"mdb_source_id": 7, "data_type": "gtfs", "provider": "Rhb", "location": {"country_code": "CH"}}"#;
         let input = fixture.input("transit/gtfs-schedule", "ch-rhb.json", json).unwrap();
         let mut out = Emit::new(fixture.outputs());
         FeedIndex.compile_in(&input, &mut out, &fixture.context()).unwrap();

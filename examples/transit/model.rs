@@ -49,12 +49,9 @@ impl Location {
     /// the world: such a box has its corners swapped.
     pub(super) fn area(&self) -> Result<Option<BoundingBox>> {
         let Some(corners) = &self.bounding_box else { return Ok(None) };
-        let (Some(south), Some(north), Some(west), Some(east)) = (
-            corners.minimum_latitude,
-            corners.maximum_latitude,
-            corners.minimum_longitude,
-            corners.maximum_longitude,
-        ) else {
+        let (Some(south), Some(north), Some(west), Some(east)) =
+            (corners.minimum_latitude, corners.maximum_latitude, corners.minimum_longitude, corners.maximum_longitude)
+        else {
             return Ok(None);
         };
         let swapped = west > east && west - east < 180.0;
