@@ -14,6 +14,10 @@ mod measure;
 #[cfg(target_os = "linux")]
 mod warm;
 
+/// The allocator that programs made with the facade have.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures full and incremental builds against what the machine can do.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]

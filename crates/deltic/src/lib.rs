@@ -50,6 +50,11 @@ pub use deltic_core as core;
 pub use deltic_driver as driver;
 pub use deltic_store as store;
 
+/// Workers allocate and free payloads all the time, which the system's allocator makes dear.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Everything that compilers and the `main` of a driver binary are written with.
 pub mod prelude {
     pub use deltic_compiler::prelude::*;

@@ -18,7 +18,7 @@ use crate::tree::{Root, Shape};
 use crate::{Error, ErrorKind, Result, check, latest};
 
 /// Bytes of decoded nodes that are kept per catalog.
-const CACHE_BYTES: usize = 64 << 20;
+const CACHE_BYTES: usize = 32 << 20;
 
 /// A catalog at a URL. Cheap to clone; clones share the cache of nodes and the request counters.
 #[derive(Clone)]
