@@ -18,7 +18,7 @@ use crate::failure::{Failure, Outcome};
 use crate::human::count;
 use crate::out::Out;
 use crate::progress::{Counter, Progress};
-use crate::source::{Source, files_of_archive, files_of_folder};
+use crate::source::{Source, check_apart, files_of_archive, files_of_folder};
 
 /// How many files are worked on between two looks for errors.
 const BATCH_FILES: usize = 512;
@@ -30,7 +30,9 @@ pub(super) fn import(args: &args::Import, progress: &Progress, out: &mut Out) ->
     let mut sources: BTreeMap<&LayerId, Source> = BTreeMap::new();
     for (id, path) in &args.layers {
         layer(&base, id)?;
-        if sources.insert(id, Source::find(path)?).is_some() {
+        let source = Source::find(path)?;
+        check_apart(&source, &args.url)?;
+        if sources.insert(id, source).is_some() {
             return Err(Failure::usage(format!("layer `{id}` is given twice: it can become only one source")));
         }
     }

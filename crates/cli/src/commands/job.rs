@@ -140,7 +140,7 @@ impl<'a> Prepared<'a> {
         // To know the code takes a look at the whole executable: only where it counts.
         let stated = tasks.iter().all(|task| task.code_version().is_some());
         let code = if stated { String::new() } else { edge::code_identity()? };
-        let engine = LocalEngine::new(config.driver.threads);
+        let engine = LocalEngine::new(config.driver.threads).with_row_memory(config.driver.memory.0);
         Ok(Prepared { args, config, stores, tasks, inputs, engine, code, url })
     }
 

@@ -11,6 +11,7 @@ mod overlay;
 mod problem;
 mod schema;
 mod show;
+mod size;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -60,7 +61,7 @@ impl Config {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && sources.file.is_none() => String::new(),
             Err(error) => {
-                let origin = Origin::Argument(path.display().to_string().into());
+                let origin = Origin::given(path.display().to_string(), &[]);
                 return Err(Problem { origin, message: format!("the configuration can not be read: {error}") });
             }
         };

@@ -16,10 +16,15 @@ pub(crate) enum Origin {
     Default,
     /// In a file: line and column, both counted from 1.
     File(Arc<str>, usize, usize),
-    /// In an environment variable.
-    Environment(Arc<str>),
-    /// On the command line: the option as it was given.
-    Argument(Arc<str>),
+    /// In the environment or on the command line: what people call the place, and the keys down to what is set there.
+    Given(Arc<str>, Arc<[String]>),
+}
+
+impl Origin {
+    /// A place outside of the file, and the keys down to what is set there; none where that is not known.
+    pub(crate) fn given(place: impl Into<Arc<str>>, keys: &[String]) -> Origin {
+        Origin::Given(place.into(), keys.into())
+    }
 }
 
 impl fmt::Display for Origin {
@@ -27,8 +32,7 @@ impl fmt::Display for Origin {
         match self {
             Origin::Default => f.write_str("default"),
             Origin::File(path, line, column) => write!(f, "{path}:{line}:{column}"),
-            Origin::Environment(name) => write!(f, "environment variable {name}"),
-            Origin::Argument(option) => f.write_str(option),
+            Origin::Given(place, _) => f.write_str(place),
         }
     }
 }
@@ -62,12 +66,12 @@ impl Node {
     }
 
     /// The node under a path of keys and list indices, or the nearest one above it that exists; and whether it is the
-    /// one that was asked for.
+    /// one that was asked for. An index is written `1` or `[1]`.
     pub(crate) fn nearest<'a>(&'a self, path: &[String]) -> (&'a Node, bool) {
         let Some((first, rest)) = path.split_first() else { return (self, true) };
         let below = match &self.content {
             Content::Table(keys) => keys.get(first),
-            Content::List(items) => first.parse::<usize>().ok().and_then(|index| items.get(index)),
+            Content::List(items) => index(first).and_then(|index| items.get(index)),
             Content::Scalar(_) => None,
         };
         below.map_or((self, false), |node| node.nearest(rest))
@@ -111,4 +115,9 @@ impl Node {
             Content::Table(_) => "a table".to_owned(),
         }
     }
+}
+
+/// The number of a list's item.
+fn index(key: &str) -> Option<usize> {
+    key.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(key).parse().ok()
 }

@@ -21,10 +21,12 @@ pub(super) fn environment(root: &mut Node, variables: &[(OsString, OsString)]) -
         variables.iter().map(|(name, value)| (name.as_os_str(), value)).filter_map(ours).collect();
     ours.sort_unstable();
     for (name, value) in ours {
-        let origin = Origin::Environment(format!("{PREFIX}{name}").into());
-        let problem = |message: String| Problem { origin: origin.clone(), message };
-        let path = path_of(root, name).map_err(problem)?;
-        let value = value.to_str().ok_or_else(|| problem("its value is not UTF-8".to_owned()))?;
+        let origin = |path: &[String]| Origin::given(format!("environment variable {PREFIX}{name}"), path);
+        let path = path_of(root, name).map_err(|message| Problem { origin: origin(&[]), message })?;
+        let origin = origin(&path);
+        let Some(value) = value.to_str() else {
+            return Err(Problem { origin, message: "its value is not UTF-8".to_owned() });
+        };
         root.set(&path, text::value(value, &origin));
     }
     Ok(())
@@ -33,14 +35,14 @@ pub(super) fn environment(root: &mut Node, variables: &[(OsString, OsString)]) -
 /// Applies the `--set` options, in the order given.
 pub(super) fn arguments(root: &mut Node, options: &[String]) -> Result<(), Problem> {
     for option in options {
-        let origin = Origin::Argument(format!("--set {option}").into());
         let parsed = option.split_once('=').and_then(|(key, value)| Some((text::dotted_key(key)?, value)));
         let Some((path, value)) = parsed.filter(|(path, _)| path.len() > 1) else {
             let message = "expected section.key=value, for example driver.threads=4".to_owned();
-            return Err(Problem { origin, message });
+            return Err(Problem { origin: Origin::given(format!("--set {option}"), &[]), message });
         };
         // A place names the key, not the value: that is said next to it, or is a secret.
-        let origin = Origin::Argument(format!("--set {}", option.split('=').next().unwrap_or_default()).into());
+        let key = option.split('=').next().unwrap_or_default();
+        let origin = Origin::given(format!("--set {key}"), &path);
         root.set(&path, text::value(value, &origin));
     }
     Ok(())

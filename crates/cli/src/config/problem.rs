@@ -2,7 +2,10 @@
 
 use deltic_compiler::ConfigError;
 
-use super::node::{Node, Origin};
+use super::node::{Content, Node, Origin};
+
+/// How many keys lead to a compiler's section: `compiler` and the task.
+const SECTION_KEYS: usize = 2;
 
 /// A mistake in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,12 +35,23 @@ impl Problem {
     /// What a compiler said about its section, with the place that its path leads to.
     pub(super) fn of_section(root: &Node, error: &ConfigError) -> Problem {
         let (node, _) = root.nearest(&error.path);
-        let last = error.path.last().map(String::as_str).unwrap_or_default();
-        // A message that names the key reads better without the path before it.
-        let message = match error.message.contains(&format!("`{last}`")) {
-            true => error.message.clone(),
-            false => error.to_string(),
+        let mut keys = &error.path[..];
+        // What is wrong with an item of a list names the item's value, and the place leads to it.
+        while let Some((_, above)) = keys.split_last()
+            && matches!(root.get(above), Some(Node { content: Content::List(_), .. }))
+        {
+            keys = above;
+        }
+        // What the place says is not said again.
+        let said = match &node.origin {
+            Origin::Default => 0,
+            Origin::File(..) => SECTION_KEYS,
+            Origin::Given(_, set) if keys.starts_with(set) => set.len(),
+            Origin::Given(..) => 0,
         };
+        let rest = keys.get(said..).unwrap_or_default();
+        let named = rest.last().is_none_or(|last| error.message.contains(&format!("`{last}`")));
+        let message = if named { error.message.clone() } else { format!("`{}`: {}", rest.join("."), error.message) };
         Problem::at(node, message)
     }
 }

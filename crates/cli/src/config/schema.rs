@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 
 use deltic_core::{CatalogId, LayerId, TaskId};
+use deltic_driver::LocalEngine;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::node::{Content, Node};
 use super::problem::Problem;
+use super::size::ByteSize;
 
 /// The sections of a configuration.
 const SECTIONS: [&str; 3] = ["catalogs", "driver", "compiler"];
 
 /// The keys of `[driver]`: how to run. None of them is part of a fingerprint.
-const DRIVER: [&str; 5] = ["threads", "engine", "incremental", "output", "state_layer"];
+const DRIVER: [&str; 6] = ["threads", "memory", "engine", "incremental", "output", "state_layer"];
 
 /// The engines there are.
 const ENGINES: [&str; 1] = ["local"];
@@ -21,11 +23,16 @@ const ENGINES: [&str; 1] = ["local"];
 /// The most threads that may be asked for: more is a mistyped number.
 const MAX_THREADS: u64 = 1024;
 
+/// What a number of bytes has to look like.
+const EXPECTED_SIZE: &str = "a whole number and a unit in quotes, as in \"48 MiB\" (units are B, KiB, MiB and GiB)";
+
 /// `[driver]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Driver {
     /// Threads that compile; 0 is one for each processor.
     pub(crate) threads: usize,
+    /// About how many bytes of rows between front-ends and back-ends are held in memory.
+    pub(crate) memory: ByteSize,
     /// Where kernels run.
     pub(crate) engine: String,
     /// `false` compiles everything in every run.
@@ -41,6 +48,7 @@ impl Driver {
     pub(crate) fn built_in() -> Result<Driver, deltic_core::Error> {
         Ok(Driver {
             threads: 0,
+            memory: ByteSize(LocalEngine::ROW_MEMORY),
             engine: "local".to_owned(),
             incremental: true,
             output: CatalogId::new("out")?,
@@ -90,6 +98,13 @@ fn set(driver: &mut Driver, key: &str, node: &Node) -> Result<(), Problem> {
             let threads = threads.and_then(|threads| usize::try_from(threads).ok());
             let expected = format!("a whole number from 0 to {MAX_THREADS}, 0 for one thread a processor");
             driver.threads = threads.ok_or_else(|| Problem::kind(node, key, &expected))?;
+        }
+        "memory" => {
+            let memory = match &node.content {
+                Content::Scalar(Value::String(text)) => text.parse().ok(),
+                _ => None,
+            };
+            driver.memory = memory.ok_or_else(|| Problem::kind(node, key, EXPECTED_SIZE))?;
         }
         "incremental" => match node.content {
             Content::Scalar(Value::Bool(truth)) => driver.incremental = truth,

@@ -76,6 +76,12 @@ fn later_layers_win() {
     assert_eq!(coverage(&merge("", &[], &[]).unwrap()).unwrap().level, 8);
     let config = merge(FILE, &[("DELTIC__DRIVER__INCREMENTAL", "false")], &["driver.threads=2"]).unwrap();
     assert_eq!((config.driver.threads, config.driver.incremental), (2, false));
+    let memory = |environment: &[(&str, &str)], settings: &[&str]| {
+        merge("[driver]\nmemory = '1 GiB'\n", environment, settings).unwrap().driver.memory.0
+    };
+    assert_eq!(memory(&[], &[]), 1 << 30);
+    assert_eq!(memory(&[("DELTIC__DRIVER__MEMORY", "2 MiB")], &[]), 2 << 20);
+    assert_eq!(memory(&[("DELTIC__DRIVER__MEMORY", "2 MiB")], &["driver.memory=3KiB"]), 3 << 10);
 }
 
 #[test]
@@ -124,7 +130,8 @@ fn dotted_keys_may_be_quoted() {
 
 #[test]
 fn unknown_keys_are_errors_on_every_layer() {
-    let expected = "unknown key `thread`, expected `threads`, `engine`, `incremental`, `output`, `state_layer`";
+    let expected =
+        "unknown key `thread`, expected `threads`, `memory`, `engine`, `incremental`, `output`, `state_layer`";
     assert_eq!(wrong("[driver]\n  thread = 1\n", &[], &[]), format!("x.conf:2:3: {expected}"));
     assert_eq!(
         wrong(FILE, &[("DELTIC__DRIVER__THREAD", "1")], &[]),
@@ -146,6 +153,13 @@ fn values_of_the_wrong_kind_are_errors() {
     let of_threads = "must be a whole number from 0 to 1024, 0 for one thread a processor, and this is";
     assert_eq!(wrong("driver.threads = '4'\n", &[], &[]), format!("x.conf:1:8: `threads` {of_threads} \"4\""));
     assert_eq!(wrong("", &[], &["driver.threads=-1"]), format!("--set driver.threads: `threads` {of_threads} -1"));
+    let of_memory =
+        "must be a whole number and a unit in quotes, as in \"48 MiB\" (units are B, KiB, MiB and GiB), and";
+    assert_eq!(wrong("[driver]\nmemory = 48\n", &[], &[]), format!("x.conf:2:1: `memory` {of_memory} this is 48"));
+    assert_eq!(
+        wrong("", &[("DELTIC__DRIVER__MEMORY", "48 MB")], &[]),
+        format!("environment variable DELTIC__DRIVER__MEMORY: `memory` {of_memory} this is \"48 MB\"")
+    );
     assert!(wrong("[driver]\nincremental = 1\n", &[], &[]).contains("x.conf:2:1: `incremental` must be true or false"));
     assert!(wrong("[driver]\nengine = 'spark'\n", &[], &[]).contains("unknown engine `spark`, expected `local`"));
     assert!(wrong("[driver]\noutput = 'a b'\n", &[], &[]).contains("x.conf:2:1: `output`: `a b` is not a catalog id"));
@@ -177,11 +191,53 @@ fn what_compilers_say_gets_its_place() {
         said("[compiler.coverage]\n[compiler.coverage.area]\n deeper = 9\n", &[]),
         "x.conf:3:2: unknown key `deeper`, expected `deep`, `names`"
     );
-    assert!(said("[compiler.coverage]\nlevel = 'x'\n", &[]).starts_with("x.conf:"));
+    assert_eq!(
+        said("[compiler.coverage]\ngrid = 'here'\n level = 'x'\n", &[]),
+        "x.conf:3:2: `level`: invalid type: string \"x\", expected u8"
+    );
+    assert_eq!(
+        said("[compiler.coverage.area]\nnames = [\n 'a',\n 1]\n", &[]),
+        "x.conf:4:2: `area.names`: invalid type: integer `1`, expected a string"
+    );
+    assert_eq!(
+        said("[compiler.coverage]\n[compiler.coverage.area]\nnames = []\n", &["compiler.coverage.area.names=1"]),
+        "--set compiler.coverage.area.names: invalid type: integer `1`, expected a sequence"
+    );
+    // An option that sets more than the value in question.
+    assert_eq!(
+        said("", &["compiler.coverage={ area = { names = ['a', 1] } }"]),
+        "--set compiler.coverage: `area.names`: invalid type: integer `1`, expected a string"
+    );
     assert!(
         said("", &["compiler.coverage.levels=9"]).starts_with("--set compiler.coverage.levels: unknown key `levels`")
     );
     assert_eq!(said("\n[compiler.cover]\n", &[]), "x.conf:2:11: unknown task `cover`, expected none");
+    let in_environment = merge("", &[("DELTIC__COMPILER__COVERAGE__LEVEL", "many")], &[]).unwrap();
+    assert_eq!(
+        coverage(&in_environment).unwrap_err(),
+        "environment variable DELTIC__COMPILER__COVERAGE__LEVEL: invalid type: string \"many\", expected u8"
+    );
+}
+
+/// A value that is nowhere has no place; the nearest one above it is told, with all that it does not say itself.
+#[test]
+fn what_is_missing_is_named() {
+    let missing = |text: &str, settings: &[&str], keys: &[&str]| {
+        let path = ["compiler", "coverage"].iter().chain(keys).map(ToString::to_string).collect();
+        let error = ConfigError { path, message: "say what you want".to_owned() };
+        merge(text, &[], settings).unwrap().locate(&error).to_string()
+    };
+    assert_eq!(missing("", &[], &[]), "`compiler.coverage`: say what you want");
+    assert_eq!(missing("", &[], &["area", "deep"]), "`compiler.coverage.area.deep`: say what you want");
+    assert_eq!(missing(FILE, &[], &[]), "x.conf:7:11: say what you want");
+    assert_eq!(missing(FILE, &[], &["area", "deep"]), "x.conf:7:11: `area.deep`: say what you want");
+    let other = ["compiler.coverage.limit=1"];
+    let place = "--set compiler.coverage.limit";
+    assert_eq!(missing("", &other, &["level"]), format!("{place}: `compiler.coverage.level`: say what you want"));
+    assert_eq!(
+        missing("", &["compiler.coverage.area={}"], &["area", "deep"]),
+        "--set compiler.coverage.area: `deep`: say what you want"
+    );
 }
 
 #[test]
@@ -200,6 +256,7 @@ fn every_value_shows_where_it_came_from() {
         catalogs.in = "file:data/in"          # x.conf:2:1
         driver.engine = "local"               # default
         driver.incremental = true             # default
+        driver.memory = "48 MiB"              # default
         driver.output = "out"                 # default
         driver.state_layer = "memory"         # --set driver.state_layer
         driver.threads = 4                    # x.conf:5:3
