@@ -214,17 +214,17 @@ impl Groups {
             let Some(row) = self.next_wanted()? else { break };
             let starts_group = last.is_none_or(|last| last.out != row.out);
             if starts_group {
-                if batch.len() >= BATCH_ITEMS || batch.memory() as u64 >= BATCH_BYTES {
+                if batch.len() >= BATCH_ITEMS || batch.bytes() as u64 >= BATCH_BYTES {
                     return Ok(Some(Batch::Rows(batch)));
                 }
-                (group, before) = (batch.len(), batch.memory());
+                (group, before) = (batch.len(), batch.bytes());
             }
             if starts_group || last.is_none_or(|last| last.item != row.item) {
                 sink.borrow_mut().contributor(row.out, row.item)?;
             }
             batch.push(row.out, row.item, row.value);
             self.rows.advance()?;
-            if (batch.memory() - before) as u64 > HOT_BYTES {
+            if (batch.bytes() - before) as u64 > HOT_BYTES {
                 if group > 0 {
                     // The groups before it first.
                     self.carried = batch.split_off(group);

@@ -69,9 +69,22 @@ impl Rows {
         (0..self.len()).map(|number| self.get(number))
     }
 
-    /// Bytes in memory.
+    /// Bytes in memory, room to grow included.
     pub fn memory(&self) -> usize {
+        self.bytes.capacity() + self.index.capacity() * size_of::<Place>()
+    }
+
+    /// Bytes of rows.
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes.len() + self.index.len() * size_of::<Place>()
+    }
+
+    /// Gives back room to grow, if it is much.
+    pub(crate) fn trim(&mut self) {
+        if self.memory() > self.bytes() + self.bytes() / 8 {
+            self.bytes.shrink_to_fit();
+            self.index.shrink_to_fit();
+        }
     }
 
     /// The bytes by which rows sort: the output, then the input.

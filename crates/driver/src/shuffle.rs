@@ -25,10 +25,11 @@ impl Shuffle {
         Shuffle { budget, held: 0, chunks: Vec::new(), runs: Vec::new() }
     }
 
-    pub(crate) fn push(&mut self, rows: Rows) -> Result<()> {
+    pub(crate) fn push(&mut self, mut rows: Rows) -> Result<()> {
         if rows.is_empty() {
             return Ok(());
         }
+        rows.trim();
         // Eight bytes more for each row's place in the sorted order.
         self.held += rows.memory() + 8 * rows.len();
         self.chunks.push(rows);
