@@ -3,7 +3,7 @@
 use deltic::prelude::*;
 use deltic::store::Stores;
 use deltic_testkit::Lab;
-use deltic_testkit::store::{Operation, Request, RequestLog};
+use deltic_testkit::store::{Operation, Request, RequestLog, Rounds};
 
 /// Copies partitions, one to one.
 struct Mirror;
@@ -124,4 +124,46 @@ fn log_bytes(requests: &[Request]) -> u64 {
 
 fn read_bytes(requests: &[Request]) -> u64 {
     requests.iter().filter(|request| request.operation == Operation::Get).map(|request| request.bytes).sum()
+}
+
+/// The bytes that one changed input of a map-group writes, state included.
+#[test]
+fn one_change_of_a_map_group_writes_128_kib_at_most() {
+    let log = RequestLog::new();
+    let mut lab = lab(vec![Task::new("grouped", MapGroup(Grouped)).unwrap().version("1")], 300_000, &log);
+    let mut changed: Payload = payload(150_000, 2);
+    changed = format!("{}!", String::from_utf8_lossy(changed.bytes())).into();
+    lab.put("in/a", "0150000", changed);
+    lab.commit_inputs();
+    log.take();
+    lab.forget_caches();
+    let run = lab.run();
+    let requests = log.take();
+    assert_eq!(run.report.tasks[0].counts.put, 1);
+    assert!(requests.len() <= 60, "{} requests: {requests:#?}", requests.len());
+    let written = log_bytes(&requests);
+    assert!(written <= 128 << 10, "{written} bytes written");
+    println!("{} requests, {written} bytes written, {} read", requests.len(), read_bytes(&requests));
+}
+
+/// What one change costs where every request is a round trip over a network, with nothing cached.
+#[test]
+fn one_change_on_a_remote_store_is_few_round_trips() {
+    let rounds = Rounds::new();
+    let stores = Stores::new().with_wrapper(rounds.wrapper());
+    let mut lab = Lab::on(stores, vec![Task::new("mirror", Direct(Mirror)).unwrap().version("1")]).at("s3://lab/");
+    for number in 0..100_000 {
+        lab.put("in/a", format!("{number:07}"), payload(number, 1));
+    }
+    lab.run();
+    lab.put("in/a", "0050000", payload(50_000, 2));
+    lab.commit_inputs();
+    lab.forget_caches();
+    rounds.take();
+    let run = lab.run();
+    assert_eq!(run.log(), "back   mirror  mirrored/0050000\n");
+    let (requests, round_trips) = rounds.take();
+    println!("{requests} requests in {round_trips} round trips");
+    assert!(requests <= 30, "{requests} requests");
+    assert!(round_trips <= 18, "{round_trips} round trips one after another");
 }

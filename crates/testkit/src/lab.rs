@@ -18,6 +18,8 @@ use crate::log::RunLog;
 #[derive(Debug)]
 pub struct Lab {
     stores: Stores,
+    /// What the URLs of all catalogs begin with.
+    place: String,
     tasks: Vec<Task>,
     settings: BTreeMap<LayerRef, Layer>,
     pending: BTreeMap<(CatalogId, LayerId, Name), Option<Payload>>,
@@ -59,6 +61,7 @@ impl Lab {
         }
         Lab {
             stores,
+            place: "memory:".to_owned(),
             tasks,
             settings,
             pending: BTreeMap::new(),
@@ -70,6 +73,13 @@ impl Lab {
             full: false,
             ids: 0,
         }
+    }
+
+    /// Puts all catalogs under URLs that begin so, instead of `memory:`.
+    #[must_use]
+    pub fn at(mut self, place: &str) -> Lab {
+        place.clone_into(&mut self.place);
+        self
     }
 
     /// Makes an input layer a tile layer of all levels.
@@ -155,7 +165,7 @@ impl Lab {
         self.commit_inputs();
         let output = match &self.output {
             Some(output) => output.clone(),
-            None => self.create("memory:out", Vec::new()),
+            None => self.create("out", Vec::new()),
         };
         self.output = Some(output.clone());
         self.run_into(output, !self.full)
@@ -165,7 +175,7 @@ impl Lab {
     pub fn scratch(&mut self) -> Snapshot {
         self.commit_inputs();
         let id = self.next_id();
-        let output = self.create(&format!("memory:scratch-{id}"), Vec::new());
+        let output = self.create(&format!("scratch-{id}"), Vec::new());
         must(self.run_into(output.clone(), false), "the run from scratch failed");
         must(output.latest(), "opening the scratch catalog")
     }
@@ -243,15 +253,16 @@ impl Lab {
         }
         let mine = self.settings.iter().filter(|(layer, _)| layer.catalog.as_ref() == Some(id));
         let layers = mine.map(|(_, settings)| settings.clone()).collect();
-        let catalog = self.create(&format!("memory:in-{id}"), layers);
+        let catalog = self.create(&format!("in-{id}"), layers);
         self.inputs.insert(id.clone(), catalog.clone());
         catalog
     }
 
-    fn create(&mut self, url: &str, layers: Vec<Layer>) -> Catalog {
+    fn create(&mut self, name: &str, layers: Vec<Layer>) -> Catalog {
+        let url = format!("{}{name}", self.place);
         let (uuid, run) = (CatalogUuid(u128::from(self.next_id())), RunId(self.next_id()));
         let identity = NewCatalog { uuid, run, created: Timestamp(0) };
-        must(Catalog::create(&self.stores, url, layers, identity), "creating a catalog")
+        must(Catalog::create(&self.stores, &url, layers, identity), "creating a catalog")
     }
 
     fn next_id(&mut self) -> u64 {

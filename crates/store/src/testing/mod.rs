@@ -1,6 +1,8 @@
-//! Stores for tests: one that counts, one that fails as told, and trees of other shapes.
+//! Stores for tests: one that counts, one that fails as told, one that tells round trips, and trees of other shapes.
 //!
 //! Both are decorators of any `ObjectStore`, to be put around by [`crate::Stores::with_wrapper`].
+
+mod rounds;
 
 use std::fmt;
 use std::ops::Range;
@@ -14,6 +16,8 @@ use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+
+pub use rounds::Rounds;
 
 use crate::{Catalog, Shape};
 

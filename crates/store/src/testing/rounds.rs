@@ -1,0 +1,142 @@
+//! How many requests wait for one another: what a run costs where each takes a round trip.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, Result,
+};
+
+/// Keeps what remote URLs (`s3://…`) are asked in memory, and notes which requests were under way at once.
+///
+/// Requests are driven as those of a remote store are. Each begins, lets all others that are ready begin, and only then
+/// does its work, so requests made together overlap, and requests that need the answer of another do not.
+#[derive(Debug, Clone, Default)]
+pub struct Rounds(Arc<Mutex<Log>>);
+
+#[derive(Debug, Default)]
+struct Log {
+    clock: u64,
+    /// Begin and end of each request.
+    requests: Vec<(u64, u64)>,
+    stores: HashMap<String, Arc<InMemory>>,
+}
+
+impl Rounds {
+    /// Starts with empty stores.
+    pub fn new() -> Rounds {
+        Rounds::default()
+    }
+
+    /// A wrapper that puts a store in memory into the place of each remote one.
+    pub fn wrapper(&self) -> impl Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync + use<> {
+        let rounds = self.clone();
+        move |remote| {
+            let inner = Arc::clone(rounds.log().stores.entry(remote.to_string()).or_default());
+            Arc::new(RoundStore { inner, rounds: rounds.clone() })
+        }
+    }
+
+    /// The number of requests since the last call, and how many of them had to be made one after another: the most
+    /// that can be picked such that no two overlap.
+    pub fn take(&self) -> (usize, usize) {
+        let mut requests = std::mem::take(&mut self.log().requests);
+        requests.sort_by_key(|(_, end)| *end);
+        let (mut chain, mut last) = (0, None);
+        for (begin, end) in &requests {
+            if last.is_none_or(|last| begin > last) {
+                chain += 1;
+                last = Some(end);
+            }
+        }
+        (requests.len(), chain)
+    }
+
+    fn log(&self) -> std::sync::MutexGuard<'_, Log> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        let begin = self.tick();
+        let mut waited = false;
+        std::future::poll_fn(|context| {
+            if std::mem::replace(&mut waited, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+        let done = work.await;
+        let end = self.tick();
+        self.log().requests.push((begin, end));
+        done
+    }
+
+    fn tick(&self) -> u64 {
+        let mut log = self.log();
+        log.clock += 1;
+        log.clock
+    }
+}
+
+/// A store of [`Rounds`].
+#[derive(Debug)]
+struct RoundStore {
+    inner: Arc<InMemory>,
+    rounds: Rounds,
+}
+
+impl fmt::Display for RoundStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RoundStore({})", self.inner)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for RoundStore {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.rounds.during(self.inner.put_opts(location, payload, options)).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.rounds.during(self.inner.put_multipart_opts(location, options)).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.rounds.during(self.inner.get_opts(location, options)).await
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.rounds.during(self.inner.get_ranges(location, ranges)).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.rounds.during(self.inner.list_with_delimiter(prefix)).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.rounds.during(self.inner.copy_opts(from, to, options)).await
+    }
+}
