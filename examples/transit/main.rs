@@ -23,8 +23,8 @@ struct Arguments {
     #[arg(long)]
     dir: Option<PathBuf>,
     /// Stop after this version
-    #[arg(long, value_name = "N", default_value_t = u64::MAX)]
-    versions: u64,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    versions: Option<u64>,
     /// Threads; 0 is one for each processor
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -48,7 +48,7 @@ fn main() -> Result<()> {
     println!("version  inputs   front-   cut     back-   published  deleted     ms");
     println!("        changed   ends     off     ends");
     history::replay(&history::data("mobility-catalogs"), |step| {
-        if step.number > arguments.versions {
+        if arguments.versions.is_some_and(|versions| step.number > versions) {
             return Ok(false);
         }
         if step.number > done {
@@ -61,15 +61,27 @@ fn main() -> Result<()> {
         total.add(&report, started.elapsed());
         Ok(true)
     })?;
+    let shown = dir.display();
+    ensure!(
+        !total.times.is_empty(),
+        "{shown}: the catalogs are at version {done} already, beyond the last one asked for"
+    );
     total.print();
     compare_with_scratch(&mut replay, &scratch.path().join("scratch"), &total)?;
-    if let Some(dir) = arguments.dir {
-        let dir = dir.display();
-        println!(
-            "\nthe catalogs are kept: try\n  deltic log file:{dir}/out\n  deltic ls file:{dir}/out countries\n  deltic diff file:{dir}/out 2 3"
-        );
+    if arguments.dir.is_some() {
+        invite(&dir, replay.output.latest()?.version().0);
     }
     Ok(())
+}
+
+/// Says how to look at the catalogs that are kept.
+fn invite(dir: &Path, last: u64) {
+    let url = format!("file:{}/out", dir.display());
+    let url = if url.contains(char::is_whitespace) { format!("'{url}'") } else { url };
+    println!("\nthe catalogs are kept: look at them with");
+    for command in [format!("log {url}"), format!("ls {url} countries"), format!("diff {url} {} {last}", last - 1)] {
+        println!("  cargo run --release -p deltic -- {command}");
+    }
 }
 
 struct Replay {
