@@ -12,7 +12,7 @@ use crate::out::Format;
 /// A catalog is named by its URL: `file:folder`, `file:///absolute/folder`, `s3://bucket/folder`, `az://container/folder`
 /// or `gs://bucket/folder`. Credentials are read from the environment.
 #[derive(Debug, Parser)]
-#[command(name = "deltic", version, disable_help_subcommand = true, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "deltic", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -119,7 +119,7 @@ pub(crate) struct Log {
     /// The catalog
     pub(crate) url: String,
     /// How many versions to list
-    #[arg(short = 'n', long, value_name = "COUNT")]
+    #[arg(short = 'n', long, value_name = "COUNT", value_parser = limit)]
     pub(crate) limit: Option<usize>,
 }
 
@@ -247,6 +247,10 @@ fn layer(text: &str) -> Parsed<Layer> {
 fn layer_source(text: &str) -> Parsed<(LayerId, PathBuf)> {
     let (id, source) = pair(text, "ID=SOURCE, for example `names=data/names` or `names=names.tar.zst`")?;
     Ok((LayerId::new(id).map_err(|error| error.to_string())?, PathBuf::from(source)))
+}
+
+fn limit(text: &str) -> Parsed<usize> {
+    text.parse().map_err(|_| "expected a number, for example 10".to_owned())
 }
 
 fn input(text: &str) -> Parsed<(CatalogId, Version)> {

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use deltic_compiler::Setup;
 use deltic_core::{CatalogId, Layer, LayerId, Version};
-use deltic_driver::JobInput;
 use deltic_store::{Catalog, Snapshot, Stores};
 
 use crate::config::Config;
@@ -66,13 +65,6 @@ impl<'a> Inputs<'a> {
         }))
     }
 
-    /// An input catalog, pinned to the version that was found first.
-    pub(crate) fn job_input(&self, catalog: &CatalogId) -> Outcome<Option<JobInput>> {
-        let pinned =
-            |snapshot: Snapshot| JobInput { catalog: snapshot.catalog().clone(), version: Some(snapshot.version()) };
-        Ok(self.snapshot(catalog)?.map(pinned))
-    }
-
     /// The versions that were asked for.
     pub(crate) fn versions(&self) -> impl Iterator<Item = (&CatalogId, &Version)> {
         let versions = match &self.access {
@@ -82,7 +74,9 @@ impl<'a> Inputs<'a> {
         versions.into_iter().flatten()
     }
 
-    fn snapshot(&self, id: &CatalogId) -> Outcome<Option<Snapshot>> {
+    /// An input catalog at the version that the run reads: the one that was found first. `None` where catalogs stay
+    /// closed.
+    pub(crate) fn snapshot(&self, id: &CatalogId) -> Outcome<Option<Snapshot>> {
         let Access::Open { stores, versions, opened } = &self.access else { return Ok(None) };
         if let Some(snapshot) = opened.borrow().get(id) {
             return Ok(Some(snapshot.clone()));
@@ -90,10 +84,11 @@ impl<'a> Inputs<'a> {
         let Some(url) = self.config.catalogs.get(id) else {
             return Err(Failure::usage(format!("no catalog `{id}` is configured: add it under `[catalogs]`")));
         };
-        let catalog = Catalog::open(stores, url)?;
+        let wrong_url = |error| Failure::from(error).hint(self.config.origin_of_url(id));
+        let catalog = Catalog::open(stores, url).map_err(wrong_url)?;
         let snapshot = match versions.get(id) {
             Some(version) => catalog.snapshot(*version)?,
-            None => catalog.latest()?,
+            None => catalog.latest().map_err(wrong_url)?,
         };
         opened.borrow_mut().insert(id.clone(), snapshot.clone());
         Ok(Some(snapshot))

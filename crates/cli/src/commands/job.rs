@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use deltic_compiler::{BadTask, ConfigError, Setup, Task};
 use deltic_core::{CatalogId, Key, LayerRef, Version};
 use deltic_driver::{Error, Job, JobInput, LocalEngine, Options, Report, Silent};
-use deltic_store::{Catalog, ErrorKind, Stores};
+use deltic_store::{Catalog, ErrorKind, Snapshot, Stores};
 
 use crate::args;
-use crate::config::{Config, Sources};
+use crate::config::{Config, DEFAULT_FILE, Sources};
 use crate::edge;
 use crate::failure::{Failure, Outcome};
 use crate::out::Out;
@@ -23,7 +23,8 @@ const NOWHERE: &str = "memory:an output that does not exist yet";
 pub(super) fn run(args: &args::Run, register: Register<'_>, progress: &Progress, out: &mut Out) -> Outcome {
     let config = load(&args.job.configuration)?;
     let stores = Stores::new();
-    let prepared = Prepared::new(&args.job, &config, &stores, register)?;
+    let prepared =
+        Prepared::new(&args.job, &config, &stores, register).map_err(|failure| where_from(&config, failure))?;
     let watched = progress.tasks();
     let catalog = match prepared.find_output()? {
         Some(catalog) => catalog,
@@ -46,7 +47,7 @@ pub(super) fn run(args: &args::Run, register: Register<'_>, progress: &Progress,
 pub(super) fn plan(args: &args::Job, register: Register<'_>, out: &mut Out) -> Outcome {
     let config = load(&args.configuration)?;
     let stores = Stores::new();
-    let prepared = Prepared::new(args, &config, &stores, register)?;
+    let prepared = Prepared::new(args, &config, &stores, register).map_err(|failure| where_from(&config, failure))?;
     let catalog = match prepared.find_output()? {
         Some(catalog) => catalog,
         None => {
@@ -63,6 +64,14 @@ pub(super) fn load(args: &args::Configuration) -> Outcome<Config> {
     let environment = std::env::vars_os().collect();
     let sources = Sources { file: args.config.clone(), environment, settings: args.settings.clone() };
     Ok(Config::load(&sources)?)
+}
+
+/// What is missing may stand in a file that was not found.
+fn where_from(config: &Config, failure: Failure) -> Failure {
+    match config.from_file {
+        true => failure,
+        false => failure.hint(format!("there is no {DEFAULT_FILE} in this folder; `--config` names another file")),
+    }
 }
 
 /// Registers the tasks; what a compiler says about its section gets its place in the configuration.
@@ -86,7 +95,8 @@ struct Prepared<'a> {
     config: &'a Config,
     stores: &'a Stores,
     tasks: Vec<Task>,
-    inputs: BTreeMap<CatalogId, JobInput>,
+    /// What is read, at the versions that this run reads.
+    inputs: BTreeMap<CatalogId, Snapshot>,
     engine: LocalEngine,
     code: String,
     /// Where the output is.
@@ -105,7 +115,8 @@ impl<'a> Prepared<'a> {
         let tasks = tasks(config, Setup::new(config.sections()), register, &sources)?;
         if tasks.is_empty() {
             return Err(Failure::usage("there is no task to run").hint(
-                "this program knows one compiler, `copy`: configure it under `[compiler.copy]`, or write a driver of your own",
+                "a driver binary registers tasks in its `main`; `deltic` itself has one, `copy`, once it is configured \
+                 under `[compiler.copy]`",
             ));
         }
         let Some(url) = config.catalogs.get(output) else {
@@ -125,13 +136,10 @@ impl<'a> Prepared<'a> {
                         layer.layer
                     )));
                 }
-                Some(same) if same == url => {
-                    return Err(Failure::usage(format!("catalogs `{id}` and `{output}` are the same: {url}")));
-                }
                 // The driver names the task that asks for a catalog which is not configured.
                 None => {}
                 Some(_) if inputs.contains_key(id) => {}
-                Some(_) => inputs.extend(sources.job_input(id)?.map(|input| (id.clone(), input))),
+                Some(_) => inputs.extend(sources.snapshot(id)?.map(|input| (id.clone(), input))),
             }
         }
         if let Some((id, version)) = sources.versions().find(|(id, _)| !inputs.contains_key(*id)) {
@@ -155,14 +163,23 @@ impl<'a> Prepared<'a> {
             state_layer: driver.state_layer.clone(),
             note: note.to_owned(),
         };
-        Ok(Job { inputs: self.inputs.clone(), output, tasks: &self.tasks, engine: &self.engine, observer, options })
+        let pinned = |input: &Snapshot| JobInput { catalog: input.catalog().clone(), version: Some(input.version()) };
+        let inputs = self.inputs.iter().map(|(id, input)| (id.clone(), pinned(input))).collect();
+        Ok(Job { inputs, output, tasks: &self.tasks, engine: &self.engine, observer, options })
     }
 
     /// The output catalog, if it exists.
     fn find_output(&self) -> Outcome<Option<Catalog>> {
-        let found = Catalog::open(self.stores, self.url).and_then(|catalog| catalog.latest().map(|_| catalog));
+        let found = Catalog::open(self.stores, self.url).and_then(|catalog| catalog.latest());
         match found {
-            Ok(catalog) => Ok(Some(catalog)),
+            Ok(latest) => match self.inputs.iter().find(|(_, input)| input.uuid() == latest.uuid()) {
+                Some((id, input)) => {
+                    let (output, url, same) = (&self.config.driver.output, self.url, input.catalog().url());
+                    let message = format!("catalogs `{id}` at {same} and `{output}` at {url} are the same");
+                    Err(Failure::usage(message).hint("what is written has to be a catalog of its own"))
+                }
+                None => Ok(Some(latest.catalog().clone())),
+            },
             Err(error) if *error.kind() == ErrorKind::NotFound => match self.args.expect_base {
                 None | Some(Version(0)) => Ok(None),
                 Some(expected) => Err(Failure::conflict(format!(
@@ -170,7 +187,7 @@ impl<'a> Prepared<'a> {
                     self.url
                 ))),
             },
-            Err(error) => Err(error.into()),
+            Err(error) => Err(Failure::from(error).hint(self.config.origin_of_url(&self.config.driver.output))),
         }
     }
 
@@ -210,7 +227,7 @@ impl<'a> Prepared<'a> {
     /// The command that shows an input.
     fn get_command(&self, key: &Key) -> Option<String> {
         let (id, input) = self.inputs.get_key_value(key.layer.catalog.as_ref()?)?;
-        let (url, version) = (self.config.catalogs.get(id)?, input.version?);
+        let (url, version) = (self.config.catalogs.get(id)?, input.version());
         let name = quoted(&key.name.to_string());
         Some(format!("deltic get {} {} {name} --version {version}", quoted(url), key.layer.layer))
     }

@@ -47,6 +47,8 @@ pub(crate) struct Sources {
 #[derive(Debug)]
 pub(crate) struct Config {
     root: Node,
+    /// Whether there was a file.
+    pub(crate) from_file: bool,
     /// Catalogs by symbolic id.
     pub(crate) catalogs: BTreeMap<CatalogId, String>,
     /// How to run.
@@ -58,23 +60,23 @@ impl Config {
     pub(crate) fn load(sources: &Sources) -> Result<Config, Problem> {
         let path = sources.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
         let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && sources.file.is_none() => String::new(),
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && sources.file.is_none() => None,
             Err(error) => {
                 let origin = Origin::given(path.display().to_string(), &[]);
                 return Err(Problem { origin, message: format!("the configuration can not be read: {error}") });
             }
         };
-        Config::merge(&path.display().to_string(), &text, sources)
+        Config::merge(&path.display().to_string(), text.as_deref(), sources)
     }
 
-    fn merge(path: &str, text: &str, sources: &Sources) -> Result<Config, Problem> {
-        let mut root = text::parse(path, text)?;
+    fn merge(path: &str, text: Option<&str>, sources: &Sources) -> Result<Config, Problem> {
+        let mut root = text::parse(path, text.unwrap_or_default())?;
         root.origin = Origin::Default;
         overlay::environment(&mut root, &sources.environment)?;
         overlay::arguments(&mut root, &sources.settings)?;
         let (catalogs, driver) = schema::check(&root)?;
-        Ok(Config { root, catalogs, driver })
+        Ok(Config { root, from_file: text.is_some(), catalogs, driver })
     }
 
     /// The sections of the compilers, by task.
@@ -86,6 +88,12 @@ impl Config {
     /// What a compiler said about its section, with the place.
     pub(crate) fn locate(&self, error: &ConfigError) -> Problem {
         Problem::of_section(&self.root, error)
+    }
+
+    /// Says where the URL of a catalog was written.
+    pub(crate) fn origin_of_url(&self, catalog: &CatalogId) -> String {
+        let (url, _) = self.root.nearest(&["catalogs".to_owned(), catalog.to_string()]);
+        format!("catalog `{catalog}` has this URL from {}", url.origin)
     }
 
     /// Every effective value and where it came from.

@@ -11,7 +11,7 @@ fn merge(text: &str, environment: &[(&str, &str)], settings: &[&str]) -> Result<
         environment: environment.iter().map(|(name, value)| (name.into(), value.into())).collect(),
         settings: settings.iter().map(ToString::to_string).collect(),
     };
-    Config::merge("x.conf", text, &sources)
+    Config::merge("x.conf", Some(text), &sources)
 }
 
 fn wrong(text: &str, environment: &[(&str, &str)], settings: &[&str]) -> String {
