@@ -10,6 +10,8 @@ use deltic_store::Stores;
 #[cfg(target_os = "linux")]
 mod compare;
 #[cfg(target_os = "linux")]
+mod latency;
+#[cfg(target_os = "linux")]
 mod measure;
 #[cfg(target_os = "linux")]
 mod warm;
@@ -78,6 +80,9 @@ enum Command {
     /// Measures runs as library calls, catalogs kept open: one input changes before each.
     #[cfg(target_os = "linux")]
     Warm(warm::Arguments),
+    /// Measures full builds on a remote store whose every request takes a round trip, against local files.
+    #[cfg(target_os = "linux")]
+    Latency(latency::Arguments),
 }
 
 fn main() -> Result<()> {
@@ -108,6 +113,8 @@ fn main() -> Result<()> {
         Command::Compare(arguments) => compare::compare(&arguments),
         #[cfg(target_os = "linux")]
         Command::Warm(arguments) => warm::warm(&arguments),
+        #[cfg(target_os = "linux")]
+        Command::Latency(arguments) => latency::latency(&arguments),
     }
 }
 
