@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use deltic_core::TaskId;
 use deltic_driver::{Event, Observer};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -66,7 +66,7 @@ impl Progress {
 
     /// Begins to count.
     pub(crate) fn counter(&self, what: &str) -> Counter {
-        self.line(what, "{prefix}  {spinner} {human_pos}  {per_sec}")
+        self.line(what, "{prefix}  {spinner} {human_pos}  {rate}")
     }
 
     /// Shows the tasks of a run.
@@ -76,7 +76,12 @@ impl Progress {
 
     fn line(&self, what: &str, template: &str) -> Counter {
         let line = self.bars.add(ProgressBar::no_length());
-        line.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            // What can not be written to a terminal is not missed there.
+            let _ = write!(out, "{} a second", count(state.per_sec().round() as u64));
+        };
+        line.set_style(style.with_key("rate", rate));
         line.set_prefix(what.to_owned());
         if !self.bars.is_hidden() {
             line.enable_steady_tick(Duration::from_millis(200));
