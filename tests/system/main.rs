@@ -5,6 +5,8 @@
 mod budgets;
 mod graph;
 mod incremental;
+#[cfg(target_os = "linux")]
+mod memory;
 mod patterns;
 mod races;
 mod transit;

@@ -4,6 +4,8 @@
 //! Trees have the keys of the workload and entries as its partitions have them. `cold` means through a catalog that
 //! was opened anew, so that nodes are read and decoded; `warm` means that they lie decoded in the catalog's cache.
 
+#![expect(clippy::panic, reason = "a benchmark that can not go on has failed")]
+
 use deltic_bench::{key, payload, tile};
 use deltic_core::{
     CatalogUuid, Digest, Grid, Hasher, Layer, LayerId, Meta, NameBytes, Payload, RunId, Timestamp, Version,

@@ -1,6 +1,8 @@
 //! The workload gives the same bytes as the reference programs, through catalogs and without, in full and
 //! incrementally.
 
+#![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+
 use std::path::Path;
 
 use deltic_bench::{

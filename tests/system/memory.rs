@@ -1,0 +1,136 @@
+//! Invariant 6: memory is a setting, not a function of the catalog's size.
+//!
+//! A build of several times the memory it may take runs in a process of its own, which watches its anonymous memory.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use deltic::core::{CatalogId, CatalogUuid, LayerId, RunId, Timestamp};
+use deltic::driver::{Event, Job, JobInput, LocalEngine, Observer, Options, run};
+use deltic::prelude::*;
+use deltic::store::{Catalog, Draft, DraftOptions, Error, NewCatalog, NextVersion, Stores};
+
+const PARTITIONS: u64 = 300_000;
+const PAYLOAD_BYTES: usize = 1000;
+/// 128 MiB, and 64 MiB for each of two threads.
+const MOST_BYTES: u64 = 256 << 20;
+/// The variable that tells the process of its own where its catalogs are.
+const FOLDER: &str = "DELTIC_TEST_MEMORY_FOLDER";
+
+/// Sends a kilobyte of each partition to one of 100,000 outputs, far from where it came from.
+struct Scatter;
+
+impl InputLayers for Scatter {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/a"])
+    }
+}
+
+impl OutputLayers for Scatter {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("scattered")?])
+    }
+}
+
+impl MapGroupCompiler for Scatter {
+    type Value = Vec<u8>;
+
+    fn compile_in(&self, input: &Input, out: &mut Emit<Vec<u8>>, _: &Context) -> Result<()> {
+        let number: u64 = input.name().to_string().parse()?;
+        let far = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) % (PARTITIONS / 3);
+        out.emit(("scattered", format!("{far:07}")), input.bytes().to_vec());
+        Ok(())
+    }
+
+    fn compile_out(&self, _: &OutKey, values: Values<Vec<u8>>, _: &Context) -> Result<Option<Payload>> {
+        Ok(Some(values.flatten().collect::<Vec<u8>>().into()))
+    }
+}
+
+/// Looks at this process's anonymous memory from time to time.
+#[derive(Default)]
+struct Watch {
+    events: AtomicU64,
+    most: AtomicU64,
+}
+
+impl Observer for Watch {
+    fn event(&self, _: &Event<'_>) {
+        if self.events.fetch_add(1, Ordering::Relaxed).is_multiple_of(2000) {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+            let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+            self.most.fetch_max(kib << 10, Ordering::Relaxed);
+        }
+    }
+}
+
+fn url(folder: &Path, name: &str) -> String {
+    format!("file:{}", folder.join(name).display())
+}
+
+fn identity(number: u64) -> NewCatalog {
+    NewCatalog { uuid: CatalogUuid(u128::from(number)), run: RunId(number), created: Timestamp(0) }
+}
+
+fn make_input(folder: &Path) {
+    let layer = Layer::generic("a").unwrap();
+    let catalog = Catalog::create(&Stores::new(), &url(folder, "in"), vec![layer.clone()], identity(1)).unwrap();
+    let base = catalog.latest().unwrap();
+    let draft = Draft::begin(&base, RunId(2), DraftOptions::default());
+    let puts = (0..PARTITIONS).map(|number| {
+        let payload: Payload = format!("{number:0PAYLOAD_BYTES$}").into();
+        Ok::<_, Error>((format!("{number:07}").into_bytes().into(), Some(draft.put(&payload)?)))
+    });
+    let tree = draft.edit(&draft.empty_tree(), puts).unwrap();
+    draft.commit(NextVersion { layers: vec![(layer, tree)], ..NextVersion::default() }).unwrap();
+}
+
+/// Runs in the process of its own only.
+#[test]
+fn build_in_a_process_of_its_own() {
+    let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
+    let stores = Stores::new();
+    let input = Catalog::open(&stores, &url(&folder, "in")).unwrap();
+    let output = Catalog::create(&stores, &url(&folder, "out"), Vec::new(), identity(3)).unwrap();
+    let (engine, watch) = (LocalEngine::new(2).with_row_memory(16 << 20), Watch::default());
+    let tasks = [Task::new("scatter", MapGroup(Scatter)).unwrap().version("1")];
+    let report = run(&Job {
+        inputs: [(CatalogId::new("in").unwrap(), JobInput { catalog: input, version: None })].into(),
+        output,
+        tasks: &tasks,
+        engine: &engine,
+        observer: &watch,
+        options: Options {
+            code: String::new(),
+            run: RunId(4),
+            started: Timestamp(0),
+            incremental: true,
+            expect_base: None,
+            state_layer: LayerId::new("state").unwrap(),
+            note: String::new(),
+        },
+    })
+    .unwrap();
+    assert_eq!(report.tasks[0].counts.fronts, PARTITIONS);
+    println!("most anonymous memory: {} MiB", watch.most.load(Ordering::Relaxed) >> 20);
+    assert!(watch.most.load(Ordering::Relaxed) <= MOST_BYTES);
+}
+
+#[test]
+fn a_build_larger_than_memory() {
+    // In memory where that can be: what is measured is what the process itself holds.
+    let shm = Path::new("/dev/shm");
+    let folder = if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() }.unwrap();
+    make_input(folder.path());
+    let test = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "memory::build_in_a_process_of_its_own", "--nocapture"])
+        .env(FOLDER, folder.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&test.stdout);
+    assert!(test.status.success(), "{text}{}", String::from_utf8_lossy(&test.stderr));
+    assert!(text.contains("most anonymous memory"), "{text}");
+    println!("{}", text.lines().find(|line| line.contains("most anonymous memory")).unwrap_or_default());
+}
