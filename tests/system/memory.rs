@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use deltic::core::{CatalogId, CatalogUuid, LayerId, RunId, Timestamp};
 use deltic::driver::{Event, Job, JobInput, LocalEngine, Observer, Options, run};
 use deltic::prelude::*;
-use deltic::store::{Catalog, Draft, DraftOptions, Error, NewCatalog, NextVersion, Stores};
+use deltic::store::{Catalog, Committed, Draft, DraftOptions, Error, NewCatalog, NextVersion, Stores};
 
 const PARTITIONS: u64 = 300_000;
 const PAYLOAD_BYTES: usize = 1000;
@@ -84,7 +84,8 @@ fn make_input(folder: &Path) {
         Ok::<_, Error>((format!("{number:07}").into_bytes().into(), Some(draft.put(&payload)?)))
     });
     let tree = draft.edit(&draft.empty_tree(), puts).unwrap();
-    draft.commit(NextVersion { layers: vec![(layer, tree)], ..NextVersion::default() }).unwrap();
+    let committed = draft.commit(NextVersion { layers: vec![(layer, tree)], ..NextVersion::default() }).unwrap();
+    assert!(matches!(committed, Committed::New(_)));
 }
 
 /// Runs in the process of its own only.
