@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     /// Rows with few different keys; the value says in which order they came.
-    fn shuffled(budget: usize) -> (Vec<(Vec<u8>, Vec<u8>, Vec<u8>)>, usize) {
+    fn shuffled(budget: usize) -> (Vec<[Vec<u8>; 3]>, usize) {
         let mut shuffle = Shuffle::new(budget);
         let mut number = 7u32;
         for chunk in 0u32..40 {
@@ -196,7 +196,7 @@ mod tests {
         let mut sorted = shuffle.finish().unwrap();
         let mut all = Vec::new();
         while let Some(row) = sorted.peek().unwrap() {
-            all.push((row.out.to_vec(), row.item.to_vec(), row.value.to_vec()));
+            all.push([row.out, row.item, row.value].map(<[u8]>::to_vec));
             sorted.advance().unwrap();
         }
         (all, runs)
