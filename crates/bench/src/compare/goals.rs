@@ -108,9 +108,17 @@ fn short(rows: &[Row], lines: &mut Vec<Line>) {
 /// G4, G5: many changes.
 fn changes(rows: &[Row], lines: &mut Vec<Line>) {
     for row in of_scenario(rows, Scenario::Permille).filter(|row| row.partitions >= 100_000) {
-        let limit = row.changed as f64 * 0.08 + 2.0;
-        let limit = if row.partitions == 100_000 { 10.0 } else { limit };
-        lines.push(Line::at_most("G4", named(row, "0.1 % changed"), row.ours(CPU), (limit, limit / 2.0), time));
+        let what = named(row, "0.1 % changed");
+        if row.job == Workload::A {
+            let limit = row.changed as f64 * 0.08 + if row.partitions == 100_000 { 2.0 } else { 0.0 };
+            lines.push(Line::at_most("G4", what, row.ours(CPU), (limit, limit / 2.0), time));
+        } else if let Some(factor) = row.ratio(CPU) {
+            // Sixteen inputs for each that changed: the reference programs do not reach the limits of job `a` here.
+            let against = row.rival;
+            let measured = format!("{}, {factor:.2} × {against}", time(row.ours(CPU)));
+            let none = || "–".to_owned();
+            lines.push(Line { goal: "G4", what, measured, limit: none(), stretch: none(), verdict: "" });
+        }
     }
     for row in of_scenario(rows, Scenario::All) {
         if let Some(factor) = row.ratio(CPU) {
@@ -122,9 +130,8 @@ fn changes(rows: &[Row], lines: &mut Vec<Line>) {
 
 /// G6, G7: peak memory of full builds, bytes of one change.
 fn memory_and_bytes(rows: &[Row], lines: &mut Vec<Line>) {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     for row in of_scenario(rows, Scenario::Full) {
-        let threads = if row.threads == 0 { processors } else { row.threads };
+        let threads = row.threads;
         let peak = row.ours.iter().map(|sample| sample.anonymous_bytes as f64).fold(0.0, f64::max);
         let limits = ((128 + 64 * threads) as f64 * MIB, 64.0 * MIB);
         let what = format!("{}, {threads} threads", named(row, "peak anonymous memory"));

@@ -144,8 +144,14 @@ impl Lane<'_> {
         }
     }
 
+    /// The numbers of threads that were asked for.
+    fn all_threads(&self) -> impl Iterator<Item = usize> {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.arguments.threads.iter().map(move |threads| if *threads == 0 { processors } else { *threads })
+    }
+
     fn threads(&self) -> usize {
-        self.arguments.threads.first().copied().unwrap_or(0)
+        self.all_threads().next().unwrap_or(1)
     }
 
     /// How often to run: once is enough for an output that others need.
@@ -162,7 +168,7 @@ impl Lane<'_> {
         let ground = self.ground;
         let input = ground.input(Kind::Base)?;
         let mut rows: Vec<Row> =
-            self.arguments.threads.iter().map(|threads| self.row(Scenario::Full, *threads, Rival::Floor)).collect();
+            self.all_threads().map(|threads| self.row(Scenario::Full, threads, Rival::Floor)).collect();
         self.say(Scenario::Full);
         for _ in 0..self.rounds(Scenario::Full) {
             for row in &mut rows {

@@ -94,7 +94,6 @@ pub(crate) struct Row {
     pub(crate) job: Workload,
     #[serde(serialize_with = "display")]
     pub(crate) scenario: Scenario,
-    /// 0 is one for each processor.
     pub(crate) threads: usize,
     pub(crate) ours: Vec<Sample>,
     pub(crate) rival: Rival,

@@ -89,7 +89,7 @@ fn measured(rows: &[Row]) -> String {
             count(row.partitions),
             row.job,
             row.scenario,
-            if row.threads == 0 { "all".to_owned() } else { row.threads.to_string() },
+            row.threads,
             row.ours.len(),
             time(row.ours(CPU)),
             time(row.ours.iter().map(CPU).fold(f64::INFINITY, f64::min)),
