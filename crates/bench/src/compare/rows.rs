@@ -125,6 +125,12 @@ impl Row {
         self.theirs(figure).filter(|theirs| *theirs > 0.0).map(|theirs| self.ours(figure) / theirs)
     }
 
+    /// The least of ours over the least of theirs: what a busy machine disturbs least.
+    pub(crate) fn ratio_of_least(&self, figure: Figure) -> Option<f64> {
+        let least = |samples: &[Sample]| samples.iter().map(figure).reduce(f64::min);
+        Some(least(&self.ours)? / least(&self.theirs).filter(|theirs| *theirs > 0.0)?)
+    }
+
     /// The median of a number in the reports, found by the keys on the way to it.
     pub(crate) fn reported(&self, path: &[&str]) -> Option<f64> {
         let find = |report: &serde_json::Value| {

@@ -15,6 +15,8 @@ use crate::measure::{Sample, measure};
 pub(crate) struct Machine {
     line: String,
     start: String,
+    /// Whether something else was running when we began.
+    pub(crate) busy: bool,
 }
 
 impl Machine {
@@ -51,7 +53,8 @@ impl Machine {
             cost(Path::new("true"), "")?,
             cost(ours, "--version")?
         );
-        Ok(Machine { line, start })
+        let busy = load.parse().is_ok_and(|load: f64| load > 0.5);
+        Ok(Machine { line, start, busy })
     }
 }
 
@@ -66,7 +69,7 @@ pub(crate) fn report(machine: &Machine, rows: &[Row]) -> String {
     add(&machine.start);
     add(&measured(rows));
     add(&phases(rows));
-    add(&goals::table(rows));
+    add(&goals::table(rows, machine.busy));
     text
 }
 
@@ -76,7 +79,7 @@ const WALL: Figure = |sample| sample.wall_ms;
 /// The main table: medians of ours and of what it is compared with.
 fn measured(rows: &[Row]) -> String {
     let mut text = "\
-        | partitions | job | run | threads | n | CPU | against | CPU | ratio | wall | wall | ratio | anonymous | theirs | written | theirs |\n\
+        | partitions | job | run | threads | n | CPU | against | CPU | ratio (of least) | wall | wall | ratio | anonymous | theirs | written | theirs |\n\
         |--:|---|---|--:|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n"
         .to_owned();
     for row in rows {
@@ -85,7 +88,7 @@ fn measured(rows: &[Row]) -> String {
         let size = |bytes: Option<f64>| bytes.filter(|bytes| *bytes > 0.0).map_or_else(dash, amount);
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | **{}** ({}–{}) | {} | {} | **{}** | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | **{}** ({}–{}) | {} | {} | **{}** ({}) | {} | {} | {} | {} | {} | {} | {} |",
             count(row.partitions),
             row.job,
             row.scenario,
@@ -97,6 +100,7 @@ fn measured(rows: &[Row]) -> String {
             row.rival,
             theirs(CPU),
             ratio(CPU),
+            row.ratio_of_least(CPU).map_or_else(dash, |ratio| format!("{ratio:.2}")),
             time(row.ours(WALL)),
             theirs(WALL),
             ratio(WALL),
