@@ -65,7 +65,9 @@ fn an_import_that_was_overtaken() {
     shell.write("slow/a", "slow");
     shell.write("fast/a", "fast");
     shell.ok("deltic init file:in --layer names=generic && tar cf slow.done.tar -C slow . && mkfifo slow.tar");
-    let slow = shell.command("exec deltic import file:in --layer names=slow.tar").spawn().unwrap();
+    // Whoever runs the tests in the background has interrupts ignored, and so would all its children.
+    let import = "exec env --default-signal=INT deltic import file:in --layer names=slow.tar";
+    let slow = shell.command(import).spawn().unwrap();
     // Opens once the import does, which has seen version 0 by then.
     let mut pipe = OpenOptions::new().write(true).open(shell.work().join("slow.tar")).unwrap();
     shell.ok("deltic import file:in --layer names=fast");
@@ -111,7 +113,9 @@ fn a_base_that_has_moved() {
 fn an_interrupt() {
     let shell = Shell::new();
     shell.ok("deltic init file:in --layer names=generic && mkfifo slow.tar");
-    let slow = shell.command("exec deltic import file:in --layer names=slow.tar").spawn().unwrap();
+    // Whoever runs the tests in the background has interrupts ignored, and so would all its children.
+    let import = "exec env --default-signal=INT deltic import file:in --layer names=slow.tar";
+    let slow = shell.command(import).spawn().unwrap();
     let pipe = OpenOptions::new().write(true).open(shell.work().join("slow.tar")).unwrap();
     shell.ok(&format!("kill -INT {}", slow.id()));
     let slow = Ran::from(slow.wait_with_output().unwrap());
