@@ -117,7 +117,7 @@ pub(crate) fn commit(base: &Snapshot, packing: &Packing, next: NextVersion) -> R
 fn is_unchanged(base: &VersionRecord, next: &VersionRecord) -> bool {
     base.digest == next.digest
         && base.state_digest() == next.state_digest()
-        && base.dependencies == next.dependencies
+        && base.dependencies.iter().map(Dependency::content).eq(next.dependencies.iter().map(Dependency::content))
         && base.tasks == next.tasks
 }
 

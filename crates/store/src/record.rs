@@ -107,6 +107,13 @@ pub struct Dependency {
     pub direct: bool,
 }
 
+impl Dependency {
+    /// Everything but where the catalog was found: the same catalog under another URL is no change.
+    pub(crate) fn content(&self) -> (&Option<CatalogId>, CatalogUuid, Version, Digest, bool) {
+        (&self.catalog, self.uuid, self.version, self.digest, self.direct)
+    }
+}
+
 /// A task as it was when it last ran.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskRecord {
