@@ -10,8 +10,8 @@
 use std::collections::BTreeSet;
 
 use deltic_compiler::Seen;
-use deltic_core::Digest;
-use deltic_store::Entry;
+use deltic_core::{Digest, Payload};
+use deltic_store::{Entry, Payloads};
 
 use crate::rows::{RowStream, Rows};
 use crate::{Element, Result};
@@ -54,11 +54,44 @@ pub trait ReduceSink {
 
 /// The code of a stage as a worker runs it: pure, and safe to run twice.
 pub trait Kernel: Sync {
-    /// Runs the front-end of each item.
-    fn map(&self, items: Vec<Item>) -> Result<MapBatch>;
+    /// Whether payloads come over a network, so that an engine should have many batches begun at once.
+    fn is_remote(&self) -> bool;
+
+    /// Begins to read the payloads that `map` will look at, and returns at once.
+    fn begin_map(&self, items: &[Item]) -> Result<Fetch>;
+
+    /// Runs the front-end of each item. What was not begun is read now.
+    fn map(&self, items: Vec<Item>, fetch: Fetch) -> Result<MapBatch>;
+
+    /// Begins to read the payloads that `reduce` will look at, and returns at once.
+    fn begin_reduce(&self, rows: &Rows) -> Result<Fetch>;
 
     /// Runs the back-end of each group of sorted rows, hashes what it made and stores what is not published already.
-    fn reduce(&self, rows: &mut dyn RowStream) -> Result<Vec<Reduced>>;
+    /// What was not begun is read now.
+    fn reduce(&self, rows: &mut dyn RowStream, fetch: Fetch) -> Result<Vec<Reduced>>;
+}
+
+/// The payloads of a batch on their way; nothing by default.
+#[derive(Debug, Default)]
+pub struct Fetch {
+    /// For each layer that payloads are read from, which of the batch's they are.
+    pub(crate) begun: Option<Vec<(Vec<usize>, Payloads)>>,
+    /// Their bytes.
+    pub(crate) bytes: u64,
+}
+
+impl Fetch {
+    /// Waits for the payloads, in the order of the batch; `None` when nothing was begun.
+    pub(crate) fn wait(self) -> Result<Option<Vec<Payload>>> {
+        let Some(begun) = self.begun else { return Ok(None) };
+        let mut payloads = vec![Payload::default(); begun.iter().map(|(places, _)| places.len()).sum()];
+        for (places, layer) in begun {
+            for (place, payload) in places.into_iter().zip(layer.wait()?) {
+                payloads[place] = payload;
+            }
+        }
+        Ok(Some(payloads))
+    }
 }
 
 /// An input element and where its payload lies.

@@ -10,10 +10,10 @@ use deltic_compiler::{
 use deltic_core::{Digest, Hasher, Key, Layer, Payload};
 use deltic_store::{Draft, Entry, Tree};
 
-use crate::engine::{Item, Kernel, MapBatch, Mapped, Outcome, Reduced};
+use crate::engine::{Fetch, Item, Kernel, MapBatch, Mapped, Outcome, Reduced};
 use crate::error::Phase;
 use crate::observe::{Event, Observer};
-use crate::rows::RowStream;
+use crate::rows::{RowStream, Rows};
 use crate::view::View;
 use crate::wire::{read_entry, write_entry};
 use crate::{Element, Error, Result};
@@ -79,24 +79,30 @@ impl TaskKernel<'_> {
         result.map_err(|source| self.failed(phase, key.to_string(), input, source))
     }
 
-    /// Reads the payloads of entries that lie in different layers, few requests for each layer.
-    fn payloads(&self, wanted: &[(u16, &Entry)]) -> Result<Vec<Payload>> {
-        let mut payloads = vec![Payload::default(); wanted.len()];
+    /// Begins to read the payloads of entries that lie in different layers, few requests for each layer.
+    fn begin(&self, wanted: &[(u16, &Entry)]) -> Result<Fetch> {
         let mut layers: Vec<u16> = wanted.iter().map(|(layer, _)| *layer).collect();
         layers.sort_unstable();
         layers.dedup();
-        for layer in layers {
+        let begin = |layer| {
             let places: Vec<usize> = (0..wanted.len()).filter(|index| wanted[*index].0 == layer).collect();
             let entries: Vec<Entry> = places.iter().map(|index| wanted[*index].1.clone()).collect();
             let tree = self.view.now(layer).ok_or_else(|| Error::State {
                 task: self.task.id().clone(),
                 message: format!("an input of layer number {layer}, which the task does not have"),
             })?;
-            for (index, payload) in places.into_iter().zip(tree.read_all(&entries)?) {
-                payloads[index] = payload;
-            }
+            Ok((places, tree.begin_read_all(entries)?))
+        };
+        let begun = layers.into_iter().map(begin).collect::<Result<_>>()?;
+        Ok(Fetch { begun: Some(begun), bytes: wanted.iter().map(|(_, entry)| entry.meta.len).sum() })
+    }
+
+    /// The payloads of entries: those that were begun, else they are read now.
+    fn payloads(&self, wanted: &[(u16, &Entry)], fetch: Fetch) -> Result<Vec<Payload>> {
+        match fetch.wait()? {
+            Some(payloads) => Ok(payloads),
+            None => Ok(self.begin(wanted)?.wait()?.unwrap_or_default()),
         }
-        Ok(payloads)
     }
 
     fn map_direct(&self, stage: &dyn DirectStage, items: Vec<Item>) -> Result<MapBatch> {
@@ -119,9 +125,8 @@ impl TaskKernel<'_> {
         Ok(batch)
     }
 
-    fn map_group(&self, stage: &dyn GroupStage, items: Vec<Item>) -> Result<MapBatch> {
-        let wanted: Vec<(u16, &Entry)> = items.iter().map(|item| (item.element.layer, &item.entry)).collect();
-        let payloads = self.payloads(&wanted)?;
+    fn map_group(&self, stage: &dyn GroupStage, items: Vec<Item>, fetch: Fetch) -> Result<MapBatch> {
+        let payloads = self.payloads(&wanted_of(&items), fetch)?;
         let mut batch = MapBatch::default();
         let mut from = Vec::new();
         for (item, payload) in items.into_iter().zip(payloads) {
@@ -173,6 +178,7 @@ impl TaskKernel<'_> {
         stage: &dyn DirectStage,
         one_producer: bool,
         rows: &mut dyn RowStream,
+        fetch: Fetch,
     ) -> Result<Vec<Reduced>> {
         let mut items: Vec<(Element, Entry)> = Vec::new();
         let mut groups: Vec<(Element, usize)> = Vec::new();
@@ -183,7 +189,7 @@ impl TaskKernel<'_> {
                 at.extend_from_slice(row.out);
                 groups.push((self.element(row.out)?, 0));
             }
-            let entry = read_entry(row.value).ok_or_else(|| self.broken("a row without its input"))?;
+            let entry = self.input_of(row.value)?;
             items.push((self.element(row.item)?, entry));
             if let Some((_, count)) = groups.last_mut() {
                 *count += 1;
@@ -191,7 +197,8 @@ impl TaskKernel<'_> {
             rows.advance()?;
         }
         let wanted: Vec<(u16, &Entry)> = items.iter().map(|(item, entry)| (item.layer, entry)).collect();
-        let payloads = self.payloads(&wanted)?;
+        let payloads = self.payloads(&wanted, fetch)?;
+        self.read_published(&groups)?;
         let mut inputs = items.into_iter().zip(payloads);
         let mut reduced = Vec::with_capacity(groups.len());
         for (out, count) in groups {
@@ -219,6 +226,22 @@ impl TaskKernel<'_> {
 
     fn element(&self, mut bytes: &[u8]) -> Result<Element> {
         Element::read(&mut bytes).ok_or_else(|| self.broken("a row whose key is cut short"))
+    }
+
+    /// Reads together what is published of a batch's outputs, where one after the other would be a round trip each.
+    fn read_published(&self, groups: &[(Element, usize)]) -> Result<()> {
+        for (layer, published) in (0u16..).zip(self.published) {
+            if published.is_remote() && !published.is_empty() {
+                let outs = groups.iter().filter(|(out, _)| out.layer == layer);
+                published.read_ahead(&outs.map(|(out, _)| &*out.name).collect::<Vec<_>>())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The input that a row of a direct task carries.
+    fn input_of(&self, value: &[u8]) -> Result<Entry> {
+        read_entry(value).ok_or_else(|| self.broken("a row without its input"))
     }
 
     fn broken(&self, message: &str) -> Error {
@@ -250,22 +273,50 @@ impl TaskKernel<'_> {
 }
 
 impl Kernel for TaskKernel<'_> {
-    fn map(&self, items: Vec<Item>) -> Result<MapBatch> {
+    fn is_remote(&self) -> bool {
+        self.view.iter().any(|(_, _, layer)| layer.now().is_remote())
+    }
+
+    fn begin_map(&self, items: &[Item]) -> Result<Fetch> {
         match self.task.pattern() {
-            Pattern::Direct { stage, .. } => self.map_direct(stage.as_ref(), items),
-            Pattern::Group(stage) => self.map_group(stage.as_ref(), items),
+            // Looks at keys alone.
+            Pattern::Direct { .. } => Ok(Fetch::default()),
+            Pattern::Group(_) => self.begin(&wanted_of(items)),
         }
     }
 
-    fn reduce(&self, rows: &mut dyn RowStream) -> Result<Vec<Reduced>> {
+    fn begin_reduce(&self, rows: &Rows) -> Result<Fetch> {
         match self.task.pattern() {
-            Pattern::Direct { stage, one_producer } => self.reduce_direct(stage.as_ref(), *one_producer, rows),
+            Pattern::Direct { .. } => {
+                let items = rows.iter().map(|row| Ok((self.element(row.item)?.layer, self.input_of(row.value)?)));
+                let items = items.collect::<Result<Vec<_>>>()?;
+                self.begin(&items.iter().map(|(layer, entry)| (*layer, entry)).collect::<Vec<_>>())
+            }
+            // The values are in the rows.
+            Pattern::Group(_) => Ok(Fetch::default()),
+        }
+    }
+
+    fn map(&self, items: Vec<Item>, fetch: Fetch) -> Result<MapBatch> {
+        match self.task.pattern() {
+            Pattern::Direct { stage, .. } => self.map_direct(stage.as_ref(), items),
+            Pattern::Group(stage) => self.map_group(stage.as_ref(), items, fetch),
+        }
+    }
+
+    fn reduce(&self, rows: &mut dyn RowStream, fetch: Fetch) -> Result<Vec<Reduced>> {
+        match self.task.pattern() {
+            Pattern::Direct { stage, one_producer } => self.reduce_direct(stage.as_ref(), *one_producer, rows, fetch),
             Pattern::Group(stage) => {
                 let groups = std::iter::from_fn(|| self.reduce_group(stage.as_ref(), rows).transpose());
                 groups.collect()
             }
         }
     }
+}
+
+fn wanted_of(items: &[Item]) -> Vec<(u16, &Entry)> {
+    items.iter().map(|item| (item.element.layer, &item.entry)).collect()
 }
 
 /// The outputs that values go to, in order, each with the digest of all values for it in order of emission.

@@ -46,7 +46,7 @@ mod view;
 mod wire;
 
 pub use element::Element;
-pub use engine::{Engine, Item, Kernel, MapBatch, Mapped, Outcome, ReduceSink, Reduced, StageSession};
+pub use engine::{Engine, Fetch, Item, Kernel, MapBatch, Mapped, Outcome, ReduceSink, Reduced, StageSession};
 pub use error::{Error, Phase, Result};
 pub use import::{Import, ImportCounts, ImportReport};
 pub use job::{Job, JobInput, Options};

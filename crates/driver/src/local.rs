@@ -2,14 +2,15 @@
 //!
 //! Work is cut into batches of bounded size. A single batch runs on the calling thread, and the thread pool is started
 //! when there is a second one, so small runs cost nothing. The calling thread cuts the next batches and takes results
-//! while the pool works.
+//! while the pool works. Where payloads come over a network it also begins to read those of many batches ahead, so
+//! that the pool finds them there.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{OnceLock, mpsc};
 
-use crate::engine::{Engine, Item, Kernel, MapBatch, Mapped, ReduceSink, Reduced, StageSession};
+use crate::engine::{Engine, Fetch, Item, Kernel, MapBatch, Mapped, ReduceSink, Reduced, StageSession};
 use crate::rows::{RowStream, Rows, SortedRows};
 use crate::shuffle::{Shuffle, Sorted};
 use crate::{Element, Error, Result};
@@ -18,6 +19,11 @@ use crate::{Element, Error, Result};
 const BATCH_ITEMS: usize = 256;
 /// The most payload bytes in a batch, unless one item alone has more.
 const BATCH_BYTES: u64 = 2 << 20;
+/// Payload bytes that are read ahead from a remote store for each thread: what one thread computes with while a
+/// request is under way, with room to spare.
+const AHEAD_BYTES: u64 = 24 << 20;
+/// Batches that are begun for each thread on a remote store.
+const AHEAD_BATCHES: u64 = 16;
 /// A group with more bytes of rows than this is given to its back-end as a stream.
 const HOT_BYTES: u64 = 8 << 20;
 
@@ -58,40 +64,46 @@ impl LocalEngine {
     }
 
     /// Applies `work` to batches, several at once, and hands results over in order. The error of the first batch that
-    /// failed, in order, is the one that is reported.
+    /// failed, in order, is the one that is reported. Batches come with the bytes that are being read for them; with
+    /// `ahead`, more of them are cut early.
     fn each<B: Send, R: Send>(
         &self,
-        mut next: impl FnMut() -> Result<Option<B>>,
+        ahead: bool,
+        mut next: impl FnMut() -> Result<Option<(B, u64)>>,
         work: impl Fn(B) -> Result<R> + Sync,
         mut take: impl FnMut(R) -> Result<()>,
     ) -> Result<()> {
         let Some(first) = next()? else { return Ok(()) };
-        let second = if self.threads > 1 { next()? } else { None };
+        let second = if self.threads > 1 || ahead { next()? } else { None };
         let Some(second) = second else {
-            take(work(first)?)?;
-            while let Some(batch) = next()? {
+            take(work(first.0)?)?;
+            while let Some((batch, _)) = next()? {
                 take(work(batch)?)?;
             }
             return Ok(());
         };
         let mut ready = vec![second, first];
         // Enough that a slow batch does not leave the other workers idle, few enough that memory stays bounded.
-        let most = self.threads as u64 * 3;
+        let most = self.threads as u64 * if ahead { AHEAD_BATCHES } else { 3 };
+        let most_bytes = self.threads as u64 * AHEAD_BYTES;
         let (sender, receiver) = mpsc::channel();
         let work = &work;
         self.pool()?.in_place_scope(|scope| {
             let (mut sent, mut taken, mut ended) = (0, 0, false);
+            let (mut flying, mut lengths) = (0, VecDeque::new());
             let mut waiting: BTreeMap<u64, Result<R>> = BTreeMap::new();
             loop {
-                while !ended && sent - taken < most {
+                while !ended && sent - taken < most && flying < most_bytes {
                     let batch = match ready.pop() {
                         Some(batch) => Some(batch),
                         None => next()?,
                     };
-                    let Some(batch) = batch else {
+                    let Some((batch, bytes)) = batch else {
                         ended = true;
                         break;
                     };
+                    flying += bytes;
+                    lengths.push_back(bytes);
                     let (sender, number) = (sender.clone(), sent);
                     scope.spawn(move |_| {
                         // User code is guarded already; this keeps a mistake of ours from waiting for ever.
@@ -111,6 +123,7 @@ impl LocalEngine {
                 waiting.insert(number, result);
                 while let Some(result) = waiting.remove(&taken) {
                     taken += 1;
+                    flying -= lengths.pop_front().unwrap_or_default();
                     take(result?)?;
                 }
             }
@@ -146,9 +159,16 @@ impl StageSession for LocalSession<'_> {
     ) -> Result<()> {
         let (kernel, shuffle) = (self.kernel, &mut self.shuffle);
         let mut items = items.peekable();
+        let ahead = kernel.is_remote();
         self.engine.each(
-            || cut(&mut items),
-            |items| kernel.map(items),
+            ahead,
+            || {
+                let Some(items) = cut(&mut items)? else { return Ok(None) };
+                let fetch = if ahead { kernel.begin_map(&items)? } else { Fetch::default() };
+                let bytes = fetch.bytes;
+                Ok(Some(((items, fetch), bytes)))
+            },
+            |(items, fetch)| kernel.map(items, fetch),
             |MapBatch { mapped, rows }| {
                 shuffle.push(rows)?;
                 mapped.into_iter().try_for_each(&mut *take)
@@ -164,10 +184,20 @@ impl StageSession for LocalSession<'_> {
             bytes.collect::<Vec<_>>().into_iter().peekable()
         });
         let mut groups = Groups { rows: shuffle.finish()?, wanted, carried: Rows::default() };
+        let ahead = kernel.is_remote();
         engine.each(
-            || groups.cut(kernel, &sink),
-            |batch| match batch {
-                Batch::Rows(rows) => kernel.reduce(&mut SortedRows::new(&rows)),
+            ahead,
+            || {
+                let Some(batch) = groups.cut(kernel, &sink)? else { return Ok(None) };
+                let fetch = match &batch {
+                    Batch::Rows(rows) if ahead => kernel.begin_reduce(rows)?,
+                    _ => Fetch::default(),
+                };
+                let bytes = fetch.bytes;
+                Ok(Some(((batch, fetch), bytes)))
+            },
+            |(batch, fetch)| match batch {
+                Batch::Rows(rows) => kernel.reduce(&mut SortedRows::new(&rows), fetch),
                 Batch::Done(reduced) => Ok(reduced),
             },
             |reduced| reduced.into_iter().try_for_each(|one| sink.borrow_mut().reduced(one)),
@@ -231,7 +261,7 @@ impl Groups {
                     return Ok(Some(Batch::Rows(batch)));
                 }
                 let mut hot = HotGroup { head: batch, next: 0, groups: self, sink, item: Vec::new() };
-                return Ok(Some(Batch::Done(kernel.reduce(&mut hot)?)));
+                return Ok(Some(Batch::Done(kernel.reduce(&mut hot, Fetch::default())?)));
             }
         }
         Ok((!batch.is_empty()).then_some(Batch::Rows(batch)))

@@ -53,7 +53,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use object::{ObjectName, PackName};
 pub use open::Stores;
 pub use pack::{BlobKind, PackBlob, PackIndex};
-pub use payload::PayloadReader;
+pub use payload::{PayloadReader, Payloads};
 pub use record::{Dependency, FORMAT, LayerRecord, PackRecord, StateRecord, TaskRecord, VersionRecord};
 pub use root::{ObjectRoot, Requests};
 pub use snapshot::Snapshot;

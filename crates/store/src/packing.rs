@@ -2,10 +2,11 @@
 //!
 //! A worker takes an open pack, appends, and gives it back, so as many packs are open as workers append at once: one
 //! when there is one worker. A pack that is full is uploaded by the worker that filled it, which is all the
-//! back-pressure there is; the rest is uploaded by the commit. Until its upload is done, a pack's bytes are read from
-//! memory. Memory: about `pack_bytes` for each worker, twice.
+//! back-pressure there is; the rest is uploaded by the commit. To a remote store a few packs are uploaded beside the
+//! work, and a worker that fills one more waits for the oldest. Until its upload is done, a pack's bytes are read from
+//! memory. Memory: about `pack_bytes` for each worker, twice, and for each upload under way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,12 +18,16 @@ use crate::draft::{DraftOptions, Written};
 use crate::object::{ObjectName, PackName};
 use crate::pack::{BlobKind, HEADER, IndexWriter, single};
 use crate::record::PackRecord;
+use crate::root::Begun;
 use crate::source::Blob;
 use crate::tree::Codec;
 use crate::{Error, Result};
 
 /// Nodes share packs with payloads until a draft has written this many bytes of them: a small run writes one pack.
 const MIXED_NODE_BYTES: u64 = 1 << 20;
+
+/// Packs that are uploaded beside the work at most, where there are no more processors than that.
+const UPLOADS: usize = 4;
 
 /// All packs of a draft.
 pub(crate) struct Packing {
@@ -32,6 +37,7 @@ pub(crate) struct Packing {
     options: DraftOptions,
     lanes: Mutex<Lanes>,
     pending: Mutex<HashMap<PackName, Arc<Mutex<Body>>>>,
+    uploading: Mutex<VecDeque<(PackRecord, Begun<()>)>>,
     uploaded: Mutex<Vec<PackRecord>>,
     node_bytes: AtomicU64,
     committed: AtomicBool,
@@ -70,6 +76,7 @@ impl Packing {
             options,
             lanes: Mutex::default(),
             pending: Mutex::default(),
+            uploading: Mutex::default(),
             uploaded: Mutex::default(),
             node_bytes: AtomicU64::new(0),
             committed: AtomicBool::new(false),
@@ -127,13 +134,39 @@ impl Packing {
         PackName { base: self.base, run: self.run, seq }
     }
 
-    /// Uploads a sealed pack. When that fails its bytes stay, and the commit tries again.
+    /// Uploads a sealed pack, or begins to. When that fails its bytes stay, and the commit tries again.
     fn upload(&self, name: PackName, body: Bytes) -> Result<()> {
-        let bytes = body.len() as u64;
-        self.catalog.root().overwrite(&ObjectName::Pack(name), &[body])?;
-        lock(&self.uploaded).push(PackRecord { name, bytes });
-        lock(&self.pending).remove(&name);
+        let pack = PackRecord { name, bytes: body.len() as u64 };
+        let parts = [body];
+        let begun = self.catalog.root().begin(|root| {
+            let parts = parts.clone();
+            async move { root.overwrite_async(&ObjectName::Pack(name), &parts).await }
+        });
+        match begun {
+            Some(begun) => {
+                let most = std::thread::available_parallelism().map_or(UPLOADS, |cores| cores.get().max(UPLOADS));
+                let oldest = {
+                    let mut uploading = lock(&self.uploading);
+                    uploading.push_back((pack, begun));
+                    if uploading.len() > most { uploading.pop_front() } else { None }
+                };
+                if let Some((pack, begun)) = oldest {
+                    begun.wait()?;
+                    self.is_uploaded(pack);
+                }
+            }
+            None => {
+                self.catalog.root().overwrite(&ObjectName::Pack(name), &parts)?;
+                self.is_uploaded(pack);
+            }
+        }
         Ok(())
+    }
+
+    fn is_uploaded(&self, pack: PackRecord) {
+        let name = pack.name;
+        lock(&self.uploaded).push(pack);
+        lock(&self.pending).remove(&name);
     }
 
     /// Uploads everything that is still in memory, all packs at once, and lists the packs written, by name.
@@ -141,6 +174,13 @@ impl Packing {
         let lanes = std::mem::take(&mut *lock(&self.lanes));
         for pack in lanes.mixed.into_iter().chain(lanes.nodes) {
             pack.seal();
+        }
+        let uploading = std::mem::take(&mut *lock(&self.uploading));
+        for (pack, begun) in uploading {
+            // What failed is still in memory, and is uploaded with the rest.
+            if begun.wait().is_ok() {
+                self.is_uploaded(pack);
+            }
         }
         let mut sealed: Vec<(ObjectName, Vec<Bytes>)> = Vec::new();
         let mut records = Vec::new();
@@ -178,12 +218,14 @@ impl Packing {
     /// What was written so far, open packs included.
     pub(crate) fn written(&self) -> Written {
         let lanes = lock(&self.lanes);
+        let uploading = lock(&self.uploading);
         let uploaded = lock(&self.uploaded);
+        let sealed = || uploaded.iter().chain(uploading.iter().map(|(pack, _)| pack));
         let open = lanes.mixed.iter().chain(&lanes.nodes);
         let open_bytes = |pack: &OpenPack| pack.len() + pack.index.len() as u64;
         Written {
-            packs: (uploaded.len() + lanes.mixed.len() + lanes.nodes.len()) as u64,
-            bytes: uploaded.iter().map(|pack| pack.bytes).sum::<u64>() + open.map(open_bytes).sum::<u64>(),
+            packs: (sealed().count() + lanes.mixed.len() + lanes.nodes.len()) as u64,
+            bytes: sealed().map(|pack| pack.bytes).sum::<u64>() + open.map(open_bytes).sum::<u64>(),
         }
     }
 

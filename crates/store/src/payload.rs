@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes};
 use deltic_core::{Digest, Meta, Payload};
 
 use crate::object::{ObjectName, PackName};
-use crate::source::{Blob, Source};
+use crate::source::{Blob, Reading, Source};
 use crate::tree::{Codec, Entry, Place};
 use crate::{Error, Result};
 
@@ -27,16 +27,48 @@ pub(crate) fn read(source: &Source, entry: &Entry) -> Result<Payload> {
     }
 }
 
+/// Payloads that are on their way. Dropped before they are there, they are given up.
+pub struct Payloads {
+    source: Arc<Source>,
+    entries: Vec<Entry>,
+    reading: Reading,
+}
+
+impl fmt::Debug for Payloads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Payloads({} of {:?})", self.entries.len(), self.source.catalog)
+    }
+}
+
+impl Payloads {
+    pub(crate) fn begin(source: &Arc<Source>, entries: Vec<Entry>) -> Result<Payloads> {
+        let reading = source.begin(&blobs(&entries))?;
+        Ok(Payloads { source: Arc::clone(source), entries, reading })
+    }
+
+    /// Waits for them, and checks each against its digest; in the order of the entries.
+    pub fn wait(self) -> Result<Vec<Payload>> {
+        let bodies = self.source.finish(self.reading)?;
+        unpack_all(&self.source, &self.entries, bodies)
+    }
+}
+
 /// Reads the payloads of entries, in their order.
 pub(crate) fn read_all(source: &Source, entries: &[Entry]) -> Result<Vec<Payload>> {
-    let blobs: Vec<Blob> = entries
-        .iter()
-        .filter_map(|entry| match &entry.place {
-            Place::Inline(_) => None,
-            Place::Pack { pack, offset, stored, .. } => Some(Blob { pack: *pack, offset: *offset, len: *stored }),
-        })
-        .collect();
-    let mut bodies = source.blobs(&blobs)?.into_iter();
+    unpack_all(source, entries, source.blobs(&blobs(entries))?)
+}
+
+/// What has to be read of these entries.
+fn blobs(entries: &[Entry]) -> Vec<Blob> {
+    let blob = |entry: &Entry| match &entry.place {
+        Place::Inline(_) => None,
+        Place::Pack { pack, offset, stored, .. } => Some(Blob { pack: *pack, offset: *offset, len: *stored }),
+    };
+    entries.iter().filter_map(blob).collect()
+}
+
+fn unpack_all(source: &Source, entries: &[Entry], bodies: Vec<Bytes>) -> Result<Vec<Payload>> {
+    let mut bodies = bodies.into_iter();
     entries
         .iter()
         .map(|entry| match &entry.place {

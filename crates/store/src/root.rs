@@ -32,6 +32,8 @@ pub(crate) enum Executor {
     Inline,
     /// By a runtime.
     Runtime(Arc<tokio::runtime::Runtime>),
+    /// By whoever awaits them: a task of the runtime, which must not keep the runtime alive.
+    Task,
 }
 
 /// An open store. Cheap to clone; clones share the counters.
@@ -110,6 +112,26 @@ impl fmt::Debug for ObjectRoot {
     }
 }
 
+/// Work that the runtime does meanwhile.
+pub(crate) struct Begun<T> {
+    task: tokio::task::JoinHandle<Result<T>>,
+    runtime: Arc<tokio::runtime::Runtime>,
+}
+
+impl<T> Begun<T> {
+    /// Waits for the end of it.
+    pub(crate) fn wait(mut self) -> Result<T> {
+        let ended = self.runtime.handle().block_on(&mut self.task);
+        ended.map_err(|error| Error::internal("a request ended without an answer").because(&error))?
+    }
+}
+
+impl<T> Drop for Begun<T> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 impl ObjectRoot {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, url: &str, executor: Executor) -> ObjectRoot {
         ObjectRoot { store, url: url.into(), executor, counters: Arc::default() }
@@ -122,7 +144,19 @@ impl ObjectRoot {
 
     /// Whether a request costs a round trip over a network, so that many should be made at once.
     pub(crate) fn is_remote(&self) -> bool {
-        matches!(self.executor, Executor::Runtime(_))
+        !matches!(self.executor, Executor::Inline)
+    }
+
+    /// Begins to do something on the runtime and returns at once; `None` where there is none, and nothing is done.
+    /// What is dropped before it has ended is given up.
+    pub(crate) fn begin<T, F>(&self, work: impl FnOnce(ObjectRoot) -> F) -> Option<Begun<T>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let Executor::Runtime(runtime) = &self.executor else { return None };
+        let task = ObjectRoot { executor: Executor::Task, ..self.clone() };
+        Some(Begun { task: runtime.spawn(work(task)), runtime: Arc::clone(runtime) })
     }
 
     pub(crate) fn requests(&self) -> Requests {
@@ -152,16 +186,18 @@ impl ObjectRoot {
 
     /// Reads ranges of objects that must be there, all at once where that helps; answers in the order asked.
     pub(crate) fn get_ranges(&self, wanted: &[(ObjectName, Range<u64>)]) -> Result<Vec<Bytes>> {
-        self.drive(async {
-            let parallel = if self.is_remote() { PARALLEL } else { 1 };
-            let requests = wanted.iter().map(|(name, range)| self.get_range_async(name, range.clone()));
-            let mut answers = stream::iter(requests).buffered(parallel);
-            let mut bodies = Vec::with_capacity(wanted.len());
-            while let Some(body) = answers.next().await {
-                bodies.push(body?);
-            }
-            Ok(bodies)
-        })
+        self.drive(self.get_ranges_async(wanted))
+    }
+
+    pub(crate) async fn get_ranges_async(&self, wanted: &[(ObjectName, Range<u64>)]) -> Result<Vec<Bytes>> {
+        let parallel = if self.is_remote() { PARALLEL } else { 1 };
+        let requests: Vec<_> = wanted.iter().map(|(name, range)| self.get_range_async(name, range.clone())).collect();
+        let mut answers = stream::iter(requests).buffered(parallel);
+        let mut bodies = Vec::with_capacity(wanted.len());
+        while let Some(body) = answers.next().await {
+            bodies.push(body?);
+        }
+        Ok(bodies)
     }
 
     /// Creates an object. Fails when it exists already, and may fail although it took effect: read it back to know.
@@ -195,7 +231,7 @@ impl ObjectRoot {
 
     fn drive<F: Future>(&self, future: F) -> F::Output {
         match &self.executor {
-            Executor::Inline => futures::executor::block_on(future),
+            Executor::Inline | Executor::Task => futures::executor::block_on(future),
             Executor::Runtime(runtime) => runtime.handle().block_on(future),
         }
     }
@@ -204,7 +240,7 @@ impl ObjectRoot {
         let pause = Duration::from_millis(5 << (2 * attempt));
         match &self.executor {
             Executor::Inline => std::thread::sleep(pause),
-            Executor::Runtime(_) => tokio::time::sleep(pause).await,
+            Executor::Runtime(_) | Executor::Task => tokio::time::sleep(pause).await,
         }
     }
 
@@ -284,7 +320,7 @@ impl ObjectRoot {
         self.store.put_opts(&name.path(), body, PutOptions::from(mode)).await.map(|_| ())
     }
 
-    async fn overwrite_async(&self, name: &ObjectName, parts: &[Bytes]) -> Result<()> {
+    pub(crate) async fn overwrite_async(&self, name: &ObjectName, parts: &[Bytes]) -> Result<()> {
         let mut attempt = 0;
         loop {
             let body: PutPayload = parts.iter().cloned().collect();

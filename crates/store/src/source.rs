@@ -10,6 +10,7 @@ use crate::catalog::Catalog;
 use crate::node::{Node, NodeRef};
 use crate::object::{ObjectName, PackName};
 use crate::packing::Packing;
+use crate::root::Begun;
 use crate::{Error, Result};
 
 /// Bytes of a pack.
@@ -70,6 +71,20 @@ impl Source {
 
     /// Reads blobs with one request for those that lie close together; answers in the order asked.
     pub(crate) fn blobs(&self, blobs: &[Blob]) -> Result<Vec<Bytes>> {
+        self.finish(self.plan(blobs)?)
+    }
+
+    /// Begins to read blobs where that takes a while; the answers come from [`Source::finish`].
+    pub(crate) fn begin(&self, blobs: &[Blob]) -> Result<Reading> {
+        let mut reading = self.plan(blobs)?;
+        if !reading.requests.is_empty() {
+            let wanted = reading.ranges();
+            reading.begun = self.catalog.root().begin(|root| async move { root.get_ranges_async(&wanted).await });
+        }
+        Ok(reading)
+    }
+
+    fn plan(&self, blobs: &[Blob]) -> Result<Reading> {
         let mut bodies: Vec<Bytes> = vec![Bytes::new(); blobs.len()];
         let mut stored = Vec::with_capacity(blobs.len());
         for (index, blob) in blobs.iter().enumerate() {
@@ -80,8 +95,17 @@ impl Source {
         }
         stored.sort_by_key(|(pack, range, _)| (*pack, range.start));
         let requests = coalesce(&stored, if self.catalog.root().is_remote() { 1 << 20 } else { 64 << 10 });
-        let wanted: Vec<_> = requests.iter().map(|(pack, range, _)| (ObjectName::Pack(*pack), range.clone())).collect();
-        let answers = self.catalog.root().get_ranges(&wanted)?;
+        Ok(Reading { bodies, stored, requests, begun: None })
+    }
+
+    /// The answers to what was asked for, in order.
+    pub(crate) fn finish(&self, reading: Reading) -> Result<Vec<Bytes>> {
+        let wanted = reading.ranges();
+        let Reading { mut bodies, stored, requests, begun } = reading;
+        let answers = match begun {
+            Some(begun) => begun.wait()?,
+            None => self.catalog.root().get_ranges(&wanted)?,
+        };
         for ((_, whole, members), body) in requests.iter().zip(answers) {
             for (_, range, index) in &stored[members.clone()] {
                 let start = (range.start - whole.start) as usize;
@@ -135,6 +159,22 @@ impl Source {
 const REQUEST_BYTES: u64 = 8 << 20;
 
 type Request = (PackName, Range<u64>, Range<usize>);
+
+/// Blobs that are being read.
+pub(crate) struct Reading {
+    /// Those that were in memory; the others are empty.
+    bodies: Vec<Bytes>,
+    /// The others: where they lie, and which they are.
+    stored: Vec<(PackName, Range<u64>, usize)>,
+    requests: Vec<Request>,
+    begun: Option<Begun<Vec<Bytes>>>,
+}
+
+impl Reading {
+    fn ranges(&self) -> Vec<(ObjectName, Range<u64>)> {
+        self.requests.iter().map(|(pack, range, _)| (ObjectName::Pack(*pack), range.clone())).collect()
+    }
+}
 
 /// Joins sorted ranges of one pack that are at most `gap` bytes apart; the last part of a request says which of the
 /// ranges it covers.

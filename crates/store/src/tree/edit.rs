@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::cursor::{Cursor, Found};
-use super::{Entry, NodePlace, Place, Root, Shape, Tree};
+use super::{Entry, NodePlace, Place, Root, Shape, Tree, find};
 use crate::node::{Columns, MAX_KEY_BYTES, Node, NodeRef, NodeWriter};
 use crate::packing::Packing;
 use crate::source::Source;
@@ -102,28 +102,7 @@ impl TreeEditor {
     /// Reads the base's nodes that cover some ascending keys into the cache, a level at a time and all of a level at
     /// once. Without it an edit of scattered keys waits for one node after the other; the result is the same.
     pub fn read_ahead(&self, keys: &[&[u8]]) -> Result<()> {
-        let mut wanted: Vec<NodeRef> = self.base.into_iter().collect();
-        while let Some(level) = wanted.first().map(|node| node.level) {
-            let nodes = self.source.nodes(&wanted)?;
-            if level == 0 {
-                break;
-            }
-            wanted.clear();
-            let (mut nodes, mut node) = (nodes.iter(), None);
-            for &key in keys {
-                while node.is_none_or(|node: &Arc<Node>| node.last_key() < key)
-                    && let Some(next) = nodes.next()
-                {
-                    node = Some(next);
-                }
-                // A key beyond all others belongs to the last node.
-                let child = node.and_then(|node| node.child(node.search(key).min(node.len() - 1)));
-                if let Some(child) = child.filter(|child| wanted.last() != Some(child)) {
-                    wanted.push(child);
-                }
-            }
-        }
-        Ok(())
+        find::read_ahead(&self.source, self.base, keys)
     }
 
     /// The new tree, readable at once.

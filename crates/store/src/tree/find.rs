@@ -1,8 +1,12 @@
-//! Look-ups that follow one path: a key, a rank, an index.
+//! Look-ups that follow one path, a key, a rank, an index; and the nodes of many paths at once.
+
+use std::sync::Arc;
 
 use deltic_core::NameBytes;
 
 use super::{Entry, KeyRange, Tree};
+use crate::node::{Node, NodeRef};
+use crate::source::Source;
 use crate::{Error, Result};
 
 pub(super) fn get(tree: &Tree, key: &[u8]) -> Result<Option<Entry>> {
@@ -19,6 +23,32 @@ pub(super) fn get(tree: &Tree, key: &[u8]) -> Result<Option<Entry>> {
         next = node.child(index);
     }
     Ok(None)
+}
+
+/// Reads the nodes that cover some ascending keys into the cache, a level at a time and all of a level at once.
+pub(super) fn read_ahead(source: &Source, root: Option<NodeRef>, keys: &[&[u8]]) -> Result<()> {
+    let mut wanted: Vec<NodeRef> = root.into_iter().collect();
+    while let Some(level) = wanted.first().map(|node| node.level) {
+        let nodes = source.nodes(&wanted)?;
+        if level == 0 {
+            break;
+        }
+        wanted.clear();
+        let (mut nodes, mut node) = (nodes.iter(), None);
+        for &key in keys {
+            while node.is_none_or(|node: &Arc<Node>| node.last_key() < key)
+                && let Some(next) = nodes.next()
+            {
+                node = Some(next);
+            }
+            // A key beyond all others belongs to the last node.
+            let child = node.and_then(|node| node.child(node.search(key).min(node.len() - 1)));
+            if let Some(child) = child.filter(|child| wanted.last() != Some(child)) {
+                wanted.push(child);
+            }
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn rank(tree: &Tree, key: &[u8]) -> Result<u64> {

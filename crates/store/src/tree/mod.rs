@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::node::NodeRef;
 use crate::object::PackName;
-use crate::payload::{self, PayloadReader};
+use crate::payload::{self, PayloadReader, Payloads};
 use crate::source::Source;
 use crate::{Result, node};
 
@@ -175,6 +175,12 @@ impl Tree {
         find::get(self, key)
     }
 
+    /// Reads what look-ups of some ascending keys will look at into the cache, a level at a time and all of a level at
+    /// once: a round trip a level instead of one a node. As many keys as the cache has room for leaves.
+    pub fn read_ahead(&self, keys: &[&[u8]]) -> Result<()> {
+        find::read_ahead(&self.source, self.root.node(), keys)
+    }
+
     /// Walks a range of keys in order. Leaves are read ahead in batches that grow as the scan goes on.
     pub fn scan(&self, range: KeyRange) -> Scan {
         Scan::new(self, range)
@@ -211,6 +217,17 @@ impl Tree {
     /// All of them are in memory at once: the caller's batch is the bound.
     pub fn read_all(&self, entries: &[Entry]) -> Result<Vec<Payload>> {
         payload::read_all(&self.source, entries)
+    }
+
+    /// Begins to read the payloads of entries of this tree and returns at once, so that reading goes on beside other
+    /// work. Where the store is local nothing is begun, and all is read when it is waited for.
+    pub fn begin_read_all(&self, entries: Vec<Entry>) -> Result<Payloads> {
+        Payloads::begin(&self.source, entries)
+    }
+
+    /// Whether each request takes a round trip over a network, so that reading should begin well before it is needed.
+    pub fn is_remote(&self) -> bool {
+        self.source.catalog.root().is_remote()
     }
 
     /// Opens the payload of an entry of this tree to be read piece by piece. What it is checked against is known at

@@ -11,8 +11,12 @@ use crate::Result;
 use crate::node::{Node, NodeRef};
 use crate::source::Source;
 
-/// Children read at once, at most.
+/// Leaves read at once below one parent, at most.
 const MOST_AHEAD: usize = 64;
+
+/// Parents of leaves that are read at once with all their leaves, where each request takes a round trip: about 65,000
+/// entries.
+const PARENTS_AHEAD: usize = 4;
 
 /// The entries of a range in key order. Ends after the first error.
 pub struct Scan {
@@ -24,14 +28,19 @@ pub struct Scan {
     stack: Vec<Frame>,
     /// How many leaves are read at once: grows, so that a scan that is soon given up reads little.
     ahead: usize,
+    /// What it grows by.
+    growth: usize,
 }
 
 struct Frame {
     node: Arc<Node>,
     next: usize,
     /// Children read already: those from `next` on.
-    ready: VecDeque<Arc<Node>>,
+    ready: VecDeque<Ready>,
 }
+
+/// A node, and its children when they were read with it.
+type Ready = (Arc<Node>, VecDeque<Arc<Node>>);
 
 impl fmt::Debug for Scan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,13 +50,14 @@ impl fmt::Debug for Scan {
 
 impl Scan {
     pub(super) fn new(tree: &Tree, range: KeyRange) -> Scan {
-        Scan { source: Arc::clone(&tree.source), range, root: tree.root.node(), stack: Vec::new(), ahead: 1 }
+        let growth = if tree.is_remote() { MOST_AHEAD } else { 4 };
+        Scan { source: Arc::clone(&tree.source), range, root: tree.root.node(), stack: Vec::new(), ahead: 1, growth }
     }
 
     fn step(&mut self) -> Result<Option<(NameBytes, Entry)>> {
         if let Some(root) = self.root.take() {
             let root = self.source.node(&root)?;
-            self.enter(root);
+            self.enter(root, VecDeque::new());
         }
         loop {
             let Some(frame) = self.stack.last_mut() else {
@@ -72,28 +82,43 @@ impl Scan {
                 // the last that can reach into the range.
                 let end = self.range.end.as_ref().map_or(frame.node.len(), |end| frame.node.search(end) + 1);
                 let mut ahead = 1;
-                if frame.node.level() == 1 {
+                let with_leaves = frame.node.level() == 2 && self.growth == MOST_AHEAD && self.ahead == MOST_AHEAD;
+                if with_leaves {
+                    ahead = PARENTS_AHEAD;
+                } else if frame.node.level() == 1 {
                     ahead = self.ahead;
-                    self.ahead = (self.ahead * 4).min(MOST_AHEAD);
+                    self.ahead = (self.ahead * self.growth).min(MOST_AHEAD);
                 }
                 let end = end.min(frame.node.len()).min(frame.next + ahead);
                 let children: Vec<NodeRef> = (frame.next..end).filter_map(|index| frame.node.child(index)).collect();
-                frame.ready = self.source.nodes(&children)?.into();
+                let children = self.source.nodes(&children)?;
+                let mut families = if with_leaves { families(&self.source, &children)? } else { VecDeque::new() };
+                let family = |child| (child, families.pop_front().unwrap_or_default());
+                frame.ready = children.into_iter().map(family).collect();
             }
-            let Some(child) = frame.ready.pop_front() else {
+            let Some((child, children)) = frame.ready.pop_front() else {
                 // All children in the range have been walked.
                 self.stack.clear();
                 return Ok(None);
             };
             frame.next += 1;
-            self.enter(child);
+            self.enter(child, children);
         }
     }
 
-    fn enter(&mut self, node: Arc<Node>) {
+    fn enter(&mut self, node: Arc<Node>, children: VecDeque<Arc<Node>>) {
         let next = node.search(&self.range.start);
-        self.stack.push(Frame { node, next, ready: VecDeque::new() });
+        let ready = children.into_iter().skip(next).map(|child| (child, VecDeque::new())).collect();
+        self.stack.push(Frame { node, next, ready });
     }
+}
+
+/// Reads the children of several nodes, all at once.
+fn families(source: &Source, parents: &[Arc<Node>]) -> Result<VecDeque<VecDeque<Arc<Node>>>> {
+    let children = |parent: &Arc<Node>| (0..parent.len()).filter_map(|n| parent.child(n)).collect::<Vec<NodeRef>>();
+    let wanted: Vec<NodeRef> = parents.iter().flat_map(children).collect();
+    let mut nodes = source.nodes(&wanted)?.into_iter();
+    Ok(parents.iter().map(|parent| nodes.by_ref().take(parent.len()).collect()).collect())
 }
 
 impl Iterator for Scan {
