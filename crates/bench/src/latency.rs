@@ -5,22 +5,17 @@
 //! computing; what a network client itself costs (TLS, HTTP, bandwidth) is not in it. The same store without the sleep
 //! is measured too: it tells the cost of waiting from all other differences.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use deltic_bench::{Kind, Session, Workload, import_generated, new_run_id, now, open_input};
-use deltic_core::CatalogUuid;
+use deltic_bench::{Kind, Session, Workload, import_generated, open_input};
 use deltic_driver::{Phases, Report};
-use deltic_store::{Catalog, NewCatalog, Stores};
-use object_store::ObjectStore;
-use object_store::memory::InMemory;
-use object_store::throttle::{ThrottleConfig, ThrottledStore};
+use deltic_store::Stores;
 
 use crate::compare::area::{Area, remove};
 use crate::compare::rows::median;
+use crate::remote::{Remote, bucket, create};
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -80,40 +75,6 @@ pub(crate) fn latency(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn bucket(name: &str) -> String {
-    format!("s3://{name}")
-}
-
-/// Stores in memory by the text of the remote store whose place they take.
-#[derive(Debug, Clone, Default)]
-struct Remote(Arc<Mutex<HashMap<String, Arc<dyn ObjectStore>>>>);
-
-impl Remote {
-    /// Opens remote URLs as stores in memory that wait before each request.
-    fn stores(&self, wait: Duration) -> Stores {
-        let remote = self.clone();
-        Stores::new().with_wrapper(move |replaced| {
-            let mut all = remote.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let inner = all.entry(replaced.to_string()).or_insert_with(|| Arc::new(InMemory::new()));
-            let config = ThrottleConfig {
-                wait_get_per_call: wait,
-                wait_put_per_call: wait,
-                wait_delete_per_call: wait,
-                wait_list_per_call: wait,
-                wait_list_with_delimiter_per_call: wait,
-                ..ThrottleConfig::default()
-            };
-            Arc::new(ThrottledStore::new(Arc::clone(inner), config))
-        })
-    }
-
-    /// Empties a bucket.
-    fn forget(&self, bucket: &str) {
-        let of_bucket = format!("({bucket})");
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|store, _| !store.contains(&of_bucket));
-    }
-}
-
 /// One store's builds of one job.
 struct Row<'a> {
     name: String,
@@ -131,9 +92,7 @@ impl Row<'_> {
 
     /// One full build into an output that is created before the clock starts, with nothing cached.
     fn measure(&mut self, job: Workload, output: &str, arguments: &Arguments) -> Result<()> {
-        let identity =
-            NewCatalog { uuid: CatalogUuid(u128::from(new_run_id()?.0)), run: new_run_id()?, created: now() };
-        Catalog::create(self.stores, output, Vec::new(), identity)?;
+        create(self.stores, output)?;
         let mut session = Session::open(self.stores, job, &self.input, output, arguments.threads)?;
         let started = Instant::now();
         let report: Report = session.run()?;

@@ -14,6 +14,10 @@ mod latency;
 #[cfg(target_os = "linux")]
 mod measure;
 #[cfg(target_os = "linux")]
+mod remote;
+#[cfg(target_os = "linux")]
+mod scale;
+#[cfg(target_os = "linux")]
 mod warm;
 
 /// The allocator that programs made with the facade have.
@@ -83,6 +87,9 @@ enum Command {
     /// Measures full builds on a remote store whose every request takes a round trip, against local files.
     #[cfg(target_os = "linux")]
     Latency(latency::Arguments),
+    /// Works out what runs cost on an object store at any size, and checks that against real trees and runs.
+    #[cfg(target_os = "linux")]
+    Scale(scale::Arguments),
 }
 
 fn main() -> Result<()> {
@@ -115,6 +122,8 @@ fn main() -> Result<()> {
         Command::Warm(arguments) => warm::warm(&arguments),
         #[cfg(target_os = "linux")]
         Command::Latency(arguments) => latency::latency(&arguments),
+        #[cfg(target_os = "linux")]
+        Command::Scale(arguments) => scale::scale(&arguments),
     }
 }
 
