@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use deltic_core::{Digest, RunId, TaskId};
-use deltic_store::testing::{Fault, Operation, faults};
-use deltic_store::{Catalog, Committed, ErrorKind, NextVersion, Stores, TaskRecord};
+use deltic_core::{Digest, NameBytes, Payload, RunId, TaskId};
+use deltic_store::testing::{Fault, Operation, Rounds, faults};
+use deltic_store::{Catalog, Committed, Draft, DraftOptions, Error, ErrorKind, NextVersion, Stores, TaskRecord};
 
-use crate::support::{Ops, advance, begin, build, commit, content, create, edit, names, next, numbered, puts, version};
+use crate::support::{
+    Model, Ops, advance, begin, build, commit, content, create, edit, names, next, numbered, puts, version,
+};
 
 const RECORD_1: &str = "versions/00000000000000000001";
 
@@ -149,6 +151,40 @@ fn whatever_request_fails_the_catalog_is_whole() {
                 break;
             }
         }
+    }
+}
+
+/// To a remote store packs are uploaded beside the work. One that fails for long stays in memory, whoever hears of it.
+#[test]
+fn a_pack_whose_upload_failed_beside_the_work_is_uploaded_by_the_commit() {
+    for failing in [1, 6] {
+        let (rounds, seen) = (Rounds::new(), Arc::new(AtomicUsize::new(0)));
+        let (wrapper, counter) = (rounds.wrapper(), Arc::clone(&seen));
+        // Every try of the first packs.
+        let fail = faults(move |asked, object| {
+            let hit = asked == Operation::Put && object.starts_with("packs/");
+            let hit = hit && (0..failing).any(|seq| object.ends_with(&format!("-{seq:04}")));
+            let hit = hit && counter.fetch_add(1, Ordering::Relaxed) < 3 * failing;
+            if hit { Fault::Before } else { Fault::None }
+        });
+        let catalog = create(&Stores::new().with_wrapper(move |remote| fail(wrapper(remote))), "s3://x");
+        let base = catalog.latest().unwrap();
+        let options = DraftOptions { pack_bytes: 4096, ..DraftOptions::default() };
+        let draft = Draft::begin(&base, RunId(7), options);
+        let model: Model = (0..40u8).map(|n| (vec![n + 1], vec![n; 1024])).collect();
+        // A worker may be told of a failure; what it had put is not lost.
+        let put = |(key, value): (&Vec<u8>, &Vec<u8>)| {
+            let payload = Payload::new(value.clone());
+            let entry = draft.put(&payload).or_else(|_| draft.put(&payload)).unwrap();
+            (NameBytes::from(&key[..]), entry)
+        };
+        let entries: Vec<_> = model.iter().map(put).collect();
+        let ops = entries.into_iter().map(|(key, entry)| Ok::<_, Error>((key, Some(entry))));
+        let tree = draft.edit(&draft.empty_tree(), ops).unwrap();
+        assert_eq!(content(&tree), model, "readable before all is uploaded");
+        let snapshot = commit(draft, &tree);
+        assert_eq!(content(&names(&snapshot)), model);
+        assert_eq!(seen.load(Ordering::Relaxed), 4 * failing, "three tries, and one that succeeds");
     }
 }
 
