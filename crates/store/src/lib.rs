@@ -29,6 +29,7 @@ mod commit;
 mod dependency;
 mod draft;
 mod error;
+mod inflate;
 mod latest;
 mod node;
 mod object;

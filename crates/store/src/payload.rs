@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use deltic_core::{Digest, Meta, Payload};
 
+use crate::inflate::inflate;
 use crate::object::{ObjectName, PackName};
 use crate::source::{Blob, Reading, Source};
 use crate::tree::{Codec, Entry, Place};
@@ -95,7 +96,7 @@ fn unpack(source: &Source, meta: &Meta, pack: PackName, codec: Codec, body: Byte
         Codec::Raw => body,
         Codec::Zstd => usize::try_from(meta.len)
             .ok()
-            .and_then(|len| zstd::bulk::decompress(&body, len).ok())
+            .and_then(|len| inflate(&body, len))
             .ok_or_else(|| mismatch(source, meta, pack, "it can not be decompressed"))?
             .into(),
     };

@@ -94,7 +94,7 @@ impl Source {
             }
         }
         stored.sort_by_key(|(pack, range, _)| (*pack, range.start));
-        let requests = coalesce(&stored, if self.catalog.root().is_remote() { 1 << 20 } else { 64 << 10 });
+        let requests = coalesce(&stored, if self.catalog.root().is_remote() { 1 << 20 } else { 16 << 10 });
         Ok(Reading { bodies, stored, requests, begun: None })
     }
 

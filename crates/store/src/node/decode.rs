@@ -4,6 +4,7 @@ use deltic_core::{Digest, Fields, RunId, Version};
 
 use super::encode::{CHECK_BYTES, COMPRESSED, LAYOUT, MAGIC, check};
 use super::{Columns, MAX_ENTRIES, MAX_EXPANSION, MAX_KEY_BYTES, MAX_SECTION_BYTES, Node, RESTART, Where};
+use crate::inflate::inflate;
 use crate::object::PackName;
 use crate::tree::Codec;
 use crate::varint::{Malformed, Reader, unzigzag};
@@ -44,7 +45,7 @@ impl Node {
             if raw > stored.saturating_mul(MAX_EXPANSION) {
                 return Err(Malformed("its section grows too much"));
             }
-            let section = zstd::bulk::decompress(packed, raw).map_err(|_| Malformed("it can not be decompressed"))?;
+            let section = inflate(packed, raw).ok_or(Malformed("it can not be decompressed"))?;
             if section.len() != raw {
                 return Err(Malformed("its section has another length"));
             }
