@@ -111,14 +111,21 @@ mod tests {
         (touched, below)
     }
 
+    /// A number that has nothing to do with where nodes end.
+    fn spread_out(n: u64) -> u64 {
+        let bytes = *blake3::hash(&(n ^ 0x5eed_0000_0000).to_be_bytes()).as_bytes();
+        u64::from_le_bytes(bytes[8..16].try_into().unwrap())
+    }
+
     #[test]
     fn formulas_say_what_coins_do() {
         let tree = Tree { keys: 2_000_000.0 };
         for (step, spread) in [(400, Spread::Scattered), (4000, Spread::Scattered), (1, Spread::Region)] {
             let changed: Vec<u64> = match spread {
-                // Even steps would be too regular: a step of random length has the same mean.
-                Spread::Scattered => (0..2_000_000 / step).map(|n| n * step + (n * n * 7919) % step).collect(),
-                Spread::Region => (1_000_000..1_020_000).collect(),
+                // Even steps would be too regular: each key changes or not on its own.
+                Spread::Scattered => (0..2_000_000).filter(|n| spread_out(*n) % step == 0).collect(),
+                // Large, as the number of nodes in a region scatters by its root.
+                Spread::Region => (1_000_000..1_400_000).collect(),
             };
             let (nodes, below) = cut(2_000_000, &changed);
             let expected = tree.touched(changed.len() as f64, spread);

@@ -86,7 +86,7 @@ fn bills(arguments: &Arguments) {
         for case in Case::all() {
             let bill = Bill::of(pattern, case, arguments.size as f64, f64::from(arguments.threads));
             println!(
-                "| {pattern} | {case} | {} | {} | {} | {} | {:.4} | {} | {} |",
+                "| {pattern} | {case} | {} | {} | {} | {} | {:.6} | {} | {} |",
                 number(bill.gets),
                 number(bill.puts),
                 bytes(bill.read),
