@@ -123,7 +123,7 @@ mod tests {
         for (step, spread) in [(400, Spread::Scattered), (4000, Spread::Scattered), (1, Spread::Region)] {
             let changed: Vec<u64> = match spread {
                 // Even steps would be too regular: each key changes or not on its own.
-                Spread::Scattered => (0..2_000_000).filter(|n| spread_out(*n) % step == 0).collect(),
+                Spread::Scattered => (0..2_000_000).filter(|n| spread_out(*n).is_multiple_of(step)).collect(),
                 // Large, as the number of nodes in a region scatters by its root.
                 Spread::Region => (1_000_000..1_400_000).collect(),
             };
