@@ -1,9 +1,10 @@
 //! Sorting rows by output and input in bounded memory.
 //!
 //! Rows are held until they fill the budget, then sorted and written to a file as one run; at the end runs are merged.
-//! When there are many runs they are merged into one on the way, so open files are few however many rows there are. The
-//! sort is stable over the order in which rows came: rows of equal keys come out as they went in. A file has no name
-//! from the moment it is made, so nothing is left behind however the process ends.
+//! Runs of one size that have become many are merged into one on the way, so open files are few however many rows there
+//! are, and a row is rewritten a logarithm of times. The sort is stable over the order in which rows came: rows of equal
+//! keys come out as they went in. A file has no name from the moment it is made, so nothing is left behind however the
+//! process ends.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, Write};
@@ -11,8 +12,8 @@ use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, Write};
 use crate::rows::{Row, RowStream, Rows};
 use crate::{Error, Result};
 
-/// The most files that are open at once.
-const MOST_RUNS: usize = 64;
+/// So many runs of one size become one.
+const MERGED_RUNS: usize = 32;
 
 /// Takes rows in any order, gives them back sorted.
 #[derive(Debug)]
@@ -20,7 +21,8 @@ pub(crate) struct Shuffle {
     budget: usize,
     held: usize,
     chunks: Vec<Rows>,
-    runs: Vec<File>,
+    /// In the order in which their rows came; with each, how often its rows were merged.
+    runs: Vec<(File, u32)>,
 }
 
 impl Shuffle {
@@ -39,30 +41,36 @@ impl Shuffle {
         self.chunks.push(rows);
         if self.held > self.budget {
             self.spill().map_err(failed)?;
-            if self.runs.len() >= MOST_RUNS {
-                self.merge()?;
-            }
+            self.merge_runs()?;
         }
         Ok(())
     }
 
-    /// Makes one run of all. It keeps the first place, so the order of equal rows stays.
-    fn merge(&mut self) -> Result<()> {
-        let runs = std::mem::take(&mut self.runs).into_iter().map(Run::open).collect::<std::io::Result<_>>();
-        let mut sorted =
-            Sorted { runs: runs.map_err(failed)?, chunks: Vec::new(), order: Vec::new(), next: 0, least: None };
-        let mut run = RunWriter::new().map_err(failed)?;
-        while let Some(row) = sorted.peek()? {
-            run.add(row).map_err(failed)?;
-            sorted.advance()?;
+    /// Makes one run of the last ones, as long as enough of them were merged equally often. It takes their place, so
+    /// the order of equal rows stays.
+    fn merge_runs(&mut self) -> Result<()> {
+        while let Some((_, merged)) = self.runs.last() {
+            let merged = *merged;
+            let equal = self.runs.iter().rev().take_while(|(_, other)| *other == merged).count();
+            if equal < MERGED_RUNS {
+                break;
+            }
+            let last = self.runs.split_off(self.runs.len() - equal);
+            let mut sorted =
+                Sorted { runs: opened(last)?, chunks: Vec::new(), order: Vec::new(), next: 0, least: None };
+            let mut run = RunWriter::new().map_err(failed)?;
+            while let Some(row) = sorted.peek()? {
+                run.add(row).map_err(failed)?;
+                sorted.advance()?;
+            }
+            self.runs.push((run.finish().map_err(failed)?, merged + 1));
         }
-        self.runs.push(run.finish().map_err(failed)?);
         Ok(())
     }
 
     /// All rows, sorted.
     pub(crate) fn finish(self) -> Result<Sorted> {
-        let runs = self.runs.into_iter().map(Run::open).collect::<std::io::Result<_>>().map_err(failed)?;
+        let runs = opened(self.runs)?;
         let order = sorted(&self.chunks);
         Ok(Sorted { runs, chunks: self.chunks, order, next: 0, least: None })
     }
@@ -72,11 +80,15 @@ impl Shuffle {
         for (chunk, row) in sorted(&self.chunks) {
             run.add(self.chunks[chunk as usize].get(row as usize))?;
         }
-        self.runs.push(run.finish()?);
+        self.runs.push((run.finish()?, 0));
         self.chunks.clear();
         self.held = 0;
         Ok(())
     }
+}
+
+fn opened(runs: Vec<(File, u32)>) -> Result<Vec<Run>> {
+    runs.into_iter().map(|(file, _)| Run::open(file)).collect::<std::io::Result<_>>().map_err(failed)
 }
 
 /// A run being written: for each row three lengths, then its bytes.
@@ -245,10 +257,10 @@ mod tests {
         let (in_memory, runs) = shuffled(usize::MAX);
         assert_eq!((in_memory.len(), runs), (1000, 0));
         assert!(in_memory.is_sorted(), "the values ascend within a key, so this is stability too");
-        // With no memory every chunk is a run, and the first 64 of them became one.
-        for (budget, expected) in [(20_000, 1), (4_000, 6), (0, 37)] {
+        // With no memory every chunk is a run: three times 32 of them became one, and four are left.
+        for (budget, expected) in [(20_000, 1), (4_000, 6), (0, 7)] {
             let (spilled, runs) = shuffled(budget);
-            assert!(runs >= expected && runs < MOST_RUNS, "{runs} runs with {budget} bytes");
+            assert!(runs >= expected && runs < MERGED_RUNS, "{runs} runs with {budget} bytes");
             assert_eq!(spilled, in_memory);
         }
     }
