@@ -18,9 +18,6 @@ use crate::{Element, Result};
 
 /// Runs kernels. Engines differ in speed only.
 pub trait Engine: Send + Sync {
-    /// The name in reports.
-    fn name(&self) -> &str;
-
     /// About how many bytes of rows may be held in memory; what is beyond goes to files.
     fn row_memory(&self) -> usize;
 

@@ -132,10 +132,6 @@ impl LocalEngine {
 }
 
 impl Engine for LocalEngine {
-    fn name(&self) -> &'static str {
-        "local"
-    }
-
     fn row_memory(&self) -> usize {
         self.row_memory
     }
