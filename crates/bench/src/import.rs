@@ -7,9 +7,9 @@ use deltic_store::{KeyRange, Snapshot};
 use rayon::prelude::*;
 
 use crate::compilers::INPUT;
-use crate::edge::{new_run_id, now};
 use crate::packed::Packed;
 use crate::workload::{Kind, key, payload, tile};
+use deltic_cli::{new_run_id, now};
 
 /// Partitions that are generated at once.
 const CHUNK: usize = 4096;

@@ -15,7 +15,6 @@
 //! The binary `deltic-bench` imports, runs and compares; `docs/benchmarks.md` says how and what came out.
 
 mod compilers;
-mod edge;
 mod import;
 mod outputs;
 mod packed;
@@ -23,7 +22,7 @@ mod session;
 mod workload;
 
 pub use compilers::{INPUT, OUTPUT, Workload};
-pub use edge::{new_run_id, now};
+pub use deltic_cli::{new_run_id, now};
 pub use import::{import_generated, import_packed};
 pub use outputs::{Outputs, expected_outputs};
 pub use packed::{Packed, PackedEntry, PackedWriter, generate, generate_on};

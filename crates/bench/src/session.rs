@@ -9,7 +9,7 @@ use deltic_driver::{Job, JobInput, LocalEngine, Options, Report, Silent};
 use deltic_store::{Catalog, ErrorKind, Snapshot, Stores};
 
 use crate::compilers::{CATALOG, OUTPUT, Workload, input_layer};
-use crate::edge::{new_catalog, new_run_id, now};
+use deltic_cli::{new_catalog, new_run_id, now};
 
 /// A job, its catalogs and its engine.
 #[derive(Debug)]
