@@ -1,26 +1,26 @@
 //! Steps 1 and 2 of an incremental stage: which inputs and outputs a change can affect at all.
 //!
 //! Cost follows the change: the differing nodes of the layers' trees, and for each changed partition the look-ups in
-//! the reverse read index that its layer calls for. Changed partitions are streamed from the difference of two trees;
-//! what is held in memory is who read them.
+//! the reverse read index that its layer calls for. Changed partitions are streamed from the difference of two trees,
+//! and looked up many at a time; sets of readers go to a file beyond their share of memory.
 
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 
 use deltic_compiler::Task;
+use deltic_core::NameBytes;
 use deltic_store::{Change, Entry};
 
+use crate::elements::{Elements, Sorter, TOGETHER, Walk, read_ahead};
 use crate::state::{Reader, State};
 use crate::view::{RunLayer, View};
 use crate::{Element, Error, Result};
 
-/// Who read something that changed.
-#[derive(Debug, Default)]
-pub(crate) struct Readers {
-    /// Inputs whose front-end did. Some of them may have changed themselves.
-    pub(crate) inputs: BTreeSet<Element>,
-    /// Outputs whose back-end did.
-    pub(crate) outputs: BTreeSet<Element>,
-}
+/// Marks of an affected output: an input that the base was made from claims it, in whatever content.
+pub(crate) const CLAIMED_BEFORE: u8 = 1;
+/// An input that the base knows nothing of claims it.
+pub(crate) const CLAIMED_ANEW: u8 = 2;
+/// Its back-end read something that changed.
+pub(crate) const READ: u8 = 4;
 
 /// An affected input.
 #[derive(Debug)]
@@ -35,74 +35,145 @@ pub(crate) struct Dirty {
     pub(crate) through_reads: bool,
 }
 
-/// Finds everybody who looked at something that is not what it was.
-pub(crate) fn readers(view: &View, state: &State) -> Result<Readers> {
-    let mut readers = Readers::default();
+/// Finds everybody who looked at something that is not what it was: returns the inputs whose front-end did, some of
+/// which may have changed themselves, and adds the outputs whose back-end did to `outputs`.
+pub(crate) fn readers(view: &View, state: &State, memory: usize, outputs: &mut Sorter) -> Result<Elements> {
+    let mut inputs = Sorter::new(memory);
     if state.readers.is_empty() {
-        return Ok(readers);
+        return Ok(Elements::default());
     }
     for (number, _, layer) in view.iter().filter(|(_, _, layer)| layer.has_changed()) {
         let watch = state.watch(number)?;
         if watch.is_idle() {
             continue;
         }
-        for change in layer.changes() {
-            let change = change?;
-            let came_or_went = change.old.is_none() || change.new.is_none();
-            state.readers_of(&watch, &change.key, came_or_went, |reader| {
-                match reader {
-                    Reader::Front(input) => readers.inputs.insert(input),
-                    Reader::Back(output) => readers.outputs.insert(output),
-                };
+        let mut changes = layer.changes();
+        loop {
+            let some: Vec<(NameBytes, bool)> = changes
+                .by_ref()
+                .take(TOGETHER)
+                .map(|change| change.map(|Change { key, old, new }| (key, old.is_none() || new.is_none())))
+                .collect::<Result<_>>()?;
+            if some.is_empty() {
+                break;
+            }
+            state.readers_of(&watch, &some, |reader| match reader {
+                Reader::Front(input) => inputs.add(&input.to_bytes(), 0),
+                Reader::Back(output) => outputs.add(&output.to_bytes(), READ),
             })?;
         }
     }
-    Ok(readers)
+    inputs.finish()
 }
 
 /// The inputs that changed, came or went, and those that read something that did: in order.
-pub(crate) fn dirty_inputs<'a>(
+pub(crate) struct DirtyInputs<'a> {
     task: &'a Task,
     view: &'a View,
-    readers: &'a BTreeSet<Element>,
-) -> impl Iterator<Item = Result<Dirty>> + 'a {
-    let inputs = view.iter().filter(|(_, name, _)| task.inputs().contains(name));
-    inputs.flat_map(move |(number, _, layer)| dirty_in_layer(task, view, number, layer, readers))
+    /// The input layers that are still to come, by number.
+    layers: VecDeque<(u16, &'a RunLayer)>,
+    current: Option<Changes<'a>>,
+    readers: Walk<'a>,
+    ready: VecDeque<Dirty>,
 }
 
-fn dirty_in_layer<'a>(
-    task: &'a Task,
-    view: &'a View,
-    number: u16,
-    layer: &'a RunLayer,
-    readers: &'a BTreeSet<Element>,
-) -> impl Iterator<Item = Result<Dirty>> + 'a {
-    let mut changes = layer.changes().peekable();
-    let mut readers = readers.iter().filter(move |reader| reader.layer == number).peekable();
-    std::iter::from_fn(move || {
-        let reader_is_next = match (readers.peek(), changes.peek()) {
-            (Some(reader), Some(Ok(change))) => reader.name < change.key,
-            (Some(_), None) => true,
-            _ => false,
-        };
-        if reader_is_next {
-            let element = readers.next()?.clone();
-            let now = present(task, view, &element);
-            return Some(now.map(|now| Dirty { element, existed: true, now: Some(now), through_reads: true }));
+/// What changed in one layer.
+struct Changes<'a> {
+    layer: u16,
+    changes: std::iter::Peekable<Box<dyn Iterator<Item = Result<Change>> + 'a>>,
+}
+
+impl<'a> DirtyInputs<'a> {
+    /// `readers` are the inputs whose front-end read something that changed.
+    pub(crate) fn new(task: &'a Task, view: &'a View, readers: &'a Elements) -> DirtyInputs<'a> {
+        let inputs = view.iter().filter(|(_, name, _)| task.inputs().contains(name));
+        let layers = inputs.map(|(number, _, layer)| (number, layer)).collect();
+        DirtyInputs { task, view, layers, current: None, readers: readers.walk(), ready: VecDeque::new() }
+    }
+
+    /// The next affected input, before it is known what an input is now that did not change itself.
+    fn found(&mut self) -> Result<Option<Dirty>> {
+        loop {
+            let Some(Changes { layer, changes }) = &mut self.current else {
+                let Some((layer, run_layer)) = self.layers.pop_front() else { return Ok(None) };
+                let changes: Box<dyn Iterator<Item = _>> = Box::new(run_layer.changes());
+                self.current = Some(Changes { layer, changes: changes.peekable() });
+                continue;
+            };
+            let layer = *layer;
+            let reader = self.readers.peek()?.and_then(|(mut bytes, _)| Element::read(&mut bytes));
+            let reader = reader.filter(|reader| reader.layer == layer);
+            let reader_is_next = match (&reader, changes.peek()) {
+                (Some(reader), Some(Ok(change))) => reader.name < change.key,
+                (Some(_), None) => true,
+                _ => false,
+            };
+            if let (Some(element), true) = (&reader, reader_is_next) {
+                self.readers.advance()?;
+                let element = element.clone();
+                return Ok(Some(Dirty { element, existed: true, now: None, through_reads: true }));
+            }
+            let Some(change) = changes.next() else {
+                self.current = None;
+                continue;
+            };
+            let Change { key, old, new } = change?;
+            if reader.is_some_and(|reader| reader.name == key) {
+                self.readers.advance()?;
+            }
+            let element = Element::new(layer, key);
+            return Ok(Some(Dirty { element, existed: old.is_some(), now: new, through_reads: false }));
         }
-        let change = changes.next()?;
-        Some(change.map(|Change { key, old, new }| {
-            readers.next_if(|reader| reader.name == key);
-            Dirty { element: Element::new(number, key), existed: old.is_some(), now: new, through_reads: false }
-        }))
-    })
+    }
+
+    fn fill(&mut self) -> Result<()> {
+        let mut readers = Vec::new();
+        while self.ready.len() < TOGETHER
+            && let Some(dirty) = self.found()?
+        {
+            if dirty.through_reads {
+                readers.push(dirty.element.clone());
+            }
+            self.ready.push_back(dirty);
+        }
+        let mut present = present(self.task, self.view, &readers)?.into_iter();
+        for dirty in self.ready.iter_mut().filter(|dirty| dirty.through_reads) {
+            dirty.now = present.next();
+        }
+        Ok(())
+    }
 }
 
-/// An input that did not change and so must be there.
-pub(crate) fn present(task: &Task, view: &View, input: &Element) -> Result<Entry> {
-    let found = view.now(input.layer).map(|tree| tree.get(&input.name)).transpose()?.flatten();
-    found.ok_or_else(|| Error::State {
-        task: task.id().clone(),
-        message: format!("it knows input {}, which does not exist", view.show(input)),
-    })
+impl Iterator for DirtyInputs<'_> {
+    type Item = Result<Dirty>;
+
+    fn next(&mut self) -> Option<Result<Dirty>> {
+        if self.ready.is_empty()
+            && let Err(error) = self.fill()
+        {
+            self.layers.clear();
+            self.current = None;
+            return Some(Err(error));
+        }
+        self.ready.pop_front().map(Ok)
+    }
+}
+
+/// Inputs that did not change and so must be there, in order: looked up together.
+pub(crate) fn present(task: &Task, view: &View, inputs: &[Element]) -> Result<Vec<Entry>> {
+    let mut entries = Vec::with_capacity(inputs.len());
+    for of_layer in inputs.chunk_by(|a, b| a.layer == b.layer) {
+        let tree = of_layer.first().and_then(|input| view.now(input.layer));
+        if let Some(tree) = tree {
+            read_ahead(tree, &of_layer.iter().map(|input| &*input.name).collect::<Vec<_>>())?;
+        }
+        for input in of_layer {
+            let entry = tree.map(|tree| tree.get(&input.name)).transpose()?.flatten();
+            entries.push(entry.ok_or_else(|| Error::State {
+                task: task.id().clone(),
+                message: format!("it knows input {}, which does not exist", view.show(input)),
+            })?);
+        }
+    }
+    Ok(entries)
 }

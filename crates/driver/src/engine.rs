@@ -7,14 +7,12 @@
 //! An engine must hand over results in the order of their elements, whatever the number of workers: nothing that the
 //! driver writes may depend on timing.
 
-use std::collections::BTreeSet;
-
 use deltic_compiler::Seen;
 use deltic_core::{Digest, Payload};
 use deltic_store::{Entry, Payloads};
 
-use crate::rows::{RowStream, Rows};
-use crate::{Element, Result};
+use crate::rows::{Row, RowStream, Rows};
+use crate::{Element, Elements, Result};
 
 /// Runs kernels. Engines differ in speed only.
 pub trait Engine: Send + Sync {
@@ -37,7 +35,7 @@ pub trait StageSession {
 
     /// Groups the rows by output and runs back-ends. With `wanted`, only these outputs are compiled; wanted outputs
     /// without a row yield nothing.
-    fn reduce(self: Box<Self>, wanted: Option<&BTreeSet<Element>>, sink: &mut dyn ReduceSink) -> Result<()>;
+    fn reduce(self: Box<Self>, wanted: Option<&Elements>, sink: &mut dyn ReduceSink) -> Result<()>;
 }
 
 /// Takes what a reduce finds and makes. Each of the two comes in order, but they are not in step with each other.
@@ -62,6 +60,9 @@ pub trait Kernel: Sync {
 
     /// Begins to read the payloads that `reduce` will look at, and returns at once.
     fn begin_reduce(&self, rows: &Rows) -> Result<Fetch>;
+
+    /// Bytes that a row takes in memory while its group is compiled, besides its own: a payload that it stands for.
+    fn weight(&self, row: Row<'_>) -> u64;
 
     /// Runs the back-end of each group of sorted rows, hashes what it made and stores what is not published already.
     /// What was not begun is read now.

@@ -10,12 +10,13 @@ use deltic_compiler::{
 use deltic_core::{Digest, Hasher, Key, Layer, Payload};
 use deltic_store::{Draft, Entry, Tree};
 
+use crate::elements::read_ahead;
 use crate::engine::{Fetch, Item, Kernel, MapBatch, Mapped, Outcome, Reduced};
 use crate::error::Phase;
 use crate::observe::{Event, Observer};
-use crate::rows::{RowStream, Rows};
+use crate::rows::{Row, RowStream, Rows};
 use crate::view::View;
-use crate::wire::{read_entry, write_entry};
+use crate::wire::{entry_len, read_entry, write_entry};
 use crate::{Element, Error, Result};
 
 /// The kernel of one task in one run.
@@ -198,7 +199,6 @@ impl TaskKernel<'_> {
         }
         let wanted: Vec<(u16, &Entry)> = items.iter().map(|(item, entry)| (item.layer, entry)).collect();
         let payloads = self.payloads(&wanted, fetch)?;
-        self.read_published(&groups)?;
         let mut inputs = items.into_iter().zip(payloads);
         let mut reduced = Vec::with_capacity(groups.len());
         for (out, count) in groups {
@@ -228,12 +228,18 @@ impl TaskKernel<'_> {
         Element::read(&mut bytes).ok_or_else(|| self.broken("a row whose key is cut short"))
     }
 
-    /// Reads together what is published of a batch's outputs, where one after the other would be a round trip each.
-    fn read_published(&self, groups: &[(Element, usize)]) -> Result<()> {
-        for (layer, published) in (0u16..).zip(self.published) {
-            if published.is_remote() && !published.is_empty() {
-                let outs = groups.iter().filter(|(out, _)| out.layer == layer);
-                published.read_ahead(&outs.map(|(out, _)| &*out.name).collect::<Vec<_>>())?;
+    /// Reads together what is published of a batch's outputs.
+    fn read_published(&self, rows: &dyn RowStream) -> Result<()> {
+        let Some(rows) = rows.in_memory() else { return Ok(()) };
+        if self.published.iter().all(Tree::is_empty) {
+            return Ok(());
+        }
+        let mut outs = rows.iter().map(|row| self.element(row.out)).collect::<Result<Vec<_>>>()?;
+        outs.dedup();
+        for of_layer in outs.chunk_by(|a, b| a.layer == b.layer) {
+            let layer = of_layer.first().map(|out| usize::from(out.layer));
+            if let Some(published) = layer.and_then(|layer| self.published.get(layer)) {
+                read_ahead(published, &of_layer.iter().map(|out| &*out.name).collect::<Vec<_>>())?;
             }
         }
         Ok(())
@@ -297,6 +303,13 @@ impl Kernel for TaskKernel<'_> {
         }
     }
 
+    fn weight(&self, row: Row<'_>) -> u64 {
+        match self.task.pattern() {
+            Pattern::Direct { .. } => entry_len(row.value),
+            Pattern::Group(_) => 0,
+        }
+    }
+
     fn map(&self, items: Vec<Item>, fetch: Fetch) -> Result<MapBatch> {
         match self.task.pattern() {
             Pattern::Direct { stage, .. } => self.map_direct(stage.as_ref(), items),
@@ -305,6 +318,7 @@ impl Kernel for TaskKernel<'_> {
     }
 
     fn reduce(&self, rows: &mut dyn RowStream, fetch: Fetch) -> Result<Vec<Reduced>> {
+        self.read_published(rows)?;
         match self.task.pattern() {
             Pattern::Direct { stage, one_producer } => self.reduce_direct(stage.as_ref(), *one_producer, rows, fetch),
             Pattern::Group(stage) => {

@@ -14,7 +14,8 @@
 //! | `graph` | order of tasks, errors before anything runs |
 //! | `fingerprint`, `decide` | skip, incremental or full, and why |
 //! | `view` | layers as the base saw them and as they are |
-//! | `affected`, `stage`, `kernel`, `settle` | the executor: what can a change affect, run it, keep what came of it |
+//! | `stage`, `incremental`, `affected`, `kernel`, `settle` | the executor: what can a change affect, run it, keep what came of it |
+//! | `elements` | sets of affected partitions in bounded memory |
 //! | `state` | edges and reads between runs |
 //! | `rows`, `shuffle` | what front-ends say to back-ends, sorted in bounded memory |
 //! | `publish` | what was compiled becomes a layer's next tree |
@@ -25,11 +26,13 @@
 mod affected;
 mod decide;
 mod element;
+mod elements;
 mod engine;
 mod error;
 mod fingerprint;
 mod graph;
 mod import;
+mod incremental;
 mod job;
 mod kernel;
 mod local;
@@ -46,6 +49,7 @@ mod view;
 mod wire;
 
 pub use element::Element;
+pub use elements::{Elements, Walk};
 pub use engine::{Engine, Fetch, Item, Kernel, MapBatch, Mapped, Outcome, ReduceSink, Reduced, StageSession};
 pub use error::{Error, Phase, Result};
 pub use import::{Import, ImportCounts, ImportReport};

@@ -6,14 +6,15 @@
 //! that the pool finds them there.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{OnceLock, mpsc};
 
+use crate::elements::Walk;
 use crate::engine::{Engine, Fetch, Item, Kernel, MapBatch, Mapped, ReduceSink, Reduced, StageSession};
 use crate::rows::{RowStream, Rows, SortedRows};
 use crate::shuffle::{Shuffle, Sorted};
-use crate::{Element, Error, Result};
+use crate::{Elements, Error, Result};
 
 /// The most items or rows in a batch.
 const BATCH_ITEMS: usize = 256;
@@ -172,14 +173,11 @@ impl StageSession for LocalSession<'_> {
         )
     }
 
-    fn reduce(self: Box<Self>, wanted: Option<&BTreeSet<Element>>, sink: &mut dyn ReduceSink) -> Result<()> {
+    fn reduce(self: Box<Self>, wanted: Option<&Elements>, sink: &mut dyn ReduceSink) -> Result<()> {
         let LocalSession { engine, kernel, shuffle } = *self;
         let sink = RefCell::new(sink);
-        let wanted = wanted.map(|wanted| {
-            let bytes = wanted.iter().map(Element::to_bytes);
-            bytes.collect::<Vec<_>>().into_iter().peekable()
-        });
-        let mut groups = Groups { rows: shuffle.finish()?, wanted, carried: Rows::default() };
+        let mut groups =
+            Groups { rows: shuffle.finish()?, wanted: wanted.map(Elements::walk), carried: Rows::default() };
         let ahead = kernel.is_remote();
         engine.each(
             ahead,
@@ -224,23 +222,25 @@ enum Batch {
 }
 
 /// Cuts sorted rows into batches of whole groups.
-struct Groups {
+struct Groups<'w> {
     rows: Sorted,
-    wanted: Option<std::iter::Peekable<std::vec::IntoIter<Vec<u8>>>>,
+    wanted: Option<Walk<'w>>,
     /// The first rows of the next batch.
     carried: Rows,
 }
 
-impl Groups {
+impl Groups<'_> {
     fn cut(&mut self, kernel: &dyn Kernel, sink: &RefCell<&mut dyn ReduceSink>) -> Result<Option<Batch>> {
         let mut batch = std::mem::take(&mut self.carried);
         let (mut group, mut before) = (0, 0);
+        // What the batch will take in memory besides its rows.
+        let mut weight: u64 = batch.iter().map(|row| kernel.weight(row)).sum();
         loop {
             let last = batch.len().checked_sub(1).map(|last| batch.get(last));
             let Some(row) = self.next_wanted()? else { break };
             let starts_group = last.is_none_or(|last| last.out != row.out);
             if starts_group {
-                if batch.len() >= BATCH_ITEMS || batch.bytes() as u64 >= BATCH_BYTES {
+                if batch.len() >= BATCH_ITEMS || batch.bytes() as u64 + weight >= BATCH_BYTES {
                     return Ok(Some(Batch::Rows(batch)));
                 }
                 (group, before) = (batch.len(), batch.bytes());
@@ -248,6 +248,7 @@ impl Groups {
             if starts_group || last.is_none_or(|last| last.item != row.item) {
                 sink.borrow_mut().contributor(row.out, row.item)?;
             }
+            weight += kernel.weight(row);
             batch.push(row.out, row.item, row.value);
             self.rows.advance()?;
             if (batch.bytes() - before) as u64 > HOT_BYTES {
@@ -256,7 +257,7 @@ impl Groups {
                     self.carried = batch.split_off(group);
                     return Ok(Some(Batch::Rows(batch)));
                 }
-                let mut hot = HotGroup { head: batch, next: 0, groups: self, sink, item: Vec::new() };
+                let mut hot = HotGroup { head: batch, next: 0, rest: &mut self.rows, sink, item: Vec::new() };
                 return Ok(Some(Batch::Done(kernel.reduce(&mut hot, Fetch::default())?)));
             }
         }
@@ -267,8 +268,10 @@ impl Groups {
     fn next_wanted(&mut self) -> Result<Option<crate::rows::Row<'_>>> {
         if let Some(wanted) = &mut self.wanted {
             while let Some(row) = self.rows.peek()? {
-                while wanted.next_if(|wanted| wanted[..] < *row.out).is_some() {}
-                if wanted.peek().is_some_and(|wanted| wanted[..] == *row.out) {
+                while wanted.peek()?.is_some_and(|(wanted, _)| wanted < row.out) {
+                    wanted.advance()?;
+                }
+                if wanted.peek()?.is_some_and(|(wanted, _)| wanted == row.out) {
                     break;
                 }
                 self.rows.advance()?;
@@ -282,7 +285,7 @@ impl Groups {
 struct HotGroup<'a, 'b> {
     head: Rows,
     next: usize,
-    groups: &'a mut Groups,
+    rest: &'a mut Sorted,
     sink: &'a RefCell<&'b mut dyn ReduceSink>,
     /// The last item that the sink was told of, once the head is through.
     item: Vec<u8>,
@@ -294,7 +297,7 @@ impl RowStream for HotGroup<'_, '_> {
             return Ok(Some(self.head.get(self.next)));
         }
         let out = self.head.get(0).out;
-        let Some(row) = self.groups.rows.peek()?.filter(|row| row.out == out) else { return Ok(None) };
+        let Some(row) = self.rest.peek()?.filter(|row| row.out == out) else { return Ok(None) };
         if self.item.is_empty() {
             self.item.extend_from_slice(self.head.get(self.head.len() - 1).item);
         }
@@ -311,6 +314,6 @@ impl RowStream for HotGroup<'_, '_> {
             self.next += 1;
             return Ok(());
         }
-        self.groups.rows.advance()
+        self.rest.advance()
     }
 }

@@ -109,6 +109,11 @@ pub trait RowStream {
 
     /// Goes on to the next row.
     fn advance(&mut self) -> Result<()>;
+
+    /// All rows of the stream, where they are in memory together.
+    fn in_memory(&self) -> Option<&Rows> {
+        None
+    }
 }
 
 /// A stream over rows in memory that are sorted already.
@@ -133,6 +138,10 @@ impl RowStream for SortedRows<'_> {
     fn advance(&mut self) -> Result<()> {
         self.next += 1;
         Ok(())
+    }
+
+    fn in_memory(&self) -> Option<&Rows> {
+        Some(self.rows)
     }
 }
 

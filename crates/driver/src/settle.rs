@@ -1,14 +1,13 @@
 //! Steps 3, 6 and 7 of a stage: what front- and back-ends said becomes edges, reads, contributors and published
 //! partitions. Everything comes in order and is written as it comes.
 
-use std::collections::BTreeSet;
-use std::collections::btree_set;
 use std::iter::Peekable;
 
 use deltic_compiler::Pattern;
 use deltic_core::NameBytes;
 use deltic_store::Tree;
 
+use crate::elements::{Ahead, Elements, TOGETHER, Walk, read_ahead};
 use crate::engine::{Mapped, Outcome, ReduceSink, Reduced};
 use crate::kernel::TaskKernel;
 use crate::observe::Event;
@@ -27,16 +26,14 @@ pub(crate) struct Settling<'a> {
     contributors: Contributors<'a>,
     reads: ReadsWriter<'a>,
     /// In an incremental stage: the affected outputs that no result has come for yet.
-    waiting: Option<Peekable<btree_set::Iter<'a, Element>>>,
+    waiting: Option<Walk<'a>>,
+    /// Results that are settled together.
+    reduced: Vec<Reduced>,
     pub(crate) counts: Counts,
 }
 
 impl<'a> Settling<'a> {
-    pub(crate) fn new(
-        stage: &'a Stage<'a>,
-        kernel: &'a TaskKernel<'a>,
-        wanted: Option<&'a BTreeSet<Element>>,
-    ) -> Settling<'a> {
+    pub(crate) fn new(stage: &'a Stage<'a>, kernel: &'a TaskKernel<'a>, wanted: Option<&'a Elements>) -> Settling<'a> {
         let publisher = |tree: &Tree| Publisher::new(stage.draft, tree, stage.full);
         Settling {
             stage,
@@ -45,19 +42,21 @@ impl<'a> Settling<'a> {
             edges: TableWriter::new(stage.draft, &stage.state.edges),
             contributors: Contributors::new(stage, wanted),
             reads: ReadsWriter::new(stage.draft, &stage.state, stage.engine.row_memory() / 4),
-            waiting: wanted.map(|wanted| wanted.iter().peekable()),
+            waiting: wanted.map(Elements::walk),
+            reduced: Vec::new(),
             counts: Counts::default(),
         }
     }
 
     /// Goes on from front-ends to back-ends, once it is known which outputs are affected.
-    pub(crate) fn with_wanted<'b>(self, wanted: &'b BTreeSet<Element>) -> Settling<'b>
+    pub(crate) fn with_wanted<'b>(self, wanted: &'b Elements) -> Settling<'b>
     where
         'a: 'b,
     {
         Settling {
             contributors: Contributors::new(self.stage, Some(wanted)),
-            waiting: Some(wanted.iter().peekable()),
+            waiting: Some(wanted.walk()),
+            reduced: self.reduced,
             stage: self.stage,
             kernel: self.kernel,
             publishers: self.publishers,
@@ -111,11 +110,40 @@ impl<'a> Settling<'a> {
         self.reads.note(reader, &before, now)
     }
 
-    /// An affected output that nobody contributes to any more.
-    fn nothing_left(&mut self, out: &Element) -> Result<()> {
-        self.note_reads(&Reader::Back(out.clone()), &[])?;
-        self.contributors.sole(out, None)?;
-        self.offer(out, &Outcome::Nothing)
+    /// Affected outputs before `out`, or all that are left: nobody contributes to them any more.
+    fn nothing_left_before(&mut self, out: Option<&[u8]>) -> Result<()> {
+        while let Some(waiting) = &mut self.waiting
+            && let Some((next, _)) = waiting.peek()?.filter(|(next, _)| out.is_none_or(|out| *next < out))
+        {
+            let gone = self.stage.element(next)?;
+            waiting.advance()?;
+            self.note_reads(&Reader::Back(gone.clone()), &[])?;
+            self.contributors.sole(&gone, None)?;
+            self.offer(&gone, &Outcome::Nothing)?;
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        let state = &self.stage.state;
+        if !self.stage.full {
+            let readers = self.reduced.iter().map(|reduced| Reader::Back(reduced.out.clone()).bytes());
+            read_ahead(&state.reads, &readers.collect::<Vec<_>>())?;
+        }
+        for Reduced { out, item, outcome, reads } in std::mem::take(&mut self.reduced) {
+            let bytes = out.to_bytes();
+            self.nothing_left_before(Some(&bytes))?;
+            if let Some(waiting) = &mut self.waiting {
+                waiting.advance()?;
+            }
+            self.counts.compiled += 1;
+            self.counts.same += u64::from(outcome == Outcome::Same);
+            self.note_reads(&Reader::Back(out.clone()), &reads)?;
+            let told_by_key = outcome != Outcome::Nothing && reads.is_empty();
+            self.contributors.sole(&out, (!told_by_key).then_some(&item))?;
+            self.offer(&out, &outcome)?;
+        }
+        Ok(())
     }
 
     fn offer(&mut self, out: &Element, outcome: &Outcome) -> Result<()> {
@@ -129,9 +157,8 @@ impl<'a> Settling<'a> {
 
     /// Everything settled, as trees.
     pub(crate) fn finish(mut self) -> Result<StageResult> {
-        while let Some(gone) = self.waiting.as_mut().and_then(Iterator::next) {
-            self.nothing_left(gone)?;
-        }
+        self.settle()?;
+        self.nothing_left_before(None)?;
         let (kernel, stage) = (self.kernel, self.stage);
         let mut outputs = Vec::with_capacity(self.publishers.len());
         for (layer, publisher) in (0u16..).zip(&mut self.publishers) {
@@ -159,19 +186,8 @@ impl ReduceSink for Settling<'_> {
     }
 
     fn reduced(&mut self, reduced: Reduced) -> Result<()> {
-        let Reduced { out, item, outcome, reads } = reduced;
-        while let Some(gone) = self.waiting.as_mut().and_then(|waiting| waiting.next_if(|wanted| **wanted < out)) {
-            self.nothing_left(gone)?;
-        }
-        if let Some(waiting) = &mut self.waiting {
-            waiting.next();
-        }
-        self.counts.compiled += 1;
-        self.counts.same += u64::from(outcome == Outcome::Same);
-        self.note_reads(&Reader::Back(out.clone()), &reads)?;
-        let told_by_key = outcome != Outcome::Nothing && reads.is_empty();
-        self.contributors.sole(&out, (!told_by_key).then_some(&item))?;
-        self.offer(&out, &outcome)
+        self.reduced.push(reduced);
+        if self.reduced.len() < TOGETHER { Ok(()) } else { self.settle() }
     }
 }
 
@@ -184,19 +200,21 @@ struct Contributors<'a> {
     table: TableWriter<'a>,
     one_producer: bool,
     /// The affected outputs that no row has come for yet.
-    waiting: Option<Peekable<btree_set::Iter<'a, Element>>>,
+    waiting: Option<Walk<'a>>,
+    ahead: Option<Ahead<'a>>,
     /// The output whose rows are coming, and its contributors in the base that are still to be met.
     current: Vec<u8>,
     before: Peekable<std::vec::IntoIter<Vec<u8>>>,
 }
 
 impl<'a> Contributors<'a> {
-    fn new(stage: &'a Stage<'a>, wanted: Option<&'a BTreeSet<Element>>) -> Contributors<'a> {
+    fn new(stage: &'a Stage<'a>, wanted: Option<&'a Elements>) -> Contributors<'a> {
         Contributors {
             stage,
             table: TableWriter::new(stage.draft, &stage.state.contributors),
             one_producer: matches!(stage.task.pattern(), Pattern::Direct { one_producer: true, .. }),
-            waiting: wanted.map(|wanted| wanted.iter().peekable()),
+            waiting: wanted.map(Elements::walk),
+            ahead: wanted.map(|wanted| Ahead::new(&stage.state.contributors, wanted)),
             current: Vec::new(),
             before: Vec::new().into_iter().peekable(),
         }
@@ -251,11 +269,10 @@ impl<'a> Contributors<'a> {
     fn pass_over(&mut self, out: Option<&[u8]>) -> Result<()> {
         while !self.one_producer
             && let Some(waiting) = &mut self.waiting
+            && let Some((next, _)) = waiting.peek()?.filter(|(next, _)| out.is_none_or(|out| *next <= out))
         {
-            let Some(next) = waiting.next_if(|wanted| out.is_none_or(|out| wanted.to_bytes()[..] <= *out)) else {
-                break;
-            };
-            let next = next.to_bytes();
+            let next = next.to_vec();
+            waiting.advance()?;
             if out != Some(&next) {
                 for gone in self.known(&next)? {
                     self.table.set(&[&next[..], &gone].concat(), None)?;
@@ -266,10 +283,10 @@ impl<'a> Contributors<'a> {
     }
 
     /// The contributors of an output in the base.
-    fn known(&self, out: &[u8]) -> Result<Vec<Vec<u8>>> {
-        if self.stage.state.contributors.is_empty() {
-            return Ok(Vec::new());
+    fn known(&mut self, out: &[u8]) -> Result<Vec<Vec<u8>>> {
+        if let Some(ahead) = &mut self.ahead {
+            ahead.reach(out)?;
         }
-        self.stage.state.contributors_in(out)
+        self.stage.state.contributors_of(out)
     }
 }

@@ -123,7 +123,7 @@ fn sorted(chunks: &[Rows]) -> Vec<(u32, u32)> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "what `map_err` calls takes the error")]
-fn failed(error: std::io::Error) -> Error {
+pub(crate) fn failed(error: std::io::Error) -> Error {
     let folder = std::env::temp_dir();
     Error::Engine(format!(
         "rows that do not fit into memory could not be kept in a file in {}: {error}; free some space, or set TMPDIR",

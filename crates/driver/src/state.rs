@@ -18,6 +18,7 @@ use deltic_compiler::Seen;
 use deltic_core::{Digest, NameBytes, Payload, TaskId};
 use deltic_store::{Draft, KeyRange, Snapshot, Tree, TreeEditor};
 
+use crate::elements::read_ahead;
 use crate::rows::{RowStream, Rows};
 use crate::shuffle::Shuffle;
 use crate::{Element, Error, Result};
@@ -98,17 +99,11 @@ impl State {
         Ok(edges)
     }
 
-    /// The inputs that an output is known to be made from, in order.
-    pub(crate) fn contributors_of(&self, output: &Element) -> Result<Vec<Element>> {
+    /// The inputs that an output is known to be made from, in order: elements in bytes, as the output is.
+    pub(crate) fn contributors_of(&self, output: &[u8]) -> Result<Vec<Vec<u8>>> {
         if self.contributors.is_empty() {
             return Ok(Vec::new());
         }
-        let found = self.contributors_in(&output.to_bytes())?;
-        found.iter().map(|item| self.element(&mut &item[..])).collect()
-    }
-
-    /// The same in bytes.
-    pub(crate) fn contributors_in(&self, output: &[u8]) -> Result<Vec<Vec<u8>>> {
         let found = self.contributors.scan(KeyRange::prefix(output));
         found.map(|found| Ok(found?.0[output.len()..].to_vec())).collect()
     }
@@ -120,32 +115,42 @@ impl State {
         found.map(|found| Ok(found?.0[prefix.len()..].into())).collect()
     }
 
-    /// Everybody whose look at `layer` can have had another answer because of one change.
+    /// Everybody whose look at a layer can have had another answer because of some changes: names in order, each with
+    /// whether it came or went.
     ///
-    /// Cost: one look-up in `readers` for each kind of look that anybody made at the layer, and for listings one for
-    /// each length of prefix that anybody used.
+    /// Cost: for each change a look-up in `readers` for each kind of look that anybody made at the layer, and for
+    /// listings one for each length of prefix that anybody used; the leaves of all of them are read together.
     pub(crate) fn readers_of(
         &self,
         watch: &Watch,
-        name: &[u8],
-        came_or_went: bool,
-        mut take: impl FnMut(Reader),
+        changes: &[(NameBytes, bool)],
+        mut take: impl FnMut(Reader) -> Result<()>,
     ) -> Result<()> {
         let mut prefixes: Vec<Vec<u8>> = Vec::new();
-        if watch.partition {
-            prefixes.push(seen_bytes(&Seen::Partition(watch.layer, name.into())));
-        }
-        if watch.presence && came_or_went {
-            prefixes.push(seen_bytes(&Seen::Presence(watch.layer, name.into())));
-        }
-        for length in watch.within.iter().map(|length| usize::from(*length)).filter(|length| *length <= name.len()) {
-            prefixes.push(seen_bytes(&Seen::Within(watch.layer, name[..length].into())));
-        }
-        for mut prefix in prefixes {
+        let mut look = |seen: &Seen| {
+            let mut prefix = seen_bytes(seen);
             prefix.push(0);
+            prefixes.push(prefix);
+        };
+        for (name, came_or_went) in changes {
+            if watch.partition {
+                look(&Seen::Partition(watch.layer, name.clone()));
+            }
+            if watch.presence && *came_or_went {
+                look(&Seen::Presence(watch.layer, name.clone()));
+            }
+            for length in watch.within.iter().map(|length| usize::from(*length)).filter(|length| *length <= name.len())
+            {
+                look(&Seen::Within(watch.layer, name[..length].into()));
+            }
+        }
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        read_ahead(&self.readers, &prefixes)?;
+        for prefix in prefixes {
             for found in self.readers.scan(KeyRange::prefix(&prefix)) {
                 let (key, _) = found?;
-                take(self.reader(&key[prefix.len()..])?);
+                take(self.reader(&key[prefix.len()..])?)?;
             }
         }
         Ok(())
@@ -217,7 +222,7 @@ impl Watch {
 }
 
 impl Reader {
-    fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let (kind, element) = match self {
             Reader::Front(element) => (FRONT, element),
             Reader::Back(element) => (BACK, element),

@@ -30,6 +30,12 @@ pub(crate) fn write_entry(entry: &Entry, out: &mut Vec<u8>) {
     }
 }
 
+/// The length of an entry's payload; 0 for anything else.
+pub(crate) fn entry_len(mut bytes: &[u8]) -> u64 {
+    let bytes = &mut bytes;
+    take::<32>(bytes).and_then(|_| take(bytes)).map_or(0, |len| u64::from_le_bytes(*len))
+}
+
 /// Reads an entry that takes all of `bytes`; `None` for anything else.
 pub(crate) fn read_entry(mut bytes: &[u8]) -> Option<Entry> {
     let bytes = &mut bytes;
@@ -78,7 +84,7 @@ mod tests {
                 let entry = Entry { meta, place: place.clone() };
                 let mut bytes = Vec::new();
                 write_entry(&entry, &mut bytes);
-                assert_eq!(read_entry(&bytes), Some(entry));
+                assert_eq!((read_entry(&bytes), entry_len(&bytes)), (Some(entry), 3));
                 assert_eq!(read_entry(&bytes[..40]), None);
             }
         }

@@ -1,0 +1,255 @@
+//! An incremental stage: what a change can affect, and nothing else.
+//!
+//! Whatever follows the number of affected partitions is a sorted stream or a set that may lie in a file, so memory is
+//! bounded with everything changed too; look-ups are made many at a time, so that on a remote store they are a few
+//! round trips and not one each.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use deltic_compiler::{DirectStage, Pattern};
+use deltic_store::KeyRange;
+
+use crate::affected::{CLAIMED_ANEW, CLAIMED_BEFORE, Dirty, DirtyInputs, READ, present, readers};
+use crate::elements::{Elements, Sorter, TOGETHER, Writer, decoded, read_ahead};
+use crate::engine::{Item, Mapped, StageSession};
+use crate::kernel::TaskKernel;
+use crate::settle::Settling;
+use crate::stage::{Stage, StageResult};
+use crate::state::Reader;
+use crate::{Element, Error, Result};
+
+/// Runs a stage that has state from what changed since the base.
+pub(crate) fn run<'s>(
+    stage: &'s Stage<'s>,
+    kernel: &'s TaskKernel<'s>,
+    mut session: Box<dyn StageSession + 's>,
+) -> Result<StageResult> {
+    let memory = stage.set_memory();
+    let mut outputs = Sorter::new(memory);
+    let reading = readers(stage.view, &stage.state, memory, &mut outputs)?;
+    let mut fronts = Fronts {
+        stage,
+        kernel,
+        settling: Settling::new(stage, kernel, None),
+        inputs: Writer::new(memory),
+        outputs,
+        done: Vec::new(),
+    };
+
+    // Inputs that are gone have no item; they wait here for their place in the order.
+    let on_their_way: RefCell<VecDeque<Dirty>> = RefCell::default();
+    let mut items = DirtyInputs::new(stage.task, stage.view, &reading).filter_map(|found| match found {
+        Ok(input) => {
+            let item = input.now.clone().map(|entry| Item { element: input.element.clone(), entry });
+            on_their_way.borrow_mut().push_back(input);
+            item.map(Ok)
+        }
+        Err(error) => Some(Err(error)),
+    });
+    session.map(&mut items, &mut |mapped| {
+        while let Some(input) = on_their_way.borrow_mut().pop_front() {
+            if input.element == mapped.item {
+                return fronts.done(input, Some(mapped));
+            }
+            fronts.done(input, None)?;
+        }
+        Ok(())
+    })?;
+    drop(items);
+    on_their_way.into_inner().into_iter().try_for_each(|input| fronts.done(input, None))?;
+
+    let (mut settling, dirty) = fronts.finish()?;
+    let again = dirty.other_contributors(stage, kernel)?;
+    settling.counts.through_reads = dirty.through_reads()?;
+    if stage.is_group() {
+        settling.counts.fronts_again = again.len();
+    }
+    session.map(&mut items_of(stage, &again), &mut |_| Ok(()))?;
+
+    let mut backs = settling.with_wanted(&dirty.outputs);
+    session.reduce(Some(&dirty.outputs), &mut backs)?;
+    backs.finish()
+}
+
+/// Step 3: what comes of the front-ends of affected inputs.
+struct Fronts<'a> {
+    stage: &'a Stage<'a>,
+    kernel: &'a TaskKernel<'a>,
+    settling: Settling<'a>,
+    inputs: Writer,
+    outputs: Sorter,
+    /// Settled together: affected inputs in order, each with what its front-end said unless it is gone.
+    done: Vec<(Dirty, Option<Mapped>)>,
+}
+
+impl<'a> Fronts<'a> {
+    fn done(&mut self, input: Dirty, mapped: Option<Mapped>) -> Result<()> {
+        self.done.push((input, mapped));
+        if self.done.len() < TOGETHER { Ok(()) } else { self.settle() }
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        let state = &self.stage.state;
+        if self.stage.is_group() {
+            let elements = || self.done.iter().map(|(input, _)| &input.element);
+            read_ahead(&state.edges, &elements().map(Element::to_bytes).collect::<Vec<_>>())?;
+            let reader = |element: &Element| Reader::Front(element.clone()).bytes();
+            read_ahead(&state.reads, &elements().map(reader).collect::<Vec<_>>())?;
+        }
+        for (input, mapped) in std::mem::take(&mut self.done) {
+            self.settling.counts.inputs += 1;
+            self.settling.counts.inputs_through_reads += u64::from(input.through_reads);
+            self.inputs.push(&input.element.to_bytes(), 0)?;
+            match (self.stage.task.pattern(), mapped) {
+                (Pattern::Group(_), Some(mapped)) => {
+                    let said = self.settling.front_ran(&mapped, input.existed)?;
+                    self.affect(said, 0)?;
+                }
+                (Pattern::Group(_), None) => {
+                    let said = self.settling.front_gone(&input.element)?;
+                    self.affect(said, 0)?;
+                }
+                (Pattern::Direct { .. }, Some(mapped)) => {
+                    let claim = if input.existed { CLAIMED_BEFORE } else { CLAIMED_ANEW };
+                    self.affect(mapped.edges.into_iter().map(|(out, _)| out), claim)?;
+                }
+                (Pattern::Direct { stage, .. }, None) => {
+                    self.affect(self.kernel.outputs_of(stage.as_ref(), &input.element)?, CLAIMED_BEFORE)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn affect(&mut self, outs: impl IntoIterator<Item = Element>, marks: u8) -> Result<()> {
+        outs.into_iter().try_for_each(|out| self.outputs.add(&out.to_bytes(), marks))
+    }
+
+    fn finish(mut self) -> Result<(Settling<'a>, Affected)> {
+        self.settle()?;
+        Ok((self.settling, Affected { inputs: self.inputs.finish()?, outputs: self.outputs.finish()? }))
+    }
+}
+
+/// What an incremental stage has found to be affected.
+struct Affected {
+    inputs: Elements,
+    outputs: Elements,
+}
+
+impl Affected {
+    /// The outputs that nothing but a read of their back-end makes affected.
+    fn through_reads(&self) -> Result<u64> {
+        let (mut walk, mut count) = (self.outputs.walk(), 0);
+        while let Some((_, marks)) = walk.peek()? {
+            count += u64::from(marks == READ);
+            walk.advance()?;
+        }
+        Ok(count)
+    }
+
+    /// Step 5: the unchanged inputs whose word is needed to compile the affected outputs.
+    fn other_contributors(&self, stage: &Stage<'_>, kernel: &TaskKernel<'_>) -> Result<Elements> {
+        let sole = match stage.task.pattern() {
+            Pattern::Direct { stage, one_producer: true } => Some(stage.as_ref()),
+            _ => None,
+        };
+        let mut again = Sorter::new(stage.set_memory());
+        let mut walk = self.outputs.walk();
+        let mut some: Vec<(Vec<u8>, u8)> = Vec::new();
+        loop {
+            some.clear();
+            while some.len() < TOGETHER
+                && let Some((out, marks)) = walk.peek()?
+            {
+                some.push((out.to_vec(), marks));
+                walk.advance()?;
+            }
+            if some.is_empty() {
+                return again.finish_without(&self.inputs);
+            }
+            read_ahead(&stage.state.contributors, &some.iter().map(|(out, _)| out).collect::<Vec<_>>())?;
+            // Claimed by inputs that are new, and nobody is known to have made it before.
+            let mut unknown = Vec::new();
+            for (out, marks) in &some {
+                let known = stage.state.contributors_of(out)?;
+                if known.is_empty() && sole.is_some() && marks & (CLAIMED_ANEW | CLAIMED_BEFORE) == CLAIMED_ANEW {
+                    unknown.push(stage.element(out)?);
+                }
+                known.iter().try_for_each(|input| again.add(input, 0))?;
+            }
+            if let Some(sole) = sole {
+                check_sole_producers(stage, kernel, sole, &unknown)?;
+            }
+        }
+    }
+}
+
+/// An output that state knows no producer of, but that is published, has one: an input that did not change, unless an
+/// affected input had claimed it before. Then nobody else may claim it now.
+fn check_sole_producers(
+    stage: &Stage<'_>,
+    kernel: &TaskKernel<'_>,
+    direct: &dyn DirectStage,
+    outs: &[Element],
+) -> Result<()> {
+    for of_layer in outs.chunk_by(|a, b| a.layer == b.layer) {
+        let layer = of_layer.first().map(|out| usize::from(out.layer));
+        let Some(published) = layer.and_then(|layer| stage.published.get(layer)) else { continue };
+        read_ahead(published, &of_layer.iter().map(|out| &*out.name).collect::<Vec<_>>())?;
+        for out in of_layer {
+            if published.get(&out.name)?.is_some() {
+                return Err(second_producer(stage, kernel, direct, out)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The error for an output with two producers. Looks through all inputs, only for the message.
+fn second_producer(
+    stage: &Stage<'_>,
+    kernel: &TaskKernel<'_>,
+    direct: &dyn DirectStage,
+    out: &Element,
+) -> Result<Error> {
+    let mut claimants: Vec<Element> = Vec::new();
+    for (layer, tree) in stage.inputs() {
+        for found in tree.scan(KeyRange::all()) {
+            let input = Element::new(layer, found?.0);
+            if kernel.outputs_of(direct, &input)?.contains(out) {
+                claimants.push(input);
+            }
+        }
+    }
+    let key = kernel.out_key(out)?;
+    Ok(match &claimants[..] {
+        [first, second, ..] => kernel.two_producers(&key, first, second),
+        _ => stage.broken(format!("output {key} is published, but no input is known to make it")),
+    })
+}
+
+/// Inputs that did not change, with what they are.
+fn items_of<'a>(stage: &'a Stage<'a>, inputs: &'a Elements) -> impl Iterator<Item = Result<Item>> + 'a {
+    let mut inputs = decoded(inputs);
+    let mut ready: VecDeque<Item> = VecDeque::new();
+    let mut fill = move || -> Result<VecDeque<Item>> {
+        let some = inputs
+            .by_ref()
+            .take(TOGETHER)
+            .map(|input| input?.ok_or_else(|| stage.broken("an input that is cut short".to_owned())));
+        let some: Vec<Element> = some.collect::<Result<_>>()?;
+        let entries = present(stage.task, stage.view, &some)?;
+        Ok(some.into_iter().zip(entries).map(|(element, entry)| Item { element, entry }).collect())
+    };
+    std::iter::from_fn(move || {
+        if ready.is_empty() {
+            match fill() {
+                Ok(filled) => ready = filled,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        ready.pop_front().map(Ok)
+    })
+}
