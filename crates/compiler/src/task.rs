@@ -1,6 +1,8 @@
 //! Tasks: a compiler under a stable id, with its configuration and, if it says so, a version of its code.
 
-use deltic_core::{Layer, LayerRef, TaskId};
+use std::collections::BTreeSet;
+
+use deltic_core::{Layer, LayerId, LayerRef, TaskId};
 
 use crate::{Pattern, Result};
 
@@ -12,6 +14,7 @@ pub struct Task {
     inputs: Vec<LayerRef>,
     references: Vec<LayerRef>,
     outputs: Vec<Layer>,
+    private: BTreeSet<LayerId>,
     configuration: serde_json::Value,
     version: Option<String>,
 }
@@ -57,7 +60,7 @@ impl Task {
         references.retain(|layer| !inputs.contains(layer));
         let id = TaskId::new(id).map_err(|e| bad(e.to_string()))?;
         let configuration = serde_json::Value::Object(serde_json::Map::new());
-        Ok(Task { id, pattern, inputs, references, outputs, configuration, version: None })
+        Ok(Task { id, pattern, inputs, references, outputs, private: BTreeSet::new(), configuration, version: None })
     }
 
     /// States the version of the compiler's code. Without it the identity of the running executable counts, so that
@@ -66,6 +69,19 @@ impl Task {
     pub fn version(mut self, version: impl Into<String>) -> Task {
         self.version = Some(version.into());
         self
+    }
+
+    /// Keeps an output layer private: later tasks read it as any other, but it is no layer of the output catalog. Its
+    /// partitions are part of the state.
+    ///
+    /// Errors: the task writes no such layer.
+    pub fn keep_private(mut self, layer: &str) -> Result<Task> {
+        let Some(known) = self.outputs.iter().find(|known| known.id.as_str() == layer) else {
+            let message = format!("it writes no layer `{layer}` that could be private");
+            return Err(BadTask { id: self.id.to_string(), message }.into());
+        };
+        self.private.insert(known.id.clone());
+        Ok(self)
     }
 
     /// Sets the configuration that the compiler was made with. All of it is part of the fingerprint.
@@ -105,6 +121,11 @@ impl Task {
     /// The layers it writes, sorted by id.
     pub fn outputs(&self) -> &[Layer] {
         &self.outputs
+    }
+
+    /// Whether an output layer is private to the job: kept in the state, no layer of the output catalog.
+    pub fn is_private(&self, layer: &LayerId) -> bool {
+        self.private.contains(layer)
     }
 
     /// The effective configuration: an object, empty when the compiler takes none.
