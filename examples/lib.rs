@@ -1,5 +1,13 @@
 //! Drivers over real data. Each module holds the compilers of one example; its `main.rs` runs them over the whole
 //! history of a data set.
+//!
+//! | example | data | shows |
+//! |---|---|---|
+//! | [`transit`] | transit feeds | four tasks, one reading another's output |
+//! | [`lift`] | OpenStreetMap | inputs merged into coarser tiles: a direct compiler, M:N |
 
 pub mod history;
+pub mod lift;
+pub mod osm;
+pub mod replay;
 pub mod transit;

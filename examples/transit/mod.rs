@@ -21,6 +21,17 @@ pub use coverage::{Coverage, CoverageConfig};
 pub use feed_index::FeedIndex;
 pub use feeds::Feeds;
 
+use crate::replay::{DataSet, Example};
+
+/// The example: the history of the Mobility Database.
+pub const EXAMPLE: Example = Example {
+    about: "Compiles the history of the Mobility Database, version after version",
+    data: DataSet { folder: "mobility-catalogs", attribution: None, layers: input_layers, extension: "" },
+    inputs: &[("transit", 0)],
+    setup,
+    show: "countries",
+};
+
 /// Registers the four tasks.
 ///
 /// The code's versions are stated, so that a rebuilt binary does not compile everything again; whoever changes a

@@ -1,0 +1,38 @@
+//! OpenStreetMap as the data set holds it, and what several examples make of it. (c) OpenStreetMap contributors, ODbL 1.0
+//!
+//! | module | holds |
+//! |---|---|
+//! | `element` | nodes, ways and relations, and the lines they are written in |
+//! | `geometry` | coordinates that are exact; nodes that lie in other partitions |
+//! | `places` | an index: which tile an element is in |
+
+mod element;
+mod geometry;
+mod places;
+
+use deltic::prelude::*;
+
+pub use element::{Id, Kind, Member, Node, Relation, Tags, Way, read_lines};
+pub use geometry::{Degrees, Located, Point, locate};
+pub use places::{Places, find, places_layer};
+
+use crate::replay::DataSet;
+
+/// What the licence asks to be said of the data and of what is made of it.
+pub const ATTRIBUTION: &str = "(c) OpenStreetMap contributors, ODbL 1.0";
+
+/// The level of the tiles that nodes and ways are in.
+pub const LEVEL: u8 = 14;
+
+/// Six extracts of Andorra, 2012 to 2021.
+pub const ANDORRA: DataSet =
+    DataSet { folder: "osm-andorra", attribution: Some(ATTRIBUTION), layers: input_layers, extension: ".jsonl" };
+
+/// The layers of the input catalog. A way is in the tile of its first node; relations are in 32 buckets by their id.
+pub fn input_layers() -> Result<Vec<Layer>> {
+    Ok(vec![
+        Layer::tiles("node", Grid::Mercator, [LEVEL])?.with_content_type("application/jsonl"),
+        Layer::tiles("way", Grid::Mercator, [LEVEL])?.with_content_type("application/jsonl"),
+        Layer::generic("relation")?.with_content_type("application/jsonl"),
+    ])
+}

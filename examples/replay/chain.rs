@@ -1,0 +1,172 @@
+//! The catalogs of a replay, and the runs from one to the other.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use deltic::compiler::{Setup, Task};
+use deltic::core::{CatalogId, Digest, Layer, LayerId, Name, Payload, Version};
+use deltic::driver::{Import, Job, JobInput, LocalEngine, Options, Report, Silent};
+use deltic::store::{Catalog, ErrorKind, KeyRange, Snapshot, Stores};
+
+use super::Example;
+use crate::history::{self, Step};
+
+/// An input catalog that follows a data set's history, and the output catalog that follows the input.
+#[derive(Debug)]
+pub struct Chain {
+    example: Example,
+    tasks: Vec<Task>,
+    engine: LocalEngine,
+    input: Catalog,
+    output: Catalog,
+}
+
+impl Chain {
+    /// Opens the catalogs `in` and `out` of a folder, or creates them.
+    pub fn open(example: &Example, dir: &Path, threads: usize) -> Result<Chain> {
+        let mut setup = Setup::default();
+        (example.setup)(&mut setup)?;
+        Ok(Chain {
+            example: example.clone(),
+            tasks: setup.finish()?,
+            engine: LocalEngine::new(threads),
+            input: open_or_create(&dir.join("in"), (example.data.layers)()?)?,
+            output: open_or_create(&dir.join("out"), Vec::new())?,
+        })
+    }
+
+    /// Imports and compiles version after version up to `last`, and hands what each run did to `each`. What was
+    /// imported before is not imported again; its last version is compiled again, in case a run stopped in between.
+    pub fn replay(&self, last: Option<u64>, mut each: impl FnMut(u64, &Report, Duration)) -> Result<()> {
+        let done = self.input_version()?;
+        history::replay(&history::data(self.example.data.folder), |step| {
+            if last.is_some_and(|last| step.number > last) {
+                return Ok(false);
+            }
+            if step.number > done {
+                self.import(&step)?;
+            } else if step.number < done {
+                return Ok(true);
+            }
+            let started = Instant::now();
+            let report = self.compile(&self.output)?;
+            each(step.number, &report, started.elapsed());
+            Ok(true)
+        })
+    }
+
+    /// The latest version of the input.
+    pub fn input_version(&self) -> Result<u64> {
+        Ok(self.input.latest()?.version().0)
+    }
+
+    /// The latest version of the output.
+    pub fn output(&self) -> Result<Snapshot> {
+        Ok(self.output.latest()?)
+    }
+
+    /// All partitions of an output layer, by name.
+    pub fn partitions(&self, layer: &str) -> Result<Vec<(Name, Payload)>> {
+        let output = self.output()?;
+        let id = LayerId::new(layer)?;
+        let (Some(settings), Some(tree)) = (output.layer_settings(&id), output.tree(&id)) else {
+            anyhow::bail!("the output has no layer `{layer}`");
+        };
+        let mut partitions = Vec::new();
+        for entry in tree.scan(KeyRange::all()) {
+            let (name, entry) = entry?;
+            partitions.push((settings.name_from_bytes(&name)?, tree.read(&entry)?));
+        }
+        Ok(partitions)
+    }
+
+    /// Builds the latest version of the input from nothing, into a catalog of its own.
+    pub fn scratch(&self, dir: &Path) -> Result<Snapshot> {
+        let scratch = open_or_create(dir, Vec::new())?;
+        self.compile(&scratch)?;
+        Ok(scratch.latest()?)
+    }
+
+    /// Checks that output and state equal those of a build from scratch, and lists the layers: partitions and digest.
+    pub fn compare(&self, scratch: &Snapshot) -> Result<Vec<(LayerId, u64, Digest)>> {
+        let chain = self.output()?;
+        let mut layers = Vec::new();
+        for layer in scratch.layers() {
+            let digest = |snapshot: &Snapshot| snapshot.tree(&layer.id).map(|tree| (tree.digest(), tree.count()));
+            let (Some((ours, count)), Some((theirs, _))) = (digest(&chain), digest(scratch)) else { continue };
+            ensure!(ours == theirs, "layer {} differs from a build from scratch: {ours}, not {theirs}", layer.id);
+            layers.push((layer.id.clone(), count, ours));
+        }
+        ensure!(chain.digest() == scratch.digest() && chain.state_digest() == scratch.state_digest(), "state differs");
+        Ok(layers)
+    }
+
+    /// Commits what a version changed as the next version of the input catalog.
+    fn import(&self, step: &Step) -> Result<()> {
+        let import = Import::begin(&self.input.latest()?, deltic::new_run_id()?)?;
+        for (layer, name, bytes) in &step.put {
+            let (layer, name) = self.place(&import, layer, name)?;
+            import.put(&layer, &name, &bytes.clone().into())?;
+        }
+        for (layer, name) in &step.deleted {
+            let (id, partition) = self.place(&import, layer, name)?;
+            let existed = import.delete(&id, &partition)?;
+            ensure!(existed, "version {} deletes {layer}/{name}, which does not exist", step.number);
+        }
+        let report = import.commit(deltic::now(), &format!("upstream version {}", step.number))?;
+        ensure!(
+            report.version.is_some_and(|version| version.0 == step.number),
+            "version {} was imported before",
+            step.number
+        );
+        Ok(())
+    }
+
+    /// Where a file of the data set goes.
+    fn place(&self, import: &Import, layer: &str, file: &str) -> Result<(LayerId, Name)> {
+        let extension = self.example.data.extension;
+        let name = file.strip_suffix(extension);
+        let name = name.with_context(|| format!("file {layer}/{file} does not end in `{extension}`"))?;
+        let id = LayerId::new(layer)?;
+        let name = import.layer(&id)?.parse_name(name)?;
+        Ok((id, name))
+    }
+
+    /// Runs all tasks into a catalog.
+    fn compile(&self, output: &Catalog) -> Result<Report> {
+        let latest = self.input_version()?;
+        let input = |(id, behind): &(&str, u64)| {
+            // An input that stays behind is pinned; version 0 of a catalog is empty.
+            let version = (*behind > 0).then(|| Version(latest.saturating_sub(*behind)));
+            Ok((CatalogId::new(id)?, JobInput { catalog: self.input.clone(), version }))
+        };
+        let job = Job {
+            inputs: self.example.inputs.iter().map(input).collect::<Result<_>>()?,
+            output: output.clone(),
+            tasks: &self.tasks,
+            engine: &self.engine,
+            observer: &Silent,
+            options: Options {
+                // The tasks state their code's versions.
+                code: String::new(),
+                run: deltic::new_run_id()?,
+                started: deltic::now(),
+                incremental: true,
+                expect_base: None,
+                state_layer: LayerId::new("state")?,
+                note: String::new(),
+            },
+        };
+        Ok(deltic::driver::run(&job)?)
+    }
+}
+
+fn open_or_create(dir: &Path, layers: Vec<Layer>) -> Result<Catalog> {
+    let url = format!("file:{}", dir.display());
+    let stores = Stores::new();
+    match Catalog::create(&stores, &url, layers, deltic::new_catalog()?) {
+        Err(error) if *error.kind() == ErrorKind::AlreadyExists => Ok(Catalog::open(&stores, &url)?),
+        created => Ok(created?),
+    }
+}

@@ -1,0 +1,89 @@
+//! Replaying the history of a data set: what the `main.rs` of every example has in common.
+//!
+//! Version after version is imported into an input catalog and compiled into an output catalog, each from what changed.
+//! At the end the last version is built once more from nothing, and must come out equal, digest for digest.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `example` | what an example says of itself: its data, its tasks |
+//! | `arguments` | the command line |
+//! | `chain` | the two catalogs, and the runs from one to the other |
+//! | `totals` | the table that is printed |
+
+mod arguments;
+mod chain;
+mod example;
+mod totals;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use tempfile::TempDir;
+
+pub use arguments::Arguments;
+pub use chain::Chain;
+pub use example::{DataSet, Example};
+use totals::Totals;
+
+/// An example that was replayed, for what it prints at the end.
+#[derive(Debug)]
+pub struct Replayed {
+    /// Its catalogs at their last version.
+    pub chain: Chain,
+    /// Where they are, unless they are kept; removed with this.
+    _scratch: TempDir,
+}
+
+/// Replays an example as the command line asks for, and prints what each version cost.
+///
+/// Fails when anything differs from a build from scratch.
+pub fn main(example: &Example) -> Result<Replayed> {
+    let arguments = Arguments::parse(example.about);
+    if let Some(attribution) = example.data.attribution {
+        println!("data: {attribution}\n");
+    }
+    let scratch = tempfile::tempdir()?;
+    let dir = arguments.dir.clone().unwrap_or_else(|| scratch.path().join("kept"));
+    let chain = Chain::open(example, &dir, arguments.threads)?;
+
+    let done = chain.input_version()?;
+    let mut totals = Totals::default();
+    Totals::print_head();
+    chain.replay(arguments.versions, |number, report, time| totals.add(number, report, time))?;
+    let shown = dir.display();
+    ensure!(
+        !totals.times.is_empty(),
+        "{shown}: the catalogs are at version {done} already, beyond the last one asked for"
+    );
+    totals.print();
+    let full = compare_with_scratch(&chain, &scratch.path().join("scratch"))?;
+    totals.print_beside(full);
+    if arguments.dir.is_some() {
+        invite(example, &dir, chain.output()?.version().0);
+    }
+    Ok(Replayed { chain, _scratch: scratch })
+}
+
+/// Builds the last version from nothing, compares digests, and says how long the build took.
+fn compare_with_scratch(chain: &Chain, dir: &Path) -> Result<Duration> {
+    let started = Instant::now();
+    let scratch = chain.scratch(dir)?;
+    let full = started.elapsed();
+    for (layer, count, digest) in chain.compare(&scratch)? {
+        println!("{layer:<12} {count:>6} partitions   {digest}");
+    }
+    println!("equal, layers and state, to a build from scratch of version {}", chain.input_version()?);
+    Ok(full)
+}
+
+/// Says how to look at the catalogs that are kept.
+fn invite(example: &Example, dir: &Path, last: u64) {
+    let url = format!("file:{}/out", dir.display());
+    let url = if url.contains(char::is_whitespace) { format!("'{url}'") } else { url };
+    println!("\nthe catalogs are kept: look at them with");
+    let Example { show, .. } = example;
+    for command in [format!("log {url}"), format!("ls {url} {show}"), format!("diff {url} {} {last}", last - 1)] {
+        println!("  cargo run --release -p deltic -- {command}");
+    }
+}

@@ -1,0 +1,82 @@
+//! The examples over all six versions of the map: which partitions ran for the small update, and that a chain of runs
+//! equals a build from scratch.
+
+#![expect(clippy::unwrap_used, reason = "a failure fails the test, and says where")]
+
+use deltic::driver::{Mode, Report};
+use deltic_examples::lift;
+use deltic_examples::replay::{Chain, Example};
+use tempfile::TempDir;
+
+/// An example after all versions of its data.
+struct Replayed {
+    chain: Chain,
+    reports: Vec<Report>,
+    _dir: TempDir,
+}
+
+/// Replays an example; fails unless its layers and state equal those of a build from scratch, before the small update,
+/// after it, and at the end.
+fn replay(example: &Example) -> Replayed {
+    let dir = tempfile::tempdir().unwrap();
+    let chain = Chain::open(example, dir.path(), 2).unwrap();
+    let mut reports = Vec::new();
+    for last in [2, 3, 6] {
+        let again = usize::from(!reports.is_empty());
+        let mut steps = Vec::new();
+        chain.replay(Some(last), |number, report, _| steps.push((number, report.clone()))).unwrap();
+        for (number, report) in steps.into_iter().skip(again) {
+            assert_eq!(report.version.map(|version| version.0), Some(number), "a version for each of the input");
+            reports.push(report);
+        }
+        let scratch = chain.scratch(&dir.path().join(format!("scratch-{last}"))).unwrap();
+        assert!(!chain.compare(&scratch).unwrap().is_empty());
+    }
+    assert_eq!(reports.len(), 6);
+    Replayed { chain, reports, _dir: dir }
+}
+
+/// What ran in a version, a line for each task.
+fn ran(replayed: &Replayed, version: usize) -> Vec<String> {
+    let line = |task: &deltic::driver::TaskReport| {
+        let counts = &task.counts;
+        match &task.mode {
+            Mode::Skipped => format!("{}: skipped", task.task),
+            _ => format!(
+                "{}: {} inputs ({} through reads), {} front-ends, {} cut off, {} again, {} back-ends, {} put, {} deleted",
+                task.task,
+                counts.inputs,
+                counts.inputs_through_reads,
+                counts.fronts,
+                counts.cut_off,
+                counts.fronts_again,
+                counts.compiled,
+                counts.put,
+                counts.deleted
+            ),
+        }
+    };
+    replayed.reports[version - 1].tasks.iter().map(line).collect()
+}
+
+#[test]
+fn lift_merges_what_the_update_touched() {
+    let replayed = replay(&lift::EXAMPLE);
+    assert_eq!(
+        ran(&replayed, 3),
+        ["lift: 14 inputs (0 through reads), 0 front-ends, 0 cut off, 0 again, 9 back-ends, 9 put, 0 deleted",]
+    );
+    // Lifting loses nothing: every node and way is in one tile of each level.
+    for level in [12, 10] {
+        let (mut nodes, mut ways, mut references) = (0, 0, 0);
+        for (name, payload) in replayed.chain.partitions("topology").unwrap() {
+            if name.tile().unwrap().level() == level {
+                let tile: lift::Lifted = payload.parse_json().unwrap();
+                nodes += tile.nodes.len();
+                ways += tile.ways.len();
+                references += tile.ways.iter().map(|way| way.nodes.len()).sum::<usize>();
+            }
+        }
+        assert_eq!((nodes, ways, references), (256_677, 13_133, 276_274));
+    }
+}
