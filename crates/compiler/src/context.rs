@@ -5,11 +5,14 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use deltic_core::{IntoName, Key, Layer, LayerRef, Meta, Name, NameBytes, Payload, Tile};
+use deltic_core::{Digest, IntoName, Key, Layer, LayerRef, Meta, Name, NameBytes, Payload, Tile};
+use serde::de::DeserializeOwned;
 
-use crate::{Partition, Result};
+use crate::projection::part_digest;
+use crate::{Partition, Projections, Result, codec};
 
 /// What a front- or back-end may look at, and the record of what it looked at.
 pub struct Context<'a> {
@@ -25,10 +28,16 @@ pub trait Lookup: Sync {
     fn layers(&self) -> &[(LayerRef, Layer)];
     /// Reads a partition.
     fn read(&self, layer: u16, name: &[u8]) -> Result<Option<(Meta, Payload)>>;
-    /// Says whether a partition exists.
-    fn exists(&self, layer: u16, name: &[u8]) -> Result<bool>;
+    /// Looks a partition up without reading it.
+    fn meta(&self, layer: u16, name: &[u8]) -> Result<Option<Meta>>;
     /// Lists the partitions whose name bytes start with `prefix`, in order.
     fn list(&self, layer: u16, prefix: &[u8]) -> Result<Vec<(NameBytes, Meta)>>;
+    /// All partitions of a layer in order, as a stream.
+    fn scan(&self, layer: u16) -> Box<dyn Iterator<Item = Result<(NameBytes, Meta)>> + '_>;
+    /// The same with their payloads, which are read a batch ahead.
+    fn scan_payloads(&self, layer: u16) -> Box<dyn Iterator<Item = Result<(NameBytes, Meta, Payload)>> + '_>;
+    /// The projections of the task.
+    fn projections(&self) -> &Projections;
 }
 
 /// One look through a context: what it asked for. Layers are numbered as in [`Lookup::layers`].
@@ -40,6 +49,17 @@ pub enum Seen {
     Presence(u16, NameBytes),
     /// All partitions whose name bytes start so: which exist, and their content.
     Within(u16, NameBytes),
+    /// A part of one partition, and the digest of what it was.
+    Part(u16, NameBytes, Projected, Digest),
+}
+
+/// Which part of a partition was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Projected {
+    /// The id of the projection.
+    pub projection: String,
+    /// What it was given.
+    pub argument: String,
 }
 
 /// Which partitions of a layer to list.
@@ -86,7 +106,56 @@ impl<'a> Context<'a> {
         let (index, layer, settings) = self.layer(layer)?;
         let (name, bytes) = checked(settings, name)?;
         self.seen.borrow_mut().push(Seen::Presence(index, bytes.clone()));
-        self.lookup.exists(index, &bytes).with_context(|| format!("looking for {layer}/{name}"))
+        let found = self.lookup.meta(index, &bytes).with_context(|| format!("looking for {layer}/{name}"))?;
+        Ok(found.is_some())
+    }
+
+    /// Reads a part of a partition: what a registered [`Projection`](crate::Projection) makes of it for an argument,
+    /// such as a row of a table. The caller runs again when just that part changes, appears or goes.
+    ///
+    /// Errors: as for [`Context::read`]; the task registers no such projection, it does not yield a `T`, or the argument
+    /// has a zero byte in it.
+    pub fn project<T: DeserializeOwned>(
+        &self,
+        layer: &str,
+        name: impl IntoName,
+        projection: &str,
+        argument: &str,
+    ) -> Result<Option<T>> {
+        let (index, layer, settings) = self.layer(layer)?;
+        let (name, bytes) = checked(settings, name)?;
+        let place = || format!("projection `{projection}` of {layer}/{name} for `{argument}`");
+        anyhow::ensure!(!argument.contains('\0'), "{}: the argument has a zero byte in it", place());
+        let meta = self.lookup.meta(index, &bytes).with_context(place)?;
+        let part =
+            self.lookup.projections().part(projection, argument, meta.map(|meta| (meta.digest, meta.len)), || {
+                let found = self.lookup.read(index, &bytes)?;
+                found.map(|(_, payload)| payload).context("the partition is listed but can not be read")
+            });
+        let part = part.with_context(place)?;
+        let seen = Projected { projection: projection.to_owned(), argument: argument.to_owned() };
+        self.seen.borrow_mut().push(Seen::Part(index, bytes, seen, part_digest(part.as_deref())));
+        part.map(|part| codec::decode(&part).with_context(place)).transpose()
+    }
+
+    /// Reads a partition as a registered [`Projection`](crate::Projection) decodes it, through a cache that all workers
+    /// share. The caller runs again when anything in the partition changes, as with [`Context::read`].
+    pub fn decoded<W: Send + Sync + 'static>(
+        &self,
+        layer: &str,
+        name: impl IntoName,
+        projection: &str,
+    ) -> Result<Option<Arc<W>>> {
+        let (index, layer, settings) = self.layer(layer)?;
+        let (name, bytes) = checked(settings, name)?;
+        self.seen.borrow_mut().push(Seen::Partition(index, bytes.clone()));
+        let place = || format!("reading {layer}/{name}");
+        let Some(meta) = self.lookup.meta(index, &bytes).with_context(place)? else { return Ok(None) };
+        let whole = self.lookup.projections().whole(projection, (meta.digest, meta.len), || {
+            let found = self.lookup.read(index, &bytes)?;
+            found.map(|(_, payload)| payload).context("the partition is listed but can not be read")
+        });
+        whole.with_context(place).map(Some)
     }
 
     /// Lists partitions in name order. The caller runs again when one of them changes, appears or goes, so their

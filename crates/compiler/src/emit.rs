@@ -4,11 +4,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use anyhow::Context as _;
 use deltic_core::{IntoName, Layer, LayerId, Name};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::publish::layer_number;
 use crate::{Result, codec};
 
 /// The key of a partition that a task writes.
@@ -71,13 +71,9 @@ impl Emitted {
 
     fn add(&mut self, layers: &[Layer], layer: &str, name: impl IntoName) -> Option<()> {
         let row = || -> Result<Row> {
-            let index = layers.iter().position(|known| known.id.as_str() == layer).with_context(|| {
-                let known: Vec<&str> = layers.iter().map(|layer| layer.id.as_str()).collect();
-                format!("`{layer}` is not an output layer of this task: it has `{}`", known.join("`, `"))
-            })?;
-            let name = name.into_name()?;
-            layers[index].check(&name)?;
-            Ok(Row { layer: index as u16, name, value: self.bytes.len()..self.bytes.len() })
+            let (layer, name) = (layer_number(layers, layer)?, name.into_name()?);
+            layers[usize::from(layer)].check(&name)?;
+            Ok(Row { layer, name, value: self.bytes.len()..self.bytes.len() })
         };
         match row() {
             Ok(row) => {
@@ -98,13 +94,40 @@ impl Emitted {
 pub struct Emit<'a, T> {
     layers: &'a [Layer],
     emitted: Emitted,
+    /// Takes rows whenever there are many, so that they need not fit into memory.
+    sink: Option<&'a mut Sink<'a>>,
     values: PhantomData<fn(T)>,
 }
+
+/// Where the rows of a front-end go that says more than fits into memory.
+pub type Sink<'a> = dyn FnMut(Emitted) -> Result<()> + 'a;
+
+/// Bytes of values that are handed to a sink at a time.
+const SINK_BYTES: usize = 1 << 18;
 
 impl<'a, T: Serialize> Emit<'a, T> {
     /// An empty collection for a task with these output layers.
     pub fn new(layers: &'a [Layer]) -> Emit<'a, T> {
-        Emit { layers, emitted: Emitted::default(), values: PhantomData }
+        Emit { layers, emitted: Emitted::default(), sink: None, values: PhantomData }
+    }
+
+    /// A collection that passes rows on when there are many.
+    pub(crate) fn streaming(layers: &'a [Layer], sink: &'a mut Sink<'a>) -> Emit<'a, T> {
+        Emit { layers, emitted: Emitted::default(), sink: Some(sink), values: PhantomData }
+    }
+
+    /// Passes on what is left, and says what was wrong.
+    pub(crate) fn flush(mut self) -> Result<()> {
+        self.pass_on();
+        self.emitted.check()
+    }
+
+    fn pass_on(&mut self) {
+        if let (Some(sink), None) = (&mut self.sink, &self.emitted.problem)
+            && let Err(error) = sink(std::mem::take(&mut self.emitted))
+        {
+            self.emitted.problem = Some(error);
+        }
     }
 
     /// Sends a value to the back-end of an output key. Several values for one key arrive in the order of emission.
@@ -119,6 +142,9 @@ impl<'a, T: Serialize> Emit<'a, T> {
         let end = self.emitted.bytes.len();
         if let Some(row) = self.emitted.rows.last_mut() {
             row.value = start..end;
+        }
+        if end > SINK_BYTES && self.sink.is_some() {
+            self.pass_on();
         }
     }
 

@@ -5,22 +5,25 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use deltic_core::{IntoName, Key, Layer, LayerRef, Meta, Name, NameBytes, Payload, Scheme};
 
-use crate::{Context, Input, InputLayers, Lookup, OutputLayers, Partition, Result};
+use crate::{Context, Input, InputLayers, Lookup, OutputLayers, Partition, Projections, Result, Whole};
 
 /// A handful of partitions that a compiler under test can read.
 ///
 /// Layers need no settings: a layer takes the kind of name that is first put into it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Fixture {
+    inputs: Vec<LayerRef>,
     layers: Vec<(LayerRef, Layer)>,
     outputs: Vec<Layer>,
     partitions: BTreeMap<(LayerRef, NameBytes), (Meta, Payload)>,
+    projections: Projections,
 }
 
 impl Fixture {
     /// An empty fixture for a compiler: it knows the compiler's layers.
     pub fn new<C: InputLayers + OutputLayers>(compiler: &C) -> Result<Fixture> {
-        let mut layers: Vec<LayerRef> = compiler.input_layers()?;
+        let inputs = compiler.input_layers()?;
+        let mut layers: Vec<LayerRef> = inputs.clone();
         layers.extend(compiler.reference_layers()?);
         layers.sort();
         layers.dedup();
@@ -31,7 +34,8 @@ impl Fixture {
                 Ok((layer, settings))
             })
             .collect::<Result<_>>()?;
-        Ok(Fixture { layers, outputs: compiler.output_layers()?, partitions: BTreeMap::new() })
+        let projections = Projections::new(compiler.projections(), Projections::CACHE_BYTES);
+        Ok(Fixture { inputs, layers, outputs: compiler.output_layers()?, partitions: BTreeMap::new(), projections })
     }
 
     /// Adds a partition that the compiler may read through its context.
@@ -58,6 +62,11 @@ impl Fixture {
         Context::new(self)
     }
 
+    /// All partitions of the fixture's layers, for a compiler that goes through its whole input.
+    pub fn whole(&self) -> Whole<'_> {
+        Whole::new(self, &self.inputs)
+    }
+
     /// The compiler's output layers: what [`Emit::new`](crate::Emit::new) and [`Outputs::new`](crate::Outputs::new) take.
     pub fn outputs(&self) -> &[Layer] {
         &self.outputs
@@ -74,13 +83,27 @@ impl Lookup for Fixture {
         Ok(self.partitions.get(&key).cloned())
     }
 
-    fn exists(&self, layer: u16, name: &[u8]) -> Result<bool> {
-        Ok(self.read(layer, name)?.is_some())
+    fn meta(&self, layer: u16, name: &[u8]) -> Result<Option<Meta>> {
+        Ok(self.read(layer, name)?.map(|(meta, _)| meta))
     }
 
     fn list(&self, layer: u16, prefix: &[u8]) -> Result<Vec<(NameBytes, Meta)>> {
         let wanted = &self.layers[layer as usize].0;
         let within = self.partitions.iter().filter(|((layer, name), _)| layer == wanted && name.starts_with(prefix));
         Ok(within.map(|((_, name), (meta, _))| (name.clone(), meta.clone())).collect())
+    }
+
+    fn scan(&self, layer: u16) -> Box<dyn Iterator<Item = Result<(NameBytes, Meta)>> + '_> {
+        Box::new(self.scan_payloads(layer).map(|found| found.map(|(name, meta, _)| (name, meta))))
+    }
+
+    fn scan_payloads(&self, layer: u16) -> Box<dyn Iterator<Item = Result<(NameBytes, Meta, Payload)>> + '_> {
+        let wanted = &self.layers[layer as usize].0;
+        let all = self.partitions.iter().filter(move |((layer, _), _)| layer == wanted);
+        Box::new(all.map(|((_, name), (meta, payload))| Ok((name.clone(), meta.clone(), payload.clone()))))
+    }
+
+    fn projections(&self) -> &Projections {
+        &self.projections
     }
 }

@@ -2,7 +2,7 @@
 
 use deltic_core::{Layer, LayerRef};
 
-use crate::Result;
+use crate::{Projection, Result};
 
 /// The layers a compiler reads.
 pub trait InputLayers {
@@ -13,6 +13,11 @@ pub trait InputLayers {
     /// declared; which partitions are read is recorded as it happens.
     fn reference_layers(&self) -> Result<Vec<LayerRef>> {
         Ok(Vec::new())
+    }
+
+    /// The parts of partitions that are read through [`Context::project`](crate::Context::project), each under an id.
+    fn projections(&self) -> Vec<Projection> {
+        Vec::new()
     }
 }
 

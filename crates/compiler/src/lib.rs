@@ -7,6 +7,9 @@
 //! | [`Direct`] | the input's key alone | one input (checked) | none: the back-end gets the input itself |
 //! | [`DirectMany`] | the input's key alone | any number of inputs | none: the back-end gets the inputs themselves |
 //! | [`MapGroup`] | the input's content | any number of inputs | typed, serialised by serde |
+//! | [`MapSplit`] | the same; a group becomes any number of outputs | any number of inputs | the same |
+//! | [`Dep`] | the content of the whole input | the whole input | the same |
+//! | [`Global`] | whatever it likes | the whole input | none |
 //!
 //! Every pattern becomes the same thing, a *stage*: a front-end for each input, a shuffle by output key, a back-end
 //! for each output. The driver runs a front-end again when its input changed or something it read through its
@@ -57,29 +60,41 @@
 
 mod codec;
 mod context;
+mod dep;
 mod direct;
 mod emit;
 mod fixture;
+mod global;
 mod layers;
 mod map_group;
+mod map_split;
 mod partition;
 mod pattern;
+mod projection;
+mod publish;
 mod setup;
 mod task;
 mod values;
+mod whole;
 
 pub use codec::CODEC_VERSION;
-pub use context::{Context, Listed, Lookup, Seen, Within};
+pub use context::{Context, Listed, Lookup, Projected, Seen, Within};
+pub use dep::{Dep, DepCompiler};
 pub use direct::{Direct, DirectCompiler, DirectMany};
-pub use emit::{Emit, Emitted, OutKey, Outputs, Row};
+pub use emit::{Emit, Emitted, OutKey, Outputs, Row, Sink};
 pub use fixture::Fixture;
+pub use global::{Global, GlobalCompiler};
 pub use layers::{InputLayers, OutputLayers, layers};
 pub use map_group::{MapGroup, MapGroupCompiler};
+pub use map_split::{MapSplit, MapSplitCompiler};
 pub use partition::{Input, Partition};
-pub use pattern::{DirectStage, GroupStage, Pattern};
+pub use pattern::{BackEnd, Declared, DepStage, DirectStage, GlobalStage, GroupStage, Pattern};
+pub use projection::{Projection, Projections, part_digest};
+pub use publish::{Publish, Take};
 pub use setup::{ConfigError, Setup};
 pub use task::{BadTask, Task};
 pub use values::{RawValue, ValueSource, Values};
+pub use whole::Whole;
 
 /// The result of user code: any error will do, the driver adds task, stage and key.
 pub type Result<T, E = anyhow::Error> = std::result::Result<T, E>;
@@ -87,8 +102,9 @@ pub type Result<T, E = anyhow::Error> = std::result::Result<T, E>;
 /// Everything a compiler is written with.
 pub mod prelude {
     pub use crate::{
-        Context, Direct, DirectCompiler, DirectMany, Emit, Fixture, Input, InputLayers, MapGroup, MapGroupCompiler,
-        OutKey, OutputLayers, Outputs, Partition, Result, Setup, Task, Values, Within, layers,
+        Context, Dep, DepCompiler, Direct, DirectCompiler, DirectMany, Emit, Fixture, Global, GlobalCompiler, Input,
+        InputLayers, MapGroup, MapGroupCompiler, MapSplit, MapSplitCompiler, OutKey, OutputLayers, Outputs, Partition,
+        Projection, Publish, Result, Setup, Task, Values, Whole, Within, layers,
     };
     pub use anyhow::{Context as _, anyhow, bail, ensure};
     pub use deltic_core::{BoundingBox, Grid, IntoName, Key, Layer, LayerRef, Meta, Name, Payload, Tile};

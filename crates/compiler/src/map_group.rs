@@ -7,9 +7,10 @@ use deltic_core::{Layer, LayerRef, Payload};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::pattern::Declared;
+use crate::pattern::{BackEnd, Declared};
 use crate::{
-    Context, Emit, Emitted, GroupStage, Input, InputLayers, OutKey, OutputLayers, Pattern, Result, ValueSource, Values,
+    Context, Emit, Emitted, GroupStage, Input, InputLayers, OutKey, OutputLayers, Pattern, Publish, Result,
+    ValueSource, Values,
 };
 
 /// A compiler whose output keys depend on content.
@@ -58,16 +59,22 @@ impl<C: MapGroupCompiler> GroupStage for Erased<C> {
         emitted.check()?;
         Ok(emitted)
     }
+}
 
+impl<C: MapGroupCompiler> BackEnd for Erased<C> {
     fn back(
         &self,
         output: &OutKey,
         values: &mut dyn ValueSource,
         layers: &[(LayerRef, Layer)],
         context: &Context<'_>,
-    ) -> Result<Option<Payload>> {
+        out: &mut Publish<'_>,
+    ) -> Result<()> {
         let mut problem = None;
         let payload = self.0.compile_out(output, Values::new(values, layers, &mut problem), context);
-        problem.map_or(payload, Err)
+        if let Some(payload) = problem.map_or(payload, Err)? {
+            out.put_key(output, payload);
+        }
+        Ok(())
     }
 }

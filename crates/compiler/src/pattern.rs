@@ -5,7 +5,11 @@ use std::sync::Arc;
 
 use deltic_core::{Key, Layer, LayerRef, Payload};
 
-use crate::{Context, Emitted, Input, OutKey, Outputs, Result, ValueSource};
+use crate::emit::Sink;
+use crate::{
+    Context, Emitted, Input, InputLayers, OutKey, OutputLayers, Outputs, Projection, Publish, Result, ValueSource,
+    Whole,
+};
 
 /// A compiler as the driver sees it.
 #[derive(Clone)]
@@ -19,6 +23,10 @@ pub enum Pattern {
     },
     /// Output keys from content, with intermediate values.
     Group(Arc<dyn GroupStage>),
+    /// The same with one front-end over the whole input.
+    Dep(Arc<dyn DepStage>),
+    /// The whole input to the whole output.
+    Global(Arc<dyn GlobalStage>),
 }
 
 impl Pattern {
@@ -27,7 +35,19 @@ impl Pattern {
         match self {
             Pattern::Direct { one_producer: true, .. } => "direct",
             Pattern::Direct { one_producer: false, .. } => "direct-many",
+            Pattern::Group(stage) if stage.splits() => "map-split",
             Pattern::Group(_) => "map-group",
+            Pattern::Dep(_) => "dep",
+            Pattern::Global(_) => "global",
+        }
+    }
+
+    /// Whether a group's back-end may make any number of partitions, not just the one that is called as the group is.
+    pub fn splits(&self) -> bool {
+        match self {
+            Pattern::Direct { .. } | Pattern::Global(_) => false,
+            Pattern::Group(stage) => stage.splits(),
+            Pattern::Dep(stage) => stage.splits(),
         }
     }
 
@@ -35,6 +55,8 @@ impl Pattern {
         match self {
             Pattern::Direct { stage, .. } => stage.declared(),
             Pattern::Group(stage) => stage.declared(),
+            Pattern::Dep(stage) => stage.declared(),
+            Pattern::Global(stage) => stage.declared(),
         }
     }
 }
@@ -51,17 +73,23 @@ pub trait Declared {
     fn inputs(&self) -> Result<Vec<LayerRef>>;
     /// See [`InputLayers::reference_layers`](crate::InputLayers::reference_layers).
     fn references(&self) -> Result<Vec<LayerRef>>;
+    /// See [`InputLayers::projections`](crate::InputLayers::projections).
+    fn projections(&self) -> Vec<Projection>;
     /// See [`OutputLayers::output_layers`](crate::OutputLayers::output_layers).
     fn outputs(&self) -> Result<Vec<Layer>>;
 }
 
-impl<C: crate::InputLayers + crate::OutputLayers> Declared for C {
+impl<C: InputLayers + OutputLayers> Declared for C {
     fn inputs(&self) -> Result<Vec<LayerRef>> {
         self.input_layers()
     }
 
     fn references(&self) -> Result<Vec<LayerRef>> {
         self.reference_layers()
+    }
+
+    fn projections(&self) -> Vec<Projection> {
+        InputLayers::projections(self)
     }
 
     fn outputs(&self) -> Result<Vec<Layer>> {
@@ -79,18 +107,44 @@ pub trait DirectStage: Send + Sync {
     fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>>;
 }
 
-/// A map-group compiler, types erased.
-pub trait GroupStage: Send + Sync {
-    /// The declared layers.
-    fn declared(&self) -> &dyn Declared;
-    /// The front-end: one input to emitted rows.
-    fn front(&self, input: &Input, layers: &[Layer], context: &Context<'_>) -> Result<Emitted>;
-    /// The back-end: all values of one output key to its payload.
+/// The back-end of a pattern with intermediate values, types erased.
+pub trait BackEnd: Send + Sync {
+    /// All values of one group to its partitions.
     fn back(
         &self,
         output: &OutKey,
         values: &mut dyn ValueSource,
         layers: &[(LayerRef, Layer)],
         context: &Context<'_>,
-    ) -> Result<Option<Payload>>;
+        out: &mut Publish<'_>,
+    ) -> Result<()>;
+
+    /// Whether a group may become any number of partitions. Else it is at most the one that is called as the group is.
+    fn splits(&self) -> bool {
+        false
+    }
+}
+
+/// A map-group compiler, types erased.
+pub trait GroupStage: BackEnd {
+    /// The declared layers.
+    fn declared(&self) -> &dyn Declared;
+    /// The front-end: one input to emitted rows.
+    fn front(&self, input: &Input, layers: &[Layer], context: &Context<'_>) -> Result<Emitted>;
+}
+
+/// A dep compiler, types erased.
+pub trait DepStage: BackEnd {
+    /// The declared layers.
+    fn declared(&self) -> &dyn Declared;
+    /// The front-end: the whole input to emitted rows.
+    fn front(&self, input: &Whole<'_>, layers: &[Layer], context: &Context<'_>, rows: &mut Sink<'_>) -> Result<()>;
+}
+
+/// A global compiler, types erased.
+pub trait GlobalStage: Send + Sync {
+    /// The declared layers.
+    fn declared(&self) -> &dyn Declared;
+    /// The whole input to the whole output.
+    fn compile(&self, input: &Whole<'_>, out: &mut Publish<'_>, context: &Context<'_>) -> Result<()>;
 }

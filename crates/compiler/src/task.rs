@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use deltic_core::{Layer, LayerId, LayerRef, TaskId};
 
-use crate::{Pattern, Result};
+use crate::{Pattern, Projection, Result};
 
 /// A compiler as a driver runs it.
 #[derive(Debug, Clone)]
@@ -15,6 +15,7 @@ pub struct Task {
     references: Vec<LayerRef>,
     outputs: Vec<Layer>,
     private: BTreeSet<LayerId>,
+    memo: Option<u32>,
     configuration: serde_json::Value,
     version: Option<String>,
 }
@@ -60,7 +61,17 @@ impl Task {
         references.retain(|layer| !inputs.contains(layer));
         let id = TaskId::new(id).map_err(|e| bad(e.to_string()))?;
         let configuration = serde_json::Value::Object(serde_json::Map::new());
-        Ok(Task { id, pattern, inputs, references, outputs, private: BTreeSet::new(), configuration, version: None })
+        Ok(Task {
+            id,
+            pattern,
+            inputs,
+            references,
+            outputs,
+            private: BTreeSet::new(),
+            memo: None,
+            configuration,
+            version: None,
+        })
     }
 
     /// States the version of the compiler's code. Without it the identity of the running executable counts, so that
@@ -99,6 +110,25 @@ impl Task {
     /// The compiler.
     pub fn pattern(&self) -> &Pattern {
         &self.pattern
+    }
+
+    /// The parts of partitions that the compiler reads.
+    pub fn projections(&self) -> Vec<Projection> {
+        self.pattern.declared().projections()
+    }
+
+    /// Keeps in the state what front-ends say to outputs, so that an output can be compiled again without running the
+    /// front-ends of its unchanged inputs. What one input says to one output is kept when it has at most `limit` bytes;
+    /// that times the number of such pairs bounds what is kept. For patterns with intermediate values.
+    #[must_use]
+    pub fn memo(mut self, limit: u32) -> Task {
+        self.memo = Some(limit);
+        self
+    }
+
+    /// Up to how many bytes are kept of what one input says to one output, if any are.
+    pub fn memo_limit(&self) -> Option<u32> {
+        self.memo
     }
 
     /// The layers that are compiled, sorted.

@@ -1,0 +1,76 @@
+//! Dep compilers: a front-end over the whole input, and a back-end for each output.
+
+use std::sync::Arc;
+
+use deltic_core::{Layer, LayerRef, Payload};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::emit::Sink;
+use crate::pattern::{BackEnd, Declared};
+use crate::{
+    Context, DepStage, Emit, InputLayers, OutKey, OutputLayers, Pattern, Publish, Result, ValueSource, Values, Whole,
+};
+
+/// A compiler whose front-end needs all of its input: connected components, a global sort, statistics to scale by.
+///
+/// The front-end runs in every run in which something that the task reads has changed, and streams through all of it.
+/// Back-ends run only for outputs to which it says something new. So: cheap, wide front-ends and costly back-ends.
+pub trait DepCompiler: InputLayers + OutputLayers + Send + Sync + 'static {
+    /// What the front-end sends to the back-end. Maps in it must iterate in a fixed order.
+    type Value: Serialize + DeserializeOwned;
+
+    /// The front-end: goes through the input and emits values for output keys. Values are not held in memory.
+    fn compile_in(&self, input: &Whole<'_>, out: &mut Emit<'_, Self::Value>, context: &Context<'_>) -> Result<()>;
+
+    /// The back-end: makes the payload of one output from all values for it, as they were emitted and never none.
+    /// `None` means the output does not exist; a published one is deleted. The values do not know an input key.
+    fn compile_out(
+        &self,
+        output: &OutKey,
+        values: Values<'_, Self::Value>,
+        context: &Context<'_>,
+    ) -> Result<Option<Payload>>;
+}
+
+/// Registers a [`DepCompiler`].
+#[derive(Debug, Clone)]
+pub struct Dep<C>(pub C);
+
+impl<C: DepCompiler> From<Dep<C>> for Pattern {
+    fn from(dep: Dep<C>) -> Pattern {
+        Pattern::Dep(Arc::new(Erased(dep.0)))
+    }
+}
+
+struct Erased<C>(C);
+
+impl<C: DepCompiler> DepStage for Erased<C> {
+    fn declared(&self) -> &dyn Declared {
+        &self.0
+    }
+
+    fn front(&self, input: &Whole<'_>, layers: &[Layer], context: &Context<'_>, rows: &mut Sink<'_>) -> Result<()> {
+        let mut out = Emit::streaming(layers, rows);
+        self.0.compile_in(input, &mut out, context)?;
+        out.flush()
+    }
+}
+
+impl<C: DepCompiler> BackEnd for Erased<C> {
+    fn back(
+        &self,
+        output: &OutKey,
+        values: &mut dyn ValueSource,
+        layers: &[(LayerRef, Layer)],
+        context: &Context<'_>,
+        out: &mut Publish<'_>,
+    ) -> Result<()> {
+        let mut problem = None;
+        let payload = self.0.compile_out(output, Values::new(values, layers, &mut problem), context);
+        if let Some(payload) = problem.map_or(payload, Err)? {
+            out.put_key(output, payload);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! Map-split compilers: a map-group whose back-end makes any number of partitions of a group.
+
+use std::sync::Arc;
+
+use deltic_core::{Layer, LayerRef};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::pattern::{BackEnd, Declared};
+use crate::{
+    Context, Emit, Emitted, GroupStage, Input, InputLayers, OutKey, OutputLayers, Pattern, Publish, Result,
+    ValueSource, Values,
+};
+
+/// A map-group whose groups become several partitions: pages of a large one, or a stack of layers under one name.
+///
+/// A group is called by a key of one of the output layers, which it need not publish. Each partition belongs to one
+/// group: two groups that publish the same key are an error that names both. What a group published in an earlier run
+/// and does not publish any more is deleted.
+pub trait MapSplitCompiler: InputLayers + OutputLayers + Send + Sync + 'static {
+    /// What the front-end sends to the back-end. Maps in it must iterate in a fixed order.
+    type Value: Serialize + DeserializeOwned;
+
+    /// The front-end: looks at one input and emits values for groups.
+    fn compile_in(&self, input: &Input, out: &mut Emit<'_, Self::Value>, context: &Context<'_>) -> Result<()>;
+
+    /// The back-end: makes the partitions of one group from all values for it, ordered by input key and never none.
+    fn compile_out(
+        &self,
+        group: &OutKey,
+        values: Values<'_, Self::Value>,
+        out: &mut Publish<'_>,
+        context: &Context<'_>,
+    ) -> Result<()>;
+}
+
+/// Registers a [`MapSplitCompiler`].
+#[derive(Debug, Clone)]
+pub struct MapSplit<C>(pub C);
+
+impl<C: MapSplitCompiler> From<MapSplit<C>> for Pattern {
+    fn from(split: MapSplit<C>) -> Pattern {
+        Pattern::Group(Arc::new(Erased(split.0)))
+    }
+}
+
+struct Erased<C>(C);
+
+impl<C: MapSplitCompiler> GroupStage for Erased<C> {
+    fn declared(&self) -> &dyn Declared {
+        &self.0
+    }
+
+    fn front(&self, input: &Input, layers: &[Layer], context: &Context<'_>) -> Result<Emitted> {
+        let mut out = Emit::new(layers);
+        self.0.compile_in(input, &mut out, context)?;
+        let mut emitted = out.into_emitted();
+        emitted.check()?;
+        Ok(emitted)
+    }
+}
+
+impl<C: MapSplitCompiler> BackEnd for Erased<C> {
+    fn back(
+        &self,
+        group: &OutKey,
+        values: &mut dyn ValueSource,
+        layers: &[(LayerRef, Layer)],
+        context: &Context<'_>,
+        out: &mut Publish<'_>,
+    ) -> Result<()> {
+        let mut problem = None;
+        let made = self.0.compile_out(group, Values::new(values, layers, &mut problem), out, context);
+        problem.map_or(made, Err)
+    }
+
+    fn splits(&self) -> bool {
+        true
+    }
+}

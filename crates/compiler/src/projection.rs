@@ -1,0 +1,191 @@
+//! Projections: parts of a partition that somebody depends on, such as one row of a look-up table.
+//!
+//! A reader that asked for a row runs again when that row changed, not when the table did. So the driver must be able
+//! to ask for the row itself: a projection is code that a task registers, and a read of it is recorded with the digest
+//! of what it returned.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context as _;
+use deltic_core::{Digest, Hasher, Payload};
+use serde::Serialize;
+
+use crate::{Result, codec};
+
+type Decoded = Arc<dyn Any + Send + Sync>;
+type Decode = dyn Fn(&Payload) -> Result<Decoded> + Send + Sync;
+type Part = dyn Fn(&Decoded, &str) -> Result<Option<Vec<u8>>> + Send + Sync;
+
+/// How to find a part of a partition: decode the payload once, then take any number of parts.
+#[derive(Clone)]
+pub struct Projection {
+    id: String,
+    decode: Arc<Decode>,
+    part: Arc<Part>,
+}
+
+impl Projection {
+    /// A projection under an id that is the task's own. Both functions must depend on what they are given alone; maps in
+    /// a part must iterate in a fixed order.
+    ///
+    /// ```
+    /// # use deltic_compiler::prelude::*;
+    /// # use std::collections::BTreeMap;
+    /// let row = Projection::new(
+    ///     "row",
+    ///     |payload: &Payload| Ok(payload.parse_json::<BTreeMap<String, u32>>()?),
+    ///     |table: &BTreeMap<String, u32>, row: &str| Ok(table.get(row).copied()),
+    /// );
+    /// ```
+    pub fn new<W, T>(
+        id: &str,
+        decode: impl Fn(&Payload) -> Result<W> + Send + Sync + 'static,
+        part: impl Fn(&W, &str) -> Result<Option<T>> + Send + Sync + 'static,
+    ) -> Projection
+    where
+        W: Send + Sync + 'static,
+        T: Serialize,
+    {
+        let part = move |decoded: &Decoded, argument: &str| {
+            let Some(found) = part(whole::<W>(decoded)?, argument)? else { return Ok(None) };
+            let mut bytes = Vec::new();
+            codec::encode(&found, &mut bytes)?;
+            Ok(Some(bytes))
+        };
+        let decode = move |payload: &Payload| Ok(Arc::new(decode(payload)?) as Decoded);
+        Projection { id: id.to_owned(), decode: Arc::new(decode), part: Arc::new(part) }
+    }
+
+    /// The id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+fn whole<W: 'static>(decoded: &Decoded) -> Result<&W> {
+    decoded.downcast_ref().context("the projection decodes to another type than the one asked for")
+}
+
+impl fmt::Debug for Projection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Projection({})", self.id)
+    }
+}
+
+/// The projections of a task, and what they decoded, shared by all workers.
+pub struct Projections {
+    all: Vec<Projection>,
+    decoded: Mutex<Cache>,
+}
+
+/// What a projection is recorded with: the digest of its part, or of there being none.
+pub fn part_digest(part: Option<&[u8]>) -> Digest {
+    let mut hasher = Hasher::new("deltic part 1");
+    if let Some(part) = part {
+        hasher.bytes(part);
+    }
+    hasher.finish()
+}
+
+impl Projections {
+    /// Bytes of payloads whose decoded form is held unless told otherwise.
+    pub const CACHE_BYTES: u64 = 32 << 20;
+
+    /// The projections of a task, with a cache of what `cache_bytes` of payloads decode to. The least recently used goes
+    /// first.
+    pub fn new(all: Vec<Projection>, cache_bytes: u64) -> Projections {
+        Projections { all, decoded: Mutex::new(Cache { limit: cache_bytes, ..Cache::default() }) }
+    }
+
+    /// A projection's part of a partition: encoded, none when the partition or the part does not exist. `read` is called
+    /// for the payload unless its decoded form is at hand.
+    pub fn part(
+        &self,
+        id: &str,
+        argument: &str,
+        partition: Option<(Digest, u64)>,
+        read: impl FnOnce() -> Result<Payload>,
+    ) -> Result<Option<Vec<u8>>> {
+        let projection = self.get(id)?;
+        let Some(partition) = partition else { return Ok(None) };
+        let decoded = self.decode(projection, partition, read)?;
+        (projection.part)(&decoded, argument)
+    }
+
+    /// A partition as a projection decodes it.
+    pub(crate) fn whole<W: Send + Sync + 'static>(
+        &self,
+        id: &str,
+        partition: (Digest, u64),
+        read: impl FnOnce() -> Result<Payload>,
+    ) -> Result<Arc<W>> {
+        let decoded = self.decode(self.get(id)?, partition, read)?;
+        decoded
+            .downcast()
+            .map_err(|_| anyhow::anyhow!("projection `{id}` decodes to another type than the one asked for"))
+    }
+
+    fn decode(
+        &self,
+        projection: &Projection,
+        (digest, len): (Digest, u64),
+        read: impl FnOnce() -> Result<Payload>,
+    ) -> Result<Decoded> {
+        let key = (projection.id.clone(), digest);
+        let cache = || self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = cache().get(&key) {
+            return Ok(found);
+        }
+        // Outside the lock: two workers may decode the same, none waits for another's partition.
+        let decoded = (projection.decode)(&read()?)?;
+        cache().insert(key, &decoded, len);
+        Ok(decoded)
+    }
+
+    fn get(&self, id: &str) -> Result<&Projection> {
+        self.all.iter().find(|projection| projection.id == id).with_context(|| {
+            let known: Vec<&str> = self.all.iter().map(Projection::id).collect();
+            format!("the task has no projection `{id}`: it registers `{}` in `projections`", known.join("`, `"))
+        })
+    }
+}
+
+impl fmt::Debug for Projections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.all).finish()
+    }
+}
+
+/// Decoded partitions by projection and digest, of two generations: what is used moves to the young one; when that is
+/// full it becomes the old one, and what was old and unused is dropped.
+#[derive(Default)]
+struct Cache {
+    limit: u64,
+    young: HashMap<(String, Digest), (Decoded, u64)>,
+    old: HashMap<(String, Digest), (Decoded, u64)>,
+    young_bytes: u64,
+}
+
+impl Cache {
+    fn get(&mut self, key: &(String, Digest)) -> Option<Decoded> {
+        if let Some((found, _)) = self.young.get(key) {
+            return Some(Arc::clone(found));
+        }
+        let (found, len) = self.old.remove(key)?;
+        self.insert(key.clone(), &found, len);
+        Some(found)
+    }
+
+    fn insert(&mut self, key: (String, Digest), decoded: &Decoded, len: u64) {
+        if self.young_bytes + len > self.limit / 2 {
+            self.old = std::mem::take(&mut self.young);
+            self.young_bytes = 0;
+        }
+        if self.young.insert(key, (Arc::clone(decoded), len)).is_none() {
+            self.young_bytes += len;
+        }
+    }
+}

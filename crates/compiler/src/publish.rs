@@ -1,0 +1,66 @@
+//! What a back-end publishes that makes any number of partitions.
+
+use std::fmt;
+
+use anyhow::Context as _;
+use deltic_core::{IntoName, Layer, Name, Payload};
+
+use crate::{OutKey, Result};
+
+/// Takes partitions for output layers, in any order, each key once.
+///
+/// What is not put does not exist: a partition that the same group made in an earlier run is deleted. A key that is
+/// not legal is an error of the back-end, reported when it returns.
+pub struct Publish<'a> {
+    layers: &'a [Layer],
+    take: &'a mut Take<'a>,
+    problem: Option<anyhow::Error>,
+}
+
+/// Where partitions go: the number of the output layer, the name in it, the bytes.
+pub type Take<'a> = dyn FnMut(u16, Name, Payload) -> Result<()> + 'a;
+
+impl<'a> Publish<'a> {
+    /// Passes partitions of a task with these output layers on to `take`.
+    pub fn new(layers: &'a [Layer], take: &'a mut Take<'a>) -> Publish<'a> {
+        Publish { layers, take, problem: None }
+    }
+
+    /// Publishes a partition.
+    pub fn put(&mut self, key: (&str, impl IntoName), payload: impl Into<Payload>) {
+        let put = |layers: &[Layer]| -> Result<(u16, Name)> {
+            let (layer, name) = (layer_number(layers, key.0)?, key.1.into_name()?);
+            layers[usize::from(layer)].check(&name)?;
+            Ok((layer, name))
+        };
+        let taken = put(self.layers).and_then(|(layer, name)| (self.take)(layer, name, payload.into()));
+        if let Err(error) = taken {
+            self.problem.get_or_insert(error);
+        }
+    }
+
+    /// Publishes the partition of an output key.
+    pub fn put_key(&mut self, output: &OutKey, payload: impl Into<Payload>) {
+        self.put((output.layer.as_str(), &output.name), payload);
+    }
+
+    /// The first thing that was wrong with what was published, if anything was.
+    pub fn check(self) -> Result<()> {
+        self.problem.map_or(Ok(()), Err)
+    }
+}
+
+/// The number of an output layer.
+pub(crate) fn layer_number(layers: &[Layer], layer: &str) -> Result<u16> {
+    let index = layers.iter().position(|known| known.id.as_str() == layer).with_context(|| {
+        let known: Vec<&str> = layers.iter().map(|layer| layer.id.as_str()).collect();
+        format!("`{layer}` is not an output layer of this task: it has `{}`", known.join("`, `"))
+    })?;
+    Ok(index as u16)
+}
+
+impl fmt::Debug for Publish<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publish").field("problem", &self.problem).finish_non_exhaustive()
+    }
+}
