@@ -5,16 +5,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use deltic_core::{CatalogUuid, Digest, Layer, RunId, Timestamp, Version};
+use futures::future::join_all;
 
 use crate::cache::NodeCache;
-use crate::commit::{Attempt, create_version, write_hint};
+use crate::commit::{Attempt, create_version};
+use crate::node::NodeRef;
 use crate::object::{ObjectName, PackName};
 use crate::open::Stores;
 use crate::pack::PackIndex;
 use crate::record::{CatalogRecord, FORMAT, LayerRecord, VersionRecord, check_timestamp};
 use crate::root::{ObjectRoot, Requests};
 use crate::snapshot::{Content, Snapshot};
-use crate::tree::{Root, Shape};
+use crate::source::Source;
+use crate::tree::{Root, Shape, Tree};
 use crate::{Error, ErrorKind, Result, check, latest};
 
 /// Bytes of decoded nodes that are kept per catalog.
@@ -69,7 +72,7 @@ impl Catalog {
                 format!("{url}: there is a catalog already; open it, or choose another URL"),
             )
         };
-        if catalog.record_bytes(Version(0))?.is_some() {
+        if catalog.root().get(&ObjectName::Version(Version(0)))?.is_some() {
             return Err(exists());
         }
         refuse_careless_store(catalog.root(), identity.run)?;
@@ -98,7 +101,6 @@ impl Catalog {
             Attempt::Won => {}
             Attempt::Lost(_) => return Err(exists()),
         }
-        write_hint(&catalog, Version(0));
         catalog.remember(&Snapshot::new(catalog.clone(), record, Digest::of(&body)));
         Ok(catalog)
     }
@@ -173,23 +175,68 @@ impl Catalog {
     /// Cost: three requests when the hint is right, one when this catalog has seen the latest version before. A hint
     /// that is absent, stale or wrong costs a number of requests logarithmic in how wrong it is, and nothing else.
     pub fn latest(&self) -> Result<Snapshot> {
-        let snapshot = latest::find(self)?;
-        self.remember(&snapshot);
-        Ok(snapshot)
+        self.found(None, self.root().drive(latest::find(self)))
     }
 
     /// The snapshot of a version. Cost: one request.
     pub fn snapshot(&self, version: Version) -> Result<Snapshot> {
+        self.found(Some(version), self.root().drive(self.find(version)))
+    }
+
+    /// The snapshots of several catalogs at once, each at a version or, without one, at its latest; in the order asked.
+    /// Beside it reads the root nodes of committed trees, `roots`, into the caches of their catalogs, as far as they lie
+    /// on remote stores; what can not be read is left for whoever looks at it to find out.
+    ///
+    /// Cost: the requests of each by itself, in as many round trips as the longest of them takes.
+    pub fn snapshots(wanted: &[(&Catalog, Option<Version>)], roots: &[Tree]) -> Vec<Result<Snapshot>> {
+        let searches = wanted.iter().map(|(catalog, version)| async move {
+            match version {
+                Some(version) => catalog.find(*version).await,
+                None => latest::find(catalog).await,
+            }
+        });
+        let mut nodes: Vec<(&Source, Vec<NodeRef>)> = Vec::new();
+        for (tree, root) in roots.iter().filter_map(|tree| Some((tree, tree.root.node()?))) {
+            let same = |source: &Source| Arc::ptr_eq(&source.catalog.shared, &tree.source.catalog.shared);
+            match nodes.iter_mut().find(|(source, _)| same(source)) {
+                Some((_, nodes)) => nodes.push(root),
+                None if tree.is_remote() => nodes.push((&tree.source, vec![root])),
+                None => {}
+            }
+        }
+        let mut all = wanted.iter().map(|(catalog, _)| *catalog).chain(nodes.iter().map(|(source, _)| &source.catalog));
+        let first = wanted.first().map(|(catalog, _)| *catalog);
+        let Some(driver) = all.find(|catalog| catalog.root().is_remote()).or(first) else {
+            return Vec::new();
+        };
+        let nodes = nodes.iter().map(|(source, nodes)| source.nodes_async(nodes));
+        let (found, _) = driver.root().drive(async { futures::join!(join_all(searches), join_all(nodes)) });
+        wanted.iter().zip(found).map(|((catalog, version), found)| catalog.found(*version, found)).collect()
+    }
+
+    async fn find(&self, version: Version) -> Result<Option<Snapshot>> {
         match self.seen().filter(|seen| seen.version() == version) {
-            Some(seen) => Ok(seen),
-            None => match self.record_bytes(version)? {
-                Some(bytes) => self.read_record(version, &bytes),
-                None => Err(Error::not_found(format!(
-                    "{}: there is no version {version}; `deltic log {}` lists those there are",
-                    self.url(),
-                    self.url()
-                ))),
+            Some(seen) => Ok(Some(seen)),
+            None => match self.record_bytes(version).await? {
+                Some(bytes) => self.read_record(version, &bytes).map(Some),
+                None => Ok(None),
             },
+        }
+    }
+
+    /// What came out of looking for a version, or the latest: remembers it, or says what is missing.
+    fn found(&self, version: Option<Version>, found: Result<Option<Snapshot>>) -> Result<Snapshot> {
+        let url = self.url();
+        match (found?, version) {
+            (Some(snapshot), None) => {
+                self.remember(&snapshot);
+                Ok(snapshot)
+            }
+            (Some(snapshot), Some(_)) => Ok(snapshot),
+            (None, None) => Err(self.nothing_here()),
+            (None, Some(version)) => Err(Error::not_found(format!(
+                "{url}: there is no version {version}; `deltic log {url}` lists those there are"
+            ))),
         }
     }
 
@@ -240,7 +287,7 @@ impl Catalog {
     }
 
     /// Says why there is no version at all: no catalog, or one whose creation was interrupted.
-    pub(crate) fn nothing_here(&self) -> Error {
+    fn nothing_here(&self) -> Error {
         let url = self.url();
         match self.catalog_record() {
             Ok(None) => {
@@ -253,8 +300,8 @@ impl Catalog {
         }
     }
 
-    pub(crate) fn record_bytes(&self, version: Version) -> Result<Option<Bytes>> {
-        self.root().get(&ObjectName::Version(version))
+    pub(crate) async fn record_bytes(&self, version: Version) -> Result<Option<Bytes>> {
+        self.root().get_async(&ObjectName::Version(version)).await
     }
 
     pub(crate) fn read_record(&self, version: Version, bytes: &Bytes) -> Result<Snapshot> {

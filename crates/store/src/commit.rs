@@ -16,6 +16,7 @@ use crate::catalog::Catalog;
 use crate::object::ObjectName;
 use crate::packing::Packing;
 use crate::record::{Dependency, FORMAT, LayerRecord, StateRecord, TaskRecord, VersionRecord, check_timestamp, retain};
+use crate::root::ObjectRoot;
 use crate::snapshot::Snapshot;
 use crate::tree::Tree;
 use crate::{Error, ErrorKind, Result, check};
@@ -107,7 +108,6 @@ pub(crate) fn commit(base: &Snapshot, packing: &Packing, next: NextVersion) -> R
         }
     }
     packing.set_committed();
-    write_hint(catalog, record.version);
     let snapshot = Snapshot::new(catalog.clone(), record, Digest::of(&body));
     catalog.remember(&snapshot);
     Ok(Committed::New(snapshot))
@@ -121,21 +121,37 @@ fn is_unchanged(base: &VersionRecord, next: &VersionRecord) -> bool {
         && base.tasks == next.tasks
 }
 
-/// Creates a version's record, or finds out who did.
+/// Creates a version's record, or finds out who did; says in the hint that it is there.
+///
+/// Where that saves a round trip the hint is written beside the record. Should the record fail, the hint is ahead by one
+/// for a while, which makes look-ups longer by a request; after a lost race it says what the winner says.
 pub(crate) fn create_version(catalog: &Catalog, record: &VersionRecord, body: &Bytes) -> Result<Attempt> {
+    let root = catalog.root();
+    if root.is_remote() {
+        let both = async { futures::join!(try_create(catalog, record, body), write_hint(root, record.version)) };
+        return root.drive(both).0;
+    }
+    let attempt = root.drive(try_create(catalog, record, body))?;
+    if matches!(attempt, Attempt::Won) {
+        root.drive(write_hint(root, record.version));
+    }
+    Ok(attempt)
+}
+
+async fn try_create(catalog: &Catalog, record: &VersionRecord, body: &Bytes) -> Result<Attempt> {
     let object = ObjectName::Version(record.version);
     let mut unclear = String::new();
     for attempt in 0..TRIES {
         if attempt > 0 {
             // Two runs that failed together should not try again together: the run id spreads them.
             let spread = record.run.0.rotate_left(8 * attempt) % 16;
-            std::thread::sleep(Duration::from_millis((4 << (2 * attempt)) + spread));
+            catalog.root().sleep(Duration::from_millis((4 << (2 * attempt)) + spread)).await;
         }
-        match catalog.root().create(&object, body) {
+        match catalog.root().create_async(&object, body).await {
             Ok(()) => return Ok(Attempt::Won),
             Err(error) => unclear = error.to_string(),
         }
-        match catalog.root().get(&object) {
+        match catalog.root().get_async(&object).await {
             Ok(Some(found)) if found == *body => return Ok(Attempt::Won),
             Ok(Some(found)) => {
                 let winner = catalog.read_record(record.version, &found)?;
@@ -155,9 +171,9 @@ pub(crate) fn create_version(catalog: &Catalog, record: &VersionRecord, body: &B
 }
 
 /// Says where the latest version is. A failure only makes the next look-up longer.
-pub(crate) fn write_hint(catalog: &Catalog, version: Version) {
+async fn write_hint(root: &ObjectRoot, version: Version) {
     let body = Bytes::from(format!("{version}\n"));
-    if let Err(error) = catalog.root().overwrite(&ObjectName::Latest, &[body]) {
+    if let Err(error) = root.overwrite_async(&ObjectName::Latest, &[body]).await {
         tracing::warn!(%error, "the hint at the latest version could not be written");
     }
 }

@@ -4,6 +4,8 @@
 //! latest and false from there on. The search is for the edge: it begins where the hint (or what was seen before)
 //! points, gallops upwards in doubling steps while versions are there, and halves the distance when they are not. A
 //! wrong hint can make it longer by a logarithm and never wrong. Nothing is ever listed.
+//!
+//! A commit may write its hint beside its record, so a hint can be ahead by one; that costs one more request.
 
 use bytes::Bytes;
 use deltic_core::Version;
@@ -16,35 +18,35 @@ use crate::snapshot::Snapshot;
 /// Versions probed one by one before the steps double: a hint is rarely older than this.
 const SINGLE_STEPS: u64 = 4;
 
-/// Finds and reads the latest version.
-pub(crate) fn find(catalog: &Catalog) -> Result<Snapshot> {
+/// Finds and reads the latest version; `None` when there is none at all.
+pub(crate) async fn find(catalog: &Catalog) -> Result<Option<Snapshot>> {
     if let Some(seen) = catalog.seen() {
         let version = seen.version();
-        return match catalog.record_bytes(version.next())? {
-            None => Ok(seen),
-            Some(found) => climb(catalog, version.next(), found),
+        return match catalog.record_bytes(version.next()).await? {
+            None => Ok(Some(seen)),
+            Some(found) => climb(catalog, version.next(), found).await,
         };
     }
-    let Some(hint) = hint(catalog)? else {
-        return match catalog.record_bytes(Version(0))? {
-            Some(found) => climb(catalog, Version(0), found),
-            None => Err(catalog.nothing_here()),
+    let Some(hint) = hint(catalog).await? else {
+        return match catalog.record_bytes(Version(0)).await? {
+            Some(found) => climb(catalog, Version(0), found).await,
+            None => Ok(None),
         };
     };
-    let (after, here) = catalog.root().get_both(&ObjectName::Version(hint.next()), &ObjectName::Version(hint));
+    let (after, here) = futures::join!(catalog.record_bytes(hint.next()), catalog.record_bytes(hint));
     match (after?, here?) {
-        (None, Some(here)) => catalog.read_record(hint, &here),
-        (Some(after), _) => climb(catalog, hint.next(), after),
+        (None, Some(here)) => catalog.read_record(hint, &here).map(Some),
+        (Some(after), _) => climb(catalog, hint.next(), after).await,
         (None, None) => match hint.0 {
-            0 => Err(catalog.nothing_here()),
-            ahead => descend(catalog, ahead),
+            0 => Ok(None),
+            ahead => descend(catalog, ahead).await,
         },
     }
 }
 
 /// The number in `versions/latest`, if there is one. A hint that can not be read is no hint.
-fn hint(catalog: &Catalog) -> Result<Option<Version>> {
-    let Some(bytes) = catalog.root().get(&ObjectName::Latest)? else {
+async fn hint(catalog: &Catalog) -> Result<Option<Version>> {
+    let Some(bytes) = catalog.root().get_async(&ObjectName::Latest).await? else {
         return Ok(None);
     };
     let number = std::str::from_utf8(&bytes).ok().and_then(|text| text.trim_ascii().parse::<u64>().ok());
@@ -53,14 +55,14 @@ fn hint(catalog: &Catalog) -> Result<Option<Version>> {
 }
 
 /// Finds the edge above `present`, whose record is `bytes`.
-fn climb(catalog: &Catalog, mut present: Version, mut bytes: Bytes) -> Result<Snapshot> {
+async fn climb(catalog: &Catalog, mut present: Version, mut bytes: Bytes) -> Result<Option<Snapshot>> {
     let mut taken = 0;
     let mut step = 1u64;
     loop {
         let probed = Version(present.0.saturating_add(step));
-        match catalog.record_bytes(probed)? {
+        match catalog.record_bytes(probed).await? {
             Some(found) => (present, bytes) = (probed, found),
-            None => return halve(catalog, present, bytes, probed),
+            None => return halve(catalog, present, bytes, probed).await,
         }
         taken += 1;
         if taken >= SINGLE_STEPS {
@@ -69,22 +71,31 @@ fn climb(catalog: &Catalog, mut present: Version, mut bytes: Bytes) -> Result<Sn
     }
 }
 
-/// Finds the edge below `absent`.
-fn descend(catalog: &Catalog, absent: u64) -> Result<Snapshot> {
-    match catalog.record_bytes(Version(0))? {
-        Some(bytes) => halve(catalog, Version(0), bytes, Version(absent)),
-        None => Err(catalog.nothing_here()),
+/// Finds the edge below `absent`, which is not 0.
+async fn descend(catalog: &Catalog, absent: u64) -> Result<Option<Snapshot>> {
+    let before = Version(absent - 1);
+    if let Some(bytes) = catalog.record_bytes(before).await? {
+        return catalog.read_record(before, &bytes).map(Some);
+    }
+    match catalog.record_bytes(Version(0)).await? {
+        Some(bytes) => halve(catalog, Version(0), bytes, before).await,
+        None => Ok(None),
     }
 }
 
 /// Finds the edge between a version that is there and one that is not.
-fn halve(catalog: &Catalog, mut present: Version, mut bytes: Bytes, mut absent: Version) -> Result<Snapshot> {
+async fn halve(
+    catalog: &Catalog,
+    mut present: Version,
+    mut bytes: Bytes,
+    mut absent: Version,
+) -> Result<Option<Snapshot>> {
     while absent.0 - present.0 > 1 {
         let probed = Version(present.0 + (absent.0 - present.0) / 2);
-        match catalog.record_bytes(probed)? {
+        match catalog.record_bytes(probed).await? {
             Some(found) => (present, bytes) = (probed, found),
             None => absent = probed,
         }
     }
-    catalog.read_record(present, &bytes)
+    catalog.read_record(present, &bytes).map(Some)
 }

@@ -175,15 +175,6 @@ impl ObjectRoot {
         self.drive(self.get_async(name))
     }
 
-    /// Reads two whole objects, at once where that helps.
-    pub(crate) fn get_both(
-        &self,
-        one: &ObjectName,
-        two: &ObjectName,
-    ) -> (Result<Option<Bytes>>, Result<Option<Bytes>>) {
-        self.drive(async { futures::join!(self.get_async(one), self.get_async(two)) })
-    }
-
     /// Reads ranges of objects that must be there, all at once where that helps; answers in the order asked.
     pub(crate) fn get_ranges(&self, wanted: &[(ObjectName, Range<u64>)]) -> Result<Vec<Bytes>> {
         self.drive(self.get_ranges_async(wanted))
@@ -202,7 +193,15 @@ impl ObjectRoot {
 
     /// Creates an object. Fails when it exists already, and may fail although it took effect: read it back to know.
     pub(crate) fn create(&self, name: &ObjectName, body: &Bytes) -> std::result::Result<(), object_store::Error> {
-        self.drive(self.put_async(name, PutPayload::from_bytes(body.clone()), PutMode::Create))
+        self.drive(self.create_async(name, body))
+    }
+
+    pub(crate) async fn create_async(
+        &self,
+        name: &ObjectName,
+        body: &Bytes,
+    ) -> std::result::Result<(), object_store::Error> {
+        self.put_async(name, PutPayload::from_bytes(body.clone()), PutMode::Create).await
     }
 
     /// Writes an object whatever was there before. Tried again on errors: the same bytes under the same name.
@@ -229,7 +228,8 @@ impl ObjectRoot {
         self.drive(self.store.delete(&path)).map_err(|e| self.failed(name, "removed", &e))
     }
 
-    fn drive<F: Future>(&self, future: F) -> F::Output {
+    /// Waits for requests, also for those of other stores that are made together with ones of this store.
+    pub(crate) fn drive<F: Future>(&self, future: F) -> F::Output {
         match &self.executor {
             Executor::Inline | Executor::Task => futures::executor::block_on(future),
             Executor::Runtime(runtime) => runtime.handle().block_on(future),
@@ -237,14 +237,17 @@ impl ObjectRoot {
     }
 
     async fn pause(&self, attempt: u32) {
-        let pause = Duration::from_millis(5 << (2 * attempt));
+        self.sleep(Duration::from_millis(5 << (2 * attempt))).await;
+    }
+
+    pub(crate) async fn sleep(&self, pause: Duration) {
         match &self.executor {
             Executor::Inline => std::thread::sleep(pause),
             Executor::Runtime(_) | Executor::Task => tokio::time::sleep(pause).await,
         }
     }
 
-    async fn get_async(&self, name: &ObjectName) -> Result<Option<Bytes>> {
+    pub(crate) async fn get_async(&self, name: &ObjectName) -> Result<Option<Bytes>> {
         let mut attempt = 0;
         loop {
             match self.get_once(name, None).await {

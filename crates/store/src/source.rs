@@ -21,6 +21,8 @@ pub(crate) struct Blob {
     pub(crate) len: u64,
 }
 
+type Nodes = Vec<Arc<Node>>;
+
 /// Reads one catalog; and, within a draft of it, what the draft has not uploaded yet.
 pub(crate) struct Source {
     pub(crate) catalog: Catalog,
@@ -50,14 +52,37 @@ impl Source {
     }
 
     /// Reads several nodes, all at once where that helps; answers in the order asked.
-    pub(crate) fn nodes(&self, wanted: &[NodeRef]) -> Result<Vec<Arc<Node>>> {
+    pub(crate) fn nodes(&self, wanted: &[NodeRef]) -> Result<Nodes> {
+        self.catalog.root().drive(self.nodes_async(wanted))
+    }
+
+    /// The same beside other requests.
+    pub(crate) async fn nodes_async(&self, wanted: &[NodeRef]) -> Result<Nodes> {
         let mut nodes: Vec<Option<Arc<Node>>> = wanted.iter().map(|node| self.cached(node)).collect::<Result<_>>()?;
         let missing: Vec<usize> = (0..wanted.len()).filter(|&index| nodes[index].is_none()).collect();
         let blobs: Vec<Blob> = missing.iter().map(|&index| wanted[index].blob()).collect();
-        for (index, bytes) in missing.into_iter().zip(self.blobs(&blobs)?) {
+        let reading = self.plan(&blobs)?;
+        let answers = match reading.requests.is_empty() {
+            true => Vec::new(),
+            false => self.catalog.root().get_ranges_async(&reading.ranges()).await?,
+        };
+        for (index, bytes) in missing.into_iter().zip(reading.into_bodies(&answers)) {
             nodes[index] = Some(self.decode(&wanted[index], &bytes)?);
         }
         Ok(nodes.into_iter().flatten().collect())
+    }
+
+    /// Reads nodes of this and of another source, all at once where that helps.
+    pub(crate) fn nodes_of_both(
+        &self,
+        wanted: &[NodeRef],
+        other: &Source,
+        of_other: &[NodeRef],
+    ) -> Result<(Nodes, Nodes)> {
+        let root = if self.catalog.root().is_remote() { self.catalog.root() } else { other.catalog.root() };
+        let (mine, others) =
+            root.drive(async { futures::join!(self.nodes_async(wanted), other.nodes_async(of_other)) });
+        Ok((mine?, others?))
     }
 
     /// Reads one blob.
@@ -99,20 +124,12 @@ impl Source {
     }
 
     /// The answers to what was asked for, in order.
-    pub(crate) fn finish(&self, reading: Reading) -> Result<Vec<Bytes>> {
-        let wanted = reading.ranges();
-        let Reading { mut bodies, stored, requests, begun } = reading;
-        let answers = match begun {
+    pub(crate) fn finish(&self, mut reading: Reading) -> Result<Vec<Bytes>> {
+        let answers = match reading.begun.take() {
             Some(begun) => begun.wait()?,
-            None => self.catalog.root().get_ranges(&wanted)?,
+            None => self.catalog.root().get_ranges(&reading.ranges())?,
         };
-        for ((_, whole, members), body) in requests.iter().zip(answers) {
-            for (_, range, index) in &stored[members.clone()] {
-                let start = (range.start - whole.start) as usize;
-                bodies[*index] = body.slice(start..start + (range.end - range.start) as usize);
-            }
-        }
-        Ok(bodies)
+        Ok(reading.into_bodies(&answers))
     }
 
     fn in_memory(&self, blob: Blob) -> Result<Option<Bytes>> {
@@ -173,6 +190,18 @@ pub(crate) struct Reading {
 impl Reading {
     fn ranges(&self) -> Vec<(ObjectName, Range<u64>)> {
         self.requests.iter().map(|(pack, range, _)| (ObjectName::Pack(*pack), range.clone())).collect()
+    }
+
+    /// The blobs, cut out of the answers to the requests.
+    fn into_bodies(self, answers: &[Bytes]) -> Vec<Bytes> {
+        let Reading { mut bodies, stored, requests, .. } = self;
+        for ((_, whole, members), body) in requests.iter().zip(answers) {
+            for (_, range, index) in &stored[members.clone()] {
+                let start = (range.start - whole.start) as usize;
+                bodies[*index] = body.slice(start..start + (range.end - range.start) as usize);
+            }
+        }
+        bodies
     }
 }
 

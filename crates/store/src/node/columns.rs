@@ -100,11 +100,34 @@ impl Columns {
         Meta { digest: self.digests[index], len: self.lens[index], fields }
     }
 
-    /// Whether an entry of a leaf and one of another have the same meta.
-    pub(crate) fn same_meta(&self, index: usize, other: &Columns, at: usize) -> bool {
-        self.digests[index] == other.digests[at]
-            && self.lens[index] == other.lens[at]
-            && self.fields(index) == other.fields(at)
+    /// How many entries of a leaf, from one on, are those of another leaf from one on, key and meta.
+    ///
+    /// Mostly one payload among many differs and no key does, so whole stretches are compared: digests first, since
+    /// they tell most, then the rest of each stretch column by column.
+    pub(crate) fn equal_from(&self, index: usize, other: &Columns, at: usize) -> usize {
+        let digests = self.digests[index..].iter().zip(&other.digests[at..]);
+        let run = digests.take_while(|(one, two)| one == two).count();
+        let (mine, theirs) = (index..index + run, at..at + run);
+        let all = self.lens[mine.clone()] == other.lens[theirs.clone()]
+            && self.key_bytes(mine.clone()) == other.key_bytes(theirs.clone())
+            && self.field_ends.is_empty()
+            && other.field_ends.is_empty()
+            && mine.clone().zip(theirs.clone()).all(|(one, two)| self.key(one).len() == other.key(two).len());
+        if all {
+            return run;
+        }
+        let same = |(one, two): &(usize, usize)| {
+            self.key(*one) == other.key(*two)
+                && self.lens[*one] == other.lens[*two]
+                && self.fields(*one) == other.fields(*two)
+        };
+        mine.zip(theirs).take_while(same).count()
+    }
+
+    /// The keys of a range, one after the other.
+    fn key_bytes(&self, range: Range<usize>) -> &[u8] {
+        let end = |index: usize| index.checked_sub(1).map_or(0, |before| self.key_ends[before] as usize);
+        &self.keys[end(range.start)..end(range.end)]
     }
 
     /// Entries of the subtree, and the sum of their payloads' lengths; `None` when a sum overflows.

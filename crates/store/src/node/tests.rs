@@ -78,6 +78,38 @@ fn check_round_trip(level: u8, columns: &Columns) {
 
 proptest! {
     #[test]
+    fn stretches_of_equal_entries_are_as_long_as_one_by_one(
+        columns in leaf(),
+        (from, gone, at, what) in (0..4usize, 0..4usize, any::<proptest::sample::Index>(), 0..5u8),
+    ) {
+        // Another leaf without the first entries, and with one entry that differs in some way.
+        let mut other = Columns::default();
+        let changed = at.index(columns.len());
+        for index in gone..columns.len() {
+            let (mut key, mut meta) = (columns.key(index).to_vec(), columns.meta(index));
+            match what {
+                0 if index == changed => key.push(0),
+                1 if index == changed => meta.digest = Digest::of(b"another"),
+                2 if index == changed => meta.len ^= 1,
+                3 if index == changed => meta.fields.set("other", "field").unwrap(),
+                _ => {}
+            }
+            let place = Place::Pack { pack: PackName { base: Version(9), run: RunId(9), seq: 9 }, offset: 9, stored: 9, codec: Codec::Zstd };
+            other.push_entry(&key, &Entry { meta, place });
+        }
+        for (index, at) in [(gone + from, from), (from, from), (gone, from)] {
+            if index > columns.len() || at > other.len() {
+                continue;
+            }
+            let same = |(one, two): &(usize, usize)| {
+                columns.key(*one) == other.key(*two) && columns.meta(*one) == other.meta(*two)
+            };
+            let expected = (index..columns.len()).zip(at..other.len()).take_while(same).count();
+            prop_assert_eq!(columns.equal_from(index, &other, at), expected);
+        }
+    }
+
+    #[test]
     fn leaves_round_trip(columns in leaf()) {
         check_round_trip(0, &columns);
     }

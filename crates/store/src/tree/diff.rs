@@ -1,8 +1,8 @@
 //! What differs between two trees, in key order.
 //!
 //! Both trees are walked side by side. Where the next thing on both sides is a node of the same digest, all of it is
-//! equal and skipped unread; else the taller side (on a tie the old one) is opened. Trees may differ in height and in
-//! where nodes end: equal parts of the key space have equal nodes, whatever lies around them.
+//! equal and skipped unread; else the taller side is opened, on a tie both in one round trip. Trees may differ in
+//! height and in where nodes end: equal parts of the key space have equal nodes, whatever lies around them.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -16,8 +16,11 @@ use crate::node::{Node, NodeRef};
 use crate::source::Source;
 use crate::{Error, Result};
 
-/// Differing nodes read at once, at most.
+/// Differing nodes of a side read at once, at most.
 const MOST_AHEAD: usize = 64;
+
+/// And at first, where each request takes a round trip. Whoever walks to the end needs them all.
+const REMOTE_AHEAD: usize = 16;
 
 /// A key whose meta differs between two trees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,12 +80,11 @@ impl Diff {
                     self.old.skip();
                     self.new.skip();
                 }
-                (Some(Item::Node(old)), Some(Item::Node(new))) if old.level < new.level => {
-                    self.new.open(&new, &self.old)?;
+                (Some(Item::Node(old)), Some(Item::Node(new))) => {
+                    self.open(old.level >= new.level, new.level >= old.level)?;
                 }
-
-                (Some(Item::Node(old)), _) => self.old.open(&old, &self.new)?,
-                (_, Some(Item::Node(new))) => self.new.open(&new, &self.old)?,
+                (Some(Item::Node(_)), _) => self.open(true, false)?,
+                (_, Some(Item::Node(_))) => self.open(false, true)?,
                 (Some(Item::Entry), None) => return Ok(self.old.take().map(|(key, old)| change(key, Some(old), None))),
                 (None, Some(Item::Entry)) => return Ok(self.new.take().map(|(key, new)| change(key, None, Some(new)))),
                 (Some(Item::Entry), Some(Item::Entry)) => {
@@ -94,17 +96,34 @@ impl Diff {
         }
     }
 
-    /// Compares the entries that come next on both sides; `None` when they are equal.
+    /// Opens the nodes that come next, on one side or on both: their entries or children come next then.
+    fn open(&mut self, old: bool, new: bool) -> Result<()> {
+        let of_old = if old { self.old.missing(&self.new) } else { Vec::new() };
+        let of_new = if new { self.new.missing(&self.old) } else { Vec::new() };
+        let references = |missing: &[(usize, NodeRef)]| missing.iter().map(|(_, node)| *node).collect::<Vec<_>>();
+        let (source, other) = (&self.old.source, &self.new.source);
+        let (olds, news) = source.nodes_of_both(&references(&of_old), other, &references(&of_new))?;
+        if old {
+            self.old.enter(of_old.into_iter().map(|(index, _)| index).zip(olds))?;
+        }
+        if new {
+            self.new.enter(of_new.into_iter().map(|(index, _)| index).zip(news))?;
+        }
+        Ok(())
+    }
+
+    /// Compares the entries that come next on both sides, and passes over all that are equal; `None` when they are.
     fn compare(&mut self) -> Option<Change> {
-        let (old, new) = (self.old.stack.last()?, self.new.stack.last()?);
+        let (old, new) = (self.old.stack.last_mut()?, self.new.stack.last_mut()?);
+        let equal = old.node.columns().equal_from(old.next, new.node.columns(), new.next);
+        if equal > 0 {
+            old.next += equal;
+            new.next += equal;
+            return None;
+        }
         match old.node.key(old.next).cmp(new.node.key(new.next)) {
             Ordering::Less => self.old.take().map(|(key, old)| change(key, Some(old), None)),
             Ordering::Greater => self.new.take().map(|(key, new)| change(key, None, Some(new))),
-            Ordering::Equal if old.node.columns().same_meta(old.next, new.node.columns(), new.next) => {
-                self.old.skip();
-                self.new.skip();
-                None
-            }
             Ordering::Equal => {
                 let (key, old) = self.old.take()?;
                 let (_, new) = self.new.take()?;
@@ -133,7 +152,8 @@ impl Iterator for Diff {
 
 impl Side {
     fn new(tree: &Tree) -> Side {
-        Side { source: Arc::clone(&tree.source), root: tree.root.node(), stack: Vec::new(), ahead: 1 }
+        let ahead = if tree.is_remote() { REMOTE_AHEAD } else { 1 };
+        Side { source: Arc::clone(&tree.source), root: tree.root.node(), stack: Vec::new(), ahead }
     }
 
     fn peek(&mut self) -> Result<Option<Item>> {
@@ -170,25 +190,36 @@ impl Side {
         Some((frame.node.key(index).into(), frame.node.entry(index)))
     }
 
-    /// Opens the node that comes next: its entries or children come next then.
-    fn open(&mut self, node: &NodeRef, other: &Side) -> Result<()> {
-        let node = match self.stack.last_mut() {
+    /// What is to be read before the node that comes next can be entered: nothing when it was read ahead, else it and
+    /// some after it that are known to differ.
+    fn missing(&mut self, other: &Side) -> Vec<(usize, NodeRef)> {
+        if let Some(root) = self.root {
+            return vec![(0, root)];
+        }
+        let Some(frame) = self.stack.last_mut() else {
+            return Vec::new();
+        };
+        while frame.ready.pop_front_if(|(index, _)| *index < frame.next).is_some() {}
+        if frame.ready.front().is_some_and(|(index, _)| *index == frame.next) {
+            return Vec::new();
+        }
+        frame.ready.clear();
+        let indices = frame.differing(other.frame_at(frame.node.level()), self.ahead);
+        self.ahead = (self.ahead * 2).min(MOST_AHEAD);
+        indices.into_iter().filter_map(|index| Some((index, frame.node.child(index)?))).collect()
+    }
+
+    /// Goes down into the node that comes next, given what was missing.
+    fn enter(&mut self, mut read: impl Iterator<Item = (usize, Arc<Node>)>) -> Result<()> {
+        let next = match self.stack.last_mut() {
             Some(frame) if self.root.is_none() => {
-                while frame.ready.front().is_some_and(|(index, _)| *index < frame.next) {
-                    frame.ready.pop_front();
-                }
-                if frame.ready.front().is_none_or(|(index, _)| *index != frame.next) {
-                    let indices = frame.differing(other.frame_at(frame.node.level()), self.ahead);
-                    self.ahead = (self.ahead * 2).min(MOST_AHEAD);
-                    let children: Vec<NodeRef> = indices.iter().filter_map(|index| frame.node.child(*index)).collect();
-                    frame.ready = indices.into_iter().zip(self.source.nodes(&children)?).collect();
-                }
-                frame.ready.pop_front().map(|(_, node)| node)
+                frame.ready.extend(read);
+                frame.ready.pop_front()
             }
-            _ => Some(self.source.node(node)?),
+            _ => read.next(),
         };
         self.skip();
-        let node = node.ok_or_else(|| Error::internal("a node was not read"))?;
+        let (_, node) = next.ok_or_else(|| Error::internal("a node was not read"))?;
         self.stack.push(Frame { node, next: 0, ready: VecDeque::new() });
         Ok(())
     }

@@ -1,10 +1,12 @@
 //! What operations may cost, in requests and bytes. A regression of performance is a failing test.
 
 use deltic_core::{Payload, RunId};
-use deltic_store::testing::{Operation, RequestLog};
-use deltic_store::{Catalog, Draft, DraftOptions, KeyRange, Stores, Tree};
+use deltic_store::testing::{Operation, RequestLog, Rounds};
+use deltic_store::{Catalog, Draft, DraftOptions, ErrorKind, KeyRange, Stores, Tree};
 
-use crate::support::{Model, Ops, begin, build, changes, commit, create, edit, names, numbered};
+use crate::support::{
+    Model, Ops, advance, begin, build, changes, commit, create, edit, names, numbered, puts, version,
+};
 
 const ENTRIES: u32 = 100_000;
 const URL: &str = "memory:x";
@@ -125,4 +127,37 @@ fn a_build_uploads_packs_of_the_size_asked_for() {
     assert!((10..=13).contains(&(log.count(Operation::Put) + log.count(Operation::Create))));
     assert_eq!(log.count(Operation::Get), 0, "a build from nothing reads nothing");
     assert_eq!(log.count(Operation::List), 0);
+}
+
+/// What waits for what where each request takes a round trip.
+#[test]
+fn what_can_be_asked_together_is() {
+    let rounds = Rounds::new();
+    let stores = Stores::new().with_wrapper(rounds.wrapper());
+    let urls = ["s3://one/", "s3://two/"];
+    for url in urls {
+        let catalog = create(&stores, url);
+        advance(&catalog, 7, &puts(&numbered(0..20_000, 0)));
+        let draft = begin(&catalog.latest().unwrap(), 8);
+        let new = edit(&draft, &names(draft.base()), &Ops::from([(b"010000".to_vec(), Some(vec![1]))])).unwrap();
+        rounds.take();
+        commit(draft, &new);
+        assert_eq!(rounds.take(), (3, 2), "a pack; then the record and the hint");
+    }
+    let [one, two] = urls.map(|url| Catalog::open(&stores, url).unwrap());
+
+    let latest = Catalog::snapshots(&[(&one, None), (&two, None)], &[]);
+    let now: Vec<Tree> = latest.into_iter().map(|found| names(&found.unwrap())).collect();
+    assert_eq!(rounds.take(), (6, 2), "both hints; then the versions after them and the versions");
+    let wanted = [(&one, Some(version(1))), (&two, Some(version(9))), (&two, Some(version(1)))];
+    let found = Catalog::snapshots(&wanted, &now);
+    assert_eq!(rounds.take(), (5, 1), "three records and two roots");
+    assert_eq!(*found[1].as_ref().unwrap_err().kind(), ErrorKind::NotFound);
+    for (found, now) in [(&found[0], &now[0]), (&found[2], &now[1])] {
+        let before = names(found.as_ref().unwrap());
+        assert_eq!(changes(&before, now).len(), 1);
+        let levels = usize::from(before.root().level) + 1;
+        assert_eq!(rounds.take(), (2 * levels - 1, levels), "both sides of a level, but the root that is read already");
+    }
+    assert!(Catalog::snapshots(&[], &[]).is_empty());
 }

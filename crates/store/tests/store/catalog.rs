@@ -127,7 +127,7 @@ fn the_latest_version_is_found_whatever_the_hint_says() {
 fn a_far_wrong_hint_costs_a_logarithm() {
     let (store, plain) = tampered();
     versions(&plain, 20);
-    for (hint, most) in [("20", 3), ("19", 4), ("16", 8), ("0", 16), ("21", 9), ("1000000", 25), ("junk", 16)] {
+    for (hint, most) in [("20", 3), ("19", 4), ("16", 8), ("0", 16), ("21", 4), ("1000000", 25), ("junk", 16)] {
         write(&store, "versions/latest", hint);
         let catalog = Catalog::open(&plain, "memory:x").unwrap();
         assert_eq!(catalog.latest().unwrap().version(), version(20));
