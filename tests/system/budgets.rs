@@ -164,6 +164,6 @@ fn one_change_on_a_remote_store_is_few_round_trips() {
     assert_eq!(run.log(), "back   mirror  mirrored/0050000\n");
     let (requests, round_trips) = rounds.take();
     println!("{requests} requests in {round_trips} round trips");
-    assert!(requests <= 30, "{requests} requests");
-    assert!(round_trips <= 18, "{round_trips} round trips one after another");
+    assert!(requests <= 24, "{requests} requests");
+    assert!(round_trips <= 11, "{round_trips} round trips one after another");
 }
