@@ -5,9 +5,11 @@
 //! |---|---|---|
 //! | [`transit`] | transit feeds | four tasks, one reading another's output |
 //! | [`lift`] | OpenStreetMap | inputs merged into coarser tiles: a direct compiler, M:N |
+//! | [`pedestrian`] | OpenStreetMap | references to other partitions, followed by tracked reads |
 
 pub mod history;
 pub mod lift;
 pub mod osm;
+pub mod pedestrian;
 pub mod replay;
 pub mod transit;

@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a failure fails the test, and says where")]
 
 use deltic::driver::{Mode, Report};
-use deltic_examples::lift;
 use deltic_examples::replay::{Chain, Example};
+use deltic_examples::{lift, pedestrian};
 use tempfile::TempDir;
 
 /// An example after all versions of its data.
@@ -79,4 +79,17 @@ fn lift_merges_what_the_update_touched() {
         }
         assert_eq!((nodes, ways, references), (256_677, 13_133, 276_274));
     }
+}
+
+#[test]
+fn pedestrian_redraws_what_reads_what_the_update_touched() {
+    let replayed = replay(&pedestrian::EXAMPLE);
+    // 17 of 179 tiles of ways read a part of the index or a tile of nodes that changed; one says something new.
+    assert_eq!(
+        ran(&replayed, 3),
+        [
+            "node-places: 8 inputs (0 through reads), 8 front-ends, 1 cut off, 30 again, 5 back-ends, 5 put, 0 deleted",
+            "pedestrian: 17 inputs (11 through reads), 17 front-ends, 16 cut off, 0 again, 3 back-ends, 3 put, 0 deleted",
+        ]
+    );
 }
