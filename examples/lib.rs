@@ -6,6 +6,7 @@
 //! | [`transit`] | transit feeds | four tasks, one reading another's output |
 //! | [`lift`] | OpenStreetMap | inputs merged into coarser tiles: a direct compiler, M:N |
 //! | [`pedestrian`] | OpenStreetMap | references to other partitions, followed by tracked reads |
+//! | [`validate`] | OpenStreetMap | a chain of tasks, each reading the layer of the one before, up the tree of tiles |
 
 pub mod history;
 pub mod lift;
@@ -13,3 +14,4 @@ pub mod osm;
 pub mod pedestrian;
 pub mod replay;
 pub mod transit;
+pub mod validate;

@@ -68,6 +68,11 @@ pub enum Kind {
     Relation,
 }
 
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Kind; 3] = [Kind::Node, Kind::Way, Kind::Relation];
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

@@ -19,6 +19,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use deltic::core::{Name, Payload};
 use tempfile::TempDir;
 
 pub use arguments::Arguments;
@@ -29,10 +30,16 @@ use totals::Totals;
 /// An example that was replayed, for what it prints at the end.
 #[derive(Debug)]
 pub struct Replayed {
-    /// Its catalogs at their last version.
-    pub chain: Chain,
-    /// Where they are, unless they are kept; removed with this.
+    chain: Chain,
+    /// Where the catalogs are, unless they are kept; removed with this.
     _scratch: TempDir,
+}
+
+impl Replayed {
+    /// All partitions of an output layer at the last version, by name.
+    pub fn partitions(&self, layer: &str) -> Result<Vec<(Name, Payload)>> {
+        self.chain.partitions(layer)
+    }
 }
 
 /// Replays an example as the command line asks for, and prints what each version cost.

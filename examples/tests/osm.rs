@@ -5,7 +5,7 @@
 
 use deltic::driver::{Mode, Report};
 use deltic_examples::replay::{Chain, Example};
-use deltic_examples::{lift, pedestrian};
+use deltic_examples::{lift, pedestrian, validate};
 use tempfile::TempDir;
 
 /// An example after all versions of its data.
@@ -92,4 +92,41 @@ fn pedestrian_redraws_what_reads_what_the_update_touched() {
             "pedestrian: 17 inputs (11 through reads), 17 front-ends, 16 cut off, 0 again, 3 back-ends, 3 put, 0 deleted",
         ]
     );
+}
+
+#[test]
+fn validate_rolls_up_what_the_update_touched() {
+    let replayed = replay(&validate::EXAMPLE);
+    // 16 of 209 inputs refer to what may have come or gone. The update adds nodes and ways, so the sums change up to
+    // the root.
+    assert_eq!(
+        ran(&replayed, 3),
+        [
+            "node-places: 8 inputs (0 through reads), 8 front-ends, 1 cut off, 30 again, 5 back-ends, 5 put, 0 deleted",
+            "way-places: 6 inputs (0 through reads), 6 front-ends, 3 cut off, 0 again, 2 back-ends, 2 put, 0 deleted",
+            "relation-places: skipped",
+            "topology: 16 inputs (10 through reads), 16 front-ends, 11 cut off, 0 again, 5 back-ends, 5 put, 0 deleted",
+            "roll-up-12: 5 inputs (0 through reads), 0 front-ends, 0 cut off, 0 again, 4 back-ends, 4 put, 0 deleted",
+            "roll-up-10: 4 inputs (0 through reads), 0 front-ends, 0 cut off, 0 again, 2 back-ends, 2 put, 0 deleted",
+            "roll-up-8: 2 inputs (0 through reads), 0 front-ends, 0 cut off, 0 again, 1 back-ends, 1 put, 0 deleted",
+            "roll-up-0: 1 inputs (0 through reads), 0 front-ends, 0 cut off, 0 again, 1 back-ends, 1 put, 0 deleted",
+            "assessment: 1 inputs (0 through reads), 0 front-ends, 0 cut off, 0 again, 1 back-ends, 1 put, 0 deleted",
+        ]
+    );
+    // What the last version holds, counted in the extract itself.
+    let root = replayed.chain.partitions("metrics-0").unwrap();
+    let metrics: validate::Metrics = root[0].1.parse_json().unwrap();
+    for (name, count) in [
+        ("way", 13_133),
+        ("way-node", 276_274),
+        ("way-node-dangling", 0),
+        ("relation", 289),
+        ("relation-node-dangling", 55),
+        ("relation-way-dangling", 24_639),
+        ("relation-relation-dangling", 643),
+    ] {
+        assert_eq!(metrics[name], count, "{name}");
+    }
+    let members = ["relation-node", "relation-way", "relation-relation"].map(|name| metrics[name]);
+    assert_eq!(members.iter().sum::<u64>(), 28_460);
 }
