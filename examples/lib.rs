@@ -7,7 +7,9 @@
 //! | [`lift`] | OpenStreetMap | inputs merged into coarser tiles: a direct compiler, M:N |
 //! | [`pedestrian`] | OpenStreetMap | references to other partitions, followed by tracked reads |
 //! | [`validate`] | OpenStreetMap | a chain of tasks, each reading the layer of the one before, up the tree of tiles |
+//! | [`difference`] | OpenStreetMap | one catalog read at two versions |
 
+pub mod difference;
 pub mod history;
 pub mod lift;
 pub mod osm;

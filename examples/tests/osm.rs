@@ -3,9 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure fails the test, and says where")]
 
-use deltic::driver::{Mode, Report};
+use std::collections::BTreeSet;
+
+use deltic::driver::{Mode, Report, TaskReport};
 use deltic_examples::replay::{Chain, Example};
-use deltic_examples::{lift, pedestrian, validate};
+use deltic_examples::{difference, history, lift, pedestrian, validate};
 use tempfile::TempDir;
 
 /// An example after all versions of its data.
@@ -15,13 +17,14 @@ struct Replayed {
     _dir: TempDir,
 }
 
-/// Replays an example; fails unless its layers and state equal those of a build from scratch, before the small update,
-/// after it, and at the end.
+/// Replays an example, with catalogs opened anew before the small update and after it. Fails unless layers and state
+/// equal, at each of these stops and at the end, those of a build from scratch.
 fn replay(example: &Example) -> Replayed {
     let dir = tempfile::tempdir().unwrap();
-    let chain = Chain::open(example, dir.path(), 2).unwrap();
+    let open = || Chain::open(example, dir.path(), 2).unwrap();
     let mut reports = Vec::new();
     for last in [2, 3, 6] {
+        let chain = open();
         let again = usize::from(!reports.is_empty());
         let mut steps = Vec::new();
         chain.replay(Some(last), |number, report, _| steps.push((number, report.clone()))).unwrap();
@@ -33,12 +36,12 @@ fn replay(example: &Example) -> Replayed {
         assert!(!chain.compare(&scratch).unwrap().is_empty());
     }
     assert_eq!(reports.len(), 6);
-    Replayed { chain, reports, _dir: dir }
+    Replayed { chain: open(), reports, _dir: dir }
 }
 
 /// What ran in a version, a line for each task.
 fn ran(replayed: &Replayed, version: usize) -> Vec<String> {
-    let line = |task: &deltic::driver::TaskReport| {
+    let line = |task: &TaskReport| {
         let counts = &task.counts;
         match &task.mode {
             Mode::Skipped => format!("{}: skipped", task.task),
@@ -92,6 +95,17 @@ fn pedestrian_redraws_what_reads_what_the_update_touched() {
             "pedestrian: 17 inputs (11 through reads), 17 front-ends, 16 cut off, 0 again, 3 back-ends, 3 put, 0 deleted",
         ]
     );
+    // A path is in every tile that it has a node in, and no node is missing in the data.
+    let (mut ids, mut tiles) = (BTreeSet::new(), 0);
+    for (_, payload) in replayed.chain.partitions("pedestrian").unwrap() {
+        let tile: serde_json::Value = payload.parse_json().unwrap();
+        for path in tile["features"].as_array().unwrap() {
+            assert_eq!(path["properties"]["missing"], 0);
+            ids.insert(path["id"].as_u64().unwrap());
+        }
+        tiles += 1;
+    }
+    assert_eq!((tiles, ids.len()), (207, 3_178));
 }
 
 #[test]
@@ -129,4 +143,26 @@ fn validate_rolls_up_what_the_update_touched() {
     }
     let members = ["relation-node", "relation-way", "relation-relation"].map(|name| metrics[name]);
     assert_eq!(members.iter().sum::<u64>(), 28_460);
+}
+
+#[test]
+fn difference_compares_what_either_step_changed() {
+    let replayed = replay(&difference::EXAMPLE);
+    // 14 partitions differ now; 487 did in the step before, which `before` takes now: their reports go, or are others.
+    assert_eq!(
+        ran(&replayed, 3),
+        [
+            "difference: 501 inputs (0 through reads), 0 front-ends, 0 cut off, 0 again, 486 back-ends, 14 put, 475 deleted"
+        ]
+    );
+    // There is a report for each change that the data set's own account names, and no other.
+    let mut reports = BTreeSet::new();
+    for layer in ["node", "way", "relation"] {
+        for (name, _) in replayed.chain.partitions(&format!("{layer}-changes")).unwrap() {
+            reports.insert(format!("{layer}/{name}.jsonl"));
+        }
+    }
+    let changes = history::changes(&history::data("osm-andorra")).unwrap();
+    let last = changes.into_iter().filter(|change| change.number == 6).map(|change| change.partition);
+    assert_eq!(reports, last.collect());
 }
