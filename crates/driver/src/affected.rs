@@ -6,12 +6,13 @@
 
 use std::collections::VecDeque;
 
-use deltic_compiler::Task;
-use deltic_core::NameBytes;
+use deltic_compiler::{Lookup as _, Projected, Task, part_digest};
+use deltic_core::{Digest, NameBytes};
 use deltic_store::{Change, Entry};
 
 use crate::elements::{Elements, Sorter, TOGETHER, Walk, read_ahead};
-use crate::state::{Reader, State};
+use crate::reads::Reader;
+use crate::state::State;
 use crate::view::{RunLayer, View};
 use crate::{Element, Error, Result};
 
@@ -21,6 +22,18 @@ pub(crate) const CLAIMED_BEFORE: u8 = 1;
 pub(crate) const CLAIMED_ANEW: u8 = 2;
 /// Its back-end read something that changed.
 pub(crate) const READ: u8 = 4;
+/// A front-end says something else to it than before.
+pub(crate) const SAID: u8 = 8;
+
+/// How many of some affected outputs are so only because their back-end read something that changed.
+pub(crate) fn only_read(outputs: &Elements) -> Result<u64> {
+    let (mut walk, mut count) = (outputs.walk(), 0);
+    while let Some((_, marks)) = walk.peek()? {
+        count += u64::from(marks == READ);
+        walk.advance()?;
+    }
+    Ok(count)
+}
 
 /// An affected input.
 #[derive(Debug)]
@@ -57,13 +70,34 @@ pub(crate) fn readers(view: &View, state: &State, memory: usize, outputs: &mut S
             if some.is_empty() {
                 break;
             }
-            state.readers_of(&watch, &some, |reader| match reader {
+            let part_now = |layer, name: &NameBytes, part: &Projected| part_now(view, layer, name, part);
+            state.readers_of(&watch, &some, &part_now, |reader| match reader {
                 Reader::Front(input) => inputs.add(&input.to_bytes(), 0),
                 Reader::Back(output) => outputs.add(&output.to_bytes(), READ),
             })?;
         }
     }
     inputs.finish()
+}
+
+/// What a part of a partition is now: taken by the projection that looked at it.
+fn part_now(view: &View, layer: u16, name: &NameBytes, part: &Projected) -> Result<Digest> {
+    let Projected { projection, argument } = part;
+    let taken = view.meta(layer, name).and_then(|meta| {
+        let partition = meta.map(|meta| (meta.digest, meta.len));
+        view.projections().part(projection, argument, partition, || {
+            Ok(view.read(layer, name)?.map(|(_, payload)| payload).unwrap_or_default())
+        })
+    });
+    match taken {
+        Ok(part) => Ok(part_digest(part.as_deref())),
+        Err(source) => Err(Error::Projection {
+            projection: projection.clone(),
+            argument: argument.clone(),
+            key: view.show(&Element::new(layer, name.clone())),
+            source,
+        }),
+    }
 }
 
 /// The inputs that changed, came or went, and those that read something that did: in order.

@@ -23,7 +23,7 @@ pub trait Engine: Send + Sync {
     fn stage<'a>(&'a self, kernel: &'a dyn Kernel) -> Box<dyn StageSession + 'a>;
 }
 
-/// One stage being run: any number of `map`s, whose rows are kept, then one `reduce` over them.
+/// One stage being run: any number of `map`s and `add`s, whose rows are kept, then one `reduce` over them.
 pub trait StageSession {
     /// Runs front-ends over items, which come in element order, and hands over what each said, in the same order. Rows
     /// stay with the session for the reduce.
@@ -33,6 +33,9 @@ pub trait StageSession {
         take: &mut dyn FnMut(Mapped) -> Result<()>,
     ) -> Result<()>;
 
+    /// Adds rows that no front-end needs to run for.
+    fn add(&mut self, rows: Rows) -> Result<()>;
+
     /// Groups the rows by output and runs back-ends. With `wanted`, only these outputs are compiled; wanted outputs
     /// without a row yield nothing.
     fn reduce(self: Box<Self>, wanted: Option<&Elements>, sink: &mut dyn ReduceSink) -> Result<()>;
@@ -40,8 +43,8 @@ pub trait StageSession {
 
 /// Takes what a reduce finds and makes. Each of the two comes in order, but they are not in step with each other.
 pub trait ReduceSink {
-    /// An output and one of its inputs, each pair once, in order.
-    fn contributor(&mut self, out: &[u8], item: &[u8]) -> Result<()>;
+    /// A row that is given to a back-end, in order.
+    fn row(&mut self, row: Row<'_>) -> Result<()>;
 
     /// What became of an output, in order.
     fn reduced(&mut self, reduced: Reduced) -> Result<()>;
@@ -143,4 +146,7 @@ pub enum Outcome {
     Same,
     /// Something new, stored already.
     New(Entry),
+    /// Any number of partitions, in order of their keys, of a group that is no partition itself: stored already, or
+    /// none for one that is published just so.
+    Several(Vec<(Element, Option<Entry>)>),
 }

@@ -38,6 +38,41 @@ pub enum Error {
         /// The second.
         second: String,
     },
+    /// A projection failed on a partition that changed, so who depends on it can not be told.
+    #[error("projection `{projection}` of {key} for `{argument}`: {}", chain(source))]
+    Projection {
+        /// The projection.
+        projection: String,
+        /// What it was given.
+        argument: String,
+        /// The partition.
+        key: String,
+        /// What it said.
+        source: anyhow::Error,
+    },
+    /// Two groups publish one output.
+    #[error(
+        "{task}: output {output} is published by two groups, {first} and {second}: a partition belongs to one group, so \
+         let names say which"
+    )]
+    TwoGroups {
+        /// The task.
+        task: TaskId,
+        /// The output both publish.
+        output: String,
+        /// The first group by key.
+        first: String,
+        /// The second.
+        second: String,
+    },
+    /// A global compiler published one output twice.
+    #[error("{task}: output {output} is published twice: publish each partition once")]
+    PublishedTwice {
+        /// The task.
+        task: TaskId,
+        /// The output.
+        output: String,
+    },
     /// Tasks, layers and catalogs do not fit together. Nothing has run.
     #[error("{0}")]
     Setup(String),

@@ -23,6 +23,9 @@ pub(crate) fn record(task: &Task, layers: &[(LayerRef, Layer)], code: &str) -> T
     part("reference layers", list(task.references()));
     part("input layer settings", list(layers.iter().map(|(layer, settings)| format!("{layer}={}", settings.scheme))));
     part("output layers", list(task.outputs().iter().map(describe)));
+    if let Some(limit) = task.memo_limit() {
+        part("memo", limit.to_string());
+    }
     part("formats", format!("codec {CODEC_VERSION}, state {STATE_FORMAT}"));
     let mut hasher = Hasher::new("deltic fingerprint 1");
     for (name, value) in &parts {

@@ -8,15 +8,18 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use deltic_compiler::{DirectStage, Pattern};
-use deltic_store::KeyRange;
+use deltic_store::{Entry, KeyRange};
 
-use crate::affected::{CLAIMED_ANEW, CLAIMED_BEFORE, Dirty, DirtyInputs, READ, present, readers};
+use crate::affected::{CLAIMED_ANEW, CLAIMED_BEFORE, Dirty, DirtyInputs, SAID, only_read, present, readers};
+use crate::contributors::read_value;
 use crate::elements::{Elements, Sorter, TOGETHER, Writer, decoded, read_ahead};
 use crate::engine::{Item, Mapped, StageSession};
 use crate::kernel::TaskKernel;
+use crate::reads::Reader;
+use crate::rows::{RowStream, Rows};
 use crate::settle::Settling;
+use crate::shuffle::Shuffle;
 use crate::stage::{Stage, StageResult};
-use crate::state::Reader;
 use crate::{Element, Error, Result};
 
 /// Runs a stage that has state from what changed since the base.
@@ -60,11 +63,12 @@ pub(crate) fn run<'s>(
     on_their_way.into_inner().into_iter().try_for_each(|input| fronts.done(input, None))?;
 
     let (mut settling, dirty) = fronts.finish()?;
-    let again = dirty.other_contributors(stage, kernel)?;
-    settling.counts.through_reads = dirty.through_reads()?;
+    let Others { again, remembered } = dirty.other_contributors(stage, kernel)?;
+    settling.counts.through_reads = only_read(&dirty.outputs)?;
     if stage.is_group() {
         settling.counts.fronts_again = again.len();
     }
+    settling.counts.remembered = dirty.recall(&again, remembered, session.as_mut())?;
     session.map(&mut items_of(stage, &again), &mut |_| Ok(()))?;
 
     let mut backs = settling.with_wanted(&dirty.outputs);
@@ -104,11 +108,11 @@ impl<'a> Fronts<'a> {
             match (self.stage.task.pattern(), mapped) {
                 (Pattern::Group(_), Some(mapped)) => {
                     let said = self.settling.front_ran(&mapped, input.existed)?;
-                    self.affect(said, 0)?;
+                    self.affect(said, SAID)?;
                 }
                 (Pattern::Group(_), None) => {
                     let said = self.settling.front_gone(&input.element)?;
-                    self.affect(said, 0)?;
+                    self.affect(said, SAID)?;
                 }
                 (Pattern::Direct { .. }, Some(mapped)) => {
                     let claim = if input.existed { CLAIMED_BEFORE } else { CLAIMED_ANEW };
@@ -117,6 +121,8 @@ impl<'a> Fronts<'a> {
                 (Pattern::Direct { stage, .. }, None) => {
                     self.affect(self.kernel.outputs_of(stage.as_ref(), &input.element)?, CLAIMED_BEFORE)?;
                 }
+                // They have stages of their own.
+                (Pattern::Dep(_) | Pattern::Global(_), _) => {}
             }
         }
         Ok(())
@@ -139,23 +145,38 @@ struct Affected {
 }
 
 impl Affected {
-    /// The outputs that nothing but a read of their back-end makes affected.
-    fn through_reads(&self) -> Result<u64> {
-        let (mut walk, mut count) = (self.outputs.walk(), 0);
-        while let Some((_, marks)) = walk.peek()? {
-            count += u64::from(marks == READ);
-            walk.advance()?;
+    /// Gives back-ends what is remembered of inputs that are not asked in this run; returns of how many.
+    fn recall(&self, again: &Elements, remembered: Shuffle, session: &mut dyn StageSession) -> Result<u64> {
+        let (mut changed, mut again) = (self.inputs.walk(), again.walk());
+        let mut remembered = remembered.finish()?;
+        let (mut count, mut rows) = (0, Rows::default());
+        while let Some(first) = remembered.peek()? {
+            let input = first.out.to_vec();
+            let asked = changed.take(&input)? || again.take(&input)?;
+            count += u64::from(!asked);
+            while let Some(row) = remembered.peek()?.filter(|row| row.out == input) {
+                let mut said = row.value;
+                while let Some(value) = read_value(&mut said).filter(|_| !asked) {
+                    rows.push(row.item, &input, value);
+                }
+                remembered.advance()?;
+            }
+            if rows.len() >= 16 * TOGETHER {
+                session.add(std::mem::take(&mut rows))?;
+            }
         }
+        session.add(rows)?;
         Ok(count)
     }
 
     /// Step 5: the unchanged inputs whose word is needed to compile the affected outputs.
-    fn other_contributors(&self, stage: &Stage<'_>, kernel: &TaskKernel<'_>) -> Result<Elements> {
+    fn other_contributors(&self, stage: &Stage<'_>, kernel: &TaskKernel<'_>) -> Result<Others> {
         let sole = match stage.task.pattern() {
             Pattern::Direct { stage, one_producer: true } => Some(stage.as_ref()),
             _ => None,
         };
         let mut again = Sorter::new(stage.set_memory());
+        let mut remembered = Shuffle::new(stage.set_memory());
         let mut walk = self.outputs.walk();
         let mut some: Vec<(Vec<u8>, u8)> = Vec::new();
         loop {
@@ -167,7 +188,7 @@ impl Affected {
                 walk.advance()?;
             }
             if some.is_empty() {
-                return again.finish_without(&self.inputs);
+                return Ok(Others { again: again.finish_without(&self.inputs)?, remembered });
             }
             read_ahead(&stage.state.contributors, &some.iter().map(|(out, _)| out).collect::<Vec<_>>())?;
             // Claimed by inputs that are new, and nobody is known to have made it before.
@@ -177,13 +198,40 @@ impl Affected {
                 if known.is_empty() && sole.is_some() && marks & (CLAIMED_ANEW | CLAIMED_BEFORE) == CLAIMED_ANEW {
                     unknown.push(stage.element(out)?);
                 }
-                known.iter().try_for_each(|input| again.add(input, 0))?;
+                let values = stage.state.values_of(out)?;
+                for input in &known {
+                    if values.binary_search_by(|(known, _)| known.cmp(input)).is_err() {
+                        again.add(input, 0)?;
+                    }
+                }
+                remember(stage, out, &values, &mut remembered)?;
             }
             if let Some(sole) = sole {
                 check_sole_producers(stage, kernel, sole, &unknown)?;
             }
         }
     }
+}
+
+/// What unchanged inputs say to affected outputs.
+struct Others {
+    /// Those that must be asked again.
+    again: Elements,
+    /// What is remembered of all contributors, turned round: by input, then output.
+    remembered: Shuffle,
+}
+
+/// Reads what is remembered for an output.
+fn remember(stage: &Stage<'_>, out: &[u8], values: &[(Vec<u8>, Entry)], remembered: &mut Shuffle) -> Result<()> {
+    for some in values.chunks(TOGETHER) {
+        let entries: Vec<Entry> = some.iter().map(|(_, entry)| entry.clone()).collect();
+        let mut rows = Rows::default();
+        for ((input, _), said) in some.iter().zip(stage.state.values.read_all(&entries)?) {
+            rows.push(input, out, said.bytes());
+        }
+        remembered.push(rows)?;
+    }
+    Ok(())
 }
 
 /// An output that state knows no producer of, but that is published, has one: an input that did not change, unless an

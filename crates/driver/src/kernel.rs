@@ -5,9 +5,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use deltic_compiler::{
-    Context, DirectStage, GroupStage, Input, Lookup, OutKey, Outputs, Pattern, RawValue, Task, ValueSource,
+    BackEnd, Context, DepStage, DirectStage, Emitted, GlobalStage, GroupStage, Input, Lookup, OutKey, Outputs, Pattern,
+    Publish, RawValue, Task, ValueSource, Whole,
 };
-use deltic_core::{Digest, Hasher, Key, Layer, Payload};
+use deltic_core::{Digest, Hasher, Key, Layer, Name, Payload};
 use deltic_store::{Draft, Entry, Tree};
 
 use crate::elements::read_ahead;
@@ -77,7 +78,11 @@ impl TaskKernel<'_> {
                 .unwrap_or_else(|| "without a message".to_owned());
             Err(anyhow::anyhow!("panicked: {message}"))
         });
-        result.map_err(|source| self.failed(phase, key.to_string(), input, source))
+        // What went wrong in the driver on behalf of user code is not user code's fault.
+        result.map_err(|source| match source.downcast::<Error>() {
+            Ok(error) => error,
+            Err(source) => self.failed(phase, key.to_string(), input, source),
+        })
     }
 
     /// Begins to read the payloads of entries that lie in different layers, few requests for each layer.
@@ -140,22 +145,57 @@ impl TaskKernel<'_> {
             })?;
             from.clear();
             item.element.write(&mut from);
-            let mut to = Vec::new();
-            let mut outs: Vec<(Element, &[u8])> = Vec::with_capacity(emitted.rows.len());
-            for row in &emitted.rows {
-                let out = Element::new(row.layer, row.name.to_bytes());
-                to.clear();
-                out.write(&mut to);
-                batch.rows.push(&to, &from, emitted.value(row));
-                outs.push((out, emitted.value(row)));
-            }
-            batch.mapped.push(Mapped { edges: edges_of(outs), item: item.element, reads: context.into_seen() });
+            let edges = push_rows(&emitted, &from, &mut batch.rows);
+            batch.mapped.push(Mapped { edges, item: item.element, reads: context.into_seen() });
         }
         Ok(batch)
     }
 
-    /// Runs the back-end of a map-group for the group at hand, which is a stream.
-    fn reduce_group(&self, stage: &dyn GroupStage, rows: &mut dyn RowStream) -> Result<Option<Reduced>> {
+    /// Runs a front-end over the whole input; `rows` takes what it says, as said by `item`.
+    pub(crate) fn map_whole(
+        &self,
+        stage: &dyn DepStage,
+        item: &Element,
+        rows: &mut dyn FnMut(Rows) -> Result<()>,
+    ) -> Result<()> {
+        let from = item.to_bytes();
+        let context = Context::new(self.view);
+        let whole = Whole::new(self.view, self.task.inputs());
+        self.guard(Phase::Front, &"the whole input", None, || {
+            stage.front(&whole, self.task.outputs(), &context, &mut |emitted| {
+                let mut batch = Rows::default();
+                push_rows(&emitted, &from, &mut batch);
+                Ok(rows(batch)?)
+            })
+        })
+    }
+
+    /// Runs a compiler of everything; `take` takes what became of each output, in its order.
+    pub(crate) fn compile_whole(
+        &self,
+        stage: &dyn GlobalStage,
+        take: &mut dyn FnMut(Element, Outcome) -> Result<()>,
+    ) -> Result<()> {
+        let context = Context::new(self.view);
+        let whole = Whole::new(self.view, self.task.inputs());
+        self.guard(Phase::Back, &"the whole output", None, || {
+            let mut publish = |layer: u16, name: Name, payload: Payload| {
+                let out = Element::new(layer, name.to_bytes());
+                let outcome = self.publish(&out, Some(payload))?;
+                Ok(take(out, outcome)?)
+            };
+            let mut publish = Publish::new(self.task.outputs(), &mut publish);
+            stage.compile(&whole, &mut publish, &context)?;
+            publish.check()
+        })
+    }
+
+    fn reduce_groups(&self, stage: &dyn BackEnd, rows: &mut dyn RowStream) -> Result<Vec<Reduced>> {
+        std::iter::from_fn(|| self.reduce_group(stage, rows).transpose()).collect()
+    }
+
+    /// Runs a back-end for the group at hand, which is a stream.
+    fn reduce_group(&self, stage: &dyn BackEnd, rows: &mut dyn RowStream) -> Result<Option<Reduced>> {
         let Some(first) = rows.peek()? else { return Ok(None) };
         let (out, item) = (self.element(first.out)?, self.element(first.item)?);
         let bytes = first.out.to_vec();
@@ -163,13 +203,24 @@ impl TaskKernel<'_> {
         self.observer.event(&Event::Back { task: self.task.id(), key: &key });
         let context = Context::new(self.view);
         let mut values = GroupValues { rows: &mut *rows, out: &bytes, used: false };
-        let payload =
-            self.guard(Phase::Back, &key, None, || stage.back(&key, &mut values, self.view.layers(), &context))?;
+        let mut made: Vec<(Element, Payload)> = Vec::new();
+        self.guard(Phase::Back, &key, None, || {
+            let mut take = |layer: u16, name: Name, payload: Payload| {
+                made.push((Element::new(layer, name.to_bytes()), payload));
+                Ok(())
+            };
+            let mut publish = Publish::new(self.task.outputs(), &mut take);
+            stage.back(&key, &mut values, self.view.layers(), &context, &mut publish)?;
+            publish.check()
+        })?;
         // A back-end need not look at all its values.
         while rows.peek()?.is_some_and(|row| row.out == bytes) {
             rows.advance()?;
         }
-        let outcome = self.publish(&out, payload)?;
+        let outcome = match stage.splits() {
+            true => self.publish_several(&key, made)?,
+            false => self.publish(&out, made.pop().map(|(_, payload)| payload))?,
+        };
         Ok(Some(Reduced { out, item, outcome, reads: context.into_seen() }))
     }
 
@@ -278,6 +329,22 @@ impl TaskKernel<'_> {
     }
 }
 
+impl TaskKernel<'_> {
+    /// The same for all partitions of a group.
+    fn publish_several(&self, group: &OutKey, mut made: Vec<(Element, Payload)>) -> Result<Outcome> {
+        made.sort_by(|a, b| a.0.cmp(&b.0));
+        if let Some(twice) = made.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            let problem = anyhow::anyhow!("it publishes {} twice", self.out_key(&twice[0].0)?);
+            return Err(self.failed(Phase::Back, group.to_string(), None, problem));
+        }
+        let publish = |(out, payload)| match self.publish(&out, Some(payload))? {
+            Outcome::New(entry) => Ok((out, Some(entry))),
+            _ => Ok((out, None)),
+        };
+        Ok(Outcome::Several(made.into_iter().map(publish).collect::<Result<_>>()?))
+    }
+}
+
 impl Kernel for TaskKernel<'_> {
     fn is_remote(&self) -> bool {
         self.view.iter().any(|(_, _, layer)| layer.now().is_remote())
@@ -286,7 +353,7 @@ impl Kernel for TaskKernel<'_> {
     fn begin_map(&self, items: &[Item]) -> Result<Fetch> {
         match self.task.pattern() {
             // Looks at keys alone.
-            Pattern::Direct { .. } => Ok(Fetch::default()),
+            Pattern::Direct { .. } | Pattern::Dep(_) | Pattern::Global(_) => Ok(Fetch::default()),
             Pattern::Group(_) => self.begin(&wanted_of(items)),
         }
     }
@@ -299,14 +366,14 @@ impl Kernel for TaskKernel<'_> {
                 self.begin(&items.iter().map(|(layer, entry)| (*layer, entry)).collect::<Vec<_>>())
             }
             // The values are in the rows.
-            Pattern::Group(_) => Ok(Fetch::default()),
+            Pattern::Group(_) | Pattern::Dep(_) | Pattern::Global(_) => Ok(Fetch::default()),
         }
     }
 
     fn weight(&self, row: Row<'_>) -> u64 {
         match self.task.pattern() {
             Pattern::Direct { .. } => entry_len(row.value),
-            Pattern::Group(_) => 0,
+            Pattern::Group(_) | Pattern::Dep(_) | Pattern::Global(_) => 0,
         }
     }
 
@@ -314,6 +381,8 @@ impl Kernel for TaskKernel<'_> {
         match self.task.pattern() {
             Pattern::Direct { stage, .. } => self.map_direct(stage.as_ref(), items),
             Pattern::Group(stage) => self.map_group(stage.as_ref(), items, fetch),
+            // Their front-end is run over the whole input instead.
+            Pattern::Dep(_) | Pattern::Global(_) => Ok(MapBatch::default()),
         }
     }
 
@@ -321,16 +390,29 @@ impl Kernel for TaskKernel<'_> {
         self.read_published(rows)?;
         match self.task.pattern() {
             Pattern::Direct { stage, one_producer } => self.reduce_direct(stage.as_ref(), *one_producer, rows, fetch),
-            Pattern::Group(stage) => {
-                let groups = std::iter::from_fn(|| self.reduce_group(stage.as_ref(), rows).transpose());
-                groups.collect()
-            }
+            Pattern::Group(stage) => self.reduce_groups(stage.as_ref(), rows),
+            Pattern::Dep(stage) => self.reduce_groups(stage.as_ref(), rows),
+            Pattern::Global(_) => Ok(Vec::new()),
         }
     }
 }
 
 fn wanted_of(items: &[Item]) -> Vec<(u16, &Entry)> {
     items.iter().map(|item| (item.element.layer, &item.entry)).collect()
+}
+
+/// Makes rows of what a front-end emitted; returns its edges.
+fn push_rows(emitted: &Emitted, from: &[u8], rows: &mut Rows) -> Vec<(Element, Digest)> {
+    let mut to = Vec::new();
+    let mut outs: Vec<(Element, &[u8])> = Vec::with_capacity(emitted.rows.len());
+    for row in &emitted.rows {
+        let out = Element::new(row.layer, row.name.to_bytes());
+        to.clear();
+        out.write(&mut to);
+        rows.push(&to, from, emitted.value(row));
+        outs.push((out, emitted.value(row)));
+    }
+    edges_of(outs)
 }
 
 /// The outputs that values go to, in order, each with the digest of all values for it in order of emission.

@@ -24,6 +24,8 @@
 //! | `import` | the other way into a catalog: partitions from outside |
 
 mod affected;
+mod claims;
+mod contributors;
 mod decide;
 mod element;
 mod elements;
@@ -37,7 +39,9 @@ mod job;
 mod kernel;
 mod local;
 mod observe;
+mod payloads;
 mod publish;
+mod reads;
 mod report;
 mod rows;
 mod run;
@@ -46,6 +50,7 @@ mod shuffle;
 mod stage;
 mod state;
 mod view;
+mod whole;
 mod wire;
 
 pub use element::Element;

@@ -173,6 +173,10 @@ impl StageSession for LocalSession<'_> {
         )
     }
 
+    fn add(&mut self, rows: Rows) -> Result<()> {
+        self.shuffle.push(rows)
+    }
+
     fn reduce(self: Box<Self>, wanted: Option<&Elements>, sink: &mut dyn ReduceSink) -> Result<()> {
         let LocalSession { engine, kernel, shuffle } = *self;
         let sink = RefCell::new(sink);
@@ -245,9 +249,7 @@ impl Groups<'_> {
                 }
                 (group, before) = (batch.len(), batch.bytes());
             }
-            if starts_group || last.is_none_or(|last| last.item != row.item) {
-                sink.borrow_mut().contributor(row.out, row.item)?;
-            }
+            sink.borrow_mut().row(row)?;
             weight += kernel.weight(row);
             batch.push(row.out, row.item, row.value);
             self.rows.advance()?;
@@ -257,7 +259,7 @@ impl Groups<'_> {
                     self.carried = batch.split_off(group);
                     return Ok(Some(Batch::Rows(batch)));
                 }
-                let mut hot = HotGroup { head: batch, next: 0, rest: &mut self.rows, sink, item: Vec::new() };
+                let mut hot = HotGroup { head: batch, next: 0, rest: &mut self.rows, sink, told: false };
                 return Ok(Some(Batch::Done(kernel.reduce(&mut hot, Fetch::default())?)));
             }
         }
@@ -287,8 +289,8 @@ struct HotGroup<'a, 'b> {
     next: usize,
     rest: &'a mut Sorted,
     sink: &'a RefCell<&'b mut dyn ReduceSink>,
-    /// The last item that the sink was told of, once the head is through.
-    item: Vec<u8>,
+    /// Whether the sink was told of the row at hand, once the head is through.
+    told: bool,
 }
 
 impl RowStream for HotGroup<'_, '_> {
@@ -298,13 +300,8 @@ impl RowStream for HotGroup<'_, '_> {
         }
         let out = self.head.get(0).out;
         let Some(row) = self.rest.peek()?.filter(|row| row.out == out) else { return Ok(None) };
-        if self.item.is_empty() {
-            self.item.extend_from_slice(self.head.get(self.head.len() - 1).item);
-        }
-        if self.item != row.item {
-            self.sink.borrow_mut().contributor(row.out, row.item)?;
-            self.item.clear();
-            self.item.extend_from_slice(row.item);
+        if !std::mem::replace(&mut self.told, true) {
+            self.sink.borrow_mut().row(row)?;
         }
         Ok(Some(row))
     }
@@ -314,6 +311,7 @@ impl RowStream for HotGroup<'_, '_> {
             self.next += 1;
             return Ok(());
         }
+        self.told = false;
         self.rest.advance()
     }
 }

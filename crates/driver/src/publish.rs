@@ -42,7 +42,8 @@ impl<'a> Publisher<'a> {
                 self.put += 1;
                 self.apply(name, Some(entry))
             }
-            Outcome::Same => Ok(()),
+            // Those of a group are offered one by one.
+            Outcome::Same | Outcome::Several(_) => Ok(()),
             Outcome::Nothing => {
                 let is_published = match in_rest {
                     Some(is_published) => is_published,

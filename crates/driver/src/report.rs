@@ -97,6 +97,8 @@ pub struct Counts {
     pub cut_off: u64,
     /// Front-ends of unchanged inputs run again, because an output they contribute to was compiled.
     pub fronts_again: u64,
+    /// Unchanged inputs whose front-end need not run again for that, because what it said is remembered.
+    pub remembered: u64,
     /// Outputs compiled.
     pub compiled: u64,
     /// Of these, those compiled only because the back-end had read something that changed.

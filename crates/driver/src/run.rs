@@ -157,7 +157,7 @@ fn view(task: &Task, layers: &Layers) -> Result<View> {
             .ok_or_else(|| Error::Setup(format!("task `{}` reads `{layer}`, which nothing writes", task.id())))?;
         Ok((layer, run_layer))
     });
-    Ok(View::new(found.collect::<Result<Vec<_>>>()?))
+    Ok(View::new(found.collect::<Result<Vec<_>>>()?, task.projections()))
 }
 
 /// What the version in the making holds so far.

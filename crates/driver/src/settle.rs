@@ -1,20 +1,21 @@
 //! Steps 3, 6 and 7 of a stage: what front- and back-ends said becomes edges, reads, contributors and published
 //! partitions. Everything comes in order and is written as it comes.
 
-use std::iter::Peekable;
-
-use deltic_compiler::Pattern;
-use deltic_core::NameBytes;
+use deltic_core::Digest;
 use deltic_store::Tree;
 
-use crate::elements::{Ahead, Elements, TOGETHER, Walk, read_ahead};
+use crate::claims::Claims;
+use crate::contributors::Contributors;
+use crate::elements::{Elements, TOGETHER, Walk, read_ahead};
 use crate::engine::{Mapped, Outcome, ReduceSink, Reduced};
 use crate::kernel::TaskKernel;
 use crate::observe::Event;
 use crate::publish::Publisher;
+use crate::reads::{Reader, ReadsWriter};
 use crate::report::Counts;
+use crate::rows::Row;
 use crate::stage::{Stage, StageResult, find};
-use crate::state::{Reader, ReadsWriter, TableWriter, differences, edge_key};
+use crate::state::{TableWriter, edge_key};
 use crate::{Element, Error, Result};
 
 /// A stage's results on their way into trees.
@@ -25,6 +26,8 @@ pub(crate) struct Settling<'a> {
     edges: TableWriter<'a>,
     contributors: Contributors<'a>,
     reads: ReadsWriter<'a>,
+    /// Where groups become several partitions.
+    claims: Option<Claims<'a>>,
     /// In an incremental stage: the affected outputs that no result has come for yet.
     waiting: Option<Walk<'a>>,
     /// Results that are settled together.
@@ -42,6 +45,7 @@ impl<'a> Settling<'a> {
             edges: TableWriter::new(stage.draft, &stage.state.edges),
             contributors: Contributors::new(stage, wanted),
             reads: ReadsWriter::new(stage.draft, &stage.state, stage.engine.row_memory() / 4),
+            claims: stage.task.pattern().splits().then(|| Claims::new(stage)),
             waiting: wanted.map(Elements::walk),
             reduced: Vec::new(),
             counts: Counts::default(),
@@ -62,6 +66,7 @@ impl<'a> Settling<'a> {
             publishers: self.publishers,
             edges: self.edges,
             reads: self.reads,
+            claims: self.claims,
             counts: self.counts,
         }
     }
@@ -104,10 +109,23 @@ impl<'a> Settling<'a> {
         Ok(dirty)
     }
 
+    /// Notes what a front-end over the whole input says to an output, in order; returns whether that is new.
+    pub(crate) fn whole_said(
+        &mut self,
+        whole: &Element,
+        out: &[u8],
+        was: Option<Digest>,
+        is: Option<Digest>,
+    ) -> Result<bool> {
+        if was != is {
+            let key = [&whole.to_bytes()[..], out].concat();
+            self.edges.set(&key, is.as_ref().map(|digest| &digest.as_bytes()[..]))?;
+        }
+        Ok(was != is)
+    }
+
     fn note_reads(&mut self, reader: &Reader, now: &[deltic_compiler::Seen]) -> Result<()> {
-        let state = &self.stage.state;
-        let before: Vec<NameBytes> = if state.reads.is_empty() { Vec::new() } else { state.reads_of(reader)? };
-        self.reads.note(reader, &before, now)
+        self.reads.note(reader, &self.stage.state.reads_of(reader)?, now)
     }
 
     /// Affected outputs before `out`, or all that are left: nobody contributes to them any more.
@@ -119,7 +137,7 @@ impl<'a> Settling<'a> {
             waiting.advance()?;
             self.note_reads(&Reader::Back(gone.clone()), &[])?;
             self.contributors.sole(&gone, None)?;
-            self.offer(&gone, &Outcome::Nothing)?;
+            self.became(&gone, &Outcome::Nothing)?;
         }
         Ok(())
     }
@@ -137,13 +155,22 @@ impl<'a> Settling<'a> {
                 waiting.advance()?;
             }
             self.counts.compiled += 1;
-            self.counts.same += u64::from(outcome == Outcome::Same);
+            self.counts.same += u64::from(outcome.is_same());
             self.note_reads(&Reader::Back(out.clone()), &reads)?;
             let told_by_key = outcome != Outcome::Nothing && reads.is_empty();
             self.contributors.sole(&out, (!told_by_key).then_some(&item))?;
-            self.offer(&out, &outcome)?;
+            self.became(&out, &outcome)?;
         }
         Ok(())
+    }
+
+    /// What became of a group: of the partition that it is, or of those that it makes.
+    fn became(&mut self, group: &Element, outcome: &Outcome) -> Result<()> {
+        match (&mut self.claims, outcome) {
+            (Some(claims), Outcome::Several(made)) => claims.group_ran(&group.to_bytes(), made),
+            (Some(claims), _) => claims.group_ran(&group.to_bytes(), &[]),
+            (None, _) => self.offer(group, outcome),
+        }
     }
 
     fn offer(&mut self, out: &Element, outcome: &Outcome) -> Result<()> {
@@ -160,133 +187,48 @@ impl<'a> Settling<'a> {
         self.settle()?;
         self.nothing_left_before(None)?;
         let (kernel, stage) = (self.kernel, self.stage);
+        let mut state = stage.state.clone();
+        if let Some(claims) = self.claims.take() {
+            let finished = claims.finish(|out, outcome| self.offer(&stage.element(out)?, outcome))?;
+            (state.published, state.owners) = finished;
+        }
         let mut outputs = Vec::with_capacity(self.publishers.len());
         for (layer, publisher) in (0u16..).zip(&mut self.publishers) {
             outputs.push(publisher.finish(&mut |name| deleted(stage, kernel, layer, name))?);
             self.counts.put += publisher.put;
             self.counts.deleted += publisher.deleted;
         }
-        let mut state = stage.state.clone();
         state.edges = self.edges.finish()?;
-        state.contributors = self.contributors.finish()?;
+        (state.contributors, state.values) = self.contributors.finish()?;
         (state.reads, state.readers) = self.reads.finish()?;
         Ok(StageResult { outputs, state, counts: self.counts })
     }
 }
 
-fn deleted(stage: &Stage<'_>, kernel: &TaskKernel<'_>, layer: u16, name: &[u8]) -> Result<()> {
+/// Tells whoever watches that a partition goes.
+pub(crate) fn deleted(stage: &Stage<'_>, kernel: &TaskKernel<'_>, layer: u16, name: &[u8]) -> Result<()> {
     let key = kernel.out_key(&Element::new(layer, name))?;
     stage.observer.event(&Event::Deleted { task: stage.task.id(), key: &key });
     Ok(())
 }
 
+impl Outcome {
+    fn is_same(&self) -> bool {
+        match self {
+            Outcome::Same => true,
+            Outcome::Several(made) => made.iter().all(|(_, entry)| entry.is_none()),
+            Outcome::Nothing | Outcome::New(_) => false,
+        }
+    }
+}
+
 impl ReduceSink for Settling<'_> {
-    fn contributor(&mut self, out: &[u8], item: &[u8]) -> Result<()> {
-        self.contributors.add(out, item)
+    fn row(&mut self, row: Row<'_>) -> Result<()> {
+        self.contributors.row(row)
     }
 
     fn reduced(&mut self, reduced: Reduced) -> Result<()> {
         self.reduced.push(reduced);
         if self.reduced.len() < TOGETHER { Ok(()) } else { self.settle() }
-    }
-}
-
-/// The table of contributors in the making.
-///
-/// For most tasks it follows the rows, which come sorted by output and input. A direct task with one producer an output
-/// writes it by what became of each output instead.
-struct Contributors<'a> {
-    stage: &'a Stage<'a>,
-    table: TableWriter<'a>,
-    one_producer: bool,
-    /// The affected outputs that no row has come for yet.
-    waiting: Option<Walk<'a>>,
-    ahead: Option<Ahead<'a>>,
-    /// The output whose rows are coming, and its contributors in the base that are still to be met.
-    current: Vec<u8>,
-    before: Peekable<std::vec::IntoIter<Vec<u8>>>,
-}
-
-impl<'a> Contributors<'a> {
-    fn new(stage: &'a Stage<'a>, wanted: Option<&'a Elements>) -> Contributors<'a> {
-        Contributors {
-            stage,
-            table: TableWriter::new(stage.draft, &stage.state.contributors),
-            one_producer: matches!(stage.task.pattern(), Pattern::Direct { one_producer: true, .. }),
-            waiting: wanted.map(Elements::walk),
-            ahead: wanted.map(|wanted| Ahead::new(&stage.state.contributors, wanted)),
-            current: Vec::new(),
-            before: Vec::new().into_iter().peekable(),
-        }
-    }
-
-    /// A row of a task that keeps all contributors.
-    fn add(&mut self, out: &[u8], item: &[u8]) -> Result<()> {
-        if self.one_producer {
-            return Ok(());
-        }
-        if self.current != out {
-            self.end_output()?;
-            self.pass_over(Some(out))?;
-            self.current.extend_from_slice(out);
-            self.before = self.known(out)?.into_iter().peekable();
-        }
-        while let Some(gone) = self.before.next_if(|before| before[..] < *item) {
-            self.table.set(&[out, &gone].concat(), None)?;
-        }
-        if self.before.next_if(|before| before[..] == *item).is_none() {
-            self.table.set(&[out, item].concat(), Some(&[]))?;
-        }
-        Ok(())
-    }
-
-    /// What is kept for an output of a task with one producer an output.
-    fn sole(&mut self, out: &Element, item: Option<&Element>) -> Result<()> {
-        if !self.one_producer {
-            return Ok(());
-        }
-        let out = out.to_bytes();
-        let now: Vec<Vec<u8>> = item.map(Element::to_bytes).into_iter().collect();
-        let before = self.known(&out)?;
-        differences(&before, &now, |item, is_new| self.table.set(&[&out, item].concat(), is_new.then_some(&[])))
-    }
-
-    fn finish(mut self) -> Result<Tree> {
-        self.end_output()?;
-        self.pass_over(None)?;
-        self.table.finish()
-    }
-
-    fn end_output(&mut self) -> Result<()> {
-        for gone in self.before.by_ref() {
-            self.table.set(&[&self.current[..], &gone].concat(), None)?;
-        }
-        self.current.clear();
-        Ok(())
-    }
-
-    /// Affected outputs without rows lose all contributors.
-    fn pass_over(&mut self, out: Option<&[u8]>) -> Result<()> {
-        while !self.one_producer
-            && let Some(waiting) = &mut self.waiting
-            && let Some((next, _)) = waiting.peek()?.filter(|(next, _)| out.is_none_or(|out| *next <= out))
-        {
-            let next = next.to_vec();
-            waiting.advance()?;
-            if out != Some(&next) {
-                for gone in self.known(&next)? {
-                    self.table.set(&[&next[..], &gone].concat(), None)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The contributors of an output in the base.
-    fn known(&mut self, out: &[u8]) -> Result<Vec<Vec<u8>>> {
-        if let Some(ahead) = &mut self.ahead {
-            ahead.reach(out)?;
-        }
-        self.stage.state.contributors_of(out)
     }
 }

@@ -19,7 +19,7 @@ use crate::report::Counts;
 use crate::settle::Settling;
 use crate::state::State;
 use crate::view::View;
-use crate::{Element, Error, Result, incremental};
+use crate::{Element, Error, Result, incremental, whole};
 
 /// What a stage works with.
 pub(crate) struct Stage<'a> {
@@ -53,7 +53,12 @@ impl Stage<'_> {
             observer: self.observer,
         };
         let session = self.engine.stage(&kernel);
-        if self.full { self.full(&kernel, session) } else { incremental::run(&self, &kernel, session) }
+        match self.task.pattern() {
+            Pattern::Dep(dep) => whole::dep(&self, &kernel, dep.as_ref(), session),
+            Pattern::Global(global) => whole::global(&self, &kernel, global.as_ref()),
+            _ if self.full => self.full(&kernel, session),
+            _ => incremental::run(&self, &kernel, session),
+        }
     }
 
     fn full<'s>(&'s self, kernel: &'s TaskKernel<'s>, mut session: Box<dyn StageSession + 's>) -> Result<StageResult> {
@@ -81,6 +86,25 @@ impl Stage<'_> {
 
     pub(crate) fn is_group(&self) -> bool {
         matches!(self.task.pattern(), Pattern::Group(_))
+    }
+
+    /// Up to how many bytes of what one input says to one output are remembered, if any are.
+    pub(crate) fn memo_limit(&self) -> Option<u32> {
+        self.task.memo_limit().filter(|_| self.is_group())
+    }
+
+    /// The error for an output that two groups publish.
+    pub(crate) fn two_groups(&self, out: &[u8], first: &[u8], second: &[u8]) -> Result<Error> {
+        let show = |element: &[u8]| -> Result<String> {
+            let Element { layer, name } = self.element(element)?;
+            let layer = self.task.outputs().get(usize::from(layer));
+            let layer =
+                layer.ok_or_else(|| self.broken("an output of a layer that the task does not have".to_owned()))?;
+            let name = layer.name_from_bytes(&name).map_err(|error| self.broken(error.to_string()))?;
+            Ok(format!("{}/{name}", layer.id))
+        };
+        let task = self.task.id().clone();
+        Ok(Error::TwoGroups { task, output: show(out)?, first: show(first)?, second: show(second)? })
     }
 
     /// What each set of affected partitions may hold in memory.

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use deltic_compiler::Lookup;
+use deltic_compiler::{Lookup, Projection, Projections};
 use deltic_core::{Key, Layer, LayerRef, Meta, NameBytes, Payload};
 use deltic_store::{Change, KeyRange, Tree};
 
+use crate::payloads::PayloadScan;
 use crate::{Element, Result};
 
 /// A layer in a run.
@@ -69,17 +70,21 @@ impl RunLayer {
 pub(crate) struct View {
     names: Vec<(LayerRef, Layer)>,
     layers: Vec<Arc<RunLayer>>,
+    projections: Projections,
 }
 
 impl View {
-    /// A view of these layers, in this order.
-    pub(crate) fn new(layers: impl IntoIterator<Item = (LayerRef, Arc<RunLayer>)>) -> View {
+    /// A view of these layers, in this order, for a task with these projections.
+    pub(crate) fn new(
+        layers: impl IntoIterator<Item = (LayerRef, Arc<RunLayer>)>,
+        projections: Vec<Projection>,
+    ) -> View {
         let (mut names, mut all) = (Vec::new(), Vec::new());
         for (name, layer) in layers {
             names.push((name, layer.settings().clone()));
             all.push(layer);
         }
-        View { names, layers: all }
+        View { names, layers: all, projections: Projections::new(projections, Projections::CACHE_BYTES) }
     }
 
     /// The layers by number.
@@ -118,8 +123,8 @@ impl Lookup for View {
         Ok(Some((entry.meta, payload)))
     }
 
-    fn exists(&self, layer: u16, name: &[u8]) -> deltic_compiler::Result<bool> {
-        Ok(self.layers[usize::from(layer)].now().get(name)?.is_some())
+    fn meta(&self, layer: u16, name: &[u8]) -> deltic_compiler::Result<Option<Meta>> {
+        Ok(self.layers[usize::from(layer)].now().get(name)?.map(|entry| entry.meta))
     }
 
     fn list(&self, layer: u16, prefix: &[u8]) -> deltic_compiler::Result<Vec<(NameBytes, Meta)>> {
@@ -130,5 +135,24 @@ impl Lookup for View {
                 Ok((name, entry.meta))
             })
             .collect()
+    }
+
+    fn scan(&self, layer: u16) -> Box<dyn Iterator<Item = deltic_compiler::Result<(NameBytes, Meta)>> + '_> {
+        let found = self.layers[usize::from(layer)].now().scan(KeyRange::all());
+        Box::new(found.map(|found| {
+            let (name, entry) = found?;
+            Ok((name, entry.meta))
+        }))
+    }
+
+    fn scan_payloads(
+        &self,
+        layer: u16,
+    ) -> Box<dyn Iterator<Item = deltic_compiler::Result<(NameBytes, Meta, Payload)>> + '_> {
+        Box::new(PayloadScan::new(self.layers[usize::from(layer)].now()))
+    }
+
+    fn projections(&self) -> &Projections {
+        &self.projections
     }
 }
