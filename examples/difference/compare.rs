@@ -30,9 +30,10 @@ impl DirectCompiler for Difference {
 
     fn compile(&self, _: &OutKey, inputs: &[Input], _: &Context) -> Result<Option<Payload>> {
         let report = compare(side(inputs, "before")?, side(inputs, "now")?)?;
-        let lines = report.iter().map(|line| Ok(serde_json::to_string(line)? + "\n"));
-        let lines = lines.collect::<Result<String>>()?;
-        Ok((!lines.is_empty()).then(|| lines.into()))
+        if report.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(osm::write_lines(&report)?))
     }
 }
 

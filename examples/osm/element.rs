@@ -105,6 +105,12 @@ pub fn read_lines<T: DeserializeOwned>(partition: &Partition) -> Result<Vec<T>> 
     partition.text()?.lines().enumerate().map(line).collect()
 }
 
+/// Writes values as such a partition, one a line.
+pub fn write_lines<T: Serialize>(values: &[T]) -> Result<Payload> {
+    let lines = values.iter().map(|value| Ok(serde_json::to_string(value)? + "\n"));
+    Ok(lines.collect::<Result<String>>()?.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +125,7 @@ mod tests {
     fn lines_are_elements() {
         let ways: Vec<Way> = read_lines(&partition("{\"id\":7,\"nodes\":[1,2],\"tags\":{\"a\":\"b\"}}\n")).unwrap();
         assert_eq!(ways, [Way { id: 7, nodes: vec![1, 2], tags: [("a".to_owned(), "b".to_owned())].into() }]);
+        assert_eq!(write_lines(&ways).unwrap(), "{\"id\":7,\"nodes\":[1,2],\"tags\":{\"a\":\"b\"}}\n".into());
         let relations: Vec<Relation> =
             read_lines(&partition(r#"{"id":1,"members":[["w",7,"outer"]],"tags":{}}"#)).unwrap();
         assert_eq!(relations[0].members, [Member(Kind::Way, 7, "outer".to_owned())]);

@@ -12,7 +12,7 @@ mod places;
 
 use deltic::prelude::*;
 
-pub use element::{Id, Kind, Member, Node, Relation, Tags, Way, read_lines};
+pub use element::{Id, Kind, Member, Node, Relation, Tags, Way, read_lines, write_lines};
 pub use geometry::{Degrees, Located, Point, locate};
 pub use places::{Places, find, places_layer};
 

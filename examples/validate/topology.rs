@@ -6,7 +6,7 @@ use deltic::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::metrics::{Metrics, add, metrics_layer};
-use crate::osm::{Kind, LEVEL, Relation, Way, find, read_lines};
+use crate::osm::{Kind, LEVEL, Relation, Way, find, read_lines, write_lines};
 
 /// Checks that what ways and relations refer to exists.
 #[derive(Debug)]
@@ -99,8 +99,7 @@ impl MapGroupCompiler for Topology {
             return Ok(Some(Payload::json(&sum)?));
         }
         problems.sort_by_key(|problem| (problem.kind, problem.id));
-        let lines = problems.iter().map(|problem| Ok(serde_json::to_string(problem)? + "\n"));
-        Ok(Some(lines.collect::<Result<String>>()?.into()))
+        Ok(Some(write_lines(&problems)?))
     }
 }
 
