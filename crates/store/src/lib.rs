@@ -31,6 +31,8 @@ mod draft;
 mod error;
 mod inflate;
 mod latest;
+#[cfg(unix)]
+mod local;
 mod node;
 mod object;
 mod open;

@@ -72,7 +72,7 @@ impl Stores {
         let (scheme, rest) =
             url.split_once(':').filter(|(scheme, _)| scheme.len() > 1).ok_or_else(|| no_scheme(url))?;
         let (store, executor): (Arc<dyn ObjectStore>, Executor) = match scheme {
-            "file" => (Arc::new(local(url, rest, make)?), Executor::Inline),
+            "file" => (local(url, rest, make)?, Executor::Inline),
             "memory" => (self.memory(rest), Executor::Inline),
             "s3" | "az" | "gs" => (remote(url)?, Executor::Runtime(self.runtime()?)),
             _ => {
@@ -117,7 +117,7 @@ fn no_scheme(url: &str) -> Error {
     Error::invalid(format!("`{url}` is not a catalog URL: it has no scheme; for a folder write `file:{url}`"))
 }
 
-fn local(url: &str, rest: &str, make: bool) -> Result<LocalFileSystem> {
+fn local(url: &str, rest: &str, make: bool) -> Result<Arc<dyn ObjectStore>> {
     let folder = folder(url, rest)?;
     if make {
         std::fs::create_dir_all(&folder)
@@ -129,7 +129,11 @@ fn local(url: &str, rest: &str, make: bool) -> Result<LocalFileSystem> {
     }
     let store = LocalFileSystem::new_with_prefix(&folder)
         .map_err(|e| Error::unavailable(format!("{url}: the folder could not be opened")).because(&e))?;
-    Ok(store.with_fsync(true))
+    let store = store.with_fsync(true);
+    // Resolved as the store does it: what the process does to its working directory later must not matter.
+    #[cfg(unix)]
+    let store = crate::local::LocalStore::new(store, folder.canonicalize().unwrap_or(folder));
+    Ok(Arc::new(store))
 }
 
 /// The folder of a `file:` URL: `file:relative` and `file:/absolute` are taken as they stand, `file:///absolute` by

@@ -1,5 +1,7 @@
 //! From bytes to a node. Whatever the bytes are, it neither panics nor allocates more than a fixed multiple of them.
 
+use std::cell::RefCell;
+
 use deltic_core::{Digest, Fields, RunId, Version};
 
 use super::encode::{CHECK_BYTES, COMPRESSED, LAYOUT, MAGIC, check};
@@ -8,6 +10,14 @@ use crate::inflate::inflate;
 use crate::object::PackName;
 use crate::tree::Codec;
 use crate::varint::{Malformed, Reader, unzigzag};
+
+thread_local! {
+    /// The buffer for what is digested, which each thread keeps: growing one for each node takes longer than filling it.
+    static STREAM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a thread keeps of its buffer after a node of unusual size.
+const STREAM_BYTES: usize = 1 << 20;
 
 impl Node {
     /// Decodes and digests a node.
@@ -58,7 +68,12 @@ impl Node {
         let mut columns = read_section(level, count, &section)?;
         read_digests(&mut columns, &mut reader)?;
         reader.end()?;
-        Node::new(level, columns, &mut Vec::new()).ok_or(Malformed("its counts overflow"))
+        let node = STREAM.with_borrow_mut(|stream| {
+            stream.clear();
+            stream.shrink_to(STREAM_BYTES);
+            Node::new(level, columns, stream)
+        });
+        node.ok_or(Malformed("its counts overflow"))
     }
 }
 
@@ -104,6 +119,8 @@ fn read_section(level: u8, count: usize, section: &[u8]) -> Result<Columns, Malf
 
 fn read_keys(columns: &mut Columns, count: usize, reader: &mut Reader<'_>) -> Result<(), Malformed> {
     columns.key_ends.reserve_exact(count);
+    // Keys of one length are the rule. The bound is what the section can hold of any keys.
+    let most = reader.0.len().saturating_mul(RESTART);
     let mut before = 0..0;
     for index in 0..count {
         let shared = reader.count(before.len())?;
@@ -118,6 +135,9 @@ fn read_keys(columns: &mut Columns, count: usize, reader: &mut Reader<'_>) -> Re
         let end = columns.keys.len();
         if index > 0 && columns.keys[before] >= columns.keys[start..] {
             return Err(Malformed("its keys do not ascend"));
+        }
+        if index == 0 {
+            columns.keys.reserve_exact((end * (count - 1)).min(most));
         }
         before = start..end;
         columns.key_ends.push(end as u32);
