@@ -60,6 +60,7 @@
 
 mod codec;
 mod context;
+mod dataset;
 mod dep;
 mod direct;
 mod emit;
@@ -79,6 +80,7 @@ mod whole;
 
 pub use codec::CODEC_VERSION;
 pub use context::{Context, Listed, Lookup, Projected, Seen, Within};
+pub use dataset::{Data, DataKey, DataPlan, DataSet, LookUp, Part, Published, Stage, Stages};
 pub use dep::{Dep, DepCompiler};
 pub use direct::{Direct, DirectCompiler, DirectMany};
 pub use emit::{Emit, Emitted, OutKey, Outputs, Row, Sink};
@@ -102,9 +104,9 @@ pub type Result<T, E = anyhow::Error> = std::result::Result<T, E>;
 /// Everything a compiler is written with.
 pub mod prelude {
     pub use crate::{
-        Context, Dep, DepCompiler, Direct, DirectCompiler, DirectMany, Emit, Fixture, Global, GlobalCompiler, Input,
-        InputLayers, MapGroup, MapGroupCompiler, MapSplit, MapSplitCompiler, OutKey, OutputLayers, Outputs, Partition,
-        Projection, Publish, Result, Setup, Task, Values, Whole, Within, layers,
+        Context, DataKey, DataPlan, DataSet, Dep, DepCompiler, Direct, DirectCompiler, DirectMany, Emit, Fixture,
+        Global, GlobalCompiler, Input, InputLayers, MapGroup, MapGroupCompiler, MapSplit, MapSplitCompiler, OutKey,
+        OutputLayers, Outputs, Partition, Projection, Publish, Result, Setup, Task, Values, Whole, Within, layers,
     };
     pub use anyhow::{Context as _, anyhow, bail, ensure};
     pub use deltic_core::{BoundingBox, Grid, IntoName, Key, Layer, LayerRef, Meta, Name, Payload, Tile};

@@ -1,0 +1,222 @@
+//! The plan that data sets are nodes of: it knows their ids, who uses whom, and what is to be published.
+//!
+//! Nothing is decided while sets are made. When the plan is finished it goes back from what is published, and each set
+//! says what it amounts to within a stage; a stage ends where a set is kept or published.
+//!
+//! Invariant: a set's structural id depends on its operator and the layers that it comes from, not on steps in between,
+//! so a step that is added or removed leaves the other stages their ids, and with them their state.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use deltic_core::{Hasher, LayerRef};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::dataset::stages::Builder;
+use crate::dataset::{DataKey, DataSet, Stages};
+use crate::{Partition, Result, Setup};
+
+/// A chain of tasks in the making, described as data sets that come from one another.
+///
+/// A handle: clones are the same plan. Mistakes, such as a layer name that is none, are collected and reported by
+/// [`DataPlan::finish`].
+#[derive(Clone)]
+pub struct DataPlan {
+    pub(super) state: Rc<RefCell<State>>,
+}
+
+/// What ends a stage when the plan is finished.
+type Goal = Box<dyn FnOnce(&mut Builder) -> Result<()>>;
+
+pub(super) struct State {
+    pub(super) id: String,
+    pub(super) version: Option<String>,
+    pub(super) configuration: Value,
+    pub(super) nodes: Vec<Rc<Info>>,
+    goals: Vec<Goal>,
+    problems: Vec<String>,
+}
+
+/// What the plan knows of a set.
+#[derive(Debug)]
+pub(super) struct Info {
+    pub(super) kind: String,
+    /// The layers that it comes from in the end.
+    pub(super) roots: BTreeSet<String>,
+    /// For operators that a stage can be called after.
+    pub(super) structural: Option<Structural>,
+    pub(super) explicit: RefCell<Option<String>>,
+    pub(super) users: Cell<usize>,
+}
+
+/// A structural id: operator and roots, and a number among those that are equal in both.
+#[derive(Debug)]
+pub(super) struct Structural {
+    base: String,
+    /// Which of how many equal sets without an id of their own it is; known when the plan is finished.
+    pub(super) equal: Cell<(usize, usize)>,
+}
+
+impl Structural {
+    pub(super) fn id(&self) -> String {
+        match self.equal.get() {
+            (0 | 1, _) => self.base.clone(),
+            (number, _) => format!("{}-{number}", self.base),
+        }
+    }
+}
+
+impl Info {
+    /// The set as a message calls it.
+    fn show(&self) -> String {
+        let roots: Vec<&str> = self.roots.iter().map(String::as_str).collect();
+        let what = format!("{} of {}", self.kind, roots.join(", "));
+        self.explicit.borrow().as_ref().map_or_else(|| what.clone(), |id| format!("`{id}` ({what})"))
+    }
+}
+
+impl DataPlan {
+    /// An empty plan. The ids of its tasks begin with `id` and a dot.
+    pub fn new(id: &str) -> DataPlan {
+        let state = State {
+            id: id.to_owned(),
+            version: None,
+            configuration: Value::Null,
+            nodes: Vec::new(),
+            goals: Vec::new(),
+            problems: Vec::new(),
+        };
+        DataPlan { state: Rc::new(RefCell::new(state)) }
+    }
+
+    /// States the version of the code of all closures, as [`Task::version`](crate::Task::version) does.
+    #[must_use]
+    pub fn version(self, version: impl Into<String>) -> DataPlan {
+        self.state.borrow_mut().version = Some(version.into());
+        self
+    }
+
+    /// Says which configuration the closures were made with. All of it is part of the fingerprint of every task.
+    #[must_use]
+    pub fn configured(self, configuration: &impl Serialize) -> DataPlan {
+        match serde_json::to_value(configuration) {
+            Ok(value) => self.state.borrow_mut().configuration = value,
+            Err(error) => self.problem(format!("its configuration can not be recorded: {error}")),
+        }
+        self
+    }
+
+    /// The partitions of a layer: `catalog/layer` of an input catalog, `layer` of what another task writes.
+    pub fn layer<K: DataKey>(&self, layer: &str) -> DataSet<K, Partition> {
+        let layer = LayerRef::parse(layer).map_err(|error| self.problem(error.to_string())).ok();
+        DataSet::of_layer(self, layer.as_ref())
+    }
+
+    /// The partitions of several layers, each under its layer and name.
+    pub fn layers<'a>(&self, layers: impl IntoIterator<Item = &'a str>) -> DataSet<deltic_core::Key, Partition> {
+        let mut all = BTreeSet::new();
+        for layer in layers {
+            match LayerRef::parse(layer) {
+                Ok(layer) if !all.contains(&layer) => drop(all.insert(layer)),
+                Ok(layer) => self.problem(format!("layer `{layer}` is listed twice")),
+                Err(error) => self.problem(error.to_string()),
+            }
+        }
+        if all.is_empty() {
+            self.problem("a set of several layers lists none".to_owned());
+        }
+        DataSet::of_layers(self, &all)
+    }
+
+    /// Makes the tasks.
+    ///
+    /// Errors: all mistakes made while the sets were; a set that nothing uses; two sets, or two stages, under one id; a
+    /// layer published twice; an id that is too long for a task.
+    pub fn finish(&self) -> Result<Stages> {
+        let (problems, goals) = {
+            let mut state = self.state.borrow_mut();
+            state.number_equals();
+            state.find_problems();
+            (std::mem::take(&mut state.problems), std::mem::take(&mut state.goals))
+        };
+        let plan = || format!("plan `{}`", self.state.borrow().id);
+        anyhow::ensure!(problems.is_empty(), "{}: {}", plan(), problems.join("; "));
+        anyhow::ensure!(!goals.is_empty(), "{}: it publishes nothing", plan());
+        let mut builder = Builder::new(&self.state.borrow());
+        for goal in goals {
+            goal(&mut builder).map_err(|error| error.context(plan()))?;
+        }
+        Ok(builder.finish())
+    }
+
+    /// Makes the tasks and registers them.
+    pub fn register(&self, setup: &mut Setup) -> Result<()> {
+        self.finish()?.into_tasks().into_iter().try_for_each(|task| setup.add(task))
+    }
+
+    pub(super) fn problem(&self, problem: String) {
+        self.state.borrow_mut().problems.push(problem);
+    }
+
+    pub(super) fn add_goal(&self, goal: impl FnOnce(&mut Builder) -> Result<()> + 'static) {
+        self.state.borrow_mut().goals.push(Box::new(goal));
+    }
+
+    /// A new node; `is_core` says that a stage can be called after it.
+    pub(super) fn add_node(&self, kind: String, is_core: bool, roots: BTreeSet<String>) -> Rc<Info> {
+        let mut state = self.state.borrow_mut();
+        let structural = is_core.then(|| {
+            let mut hasher = Hasher::new("deltic data set 1");
+            for root in &roots {
+                hasher.text(root);
+            }
+            let base = format!("{kind}-{}", &hasher.finish().short()[..8]);
+            Structural { base, equal: Cell::default() }
+        });
+        let info = Info { kind, roots, structural, explicit: RefCell::default(), users: Cell::new(0) };
+        let info = Rc::new(info);
+        state.nodes.push(Rc::clone(&info));
+        info
+    }
+}
+
+impl State {
+    /// Numbers the sets that nothing but the order in which they were made tells apart.
+    fn number_equals(&self) {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        let unnamed = self.nodes.iter().filter(|node| node.explicit.borrow().is_none());
+        let unnamed: Vec<&Structural> = unnamed.filter_map(|node| node.structural.as_ref()).collect();
+        for structural in &unnamed {
+            let count = counts.entry(&structural.base).or_default();
+            *count += 1;
+            structural.equal.set((*count, 0));
+        }
+        for structural in &unnamed {
+            let of = counts.get(structural.base.as_str()).copied().unwrap_or_default();
+            structural.equal.set((structural.equal.get().0, of));
+        }
+    }
+
+    fn find_problems(&mut self) {
+        let mut explicit = BTreeSet::new();
+        for node in &self.nodes {
+            if node.users.get() == 0 {
+                self.problems.push(format!("nothing uses {}: publish it or remove it", node.show()));
+            }
+            if let Some(id) = &*node.explicit.borrow()
+                && !explicit.insert(id.clone())
+            {
+                self.problems.push(format!("two data sets have the id `{id}`"));
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for DataPlan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = self.state.borrow();
+        f.debug_struct("DataPlan").field("id", &state.id).field("sets", &state.nodes.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,147 @@
+//! Ends of stages: what is kept between stages, and what is published.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use anyhow::ensure;
+use deltic_core::{Layer, LayerId, LayerRef, Payload, Scheme, Tile};
+
+use crate::dataset::plan::DataPlan;
+use crate::dataset::set::Kind;
+use crate::dataset::stages::{Encode, Target};
+use crate::dataset::value::Encoded;
+use crate::dataset::{Data, DataKey, DataSet, merge};
+use crate::{Partition, Result};
+
+/// A layer that a plan publishes.
+#[derive(Debug, Clone)]
+pub struct Published<K> {
+    plan: DataPlan,
+    layer: LayerId,
+    keys: PhantomData<fn() -> K>,
+}
+
+impl<K: DataKey> Published<K> {
+    /// The layer as it is after publishing, as a new set.
+    pub fn read_back(&self) -> DataSet<K, Partition> {
+        DataSet::of_layer(&self.plan, Some(&LayerRef { catalog: None, layer: self.layer.clone() }))
+    }
+}
+
+impl<K: DataKey, V: Data> DataSet<K, V> {
+    /// Keeps the set in a private layer. What follows sees a change only where a value differs, and what comes before
+    /// runs once however many sets follow.
+    pub fn persist(&self) -> DataSet<K, V> {
+        let from = self.clone();
+        self.derive("persist", Kind::Boundary, &[], move |builder| from.flow(builder))
+    }
+
+    /// Lets changes through only where `relevant` differs, and nothing but that: what follows sees what it returns.
+    ///
+    /// A digest that stood for the value would let the parts that it leaves out reach an output without anybody
+    /// noticing when they change. So return the part of the value that you would have digested.
+    pub fn detect_changes<D: Data>(
+        &self,
+        relevant: impl Fn(&K, V) -> Result<D> + Send + Sync + 'static,
+    ) -> DataSet<K, D> {
+        let from = self.clone();
+        let relevant = Arc::new(relevant);
+        self.derive("detect-changes", Kind::Boundary, &[], move |builder| {
+            let relevant = Arc::clone(&relevant);
+            Ok(from.flow(builder)?.then(true, Arc::new(move |key, value, _| relevant(key, value).map(Some))))
+        })
+    }
+
+    /// Publishes the values as the partitions of a layer.
+    pub fn publish(&self, layer: Layer) -> Published<K>
+    where
+        V: Into<Payload>,
+    {
+        self.publish_with(layer, |_, value| Ok(Some(value.into())))
+    }
+
+    /// Publishes what `f` makes of each value; where that is `None` there is no partition.
+    pub fn publish_with(
+        &self,
+        layer: Layer,
+        f: impl Fn(&K, V) -> Result<Option<Payload>> + Send + Sync + 'static,
+    ) -> Published<K> {
+        self.used();
+        let from = self.clone();
+        let published = Published { plan: self.plan.clone(), layer: layer.id.clone(), keys: PhantomData };
+        let encode: Encode<K, V> = Arc::new(f);
+        self.plan.add_goal(move |builder| {
+            let flow = from.flow(builder)?;
+            builder.add(flow, Target { id: layer.id.to_string(), layer, is_private: false, encode })
+        });
+        published
+    }
+}
+
+/// A part of a tile layer: the tiles of some levels.
+#[derive(Clone)]
+pub struct Part {
+    levels: BTreeSet<u8>,
+    set: DataSet<Tile, Encoded>,
+}
+
+impl<V: Data + Into<Payload>> DataSet<Tile, V> {
+    /// Makes the set the part of a layer that holds these levels; a tile of another level is an error. See
+    /// [`DataPlan::publish_parts`].
+    pub fn publish_part(&self, levels: impl IntoIterator<Item = u8>) -> Part {
+        let levels: BTreeSet<u8> = levels.into_iter().collect();
+        let known = levels.clone();
+        let check = move |tile: &Tile| {
+            let level = tile.level();
+            ensure!(known.contains(&level), "tile `{tile}` has level {level}, which is not one of its part {known:?}");
+            Ok(vec![*tile])
+        };
+        let of_levels = self.rekey_or_fail(&format!("part {levels:?}"), check, |tile| Some(*tile));
+        Part { levels, set: of_levels.map_values(|value| Ok(Encoded(value.into()))) }
+    }
+}
+
+impl DataPlan {
+    /// Publishes a tile layer that is made in several parts, each of other levels.
+    ///
+    /// Parts of narrow sets and joins are compiled here. One that ends in a shuffle is kept in a private layer first and
+    /// copied.
+    pub fn publish_parts(&self, layer: Layer, parts: impl IntoIterator<Item = Part>) -> Published<Tile> {
+        let parts: Vec<Part> = parts.into_iter().collect();
+        let mut taken = BTreeSet::new();
+        for part in &parts {
+            part.set.used();
+            if !Rc::ptr_eq(&self.state, &part.set.plan.state) {
+                self.problem("a data set of another plan is used".to_owned());
+            }
+            for level in &part.levels {
+                if !taken.insert(*level) {
+                    self.problem(format!("layer `{}`: two parts have level {level}", layer.id));
+                }
+                if !matches!(&layer.scheme, Scheme::Tile(_, levels) if levels.contains(*level)) {
+                    self.problem(format!("layer `{}`: a part has level {level}, the layer has not", layer.id));
+                }
+            }
+        }
+        if parts.is_empty() {
+            self.problem(format!("layer `{}` has no parts", layer.id));
+        }
+        let published = Published { plan: self.clone(), layer: layer.id.clone(), keys: PhantomData };
+        self.add_goal(move |builder| {
+            let flows = parts.iter().map(|part| part.set.aligned(builder)).collect::<Result<Vec<_>>>()?;
+            let encode: Encode<Tile, Encoded> = Arc::new(|_, value| Ok(Some(value.0)));
+            let flow = merge::union(flows, true)?;
+            builder.add(flow, Target { id: layer.id.to_string(), layer, is_private: false, encode })
+        });
+        published
+    }
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Part").field("levels", &self.levels).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,105 @@
+//! Shuffles: groups by key alone, and what content decides.
+
+use std::sync::Arc;
+
+use anyhow::bail;
+use deltic_core::Key;
+
+use crate::dataset::flow::{About, Back, Flow, Front, Sender, Shape};
+use crate::dataset::set::Kind;
+use crate::dataset::stages::Builder;
+use crate::dataset::value::{Raw, decode, encode};
+use crate::dataset::{Data, DataKey, DataSet};
+use crate::{Context, Input, Result};
+
+impl<K: DataKey + Data, V: Data> DataSet<K, V> {
+    /// Gathers all values whose keys become the same: many to one, by the key alone. They come sorted by key.
+    ///
+    /// Nothing is decoded or shuffled but keys. A change runs the steps before it for all members of its group.
+    pub fn group<K2: DataKey>(&self, by: impl Fn(&K) -> K2 + Send + Sync + 'static) -> DataSet<K2, Vec<(K, V)>> {
+        let from = self.clone();
+        let by = Arc::new(by);
+        self.derive("group", Kind::Core, &[], move |builder| {
+            let by = Arc::clone(&by);
+            from.aligned(builder)?.gather(move |key| by(key))
+        })
+    }
+}
+
+impl<K: DataKey, V: Data> DataSet<K, V> {
+    /// Sends any number of values to keys that content decides, and gathers them: ordered by where they came from.
+    ///
+    /// `by` may return a `Vec`, an `Option`, an array.
+    pub fn group_by<K2: DataKey, T: Data, I: IntoIterator<Item = (K2, T)>>(
+        &self,
+        by: impl Fn(&K, V) -> Result<I> + Send + Sync + 'static,
+    ) -> DataSet<K2, Vec<T>> {
+        self.shuffle("group-by", by, |_, values| values.map(|(_, value)| decode(&value.0)).collect::<Result<_>>())
+    }
+
+    /// Sends any number of values to keys that content decides, and makes one of each two that meet.
+    ///
+    /// Values come in the order of where they came from, so `merge` need not be commutative. Only one is in memory.
+    pub fn reduce<K2: DataKey, T: Data, I: IntoIterator<Item = (K2, T)>>(
+        &self,
+        by: impl Fn(&K, V) -> Result<I> + Send + Sync + 'static,
+        merge: impl Fn(T, T) -> Result<T> + Send + Sync + 'static,
+    ) -> DataSet<K2, T> {
+        self.shuffle("reduce", by, move |key, values| {
+            let mut merged: Option<T> = None;
+            for (_, value) in values {
+                let value = decode(&value.0)?;
+                merged = Some(match merged {
+                    Some(before) => merge(before, value)?,
+                    None => value,
+                });
+            }
+            merged.ok_or_else(|| anyhow::anyhow!("no value came for key `{key}`"))
+        })
+    }
+
+    /// Sends any number of values to keys that content decides and that must all differ: two values for one key are an
+    /// error that names where both came from.
+    pub fn unique<K2: DataKey, T: Data, I: IntoIterator<Item = (K2, T)>>(
+        &self,
+        by: impl Fn(&K, V) -> Result<I> + Send + Sync + 'static,
+    ) -> DataSet<K2, T> {
+        self.shuffle("unique", by, |key, values| {
+            let Some((first, value)) = values.next() else { bail!("no value came for key `{key}`") };
+            if let Some((second, _)) = values.next() {
+                bail!("key `{key}` is not unique: it comes from {first} and from {second}");
+            }
+            decode(&value.0)
+        })
+    }
+
+    fn shuffle<K2: DataKey, T: Data, R: Data, I: IntoIterator<Item = (K2, T)>>(
+        &self,
+        kind: &str,
+        by: impl Fn(&K, V) -> Result<I> + Send + Sync + 'static,
+        make: impl Fn(&K2, &mut dyn Iterator<Item = (Key, Raw)>) -> Result<R> + Send + Sync + 'static,
+    ) -> DataSet<K2, R> {
+        let from = self.clone();
+        let (by, make) = (Arc::new(by), Arc::new(make));
+        self.derive(kind, Kind::Core, &[], move |builder: &mut Builder| {
+            let Flow { about, shape } = from.narrow(builder)?;
+            let Shape::Narrow(narrow) = shape else { bail!("a shuffle by content needs one input a key") };
+            let (by, make) = (Arc::clone(&by), Arc::clone(&make));
+            let front: Front<K2> = Arc::new(move |input: &Input, context: &Context<'_>, send: &mut Sender<'_, K2>| {
+                for key in (narrow.keys)(&input.key)? {
+                    let Some(value) = (narrow.value)(&key, input, context)? else { continue };
+                    for (to, value) in by(&key, value)? {
+                        send(to, encode(&value)?)?;
+                    }
+                }
+                Ok(())
+            });
+            let back: Back<K2, R> =
+                Arc::new(move |key: &K2, values: &mut dyn Iterator<Item = (Key, Raw)>, _: &Context<'_>| {
+                    make(key, values).map(Some)
+                });
+            // A key comes to be by a value that is sent to it.
+            Ok(Flow { about: About { total: true, ..about }, shape: Shape::Group(front, back) })
+        })
+    }
+}

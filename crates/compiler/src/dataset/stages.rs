@@ -1,0 +1,279 @@
+//! From flows to tasks: each stage is an ordinary task that writes one layer.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use anyhow::ensure;
+use deltic_core::{IntoName, Key, Layer, LayerId, LayerRef, Name, Payload, TaskId};
+use serde_json::{Value, json};
+
+use crate::dataset::DataKey;
+use crate::dataset::flow::{About, Back, Direct, Flow, Front, Narrow, Read, Shape, Step};
+use crate::dataset::plan::State;
+use crate::dataset::value::{self, Data, Raw};
+use crate::{
+    Context, DirectCompiler, DirectMany, Emit, Input, InputLayers, MapGroup, MapGroupCompiler, OutKey, OutputLayers,
+    Outputs, Pattern, Result, Setup, Task, Values,
+};
+
+/// The tasks of a finished plan and what each is made of. Prints as a listing for people.
+#[derive(Debug, Clone)]
+pub struct Stages {
+    tasks: Vec<Task>,
+    stages: Vec<Stage>,
+}
+
+/// One stage: what its task reads and writes, and the steps that are fused in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stage {
+    /// The task.
+    pub id: TaskId,
+    /// The pattern's name, such as `map-group`.
+    pub pattern: &'static str,
+    /// The layers whose partitions are compiled.
+    pub inputs: Vec<LayerRef>,
+    /// The layers in which something is looked up besides.
+    pub references: Vec<LayerRef>,
+    /// The layer that it writes.
+    pub output: LayerId,
+    /// Whether that layer is private.
+    pub is_private: bool,
+    /// The operators, in order; behind the ids that were given, after ` as `.
+    pub steps: Vec<String>,
+}
+
+impl Stages {
+    /// The stages, producers first.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    /// The tasks, in the same order.
+    pub fn tasks(&self) -> &[Task] {
+        &self.tasks
+    }
+
+    /// The tasks.
+    pub fn into_tasks(self) -> Vec<Task> {
+        self.tasks
+    }
+
+    /// Registers the tasks.
+    pub fn register(self, setup: &mut Setup) -> Result<()> {
+        self.tasks.into_iter().try_for_each(|task| setup.add(task))
+    }
+}
+
+impl fmt::Display for Stages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.stages.iter().try_for_each(|stage| stage.fmt(f))
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |layers: &[LayerRef]| layers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        writeln!(f, "{} ({})", self.id, self.pattern)?;
+        writeln!(f, "  reads   {}", list(&self.inputs))?;
+        if !self.references.is_empty() {
+            writeln!(f, "  looks   {}", list(&self.references))?;
+        }
+        writeln!(f, "  steps   {}", self.steps.join(", "))?;
+        writeln!(f, "  writes  {}{}", self.output, if self.is_private { " (private)" } else { "" })
+    }
+}
+
+/// Makes tasks while the plan goes back from what is published.
+pub(super) struct Builder {
+    plan: String,
+    version: Option<String>,
+    configuration: Value,
+    made: Stages,
+    ids: BTreeSet<String>,
+}
+
+/// Where a stage writes to.
+pub(super) struct Target<K, V> {
+    /// What the stage is called within the plan.
+    pub(super) id: String,
+    pub(super) layer: Layer,
+    pub(super) is_private: bool,
+    pub(super) encode: Encode<K, V>,
+}
+
+/// Makes the payload of a value.
+pub(super) type Encode<K, V> = Arc<dyn Fn(&K, V) -> Result<Option<Payload>> + Send + Sync>;
+
+impl Builder {
+    pub(super) fn new(state: &State) -> Builder {
+        Builder {
+            plan: state.id.clone(),
+            version: state.version.clone(),
+            configuration: state.configuration.clone(),
+            made: Stages { tasks: Vec::new(), stages: Vec::new() },
+            ids: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn finish(self) -> Stages {
+        self.made
+    }
+
+    /// Ends a flow in a private layer; what comes back reads it.
+    pub(super) fn keep<K: DataKey, V: Data>(&mut self, flow: Flow<K, V>, id: String) -> Result<Flow<K, V>> {
+        let layer = K::private_layer(&format!("{}.{id}", self.plan))?;
+        let read = LayerRef { catalog: None, layer: layer.id.clone() };
+        let encode: Encode<K, V> = Arc::new(|_, value| Ok(Some(Payload::new(value::encode(&value)?.0))));
+        self.add(flow, Target { id, layer, is_private: true, encode })?;
+        Ok(of_layer(&read, Arc::new(|input| value::decode(input.bytes()))))
+    }
+
+    /// Ends a flow in a layer.
+    pub(super) fn add<K: DataKey, V: 'static>(&mut self, flow: Flow<K, V>, target: Target<K, V>) -> Result<()> {
+        let Target { id, layer, is_private, encode } = target;
+        ensure!(self.ids.insert(id.clone()), "two stages are called `{id}`: give a data set another id, or the layer");
+        let Flow { about, shape } = flow;
+        let ends = Ends {
+            inputs: about.inputs.iter().cloned().collect(),
+            references: about.references.iter().cloned().collect(),
+            output: layer,
+        };
+        let output = ends.output.id.clone();
+        let pattern: Pattern = match shape {
+            Shape::Group(front, back) => MapGroup(GroupFlow { ends, front, back, encode }).into(),
+            shape => {
+                let (_, direct) = Flow { about: About::default(), shape }.into_direct()?;
+                let one_producer = direct.one_producer;
+                let compiler = DirectFlow { ends, direct, encode };
+                if one_producer { crate::Direct(compiler).into() } else { DirectMany(compiler).into() }
+            }
+        };
+        let name = pattern.name();
+        let mut task = Task::new(&format!("{}.{id}", self.plan), pattern)?.configured(self.fingerprint(&about.steps));
+        if let Some(version) = &self.version {
+            task = task.version(version);
+        }
+        if is_private {
+            task = task.keep_private(output.as_str())?;
+        }
+        self.made.stages.push(Stage {
+            id: task.id().clone(),
+            pattern: name,
+            inputs: task.inputs().to_vec(),
+            references: task.references().to_vec(),
+            output,
+            is_private,
+            steps: about.steps.iter().map(ToString::to_string).collect(),
+        });
+        self.made.tasks.push(task);
+        Ok(())
+    }
+
+    /// What the task depends on besides its code and its layers.
+    fn fingerprint(&self, steps: &[Step]) -> Value {
+        json!({ "plan": self.configuration, "steps": steps.iter().map(Step::identity).collect::<Vec<_>>() })
+    }
+}
+
+/// A flow of the partitions of one layer.
+pub(super) fn of_layer<K: DataKey, V: 'static>(layer: &LayerRef, read: Read<V>) -> Flow<K, V> {
+    let place = layer.clone();
+    let narrow = Narrow {
+        keys: Arc::new(|key: &Key| Ok(vec![K::from_name(&key.name)?])),
+        source: Arc::new(move |key: &K| Ok(Some(Key { layer: place.clone(), name: key.to_name()? }))),
+        value: Arc::new(move |_: &K, input: &Input, _: &Context<'_>| read(input).map(Some)),
+    };
+    let about = About { inputs: BTreeSet::from([layer.clone()]), total: true, ..About::default() };
+    Flow { about, shape: Shape::Narrow(narrow) }
+}
+
+/// The layers of a stage.
+struct Ends {
+    inputs: Vec<LayerRef>,
+    references: Vec<LayerRef>,
+    output: Layer,
+}
+
+struct DirectFlow<K, V> {
+    ends: Ends,
+    direct: Direct<K, V>,
+    encode: Encode<K, V>,
+}
+
+struct GroupFlow<K, V> {
+    ends: Ends,
+    front: Front<K>,
+    back: Back<K, V>,
+    encode: Encode<K, V>,
+}
+
+macro_rules! layers_of {
+    ($name:ident) => {
+        impl<K, V> InputLayers for $name<K, V> {
+            fn input_layers(&self) -> Result<Vec<LayerRef>> {
+                Ok(self.ends.inputs.clone())
+            }
+
+            fn reference_layers(&self) -> Result<Vec<LayerRef>> {
+                Ok(self.ends.references.clone())
+            }
+        }
+
+        impl<K, V> OutputLayers for $name<K, V> {
+            fn output_layers(&self) -> Result<Vec<Layer>> {
+                Ok(vec![self.ends.output.clone()])
+            }
+        }
+    };
+}
+
+layers_of!(DirectFlow);
+layers_of!(GroupFlow);
+
+impl<K: DataKey, V: 'static> DirectCompiler for DirectFlow<K, V> {
+    fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
+        let layer = self.ends.output.id.as_str();
+        match (self.direct.keys)(key) {
+            Ok(keys) => keys.iter().for_each(|key| out.add(layer, Checked(key.to_name()))),
+            Err(error) => out.add(layer, Checked(Err(error))),
+        }
+    }
+
+    fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
+        let key = K::from_name(&output.name)?;
+        match self.direct.compute(&key, &inputs.iter().collect::<Vec<_>>(), context)? {
+            Some(value) => (self.encode)(&key, value),
+            None => Ok(None),
+        }
+    }
+}
+
+impl<K: DataKey, V: 'static> MapGroupCompiler for GroupFlow<K, V> {
+    type Value = Raw;
+
+    fn compile_in(&self, input: &Input, out: &mut Emit<'_, Raw>, context: &Context<'_>) -> Result<()> {
+        (self.front)(input, context, &mut |key, value| {
+            out.emit((self.ends.output.id.as_str(), key.to_name()?), value);
+            Ok(())
+        })
+    }
+
+    fn compile_out(&self, output: &OutKey, values: Values<'_, Raw>, context: &Context<'_>) -> Result<Option<Payload>> {
+        let key = K::from_name(&output.name)?;
+        match (self.back)(&key, &mut values.with_keys(), context)? {
+            Some(value) => (self.encode)(&key, value),
+            None => Ok(None),
+        }
+    }
+}
+
+/// A name that may have turned out to be none: the mapping of keys reports it then.
+struct Checked(Result<Name>);
+
+impl IntoName for Checked {
+    fn into_name(self) -> deltic_core::Result<Name> {
+        self.0.map_err(|error| deltic_core::Error::new(format!("{error:#}")))
+    }
+}
