@@ -71,12 +71,18 @@ pub fn locate(context: &Context, ids: impl IntoIterator<Item = u64>) -> Result<B
     let tiles: BTreeSet<Tile> = wanted.values().flatten().copied().collect();
     let mut located = BTreeMap::new();
     for tile in tiles {
-        let Some(partition) = context.read("osm/node", tile)? else { continue };
-        for node in read_lines::<Node>(&partition)?.into_iter().filter(|node| wanted.contains_key(&node.id)) {
-            located.insert(node.id, Located { tile, point: node.point() });
+        if let Some(partition) = context.read("osm/node", tile)? {
+            located.extend(located_in(&partition, |id| wanted.contains_key(&id))?);
         }
     }
     Ok(located)
+}
+
+/// Where the wanted nodes of a partition of nodes are.
+pub fn located_in(partition: &Partition, wanted: impl Fn(u64) -> bool) -> Result<BTreeMap<u64, Located>> {
+    let tile = partition.tile()?;
+    let nodes = read_lines::<Node>(partition)?.into_iter().filter(|node| wanted(node.id));
+    Ok(nodes.map(|node| (node.id, Located { tile, point: node.point() })).collect())
 }
 
 #[cfg(test)]

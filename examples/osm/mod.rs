@@ -13,8 +13,8 @@ mod places;
 use deltic::prelude::*;
 
 pub use element::{Id, Kind, Member, Node, Relation, Tags, Way, read_lines, write_lines};
-pub use geometry::{Degrees, Located, Point, locate};
-pub use places::{Places, find, places_layer};
+pub use geometry::{Degrees, Located, Point, locate, located_in};
+pub use places::{Entries, Places, find, places_layer, range};
 
 use crate::replay::DataSet;
 

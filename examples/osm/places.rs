@@ -14,8 +14,8 @@ use super::element::{Id, Kind, read_lines};
 /// How many low bits of an id do not count for the partition it is in.
 const BITS: u32 = 16;
 
-/// What a partition of the index holds: the tile of each element. Relations exist, but are in no tile.
-type Entries = BTreeMap<u64, Option<Tile>>;
+/// What a partition of the index holds, as JSON: the tile of each element. Relations exist, but are in no tile.
+pub type Entries = BTreeMap<u64, Option<Tile>>;
 
 /// Indexes the elements of a kind.
 #[derive(Debug)]
@@ -75,11 +75,15 @@ pub fn find(context: &Context, kind: Kind, ids: impl IntoIterator<Item = u64>) -
     Ok(found)
 }
 
-/// Sorts ids into the partitions of the index. Names sort as their ids do.
+/// The partition of the index that an id is in. Names sort as their ids do.
+pub fn range(id: u64) -> String {
+    format!("{:06}", id >> BITS)
+}
+
 fn by_range(ids: impl IntoIterator<Item = u64>) -> BTreeMap<String, BTreeSet<u64>> {
     let mut ranges: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
     for id in ids {
-        ranges.entry(format!("{:06}", id >> BITS)).or_default().insert(id);
+        ranges.entry(range(id)).or_default().insert(id);
     }
     ranges
 }

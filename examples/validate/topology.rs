@@ -134,8 +134,8 @@ fn enclosing(references: &[(Kind, u64)], found: &Found) -> Tile {
     let mut tiles = references.iter().filter_map(|reference| *found.get(reference)?);
     let Some(first) = tiles.next() else { return Tile::ROOT };
     let widen = |tile: Tile, other: Tile| {
-        let ancestors = (0..=tile.level()).rev().filter_map(|level| tile.ancestor(level));
-        ancestors.into_iter().find(|ancestor| ancestor.contains(other)).unwrap_or(Tile::ROOT)
+        let mut ancestors = (0..=tile.level()).rev().filter_map(|level| tile.ancestor(level));
+        ancestors.find(|ancestor| ancestor.contains(other)).unwrap_or(Tile::ROOT)
     };
     tiles.fold(first, widen)
 }
