@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
 mod budgets;
+mod dataset;
 mod graph;
 mod incremental;
 #[cfg(target_os = "linux")]
 mod memory;
 mod patterns;
 mod races;
+mod shapes;
 mod transit;
 mod which_ran;

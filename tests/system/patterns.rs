@@ -38,7 +38,9 @@ impl Shape {
             });
         }
         let name = format!("{}{}", number(&[&by, &"a"]) % 3, number(&[&by, &"b"]) % 4);
-        Ok(match number(&[&by, &"how"]) % 5 {
+        Ok(match number(&[&by, &"how"]) % 7 {
+            5 => format!("{:?}", context.project::<u64>(layer, &name, "bit", &(by % 3).to_string())?),
+            6 => format!("{:?}", context.decoded::<String>(layer, &name, "bit")?),
             0 | 1 => format!("{:?}", context.read(layer, &name)?.map(|found| found.payload)),
             2 => format!("{:?}", context.exists(layer, &name)?),
             3 => format!("{:?}", context.list(layer, Within::Prefix(&name[..1]))?),
@@ -56,6 +58,15 @@ impl Shape {
     }
 }
 
+/// Parts of a partition that change more rarely than it does, and sometimes are not there.
+fn bits() -> Vec<Projection> {
+    let part = |text: &String, argument: &str| {
+        let number = number(&[text, &argument]);
+        Ok((!number.is_multiple_of(5)).then_some(number / 5 % 2))
+    };
+    vec![Projection::new("bit", |payload: &Payload| Ok(String::from_utf8(payload.bytes().to_vec())?), part)]
+}
+
 /// The layer whose names are tiles.
 pub(crate) const TILES: &str = "in/t";
 
@@ -67,6 +78,9 @@ macro_rules! layers_of {
             }
             fn reference_layers(&self) -> Result<Vec<LayerRef>> {
                 Shape::parse(&self.0.references)
+            }
+            fn projections(&self) -> Vec<Projection> {
+                bits()
             }
         }
         impl OutputLayers for $name {
@@ -140,6 +154,98 @@ impl DirectCompiler for Gathers {
     }
 }
 
+/// Groups that become none to three partitions each, whose names move between groups as contents do.
+#[derive(Debug, Clone)]
+pub(crate) struct Splits(pub(crate) Shape);
+layers_of!(Splits);
+
+impl MapSplitCompiler for Splits {
+    type Value = u64;
+
+    fn compile_in(&self, input: &Input, out: &mut Emit<'_, u64>, context: &Context<'_>) -> Result<()> {
+        let seed = number(&[&self.0.salt, &input.key, &input.payload]);
+        if seed.is_multiple_of(3) {
+            self.0.look(seed, context)?;
+        }
+        for i in 0..seed % 3 {
+            // An even and an odd group never publish the same.
+            out.emit((self.0.output, (seed >> i & 1).to_string()), seed % 7);
+        }
+        Ok(())
+    }
+
+    fn compile_out(
+        &self,
+        group: &OutKey,
+        values: Values<'_, u64>,
+        out: &mut Publish<'_>,
+        context: &Context<'_>,
+    ) -> Result<()> {
+        let even = group.name.to_string() == "0";
+        // Sorted, so that it is no matter which of some inputs said it.
+        let seed = number(&[&self.0.salt, &values.sorted_by_key(|value| *value)]);
+        for i in 0..seed % 4 {
+            let name = 2 * (number(&[&seed, &i]) % 2 + 2 * i) + u64::from(!even);
+            if let Some(payload) = self.0.result(number(&[&seed, &"payload", &i]), context)? {
+                out.put((self.0.output, name.to_string()), payload);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A dep compiler: what it says depends on how many partitions there are, roughly.
+#[derive(Debug, Clone)]
+pub(crate) struct Counted(pub(crate) Shape);
+layers_of!(Counted);
+
+impl DepCompiler for Counted {
+    type Value = String;
+
+    fn compile_in(&self, input: &Whole<'_>, out: &mut Emit<'_, String>, context: &Context<'_>) -> Result<()> {
+        for layer in &self.0.inputs {
+            let all = input.list(layer)?.count();
+            for partition in input.partitions(layer)? {
+                let partition = partition?;
+                let seed = number(&[&self.0.salt, &partition.key, &partition.payload]);
+                let seen = if seed.is_multiple_of(5) { self.0.look(seed, context)? } else { String::new() };
+                out.emit((self.0.output, (seed % 4).to_string()), format!("{}{}{seen}", all / 4, partition.key));
+            }
+        }
+        Ok(())
+    }
+
+    fn compile_out(
+        &self,
+        output: &OutKey,
+        values: Values<'_, String>,
+        context: &Context<'_>,
+    ) -> Result<Option<Payload>> {
+        self.0.result(number(&[&self.0.salt, output, &values.collect::<Vec<_>>()]), context)
+    }
+}
+
+/// A global compiler that passes some of its input on, last first.
+#[derive(Debug, Clone)]
+pub(crate) struct Passes(pub(crate) Shape);
+layers_of!(Passes);
+
+impl GlobalCompiler for Passes {
+    fn compile(&self, input: &Whole<'_>, out: &mut Publish<'_>, context: &Context<'_>) -> Result<()> {
+        let mut all = Vec::new();
+        for layer in &self.0.inputs {
+            all.extend(input.partitions(layer)?.collect::<Result<Vec<_>>>()?);
+        }
+        for partition in all.iter().rev() {
+            let seed = number(&[&self.0.salt, &partition.key, &partition.payload]);
+            if let Some(payload) = self.0.result(seed, context)? {
+                out.put((self.0.output, partition.key.to_string().replace('/', "-")), payload);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A chain of tasks of every pattern over two input layers, made from a seed.
 pub(crate) fn random_tasks(seed: u64) -> Vec<Task> {
     let shape = |salt: &str, inputs: &[&'static str], references: &[&'static str], output| Shape {
@@ -148,12 +254,16 @@ pub(crate) fn random_tasks(seed: u64) -> Vec<Task> {
         references: references.to_vec(),
         output,
     };
+    let splits = Splits(shape("6", &["in/a", "x"], &["y"], "s"));
     [
         Task::new("one", MapGroup(Groups(shape("1", &["in/a"], &[TILES], "x")))),
-        Task::new("two", MapGroup(Groups(shape("2", &["x", "in/a", TILES], &[], "y")))),
+        Task::new("two", MapGroup(Groups(shape("2", &["x", "in/a", TILES], &[], "y")))).map(|two| two.memo(24)),
         Task::new("three", Direct(Pairs(shape("3", &["y"], &["x", TILES], "z")))),
         Task::new("four", DirectMany(Gathers(shape("4", &["z", TILES], &["x"], "v")))),
         Task::new("five", Direct(Pairs(shape("5", &["in/a"], &["in/a", "v"], "w")))),
+        Task::new("six", MapSplit(splits)).map(|six| if seed.is_multiple_of(2) { six.memo(1000) } else { six }),
+        Task::new("seven", Dep(Counted(shape("7", &["s", "in/a"], &["x", TILES], "c")))),
+        Task::new("eight", Global(Passes(shape("8", &["c", TILES], &["s"], "p")))),
     ]
     .into_iter()
     .map(|task| task.unwrap().version("1"))

@@ -203,6 +203,19 @@ impl Lab {
         self.input(&must(CatalogId::new(id), "catalog"))
     }
 
+    /// The names in a layer of the output, in order.
+    pub fn names(&self, layer: &str) -> Vec<String> {
+        let layer = must(LayerId::new(layer), "layer");
+        let output = self.output();
+        let (Some(settings), Some(tree)) = (output.layer_settings(&layer), output.tree(&layer)) else {
+            return Vec::new();
+        };
+        let name = |found: deltic_store::Result<(deltic_core::NameBytes, _)>| {
+            must(settings.name_from_bytes(&must(found, "scan").0), "name").to_string()
+        };
+        tree.scan(deltic_store::KeyRange::all()).map(name).collect()
+    }
+
     /// The text of a published partition.
     pub fn text(&self, layer: &str, name: impl IntoName) -> Option<String> {
         let snapshot = self.output();
