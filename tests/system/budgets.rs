@@ -165,5 +165,5 @@ fn one_change_on_a_remote_store_is_few_round_trips() {
     let (requests, round_trips) = rounds.take();
     println!("{requests} requests in {round_trips} round trips");
     assert!(requests <= 24, "{requests} requests");
-    assert!(round_trips <= 11, "{round_trips} round trips one after another");
+    assert!(round_trips <= 10, "{round_trips} round trips one after another");
 }

@@ -242,9 +242,9 @@ impl<'a> Ahead<'a> {
     }
 }
 
-/// Reads the leaves of ascending keys together, where there is more than one key.
+/// Reads the leaves of ascending keys together. One key on a local store is as well looked up when it is needed.
 pub(crate) fn read_ahead<K: AsRef<[u8]>>(table: &Tree, keys: &[K]) -> Result<()> {
-    if keys.len() > 1 && !table.is_empty() {
+    if !table.is_empty() && (keys.len() > 1 || table.is_remote() && !keys.is_empty()) {
         table.read_ahead(&keys.iter().map(AsRef::as_ref).collect::<Vec<_>>())?;
     }
     Ok(())
