@@ -9,6 +9,7 @@ mod incremental;
 #[cfg(target_os = "linux")]
 mod memory;
 mod patterns;
+mod private;
 mod races;
 mod shapes;
 mod transit;

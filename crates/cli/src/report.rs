@@ -9,7 +9,7 @@
 //! committed version 378: 2 put, 0 deleted, 11 KiB written in 9.0 ms
 //! ```
 
-use deltic_driver::{Counts, InputReport, Mode, Plan, PlannedTask, Report, TaskReport};
+use deltic_driver::{Counts, InputReport, Mode, Orphan, Plan, PlannedTask, Report, TaskReport};
 
 use crate::human::{Align, bytes, columns, count, milliseconds, partitions};
 
@@ -19,9 +19,7 @@ const NOTHING_CHANGED: &str = "nothing it reads has changed";
 pub fn run(report: &Report) -> String {
     let mut lines = inputs(&report.inputs);
     lines.extend(columns(&TASK_COLUMNS, &report.tasks.iter().map(task).collect::<Vec<_>>()));
-    for layer in &report.orphans {
-        lines.push(format!("layer `{layer}` stays as it was: no task writes it any more"));
-    }
+    lines.extend(report.orphans.iter().map(orphan));
     let sum = |of: fn(&Counts) -> u64| count(report.tasks.iter().map(|task| of(&task.counts)).sum());
     let took = milliseconds(report.phases.resolve_ms + report.phases.execute_ms + report.phases.commit_ms);
     lines.push(match report.version {
@@ -40,12 +38,23 @@ pub fn run(report: &Report) -> String {
 pub fn plan(plan: &Plan) -> String {
     let mut lines = inputs(&plan.inputs);
     lines.extend(columns(&PLAN_COLUMNS, &plan.tasks.iter().map(planned).collect::<Vec<_>>()));
+    lines.extend(plan.orphans.iter().map(orphan));
     let skipped = plan.tasks.iter().all(|task| task.mode == Mode::Skipped);
     lines.push(match skipped {
         true => format!("a run would do nothing: version {} stands", plan.base),
         false => format!("a run would start from version {}; nothing was written", plan.base),
     });
     lines.join("\n")
+}
+
+fn orphan(orphan: &Orphan) -> String {
+    match orphan {
+        Orphan::Layer(layer) => format!("layer `{layer}` stays as it was: no task writes it any more"),
+        Orphan::State(task) => format!(
+            "state of task `{task}` goes: there is no such task any more; one that is only called otherwise now takes it \
+             over by `previously(\"{task}\")`"
+        ),
+    }
 }
 
 fn inputs(inputs: &[InputReport]) -> Vec<String> {

@@ -16,6 +16,7 @@ pub struct Task {
     outputs: Vec<Layer>,
     private: BTreeSet<LayerId>,
     memo: Option<u32>,
+    earlier: Vec<TaskId>,
     configuration: serde_json::Value,
     version: Option<String>,
 }
@@ -68,6 +69,7 @@ impl Task {
             references,
             outputs,
             private: BTreeSet::new(),
+            earlier: Vec::new(),
             memo: None,
             configuration,
             version: None,
@@ -95,6 +97,21 @@ impl Task {
         Ok(self)
     }
 
+    /// Takes over the state of a task that had another id until now: `Task::new("coverage", …)?.previously("tiles")?`. A
+    /// task without state of its own id takes that of the first of its earlier ids that has some; so neither is it
+    /// compiled anew, nor are those after it. Can be said for good.
+    ///
+    /// Errors: the id is not legal, or the present one.
+    pub fn previously(mut self, id: &str) -> Result<Task> {
+        let bad = |message: String| BadTask { id: self.id.to_string(), message };
+        let earlier = TaskId::new(id).map_err(|e| bad(e.to_string()))?;
+        if earlier == self.id {
+            return Err(bad("it is called so now, not previously".to_owned()).into());
+        }
+        self.earlier.push(earlier);
+        Ok(self)
+    }
+
     /// Sets the configuration that the compiler was made with. All of it is part of the fingerprint.
     #[must_use]
     pub fn configured(mut self, configuration: serde_json::Value) -> Task {
@@ -105,6 +122,11 @@ impl Task {
     /// The stable id.
     pub fn id(&self) -> &TaskId {
         &self.id
+    }
+
+    /// The ids that it had before, in the order they were given.
+    pub fn earlier_ids(&self) -> &[TaskId] {
+        &self.earlier
     }
 
     /// The compiler.

@@ -1,16 +1,16 @@
 //! How a task is to run: skipped, incremental or full, and why. One task never drags another along: its neighbours see
 //! the layers that it changed, nothing else.
 
-use deltic_store::{Snapshot, TaskRecord};
+use deltic_store::TaskRecord;
 
 use crate::fingerprint;
 use crate::report::Mode;
 use crate::view::View;
 
-/// Decides for one task. `base` is what the output catalog remembers, `now` the task's fingerprint in this run.
-pub(crate) fn decide(base: &Snapshot, now: &TaskRecord, view: &View, incremental: bool) -> Mode {
+/// Decides for one task. `before` is what the base remembers of it, `now` its fingerprint in this run.
+pub(crate) fn decide(before: Option<&TaskRecord>, now: &TaskRecord, view: &View, incremental: bool) -> Mode {
     let full = |reason: &str| Mode::Full { reason: reason.to_owned() };
-    let Some(before) = base.record().tasks.iter().find(|task| task.id == now.id) else {
+    let Some(before) = before else {
         return full("it has not run before");
     };
     if !incremental {

@@ -12,6 +12,12 @@ use deltic_store::TaskRecord;
 /// The version of the rules by which stages keep state. A change makes every task full.
 pub(crate) const STATE_FORMAT: u32 = 1;
 
+/// The part that lists private layers; not there where there are none.
+const PRIVATE: &str = "private layers";
+
+/// Stands between the items of a list. Neither ids nor schemes hold it.
+const SEPARATOR: &str = ", ";
+
 /// The fingerprint of a task in a run; `layers` are the settings of all layers it can read.
 pub(crate) fn record(task: &Task, layers: &[(LayerRef, Layer)], code: &str) -> TaskRecord {
     let mut parts = BTreeMap::new();
@@ -26,6 +32,11 @@ pub(crate) fn record(task: &Task, layers: &[(LayerRef, Layer)], code: &str) -> T
     if let Some(limit) = task.memo_limit() {
         part("memo", limit.to_string());
     }
+    let private: Vec<String> =
+        task.outputs().iter().filter(|layer| task.is_private(&layer.id)).map(private_layer).collect();
+    if !private.is_empty() {
+        part(PRIVATE, private.join(SEPARATOR));
+    }
     part("formats", format!("codec {CODEC_VERSION}, state {STATE_FORMAT}"));
     let mut hasher = Hasher::new("deltic fingerprint 1");
     for (name, value) in &parts {
@@ -37,6 +48,12 @@ pub(crate) fn record(task: &Task, layers: &[(LayerRef, Layer)], code: &str) -> T
         parts,
         configuration: task.configuration().clone(),
     }
+}
+
+/// Whether a task that has run kept this layer private, with names of the same kind.
+pub(crate) fn keeps_private(record: &TaskRecord, layer: &Layer) -> bool {
+    let private = record.parts.get(PRIVATE).map(|part| part.split(SEPARATOR));
+    private.into_iter().flatten().any(|kept| kept == private_layer(layer))
 }
 
 /// Says which parts differ, as the reason of a full run.
@@ -51,11 +68,15 @@ pub(crate) fn difference(base: &TaskRecord, now: &TaskRecord) -> String {
     }
 }
 
+fn private_layer(layer: &Layer) -> String {
+    format!("{}={}", layer.id, layer.scheme)
+}
+
 fn describe(layer: &Layer) -> String {
     let content_type = if layer.content_type.is_empty() { String::new() } else { format!(" ({})", layer.content_type) };
     format!("{}={}{content_type}", layer.id, layer.scheme)
 }
 
 fn list<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
-    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(SEPARATOR)
 }

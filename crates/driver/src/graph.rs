@@ -18,6 +18,7 @@ pub(crate) fn order<'a>(tasks: &'a [Task], catalogs: &[&CatalogId], state_layer:
         if let Some(other) = tasks[..index].iter().find(|other| other.id() == task.id()) {
             return Err(Error::Setup(format!("two tasks are called `{}`", other.id())));
         }
+        check_earlier_ids(task, tasks)?;
         for layer in task.outputs() {
             if layer.id == *state_layer {
                 return Err(Error::Setup(format!(
@@ -62,6 +63,27 @@ pub(crate) fn order<'a>(tasks: &'a [Task], catalogs: &[&CatalogId], state_layer:
         }
     }
     sort(tasks, &graph)
+}
+
+/// State has one owner: nobody else may have the earlier id of a task, or have had it.
+fn check_earlier_ids(task: &Task, tasks: &[Task]) -> Result<()> {
+    for earlier in task.earlier_ids() {
+        if tasks.iter().any(|other| other.id() == earlier) {
+            return Err(Error::Setup(format!(
+                "task `{}` was previously `{earlier}`, and there is a task `{earlier}`: whose is its state?",
+                task.id()
+            )));
+        }
+        let claims = |other: &&Task| other.id() != task.id() && other.earlier_ids().contains(earlier);
+        if let Some(other) = tasks.iter().find(claims) {
+            return Err(Error::Setup(format!(
+                "tasks `{}` and `{}` were both previously `{earlier}`: state has one owner",
+                task.id(),
+                other.id()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Sorts topologically; among tasks that are ready, the one registered first comes first.

@@ -13,6 +13,7 @@
 //! | `job` | what is asked for; opening catalogs at their versions |
 //! | `graph` | order of tasks, errors before anything runs |
 //! | `fingerprint`, `decide` | skip, incremental or full, and why |
+//! | `base` | tasks and layers as the base has them |
 //! | `view` | layers as the base saw them and as they are |
 //! | `stage`, `incremental`, `affected`, `kernel`, `settle` | the executor: what can a change affect, run it, keep what came of it |
 //! | `elements` | sets of affected partitions in bounded memory |
@@ -24,6 +25,7 @@
 //! | `import` | the other way into a catalog: partitions from outside |
 
 mod affected;
+mod base;
 mod claims;
 mod contributors;
 mod decide;
@@ -61,6 +63,6 @@ pub use import::{Import, ImportCounts, ImportReport};
 pub use job::{Job, JobInput, Options};
 pub use local::LocalEngine;
 pub use observe::{Event, Observer, Silent};
-pub use report::{Counts, InputReport, Mode, Phases, Plan, PlannedTask, Report, TaskReport};
+pub use report::{Counts, InputReport, Mode, Orphan, Phases, Plan, PlannedTask, Report, TaskReport};
 pub use rows::{Row, RowStream, Rows, SortedRows};
 pub use run::{plan, run};

@@ -1,6 +1,6 @@
 //! What a run did, as data. Programs read it as JSON, people as the text that the command line makes of it.
 
-use deltic_core::{CatalogId, TaskId, Version};
+use deltic_core::{CatalogId, LayerId, TaskId, Version};
 use deltic_store::Requests;
 use serde::Serialize;
 
@@ -15,8 +15,8 @@ pub struct Report {
     pub inputs: Vec<InputReport>,
     /// The tasks, in the order they ran.
     pub tasks: Vec<TaskReport>,
-    /// Layers of the base that no task writes any more: kept as they were.
-    pub orphans: Vec<String>,
+    /// What the base has of tasks that are gone.
+    pub orphans: Vec<Orphan>,
     /// Bytes uploaded.
     pub bytes_written: u64,
     /// Requests made to the output catalog's store.
@@ -51,6 +51,17 @@ pub struct InputReport {
     pub partitions: u64,
     /// How many of them changed, came or went since `from`, where a task had to find out.
     pub changed: Option<u64>,
+}
+
+/// Something that a task left behind which is not registered any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Orphan {
+    /// A layer that no task writes any more: kept as it is.
+    Layer(LayerId),
+    /// The state of a task, private layers included: not kept. A task that only has another id now takes it over, if it
+    /// says so by [`Task::previously`](deltic_compiler::Task::previously).
+    State(TaskId),
 }
 
 /// How a task ran, and why so.
@@ -120,6 +131,8 @@ pub struct Plan {
     pub inputs: Vec<InputReport>,
     /// The tasks in order, and how each would run.
     pub tasks: Vec<PlannedTask>,
+    /// What the base has of tasks that are gone.
+    pub orphans: Vec<Orphan>,
 }
 
 /// How a task would run.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use deltic_compiler::Task;
-use deltic_core::{CatalogId, Layer, LayerId, LayerRef};
+use deltic_core::{CatalogId, Layer, LayerId, LayerRef, TaskId};
 use deltic_store::{Committed, Draft, DraftOptions, NextVersion, Requests, Snapshot, TaskRecord, Tree};
 
+use crate::base::{Base, private_table};
 use crate::decide::decide;
 use crate::job::{Job, Resolved, resolve};
 use crate::observe::Event;
@@ -29,7 +30,8 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
     let resolve_ms = clock.lap();
 
     let draft = Draft::begin(&resolved.base, job.options.run, DraftOptions::default());
-    let mut run = Run { job, base: &resolved.base, draft: &draft, layers: resolved.layers(), next: Next::default() };
+    let mut run =
+        Run { job, base: Base(&resolved.base), draft: &draft, layers: resolved.layers(), next: Next::default() };
     run.keep_foreign_layers();
     let tasks = order.into_iter().map(|task| run.execute(task)).collect::<Result<Vec<TaskReport>>>()?;
     let Next { layers, state, records } = run.next;
@@ -47,7 +49,6 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
         note: job.options.note.clone(),
         statistics: statistics(&tasks),
     };
-    let orphans = resolved.orphans(job.tasks);
     let committed = draft.commit(next)?;
     let commit_ms = clock.lap();
     let used = Usage::of(job) - before;
@@ -59,7 +60,7 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
         },
         inputs,
         tasks,
-        orphans,
+        orphans: Base(&resolved.base).orphans(job.tasks),
         bytes_written: used.output.bytes_written,
         output_requests: used.output,
         input_requests: used.inputs,
@@ -71,15 +72,15 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
 pub fn plan(job: &Job<'_>) -> Result<Plan> {
     let order = order(job)?;
     let resolved = resolve(job)?;
-    let base = &resolved.base;
+    let base = Base(&resolved.base);
     let mut layers = resolved.layers();
-    let mut running: BTreeMap<LayerId, deltic_core::TaskId> = BTreeMap::new();
+    let mut running: BTreeMap<LayerId, TaskId> = BTreeMap::new();
     let mut tasks = Vec::new();
-    let draft = Draft::begin(base, job.options.run, DraftOptions::default());
+    let draft = Draft::begin(base.0, job.options.run, DraftOptions::default());
     for task in order {
         let view = view(task, &layers)?;
         let record = fingerprint::record(task, deltic_compiler::Lookup::layers(&view), &job.options.code);
-        let mut awaits: Vec<deltic_core::TaskId> = task
+        let mut awaits: Vec<TaskId> = task
             .readable()
             .iter()
             .filter(|layer| layer.catalog.is_none())
@@ -87,7 +88,7 @@ pub fn plan(job: &Job<'_>) -> Result<Plan> {
             .collect();
         awaits.sort();
         awaits.dedup();
-        let mode = decide(base, &record, &view, job.options.incremental);
+        let mode = decide(base.task(task), &record, &view, job.options.incremental);
         let mode = match mode {
             Mode::Skipped if !awaits.is_empty() => Mode::Incremental { changed: Vec::new() },
             mode => mode,
@@ -106,13 +107,13 @@ pub fn plan(job: &Job<'_>) -> Result<Plan> {
             if mode != Mode::Skipped {
                 running.insert(layer.id.clone(), task.id().clone());
             }
-            let tree = base.tree(&layer.id).map_or_else(|| draft.empty_tree(), |tree| draft.adopt(&tree));
+            let tree = base.published(layer, &draft);
             let run_layer = RunLayer::new(layer.clone(), Some(tree.clone()), tree);
             layers.insert(LayerRef { catalog: None, layer: layer.id.clone() }, Arc::new(run_layer));
         }
         tasks.push(PlannedTask { task: task.id().clone(), mode, inputs, awaits });
     }
-    Ok(Plan { base: base.version(), inputs: resolved.report(), tasks })
+    Ok(Plan { base: base.0.version(), inputs: resolved.report(), tasks, orphans: base.orphans(job.tasks) })
 }
 
 fn order<'a>(job: &Job<'a>) -> Result<Vec<&'a Task>> {
@@ -142,12 +143,6 @@ impl Resolved {
         };
         self.inputs.iter().map(report).collect()
     }
-
-    /// Layers of the base that were written by tasks which are no longer registered.
-    fn orphans(&self, tasks: &[Task]) -> Vec<String> {
-        let written: BTreeSet<&LayerId> = tasks.iter().flat_map(Task::outputs).map(|layer| &layer.id).collect();
-        self.base.layers().filter(|layer| !written.contains(&layer.id)).map(|layer| layer.id.to_string()).collect()
-    }
 }
 
 fn view(task: &Task, layers: &Layers) -> Result<View> {
@@ -170,7 +165,7 @@ struct Next {
 
 struct Run<'a> {
     job: &'a Job<'a>,
-    base: &'a Snapshot,
+    base: Base<'a>,
     draft: &'a Draft,
     layers: Layers,
     next: Next,
@@ -181,8 +176,8 @@ impl Run<'_> {
     fn keep_foreign_layers(&mut self) {
         let written: BTreeSet<&LayerId> =
             self.job.tasks.iter().flat_map(Task::outputs).map(|layer| &layer.id).collect();
-        for layer in self.base.layers().filter(|layer| !written.contains(&layer.id)) {
-            if let Some(tree) = self.base.tree(&layer.id) {
+        for layer in self.base.0.layers().filter(|layer| !written.contains(&layer.id)) {
+            if let Some(tree) = self.base.0.tree(&layer.id) {
                 self.next.layers.insert(layer.id.clone(), (layer.clone(), self.draft.adopt(&tree)));
             }
         }
@@ -191,12 +186,12 @@ impl Run<'_> {
     fn execute(&mut self, task: &Task) -> Result<TaskReport> {
         let view = view(task, &self.layers)?;
         let record = fingerprint::record(task, deltic_compiler::Lookup::layers(&view), &self.job.options.code);
-        let mode = decide(self.base, &record, &view, self.job.options.incremental);
-        let published: Vec<Tree> = task.outputs().iter().map(|layer| self.published(layer)).collect();
+        let mode = decide(self.base.task(task), &record, &view, self.job.options.incremental);
+        let published: Vec<Tree> = task.outputs().iter().map(|layer| self.base.published(layer, self.draft)).collect();
         let result = match &mode {
             Mode::Skipped => StageResult {
                 outputs: published.clone(),
-                state: State::load(task.id(), self.base, self.draft),
+                state: self.base.state(task, self.draft),
                 counts: Counts::default(),
             },
             Mode::Incremental { .. } | Mode::Full { .. } => {
@@ -210,7 +205,7 @@ impl Run<'_> {
                 self.job.observer.event(&Event::TaskStarted { task: task.id(), inputs });
                 let state = match full {
                     true => State::empty(task.id(), self.draft),
-                    false => State::load(task.id(), self.base, self.draft),
+                    false => self.base.state(task, self.draft),
                 };
                 let stage = Stage {
                     task,
@@ -228,22 +223,17 @@ impl Run<'_> {
         for ((layer, before), now) in task.outputs().iter().zip(published).zip(result.outputs) {
             let run_layer = RunLayer::new(layer.clone(), Some(before), now.clone());
             self.layers.insert(LayerRef { catalog: None, layer: layer.id.clone() }, Arc::new(run_layer));
-            self.next.layers.insert(layer.id.clone(), (layer.clone(), now));
+            match task.is_private(&layer.id) {
+                true if now.is_empty() => {}
+                true => drop(self.next.state.insert(private_table(task.id(), &layer.id), now)),
+                false => drop(self.next.layers.insert(layer.id.clone(), (layer.clone(), now))),
+            }
         }
         self.next.state.extend(result.state.into_tables());
         self.next.records.push(record);
         let report = TaskReport { task: task.id().clone(), mode, counts: result.counts };
         self.job.observer.event(&Event::TaskDone { report: &report });
         Ok(report)
-    }
-
-    /// An output layer as the base has it: empty where there is none, or one with names of another kind.
-    fn published(&self, layer: &Layer) -> Tree {
-        let comparable = self.base.layer_settings(&layer.id).is_some_and(|base| base.scheme == layer.scheme);
-        match self.base.tree(&layer.id).filter(|_| comparable) {
-            Some(tree) => self.draft.adopt(&tree),
-            None => self.draft.empty_tree(),
-        }
     }
 }
 

@@ -55,6 +55,11 @@ impl State {
         State { task: task.clone(), edges, contributors, values, reads, readers, published, owners }
     }
 
+    /// The same, as what another task remembers.
+    pub(crate) fn renamed(self, task: &TaskId) -> State {
+        State { task: task.clone(), ..self }
+    }
+
     /// The tables that hold something, under the names they have in a version record.
     pub(crate) fn into_tables(self) -> impl Iterator<Item = (String, Tree)> {
         let State { task, edges, contributors, values, reads, readers, published, owners } = self;
