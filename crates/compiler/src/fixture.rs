@@ -10,7 +10,7 @@ use crate::{Context, Input, InputLayers, Lookup, OutputLayers, Partition, Projec
 /// A handful of partitions that a compiler under test can read.
 ///
 /// Layers need no settings: a layer takes the kind of name that is first put into it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Fixture {
     inputs: Vec<LayerRef>,
     layers: Vec<(LayerRef, Layer)>,

@@ -153,6 +153,12 @@ impl Projections {
     }
 }
 
+impl Default for Projections {
+    fn default() -> Projections {
+        Projections::new(Vec::new(), Projections::CACHE_BYTES)
+    }
+}
+
 impl fmt::Debug for Projections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&self.all).finish()
