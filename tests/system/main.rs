@@ -4,6 +4,8 @@
 
 mod budgets;
 mod dataset;
+mod dataset_plan;
+mod dataset_ran;
 mod graph;
 mod incremental;
 #[cfg(target_os = "linux")]

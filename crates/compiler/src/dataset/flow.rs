@@ -20,7 +20,7 @@ use anyhow::{bail, ensure};
 use deltic_core::{Key, LayerRef};
 
 use crate::dataset::DataKey;
-use crate::dataset::value::Raw;
+use crate::dataset::value::{Member, Raw};
 use crate::{Context, Input, Result};
 
 /// The keys that a partition goes to; from its key alone.
@@ -58,10 +58,19 @@ pub(super) struct About {
     pub(super) steps: Vec<Step>,
     /// The steps of a set that the next step looks into.
     pub(super) looks: Vec<Step>,
-    /// The id of the stage that ends here, once the flow is more than narrow.
-    pub(super) name: Option<String>,
+    /// What a stage that ends here is called, once the flow is more than narrow.
+    pub(super) name: Option<StageName>,
     /// Whether every key that a partition goes to has a value.
     pub(super) total: bool,
+}
+
+/// What a stage is called within its plan.
+#[derive(Debug, Clone)]
+pub(super) enum StageName {
+    /// By the user, or after the layer that it publishes.
+    Given(String),
+    /// After its operator and the layers that it comes from. Stages for which these are equal are numbered.
+    Structural(String),
 }
 
 /// One step of a flow.
@@ -71,20 +80,15 @@ pub(super) struct Step {
     pub(super) kind: String,
     /// The id that the user gave it.
     pub(super) id: Option<String>,
-    /// Which of several it is that nothing but their order tells apart, and how many these are.
-    pub(super) equal: Option<(usize, usize)>,
     /// The steps of the set that it looks into.
     pub(super) looks: Vec<Step>,
 }
 
 impl Step {
-    /// The step as the fingerprint has it: all but the id, which may change. One of several equal steps is told with
-    /// their number, so that a further one before them can not pass for it.
+    /// The step as the fingerprint has it: all but the id, which may change.
     pub(super) fn identity(&self) -> String {
-        let equal = self.equal.map(|(number, of)| format!(" {number} of {of}")).unwrap_or_default();
         let looks: Vec<String> = self.looks.iter().map(Step::identity).collect();
-        let looks = if looks.is_empty() { String::new() } else { format!(" ({})", looks.join(", ")) };
-        format!("{}{equal}{looks}", self.kind)
+        if looks.is_empty() { self.kind.clone() } else { format!("{} ({})", self.kind, looks.join(", ")) }
     }
 }
 
@@ -268,7 +272,7 @@ impl<K: DataKey, V: 'static> Flow<K, V> {
     pub(super) fn gather<K2: DataKey>(
         self,
         by: impl Fn(&K) -> K2 + Send + Sync + 'static,
-    ) -> Result<Flow<K2, Vec<(K, V)>>> {
+    ) -> Result<Flow<K2, Vec<Member<K, V>>>> {
         let (about, direct) = self.into_direct()?;
         let by = Arc::new(by);
         let (to, keys) = (Arc::clone(&by), Arc::clone(&direct.keys));
@@ -283,7 +287,7 @@ impl<K: DataKey, V: 'static> Flow<K, V> {
             let mut values = Vec::with_capacity(members.len());
             for (key, inputs) in members {
                 let value = (direct.compute)(&key, &inputs, context)?;
-                values.extend(value.map(|value| (key, value)));
+                values.extend(value.map(|value| Member { key, value }));
             }
             Ok((!values.is_empty()).then_some(values))
         };

@@ -62,4 +62,4 @@ pub use publish::{Part, Published};
 pub use resolve::LookUp;
 pub use set::DataSet;
 pub use stages::{Stage, Stages};
-pub use value::Data;
+pub use value::{Data, Member};

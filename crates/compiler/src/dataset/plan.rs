@@ -7,7 +7,7 @@
 //! so a step that is added or removed leaves the other stages their ids, and with them their state.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use deltic_core::{Hasher, LayerRef};
@@ -45,27 +45,10 @@ pub(super) struct Info {
     pub(super) kind: String,
     /// The layers that it comes from in the end.
     pub(super) roots: BTreeSet<String>,
-    /// For operators that a stage can be called after.
-    pub(super) structural: Option<Structural>,
+    /// For operators that a stage can be called after: the operator and a digest of the roots.
+    pub(super) structural: Option<String>,
     pub(super) explicit: RefCell<Option<String>>,
     pub(super) users: Cell<usize>,
-}
-
-/// A structural id: operator and roots, and a number among those that are equal in both.
-#[derive(Debug)]
-pub(super) struct Structural {
-    base: String,
-    /// Which of how many equal sets without an id of their own it is; known when the plan is finished.
-    pub(super) equal: Cell<(usize, usize)>,
-}
-
-impl Structural {
-    pub(super) fn id(&self) -> String {
-        match self.equal.get() {
-            (0 | 1, _) => self.base.clone(),
-            (number, _) => format!("{}-{number}", self.base),
-        }
-    }
 }
 
 impl Info {
@@ -137,7 +120,6 @@ impl DataPlan {
     pub fn finish(&self) -> Result<Stages> {
         let (problems, goals) = {
             let mut state = self.state.borrow_mut();
-            state.number_equals();
             state.find_problems();
             (std::mem::take(&mut state.problems), std::mem::take(&mut state.goals))
         };
@@ -172,8 +154,7 @@ impl DataPlan {
             for root in &roots {
                 hasher.text(root);
             }
-            let base = format!("{kind}-{}", &hasher.finish().short()[..8]);
-            Structural { base, equal: Cell::default() }
+            format!("{kind}-{}", &hasher.finish().short()[..8])
         });
         let info = Info { kind, roots, structural, explicit: RefCell::default(), users: Cell::new(0) };
         let info = Rc::new(info);
@@ -183,22 +164,6 @@ impl DataPlan {
 }
 
 impl State {
-    /// Numbers the sets that nothing but the order in which they were made tells apart.
-    fn number_equals(&self) {
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        let unnamed = self.nodes.iter().filter(|node| node.explicit.borrow().is_none());
-        let unnamed: Vec<&Structural> = unnamed.filter_map(|node| node.structural.as_ref()).collect();
-        for structural in &unnamed {
-            let count = counts.entry(&structural.base).or_default();
-            *count += 1;
-            structural.equal.set((*count, 0));
-        }
-        for structural in &unnamed {
-            let of = counts.get(structural.base.as_str()).copied().unwrap_or_default();
-            structural.equal.set((structural.equal.get().0, of));
-        }
-    }
-
     fn find_problems(&mut self) {
         let mut explicit = BTreeSet::new();
         for node in &self.nodes {

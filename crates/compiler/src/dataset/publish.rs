@@ -11,7 +11,7 @@ use deltic_core::{Layer, LayerId, LayerRef, Payload, Scheme, Tile};
 
 use crate::dataset::plan::DataPlan;
 use crate::dataset::set::Kind;
-use crate::dataset::stages::{Encode, Target};
+use crate::dataset::stages::Encode;
 use crate::dataset::value::Encoded;
 use crate::dataset::{Data, DataKey, DataSet, merge};
 use crate::{Partition, Result};
@@ -75,7 +75,7 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         let encode: Encode<K, V> = Arc::new(f);
         self.plan.add_goal(move |builder| {
             let flow = from.flow(builder)?;
-            builder.add(flow, Target { id: layer.id.to_string(), layer, is_private: false, encode })
+            builder.publish(flow, layer, encode)
         });
         published
     }
@@ -134,7 +134,7 @@ impl DataPlan {
             let flows = parts.iter().map(|part| part.set.aligned(builder)).collect::<Result<Vec<_>>>()?;
             let encode: Encode<Tile, Encoded> = Arc::new(|_, value| Ok(Some(value.0)));
             let flow = merge::union(flows, true)?;
-            builder.add(flow, Target { id: layer.id.to_string(), layer, is_private: false, encode })
+            builder.publish(flow, layer, encode)
         });
         published
     }

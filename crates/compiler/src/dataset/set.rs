@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use deltic_core::{Key, LayerRef};
 
-use crate::dataset::flow::{About, Flow, Forward, Inverse, Narrow, Shape, Step, Then};
-use crate::dataset::plan::{DataPlan, Info, Structural};
+use crate::dataset::flow::{About, Flow, Forward, Inverse, Narrow, Shape, StageName, Step, Then};
+use crate::dataset::plan::{DataPlan, Info};
 use crate::dataset::stages::{self, Builder};
 use crate::dataset::{Data, DataKey};
 use crate::{Context, Input, Partition, Result};
@@ -92,7 +92,7 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
     #[must_use]
     pub fn id(self, id: &str) -> DataSet<K, V> {
         if let Err(error) = deltic_core::TaskId::new(id) {
-            self.plan.problem(error.to_string());
+            self.plan.problem(format!("the id of a data set: {error}"));
         }
         if let Some(before) = self.node.info.explicit.replace(Some(id.to_owned())) {
             self.plan.problem(format!("a data set is given two ids, `{before}` and `{id}`"));
@@ -256,14 +256,13 @@ impl Info {
     /// Notes the step in what the flow is made of.
     fn enter<K, V>(&self, flow: &mut Flow<K, V>) {
         let id = self.explicit.borrow().clone();
-        let structural = self.structural.as_ref().filter(|_| id.is_none());
-        if self.structural.is_some() {
-            flow.about.name = id.clone().or_else(|| structural.map(Structural::id));
-        } else if let (Some(name), Some(id)) = (&mut flow.about.name, &id) {
-            name.clone_from(id);
+        let given = id.clone().map(StageName::Given);
+        if let Some(base) = &self.structural {
+            flow.about.name = given.or_else(|| Some(StageName::Structural(base.clone())));
+        } else if flow.about.name.is_some() && given.is_some() {
+            flow.about.name = given;
         }
-        let equal = structural.map(|structural| structural.equal.get()).filter(|(_, of)| *of > 1);
         let looks = std::mem::take(&mut flow.about.looks);
-        flow.about.steps.push(Step { kind: self.kind.clone(), id, equal, looks });
+        flow.about.steps.push(Step { kind: self.kind.clone(), id, looks });
     }
 }

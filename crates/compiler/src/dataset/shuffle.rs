@@ -8,15 +8,15 @@ use deltic_core::Key;
 use crate::dataset::flow::{About, Back, Flow, Front, Sender, Shape};
 use crate::dataset::set::Kind;
 use crate::dataset::stages::Builder;
-use crate::dataset::value::{Raw, decode, encode};
+use crate::dataset::value::{Member, Raw, decode, encode};
 use crate::dataset::{Data, DataKey, DataSet};
 use crate::{Context, Input, Result};
 
-impl<K: DataKey + Data, V: Data> DataSet<K, V> {
+impl<K: DataKey, V: Data> DataSet<K, V> {
     /// Gathers all values whose keys become the same: many to one, by the key alone. They come sorted by key.
     ///
     /// Nothing is decoded or shuffled but keys. A change runs the steps before it for all members of its group.
-    pub fn group<K2: DataKey>(&self, by: impl Fn(&K) -> K2 + Send + Sync + 'static) -> DataSet<K2, Vec<(K, V)>> {
+    pub fn group<K2: DataKey>(&self, by: impl Fn(&K) -> K2 + Send + Sync + 'static) -> DataSet<K2, Vec<Member<K, V>>> {
         let from = self.clone();
         let by = Arc::new(by);
         self.derive("group", Kind::Core, &[], move |builder| {
@@ -24,9 +24,7 @@ impl<K: DataKey + Data, V: Data> DataSet<K, V> {
             from.aligned(builder)?.gather(move |key| by(key))
         })
     }
-}
 
-impl<K: DataKey, V: Data> DataSet<K, V> {
     /// Sends any number of values to keys that content decides, and gathers them: ordered by where they came from.
     ///
     /// `by` may return a `Vec`, an `Option`, an array.

@@ -1,15 +1,15 @@
 //! From flows to tasks: each stage is an ordinary task that writes one layer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use deltic_core::{IntoName, Key, Layer, LayerId, LayerRef, Name, Payload, TaskId};
 use serde_json::{Value, json};
 
 use crate::dataset::DataKey;
-use crate::dataset::flow::{About, Back, Direct, Flow, Front, Narrow, Read, Shape, Step};
+use crate::dataset::flow::{About, Back, Direct, Flow, Front, Narrow, Read, Shape, StageName, Step};
 use crate::dataset::plan::State;
 use crate::dataset::value::{self, Data, Raw};
 use crate::{
@@ -90,17 +90,26 @@ pub(super) struct Builder {
     plan: String,
     version: Option<String>,
     configuration: Value,
-    made: Stages,
+    made: Vec<Made>,
     ids: BTreeSet<String>,
+    /// How many stages are called after the same operator and layers.
+    structural: BTreeMap<String, usize>,
+}
+
+/// A stage whose task is not configured yet.
+struct Made {
+    task: Task,
+    stage: Stage,
+    steps: Vec<String>,
+    /// The structural name, and which it is of those that have it.
+    structural: Option<(String, usize)>,
 }
 
 /// Where a stage writes to.
-pub(super) struct Target<K, V> {
-    /// What the stage is called within the plan.
-    pub(super) id: String,
-    pub(super) layer: Layer,
-    pub(super) is_private: bool,
-    pub(super) encode: Encode<K, V>,
+struct Target<K, V> {
+    layer: Layer,
+    is_private: bool,
+    encode: Encode<K, V>,
 }
 
 /// Makes the payload of a value.
@@ -112,28 +121,67 @@ impl Builder {
             plan: state.id.clone(),
             version: state.version.clone(),
             configuration: state.configuration.clone(),
-            made: Stages { tasks: Vec::new(), stages: Vec::new() },
+            made: Vec::new(),
             ids: BTreeSet::new(),
+            structural: BTreeMap::new(),
         }
     }
 
+    /// The tasks, each configured with all that it depends on besides code and layers. A stage that only its number tells
+    /// from others is told how many these are, so that a further one before it can not pass for it.
     pub(super) fn finish(self) -> Stages {
-        self.made
+        let mut stages = Stages { tasks: Vec::new(), stages: Vec::new() };
+        for Made { task, stage, steps, structural } in self.made {
+            let of = structural.as_ref().and_then(|(base, _)| self.structural.get(base)).copied().unwrap_or_default();
+            let equal = structural.map(|(_, number)| number).filter(|_| of > 1).map(|number| [number, of]);
+            let configuration = json!({ "plan": self.configuration, "steps": steps, "equal": equal });
+            stages.tasks.push(task.configured(configuration));
+            stages.stages.push(stage);
+        }
+        stages
     }
 
     /// Ends a flow in a private layer; what comes back reads it.
-    pub(super) fn keep<K: DataKey, V: Data>(&mut self, flow: Flow<K, V>, id: String) -> Result<Flow<K, V>> {
-        let layer = K::private_layer(&format!("{}.{id}", self.plan))?;
+    pub(super) fn keep<K: DataKey, V: Data>(&mut self, flow: Flow<K, V>, name: StageName) -> Result<Flow<K, V>> {
+        let (id, structural) = match name {
+            StageName::Given(id) => (id, None),
+            StageName::Structural(base) => {
+                let number = self.structural.entry(base.clone()).or_default();
+                *number += 1;
+                let id = if *number == 1 { base.clone() } else { format!("{base}-{number}") };
+                (id, Some((base, *number)))
+            }
+        };
+        let layer = K::private_layer(&format!("{}.{id}", self.plan)).with_context(|| format!("data set `{id}`"))?;
         let read = LayerRef { catalog: None, layer: layer.id.clone() };
         let encode: Encode<K, V> = Arc::new(|_, value| Ok(Some(Payload::new(value::encode(&value)?.0))));
-        self.add(flow, Target { id, layer, is_private: true, encode })?;
+        self.add(flow, &id, Target { layer, is_private: true, encode }, structural)?;
         Ok(of_layer(&read, Arc::new(|input| value::decode(input.bytes()))))
     }
 
-    /// Ends a flow in a layer.
-    pub(super) fn add<K: DataKey, V: 'static>(&mut self, flow: Flow<K, V>, target: Target<K, V>) -> Result<()> {
-        let Target { id, layer, is_private, encode } = target;
-        ensure!(self.ids.insert(id.clone()), "two stages are called `{id}`: give a data set another id, or the layer");
+    /// Ends a flow in a layer that is published.
+    pub(super) fn publish<K: DataKey, V: 'static>(
+        &mut self,
+        flow: Flow<K, V>,
+        layer: Layer,
+        encode: Encode<K, V>,
+    ) -> Result<()> {
+        let id = layer.id.clone();
+        self.add(flow, id.as_str(), Target { layer, is_private: false, encode }, None)
+    }
+
+    fn add<K: DataKey, V: 'static>(
+        &mut self,
+        flow: Flow<K, V>,
+        id: &str,
+        target: Target<K, V>,
+        structural: Option<(String, usize)>,
+    ) -> Result<()> {
+        let Target { layer, is_private, encode } = target;
+        ensure!(
+            self.ids.insert(id.to_owned()),
+            "two stages are called `{id}`, after a layer or the id of a data set: rename one of them"
+        );
         let Flow { about, shape } = flow;
         let ends = Ends {
             inputs: about.inputs.iter().cloned().collect(),
@@ -151,14 +199,14 @@ impl Builder {
             }
         };
         let name = pattern.name();
-        let mut task = Task::new(&format!("{}.{id}", self.plan), pattern)?.configured(self.fingerprint(&about.steps));
+        let mut task = Task::new(&format!("{}.{id}", self.plan), pattern)?;
         if let Some(version) = &self.version {
             task = task.version(version);
         }
         if is_private {
             task = task.keep_private(output.as_str())?;
         }
-        self.made.stages.push(Stage {
+        let stage = Stage {
             id: task.id().clone(),
             pattern: name,
             inputs: task.inputs().to_vec(),
@@ -166,14 +214,10 @@ impl Builder {
             output,
             is_private,
             steps: about.steps.iter().map(ToString::to_string).collect(),
-        });
-        self.made.tasks.push(task);
+        };
+        let steps = about.steps.iter().map(Step::identity).collect();
+        self.made.push(Made { task, stage, steps, structural });
         Ok(())
-    }
-
-    /// What the task depends on besides its code and its layers.
-    fn fingerprint(&self, steps: &[Step]) -> Value {
-        json!({ "plan": self.configuration, "steps": steps.iter().map(Step::identity).collect::<Vec<_>>() })
     }
 }
 

@@ -6,6 +6,7 @@ use deltic_core::{Fields, Key, LayerRef, Name, Payload};
 use serde::de::{DeserializeOwned, Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::dataset::DataKey;
 use crate::{Partition, Result, codec};
 
 /// A type that can be a value of a data set: anything that serde writes and reads back.
@@ -80,6 +81,34 @@ impl<'de> Deserialize<'de> for Encoded {
     }
 }
 
+/// One of the values that a group gathers, with the key that it had before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member<K, V> {
+    /// The key.
+    pub key: K,
+    /// The value.
+    pub value: V,
+}
+
+impl<K: DataKey, V: Serialize> Serialize for Member<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = self.key.to_name().map_err(serde::ser::Error::custom)?;
+        (name.tile().is_some(), name.to_string(), &self.value).serialize(serializer)
+    }
+}
+
+impl<'de, K: DataKey, V: Deserialize<'de>> Deserialize<'de> for Member<K, V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Member<K, V>, D::Error> {
+        let (is_tile, name, value) = <(bool, String, V)>::deserialize(deserializer)?;
+        let key = K::from_name(&read_name(is_tile, &name).map_err(D::Error::custom)?).map_err(D::Error::custom)?;
+        Ok(Member { key, value })
+    }
+}
+
+fn read_name(is_tile: bool, text: &str) -> deltic_core::Result<Name> {
+    if is_tile { text.parse().map(Name::Tile) } else { Name::generic(text) }
+}
+
 /// So that a set of partitions can be grouped, joined and kept like any other.
 impl Serialize for Partition {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -91,9 +120,9 @@ impl Serialize for Partition {
 impl<'de> Deserialize<'de> for Partition {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Partition, D::Error> {
         let (layer, is_tile, name, Encoded(payload)) = <(String, bool, String, Encoded)>::deserialize(deserializer)?;
-        let name = if is_tile { name.parse().map(Name::Tile) } else { Name::generic(&name) };
+        let name = read_name(is_tile, &name).map_err(D::Error::custom)?;
         let layer = LayerRef::parse(&layer).map_err(D::Error::custom)?;
-        let key = Key { layer, name: name.map_err(D::Error::custom)? };
+        let key = Key { layer, name };
         Ok(Partition { key, meta: payload.meta(), payload })
     }
 }
@@ -111,12 +140,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_partition_comes_back_with_its_fields() {
+    fn partitions_and_members_come_back() {
         for name in ["root".into_name().unwrap(), Name::Tile(Tile::ROOT), Name::Tile("21".parse().unwrap())] {
             let payload = Payload::from("hello").with_field("a", "1").unwrap();
             let key = Key { layer: LayerRef::parse("in/a").unwrap(), name };
             let partition = Partition { key, meta: payload.meta(), payload };
             assert_eq!(decode::<Partition>(&encode(&partition).unwrap().0).unwrap(), partition);
+            let member = Member { key: partition.key.clone(), value: partition };
+            assert_eq!(decode::<Member<Key, Partition>>(&encode(&member).unwrap().0).unwrap(), member);
         }
     }
 }
