@@ -13,6 +13,7 @@ mod memory;
 mod patterns;
 mod private;
 mod races;
+mod ref_tree;
 mod shapes;
 mod transit;
 mod which_ran;

@@ -7,7 +7,8 @@
 //! | [`Direct`] | the input's key alone | one input (checked) | none: the back-end gets the input itself |
 //! | [`DirectMany`] | the input's key alone | any number of inputs | none: the back-end gets the inputs themselves |
 //! | [`MapGroup`] | the input's content | any number of inputs | typed, serialised by serde |
-//! | [`MapSplit`] | the same; a group becomes any number of outputs | any number of inputs | the same |
+//! | [`RefTree`] | the same and that of what the input refers to | any number of inputs | the same |
+//! | [`MapSplit`] | as of a map-group; a group becomes any number of outputs | any number of inputs | the same |
 //! | [`Dep`] | the content of the whole input | the whole input | the same |
 //! | [`Global`] | whatever it likes | the whole input | none |
 //!
@@ -73,6 +74,7 @@ mod partition;
 mod pattern;
 mod projection;
 mod publish;
+mod ref_tree;
 mod setup;
 mod task;
 mod values;
@@ -93,6 +95,7 @@ pub use partition::{Input, Partition};
 pub use pattern::{BackEnd, Declared, DepStage, DirectStage, GlobalStage, GroupStage, Pattern};
 pub use projection::{Projection, Projections, part_digest};
 pub use publish::{Publish, Take};
+pub use ref_tree::{RefStructure, RefTree, RefTreeCompiler, References, Targets};
 pub use setup::{ConfigError, Setup};
 pub use task::{BadTask, Task};
 pub use values::{RawValue, ValueSource, Values};
@@ -106,7 +109,8 @@ pub mod prelude {
     pub use crate::{
         Context, DataKey, DataPlan, DataSet, Dep, DepCompiler, Direct, DirectCompiler, DirectMany, Emit, Fixture,
         Global, GlobalCompiler, Input, InputLayers, MapGroup, MapGroupCompiler, MapSplit, MapSplitCompiler, OutKey,
-        OutputLayers, Outputs, Partition, Projection, Publish, Result, Setup, Task, Values, Whole, Within, layers,
+        OutputLayers, Outputs, Partition, Projection, Publish, RefStructure, RefTree, RefTreeCompiler, References,
+        Result, Setup, Targets, Task, Values, Whole, Within, layers,
     };
     pub use anyhow::{Context as _, anyhow, bail, ensure};
     pub use deltic_core::{BoundingBox, Grid, IntoName, Key, Layer, LayerRef, Meta, Name, Payload, Tile};
