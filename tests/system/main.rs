@@ -8,6 +8,7 @@ mod dataset_plan;
 mod dataset_ran;
 mod graph;
 mod incremental;
+mod leveling;
 #[cfg(target_os = "linux")]
 mod memory;
 mod patterns;

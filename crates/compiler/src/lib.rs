@@ -68,6 +68,7 @@ mod emit;
 mod fixture;
 mod global;
 mod layers;
+mod leveling;
 mod map_group;
 mod map_split;
 mod partition;
@@ -89,6 +90,7 @@ pub use emit::{Emit, Emitted, OutKey, Outputs, Row, Sink};
 pub use fixture::Fixture;
 pub use global::{Global, GlobalCompiler};
 pub use layers::{InputLayers, OutputLayers, layers};
+pub use leveling::{AdaptivePattern, FixedPattern, Leveling};
 pub use map_group::{MapGroup, MapGroupCompiler};
 pub use map_split::{MapSplit, MapSplitCompiler};
 pub use partition::{Input, Partition};
@@ -107,10 +109,10 @@ pub type Result<T, E = anyhow::Error> = std::result::Result<T, E>;
 /// Everything a compiler is written with.
 pub mod prelude {
     pub use crate::{
-        Context, DataKey, DataPlan, DataSet, Dep, DepCompiler, Direct, DirectCompiler, DirectMany, Emit, Fixture,
-        Global, GlobalCompiler, Input, InputLayers, MapGroup, MapGroupCompiler, MapSplit, MapSplitCompiler, OutKey,
-        OutputLayers, Outputs, Partition, Projection, Publish, RefStructure, RefTree, RefTreeCompiler, References,
-        Result, Setup, Targets, Task, Values, Whole, Within, layers,
+        AdaptivePattern, Context, DataKey, DataPlan, DataSet, Dep, DepCompiler, Direct, DirectCompiler, DirectMany,
+        Emit, FixedPattern, Fixture, Global, GlobalCompiler, Input, InputLayers, Leveling, MapGroup, MapGroupCompiler,
+        MapSplit, MapSplitCompiler, OutKey, OutputLayers, Outputs, Partition, Projection, Publish, RefStructure,
+        RefTree, RefTreeCompiler, References, Result, Setup, Targets, Task, Values, Whole, Within, layers,
     };
     pub use anyhow::{Context as _, anyhow, bail, ensure};
     pub use deltic_core::{BoundingBox, Grid, IntoName, Key, Layer, LayerRef, Meta, Name, Payload, Tile};

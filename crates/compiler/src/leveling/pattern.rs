@@ -1,0 +1,54 @@
+//! From a tile to its leveling point.
+
+use deltic_core::Tile;
+
+use crate::{Context, Result};
+
+/// All leveling points at one level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FixedPattern {
+    level: u8,
+}
+
+impl FixedPattern {
+    /// Points at this level.
+    pub fn new(level: u8) -> FixedPattern {
+        FixedPattern { level }
+    }
+
+    /// The ancestor at the pattern's level; a tile of that level or above is its own point.
+    pub fn point_of(self, tile: Tile) -> Tile {
+        tile.ancestor(self.level).unwrap_or(tile)
+    }
+}
+
+/// Leveling points that a layer lists: any layer of tiles, such as the one that a [`Leveling`](crate::Leveling) makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdaptivePattern {
+    layer: String,
+}
+
+impl AdaptivePattern {
+    /// The points in a layer, which must be among the reading task's layers.
+    pub fn new(layer: &str) -> AdaptivePattern {
+        AdaptivePattern { layer: layer.to_owned() }
+    }
+
+    /// The nearest point at or above a tile; `None` where there is none. The caller runs again when there is another
+    /// answer, and not for any other change of the points.
+    ///
+    /// Cost: a look-up for each level from the tile's up to the point's, each kept in state. Errors: as for
+    /// [`Context::exists`]; the layer must take tiles of all these levels.
+    pub fn point_of(&self, tile: Tile, context: &Context<'_>) -> Result<Option<Tile>> {
+        // Upwards: every absent tile on the way would be the answer if it appeared. Downwards, tiles above the answer
+        // would be looked at, whose changes are no matter.
+        let mut at = Some(tile);
+        while let Some(tile) = at {
+            if context.exists(&self.layer, tile)? {
+                return Ok(Some(tile));
+            }
+            at = tile.parent();
+        }
+        Ok(None)
+    }
+}

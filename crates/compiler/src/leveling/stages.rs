@@ -1,0 +1,217 @@
+//! The compilers of a leveling.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use deltic_core::{Grid, Key, Layer, LayerRef, Payload, Tile};
+
+use crate::{
+    Context, DirectCompiler, Emit, Input, InputLayers, MapGroupCompiler, OutKey, OutputLayers, Outputs, Result, Values,
+};
+
+/// What a partition weighs, and where.
+pub(super) type Weigh = dyn Fn(&Input) -> Result<Vec<(Tile, u64)>> + Send + Sync;
+
+/// The layers of a leveling. Those of one level each have names that end in it.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    pub(super) layer: String,
+    pub(super) grid: Grid,
+    pub(super) coarsest: u8,
+    pub(super) finest: u8,
+}
+
+impl Names {
+    /// The weights of tiles of a level themselves.
+    fn weights(&self, level: u8) -> String {
+        format!("{}.weights-{level}", self.layer)
+    }
+
+    /// The weights of tiles of a level with all below them.
+    fn sums(&self, level: u8) -> String {
+        if level == self.finest { self.weights(level) } else { format!("{}.sum-{level}", self.layer) }
+    }
+
+    /// The tiles that weigh too much.
+    fn heavy(&self) -> String {
+        format!("{}.heavy", self.layer)
+    }
+
+    /// The tiles of the coarsest level with something in them.
+    fn top(&self) -> String {
+        format!("{}.top", self.layer)
+    }
+
+    fn tiles(&self, layer: &str, levels: impl IntoIterator<Item = u8>) -> Result<Layer> {
+        Ok(Layer::tiles(layer, self.grid, levels)?)
+    }
+}
+
+fn layer_of(name: &str) -> Result<LayerRef> {
+    Ok(LayerRef::parse(name)?)
+}
+
+/// Adds weights up, or says where that can not be done.
+fn add(weights: impl Iterator<Item = Result<u64>>) -> Result<u64> {
+    let mut sum = 0u64;
+    for weight in weights {
+        sum = sum.checked_add(weight?).context("weights add up to more than 64 bits hold")?;
+    }
+    Ok(sum)
+}
+
+fn read(input: &Input) -> Result<u64> {
+    input.text()?.parse().with_context(|| format!("{} holds no weight", input.key))
+}
+
+/// Inputs to the weights of tiles.
+pub(super) struct Weights {
+    pub(super) names: Names,
+    pub(super) inputs: Vec<LayerRef>,
+    pub(super) weigh: Arc<Weigh>,
+}
+
+impl InputLayers for Weights {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        Ok(self.inputs.clone())
+    }
+}
+
+impl OutputLayers for Weights {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        let levels = self.names.coarsest..=self.names.finest;
+        levels.map(|level| self.names.tiles(&self.names.weights(level), [level])).collect()
+    }
+}
+
+impl MapGroupCompiler for Weights {
+    type Value = u64;
+
+    fn compile_in(&self, input: &Input, out: &mut Emit<'_, u64>, _: &Context<'_>) -> Result<()> {
+        let Names { coarsest, finest, .. } = self.names;
+        for (tile, weight) in (self.weigh)(input)? {
+            ensure!(
+                tile.level() >= coarsest,
+                "tile `{tile}` has a weight but is of level {}: leveling points start at level {coarsest}",
+                tile.level()
+            );
+            let tile = tile.ancestor(finest).unwrap_or(tile);
+            // A tile with nothing in it is one that does not exist.
+            if weight > 0 {
+                out.emit((&self.names.weights(tile.level()), tile), weight);
+            }
+        }
+        Ok(())
+    }
+
+    fn compile_out(&self, _: &OutKey, weights: Values<'_, u64>, _: &Context<'_>) -> Result<Option<Payload>> {
+        Ok(Some(add(weights.map(Ok))?.to_string().into()))
+    }
+}
+
+/// The sums of the level below, and the weights of a level, to the sums of that level.
+pub(super) struct Sums {
+    pub(super) names: Names,
+    pub(super) level: u8,
+}
+
+impl InputLayers for Sums {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        Ok(vec![layer_of(&self.names.sums(self.level + 1))?, layer_of(&self.names.weights(self.level))?])
+    }
+}
+
+impl OutputLayers for Sums {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![self.names.tiles(&self.names.sums(self.level), [self.level])?])
+    }
+}
+
+impl DirectCompiler for Sums {
+    fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
+        if let Some(tile) = key.name.tile().and_then(|tile| tile.ancestor(self.level)) {
+            out.add(&self.names.sums(self.level), tile);
+        }
+    }
+
+    fn compile(&self, _: &OutKey, inputs: &[Input], _: &Context<'_>) -> Result<Option<Payload>> {
+        Ok(Some(add(inputs.iter().map(read))?.to_string().into()))
+    }
+}
+
+/// The sums of all levels to the tiles that weigh too much. Their partitions are empty, so whoever reads these sees a
+/// change only where a tile becomes heavy or light.
+pub(super) struct Heavy {
+    pub(super) names: Names,
+    pub(super) threshold: u64,
+}
+
+impl InputLayers for Heavy {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        (self.names.coarsest..=self.names.finest).map(|level| layer_of(&self.names.sums(level))).collect()
+    }
+}
+
+impl OutputLayers for Heavy {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        let Names { coarsest, finest, .. } = self.names;
+        let heavy = self.names.tiles(&self.names.heavy(), coarsest..=finest)?;
+        Ok(vec![heavy, self.names.tiles(&self.names.top(), [coarsest])?])
+    }
+}
+
+impl DirectCompiler for Heavy {
+    fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
+        out.add(&self.names.heavy(), &key.name);
+        if key.name.tile().is_some_and(|tile| tile.level() == self.names.coarsest) {
+            out.add(&self.names.top(), &key.name);
+        }
+    }
+
+    fn compile(&self, output: &OutKey, inputs: &[Input], _: &Context<'_>) -> Result<Option<Payload>> {
+        let is_top = output.layer.as_str() == self.names.top();
+        Ok((is_top || add(inputs.iter().map(read))? > self.threshold).then(Payload::default))
+    }
+}
+
+/// Heavy tiles to the points right below them and at them.
+pub(super) struct Points(pub(super) Names);
+
+impl InputLayers for Points {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        Ok(vec![layer_of(&self.0.heavy())?, layer_of(&self.0.top())?])
+    }
+
+    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
+        let levels = || self.0.coarsest..=self.0.finest;
+        let all = levels().map(|level| self.0.weights(level)).chain(levels().map(|level| self.0.sums(level)));
+        all.map(|layer| layer_of(&layer)).collect()
+    }
+}
+
+impl OutputLayers for Points {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        // All levels, so that any tile can be looked up, whatever its level.
+        Ok(vec![self.0.tiles(&self.0.layer, 0..=Tile::MAX_LEVEL)?])
+    }
+}
+
+impl DirectCompiler for Points {
+    fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
+        let Some(tile) = key.name.tile() else { return };
+        out.add(&self.0.layer, tile);
+        if key.layer.layer.as_str() == self.0.heavy() && tile.level() < self.0.finest {
+            tile.children().into_iter().flatten().for_each(|child| out.add(&self.0.layer, child));
+        }
+    }
+
+    fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
+        let tile = output.name.tile().with_context(|| format!("`{output}` is not a tile"))?;
+        let heavy = self.0.heavy();
+        let is_heavy =
+            inputs.iter().any(|input| *input.name() == output.name && input.key.layer.layer.as_str() == heavy);
+        // Light, right below a heavy one, and something in it; or heavy, and something at the tile itself.
+        let wanted = if is_heavy { self.0.weights(tile.level()) } else { self.0.sums(tile.level()) };
+        Ok(context.exists(&wanted, tile)?.then(Payload::default))
+    }
+}
