@@ -139,7 +139,7 @@ impl Chain {
         let input = |(id, behind): &(&str, u64)| {
             // An input that stays behind is pinned; version 0 of a catalog is empty.
             let version = (*behind > 0).then(|| Version(latest.saturating_sub(*behind)));
-            Ok((CatalogId::new(id)?, JobInput { catalog: self.input.clone(), version }))
+            Ok((CatalogId::new(id)?, JobInput::new(self.input.clone(), version.into())))
         };
         let job = Job {
             inputs: self.example.inputs.iter().map(input).collect::<Result<_>>()?,

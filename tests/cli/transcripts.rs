@@ -27,6 +27,11 @@ fn runs() {
 }
 
 #[test]
+fn inputs() {
+    check("tests/cli/transcripts/inputs.md");
+}
+
+#[test]
 fn a_driver_of_ones_own() {
     check("tests/cli/transcripts/driver.md");
 }

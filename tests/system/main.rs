@@ -16,5 +16,6 @@ mod private;
 mod races;
 mod ref_tree;
 mod shapes;
+mod special;
 mod transit;
 mod which_ran;

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use deltic::core::{CatalogId, CatalogUuid, LayerId, RunId, Timestamp};
-use deltic::driver::{Event, Job, JobInput, LocalEngine, Observer, Options, run};
+use deltic::driver::{At, Event, Job, JobInput, LocalEngine, Observer, Options, run};
 use deltic::prelude::*;
 use deltic::store::{Catalog, Committed, Draft, DraftOptions, Error, NewCatalog, NextVersion, Stores};
 
@@ -98,7 +98,7 @@ fn build_in_a_process_of_its_own() {
     let (engine, watch) = (LocalEngine::new(2).with_row_memory(16 << 20), Watch::default());
     let tasks = [Task::new("scatter", MapGroup(Scatter)).unwrap().version("1")];
     let report = run(&Job {
-        inputs: [(CatalogId::new("in").unwrap(), JobInput { catalog: input, version: None })].into(),
+        inputs: [(CatalogId::new("in").unwrap(), JobInput::new(input, At::Latest))].into(),
         output,
         tasks: &tasks,
         engine: &engine,

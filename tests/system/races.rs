@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use deltic::core::{CatalogId, CatalogUuid, LayerId, RunId, Timestamp, Version};
-use deltic::driver::{Error, Event, Import, Job, JobInput, LocalEngine, Observer, Options, Report, Silent, run};
+use deltic::driver::{At, Error, Event, Import, Job, JobInput, LocalEngine, Observer, Options, Report, Silent, run};
 use deltic::prelude::*;
 use deltic::store::{Catalog, ErrorKind, NewCatalog, Stores};
 
@@ -38,7 +38,7 @@ impl Site {
     fn run(&self, id: u64, observer: &dyn Observer, expect_base: Option<Version>) -> Result<Report, Error> {
         let engine = LocalEngine::new(1);
         run(&Job {
-            inputs: [(CatalogId::new("in").unwrap(), JobInput { catalog: self.input.clone(), version: None })].into(),
+            inputs: [(CatalogId::new("in").unwrap(), JobInput::new(self.input.clone(), At::Latest))].into(),
             output: self.output.clone(),
             tasks: &self.tasks,
             engine: &engine,

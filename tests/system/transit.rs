@@ -48,7 +48,7 @@ fn the_whole_history_equals_scratch_and_the_data_sets_own_account() {
             lab.delete(&format!("transit/{layer}"), name);
         }
         let report = lab.run().report;
-        assert_eq!(report.inputs[0].to.0, step.number);
+        assert_eq!(report.inputs[0].to.map(|to| to.0), Some(step.number));
         let input = lab.input_catalog("transit");
         let snapshot = |number| input.snapshot(deltic::core::Version(number)).unwrap();
         found.extend(change_lines(&snapshot(step.number - 1), &snapshot(step.number)));

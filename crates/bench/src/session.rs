@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use deltic_compiler::Task;
 use deltic_core::{CatalogId, LayerId};
-use deltic_driver::{Job, JobInput, LocalEngine, Options, Report, Silent};
+use deltic_driver::{At, Job, JobInput, LocalEngine, Options, Report, Silent};
 use deltic_store::{Catalog, ErrorKind, Snapshot, Stores};
 
 use crate::compilers::{CATALOG, OUTPUT, Workload, input_layer};
@@ -63,7 +63,7 @@ impl Session {
     fn try_run(&self) -> deltic_driver::Result<Report> {
         let setup = |error: anyhow::Error| deltic_driver::Error::Setup(format!("{error:#}"));
         let id = |text| CatalogId::new(text).map_err(|error| setup(error.into()));
-        let input = JobInput { catalog: self.input.clone(), version: None };
+        let input = JobInput::new(self.input.clone(), At::Latest);
         let options = Options {
             code: String::new(),
             run: new_run_id().map_err(setup)?,

@@ -193,6 +193,18 @@ pub(crate) struct Job {
     /// Read an input catalog at this version; without it, at its latest
     #[arg(long = "input", value_name = "ID=VERSION", value_parser = input)]
     pub(crate) inputs: Vec<(CatalogId, Version)>,
+    /// A file that says what is known of inputs, which versions of them to read and what to compile in full
+    #[arg(long, value_name = "FILE")]
+    pub(crate) job: Option<PathBuf>,
+    /// Say that an input changed since this version; the report says where the output was made from another one
+    #[arg(long, value_name = "ID=VERSION", value_parser = input)]
+    pub(crate) since: Vec<(CatalogId, Version)>,
+    /// Say that an input did not change; the report says where it did, and what changed is compiled
+    #[arg(long, value_name = "ID")]
+    pub(crate) no_changes: Vec<CatalogId>,
+    /// Compile all tasks that read this input in full
+    #[arg(long, value_name = "ID")]
+    pub(crate) reprocess: Vec<CatalogId>,
     /// Compile everything, changed or not
     #[arg(long)]
     pub(crate) full: bool,

@@ -18,6 +18,7 @@
 
 mod area;
 mod args;
+mod asked;
 mod commands;
 mod config;
 mod copy;

@@ -9,6 +9,7 @@
 //! committed version 378: 2 put, 0 deleted, 11 KiB written in 9.0 ms
 //! ```
 
+use deltic_core::Version;
 use deltic_driver::{Counts, InputReport, Mode, Orphan, Plan, PlannedTask, Report, TaskReport};
 
 use crate::human::{Align, bytes, columns, count, milliseconds, partitions};
@@ -18,6 +19,7 @@ const NOTHING_CHANGED: &str = "nothing it reads has changed";
 /// What a run did, without a final line break.
 pub fn run(report: &Report) -> String {
     let mut lines = inputs(&report.inputs);
+    lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
     lines.extend(columns(&TASK_COLUMNS, &report.tasks.iter().map(task).collect::<Vec<_>>()));
     lines.extend(report.orphans.iter().map(orphan));
     let sum = |of: fn(&Counts) -> u64| count(report.tasks.iter().map(|task| of(&task.counts)).sum());
@@ -37,6 +39,7 @@ pub fn run(report: &Report) -> String {
 /// What a run would do, without a final line break.
 pub fn plan(plan: &Plan) -> String {
     let mut lines = inputs(&plan.inputs);
+    lines.extend(plan.notes.iter().map(|note| format!("note: {note}")));
     lines.extend(columns(&PLAN_COLUMNS, &plan.tasks.iter().map(planned).collect::<Vec<_>>()));
     lines.extend(plan.orphans.iter().map(orphan));
     let skipped = plan.tasks.iter().all(|task| task.mode == Mode::Skipped);
@@ -58,10 +61,11 @@ fn orphan(orphan: &Orphan) -> String {
 }
 
 fn inputs(inputs: &[InputReport]) -> Vec<String> {
+    let version = |to: Option<Version>| to.map_or_else(|| "none yet".to_owned(), |to| to.to_string());
     let row = |input: &InputReport| {
         let versions = match input.from {
-            Some(from) if from != input.to => format!("{from} → {}", input.to),
-            _ => input.to.to_string(),
+            Some(from) if Some(from) != input.to => format!("{from} → {}", version(input.to)),
+            _ => version(input.to),
         };
         let what = match (input.from, input.changed) {
             (Some(_), Some(0)) => "unchanged".to_owned(),

@@ -4,9 +4,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use deltic_compiler::Setup;
-use deltic_core::{CatalogId, Layer, LayerId, Version};
+use deltic_core::{CatalogId, Layer, LayerId};
+use deltic_driver::At;
 use deltic_store::{Catalog, Snapshot, Stores};
 
+use crate::asked::Asked;
 use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 
@@ -21,25 +23,16 @@ pub(crate) struct Inputs<'a> {
 
 /// Whether input catalogs may be looked at.
 enum Access<'a> {
-    /// At these versions; a catalog that is not listed at its latest.
-    Open { stores: &'a Stores, versions: BTreeMap<CatalogId, Version>, opened: RefCell<BTreeMap<CatalogId, Snapshot>> },
+    /// At the versions that are asked for; other catalogs as they are bound.
+    Open { stores: &'a Stores, asked: &'a Asked, opened: RefCell<BTreeMap<CatalogId, Source>> },
     /// Only the configuration matters; catalogs need not even exist.
     Closed,
 }
 
 impl<'a> Inputs<'a> {
-    /// Inputs that can be opened, at the versions asked for on the command line.
-    pub(crate) fn open(config: &'a Config, stores: &'a Stores, wanted: &[(CatalogId, Version)]) -> Outcome<Inputs<'a>> {
-        let mut versions = BTreeMap::new();
-        for (id, version) in wanted {
-            if !config.catalogs.contains_key(id) {
-                return Err(Failure::usage(format!("--input {id}={version}: no catalog `{id}` is configured")));
-            }
-            if versions.insert(id.clone(), *version).is_some() {
-                return Err(Failure::usage(format!("--input {id}={version}: catalog `{id}` is given twice")));
-            }
-        }
-        Ok(Inputs { config, access: Access::Open { stores, versions, opened: RefCell::default() } })
+    /// Inputs that can be opened, at the versions asked for.
+    pub(crate) fn open(config: &'a Config, stores: &'a Stores, asked: &'a Asked) -> Inputs<'a> {
+        Inputs { config, access: Access::Open { stores, asked, opened: RefCell::default() } }
     }
 
     /// Inputs that are never opened.
@@ -55,8 +48,11 @@ impl<'a> Inputs<'a> {
     /// The settings of a layer of an input catalog, at the version that the run reads; or what is there instead. Where
     /// catalogs stay closed, any settings will do.
     pub(crate) fn layer(&self, catalog: &CatalogId, layer: &LayerId) -> anyhow::Result<Result<Layer, String>> {
-        let Some(snapshot) = self.snapshot(catalog)? else {
+        let Some(source) = self.source(catalog)? else {
             return Ok(Ok(Layer::generic(layer.as_str())?));
+        };
+        let Some(snapshot) = source.snapshot else {
+            return Ok(Err(format!("catalog `{catalog}` is what the output was, which can not be copied into it")));
         };
         Ok(snapshot.layer_settings(layer).cloned().ok_or_else(|| {
             let known: Vec<String> = snapshot.layers().map(|layer| format!("`{}`", layer.id)).collect();
@@ -65,32 +61,42 @@ impl<'a> Inputs<'a> {
         }))
     }
 
-    /// The versions that were asked for.
-    pub(crate) fn versions(&self) -> impl Iterator<Item = (&CatalogId, &Version)> {
-        let versions = match &self.access {
-            Access::Open { versions, .. } => Some(versions),
-            Access::Closed => None,
-        };
-        versions.into_iter().flatten()
-    }
-
-    /// An input catalog at the version that the run reads: the one that was found first. `None` where catalogs stay
-    /// closed.
-    pub(crate) fn snapshot(&self, id: &CatalogId) -> Outcome<Option<Snapshot>> {
-        let Access::Open { stores, versions, opened } = &self.access else { return Ok(None) };
-        if let Some(snapshot) = opened.borrow().get(id) {
-            return Ok(Some(snapshot.clone()));
+    /// An input catalog and the version of it that the run reads: the one that was found first. `None` where catalogs
+    /// stay closed.
+    pub(crate) fn source(&self, id: &CatalogId) -> Outcome<Option<Source>> {
+        let Access::Open { stores, asked, opened } = &self.access else { return Ok(None) };
+        if let Some(source) = opened.borrow().get(id) {
+            return Ok(Some(source.clone()));
         }
-        let Some(url) = self.config.catalogs.get(id) else {
+        let Some(bound) = self.config.catalogs.get(id) else {
             return Err(Failure::usage(format!("no catalog `{id}` is configured: add it under `[catalogs]`")));
         };
         let wrong_url = |error| Failure::from(error).hint(self.config.origin_of_url(id));
-        let catalog = Catalog::open(stores, url).map_err(wrong_url)?;
-        let snapshot = match versions.get(id) {
-            Some(version) => catalog.snapshot(*version)?,
-            None => catalog.latest().map_err(wrong_url)?,
+        let at = asked.at(id, &bound.at);
+        let source = match at {
+            // What it is, is known when the output is.
+            At::Feedback => Source { snapshot: None, at },
+            At::Version(version) => {
+                let catalog = Catalog::open(stores, &bound.url).map_err(wrong_url)?;
+                Source { snapshot: Some(catalog.snapshot(version)?), at }
+            }
+            At::Latest | At::RunsAgo { .. } => {
+                let catalog = Catalog::open(stores, &bound.url).map_err(wrong_url)?;
+                let latest = catalog.latest().map_err(wrong_url)?;
+                let at = if at == At::Latest { At::Version(latest.version()) } else { at };
+                Source { snapshot: Some(latest), at }
+            }
         };
-        opened.borrow_mut().insert(id.clone(), snapshot.clone());
-        Ok(Some(snapshot))
+        opened.borrow_mut().insert(id.clone(), source.clone());
+        Ok(Some(source))
     }
+}
+
+/// An input catalog that was looked at.
+#[derive(Clone)]
+pub(crate) struct Source {
+    /// The catalog at the version that is read; at its latest where an earlier run knows which that is.
+    pub(crate) snapshot: Option<Snapshot>,
+    /// Which version is read.
+    pub(crate) at: At,
 }

@@ -1,14 +1,22 @@
 //! How a task is to run: skipped, incremental or full, and why. One task never drags another along: its neighbours see
 //! the layers that it changed, nothing else.
 
+use deltic_core::CatalogId;
 use deltic_store::TaskRecord;
 
 use crate::fingerprint;
 use crate::report::Mode;
 use crate::view::View;
 
-/// Decides for one task. `before` is what the base remembers of it, `now` its fingerprint in this run.
-pub(crate) fn decide(before: Option<&TaskRecord>, now: &TaskRecord, view: &View, incremental: bool) -> Mode {
+/// Decides for one task. `before` is what the base remembers of it, `now` its fingerprint in this run, `reprocessed` an
+/// input of which everything is to be compiled.
+pub(crate) fn decide(
+    before: Option<&TaskRecord>,
+    now: &TaskRecord,
+    view: &View,
+    incremental: bool,
+    reprocessed: Option<&CatalogId>,
+) -> Mode {
     let full = |reason: &str| Mode::Full { reason: reason.to_owned() };
     let Some(before) = before else {
         return full("it has not run before");
@@ -18,6 +26,9 @@ pub(crate) fn decide(before: Option<&TaskRecord>, now: &TaskRecord, view: &View,
     }
     if before.fingerprint != now.fingerprint {
         return Mode::Full { reason: fingerprint::difference(before, now) };
+    }
+    if let Some(catalog) = reprocessed {
+        return Mode::Full { reason: format!("`{catalog}` is to be reprocessed") };
     }
     if let Some((_, layer, _)) = view.iter().find(|(_, _, layer)| !layer.is_comparable()) {
         return Mode::Full { reason: format!("what changed in {layer} can not be told") };

@@ -1,17 +1,13 @@
-//! What a run is asked to do, and its inputs once they are found.
+//! What a run is asked to do.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use deltic_compiler::Task;
-use deltic_core::{CatalogId, LayerId, LayerRef, RunId, Timestamp, Version};
-use deltic_store::{Catalog, ErrorKind, Snapshot, Tree};
+use deltic_core::{CatalogId, LayerId, RunId, Timestamp, Version};
+use deltic_store::Catalog;
 
 use crate::engine::Engine;
 use crate::observe::Observer;
-use crate::state::{TABLES, table_name};
-use crate::view::RunLayer;
-use crate::{Error, Result};
 
 /// Everything a run works with.
 pub struct Job<'a> {
@@ -29,13 +25,70 @@ pub struct Job<'a> {
     pub options: Options,
 }
 
-/// An input catalog of a run.
+/// An input catalog of a run. One catalog may be bound under several ids, at a version each; requests are counted once
+/// if each id has a catalog that was opened for it.
 #[derive(Debug, Clone)]
 pub struct JobInput {
     /// The catalog.
     pub catalog: Catalog,
-    /// The version to read; `None` is the latest.
-    pub version: Option<Version>,
+    /// The version to read.
+    pub at: At,
+    /// What whoever asks for the run says of it.
+    pub processing: Processing,
+}
+
+/// Which version of an input catalog a run reads.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum At {
+    /// The latest.
+    #[default]
+    Latest,
+    /// This one. Another one is a change as any other.
+    Version(Version),
+    /// The one that one of the last committed runs of the output read. Where there is none yet all layers are empty.
+    /// Versions may be passed over, and seen twice: what was read decides, not what there was.
+    RunsAgo {
+        /// The id that it was read under; it is recorded from now on, whether a task reads it or not.
+        of: CatalogId,
+        /// How many runs ago; 1 is the last one. Cost: a request for each run beyond that.
+        runs: u64,
+    },
+    /// The output catalog itself as the base has it, private layers included: what the tasks made last time. Before the
+    /// first run all layers are empty. A run ends in the same layers and state as one from the same base that compiles
+    /// everything; a run into another catalog does not.
+    Feedback,
+}
+
+/// What is said of an input when a run is asked for. The base records what it was made from, so nothing rests on it but
+/// `Reprocess`; what proves wrong is noted in the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Processing {
+    /// Nothing: it is what the record says.
+    #[default]
+    Unsaid,
+    /// No layer that is read has changed.
+    NoChanges,
+    /// The base was made from this version of it.
+    Changes {
+        /// That version.
+        since: Version,
+    },
+    /// Tasks that read it are to be compiled in full.
+    Reprocess,
+}
+
+impl JobInput {
+    /// A catalog at a version, of which nothing is said.
+    pub fn new(catalog: Catalog, at: At) -> JobInput {
+        JobInput { catalog, at, processing: Processing::Unsaid }
+    }
+}
+
+impl From<Option<Version>> for At {
+    /// The latest where no version is named.
+    fn from(version: Option<Version>) -> At {
+        version.map_or(At::Latest, At::Version)
+    }
 }
 
 /// How to run. Nothing here is part of a fingerprint, but `code`.
@@ -55,137 +108,6 @@ pub struct Options {
     pub state_layer: LayerId,
     /// A text recorded with the version.
     pub note: String,
-}
-
-/// A job whose catalogs were opened at their versions.
-pub(crate) struct Resolved {
-    pub(crate) base: Snapshot,
-    pub(crate) inputs: BTreeMap<CatalogId, ResolvedInput>,
-}
-
-pub(crate) struct ResolvedInput {
-    pub(crate) now: Snapshot,
-    /// The version that the base was made from, if it was made from this very catalog.
-    pub(crate) from: Option<Version>,
-    /// The layers that tasks read.
-    pub(crate) layers: BTreeMap<LayerId, Arc<RunLayer>>,
-}
-
-/// Opens everything at its version, all catalogs at once. Cost: three requests a catalog and one more for an input that
-/// moved; on a remote store two round trips, and two more when an input moved, in which the roots that the run will
-/// look at are read too.
-pub(crate) fn resolve(job: &Job<'_>) -> Result<Resolved> {
-    let mut wanted: BTreeMap<CatalogId, BTreeSet<LayerId>> = BTreeMap::new();
-    for LayerRef { catalog, layer } in job.tasks.iter().flat_map(Task::readable) {
-        if let Some(catalog) = catalog {
-            wanted.entry(catalog).or_default().insert(layer);
-        }
-    }
-    let mut catalogs = vec![(&job.output, None)];
-    for id in wanted.keys() {
-        let input = job.inputs.get(id).ok_or_else(|| Error::Setup(format!("no catalog `{id}` is configured")))?;
-        catalogs.push((&input.catalog, input.version));
-    }
-    let mut found = Catalog::snapshots(&catalogs, &[]).into_iter();
-    let missing = || Error::Setup("a catalog was not opened".to_owned());
-    let base = found.next().ok_or_else(missing)??;
-    if let Some(expected) = job.options.expect_base.filter(|expected| *expected != base.version()) {
-        return Err(Error::BaseMoved { expected, found: base.version() });
-    }
-    let mut inputs = Vec::with_capacity(wanted.len());
-    for ((id, layers), now) in wanted.into_iter().zip(found) {
-        let now = now?;
-        let known = base.record().dependencies.iter().find(|known| known.direct && known.catalog.as_ref() == Some(&id));
-        let from = known.filter(|known| known.uuid == now.uuid()).map(|known| known.version);
-        inputs.push(Input { id, layers, now, from });
-    }
-
-    let moved: Vec<&Input> = inputs.iter().filter(|input| input.moved_from().is_some()).collect();
-    let earlier: Vec<_> = moved.iter().filter_map(|input| Some((input.now.catalog(), input.moved_from()))).collect();
-    let mut befores = Catalog::snapshots(&earlier, &roots(job, &base, &moved)).into_iter();
-    let mut opened = Vec::with_capacity(inputs.len());
-    for input in inputs {
-        let before = match (input.from, input.moved_from()) {
-            (None, _) => None,
-            (Some(_), None) => Some(input.now.clone()),
-            (Some(_), Some(_)) => match befores.next().ok_or_else(missing)? {
-                Ok(before) => Some(before),
-                // The version has been removed: what changed can not be told, and tasks that read it run in full.
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Expired) => None,
-                Err(error) => return Err(error.into()),
-            },
-        };
-        opened.push((input, before));
-    }
-    read_earlier_roots(&opened);
-    let resolved = opened.into_iter().map(|(input, before)| {
-        let layers = input.run_layers(before.as_ref())?;
-        Ok((input.id, ResolvedInput { now: input.now, from: input.from, layers }))
-    });
-    Ok(Resolved { inputs: resolved.collect::<Result<_>>()?, base })
-}
-
-/// An input catalog while it is being opened.
-struct Input {
-    id: CatalogId,
-    /// The layers that tasks read.
-    layers: BTreeSet<LayerId>,
-    now: Snapshot,
-    from: Option<Version>,
-}
-
-/// The trees whose roots the tasks that read a moved input will look at: these inputs, and the tasks' outputs and state.
-fn roots(job: &Job<'_>, base: &Snapshot, moved: &[&Input]) -> Vec<Tree> {
-    let mut roots: Vec<Tree> =
-        moved.iter().flat_map(|input| input.layers.iter().filter_map(|layer| input.now.tree(layer))).collect();
-    let reads = |task: &Task| {
-        let readable = task.readable();
-        moved.iter().any(|input| readable.iter().any(|layer| layer.catalog.as_ref() == Some(&input.id)))
-    };
-    for task in job.tasks.iter().filter(|task| reads(task)) {
-        roots.extend(task.outputs().iter().filter_map(|layer| base.tree(&layer.id)));
-        roots.extend(TABLES.iter().filter_map(|table| base.state_table(&table_name(task.id(), table))));
-    }
-    roots
-}
-
-/// Reads the roots of layers that changed as they were: those as they are have been read.
-fn read_earlier_roots(inputs: &[(Input, Option<Snapshot>)]) {
-    let roots = inputs.iter().flat_map(|(input, before)| {
-        let changed =
-            input.layers.iter().filter_map(|layer| Some((before.as_ref()?.tree(layer)?, input.now.tree(layer)?)));
-        changed.filter(|(before, now)| before.digest() != now.digest()).map(|(before, _)| before)
-    });
-    // One by itself is read as soon as it is needed.
-    let roots: Vec<Tree> = roots.collect();
-    if roots.len() > 1 {
-        Catalog::snapshots(&[], &roots);
-    }
-}
-
-impl Input {
-    /// The version that the base was made from, where that is another one than now.
-    fn moved_from(&self) -> Option<Version> {
-        self.from.filter(|from| *from != self.now.version())
-    }
-
-    fn run_layers(&self, before: Option<&Snapshot>) -> Result<BTreeMap<LayerId, Arc<RunLayer>>> {
-        let Input { id, now, .. } = self;
-        let mut layers = BTreeMap::new();
-        for layer in &self.layers {
-            let (Some(settings), Some(tree)) = (now.layer_settings(layer), now.tree(layer)) else {
-                let known: Vec<String> = now.layers().map(|layer| format!("`{}`", layer.id)).collect();
-                return Err(Error::Setup(format!(
-                    "catalog `{id}` has no layer `{layer}` at version {}: it has {}",
-                    now.version(),
-                    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
-                )));
-            };
-            let before = before.and_then(|before| before.tree(layer));
-            layers.insert(layer.clone(), Arc::new(RunLayer::new(settings.clone(), before, tree)));
-        }
-        Ok(layers)
-    }
 }
 
 impl std::fmt::Debug for Job<'_> {

@@ -10,7 +10,7 @@
 //!
 //! | module | step |
 //! |---|---|
-//! | `job` | what is asked for; opening catalogs at their versions |
+//! | `job`, `resolve` | what is asked for; opening catalogs at their versions |
 //! | `graph` | order of tasks, errors before anything runs |
 //! | `fingerprint`, `decide` | skip, incremental or full, and why |
 //! | `base` | tasks and layers as the base has them |
@@ -45,6 +45,7 @@ mod payloads;
 mod publish;
 mod reads;
 mod report;
+mod resolve;
 mod rows;
 mod run;
 mod settle;
@@ -60,7 +61,7 @@ pub use elements::{Elements, Walk};
 pub use engine::{Engine, Fetch, Item, Kernel, MapBatch, Mapped, Outcome, ReduceSink, Reduced, StageSession};
 pub use error::{Error, Phase, Result};
 pub use import::{Import, ImportCounts, ImportReport};
-pub use job::{Job, JobInput, Options};
+pub use job::{At, Job, JobInput, Options, Processing};
 pub use local::LocalEngine;
 pub use observe::{Event, Observer, Silent};
 pub use report::{Counts, InputReport, Mode, Orphan, Phases, Plan, PlannedTask, Report, TaskReport};

@@ -13,6 +13,9 @@ pub struct Report {
     pub version: Option<Version>,
     /// The input catalogs, by id.
     pub inputs: Vec<InputReport>,
+    /// Where the job says something of an input that is not so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The tasks, in the order they ran.
     pub tasks: Vec<TaskReport>,
     /// What the base has of tasks that are gone.
@@ -45,8 +48,8 @@ pub struct InputReport {
     pub catalog: CatalogId,
     /// The version that the base was made from; `None` when the base knows nothing of this catalog.
     pub from: Option<Version>,
-    /// The version that was read.
-    pub to: Version,
+    /// The version that was read; `None` where there is none yet: all layers are empty.
+    pub to: Option<Version>,
     /// Partitions at that version, in the layers that tasks read.
     pub partitions: u64,
     /// How many of them changed, came or went since `from`, where a task had to find out.
@@ -129,6 +132,9 @@ pub struct Plan {
     pub base: Version,
     /// The input catalogs, by id.
     pub inputs: Vec<InputReport>,
+    /// Where the job says something of an input that is not so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The tasks in order, and how each would run.
     pub tasks: Vec<PlannedTask>,
     /// What the base has of tasks that are gone.

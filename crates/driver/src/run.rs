@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use deltic_compiler::Task;
-use deltic_core::{CatalogId, Layer, LayerId, LayerRef, TaskId};
-use deltic_store::{Committed, Draft, DraftOptions, NextVersion, Requests, Snapshot, TaskRecord, Tree};
+use deltic_core::{Layer, LayerId, LayerRef, TaskId};
+use deltic_store::{Committed, Draft, DraftOptions, NextVersion, Requests, TaskRecord, Tree};
 
 use crate::base::{Base, private_table};
 use crate::decide::decide;
-use crate::job::{Job, Resolved, resolve};
+use crate::job::{At, Job};
 use crate::observe::Event;
-use crate::report::{Counts, InputReport, Mode, Phases, Plan, PlannedTask, Report, TaskReport};
+use crate::report::{Counts, Mode, Phases, Plan, PlannedTask, Report, TaskReport};
+use crate::resolve::{Resolved, resolve};
 use crate::stage::{Stage, StageResult};
 use crate::state::State;
 use crate::view::{RunLayer, View};
@@ -30,20 +31,24 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
     let resolve_ms = clock.lap();
 
     let draft = Draft::begin(&resolved.base, job.options.run, DraftOptions::default());
-    let mut run =
-        Run { job, base: Base(&resolved.base), draft: &draft, layers: resolved.layers(), next: Next::default() };
+    let mut run = Run {
+        job,
+        resolved: &resolved,
+        base: Base(&resolved.base),
+        draft: &draft,
+        layers: resolved.layers(),
+        next: Next::default(),
+    };
     run.keep_foreign_layers();
     let tasks = order.into_iter().map(|task| run.execute(task)).collect::<Result<Vec<TaskReport>>>()?;
     let Next { layers, state, records } = run.next;
     let execute_ms = clock.lap();
 
     let inputs = resolved.report();
-    let direct: Vec<(CatalogId, &Snapshot)> =
-        resolved.inputs.iter().map(|(id, input)| (id.clone(), &input.now)).collect();
     let next = NextVersion {
         layers: layers.into_values().collect(),
         state,
-        dependencies: deltic_store::transitive_dependencies(&direct)?,
+        dependencies: resolved.dependencies()?,
         tasks: records,
         created: job.options.started,
         note: job.options.note.clone(),
@@ -59,6 +64,7 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
             Committed::Unchanged => None,
         },
         inputs,
+        notes: resolved.notes,
         tasks,
         orphans: Base(&resolved.base).orphans(job.tasks),
         bytes_written: used.output.bytes_written,
@@ -88,7 +94,7 @@ pub fn plan(job: &Job<'_>) -> Result<Plan> {
             .collect();
         awaits.sort();
         awaits.dedup();
-        let mode = decide(base.task(task), &record, &view, job.options.incremental);
+        let mode = decide(base.task(task), &record, &view, job.options.incremental, resolved.reprocessed(task));
         let mode = match mode {
             Mode::Skipped if !awaits.is_empty() => Mode::Incremental { changed: Vec::new() },
             mode => mode,
@@ -113,7 +119,13 @@ pub fn plan(job: &Job<'_>) -> Result<Plan> {
         }
         tasks.push(PlannedTask { task: task.id().clone(), mode, inputs, awaits });
     }
-    Ok(Plan { base: base.0.version(), inputs: resolved.report(), tasks, orphans: base.orphans(job.tasks) })
+    Ok(Plan {
+        base: base.0.version(),
+        inputs: resolved.report(),
+        tasks,
+        orphans: base.orphans(job.tasks),
+        notes: resolved.notes.clone(),
+    })
 }
 
 fn order<'a>(job: &Job<'a>) -> Result<Vec<&'a Task>> {
@@ -121,29 +133,6 @@ fn order<'a>(job: &Job<'a>) -> Result<Vec<&'a Task>> {
 }
 
 type Layers = BTreeMap<LayerRef, Arc<RunLayer>>;
-
-impl Resolved {
-    fn layers(&self) -> Layers {
-        let mut layers = Layers::new();
-        for (id, input) in &self.inputs {
-            for (layer, run_layer) in &input.layers {
-                layers.insert(LayerRef { catalog: Some(id.clone()), layer: layer.clone() }, Arc::clone(run_layer));
-            }
-        }
-        layers
-    }
-
-    fn report(&self) -> Vec<InputReport> {
-        let report = |(id, input): (&CatalogId, &crate::job::ResolvedInput)| InputReport {
-            catalog: id.clone(),
-            from: input.from,
-            to: input.now.version(),
-            partitions: input.layers.values().map(|layer| layer.now().count()).sum(),
-            changed: input.layers.values().map(|layer| layer.known_changes()).sum(),
-        };
-        self.inputs.iter().map(report).collect()
-    }
-}
 
 fn view(task: &Task, layers: &Layers) -> Result<View> {
     let found = task.readable().into_iter().map(|layer| {
@@ -165,6 +154,7 @@ struct Next {
 
 struct Run<'a> {
     job: &'a Job<'a>,
+    resolved: &'a Resolved,
     base: Base<'a>,
     draft: &'a Draft,
     layers: Layers,
@@ -186,7 +176,8 @@ impl Run<'_> {
     fn execute(&mut self, task: &Task) -> Result<TaskReport> {
         let view = view(task, &self.layers)?;
         let record = fingerprint::record(task, deltic_compiler::Lookup::layers(&view), &self.job.options.code);
-        let mode = decide(self.base.task(task), &record, &view, self.job.options.incremental);
+        let reprocessed = self.resolved.reprocessed(task);
+        let mode = decide(self.base.task(task), &record, &view, self.job.options.incremental, reprocessed);
         let published: Vec<Tree> = task.outputs().iter().map(|layer| self.base.published(layer, self.draft)).collect();
         let result = match &mode {
             Mode::Skipped => StageResult {
@@ -252,7 +243,9 @@ struct Usage {
 
 impl Usage {
     fn of(job: &Job<'_>) -> Usage {
-        let inputs = job.inputs.values().map(|input| input.catalog.requests());
+        // Feedback is the output, whose requests are counted there.
+        let inputs = job.inputs.values().filter(|input| input.at != At::Feedback);
+        let inputs = inputs.map(|input| input.catalog.requests());
         Usage { output: job.output.requests(), inputs: inputs.fold(Requests::default(), |sum, one| sum + one) }
     }
 }

@@ -1,13 +1,13 @@
 //! A laboratory: input catalogs in memory to edit, a driver to run, and the means to look.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use deltic_compiler::Task;
 use deltic_core::{
     CatalogId, CatalogUuid, Grid, IntoName, Layer, LayerId, LayerRef, Name, Payload, RunId, Timestamp, Version,
 };
-use deltic_driver::{Import, Job, JobInput, LocalEngine, Options, Report};
+use deltic_driver::{At, Import, Job, JobInput, LocalEngine, Options, Processing, Report};
 use deltic_store::{Catalog, NewCatalog, Snapshot, Stores};
 
 use crate::log::RunLog;
@@ -25,7 +25,8 @@ pub struct Lab {
     pending: BTreeMap<(CatalogId, LayerId, Name), Option<Payload>>,
     inputs: BTreeMap<CatalogId, Catalog>,
     output: Option<Catalog>,
-    pinned: BTreeMap<CatalogId, Version>,
+    bound: BTreeMap<CatalogId, At>,
+    processing: BTreeMap<CatalogId, Processing>,
     threads: usize,
     row_memory: usize,
     full: bool,
@@ -67,7 +68,8 @@ impl Lab {
             pending: BTreeMap::new(),
             inputs: BTreeMap::new(),
             output: None,
-            pinned: BTreeMap::new(),
+            bound: BTreeMap::new(),
+            processing: BTreeMap::new(),
             threads: 1,
             row_memory: LocalEngine::ROW_MEMORY,
             full: false,
@@ -113,7 +115,39 @@ impl Lab {
 
     /// Reads this version of an input from now on, not the latest.
     pub fn pin(&mut self, catalog: &str, version: u64) {
-        self.pinned.insert(must(CatalogId::new(catalog), "catalog"), Version(version));
+        self.bound.insert(must(CatalogId::new(catalog), "catalog"), At::Version(Version(version)));
+    }
+
+    /// Reads the latest version of an input again.
+    pub fn unpin(&mut self, catalog: &str) {
+        self.bound.remove(&must(CatalogId::new(catalog), "catalog"));
+    }
+
+    /// Binds an id to what the last runs read of an input, whose layers are those that are read under either id.
+    #[must_use]
+    pub fn runs_ago(mut self, id: &str, of: &str, runs: u64) -> Lab {
+        let (id, of) = (must(CatalogId::new(id), "catalog"), must(CatalogId::new(of), "catalog"));
+        let read = self.settings.extract_if(.., |layer, _| layer.catalog.as_ref() == Some(&id)).collect::<Vec<_>>();
+        for (layer, settings) in read {
+            self.settings.insert(LayerRef { catalog: Some(of.clone()), ..layer }, settings);
+        }
+        self.bound.insert(id, At::RunsAgo { of, runs });
+        self
+    }
+
+    /// Binds an id to the output as the base has it. What comes out depends on the runs before then, so that there is no
+    /// such thing as a run from scratch: hold the lab against one that is always [`full`](Lab::full).
+    #[must_use]
+    pub fn feedback(mut self, id: &str) -> Lab {
+        let id = must(CatalogId::new(id), "catalog");
+        self.settings.retain(|layer, _| layer.catalog.as_ref() != Some(&id));
+        self.bound.insert(id, At::Feedback);
+        self
+    }
+
+    /// Says of an input what a job can say of it, from now on.
+    pub fn processing(&mut self, catalog: &str, processing: Processing) {
+        self.processing.insert(must(CatalogId::new(catalog), "catalog"), processing);
     }
 
     /// Puts a partition into the next version of an input.
@@ -232,17 +266,41 @@ impl Lab {
         }
     }
 
+    /// Fails unless the last versions of both labs have one number, and equal outputs, state and dependencies.
+    pub fn assert_equals(&self, other: &Lab) {
+        let (one, other) = (self.output(), other.output());
+        if let Err(difference) = compare(&one, &other) {
+            panic!("the labs differ: {difference}");
+        }
+        assert_eq!(one.version(), other.version(), "the labs made different numbers of versions");
+        let versions = |snapshot: &Snapshot| {
+            let dependencies = snapshot.record().dependencies.iter();
+            dependencies.map(|known| (known.catalog.clone(), known.version, known.digest)).collect::<Vec<_>>()
+        };
+        assert_eq!(versions(&one), versions(&other), "the labs were made from different versions");
+    }
+
     pub(crate) fn compare_with_scratch(&mut self) -> Result<(), String> {
         let scratch = self.scratch();
         compare(&self.output(), &scratch)
     }
 
     fn run_into(&mut self, output: Catalog, incremental: bool) -> deltic_driver::Result<LabRun> {
-        let ids: Vec<CatalogId> = self.settings.keys().filter_map(|layer| layer.catalog.clone()).collect();
+        let ids = self.settings.keys().filter_map(|layer| layer.catalog.clone());
+        let ids: BTreeSet<CatalogId> = ids.chain(self.bound.keys().cloned()).collect();
         let mut inputs = BTreeMap::new();
         for id in ids {
-            let input = JobInput { catalog: self.input(&id), version: self.pinned.get(&id).copied() };
-            inputs.insert(id, input);
+            let at = self.bound.get(&id).cloned().unwrap_or_default();
+            let catalog = match &at {
+                At::Feedback => output.clone(),
+                At::RunsAgo { of, .. } => {
+                    let url = self.input(of).url().to_owned();
+                    must(Catalog::open(&self.stores, &url), "opening an input once more")
+                }
+                At::Latest | At::Version(_) => self.input(&id),
+            };
+            let processing = self.processing.get(&id).copied().unwrap_or_default();
+            inputs.insert(id, JobInput { catalog, at, processing });
         }
         let log = Arc::new(RunLog::default());
         let engine = LocalEngine::new(self.threads).with_row_memory(self.row_memory);

@@ -84,10 +84,53 @@ impl DirectCompiler for Loud {
     }
 }
 
+/// `[compiler.diary]`.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+struct DiaryConfig {
+    on: bool,
+}
+
+/// All that a note ever said, a line for each run in which it was another.
+struct Diary;
+
+impl InputLayers for Diary {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/notes"])
+    }
+
+    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["self/diary"])
+    }
+}
+
+impl OutputLayers for Diary {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("diary")?])
+    }
+}
+
+impl DirectCompiler for Diary {
+    fn map_key(&self, note: &Key, out: &mut Outputs<'_>) {
+        out.add("diary", &note.name);
+    }
+
+    fn compile(&self, out: &OutKey, notes: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
+        let before = context.read("self/diary", &out.name)?;
+        let before = before.as_ref().map_or(Ok(""), |before| before.text())?;
+        let now = notes[0].text()?;
+        Ok(Some(if before.ends_with(now) { before.to_owned() } else { format!("{before}{now}") }.into()))
+    }
+}
+
 fn main() -> ExitCode {
     deltic::main(|setup| {
         let words = WordList(setup.config("word-list")?);
         setup.task("word-list", MapGroup(words))?;
-        setup.add(Task::new("loud", Direct(Loud))?.version("1"))
+        setup.add(Task::new("loud", Direct(Loud))?.version("1"))?;
+        if setup.config::<DiaryConfig>("diary")?.on {
+            setup.add(Task::new("diary", Direct(Diary))?.version("1"))?;
+        }
+        Ok(())
     })
 }

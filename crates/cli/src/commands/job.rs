@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deltic_compiler::{BadTask, ConfigError, Setup, Task};
 use deltic_core::{CatalogId, Key, LayerRef, Version};
-use deltic_driver::{Error, Job, JobInput, LocalEngine, Options, Report, Silent};
+use deltic_driver::{At, Error, Job, JobInput, LocalEngine, Options, Report, Silent};
 use deltic_store::{Catalog, ErrorKind, Snapshot, Stores};
 
 use crate::args;
+use crate::asked::Asked;
 use crate::config::{Config, DEFAULT_FILE, Sources};
 use crate::edge;
 use crate::failure::{Failure, Outcome};
 use crate::out::Out;
 use crate::progress::Progress;
 use crate::report;
-use crate::sources::{Inputs, Register};
+use crate::sources::{Inputs, Register, Source};
 
 /// A URL within this process, for the empty catalog that a plan starts from when the output does not exist yet.
 const NOWHERE: &str = "memory:an output that does not exist yet";
@@ -38,8 +39,8 @@ pub(super) fn run(args: &args::Run, register: Register<'_>, progress: &Progress,
     let mut report: Report = deltic_driver::run(&job).map_err(|error| prepared.explain(error, &catalog))?;
     // All that was asked of the stores, not only since the run began.
     report.output_requests = catalog.requests();
-    report.input_requests =
-        job.inputs.values().map(|input| input.catalog.requests()).fold(Default::default(), |sum, one| sum + one);
+    let inputs = job.inputs.values().filter(|input| input.at != At::Feedback).map(|input| input.catalog.requests());
+    report.input_requests = inputs.fold(Default::default(), |sum, one| sum + one);
     out.result("deltic.run/1", &report, || report::run(&report))
 }
 
@@ -96,7 +97,8 @@ struct Prepared<'a> {
     stores: &'a Stores,
     tasks: Vec<Task>,
     /// What is read, at the versions that this run reads.
-    inputs: BTreeMap<CatalogId, Snapshot>,
+    inputs: BTreeMap<CatalogId, Source>,
+    asked: Asked,
     engine: LocalEngine,
     code: String,
     /// Where the output is.
@@ -111,7 +113,8 @@ impl<'a> Prepared<'a> {
         register: Register<'_>,
     ) -> Outcome<Prepared<'a>> {
         let output = &config.driver.output;
-        let sources = Inputs::open(config, stores, &args.inputs)?;
+        let asked = Asked::read(args, config)?;
+        let sources = Inputs::open(config, stores, &asked);
         let tasks = tasks(config, Setup::new(config.sections()), register, &sources)?;
         if tasks.is_empty() {
             return Err(Failure::usage("there is no task to run").hint(
@@ -119,7 +122,7 @@ impl<'a> Prepared<'a> {
                  under `[compiler.copy]`",
             ));
         }
-        let Some(url) = config.catalogs.get(output) else {
+        let Some(url) = config.catalogs.get(output).map(|bound| bound.url.as_str()) else {
             return Err(Failure::usage(format!(
                 "no catalog `{output}` is configured to write to: add it under `[catalogs]`, or name another with \
                  `driver.output`"
@@ -127,6 +130,7 @@ impl<'a> Prepared<'a> {
         };
         let mut inputs = BTreeMap::new();
         let read: BTreeSet<LayerRef> = tasks.iter().flat_map(Task::readable).collect();
+        let mut read_too = Vec::new();
         for (layer, id) in read.iter().filter_map(|layer| Some((layer, layer.catalog.as_ref()?))) {
             match config.catalogs.get(id) {
                 _ if id == output => {
@@ -139,17 +143,25 @@ impl<'a> Prepared<'a> {
                 // The driver names the task that asks for a catalog which is not configured.
                 None => {}
                 Some(_) if inputs.contains_key(id) => {}
-                Some(_) => inputs.extend(sources.snapshot(id)?.map(|input| (id.clone(), input))),
+                Some(bound) => {
+                    inputs.extend(sources.source(id)?.map(|input| (id.clone(), input)));
+                    if let At::RunsAgo { of, .. } = &bound.at {
+                        read_too.push(of.clone());
+                    }
+                }
             }
         }
-        if let Some((id, version)) = sources.versions().find(|(id, _)| !inputs.contains_key(*id)) {
-            return Err(Failure::usage(format!("--input {id}={version}: no task reads catalog `{id}`")));
+        for id in read_too {
+            inputs.extend(sources.source(&id)?.map(|input| (id, input)));
+        }
+        if let Some((id, place)) = asked.places().find(|(id, _)| !inputs.contains_key(*id)) {
+            return Err(Failure::usage(format!("{place}: no task reads catalog `{id}`")));
         }
         // To know the code takes a look at the whole executable: only where it counts.
         let stated = tasks.iter().all(|task| task.code_version().is_some());
         let code = if stated { String::new() } else { edge::code_identity()? };
         let engine = LocalEngine::new(config.driver.threads).with_row_memory(config.driver.memory.0);
-        Ok(Prepared { args, config, stores, tasks, inputs, engine, code, url })
+        Ok(Prepared { args, config, stores, tasks, inputs, asked, engine, code, url })
     }
 
     fn job<'j>(&'j self, output: Catalog, observer: &'j dyn deltic_driver::Observer, note: &str) -> Outcome<Job<'j>> {
@@ -159,12 +171,16 @@ impl<'a> Prepared<'a> {
             run: edge::new_run_id()?,
             started: edge::now(),
             incremental: driver.incremental && !self.args.full,
-            expect_base: self.args.expect_base,
+            expect_base: self.asked.base,
             state_layer: driver.state_layer.clone(),
             note: note.to_owned(),
         };
-        let pinned = |input: &Snapshot| JobInput { catalog: input.catalog().clone(), version: Some(input.version()) };
-        let inputs = self.inputs.iter().map(|(id, input)| (id.clone(), pinned(input))).collect();
+        let input = |id: &CatalogId, source: &Source| JobInput {
+            catalog: source.snapshot.as_ref().map_or(&output, |snapshot| snapshot.catalog()).clone(),
+            at: source.at.clone(),
+            processing: self.asked.said(id),
+        };
+        let inputs = self.inputs.iter().map(|(id, source)| (id.clone(), input(id, source))).collect();
         Ok(Job { inputs, output, tasks: &self.tasks, engine: &self.engine, observer, options })
     }
 
@@ -172,7 +188,7 @@ impl<'a> Prepared<'a> {
     fn find_output(&self) -> Outcome<Option<Catalog>> {
         let found = Catalog::open(self.stores, self.url).and_then(|catalog| catalog.latest());
         match found {
-            Ok(latest) => match self.inputs.iter().find(|(_, input)| input.uuid() == latest.uuid()) {
+            Ok(latest) => match self.snapshots().find(|(_, input)| input.uuid() == latest.uuid()) {
                 Some((id, input)) => {
                     let (output, url, same) = (&self.config.driver.output, self.url, input.catalog().url());
                     let message = format!("catalogs `{id}` at {same} and `{output}` at {url} are the same");
@@ -180,7 +196,7 @@ impl<'a> Prepared<'a> {
                 }
                 None => Ok(Some(latest.catalog().clone())),
             },
-            Err(error) if *error.kind() == ErrorKind::NotFound => match self.args.expect_base {
+            Err(error) if *error.kind() == ErrorKind::NotFound => match self.asked.base {
                 None | Some(Version(0)) => Ok(None),
                 Some(expected) => Err(Failure::conflict(format!(
                     "the output catalog {} does not exist, and was expected at version {expected}",
@@ -189,6 +205,10 @@ impl<'a> Prepared<'a> {
             },
             Err(error) => Err(Failure::from(error).hint(self.config.origin_of_url(&self.config.driver.output))),
         }
+    }
+
+    fn snapshots(&self) -> impl Iterator<Item = (&CatalogId, &Snapshot)> {
+        self.inputs.iter().filter_map(|(id, source)| Some((id, source.snapshot.as_ref()?)))
     }
 
     fn create_output(&self) -> Outcome<Catalog> {
@@ -226,8 +246,10 @@ impl<'a> Prepared<'a> {
 
     /// The command that shows an input.
     fn get_command(&self, key: &Key) -> Option<String> {
-        let (id, input) = self.inputs.get_key_value(key.layer.catalog.as_ref()?)?;
-        let (url, version) = (self.config.catalogs.get(id)?, input.version());
+        let id = key.layer.catalog.as_ref()?;
+        // What an earlier run knows is not known here.
+        let At::Version(version) = self.inputs.get(id)?.at else { return None };
+        let url = &self.config.catalogs.get(id)?.url;
         let name = quoted(&key.name.to_string());
         Some(format!("deltic get {} {} {name} --version {version}", quoted(url), key.layer.layer))
     }

@@ -6,6 +6,7 @@
 //! `[driver]` says how to run and is part of no fingerprint; `[compiler.<task>]` says what to make and is wholly part
 //! of that task's. `[catalogs]` binds symbolic ids to URLs, so that code names none.
 
+mod job;
 mod node;
 mod overlay;
 mod problem;
@@ -24,9 +25,10 @@ use deltic_compiler::{ConfigError, Task};
 use deltic_core::CatalogId;
 use serde_json::Value;
 
+pub(crate) use job::JobFile;
 use node::{Node, Origin};
 pub(crate) use problem::Problem;
-pub(crate) use schema::Driver;
+pub(crate) use schema::{Binding, Driver};
 pub(crate) use show::{Shown, document, with_origins};
 
 /// The file that is read when the command line names none.
@@ -50,7 +52,7 @@ pub(crate) struct Config {
     /// Whether there was a file.
     pub(crate) from_file: bool,
     /// Catalogs by symbolic id.
-    pub(crate) catalogs: BTreeMap<CatalogId, String>,
+    pub(crate) catalogs: BTreeMap<CatalogId, Binding>,
     /// How to run.
     pub(crate) driver: Driver,
 }

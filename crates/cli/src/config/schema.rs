@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use deltic_core::{CatalogId, LayerId, TaskId};
-use deltic_driver::LocalEngine;
+use deltic_driver::{At, LocalEngine};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::job::version;
 use super::node::{Content, Node};
 use super::problem::Problem;
 use super::size::ByteSize;
@@ -57,17 +58,31 @@ impl Driver {
     }
 }
 
+/// What a catalog's id stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Binding {
+    /// Where the catalog is.
+    pub(crate) url: String,
+    /// Which version of it is read.
+    pub(crate) at: At,
+}
+
+/// What may be written for a catalog.
+const BINDINGS: &str = "a URL in quotes, or a table: { url = \"…\", version = 5 }, { catalog = \"id\", version = 5 }, \
+                        { catalog = \"id\", runs_ago = 1 } or { feedback = true }";
+
+/// The keys of a catalog's table.
+const BINDING: [&str; 5] = ["url", "version", "catalog", "runs_ago", "feedback"];
+
 /// Checks everything but what is inside the compilers' sections.
-pub(super) fn check(root: &Node) -> Result<(BTreeMap<CatalogId, String>, Driver), Problem> {
+pub(super) fn check(root: &Node) -> Result<(BTreeMap<CatalogId, Binding>, Driver), Problem> {
     let mut driver = Driver::built_in().map_err(|error| Problem::at(root, error.to_string()))?;
-    let mut catalogs = BTreeMap::new();
+    let mut nodes = BTreeMap::new();
     for (section, node) in table(root, "the configuration")? {
         match section.as_str() {
             "catalogs" => {
-                for (id, url) in table(node, section)? {
-                    let id = CatalogId::new(id).map_err(|error| Problem::at(url, error.to_string()))?;
-                    let url = text(url, id.as_str(), "a URL in quotes")?;
-                    catalogs.insert(id, url);
+                for (id, node) in table(node, section)? {
+                    nodes.insert(CatalogId::new(id).map_err(|error| Problem::at(node, error.to_string()))?, node);
                 }
             }
             "driver" => {
@@ -84,7 +99,67 @@ pub(super) fn check(root: &Node) -> Result<(BTreeMap<CatalogId, String>, Driver)
             _ => return Err(Problem::unknown("section", node, section, SECTIONS)),
         }
     }
-    Ok((catalogs, driver))
+    let catalogs = nodes.iter().map(|(id, node)| Ok((id.clone(), binding(id, node, &nodes, &driver.output)?)));
+    Ok((catalogs.collect::<Result<_, Problem>>()?, driver))
+}
+
+/// What a catalog's id stands for, given what is written for all of them.
+fn binding(
+    id: &CatalogId,
+    node: &Node,
+    all: &BTreeMap<CatalogId, &Node>,
+    output: &CatalogId,
+) -> Result<Binding, Problem> {
+    if node.keys().is_none() {
+        return Ok(Binding { url: text(node, id.as_str(), "a URL in quotes")?, at: At::Latest });
+    }
+    let keys = table(node, id.as_str())?;
+    if let Some((key, node)) = keys.iter().find(|(key, _)| !BINDING.contains(&key.as_str())) {
+        return Err(Problem::unknown("key", node, key, BINDING));
+    }
+    if id == output {
+        return Err(Problem::at(node, format!("`{id}` is written, and so must be a URL in quotes")));
+    }
+    let found: Vec<Option<&Node>> = BINDING.iter().map(|key| keys.get(*key)).collect();
+    match found[..] {
+        [Some(url), at, None, None, None] => Ok(Binding {
+            url: text(url, "url", "a URL in quotes")?,
+            at: at.map(|at| version(at, "version")).transpose()?.into(),
+        }),
+        [None, Some(at), Some(of), None, None] => {
+            Ok(Binding { url: url_of(of, all)?.1, at: At::Version(version(at, "version")?) })
+        }
+        [None, None, Some(of), Some(runs), None] => {
+            let (of, url) = url_of(of, all)?;
+            let number = match &runs.content {
+                Content::Scalar(Value::Number(number)) => number.as_u64().filter(|runs| *runs > 0),
+                _ => None,
+            };
+            let runs = number.ok_or_else(|| Problem::kind(runs, "runs_ago", "a whole number from 1"))?;
+            Ok(Binding { url, at: At::RunsAgo { of, runs } })
+        }
+        [None, None, None, None, Some(Node { content: Content::Scalar(Value::Bool(true)), .. })] => {
+            let Some(url) = all.get(output) else {
+                let message = format!("`{id}` is what `{output}` was, and no catalog `{output}` is configured");
+                return Err(Problem::at(node, message));
+            };
+            Ok(Binding { url: text(url, output.as_str(), "a URL in quotes")?, at: At::Feedback })
+        }
+        _ => Err(Problem::at(node, format!("`{id}` must be {BINDINGS}"))),
+    }
+}
+
+/// The catalog that another one is bound to as well, and its URL.
+fn url_of(node: &Node, all: &BTreeMap<CatalogId, &Node>) -> Result<(CatalogId, String), Problem> {
+    let of = text(node, "catalog", "the id of a catalog in quotes")?;
+    let of = CatalogId::new(&of).map_err(|error| Problem::at(node, format!("`catalog`: {error}")))?;
+    let Some(other) = all.get(&of) else {
+        return Err(Problem::at(node, format!("no catalog `{of}` is configured: add it under `[catalogs]`")));
+    };
+    let url = other.keys().map_or(Some(*other), |keys| keys.get("url"));
+    let url =
+        url.ok_or_else(|| Problem::at(node, format!("catalog `{of}` has no URL of its own: name one that has")))?;
+    Ok((of, text(url, "url", "a URL in quotes")?))
 }
 
 fn set(driver: &mut Driver, key: &str, node: &Node) -> Result<(), Problem> {
@@ -130,7 +205,8 @@ fn set(driver: &mut Driver, key: &str, node: &Node) -> Result<(), Problem> {
     Ok(())
 }
 
-fn table<'a>(node: &'a Node, key: &str) -> Result<&'a BTreeMap<String, Node>, Problem> {
+/// The keys of a table.
+pub(super) fn table<'a>(node: &'a Node, key: &str) -> Result<&'a BTreeMap<String, Node>, Problem> {
     node.keys().ok_or_else(|| Problem::kind(node, key, "a table"))
 }
 

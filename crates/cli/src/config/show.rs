@@ -27,8 +27,8 @@ fn as_text<S: serde::Serializer>(origin: &Origin, serializer: S) -> Result<S::Ok
 pub(super) fn values(config: &Config, tasks: &[Task]) -> Vec<Shown> {
     let mut all = Vec::new();
     let driver = serde_json::to_value(&config.driver).unwrap_or_default();
-    let catalogs = config.catalogs.iter().map(|(id, url)| (id.to_string(), Value::from(url.as_str()))).collect();
-    leaves(config, &mut vec!["catalogs".to_owned()], &Value::Object(catalogs), &mut all);
+    let catalogs = config.root.get(&["catalogs".to_owned()]).map_or(Value::Null, |catalogs| catalogs.to_json());
+    leaves(config, &mut vec!["catalogs".to_owned()], &catalogs, &mut all);
     leaves(config, &mut vec!["driver".to_owned()], &driver, &mut all);
     for task in tasks {
         let mut path = vec!["compiler".to_owned(), task.id().to_string()];

@@ -1,6 +1,8 @@
 //! Layers over layers, places, and what is refused.
 
 use deltic_compiler::{ConfigError, Setup};
+use deltic_core::Version;
+use deltic_driver::At;
 use serde::{Deserialize, Serialize};
 
 use super::*;
@@ -92,7 +94,7 @@ fn values_are_toml_or_else_text() {
         &["compiler.coverage.area={ deep = true, names = ['a', \"b\"] }", "compiler.coverage.limit=0x10"],
     )
     .unwrap();
-    assert_eq!(config.catalogs.values().next().unwrap(), "s3://bucket/in");
+    assert_eq!(config.catalogs.values().next().unwrap().url, "s3://bucket/in");
     let coverage = coverage(&config).unwrap();
     assert_eq!(coverage.grid, "web mercator");
     assert!(coverage.area.deep);
@@ -169,6 +171,30 @@ fn values_of_the_wrong_kind_are_errors() {
     assert!(wrong("[compiler]\nx = 1\n", &[], &[]).contains("x.conf:2:1: `compiler.x` must be a table"));
     assert!(wrong("[compiler.x]\nn = inf\n", &[], &[]).contains("x.conf:2:1: inf is not a number that can be used"));
     assert!(wrong("[compiler.x]\nn = 9223372036854775808\n", &[], &[]).contains("out of range"));
+}
+
+#[test]
+fn ids_stand_for_versions() {
+    let text = "[catalogs]\nmap = 'file:map'\nold = { catalog = 'map', version = 5 }\nat = { url = 'file:at', version = 6 }\n\
+                last = { catalog = 'at', runs_ago = 2 }\nself = { feedback = true }\nout = 'file:out'\n";
+    let config = merge(text, &[("DELTIC__CATALOGS__AT__VERSION", "7")], &[]).unwrap();
+    let bound = |id: &str| {
+        let binding = &config.catalogs[&CatalogId::new(id).unwrap()];
+        (binding.url.as_str(), binding.at.clone())
+    };
+    assert_eq!(bound("map"), ("file:map", At::Latest));
+    assert_eq!(bound("old"), ("file:map", At::Version(Version(5))));
+    assert_eq!(bound("at"), ("file:at", At::Version(Version(7))));
+    assert_eq!(bound("last"), ("file:at", At::RunsAgo { of: CatalogId::new("at").unwrap(), runs: 2 }));
+    assert_eq!(bound("self"), ("file:out", At::Feedback));
+    assert!(wrong("[catalogs]\na = { feedback = false }\n", &[], &[]).starts_with("x.conf:2:1: `a` must be a URL"));
+    assert!(
+        wrong("[catalogs]\na = { url = 'x', catalog = 'b' }\n", &[], &[]).starts_with("x.conf:2:1: `a` must be a URL")
+    );
+    assert!(
+        wrong("[catalogs]\na = { catalog = 'b c', version = 1 }\n", &[], &[])
+            .starts_with("x.conf:2:7: `catalog`: `b c`")
+    );
 }
 
 #[test]

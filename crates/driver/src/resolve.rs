@@ -1,0 +1,349 @@
+//! The catalogs of a job opened, each at the version that the run reads and at the one that the base was made from.
+//!
+//! What an input was is what the base itself records, whatever the job says of it. An input can be absent at a version:
+//! no run was so many runs ago, or the output has no such layer yet. Its layers are empty then, and are known to be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use deltic_compiler::Task;
+use deltic_core::{CatalogId, CatalogUuid, Layer, LayerId, LayerRef, Version};
+use deltic_store::{Catalog, Dependency, Draft, DraftOptions, ErrorKind, Snapshot, Tree};
+
+use crate::base::Base;
+use crate::job::{At, Job, Processing};
+use crate::report::InputReport;
+use crate::state::{TABLES, table_name};
+use crate::view::RunLayer;
+use crate::{Error, Result};
+
+/// A job whose catalogs were opened at their versions.
+pub(crate) struct Resolved {
+    pub(crate) base: Snapshot,
+    pub(crate) inputs: BTreeMap<CatalogId, ResolvedInput>,
+    /// Where what is said of an input proves wrong.
+    pub(crate) notes: Vec<String>,
+}
+
+pub(crate) struct ResolvedInput {
+    /// What the next version is made from; `None` while there is nothing to read.
+    now: Option<Snapshot>,
+    /// The version that the base was made from, if it was made from this very catalog.
+    from: Option<Version>,
+    is_feedback: bool,
+    is_reprocessed: bool,
+    /// The layers that tasks read.
+    pub(crate) layers: BTreeMap<LayerId, Arc<RunLayer>>,
+}
+
+/// Opens everything at its version, all catalogs at once. Cost: three requests a catalog and one more for an input that
+/// moved; on a remote store two round trips, and two more when an input moved, in which the roots that the run will
+/// look at are read too. An input as of an earlier run is one more request, and one for each run between.
+pub(crate) fn resolve(job: &Job<'_>) -> Result<Resolved> {
+    let wanted = wanted(job)?;
+    let mut catalogs = vec![(&job.output, None)];
+    for id in wanted.keys() {
+        match job.inputs.get(id).map(|input| (&input.catalog, &input.at)) {
+            None => return Err(Error::Setup(format!("no catalog `{id}` is configured"))),
+            Some((_, At::Feedback)) => {}
+            Some((catalog, At::Version(version))) => catalogs.push((catalog, Some(*version))),
+            Some((catalog, At::Latest | At::RunsAgo { .. })) => catalogs.push((catalog, None)),
+        }
+    }
+    let mut found = Catalog::snapshots(&catalogs, &[]).into_iter();
+    let missing = || Error::Setup("a catalog was not opened".to_owned());
+    let base = found.next().ok_or_else(missing)??;
+    if let Some(expected) = job.options.expect_base.filter(|expected| *expected != base.version()) {
+        return Err(Error::BaseMoved { expected, found: base.version() });
+    }
+    let mut inputs = Vec::with_capacity(wanted.len());
+    for (id, layers) in wanted {
+        let at = job.inputs.get(&id).map_or(&At::Latest, |input| &input.at);
+        let opened = match at {
+            At::Feedback => base.clone(),
+            _ => found.next().ok_or_else(missing)??,
+        };
+        inputs.push(Input::new(id, layers, at, opened, &base)?);
+    }
+
+    let moved: Vec<&Input> = inputs.iter().filter(|input| input.moved_from().is_some()).collect();
+    let earlier: Vec<_> = moved.iter().map(|input| (input.opened.catalog(), input.moved_from())).collect();
+    let mut befores = Catalog::snapshots(&earlier, &roots(job, Base(&base), &moved)).into_iter();
+    let mut opened = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let before = match (input.from, input.moved_from()) {
+            (None, _) => None,
+            (Some(_), None) => input.now.clone(),
+            (Some(_), Some(_)) => match befores.next().ok_or_else(missing)? {
+                Ok(before) => Some(before),
+                // The version has been removed: what changed can not be told, and tasks that read it run in full.
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Expired) => None,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        opened.push((input, before));
+    }
+    read_earlier_roots(&opened);
+    let mut resolved = Resolved { base, inputs: BTreeMap::new(), notes: Vec::new() };
+    for (input, before) in opened {
+        let layers = input.run_layers(job, before.as_ref())?;
+        let Input { id, at, now, from, .. } = input;
+        let is_feedback = *at == At::Feedback;
+        let has_changed = layers.values().any(|layer| layer.has_changed());
+        // A version that was made from the last one is another one: that alone is not to make the next.
+        let now = if is_feedback && !has_changed { before.or(now) } else { now };
+        let processing = job.inputs.get(&id).map_or(Processing::Unsaid, |input| input.processing);
+        let is_reprocessed = processing == Processing::Reprocess;
+        resolved.notes.extend(contradiction(&id, processing, from, &layers, resolved.base.version()));
+        resolved.inputs.insert(id, ResolvedInput { now, from, is_feedback, is_reprocessed, layers });
+    }
+    Ok(resolved)
+}
+
+/// The layers that tasks read, by catalog; and the catalogs that have to be recorded for runs to come.
+fn wanted(job: &Job<'_>) -> Result<BTreeMap<CatalogId, BTreeSet<LayerId>>> {
+    let mut wanted: BTreeMap<CatalogId, BTreeSet<LayerId>> = BTreeMap::new();
+    for LayerRef { catalog, layer } in job.tasks.iter().flat_map(Task::readable) {
+        if let Some(catalog) = catalog {
+            wanted.entry(catalog).or_default().insert(layer);
+        }
+    }
+    for id in wanted.keys().cloned().collect::<Vec<_>>() {
+        let Some(At::RunsAgo { of, runs }) = job.inputs.get(&id).map(|input| &input.at) else { continue };
+        if *runs == 0 {
+            return Err(Error::Setup(format!("catalog `{id}` is `{of}` 0 runs ago, which is this run: at least 1")));
+        }
+        match job.inputs.get(of).map(|input| &input.at) {
+            Some(At::Latest | At::Version(_)) => drop(wanted.entry(of.clone()).or_default()),
+            Some(At::RunsAgo { .. } | At::Feedback) => {
+                let message =
+                    format!("catalog `{id}` is `{of}` some runs ago, and that is not at a version of its own");
+                return Err(Error::Setup(message));
+            }
+            None => {
+                let message = format!("catalog `{id}` is `{of}` some runs ago, and no catalog `{of}` is configured");
+                return Err(Error::Setup(message));
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+/// What a version was made from under an id.
+fn recorded<'a>(version: &'a Snapshot, id: &CatalogId) -> Option<&'a Dependency> {
+    version.record().dependencies.iter().find(|known| known.direct && known.catalog.as_ref() == Some(id))
+}
+
+/// The version that one of the last runs read under an id.
+fn runs_ago(base: &Snapshot, of: &CatalogId, runs: u64, uuid: CatalogUuid) -> Result<Option<Version>> {
+    let mut run = base.clone();
+    for _ in 1..runs {
+        let Some(before) = run.version().0.checked_sub(1) else { return Ok(None) };
+        run = run.catalog().snapshot(Version(before))?;
+    }
+    Ok(recorded(&run, of).filter(|known| known.uuid == uuid).map(|known| known.version))
+}
+
+/// Where what is said of an input is not so.
+fn contradiction(
+    id: &CatalogId,
+    said: Processing,
+    from: Option<Version>,
+    layers: &BTreeMap<LayerId, Arc<RunLayer>>,
+    base: Version,
+) -> Option<String> {
+    let made = format!("version {base} of the output was made");
+    match (said, from) {
+        (Processing::Unsaid | Processing::Reprocess, _) => None,
+        (Processing::Changes { since }, Some(from)) if since == from => None,
+        (Processing::Changes { since }, Some(from)) => Some(format!(
+            "`{id}` is said to have changed since version {since}, and {made} from its version {from}: what changed since \
+             {from} counts"
+        )),
+        (Processing::Changes { since }, None) => {
+            Some(format!("`{id}` is said to have changed since version {since}, and {made} without it"))
+        }
+        (Processing::NoChanges, None) => Some(format!("`{id}` is said not to have changed, and {made} without it")),
+        (Processing::NoChanges, Some(from)) => {
+            let changed = layers.iter().filter(|(_, layer)| layer.has_changed());
+            let changed: Vec<String> = changed.map(|(layer, _)| format!("`{id}/{layer}`")).collect();
+            let what = changed.join(", ");
+            (!what.is_empty()).then(|| {
+                format!(
+                    "`{id}` is said not to have changed, and {made} from its version {from}, since when {what} changed"
+                )
+            })
+        }
+    }
+}
+
+/// An input catalog while it is being opened.
+struct Input<'a> {
+    id: CatalogId,
+    /// The layers that tasks read.
+    layers: BTreeSet<LayerId>,
+    at: &'a At,
+    /// The catalog at the version that layer settings are taken from where `now` has none.
+    opened: Snapshot,
+    now: Option<Snapshot>,
+    from: Option<Version>,
+    /// Whether the base was made without this input, or while there was nothing in it.
+    is_new: bool,
+}
+
+impl<'a> Input<'a> {
+    fn new(
+        id: CatalogId,
+        layers: BTreeSet<LayerId>,
+        at: &'a At,
+        opened: Snapshot,
+        base: &Snapshot,
+    ) -> Result<Input<'a>> {
+        let known = recorded(base, &id);
+        let from = known.filter(|known| known.uuid == opened.uuid()).map(|known| known.version);
+        let now = match at {
+            At::RunsAgo { of, runs } => match runs_ago(base, of, *runs, opened.uuid())? {
+                Some(version) if version == opened.version() => Some(opened.clone()),
+                Some(version) => Some(opened.catalog().snapshot(version)?),
+                None => None,
+            },
+            At::Latest | At::Version(_) | At::Feedback => Some(opened.clone()),
+        };
+        Ok(Input { id, layers, at, opened, now, from, is_new: known.is_none() })
+    }
+
+    /// The version that the base was made from, where that is another one than now.
+    fn moved_from(&self) -> Option<Version> {
+        self.from.filter(|from| self.now.as_ref().is_none_or(|now| *from != now.version()))
+    }
+
+    fn run_layers(&self, job: &Job<'_>, before: Option<&Snapshot>) -> Result<BTreeMap<LayerId, Arc<RunLayer>>> {
+        // A tree that is known to be empty. Nothing is ever drafted.
+        let empty = || Draft::begin(&self.opened, job.options.run, DraftOptions::default()).empty_tree();
+        let mut layers = BTreeMap::new();
+        for layer in &self.layers {
+            let settings = self.settings(job, layer)?;
+            let tree = |snapshot: Option<&Snapshot>| match self.at {
+                At::Feedback => snapshot.and_then(|snapshot| Base(snapshot).layer(&settings)),
+                _ => snapshot.and_then(|snapshot| snapshot.tree(layer)),
+            };
+            let (before, now) = match self.at {
+                At::Latest | At::Version(_) => (tree(before), tree(self.now.as_ref())),
+                // A task that has run, and did so without a recorded version, found nothing.
+                At::RunsAgo { .. } | At::Feedback => {
+                    let is_known = before.is_some() || self.is_new;
+                    let before = tree(before).or_else(|| is_known.then(empty));
+                    (before, tree(self.now.as_ref()))
+                }
+            };
+            let now = now.unwrap_or_else(empty);
+            layers.insert(layer.clone(), Arc::new(RunLayer::new(settings, before, now)));
+        }
+        Ok(layers)
+    }
+
+    /// The settings of a layer at the version that is read; where it may be missing there, as the catalog or a task has
+    /// them.
+    fn settings(&self, job: &Job<'_>, layer: &LayerId) -> Result<Layer> {
+        let of = |snapshot: &Snapshot| snapshot.layer_settings(layer).cloned();
+        let found = self.now.as_ref().and_then(of).or_else(|| match self.at {
+            At::Latest | At::Version(_) => None,
+            At::RunsAgo { .. } => of(&self.opened),
+            At::Feedback => job.tasks.iter().flat_map(Task::outputs).find(|output| output.id == *layer).cloned(),
+        });
+        found.ok_or_else(|| {
+            let known: Vec<String> = self.opened.layers().map(|layer| format!("`{}`", layer.id)).collect();
+            Error::Setup(format!(
+                "catalog `{}` has no layer `{layer}` at version {}: it has {}",
+                self.id,
+                self.opened.version(),
+                if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+            ))
+        })
+    }
+}
+
+/// The trees whose roots the tasks that read a moved input will look at: these inputs, and the tasks' outputs and state.
+fn roots(job: &Job<'_>, base: Base<'_>, moved: &[&Input<'_>]) -> Vec<Tree> {
+    let of_input = |input: &&Input<'_>| {
+        let now = input.now.clone();
+        let layers = input.layers.iter().cloned();
+        layers.filter_map(move |layer| now.as_ref()?.tree(&layer)).collect::<Vec<_>>()
+    };
+    let mut roots: Vec<Tree> = moved.iter().flat_map(of_input).collect();
+    let reads = |task: &Task| {
+        let readable = task.readable();
+        moved.iter().any(|input| readable.iter().any(|layer| layer.catalog.as_ref() == Some(&input.id)))
+    };
+    for task in job.tasks.iter().filter(|task| reads(task)) {
+        let known = base.task(task).map_or(task.id(), |record| &record.id);
+        roots.extend(task.outputs().iter().filter_map(|layer| base.layer(layer)));
+        roots.extend(TABLES.iter().filter_map(|table| base.0.state_table(&table_name(known, table))));
+    }
+    roots
+}
+
+/// Reads the roots of layers that changed as they were: those as they are have been read.
+fn read_earlier_roots(inputs: &[(Input<'_>, Option<Snapshot>)]) {
+    let roots = inputs.iter().flat_map(|(input, before)| {
+        let trees = |layer| Some((before.as_ref()?.tree(layer)?, input.now.as_ref()?.tree(layer)?));
+        let changed = input.layers.iter().filter_map(trees);
+        changed.filter(|(before, now)| before.digest() != now.digest()).map(|(before, _)| before)
+    });
+    // One by itself is read as soon as it is needed.
+    let roots: Vec<Tree> = roots.collect();
+    if roots.len() > 1 {
+        Catalog::snapshots(&[], &roots);
+    }
+}
+
+impl Resolved {
+    /// The layers that tasks read.
+    pub(crate) fn layers(&self) -> BTreeMap<LayerRef, Arc<RunLayer>> {
+        let mut layers = BTreeMap::new();
+        for (id, input) in &self.inputs {
+            for (layer, run_layer) in &input.layers {
+                layers.insert(LayerRef { catalog: Some(id.clone()), layer: layer.clone() }, Arc::clone(run_layer));
+            }
+        }
+        layers
+    }
+
+    /// The first input that a task reads of which everything is to be compiled.
+    pub(crate) fn reprocessed(&self, task: &Task) -> Option<&CatalogId> {
+        let read: BTreeSet<CatalogId> = task.readable().into_iter().filter_map(|layer| layer.catalog).collect();
+        self.inputs.iter().find(|(id, input)| input.is_reprocessed && read.contains(id)).map(|(id, _)| id)
+    }
+
+    /// What the next version is made from. The output itself is named, and what it was made from in turn is not: that
+    /// would grow with each version.
+    pub(crate) fn dependencies(&self) -> Result<Vec<Dependency>> {
+        let read = |is_feedback: bool| {
+            let of_kind = self.inputs.iter().filter(move |(_, input)| input.is_feedback == is_feedback);
+            of_kind.filter_map(|(id, input)| Some((id.clone(), input.now.as_ref()?)))
+        };
+        let mut all = deltic_store::transitive_dependencies(&read(false).collect::<Vec<_>>())?;
+        all.extend(read(true).map(|(id, snapshot)| Dependency {
+            catalog: Some(id),
+            uuid: snapshot.uuid(),
+            url: snapshot.catalog().url().to_owned(),
+            version: snapshot.version(),
+            digest: snapshot.digest(),
+            direct: true,
+        }));
+        // Direct ones by id, as the store sorts them; indirect ones stay behind them and in their order.
+        all.sort_by(|a, b| (!a.direct, &a.catalog).cmp(&(!b.direct, &b.catalog)));
+        Ok(all)
+    }
+
+    pub(crate) fn report(&self) -> Vec<InputReport> {
+        let report = |(id, input): (&CatalogId, &ResolvedInput)| InputReport {
+            catalog: id.clone(),
+            from: input.from,
+            to: input.now.as_ref().map(Snapshot::version),
+            partitions: input.layers.values().map(|layer| layer.now().count()).sum(),
+            changed: input.layers.values().map(|layer| layer.known_changes()).sum(),
+        };
+        self.inputs.iter().map(report).collect()
+    }
+}
