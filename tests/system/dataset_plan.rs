@@ -1,5 +1,7 @@
 //! Plans of data sets: what stages they become, which ids these have, and what is refused.
 
+use std::collections::BTreeMap;
+
 use deltic::prelude::*;
 use deltic_testkit::{Lab, LabRun};
 use expect_test::expect;
@@ -310,6 +312,117 @@ fn the_configuration_of_a_plan_is_that_of_all_its_tasks() {
     "#]]
     .assert_eq(&modes(&lab.run()));
     assert_eq!(lab.text("out", "01"), None);
+}
+
+#[test]
+fn the_version_of_a_step_is_that_of_its_stage() {
+    let after = |plan: &DataPlan| {
+        let groups = by_number(plan, "in/a");
+        show(&groups.map_values(|members| Ok(members.len())));
+        show_as("also", &groups.group(first).version("2").map_values(|members| Ok(members.len())));
+        Ok(())
+    };
+    expect![[r#"
+        p.group-by-43693cc4 Skipped
+        p.out Skipped
+        p.also Full { reason: "its configuration changed" }
+    "#]]
+    .assert_eq(&replaced(plain, after));
+}
+
+#[test]
+fn the_section_of_a_plan_is_checked_and_counts() {
+    let setup = |section: serde_json::Value| -> Result<Vec<Task>> {
+        let mut setup = Setup::new([("p".to_owned(), section)].into());
+        let (plan, least): (_, BTreeMap<String, u64>) = DataPlan::with_config(&mut setup, "p")?;
+        let least = least.get("least").copied().unwrap_or_default();
+        show(&numbers(&plan, "in/a").filter(move |_, number| Ok(*number >= least)));
+        plan.register(&mut setup)?;
+        setup.finish()
+    };
+    let tasks = setup(serde_json::json!({ "least": 3 })).unwrap();
+    expect![[r#"{"plan":{"least":3},"steps":["map-values","filter"]}"#]]
+        .assert_eq(&tasks[0].configuration().to_string());
+    expect![[r#"compiler.p.least: invalid type: string "x", expected u64"#]]
+        .assert_eq(&setup(serde_json::json!({ "least": "x" })).unwrap_err().to_string());
+}
+
+#[test]
+fn a_memo_spares_the_front_ends_of_unchanged_inputs() {
+    let mut lab = Lab::new({
+        let plan = DataPlan::new("p").version("1").memo(100);
+        show(&by_number(&plan, "in/a"));
+        plan.finish().unwrap().into_tasks()
+    });
+    lab.put("in/a", "01", "1");
+    lab.put("in/a", "02", "1");
+    lab.run();
+    lab.put("in/a", "03", "1");
+    expect![[r#"
+        front  p.out  in/a/03
+        back   p.out  out/1
+    "#]]
+    .assert_eq(&lab.run().log());
+    lab.assert_equals_scratch();
+}
+
+/// Where people may walk: footways, drawn by tile with the points that they name.
+fn pedestrian(level: u8) -> Result<DataPlan> {
+    let plan = DataPlan::new("pedestrian").version("1");
+
+    let points = plan.layer::<String>("osm/node").map_values(|node| Ok(node.json::<[f64; 2]>()?));
+    let lines = plan
+        .layer::<String>("osm/way")
+        .map_values(|way| Ok(way.json::<Vec<String>>()?))
+        .filter(|_, nodes| Ok(nodes.len() > 1))
+        .resolve(
+            &points,
+            |_, nodes| Ok(nodes.clone()),
+            |_, _, found| Ok(found.into_iter().filter_map(|(_, point)| point).collect::<Vec<_>>()),
+        );
+    let by_tile = lines
+        .group_by(move |id: &String, line| {
+            let tile = line.first().map(|[lon, lat]| Grid::Here.tile_at(level, *lon, *lat)).transpose()?;
+            Ok(tile.map(|tile| (tile, (id.clone(), line))))
+        })
+        .id("by-tile");
+    by_tile.publish_with(Layer::tiles("footways", Grid::Here, [level])?, |_, lines| Ok(Some(Payload::json(&lines)?)));
+    by_tile
+        .reduce(|_, lines| Ok([("all".to_owned(), lines.len())]), |one, other| Ok(one + other))
+        .publish_with(Layer::generic("counts")?, |_, count| Ok(Some(count.to_string().into())));
+    Ok(plan)
+}
+
+/// The example of the manual does what the manual says.
+#[test]
+fn the_example_of_the_manual() {
+    let stages = pedestrian(12).unwrap().finish().unwrap();
+    let manual = include_str!("../../docs/data-sets.md");
+    let example = manual.split("```").nth(1).unwrap().split_once("prelude::*;").unwrap().1;
+    assert!(include_str!("dataset_plan.rs").contains(example.trim()), "the manual should show what is tested here");
+    assert!(manual.contains(&format!("```text\n{stages}```\n")), "the manual should say\n{stages}");
+
+    let mut lab = Lab::new(stages.into_tasks());
+    for (node, point) in [("n1", "[7.4,46.9]"), ("n2", "[7.5,47.0]"), ("n3", "[8.5,47.3]")] {
+        lab.put("osm/node", node, point);
+    }
+    for (way, nodes) in [("w1", r#"["n1","n2"]"#), ("w2", r#"["n3","n4"]"#), ("w3", r#"["n1"]"#)] {
+        lab.put("osm/way", way, nodes);
+    }
+    lab.run();
+    assert_eq!(lab.text("counts", "all").as_deref(), Some("2"));
+    let tile = Grid::Here.tile_at(12, 7.4, 46.9).unwrap();
+    assert_eq!(lab.text("footways", tile).as_deref(), Some(r#"[["w1",[[7.4,46.9],[7.5,47.0]]]]"#));
+    // A way waits for its second node; when it comes, only that way is drawn again.
+    lab.put("osm/node", "n4", "[8.6,47.4]");
+    expect![[r#"
+        front  pedestrian.by-tile   osm/way/w2
+        back   pedestrian.by-tile   pedestrian.by-tile/122001122020
+        front  pedestrian.counts    pedestrian.by-tile/122001122020
+        back   pedestrian.footways  footways/122001122020
+    "#]]
+    .assert_eq(&lab.run().log());
+    lab.assert_equals_scratch();
 }
 
 /// The state of a plan: a second run over a new process' handles does nothing, and private values are found again.

@@ -80,6 +80,8 @@ pub(super) struct Step {
     pub(super) kind: String,
     /// The id that the user gave it.
     pub(super) id: Option<String>,
+    /// The version of its code, where the user stated one.
+    pub(super) version: Option<String>,
     /// The steps of the set that it looks into.
     pub(super) looks: Vec<Step>,
 }
@@ -88,7 +90,9 @@ impl Step {
     /// The step as the fingerprint has it: all but the id, which may change.
     pub(super) fn identity(&self) -> String {
         let looks: Vec<String> = self.looks.iter().map(Step::identity).collect();
-        if looks.is_empty() { self.kind.clone() } else { format!("{} ({})", self.kind, looks.join(", ")) }
+        let looks = if looks.is_empty() { String::new() } else { format!(" ({})", looks.join(", ")) };
+        let version = self.version.as_ref().map(|version| format!(" version {version}")).unwrap_or_default();
+        format!("{}{version}{looks}", self.kind)
     }
 }
 

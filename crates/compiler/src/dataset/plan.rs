@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 use deltic_core::{Hasher, LayerRef};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::dataset::stages::Builder;
@@ -33,7 +34,8 @@ type Goal = Box<dyn FnOnce(&mut Builder) -> Result<()>>;
 pub(super) struct State {
     pub(super) id: String,
     pub(super) version: Option<String>,
-    pub(super) configuration: Value,
+    pub(super) configuration: Option<Value>,
+    pub(super) memo: Option<u32>,
     pub(super) nodes: Vec<Rc<Info>>,
     goals: Vec<Goal>,
     problems: Vec<String>,
@@ -48,6 +50,7 @@ pub(super) struct Info {
     /// For operators that a stage can be called after: the operator and a digest of the roots.
     pub(super) structural: Option<String>,
     pub(super) explicit: RefCell<Option<String>>,
+    pub(super) version: RefCell<Option<String>>,
     pub(super) users: Cell<usize>,
 }
 
@@ -66,7 +69,8 @@ impl DataPlan {
         let state = State {
             id: id.to_owned(),
             version: None,
-            configuration: Value::Null,
+            configuration: None,
+            memo: None,
             nodes: Vec::new(),
             goals: Vec::new(),
             problems: Vec::new(),
@@ -81,11 +85,26 @@ impl DataPlan {
         self
     }
 
+    /// An empty plan and its configuration, read from the section `[compiler.<id>]` as [`Setup::config`] does. All of it
+    /// is part of the fingerprint of every task.
+    pub fn with_config<T: Serialize + DeserializeOwned>(setup: &mut Setup, id: &str) -> Result<(DataPlan, T)> {
+        let config: T = setup.config(id)?;
+        Ok((DataPlan::new(id).configured(&config), config))
+    }
+
+    /// Keeps what inputs say to keys in shuffles by content, as [`Task::memo`](crate::Task::memo) does: steps before one
+    /// need not run again for unchanged inputs.
+    #[must_use]
+    pub fn memo(self, limit: u32) -> DataPlan {
+        self.state.borrow_mut().memo = Some(limit);
+        self
+    }
+
     /// Says which configuration the closures were made with. All of it is part of the fingerprint of every task.
     #[must_use]
     pub fn configured(self, configuration: &impl Serialize) -> DataPlan {
         match serde_json::to_value(configuration) {
-            Ok(value) => self.state.borrow_mut().configuration = value,
+            Ok(value) => self.state.borrow_mut().configuration = Some(value),
             Err(error) => self.problem(format!("its configuration can not be recorded: {error}")),
         }
         self
@@ -156,7 +175,14 @@ impl DataPlan {
             }
             format!("{kind}-{}", &hasher.finish().short()[..8])
         });
-        let info = Info { kind, roots, structural, explicit: RefCell::default(), users: Cell::new(0) };
+        let info = Info {
+            kind,
+            roots,
+            structural,
+            explicit: RefCell::default(),
+            version: RefCell::default(),
+            users: Cell::new(0),
+        };
         let info = Rc::new(info);
         state.nodes.push(Rc::clone(&info));
         info

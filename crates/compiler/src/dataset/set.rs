@@ -100,6 +100,14 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         self
     }
 
+    /// States the version of this step's code. A step that gets another version makes its own stage full, where another
+    /// version of the plan makes all of its stages so.
+    #[must_use]
+    pub fn version(self, version: impl Into<String>) -> DataSet<K, V> {
+        self.node.info.version.replace(Some(version.into()));
+        self
+    }
+
     /// Makes another value of each value.
     pub fn map_values<R: Data>(&self, f: impl Fn(V) -> Result<R> + Send + Sync + 'static) -> DataSet<K, R> {
         self.then("map-values", true, Arc::new(move |_, value, _| f(value).map(Some)))
@@ -263,6 +271,7 @@ impl Info {
             flow.about.name = given;
         }
         let looks = std::mem::take(&mut flow.about.looks);
-        flow.about.steps.push(Step { kind: self.kind.clone(), id, looks });
+        let version = self.version.borrow().clone();
+        flow.about.steps.push(Step { kind: self.kind.clone(), id, version, looks });
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use deltic_core::{IntoName, Key, Layer, LayerId, LayerRef, Name, Payload, TaskId};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::dataset::DataKey;
 use crate::dataset::flow::{About, Back, Direct, Flow, Front, Narrow, Read, Shape, StageName, Step};
@@ -80,7 +80,9 @@ impl fmt::Display for Stage {
         if !self.references.is_empty() {
             writeln!(f, "  looks   {}", list(&self.references))?;
         }
-        writeln!(f, "  steps   {}", self.steps.join(", "))?;
+        if !self.steps.is_empty() {
+            writeln!(f, "  steps   {}", self.steps.join(", "))?;
+        }
         writeln!(f, "  writes  {}{}", self.output, if self.is_private { " (private)" } else { "" })
     }
 }
@@ -89,7 +91,8 @@ impl fmt::Display for Stage {
 pub(super) struct Builder {
     plan: String,
     version: Option<String>,
-    configuration: Value,
+    configuration: Option<Value>,
+    memo: Option<u32>,
     made: Vec<Made>,
     ids: BTreeSet<String>,
     /// How many stages are called after the same operator and layers.
@@ -121,6 +124,7 @@ impl Builder {
             plan: state.id.clone(),
             version: state.version.clone(),
             configuration: state.configuration.clone(),
+            memo: state.memo,
             made: Vec::new(),
             ids: BTreeSet::new(),
             structural: BTreeMap::new(),
@@ -134,8 +138,10 @@ impl Builder {
         for Made { task, stage, steps, structural } in self.made {
             let of = structural.as_ref().and_then(|(base, _)| self.structural.get(base)).copied().unwrap_or_default();
             let equal = structural.map(|(_, number)| number).filter(|_| of > 1).map(|number| [number, of]);
-            let configuration = json!({ "plan": self.configuration, "steps": steps, "equal": equal });
-            stages.tasks.push(task.configured(configuration));
+            let mut configuration = Map::from_iter([("steps".to_owned(), steps.into())]);
+            configuration.extend(equal.map(|equal| ("equal".to_owned(), json!(equal))));
+            configuration.extend(self.configuration.clone().map(|all| ("plan".to_owned(), all)));
+            stages.tasks.push(task.configured(configuration.into()));
             stages.stages.push(stage);
         }
         stages
@@ -202,6 +208,9 @@ impl Builder {
         let mut task = Task::new(&format!("{}.{id}", self.plan), pattern)?;
         if let Some(version) = &self.version {
             task = task.version(version);
+        }
+        if let (Some(limit), Pattern::Group(_)) = (self.memo, task.pattern()) {
+            task = task.memo(limit);
         }
         if is_private {
             task = task.keep_private(output.as_str())?;
