@@ -19,7 +19,7 @@ pub struct Shape {
 
 impl Shape {
     /// The shape of every tree of format 1.
-    pub const FORMAT_1: Shape = Shape { leaf_bits: 7, inner_bits: 7 };
+    pub const FORMAT_1: Shape = Shape { leaf_bits: 6, inner_bits: 7 };
 
     /// Whether a node of `level` ends after `key`.
     pub fn ends(self, level: u8, key: &[u8]) -> bool {
