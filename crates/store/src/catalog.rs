@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use deltic_core::{CatalogUuid, Digest, Layer, RunId, Timestamp, Version};
 use futures::future::join_all;
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::cache::NodeCache;
 use crate::commit::{Attempt, create_version};
+use crate::mutant::Mutant;
 use crate::node::NodeRef;
 use crate::object::{ObjectName, PackName};
 use crate::open::Stores;
@@ -18,10 +20,13 @@ use crate::root::{ObjectRoot, Requests};
 use crate::snapshot::{Content, Snapshot};
 use crate::source::Source;
 use crate::tree::{Root, Shape, Tree};
-use crate::{Error, ErrorKind, Result, check, latest};
+use crate::{Error, ErrorKind, Result, check, latest, record};
 
 /// Bytes of decoded nodes that are kept per catalog.
 const CACHE_BYTES: usize = 32 << 20;
+
+/// Records of versions that are asked for at once, at most.
+pub(crate) const RECORDS_AHEAD: usize = 64;
 
 /// A catalog at a URL. Cheap to clone; clones share the cache of nodes and the request counters.
 #[derive(Clone)]
@@ -33,6 +38,8 @@ struct Shared {
     root: ObjectRoot,
     cache: NodeCache,
     shape: Shape,
+    /// A rule of the protocol that is left out, for tests of the tests.
+    mutant: Mutant,
     /// The latest version seen: immutable, so it is never read twice, and where the next search begins.
     latest: Mutex<Option<Arc<Content>>>,
 }
@@ -112,7 +119,19 @@ impl Catalog {
 
     fn at(root: ObjectRoot, shape: Shape) -> Catalog {
         let cache = NodeCache::new(CACHE_BYTES);
-        Catalog { shared: Arc::new(Shared { root, cache, shape, latest: Mutex::new(None) }) }
+        Catalog { shared: Arc::new(Shared { root, cache, shape, mutant: Mutant::None, latest: Mutex::new(None) }) }
+    }
+
+    /// The same store, read and written by code that leaves out a rule.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn with_mutant(&self, mutant: Mutant) -> Catalog {
+        let Shared { root, shape, .. } = &*self.shared;
+        let (root, cache) = (root.clone(), NodeCache::new(CACHE_BYTES));
+        Catalog { shared: Arc::new(Shared { root, cache, shape: *shape, mutant, latest: Mutex::new(None) }) }
+    }
+
+    pub(crate) fn is_mutant(&self, mutant: Mutant) -> bool {
+        self.shared.mutant == mutant
     }
 
     /// The same store, with trees of another shape and a cache and counters that begin anew.
@@ -178,7 +197,10 @@ impl Catalog {
         self.found(None, self.root().drive(latest::find(self)))
     }
 
-    /// The snapshot of a version. Cost: one request.
+    /// The snapshot of a version. One that is not retained any more is [`ErrorKind::Expired`].
+    ///
+    /// Cost: one request when this catalog has seen a later version, else those of finding the latest beside it. A
+    /// version that expires after that was seen can be opened, and reading it is an error once it has been swept.
     pub fn snapshot(&self, version: Version) -> Result<Snapshot> {
         self.found(Some(version), self.root().drive(self.find(version)))
     }
@@ -215,13 +237,73 @@ impl Catalog {
     }
 
     async fn find(&self, version: Version) -> Result<Option<Snapshot>> {
-        match self.seen().filter(|seen| seen.version() == version) {
-            Some(seen) => Ok(Some(seen)),
-            None => match self.record_bytes(version).await? {
-                Some(bytes) => self.read_record(version, &bytes).map(Some),
-                None => Ok(None),
+        let (latest, bytes) = match self.seen() {
+            Some(seen) if seen.version() == version => return Ok(Some(seen)),
+            Some(seen) if seen.version() > version => {
+                if !seen.record().retains(version) {
+                    return Err(self.expired(version, &seen));
+                }
+                (None, self.record_bytes(version).await?)
+            }
+            Some(_) => match self.record_bytes(version).await? {
+                Some(bytes) => (Some(latest::find(self).await), Some(bytes)),
+                None => return Ok(None),
             },
+            None => {
+                let (latest, bytes) = futures::join!(latest::find(self), self.record_bytes(version));
+                (Some(latest), bytes?)
+            }
+        };
+        // That the latest version can not be read is no reason not to read this one.
+        if let Some(Ok(Some(latest))) = latest {
+            self.remember(&latest);
+            if latest.version() >= version && !latest.record().retains(version) {
+                return Err(self.expired(version, &latest));
+            }
         }
+        bytes.map(|bytes| self.read_record(version, &bytes)).transpose()
+    }
+
+    fn expired(&self, version: Version, latest: &Snapshot) -> Error {
+        let url = self.url();
+        let retained = record::show(&latest.record().retained);
+        let message = format!(
+            "{url}: version {version} has expired; as of version {} these can be read: {retained}",
+            latest.version()
+        );
+        Error::new(ErrorKind::Expired, message)
+    }
+
+    /// Says so if a version that is being read has expired meanwhile.
+    pub(crate) async fn expired_since(&self, version: Version) -> Option<Error> {
+        let latest = latest::find(self).await.ok()??;
+        self.remember(&latest);
+        let expired = latest.version() >= version && !latest.record().retains(version);
+        expired.then(|| self.expired(version, &latest))
+    }
+
+    /// The record of a version, whether it can be read or not.
+    fn record_of(&self, version: Version) -> Result<Snapshot> {
+        let found = self.root().drive(self.record_bytes(version))?;
+        self.found(Some(version), found.map(|bytes| self.read_record(version, &bytes)).transpose())
+    }
+
+    /// The records of versions, whether they can be read or not, in the order asked; all at once where that helps.
+    pub(crate) fn records(&self, versions: &[Version]) -> Result<Vec<Snapshot>> {
+        let read = |version: Version| async move {
+            let bytes = self.record_bytes(version).await?.ok_or_else(|| {
+                Error::corrupt(
+                    self.url(),
+                    ObjectName::Version(version),
+                    "the object is missing, although later versions are there",
+                )
+            })?;
+            self.read_record(version, &bytes)
+        };
+        self.root().drive(async {
+            let reads: Vec<_> = versions.iter().map(|version| read(*version)).collect();
+            stream::iter(reads).buffered(RECORDS_AHEAD).try_collect().await
+        })
     }
 
     /// What came out of looking for a version, or the latest: remembers it, or says what is missing.
@@ -240,8 +322,8 @@ impl Catalog {
         }
     }
 
-    /// Walks all versions, newest first, checking that each is the parent that the one after it names. Cost: one
-    /// request a version.
+    /// Walks all versions, newest first, those that have expired too, checking that each is the parent that the one
+    /// after it names. Cost: one request a version.
     pub fn log(&self) -> Log {
         Log { catalog: self.clone(), next: Next::Latest }
     }
@@ -374,7 +456,7 @@ impl Iterator for Log {
         let found = match std::mem::replace(&mut self.next, Next::Done) {
             Next::Done => return None,
             Next::Latest => self.catalog.latest(),
-            Next::Version(version, named) => self.catalog.snapshot(version).and_then(|snapshot| {
+            Next::Version(version, named) => self.catalog.record_of(version).and_then(|snapshot| {
                 if named.is_some_and(|digest| digest != snapshot.record_digest()) {
                     let object = ObjectName::Version(version);
                     let what = format!("it is not the parent that version {} names", version.next());

@@ -91,34 +91,54 @@ pub(crate) fn commit(base: &Snapshot, packing: &Packing, next: NextVersion) -> R
         packs: Vec::new(),
         statistics: next.statistics,
     };
-    if is_unchanged(base.record(), &record) {
+    if base.record().says_the_same(&record) {
         return Ok(Committed::Unchanged);
     }
     record.packs = packing.flush()?;
     let catalog = base.catalog();
+    #[cfg(any(test, feature = "testing"))]
+    let lost = record.clone();
+    let published = publish(catalog, record);
+    #[cfg(any(test, feature = "testing"))]
+    let published = crate::testing::after_a_loss(catalog, lost, published);
+    let snapshot = published?;
+    packing.set_committed();
+    Ok(Committed::New(snapshot))
+}
+
+/// Makes a record the next version, or says who was first.
+pub(crate) fn publish(catalog: &Catalog, record: VersionRecord) -> Result<Snapshot> {
     let body = Bytes::from(check::to_json(&record)?);
     match create_version(catalog, &record, &body)? {
         Attempt::Won => {}
         Attempt::Lost(winner) => {
-            let version = record.version;
+            let (url, version) = (catalog.url(), record.version);
             let message = format!(
                 "{url}: run {winner} has made version {version} meanwhile; begin again from the latest version"
             );
             return Err(Error::new(ErrorKind::Conflict { version, winner }, message));
         }
     }
-    packing.set_committed();
     let snapshot = Snapshot::new(catalog.clone(), record, Digest::of(&body));
     catalog.remember(&snapshot);
-    Ok(Committed::New(snapshot))
+    Ok(snapshot)
 }
 
-/// Whether two versions say the same: places, times and figures aside.
-fn is_unchanged(base: &VersionRecord, next: &VersionRecord) -> bool {
-    base.digest == next.digest
-        && base.state_digest() == next.state_digest()
-        && base.dependencies.iter().map(Dependency::content).eq(next.dependencies.iter().map(Dependency::content))
-        && base.tasks == next.tasks
+/// The record of a version after `base` that says the same: for what changes the keeping of versions, not their content.
+pub(crate) fn same_again(base: &Snapshot, run: RunId, created: Timestamp, note: String) -> Result<VersionRecord> {
+    check_timestamp(created)?;
+    let version = base.version().next();
+    Ok(VersionRecord {
+        version,
+        parent: Some(base.record_digest()),
+        run,
+        created,
+        note,
+        retained: retain(&base.record().retained, version),
+        packs: Vec::new(),
+        statistics: Value::Null,
+        ..base.record().clone()
+    })
 }
 
 /// Creates a version's record, or finds out who did; says in the hint that it is there.
@@ -155,6 +175,7 @@ async fn try_create(catalog: &Catalog, record: &VersionRecord, body: &Bytes) -> 
             Ok(Some(found)) if found == *body => return Ok(Attempt::Won),
             Ok(Some(found)) => {
                 let winner = catalog.read_record(record.version, &found)?;
+                catalog.remember(&winner);
                 return Ok(Attempt::Lost(winner.record().run));
             }
             Ok(None) => {}

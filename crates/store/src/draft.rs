@@ -6,6 +6,7 @@ use std::sync::Arc;
 use deltic_core::{Meta, NameBytes, Payload, RunId};
 
 use crate::commit::{self, Committed, NextVersion};
+use crate::mutant::Mutant;
 use crate::packing::Packing;
 use crate::snapshot::Snapshot;
 use crate::source::Source;
@@ -58,7 +59,8 @@ impl Draft {
     pub fn begin(base: &Snapshot, run: RunId, options: DraftOptions) -> Draft {
         let catalog = base.catalog().clone();
         let packing = Arc::new(Packing::new(catalog.clone(), base.version(), run, options));
-        let source = Arc::new(Source { catalog, uuid: base.uuid(), packing: Some(Arc::clone(&packing)) });
+        let (uuid, version) = (base.uuid(), base.version());
+        let source = Arc::new(Source { catalog, uuid, version, packing: Some(Arc::clone(&packing)) });
         Draft { base: base.clone(), source, packing, options }
     }
 
@@ -89,10 +91,11 @@ impl Draft {
         Ok(Entry { meta, place })
     }
 
-    /// The same tree, readable through this draft: its entries and those put here may mix. A tree of another catalog
-    /// stays as it is: its payloads have to be put here before they can be referred to.
+    /// The same tree, readable through this draft: its entries and those put here may mix. A tree of another catalog, or
+    /// of a version that the base does not retain, stays as it is: its payloads have to be put here before they can be
+    /// referred to.
     pub fn adopt(&self, base: &Tree) -> Tree {
-        if base.source.uuid == self.source.uuid && self.is_reachable(base) {
+        if base.source.uuid == self.source.uuid && self.is_reachable(base) && self.is_retained(base) {
             return Tree { source: Arc::clone(&self.source), root: base.root };
         }
         base.clone()
@@ -164,6 +167,17 @@ impl Draft {
         }
     }
 
+    /// Whether a tree is of this draft or of a version that its base retains. What others refer to may be swept while
+    /// this draft is at work.
+    fn is_retained(&self, tree: &Tree) -> bool {
+        let version = match &tree.source.packing {
+            None => tree.source.version,
+            Some(packing) if Arc::ptr_eq(packing, &self.packing) => return true,
+            Some(packing) => packing.base.next(),
+        };
+        tree.is_empty() || self.base.record().retains(version) || self.source.catalog.is_mutant(Mutant::RevivesExpired)
+    }
+
     fn check_tree(&self, tree: &Tree) -> Result<()> {
         if tree.source.uuid != self.source.uuid {
             return Err(Error::invalid(format!(
@@ -174,6 +188,13 @@ impl Draft {
         }
         if !self.is_reachable(tree) {
             return Err(Error::invalid("a tree of another draft that was not committed can not be part of this one"));
+        }
+        if !self.is_retained(tree) {
+            return Err(Error::invalid(format!(
+                "a tree of version {} can not be part of a version made from version {}, which does not retain it",
+                tree.source.version,
+                self.base.version()
+            )));
         }
         Ok(())
     }

@@ -190,6 +190,7 @@ impl Packing {
                 records.push(PackRecord { name: *name, bytes: bytes.len() as u64 });
             }
         }
+        sealed.sort_by_key(|(object, _)| *object);
         self.catalog.root().overwrite_all(&sealed)?;
         let mut uploaded = lock(&self.uploaded);
         uploaded.append(&mut records);

@@ -176,6 +176,19 @@ impl VersionRecord {
         self.retained.iter().any(|&(first, last)| (first..=last).contains(&version))
     }
 
+    /// The versions that can be read as of this one, newest first.
+    pub fn retained_versions(&self) -> impl Iterator<Item = Version> {
+        self.retained.iter().rev().flat_map(|(first, last)| (first.0..=last.0).rev()).map(Version)
+    }
+
+    /// Whether two versions say the same: places, times, figures and retained versions aside.
+    pub(crate) fn says_the_same(&self, other: &VersionRecord) -> bool {
+        self.digest == other.digest
+            && self.state_digest() == other.state_digest()
+            && self.dependencies.iter().map(Dependency::content).eq(other.dependencies.iter().map(Dependency::content))
+            && self.tasks == other.tasks
+    }
+
     /// Says what is wrong with a record that was read as that of `version`.
     pub(crate) fn problem(&self, version: Version) -> Option<String> {
         let ids: BTreeSet<&LayerId> = self.layers.iter().map(|record| &record.layer.id).collect();
@@ -190,6 +203,8 @@ impl VersionRecord {
             Some("its digest does not match its layers".to_owned())
         } else if !self.retains(version) {
             Some("it does not retain itself".to_owned())
+        } else if !are_ranges(&self.retained) || self.retained.last().is_some_and(|(_, last)| *last > version) {
+            Some("its retained versions are not sorted and apart, or come after it".to_owned())
         } else {
             roots.into_iter().find_map(Root::problem)
         }
@@ -209,6 +224,33 @@ pub(crate) fn retain(retained: &[(Version, Version)], version: Version) -> Vec<(
         }
     }
     merged
+}
+
+/// Versions as sorted ranges, neither overlapping nor touching.
+pub(crate) fn ranges(versions: impl IntoIterator<Item = Version>) -> Vec<(Version, Version)> {
+    let versions: BTreeSet<Version> = versions.into_iter().collect();
+    let mut ranges: Vec<(Version, Version)> = Vec::new();
+    for version in versions {
+        match ranges.last_mut() {
+            Some((_, last)) if last.next() == version => *last = version,
+            _ => ranges.push((version, version)),
+        }
+    }
+    ranges
+}
+
+fn are_ranges(ranges: &[(Version, Version)]) -> bool {
+    ranges.iter().all(|(first, last)| first <= last)
+        && ranges.windows(2).all(|pair| pair[0].1.0.saturating_add(1) < pair[1].0.0)
+}
+
+/// Ranges of versions as people read them: `3, 5-7`.
+pub(crate) fn show(ranges: &[(Version, Version)]) -> String {
+    let one = |(first, last): &(Version, Version)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    ranges.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Refuses times that RFC 3339 can not say.
@@ -250,5 +292,15 @@ mod tests {
         assert_eq!(retain(&ranges(&[(0, 3)]), Version(9)), ranges(&[(0, 3), (9, 9)]));
         assert_eq!(retain(&ranges(&[(0, 3), (5, 6)]), Version(4)), ranges(&[(0, 6)]));
         assert_eq!(retain(&ranges(&[(0, 3)]), Version(2)), ranges(&[(0, 3)]));
+    }
+
+    #[test]
+    fn ranges_are_sorted_and_apart() {
+        let found = ranges([7, 3, 5, 6, 5].map(Version));
+        assert_eq!(found, [(Version(3), Version(3)), (Version(5), Version(7))]);
+        assert!(are_ranges(&found) && show(&found) == "3, 5-7");
+        for bad in [[(5, 4), (7, 7)], [(3, 5), (6, 7)], [(6, 7), (3, 3)], [(3, u64::MAX), (5, 5)]] {
+            assert!(!are_ranges(&bad.map(|(a, b)| (Version(a), Version(b)))), "{bad:?}");
+        }
     }
 }

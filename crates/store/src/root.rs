@@ -4,6 +4,8 @@
 //! Local stores are driven on the calling thread, where `object_store` does its I/O inline; nothing is started for
 //! them. Remote stores are driven by one small runtime. Calls block, so they must not be made from async code.
 
+mod listing;
+
 use std::fmt;
 use std::future::Future;
 use std::ops::{Range, Sub};

@@ -23,6 +23,24 @@ pub(crate) struct Content {
     record_digest: Digest,
 }
 
+/// One of the trees of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Part {
+    /// The metadata of a layer.
+    Layer(LayerId),
+    /// A table of the state.
+    State(String),
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Layer(id) => write!(f, "layer `{id}`"),
+            Part::State(table) => write!(f, "state table `{table}`"),
+        }
+    }
+}
+
 impl fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Snapshot({} version {})", self.catalog.url(), self.version())
@@ -94,6 +112,14 @@ impl Snapshot {
         Some(self.tree_at(record.root))
     }
 
+    /// Every tree of the version: layers, then tables of the state, both sorted.
+    pub(crate) fn trees(&self) -> impl Iterator<Item = (Part, Tree)> {
+        let record = &self.content.record;
+        let layers = record.layers.iter().map(|one| (Part::Layer(one.layer.id.clone()), one.root));
+        let tables = record.state.iter().map(|one| (Part::State(one.table.clone()), one.root));
+        layers.chain(tables).map(|(part, root)| (part, self.tree_at(root)))
+    }
+
     /// The names of the state's tables, sorted.
     pub fn state_tables(&self) -> impl Iterator<Item = &str> {
         self.content.record.state.iter().map(|StateRecord { table, .. }| table.as_str())
@@ -105,6 +131,6 @@ impl Snapshot {
     }
 
     fn tree_at(&self, root: Root) -> Tree {
-        Tree { source: Arc::new(Source::committed(self.catalog.clone(), self.uuid())), root }
+        Tree { source: Arc::new(Source::committed(self.catalog.clone(), self.uuid(), self.version())), root }
     }
 }

@@ -4,14 +4,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use deltic_core::CatalogUuid;
+use deltic_core::{CatalogUuid, Version};
 
 use crate::catalog::Catalog;
 use crate::node::{Node, NodeRef};
 use crate::object::{ObjectName, PackName};
 use crate::packing::Packing;
 use crate::root::Begun;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Bytes of a pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,12 +27,24 @@ type Nodes = Vec<Arc<Node>>;
 pub(crate) struct Source {
     pub(crate) catalog: Catalog,
     pub(crate) uuid: CatalogUuid,
+    /// The version that is read; of a draft, its base.
+    pub(crate) version: Version,
     pub(crate) packing: Option<Arc<Packing>>,
 }
 
 impl Source {
-    pub(crate) fn committed(catalog: Catalog, uuid: CatalogUuid) -> Source {
-        Source { catalog, uuid, packing: None }
+    pub(crate) fn committed(catalog: Catalog, uuid: CatalogUuid, version: Version) -> Source {
+        Source { catalog, uuid, version, packing: None }
+    }
+
+    /// What a failure to read is: when the version has expired meanwhile, its objects may rightly be gone.
+    async fn explain<T>(&self, result: Result<T>) -> Result<T> {
+        match result {
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt { .. }) => {
+                Err(self.catalog.expired_since(self.version).await.unwrap_or(error))
+            }
+            other => other,
+        }
     }
 
     /// A node that is cached, if it is.
@@ -64,7 +76,7 @@ impl Source {
         let reading = self.plan(&blobs)?;
         let answers = match reading.requests.is_empty() {
             true => Vec::new(),
-            false => self.catalog.root().get_ranges_async(&reading.ranges()).await?,
+            false => self.explain(self.catalog.root().get_ranges_async(&reading.ranges()).await).await?,
         };
         for (index, bytes) in missing.into_iter().zip(reading.into_bodies(&answers)) {
             nodes[index] = Some(self.decode(&wanted[index], &bytes)?);
@@ -90,7 +102,8 @@ impl Source {
         if let Some(bytes) = self.in_memory(blob)? {
             return Ok(bytes);
         }
-        let mut bodies = self.catalog.root().get_ranges(&[(ObjectName::Pack(blob.pack), self.range(blob)?)])?;
+        let (root, wanted) = (self.catalog.root(), [(ObjectName::Pack(blob.pack), self.range(blob)?)]);
+        let mut bodies = root.drive(async { self.explain(root.get_ranges_async(&wanted).await).await })?;
         bodies.pop().ok_or_else(|| Error::internal("a request was not answered"))
     }
 
@@ -125,9 +138,14 @@ impl Source {
 
     /// The answers to what was asked for, in order.
     pub(crate) fn finish(&self, mut reading: Reading) -> Result<Vec<Bytes>> {
+        let root = self.catalog.root();
         let answers = match reading.begun.take() {
-            Some(begun) => begun.wait()?,
-            None => self.catalog.root().get_ranges(&reading.ranges())?,
+            Some(begun) => begun.wait(),
+            None => root.get_ranges(&reading.ranges()),
+        };
+        let answers = match answers {
+            Err(error) => root.drive(self.explain(Err(error)))?,
+            Ok(answers) => answers,
         };
         Ok(reading.into_bodies(&answers))
     }

@@ -76,6 +76,11 @@ impl Columns {
         self.digests[index]
     }
 
+    /// The packs that payloads or children lie in.
+    pub(crate) fn packs(&self) -> &[PackName] {
+        &self.packs
+    }
+
     pub(super) fn fields(&self, index: usize) -> &[u8] {
         if self.field_ends.is_empty() {
             return &[];

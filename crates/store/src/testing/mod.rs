@@ -2,6 +2,7 @@
 //!
 //! Both are decorators of any `ObjectStore`, to be put around by [`crate::Stores::with_wrapper`].
 
+mod mutants;
 mod rounds;
 
 use std::fmt;
@@ -10,13 +11,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
+pub use crate::mutant::Mutant;
+pub(crate) use mutants::after_a_loss;
+pub use mutants::with_mutant;
 pub use rounds::Rounds;
 
 use crate::{Catalog, Shape};
@@ -189,8 +194,9 @@ impl ObjectStore for CountingStore {
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.log.add(Operation::Delete, &Path::default(), 0);
-        self.inner.delete_stream(locations)
+        let log = self.log.clone();
+        let logged = locations.inspect_ok(move |location| log.add(Operation::Delete, location, 0));
+        self.inner.delete_stream(Box::pin(logged))
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -256,14 +262,24 @@ impl ObjectStore for FaultStore {
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        match (self.decide)(Operation::Delete, "") {
-            Fault::Before => Box::pin(futures::stream::iter([Err(failure(&Path::default()))])),
-            _ => self.inner.delete_stream(locations),
-        }
+        let (inner, decide) = (Arc::clone(&self.inner), Arc::clone(&self.decide));
+        Box::pin(locations.and_then(move |location| {
+            let (inner, fault) = (Arc::clone(&inner), decide(Operation::Delete, location.as_ref()));
+            async move {
+                if fault != Fault::Before {
+                    inner.delete(&location).await?;
+                }
+                if matches!(fault, Fault::Before | Fault::After) { Err(failure(&location)) } else { Ok(location) }
+            }
+        }))
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
+        let asked = prefix.cloned().unwrap_or_default();
+        match (self.decide)(Operation::List, asked.as_ref()) {
+            Fault::Before | Fault::After => Box::pin(futures::stream::iter([Err(failure(&asked))])),
+            _ => self.inner.list(prefix),
+        }
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

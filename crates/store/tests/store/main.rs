@@ -9,7 +9,9 @@ mod catalog;
 mod commit;
 mod corruption;
 mod draft;
+mod gc;
 mod golden;
+mod retention;
 mod tree;
 
 /// A test file that nobody lists would never run.

@@ -1,0 +1,134 @@
+//! Removing packs that nothing can need any more: no clocks, no locks, and nothing is asked of writers and readers.
+//!
+//! The rules that make it safe (`docs/format.md`, section 7):
+//!
+//! * **G1** A pack's name says on which base it was written.
+//! * **G2** A version refers only to packs of its own run and to packs that a version in its base's retained set refers to.
+//! * **G3** The retained set is part of the record, shrinks only by a commit, and always holds the version itself.
+//! * **G4** The name of a version is never freed.
+//!
+//! The sweeper reads the latest version `L`, marks the packs that `L` and the versions it retains refer to, lists all
+//! packs, and removes those that are not marked and whose base is less than `L`. It may be overtaken at any point, by
+//! writers, by retention and by other sweepers, stand still for days, or die:
+//!
+//! * A run whose base is less than `L` can not commit any more, for its version is taken (G4). So its packs are needed
+//!   only by versions up to `L`, and of these only by retained ones: they are marked, or nobody can need them.
+//! * Later versions refer to packs that are marked at `L`, or whose base is `L` or later: by induction over G2 and G3.
+//! * A node that is missing during the mark means that a later sweeper was at work, and that what is being marked has
+//!   expired; the sweep begins again from the latest version. If it has not expired, the catalog is damaged: nothing is
+//!   removed.
+
+use std::collections::HashSet;
+
+use deltic_core::Version;
+
+use crate::catalog::{Catalog, RECORDS_AHEAD};
+use crate::mutant::Mutant;
+use crate::object::PackName;
+use crate::record::PackRecord;
+use crate::snapshot::Snapshot;
+use crate::walk::Walk;
+use crate::{Error, ErrorKind, Result};
+
+/// How often a sweep begins again when later ones overtake it.
+const TRIES: u32 = 10;
+
+/// What a sweep did, or would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Collected {
+    /// The version that was the latest when it began.
+    pub version: Version,
+    /// How many versions are retained as of it.
+    pub retained: u64,
+    /// Packs that retained versions need.
+    pub needed: Packs,
+    /// Packs that were removed, or would be.
+    pub removed: Packs,
+    /// Packs that no retained version needs, and that runs which are at work may be about to commit. What a run has left
+    /// that died is removed after the next commit.
+    pub undecided: Packs,
+}
+
+/// How many packs, and their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Packs {
+    /// How many.
+    pub packs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Packs {
+    fn add(&mut self, pack: &PackRecord) {
+        self.packs += 1;
+        self.bytes += pack.bytes;
+    }
+}
+
+impl Catalog {
+    /// Removes the packs that no retained version and no running writer can need; with `dry_run` only says which.
+    ///
+    /// Safe beside anything else, other sweepers included, and when it is interrupted: what is left is removed next time.
+    /// Cost: reads the metadata of the latest version, of the other retained ones what differs from the next, and lists
+    /// the packs.
+    pub fn gc(&self, dry_run: bool) -> Result<Collected> {
+        for _ in 0..TRIES {
+            match self.gc_once(dry_run) {
+                Err(error) if *error.kind() == ErrorKind::Expired => {}
+                done => return done,
+            }
+        }
+        let url = self.url();
+        Err(Error::unavailable(format!("{url}: other sweeps keep overtaking this one; let them end, and try again")))
+    }
+
+    fn gc_once(&self, dry_run: bool) -> Result<Collected> {
+        let latest = self.latest()?;
+        let marked = self.mark(&latest)?;
+        let (mut needed, mut removed, mut undecided) = (Packs::default(), Packs::default(), Packs::default());
+        let mut dead = Vec::new();
+        for pack in self.root().packs()? {
+            if marked.contains(&pack.name) {
+                needed.add(&pack);
+            } else if pack.name.base < latest.version() || self.is_mutant(Mutant::SweepsRunning) {
+                removed.add(&pack);
+                dead.push(pack.name);
+            } else {
+                undecided.add(&pack);
+            }
+        }
+        if !dry_run {
+            self.root().remove_packs(&dead)?;
+        }
+        let retained = latest.record().retained_versions().count() as u64;
+        Ok(Collected { version: latest.version(), retained, needed, removed, undecided })
+    }
+
+    /// The packs that a version and those it retains refer to. Memory: a name a pack.
+    fn mark(&self, latest: &Snapshot) -> Result<HashSet<PackName>> {
+        let mut marked = HashSet::new();
+        let mut walk = Walk::new();
+        self.retained_by(latest, |snapshot| {
+            for (_, tree) in snapshot.trees() {
+                marked.extend(tree.root.place.map(|place| place.pack));
+            }
+            walk.version(snapshot, &mut |_, node| marked.extend(node.columns().packs()))
+        })?;
+        Ok(marked)
+    }
+
+    /// Goes through a version and all that it retains, newest first.
+    pub(crate) fn retained_by(&self, latest: &Snapshot, mut take: impl FnMut(&Snapshot) -> Result<()>) -> Result<()> {
+        take(latest)?;
+        if self.is_mutant(Mutant::MarksLatestOnly) {
+            return Ok(());
+        }
+        let mut others = latest.record().retained_versions().skip(1).peekable();
+        while others.peek().is_some() {
+            let batch: Vec<Version> = others.by_ref().take(RECORDS_AHEAD).collect();
+            self.records(&batch)?.iter().try_for_each(&mut take)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! Visits every node that any of several versions refers to, about once.
+//!
+//! The newest version is walked in full. Each version before it is walked side by side with the one after it, a level
+//! at a time, and where both refer to a node **at the same place** all that is below is shared and was visited. Equal
+//! digests would not do: equal nodes may lie in different packs and name different places of what is below them.
+//!
+//! Cost: the nodes of one version, and for each further one the nodes on the paths to what differs from the next.
+//! Memory: the references to the nodes of a level that differ.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::Result;
+use crate::mutant::Mutant;
+use crate::node::{Node, NodeRef};
+use crate::snapshot::{Part, Snapshot};
+use crate::source::Source;
+use crate::tree::Tree;
+
+/// Nodes read at once.
+const BATCH: usize = 64;
+
+/// What is done with each node.
+pub(crate) type Visit<'a> = dyn FnMut(&NodeRef, &Node) + 'a;
+
+/// Walks versions from the newest to the oldest.
+pub(crate) struct Walk {
+    newer: Option<BTreeMap<Part, Tree>>,
+}
+
+impl Walk {
+    pub(crate) fn new() -> Walk {
+        Walk { newer: None }
+    }
+
+    /// Visits what this version refers to and the one given before does not.
+    pub(crate) fn version(&mut self, snapshot: &Snapshot, visit: &mut Visit<'_>) -> Result<()> {
+        let trees: BTreeMap<Part, Tree> = snapshot.trees().collect();
+        for (part, tree) in &trees {
+            let Some(root) = tree.root.node() else { continue };
+            match self.newer.as_ref().and_then(|newer| newer.get(part)) {
+                Some(newer) => difference(tree, newer, visit)?,
+                None => full(&tree.source, &[root], visit)?,
+            }
+        }
+        self.newer = Some(trees);
+        Ok(())
+    }
+}
+
+fn children(node: &Node) -> impl Iterator<Item = NodeRef> {
+    (0..node.len()).filter_map(|index| node.child(index))
+}
+
+/// Visits nodes and all that is below them.
+fn full(source: &Source, nodes: &[NodeRef], visit: &mut Visit<'_>) -> Result<()> {
+    for batch in nodes.chunks(BATCH) {
+        let read = source.nodes(batch)?;
+        batch.iter().zip(&read).for_each(|(place, node)| visit(place, node));
+        let below: Vec<NodeRef> = read.iter().flat_map(|node| children(node)).collect();
+        full(source, &below, visit)?;
+    }
+    Ok(())
+}
+
+/// Visits the nodes of a tree that another one does not refer to.
+fn difference(old: &Tree, new: &Tree, visit: &mut Visit<'_>) -> Result<()> {
+    let (Some(old_root), new_root) = (old.root.node(), new.root.node()) else { return Ok(()) };
+    let by_digest = old.source.catalog.is_mutant(Mutant::MarksByDigest);
+    let key = |node: &NodeRef| if by_digest { Err(node.digest) } else { Ok(node.place) };
+    let (mut olds, mut news): (Vec<NodeRef>, Vec<NodeRef>) = (Vec::new(), Vec::new());
+    let top = new_root.map_or(0, |root| root.level).max(old_root.level);
+    for level in (0..=top).rev() {
+        olds.extend(Some(old_root).filter(|root| root.level == level));
+        news.extend(new_root.filter(|root| root.level == level));
+        let (in_old, in_new): (HashSet<_>, HashSet<_>) =
+            (olds.iter().map(key).collect(), news.iter().map(key).collect());
+        olds.retain(|node| !in_new.contains(&key(node)));
+        news.retain(|node| !in_old.contains(&key(node)));
+        if olds.is_empty() && level <= old_root.level {
+            return Ok(());
+        }
+        let mut below = Vec::new();
+        for batch in olds.chunks(BATCH) {
+            let read = old.source.nodes(batch)?;
+            batch.iter().zip(&read).for_each(|(place, node)| visit(place, node));
+            below.extend(read.iter().flat_map(|node| children(node)));
+        }
+        olds = below;
+        let mut below = Vec::new();
+        // Leaves of the newer tree are never looked into: that it refers to them is known from above.
+        for batch in news.chunks(BATCH).filter(|_| level > 0) {
+            below.extend(new.source.nodes(batch)?.iter().flat_map(|node| children(node)));
+        }
+        news = below;
+    }
+    Ok(())
+}

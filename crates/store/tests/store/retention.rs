@@ -1,0 +1,167 @@
+//! Which versions can be read: what the rules keep, what dropped versions say, and that names stay taken.
+
+use std::collections::BTreeSet;
+
+use deltic_core::{RunId, Timestamp, Version};
+use deltic_store::testing::RequestLog;
+use deltic_store::{Catalog, Draft, DraftOptions, ErrorKind, Result, Retained, Retention, Stores};
+
+use crate::support::{
+    Ops, advance, begin, changes, commit, content, create, edit, in_memory, names, next, numbered, puts, tampered,
+    version,
+};
+
+fn last(count: u64) -> Retention {
+    Retention { last: Some(count), ..Retention::default() }
+}
+
+fn keep(versions: &[u64]) -> Retention {
+    Retention { keep: versions.iter().copied().map(Version).collect(), ..Retention::default() }
+}
+
+fn since(time: u64) -> Retention {
+    Retention { since: Some(Timestamp(time)), ..Retention::default() }
+}
+
+fn retain(catalog: &Catalog, rules: &Retention) -> Result<Retained> {
+    let run = RunId(1000 + catalog.latest()?.version().0);
+    catalog.retain(rules, run, Timestamp(9_000_000), false)
+}
+
+fn readable(catalog: &Catalog) -> Vec<u64> {
+    catalog
+        .latest()
+        .unwrap()
+        .record()
+        .retained_versions()
+        .map(|version| version.0)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
+}
+
+/// Versions up to `count`, each made a second after the one before.
+fn versions(catalog: &Catalog, count: u64) {
+    for number in catalog.latest().unwrap().version().0 + 1..=count {
+        let base = catalog.latest().unwrap();
+        let draft = begin(&base, 10 + number);
+        let tree = edit(&draft, &names(&base), &puts(&numbered(0..3, number as u32))).unwrap();
+        let next = deltic_store::NextVersion { created: Timestamp(1000 * number), ..next(&tree) };
+        assert!(matches!(draft.commit(next).unwrap(), deltic_store::Committed::New(_)));
+    }
+}
+
+#[test]
+fn the_last_versions_are_kept_and_doing_it_again_drops_nothing() {
+    let catalog = in_memory();
+    versions(&catalog, 5);
+    let done = retain(&catalog, &last(3)).unwrap();
+    assert_eq!((done.version, done.expired), (Some(version(6)), vec![(version(0), version(2))]));
+    assert_eq!(done.retained, [(version(3), version(6))]);
+    assert_eq!(readable(&catalog), [3, 4, 5, 6]);
+    let (before, after) = (catalog.snapshot(version(5)).unwrap(), catalog.latest().unwrap());
+    assert_eq!((before.digest(), before.state_digest()), (after.digest(), after.state_digest()));
+    assert!(changes(&names(&before), &names(&after)).is_empty());
+    // Version 6 says what version 5 says, so it does not push out another.
+    assert_eq!(retain(&catalog, &last(3)).unwrap().version, None);
+    assert_eq!(catalog.latest().unwrap().version(), version(6));
+    versions(&catalog, 8);
+    assert_eq!(retain(&catalog, &last(3)).unwrap().expired, [(version(3), version(4))], "5 and 6, 7 and 8 are three");
+    assert_eq!(readable(&catalog), [5, 6, 7, 8, 9]);
+}
+
+#[test]
+fn an_expired_version_says_what_can_be_read_and_its_name_stays_taken() {
+    let (store, stores) = tampered();
+    let catalog = create(&stores, "memory:x");
+    versions(&catalog, 4);
+    retain(&catalog, &keep(&[1, 3])).unwrap();
+    assert_eq!(readable(&catalog), [1, 3, 4, 5]);
+    for catalog in [catalog.clone(), Catalog::open(&stores, "memory:x").unwrap()] {
+        let error = catalog.snapshot(version(2)).unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Expired);
+        let text = error.to_string();
+        assert!(text.contains("version 2 has expired") && text.contains("1, 3-5"), "{text}");
+        assert_eq!(content(&names(&catalog.snapshot(version(3)).unwrap())), numbered(0..3, 3));
+        assert_eq!(*catalog.snapshot(version(77)).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+    let listed: Vec<u64> = catalog.log().map(|found| found.unwrap().version().0).collect();
+    assert_eq!(listed, [5, 4, 3, 2, 1, 0], "the log tells of expired versions as well");
+    assert!(crate::support::objects(&store).keys().any(|object| object.ends_with("00002")));
+}
+
+#[test]
+fn the_version_that_stood_at_the_time_is_kept() {
+    let catalog = in_memory();
+    versions(&catalog, 5);
+    assert_eq!(retain(&catalog, &since(0)).unwrap().version, None, "all were made later");
+    retain(&catalog, &since(3500)).unwrap();
+    assert_eq!(readable(&catalog), [3, 4, 5, 6], "version 3 was the latest at 3500");
+    let both = Retention { keep: [version(3)].into(), ..last(1) };
+    retain(&catalog, &both).unwrap();
+    assert_eq!(readable(&catalog), [3, 5, 6, 7], "rules add up");
+}
+
+#[test]
+fn what_can_not_be_kept_is_refused_and_nothing_happens() {
+    let catalog = in_memory();
+    versions(&catalog, 4);
+    let kind = |rules: &Retention| retain(&catalog, rules).unwrap_err().kind().clone();
+    assert_eq!(kind(&keep(&[9])), ErrorKind::NotFound);
+    assert_eq!(kind(&Retention::default()), ErrorKind::InvalidInput);
+    assert_eq!(kind(&last(0)), ErrorKind::InvalidInput);
+    retain(&catalog, &last(2)).unwrap();
+    assert_eq!(kind(&keep(&[1])), ErrorKind::Expired);
+    assert_eq!(readable(&catalog), [3, 4, 5]);
+    let would = catalog.retain(&last(1), RunId(1), Timestamp(0), true).unwrap();
+    assert_eq!((would.version, would.expired.len()), (None, 1));
+    assert_eq!(readable(&catalog), [3, 4, 5]);
+}
+
+#[test]
+fn a_race_with_a_run_is_a_conflict() {
+    let stores = Stores::new();
+    let one = create(&stores, "memory:x");
+    versions(&one, 3);
+    let two = Catalog::open(&stores, "memory:x").unwrap();
+    let draft = begin(&two.latest().unwrap(), 77);
+    let tree = edit(&draft, &names(draft.base()), &Ops::from([(b"new".to_vec(), Some(vec![1]))])).unwrap();
+    retain(&one, &last(1)).unwrap();
+    assert!(matches!(draft.commit(next(&tree)).unwrap_err().kind(), ErrorKind::Conflict { .. }));
+    // A draft that began before, and took a tree of a version that was retained then, is no way around it.
+    let expired = two.snapshot(version(2));
+    assert_eq!(*expired.unwrap_err().kind(), ErrorKind::Expired, "the conflict has shown the later version");
+}
+
+#[test]
+fn what_has_expired_can_not_be_committed_again() {
+    let catalog = in_memory();
+    versions(&catalog, 3);
+    let (old, kept) = (catalog.snapshot(version(1)).unwrap(), catalog.snapshot(version(2)).unwrap());
+    retain(&catalog, &keep(&[2])).unwrap();
+    let base = catalog.latest().unwrap();
+    let draft = Draft::begin(&base, RunId(50), DraftOptions::default());
+    let error = draft.editor(&names(&old)).unwrap_err();
+    assert!(*error.kind() == ErrorKind::InvalidInput && error.to_string().contains("does not retain it"), "{error}");
+    let error = draft.commit(next(&names(&old))).unwrap_err();
+    assert!(error.to_string().contains("version 1 can not be part of a version made from version 4"), "{error}");
+    let draft = begin(&base, 51);
+    let reverted = draft.adopt(&names(&kept));
+    assert_eq!(content(&names(&commit(draft, &reverted))), numbered(0..3, 2));
+}
+
+/// Requests follow what has to be looked at, not how many versions there are.
+#[test]
+fn keeping_the_last_few_of_many_looks_at_few() {
+    let log = RequestLog::new();
+    let stores = Stores::new().with_wrapper(log.wrapper());
+    let catalog = create(&stores, "memory:x");
+    for number in 0..300 {
+        advance(&catalog, 100 + number, &puts(&numbered(0..1, number as u32)));
+    }
+    log.take();
+    retain(&catalog, &last(5)).unwrap();
+    let asked = log.take().len();
+    assert!(asked <= 70, "{asked} requests");
+    assert_eq!(readable(&catalog).len(), 6);
+}
