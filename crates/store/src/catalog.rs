@@ -9,7 +9,7 @@ use futures::future::join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use crate::cache::NodeCache;
-use crate::commit::{Attempt, create_version};
+use crate::commit::{Attempt, create_version, lost};
 use crate::mutant::Mutant;
 use crate::node::NodeRef;
 use crate::object::{ObjectName, PackName};
@@ -286,6 +286,13 @@ impl Catalog {
     fn record_of(&self, version: Version) -> Result<Snapshot> {
         let found = self.root().drive(self.record_bytes(version))?;
         self.found(Some(version), found.map(|bytes| self.read_record(version, &bytes)).transpose())
+    }
+
+    /// Says so if a run on `base` has lost its race, so that what it reads may be gone.
+    pub(crate) async fn overtaken(&self, base: Version) -> Option<Error> {
+        let bytes = self.record_bytes(base.next()).await.ok()??;
+        let winner = self.read_record(base.next(), &bytes).ok()?;
+        Some(lost(self, base.next(), winner.record().run))
     }
 
     /// The records of versions, whether they can be read or not, in the order asked; all at once where that helps.

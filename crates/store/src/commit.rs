@@ -111,17 +111,19 @@ pub(crate) fn publish(catalog: &Catalog, record: VersionRecord) -> Result<Snapsh
     let body = Bytes::from(check::to_json(&record)?);
     match create_version(catalog, &record, &body)? {
         Attempt::Won => {}
-        Attempt::Lost(winner) => {
-            let (url, version) = (catalog.url(), record.version);
-            let message = format!(
-                "{url}: run {winner} has made version {version} meanwhile; begin again from the latest version"
-            );
-            return Err(Error::new(ErrorKind::Conflict { version, winner }, message));
-        }
+        Attempt::Lost(winner) => return Err(lost(catalog, record.version, winner)),
     }
     let snapshot = Snapshot::new(catalog.clone(), record, Digest::of(&body));
     catalog.remember(&snapshot);
     Ok(snapshot)
+}
+
+/// What a run is told that was not the first.
+pub(crate) fn lost(catalog: &Catalog, version: Version, winner: RunId) -> Error {
+    let url = catalog.url();
+    let message =
+        format!("{url}: run {winner} has made version {version} meanwhile; begin again from the latest version");
+    Error::new(ErrorKind::Conflict { version, winner }, message)
 }
 
 /// The record of a version after `base` that says the same: for what changes the keeping of versions, not their content.

@@ -17,8 +17,8 @@ use crate::{Error, Result};
 /// whole or not at all. Dropped without a commit it leaves the catalog as it was, besides packs that nothing refers to.
 pub struct Draft {
     base: Snapshot,
-    source: Arc<Source>,
-    packing: Arc<Packing>,
+    pub(crate) source: Arc<Source>,
+    pub(crate) packing: Arc<Packing>,
     options: DraftOptions,
 }
 

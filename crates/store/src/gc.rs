@@ -60,7 +60,7 @@ pub struct Packs {
 }
 
 impl Packs {
-    fn add(&mut self, pack: &PackRecord) {
+    pub(crate) fn add(&mut self, pack: &PackRecord) {
         self.packs += 1;
         self.bytes += pack.bytes;
     }

@@ -37,11 +37,16 @@ impl Source {
         Source { catalog, uuid, version, packing: None }
     }
 
-    /// What a failure to read is: when the version has expired meanwhile, its objects may rightly be gone.
+    /// What a failure to read is: when the version has expired meanwhile, its objects may rightly be gone; and when a
+    /// draft has lost its race, those of any version that its base retained.
     async fn explain<T>(&self, result: Result<T>) -> Result<T> {
         match result {
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt { .. }) => {
-                Err(self.catalog.expired_since(self.version).await.unwrap_or(error))
+                let explained = match &self.packing {
+                    Some(packing) => self.catalog.overtaken(packing.base).await,
+                    None => self.catalog.expired_since(self.version).await,
+                };
+                Err(explained.unwrap_or(error))
             }
             other => other,
         }

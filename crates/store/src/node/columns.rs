@@ -172,6 +172,14 @@ impl Columns {
         self.len()
     }
 
+    /// Where the payload of an entry of a leaf lies, and its length there; none when it lies in the leaf itself.
+    pub(crate) fn stored(&self, index: usize) -> Option<(PackName, u64)> {
+        match self.places[index] {
+            Where::Inline { .. } => None,
+            Where::Pack { pack, stored, .. } => Some((self.packs[pack as usize], stored)),
+        }
+    }
+
     pub(crate) fn push_entry(&mut self, key: &[u8], entry: &Entry) {
         let place = match &entry.place {
             Place::Inline(bytes) => self.push_inline(bytes),

@@ -21,7 +21,7 @@ use object_store::{
 
 pub use crate::mutant::Mutant;
 pub(crate) use mutants::after_a_loss;
-pub use mutants::with_mutant;
+pub use mutants::{packs_of, with_mutant};
 pub use rounds::Rounds;
 
 use crate::{Catalog, Shape};

@@ -1,8 +1,12 @@
 //! Code that leaves out a rule of the protocol, so that a simulation can be seen to notice.
 
+use std::collections::BTreeSet;
+
 use crate::commit::publish;
 use crate::mutant::Mutant;
+use crate::object::PackName;
 use crate::record::{VersionRecord, retain};
+use crate::walk::Walk;
 use crate::{Catalog, ErrorKind, Result, Snapshot};
 
 /// The same catalog, read and written by code that leaves out a rule; its cache and counters begin anew.
@@ -21,4 +25,11 @@ pub(crate) fn after_a_loss(catalog: &Catalog, lost: VersionRecord, published: Re
         }
         published => published,
     }
+}
+
+/// The packs that the nodes of a version and its payloads lie in.
+pub fn packs_of(snapshot: &Snapshot) -> Result<BTreeSet<PackName>> {
+    let mut packs: BTreeSet<PackName> = snapshot.trees().filter_map(|(_, tree)| Some(tree.root.place?.pack)).collect();
+    Walk::new().version(snapshot, &mut |_, node| packs.extend(node.columns().packs()))?;
+    Ok(packs)
 }
