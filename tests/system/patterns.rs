@@ -246,6 +246,59 @@ impl GlobalCompiler for Passes {
     }
 }
 
+/// An incremental-dep compiler: an input goes into an output by its place among all, three to an output.
+#[derive(Debug, Clone)]
+pub(crate) struct Thirds(pub(crate) Shape);
+layers_of!(Thirds);
+
+impl Thirds {
+    fn places(&self, input: &Whole<'_>, mut each: impl FnMut(Key, String) -> Result<()>) -> Result<()> {
+        let mut place = 0;
+        for layer in &self.0.inputs {
+            for listed in input.list(layer)? {
+                let key = Key { layer: LayerRef::parse(layer)?, name: listed?.name };
+                each(key, (place / 3).to_string())?;
+                place += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl IncrementalDepCompiler for Thirds {
+    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>, _: &Context<'_>) -> Result<()> {
+        self.places(input, |key, place| out.set(&key, [(self.0.output, place)]))
+    }
+
+    fn update(
+        &self,
+        input: &Whole<'_>,
+        changes: &mut dyn Iterator<Item = Result<InputChange>>,
+        before: &dyn Graph,
+        out: &mut Edges<'_>,
+        _: &Context<'_>,
+    ) -> Result<()> {
+        for change in changes {
+            let InputChange { key, existed, exists } = change?;
+            assert!(existed || exists);
+            for output in before.outputs_of(&key)? {
+                assert!(existed && before.inputs_of(&output)?.contains(&key));
+            }
+        }
+        self.places(input, |key, place| {
+            let before = before.outputs_of(&key)?;
+            let same = before.len() == 1 && before[0].name.to_string() == place;
+            if same { Ok(()) } else { out.set(&key, [(self.0.output, place)]) }
+        })
+    }
+
+    fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
+        assert!(!inputs.is_empty() && inputs.is_sorted_by(|a, b| a.key < b.key));
+        let seen: Vec<(&Key, &Payload)> = inputs.iter().map(|input| (&input.key, &input.payload)).collect();
+        self.0.result(number(&[&self.0.salt, output, &seen]), context)
+    }
+}
+
 /// A chain of tasks of every pattern over two input layers, made from a seed.
 pub(crate) fn random_tasks(seed: u64) -> Vec<Task> {
     let shape = |salt: &str, inputs: &[&'static str], references: &[&'static str], output| Shape {
@@ -263,6 +316,7 @@ pub(crate) fn random_tasks(seed: u64) -> Vec<Task> {
         Task::new("five", Direct(Pairs(shape("5", &["in/a"], &["in/a", "v"], "w")))),
         Task::new("six", MapSplit(splits)).map(|six| if seed.is_multiple_of(2) { six.memo(1000) } else { six }),
         Task::new("seven", Dep(Counted(shape("7", &["s", "in/a"], &["x", TILES], "c")))),
+        Task::new("nine", IncrementalDep(Thirds(shape("9", &["c", "in/a"], &["s", TILES], "t")))),
         Task::new("eight", Global(Passes(shape("8", &["c", TILES], &["s"], "p")))),
     ]
     .into_iter()

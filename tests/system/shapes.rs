@@ -379,3 +379,107 @@ fn a_memo_spares_the_front_ends_of_unchanged_inputs() {
     .assert_eq(&lab.run().log());
     lab.assert_equals_scratch();
 }
+
+/// Puts texts into drawers by the first letter of the text after them, so that what comes or goes moves the one before.
+struct Drawers {
+    /// Forgets to say so.
+    forgets: bool,
+}
+
+impl InputLayers for Drawers {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/texts"])
+    }
+}
+
+impl OutputLayers for Drawers {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("drawers")?])
+    }
+}
+
+impl Drawers {
+    fn places(input: &Whole<'_>) -> Result<Vec<(Key, String)>> {
+        let all = input.partitions("in/texts")?.collect::<Result<Vec<_>>>()?;
+        let letter = |next: Option<&Partition>| -> Result<String> {
+            Ok(match next {
+                Some(next) => next.text()?[..1].to_owned(),
+                None => "last".to_owned(),
+            })
+        };
+        all.iter().enumerate().map(|(n, text)| Ok((text.key.clone(), letter(all.get(n + 1))?))).collect()
+    }
+}
+
+impl IncrementalDepCompiler for Drawers {
+    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>, _: &Context<'_>) -> Result<()> {
+        Drawers::places(input)?.into_iter().try_for_each(|(key, drawer)| out.set(&key, [("drawers", drawer)]))
+    }
+
+    fn update(
+        &self,
+        input: &Whole<'_>,
+        changes: &mut dyn Iterator<Item = Result<InputChange>>,
+        before: &dyn Graph,
+        out: &mut Edges<'_>,
+        _: &Context<'_>,
+    ) -> Result<()> {
+        let changed: Vec<Key> = changes.map(|change| change.map(|change| change.key)).collect::<Result<_>>()?;
+        for (key, drawer) in Drawers::places(input)? {
+            let is_new = changed.contains(&key) && before.outputs_of(&key)?.is_empty();
+            let moved = before.outputs_of(&key)? != [OutKey::new("drawers", drawer.as_str())?];
+            if if self.forgets { is_new } else { moved } {
+                out.set(&key, [("drawers", drawer)])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn compile(&self, _: &OutKey, inputs: &[Input], _: &Context<'_>) -> Result<Option<Payload>> {
+        let texts: Vec<&str> = inputs.iter().map(Partition::text).collect::<Result<_>>()?;
+        Ok(Some(texts.join(" ").into()))
+    }
+}
+
+fn drawers(forgets: bool) -> Lab {
+    let mut lab = Lab::new(vec![Task::new("drawers", IncrementalDep(Drawers { forgets })).unwrap().version("1")]);
+    lab.put("in/texts", "a", "one");
+    lab.put("in/texts", "c", "two");
+    lab.put("in/texts", "d", "ten");
+    lab.run();
+    lab
+}
+
+#[test]
+fn a_graph_that_the_user_updates() {
+    let mut lab = drawers(false);
+    assert_eq!(lab.names("drawers"), ["last", "t"]);
+    lab.put("in/texts", "b", "six");
+    let run = lab.run();
+    expect![[r#"
+        back   drawers  drawers/s
+        back   drawers  drawers/t
+    "#]]
+    .assert_eq(&run.log());
+    assert_eq!(run.report.tasks[0].counts.inputs, 2, "the new one, and the one before it that moved");
+    assert_eq!(lab.text("drawers", "t").as_deref(), Some("six two"));
+    lab.assert_equals_scratch();
+    lab.put("in/texts", "c", "three");
+    expect![[r#"
+        back   drawers  drawers/t
+    "#]]
+    .assert_eq(&lab.run().log());
+    lab.delete("in/texts", "d");
+    lab.run();
+    lab.assert_equals_scratch();
+    assert_eq!(lab.text("drawers", "last").as_deref(), Some("three"));
+}
+
+#[test]
+fn a_graph_that_is_updated_wrongly_is_refuted() {
+    let mut lab = drawers(true);
+    lab.put("in/texts", "b", "six");
+    lab.run();
+    let difference = lab.compare_with_scratch().unwrap_err();
+    assert!(difference.contains("drawers"), "{difference}");
+}

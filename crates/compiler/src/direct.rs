@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use deltic_core::{Key, Payload};
 
-use crate::pattern::Declared;
+use crate::pattern::{CompileInputs, Declared};
 use crate::{Context, DirectStage, Input, InputLayers, OutKey, OutputLayers, Outputs, Pattern, Result};
 
 /// A compiler whose output keys depend on input keys alone.
@@ -51,7 +51,9 @@ impl<C: DirectCompiler> DirectStage for Erased<C> {
     fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
         self.0.map_key(key, out);
     }
+}
 
+impl<C: DirectCompiler> CompileInputs for Erased<C> {
     fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
         self.0.compile(output, inputs, context)
     }

@@ -11,6 +11,7 @@
 //! | [`MapSplit`] | as of a map-group; a group becomes any number of outputs | any number of inputs | the same |
 //! | [`Dep`] | the content of the whole input | the whole input | the same |
 //! | [`Global`] | whatever it likes | the whole input | none |
+//! | [`IncrementalDep`] | a dependency graph that the user keeps | any number of inputs | none |
 //!
 //! Every pattern becomes the same thing, a *stage*: a front-end for each input, a shuffle by output key, a back-end
 //! for each output. The driver runs a front-end again when its input changed or something it read through its
@@ -67,6 +68,7 @@ mod direct;
 mod emit;
 mod fixture;
 mod global;
+mod incremental_dep;
 mod layers;
 mod leveling;
 mod map_group;
@@ -89,12 +91,15 @@ pub use direct::{Direct, DirectCompiler, DirectMany};
 pub use emit::{Emit, Emitted, OutKey, Outputs, Row, Sink};
 pub use fixture::Fixture;
 pub use global::{Global, GlobalCompiler};
+pub use incremental_dep::{Edges, Graph, IncrementalDep, IncrementalDepCompiler, InputChange, TakeEdges};
 pub use layers::{InputLayers, OutputLayers, layers};
 pub use leveling::{AdaptivePattern, FixedPattern, Leveling};
 pub use map_group::{MapGroup, MapGroupCompiler};
 pub use map_split::{MapSplit, MapSplitCompiler};
 pub use partition::{Input, Partition};
-pub use pattern::{BackEnd, Declared, DepStage, DirectStage, GlobalStage, GroupStage, Pattern};
+pub use pattern::{
+    BackEnd, CompileInputs, Declared, DepStage, DirectStage, GlobalStage, GraphStage, GroupStage, Pattern,
+};
 pub use projection::{Projection, Projections, part_digest};
 pub use publish::{Publish, Take};
 pub use ref_tree::{RefStructure, RefTree, RefTreeCompiler, References, Targets};
@@ -110,9 +115,10 @@ pub type Result<T, E = anyhow::Error> = std::result::Result<T, E>;
 pub mod prelude {
     pub use crate::{
         AdaptivePattern, Context, DataKey, DataPlan, DataSet, Dep, DepCompiler, Direct, DirectCompiler, DirectMany,
-        Emit, FixedPattern, Fixture, Global, GlobalCompiler, Input, InputLayers, Leveling, MapGroup, MapGroupCompiler,
-        MapSplit, MapSplitCompiler, OutKey, OutputLayers, Outputs, Partition, Projection, Publish, RefStructure,
-        RefTree, RefTreeCompiler, References, Result, Setup, Targets, Task, Values, Whole, Within, layers,
+        Edges, Emit, FixedPattern, Fixture, Global, GlobalCompiler, Graph, IncrementalDep, IncrementalDepCompiler,
+        Input, InputChange, InputLayers, Leveling, MapGroup, MapGroupCompiler, MapSplit, MapSplitCompiler, OutKey,
+        OutputLayers, Outputs, Partition, Projection, Publish, RefStructure, RefTree, RefTreeCompiler, References,
+        Result, Setup, Targets, Task, Values, Whole, Within, layers,
     };
     pub use anyhow::{Context as _, anyhow, bail, ensure};
     pub use deltic_core::{BoundingBox, Grid, IntoName, Key, Layer, LayerRef, Meta, Name, Payload, Tile};

@@ -7,8 +7,8 @@ use deltic_core::{Key, Layer, LayerRef, Payload};
 
 use crate::emit::Sink;
 use crate::{
-    Context, Emitted, Input, InputLayers, OutKey, OutputLayers, Outputs, Projection, Publish, Result, ValueSource,
-    Whole,
+    Context, Edges, Emitted, Graph, Input, InputChange, InputLayers, OutKey, OutputLayers, Outputs, Projection,
+    Publish, Result, ValueSource, Whole,
 };
 
 /// A compiler as the driver sees it.
@@ -27,6 +27,8 @@ pub enum Pattern {
     Dep(Arc<dyn DepStage>),
     /// The whole input to the whole output.
     Global(Arc<dyn GlobalStage>),
+    /// A dependency graph that the user keeps up to date.
+    Graph(Arc<dyn GraphStage>),
 }
 
 impl Pattern {
@@ -39,13 +41,14 @@ impl Pattern {
             Pattern::Group(_) => "map-group",
             Pattern::Dep(_) => "dep",
             Pattern::Global(_) => "global",
+            Pattern::Graph(_) => "incremental-dep",
         }
     }
 
     /// Whether a group's back-end may make any number of partitions, not just the one that is called as the group is.
     pub fn splits(&self) -> bool {
         match self {
-            Pattern::Direct { .. } | Pattern::Global(_) => false,
+            Pattern::Direct { .. } | Pattern::Global(_) | Pattern::Graph(_) => false,
             Pattern::Group(stage) => stage.splits(),
             Pattern::Dep(stage) => stage.splits(),
         }
@@ -57,6 +60,7 @@ impl Pattern {
             Pattern::Group(stage) => stage.declared(),
             Pattern::Dep(stage) => stage.declared(),
             Pattern::Global(stage) => stage.declared(),
+            Pattern::Graph(stage) => stage.declared(),
         }
     }
 }
@@ -97,14 +101,35 @@ impl<C: InputLayers + OutputLayers> Declared for C {
     }
 }
 
+/// The back-end of a pattern without intermediate values, types erased.
+pub trait CompileInputs: Send + Sync {
+    /// Compiles one output from its inputs, sorted by key.
+    fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>>;
+}
+
 /// A direct compiler, types erased.
-pub trait DirectStage: Send + Sync {
+pub trait DirectStage: CompileInputs {
     /// The declared layers.
     fn declared(&self) -> &dyn Declared;
     /// The output keys of an input key.
     fn map_key(&self, key: &Key, out: &mut Outputs<'_>);
-    /// Compiles one output from its inputs, sorted by key.
-    fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>>;
+}
+
+/// An incremental-dep compiler, types erased.
+pub trait GraphStage: CompileInputs {
+    /// The declared layers.
+    fn declared(&self) -> &dyn Declared;
+    /// The outputs of every input.
+    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>, context: &Context<'_>) -> Result<()>;
+    /// The outputs of inputs whose outputs are others than before.
+    fn update(
+        &self,
+        input: &Whole<'_>,
+        changes: &mut dyn Iterator<Item = Result<InputChange>>,
+        before: &dyn Graph,
+        out: &mut Edges<'_>,
+        context: &Context<'_>,
+    ) -> Result<()>;
 }
 
 /// The back-end of a pattern with intermediate values, types erased.

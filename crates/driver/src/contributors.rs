@@ -46,7 +46,7 @@ impl<'a> Contributors<'a> {
             stage,
             follows: match stage.task.pattern() {
                 Pattern::Direct { one_producer: true, .. } => Follows::Outcomes,
-                Pattern::Direct { .. } | Pattern::Group(_) => Follows::Rows,
+                Pattern::Direct { .. } | Pattern::Group(_) | Pattern::Graph(_) => Follows::Rows,
                 Pattern::Dep(_) | Pattern::Global(_) => Follows::Nothing,
             },
             table: TableWriter::new(stage.draft, &stage.state.contributors),

@@ -65,6 +65,14 @@ pub enum Error {
         /// The second.
         second: String,
     },
+    /// A dependency graph mentions one input twice.
+    #[error("{task}: the outputs of input {input} are set twice: set them once, all together")]
+    MentionedTwice {
+        /// The task.
+        task: TaskId,
+        /// The input.
+        input: String,
+    },
     /// A global compiler published one output twice.
     #[error("{task}: output {output} is published twice: publish each partition once")]
     PublishedTwice {
@@ -117,6 +125,8 @@ pub enum Phase {
     Front,
     /// The back-end.
     Back,
+    /// The dependency graph.
+    Graph,
 }
 
 impl std::fmt::Display for Phase {
@@ -125,6 +135,7 @@ impl std::fmt::Display for Phase {
             Phase::MapKey => "mapping the key of",
             Phase::Front => "front-end of",
             Phase::Back => "back-end of",
+            Phase::Graph => "dependency graph of",
         })
     }
 }

@@ -122,7 +122,7 @@ impl<'a> Fronts<'a> {
                     self.affect(self.kernel.outputs_of(stage.as_ref(), &input.element)?, CLAIMED_BEFORE)?;
                 }
                 // They have stages of their own.
-                (Pattern::Dep(_) | Pattern::Global(_), _) => {}
+                (Pattern::Dep(_) | Pattern::Global(_) | Pattern::Graph(_), _) => {}
             }
         }
         Ok(())

@@ -4,9 +4,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use anyhow::Context as _;
 use deltic_compiler::{
-    BackEnd, Context, DepStage, DirectStage, Emitted, GlobalStage, GroupStage, Input, Lookup, OutKey, Outputs, Pattern,
-    Publish, RawValue, Task, ValueSource, Whole,
+    BackEnd, CompileInputs, Context, DepStage, DirectStage, Edges, Emitted, GlobalStage, Graph, GraphStage, GroupStage,
+    Input, InputChange, Lookup, OutKey, Outputs, Pattern, Publish, RawValue, Task, ValueSource, Whole,
 };
 use deltic_core::{Digest, Hasher, Key, Layer, Name, Payload};
 use deltic_store::{Draft, Entry, Tree};
@@ -170,6 +171,35 @@ impl TaskKernel<'_> {
         })
     }
 
+    /// Asks for the dependency graph, or for what is new in it: `changes` and the graph of the base say what that is.
+    /// `take` takes the outputs of each input that was mentioned.
+    pub(crate) fn edges_of_user(
+        &self,
+        stage: &dyn GraphStage,
+        before: Option<(&mut dyn Iterator<Item = deltic_compiler::Result<InputChange>>, &dyn Graph)>,
+        take: &mut dyn FnMut(Element, Vec<Element>) -> Result<()>,
+    ) -> Result<()> {
+        let context = Context::new(self.view);
+        let whole = Whole::new(self.view, self.task.inputs());
+        self.guard(Phase::Graph, &"the input", None, || {
+            let mut take = |input: &Key, outs: Vec<(u16, Name)>| {
+                let number = self.view.number(&input.layer).filter(|_| self.task.inputs().contains(&input.layer));
+                let element = Element::new(number.context("it is in no input layer")?, input.name.to_bytes());
+                anyhow::ensure!(
+                    self.view.meta(element.layer, &element.name)?.is_some(),
+                    "outputs are set for {input}, which does not exist"
+                );
+                let outs = outs.into_iter().map(|(layer, name)| Element::new(layer, name.to_bytes()));
+                Ok(take(element, outs.collect())?)
+            };
+            let mut edges = Edges::new(self.task.outputs(), &mut take);
+            match before {
+                Some((changes, graph)) => stage.update(&whole, changes, graph, &mut edges, &context),
+                None => stage.graph(&whole, &mut edges, &context),
+            }
+        })
+    }
+
     /// Runs a compiler of everything; `take` takes what became of each output, in its order.
     pub(crate) fn compile_whole(
         &self,
@@ -227,7 +257,7 @@ impl TaskKernel<'_> {
     /// Compiles the outputs of a direct task, reading the payloads of all their inputs at once.
     fn reduce_direct(
         &self,
-        stage: &dyn DirectStage,
+        stage: &dyn CompileInputs,
         one_producer: bool,
         rows: &mut dyn RowStream,
         fetch: Fetch,
@@ -353,14 +383,14 @@ impl Kernel for TaskKernel<'_> {
     fn begin_map(&self, items: &[Item]) -> Result<Fetch> {
         match self.task.pattern() {
             // Looks at keys alone.
-            Pattern::Direct { .. } | Pattern::Dep(_) | Pattern::Global(_) => Ok(Fetch::default()),
+            Pattern::Direct { .. } | Pattern::Dep(_) | Pattern::Global(_) | Pattern::Graph(_) => Ok(Fetch::default()),
             Pattern::Group(_) => self.begin(&wanted_of(items)),
         }
     }
 
     fn begin_reduce(&self, rows: &Rows) -> Result<Fetch> {
         match self.task.pattern() {
-            Pattern::Direct { .. } => {
+            Pattern::Direct { .. } | Pattern::Graph(_) => {
                 let items = rows.iter().map(|row| Ok((self.element(row.item)?.layer, self.input_of(row.value)?)));
                 let items = items.collect::<Result<Vec<_>>>()?;
                 self.begin(&items.iter().map(|(layer, entry)| (*layer, entry)).collect::<Vec<_>>())
@@ -372,7 +402,7 @@ impl Kernel for TaskKernel<'_> {
 
     fn weight(&self, row: Row<'_>) -> u64 {
         match self.task.pattern() {
-            Pattern::Direct { .. } => entry_len(row.value),
+            Pattern::Direct { .. } | Pattern::Graph(_) => entry_len(row.value),
             Pattern::Group(_) | Pattern::Dep(_) | Pattern::Global(_) => 0,
         }
     }
@@ -382,7 +412,7 @@ impl Kernel for TaskKernel<'_> {
             Pattern::Direct { stage, .. } => self.map_direct(stage.as_ref(), items),
             Pattern::Group(stage) => self.map_group(stage.as_ref(), items, fetch),
             // Their front-end is run over the whole input instead.
-            Pattern::Dep(_) | Pattern::Global(_) => Ok(MapBatch::default()),
+            Pattern::Dep(_) | Pattern::Global(_) | Pattern::Graph(_) => Ok(MapBatch::default()),
         }
     }
 
@@ -392,6 +422,7 @@ impl Kernel for TaskKernel<'_> {
             Pattern::Direct { stage, one_producer } => self.reduce_direct(stage.as_ref(), *one_producer, rows, fetch),
             Pattern::Group(stage) => self.reduce_groups(stage.as_ref(), rows),
             Pattern::Dep(stage) => self.reduce_groups(stage.as_ref(), rows),
+            Pattern::Graph(stage) => self.reduce_direct(stage.as_ref(), false, rows, fetch),
             Pattern::Global(_) => Ok(Vec::new()),
         }
     }

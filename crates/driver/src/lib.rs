@@ -15,7 +15,7 @@
 //! | `fingerprint`, `decide` | skip, incremental or full, and why |
 //! | `base` | tasks and layers as the base has them |
 //! | `view` | layers as the base saw them and as they are |
-//! | `stage`, `incremental`, `affected`, `kernel`, `settle` | the executor: what can a change affect, run it, keep what came of it |
+//! | `stage`, `incremental`, `whole`, `user_graph`, `affected`, `kernel`, `settle` | the executor: what can a change affect, run it, keep what came of it |
 //! | `elements` | sets of affected partitions in bounded memory |
 //! | `state` | edges and reads between runs |
 //! | `rows`, `shuffle` | what front-ends say to back-ends, sorted in bounded memory |
@@ -52,6 +52,7 @@ mod settle;
 mod shuffle;
 mod stage;
 mod state;
+mod user_graph;
 mod view;
 mod whole;
 mod wire;

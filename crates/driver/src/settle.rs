@@ -73,12 +73,12 @@ impl<'a> Settling<'a> {
 
     /// Notes what a front-end said and read; returns the outputs to which it says something new.
     pub(crate) fn front_ran(&mut self, mapped: &Mapped, existed: bool) -> Result<Vec<Element>> {
-        if !self.stage.is_group() {
+        if !self.stage.keeps_edges() {
             return Ok(Vec::new());
         }
-        self.counts.fronts += 1;
+        self.counts.fronts += u64::from(self.stage.is_group());
         let dirty = self.note_front(mapped, existed)?;
-        if dirty.is_empty() && !self.stage.full {
+        if dirty.is_empty() && !self.stage.full && self.stage.is_group() {
             self.counts.cut_off += 1;
         }
         Ok(dirty)

@@ -19,7 +19,7 @@ use crate::report::Counts;
 use crate::settle::Settling;
 use crate::state::State;
 use crate::view::View;
-use crate::{Element, Error, Result, incremental, whole};
+use crate::{Element, Error, Result, incremental, user_graph, whole};
 
 /// What a stage works with.
 pub(crate) struct Stage<'a> {
@@ -56,6 +56,7 @@ impl Stage<'_> {
         match self.task.pattern() {
             Pattern::Dep(dep) => whole::dep(&self, &kernel, dep.as_ref(), session),
             Pattern::Global(global) => whole::global(&self, &kernel, global.as_ref()),
+            Pattern::Graph(graph) => user_graph::run(&self, &kernel, graph.as_ref(), session),
             _ if self.full => self.full(&kernel, session),
             _ => incremental::run(&self, &kernel, session),
         }
@@ -86,6 +87,11 @@ impl Stage<'_> {
 
     pub(crate) fn is_group(&self) -> bool {
         matches!(self.task.pattern(), Pattern::Group(_))
+    }
+
+    /// Whether it is kept which outputs each input goes into, and what is said to them.
+    pub(crate) fn keeps_edges(&self) -> bool {
+        matches!(self.task.pattern(), Pattern::Group(_) | Pattern::Graph(_))
     }
 
     /// Up to how many bytes of what one input says to one output are remembered, if any are.

@@ -97,6 +97,11 @@ impl View {
         self.layers.get(usize::from(layer)).map(|layer| layer.now())
     }
 
+    /// The number of a layer.
+    pub(crate) fn number(&self, wanted: &LayerRef) -> Option<u16> {
+        self.iter().find(|(_, name, _)| *name == wanted).map(|(number, _, _)| number)
+    }
+
     /// The key that an element stands for.
     pub(crate) fn key(&self, element: &Element) -> deltic_core::Result<Key> {
         let Some((layer, settings)) = self.names.get(usize::from(element.layer)) else {

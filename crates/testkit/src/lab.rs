@@ -280,7 +280,8 @@ impl Lab {
         assert_eq!(versions(&one), versions(&other), "the labs were made from different versions");
     }
 
-    pub(crate) fn compare_with_scratch(&mut self) -> Result<(), String> {
+    /// Compares layers and state with a run from nothing; says what differs first.
+    pub fn compare_with_scratch(&mut self) -> Result<(), String> {
         let scratch = self.scratch();
         compare(&self.output(), &scratch)
     }

@@ -1,0 +1,230 @@
+//! Stages whose dependency graph the user keeps up to date.
+//!
+//! What the user says of inputs takes the place of front-ends: an input that is mentioned, or that changed, says its
+//! digest to its outputs, so the outputs of a changed input, and those that an input joins or leaves, are compiled.
+
+use deltic_compiler::{Graph, GraphStage, InputChange, OutKey};
+use deltic_core::Key;
+use deltic_store::{Change, Entry, KeyRange};
+
+use crate::affected::{Dirty, DirtyInputs, SAID, only_read, present, readers};
+use crate::elements::{Elements, Sorter, TOGETHER, Writer, read_ahead};
+use crate::engine::{Mapped, StageSession};
+use crate::kernel::TaskKernel;
+use crate::rows::{RowStream, Rows};
+use crate::settle::Settling;
+use crate::shuffle::{Shuffle, Sorted};
+use crate::stage::{Stage, StageResult};
+use crate::wire::write_entry;
+use crate::{Element, Error, Result};
+
+/// Runs such a stage, in full or incrementally.
+pub(crate) fn run<'s>(
+    stage: &'s Stage<'s>,
+    kernel: &'s TaskKernel<'s>,
+    graph: &dyn GraphStage,
+    mut session: Box<dyn StageSession + 's>,
+) -> Result<StageResult> {
+    let (mut said, mentioned) = Said::ask(stage, kernel, graph)?;
+    let mut settling = Settling::new(stage, kernel, None);
+    let mut rows = Rows::default();
+    let mut settle = |input: Dirty, settling: &mut Settling<'_>| -> Result<Vec<Element>> {
+        settling.counts.inputs += 1;
+        let bytes = input.element.to_bytes();
+        let outs = match said.outputs_of(&bytes, stage)? {
+            Some(outs) => outs,
+            None if input.existed => stage.state.edges_of(&input.element)?.into_iter().map(|(out, _)| out).collect(),
+            None => Vec::new(),
+        };
+        let Some(entry) = input.now else { return settling.front_gone(&input.element) };
+        for out in &outs {
+            push(&mut rows, out, &bytes, &entry);
+        }
+        if rows.len() >= 16 * TOGETHER {
+            session.add(std::mem::take(&mut rows))?;
+        }
+        let edges = outs.into_iter().map(|out| (out, entry.meta.digest)).collect();
+        settling.front_ran(&Mapped { item: input.element, edges, reads: Vec::new() }, input.existed)
+    };
+    if stage.full {
+        for (layer, tree) in stage.inputs() {
+            for found in tree.scan(KeyRange::all()) {
+                let (name, entry) = found?;
+                let element = Element::new(layer, name);
+                let input = Dirty { element, existed: false, now: Some(entry), through_reads: false };
+                settle(input, &mut settling)?;
+            }
+        }
+        session.add(rows)?;
+        session.reduce(None, &mut settling)?;
+        return settling.finish();
+    }
+
+    let mut outputs = Sorter::new(stage.set_memory());
+    readers(stage.view, &stage.state, stage.set_memory(), &mut outputs)?;
+    let mut inputs = Writer::new(stage.set_memory());
+    for input in DirtyInputs::new(stage.task, stage.view, &mentioned) {
+        let input = input?;
+        inputs.push(&input.element.to_bytes(), 0)?;
+        for out in settle(input, &mut settling)? {
+            outputs.add(&out.to_bytes(), SAID)?;
+        }
+    }
+    session.add(rows)?;
+    let (inputs, outputs) = (inputs.finish()?, outputs.finish()?);
+    other_contributors(stage, &inputs, &outputs, session.as_mut())?;
+    settling.counts.through_reads = only_read(&outputs)?;
+    let mut backs = settling.with_wanted(&outputs);
+    session.reduce(Some(&outputs), &mut backs)?;
+    backs.finish()
+}
+
+fn push(rows: &mut Rows, out: &Element, input: &[u8], entry: &Entry) {
+    let mut value = Vec::new();
+    write_entry(entry, &mut value);
+    rows.push(&out.to_bytes(), input, &value);
+}
+
+/// Gives back-ends the unchanged inputs of affected outputs.
+fn other_contributors(
+    stage: &Stage<'_>,
+    inputs: &Elements,
+    outputs: &Elements,
+    session: &mut dyn StageSession,
+) -> Result<()> {
+    // Turned round, so that inputs are looked up in order.
+    let mut turned = Shuffle::new(stage.set_memory());
+    let (mut walk, mut some) = (outputs.walk(), Vec::new());
+    loop {
+        some.clear();
+        while some.len() < TOGETHER
+            && let Some((out, _)) = walk.peek()?
+        {
+            some.push(out.to_vec());
+            walk.advance()?;
+        }
+        if some.is_empty() {
+            break;
+        }
+        read_ahead(&stage.state.contributors, &some)?;
+        let mut batch = Rows::default();
+        for out in &some {
+            for input in stage.state.contributors_of(out)? {
+                batch.push(&input, out, &[]);
+            }
+        }
+        turned.push(batch)?;
+    }
+    let (mut turned, mut changed) = (turned.finish()?, inputs.walk());
+    loop {
+        let (mut again, mut pairs) = (Vec::new(), Vec::new());
+        while again.len() < TOGETHER
+            && let Some(first) = turned.peek()?
+        {
+            let input = first.out.to_vec();
+            let is_changed = changed.take(&input)?;
+            while let Some(row) = turned.peek()?.filter(|row| row.out == input) {
+                if !is_changed {
+                    pairs.push((again.len(), stage.element(row.item)?));
+                }
+                turned.advance()?;
+            }
+            if !is_changed {
+                again.push(stage.element(&input)?);
+            }
+        }
+        if again.is_empty() {
+            return Ok(());
+        }
+        let entries = present(stage.task, stage.view, &again)?;
+        let mut rows = Rows::default();
+        for (index, out) in pairs {
+            push(&mut rows, &out, &again[index].to_bytes(), &entries[index]);
+        }
+        session.add(rows)?;
+    }
+}
+
+/// What the user said of inputs: sorted, to be asked for in order.
+struct Said {
+    /// Input and output; and for each input one row without an output.
+    edges: Sorted,
+}
+
+impl Said {
+    /// Asks the user; returns also which inputs were mentioned.
+    fn ask(stage: &Stage<'_>, kernel: &TaskKernel<'_>, graph: &dyn GraphStage) -> Result<(Said, Elements)> {
+        let mut edges = Shuffle::new(stage.set_memory());
+        let mut mentioned = Sorter::new(stage.set_memory());
+        let mut take = |input: Element, outs: Vec<Element>| {
+            let input = input.to_bytes();
+            mentioned.add(&input, 0)?;
+            let mut rows = Rows::default();
+            rows.push(&input, &[], &[]);
+            for out in &outs {
+                rows.push(&input, &out.to_bytes(), &[]);
+            }
+            edges.push(rows)
+        };
+        if stage.full {
+            kernel.edges_of_user(graph, None, &mut take)?;
+        } else {
+            let before = Before { stage, kernel };
+            let layers = stage.view.iter().filter(|(_, name, _)| stage.task.inputs().contains(name));
+            let mut changes = layers.flat_map(|(number, _, layer)| {
+                layer.changes().map(move |change| {
+                    let Change { key, old, new } = change?;
+                    let key = stage.view.key(&Element::new(number, key))?;
+                    Ok(InputChange { key, existed: old.is_some(), exists: new.is_some() })
+                })
+            });
+            kernel.edges_of_user(graph, Some((&mut changes, &before)), &mut take)?;
+        }
+        Ok((Said { edges: edges.finish()? }, mentioned.finish()?))
+    }
+
+    /// The outputs that were set for an input; none when it was not mentioned. Inputs are asked for in order.
+    fn outputs_of(&mut self, input: &[u8], stage: &Stage<'_>) -> Result<Option<Vec<Element>>> {
+        while self.edges.peek()?.is_some_and(|row| row.out < input) {
+            self.edges.advance()?;
+        }
+        let (mut mentioned, mut outs) = (0, Vec::new());
+        while let Some(row) = self.edges.peek()?.filter(|row| row.out == input) {
+            if row.item.is_empty() {
+                mentioned += 1;
+            } else {
+                outs.push(stage.element(row.item)?);
+            }
+            self.edges.advance()?;
+        }
+        if mentioned > 1 {
+            let input = stage.view.show(&stage.element(input)?);
+            return Err(Error::MentionedTwice { task: stage.task.id().clone(), input });
+        }
+        Ok((mentioned > 0).then_some(outs))
+    }
+}
+
+/// The graph as the base has it.
+struct Before<'a> {
+    stage: &'a Stage<'a>,
+    kernel: &'a TaskKernel<'a>,
+}
+
+impl Graph for Before<'_> {
+    fn outputs_of(&self, input: &Key) -> deltic_compiler::Result<Vec<OutKey>> {
+        let Some(layer) = self.stage.view.number(&input.layer) else { return Ok(Vec::new()) };
+        let edges = self.stage.state.edges_of(&Element::new(layer, input.name.to_bytes()))?;
+        Ok(edges.iter().map(|(out, _)| self.kernel.out_key(out)).collect::<Result<_>>()?)
+    }
+
+    fn inputs_of(&self, output: &OutKey) -> deltic_compiler::Result<Vec<Key>> {
+        let layers = self.stage.task.outputs();
+        let Some(layer) = (0u16..).zip(layers).find(|(_, layer)| layer.id == output.layer) else {
+            return Ok(Vec::new());
+        };
+        let out = Element::new(layer.0, output.name.to_bytes()).to_bytes();
+        let key = |input: &Vec<u8>| Ok(self.stage.view.key(&self.stage.element(input)?)?);
+        self.stage.state.contributors_of(&out)?.iter().map(key).collect()
+    }
+}
