@@ -24,6 +24,7 @@ pub(crate) fn tiles(plan: &DataPlan) -> DataSet<Tile, u64> {
     plan.layer(TILES).map_values(number)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a step on values takes them")]
 pub(crate) fn number(partition: Partition) -> Result<u64> {
     Ok(partition.text()?.parse()?)
 }
@@ -37,6 +38,7 @@ pub(crate) fn show_as<K: DataKey, V: Data + std::fmt::Debug>(layer: &str, set: &
     set.publish_with(K::private_layer(layer).unwrap(), |_, value| Ok(Some(format!("{value:?}").into())));
 }
 
+#[expect(clippy::ptr_arg, reason = "a step on keys is given the key")]
 fn first(key: &String) -> String {
     key[..1].to_owned()
 }

@@ -20,6 +20,7 @@ fn refused(build: fn(&DataPlan) -> Result<()>) -> String {
     format!("{:#}", plan.finish().unwrap_err())
 }
 
+#[expect(clippy::ptr_arg, reason = "a step on keys is given the key")]
 fn first(key: &String) -> String {
     key[..1].to_owned()
 }
@@ -79,6 +80,16 @@ fn a_second_shuffle_a_look_behind_one_and_several_users_end_a_stage() {
         show_as("looked", &numbers(plan, "in/b").look_up(&sums, |key, _, sums| sums.contains(&first(key))));
         Ok(())
     }));
+}
+
+#[test]
+fn only_what_is_published_is_a_layer_of_the_catalog() {
+    let mut lab = Lab::new(tasks(plain));
+    lab.put("in/a", "01", "1");
+    lab.run();
+    let snapshot = lab.output();
+    let layers: Vec<&str> = snapshot.layers().map(|layer| layer.id.as_str()).collect();
+    assert_eq!(layers, ["also", "out"]);
 }
 
 #[test]
@@ -370,10 +381,10 @@ fn a_memo_spares_the_front_ends_of_unchanged_inputs() {
 fn pedestrian(level: u8) -> Result<DataPlan> {
     let plan = DataPlan::new("pedestrian").version("1");
 
-    let points = plan.layer::<String>("osm/node").map_values(|node| Ok(node.json::<[f64; 2]>()?));
+    let points = plan.layer::<String>("osm/node").map_values(|node| node.json::<[f64; 2]>());
     let lines = plan
         .layer::<String>("osm/way")
-        .map_values(|way| Ok(way.json::<Vec<String>>()?))
+        .map_values(|way| way.json::<Vec<String>>())
         .filter(|_, nodes| Ok(nodes.len() > 1))
         .resolve(
             &points,

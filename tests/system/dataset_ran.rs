@@ -163,6 +163,30 @@ fn group_runs_the_group_of_the_change() {
 }
 
 #[test]
+fn a_group_has_its_own_keys_of_an_input_that_goes_to_several() {
+    let mut lab = lab(|plan| {
+        let both = numbers(plan, "in/a")
+            .flat_map_keys(|key| vec![format!("a{key}"), format!("b{key}")], |key| Some(key[1..].to_owned()));
+        show(
+            &both
+                .group(|key| key[..2].to_owned())
+                .map_values(|members| Ok(members.into_iter().map(|member| member.key).collect::<Vec<_>>())),
+        );
+        Ok(())
+    });
+    assert_eq!(text(&lab, "out", "b0").as_deref(), Some(r#"["b01", "b02"]"#));
+    lab.delete("in/a", "02");
+    ran(
+        &mut lab,
+        &expect![[r#"
+        back   p.out  out/a0
+        back   p.out  out/b0
+    "#]],
+    );
+    assert_eq!(text(&lab, "out", "a0").as_deref(), Some(r#"["a01"]"#));
+}
+
+#[test]
 fn group_by_runs_the_groups_that_are_told_something_new() {
     let mut lab = lab(|plan| {
         show(&numbers(plan, "in/a").group_by(|key, number| Ok([(format!("g{}", number % 3), key.clone())])));
@@ -196,10 +220,13 @@ fn group_by_runs_the_groups_that_are_told_something_new() {
 #[test]
 fn reduce_runs_the_keys_that_are_told_something_new() {
     let mut lab = lab(|plan| {
-        show(&numbers(plan, "in/a").reduce(|key, number| Ok([(key[..1].to_owned(), number)]), |a, b| Ok(a + b)));
+        show(
+            &numbers(plan, "in/a")
+                .reduce(|key, number| Ok([(key[..1].to_owned(), number.to_string())]), |a, b| Ok(a + &b)),
+        );
         Ok(())
     });
-    assert_eq!(text(&lab, "out", "1").as_deref(), Some("5"));
+    assert_eq!(text(&lab, "out", "1").as_deref(), Some(r#""14""#));
     lab.put("in/a", "12", "9");
     ran(
         &mut lab,
@@ -209,7 +236,7 @@ fn reduce_runs_the_keys_that_are_told_something_new() {
         back   p.out  out/1
     "#]],
     );
-    assert_eq!(text(&lab, "out", "1").as_deref(), Some("10"));
+    assert_eq!(text(&lab, "out", "1").as_deref(), Some(r#""19""#));
 }
 
 #[test]
@@ -272,6 +299,32 @@ fn joins_run_the_key_of_the_change() {
         back   p.outer  outer/01
     "#]],
     );
+}
+
+#[test]
+fn a_join_of_a_layer_with_itself_tells_the_sides_apart() {
+    let mut lab = lab(|plan| {
+        let all = numbers(plan, "in/a");
+        // What is called `01` stands beside what is called `02`.
+        let next = all.map_keys(
+            |key| format!("{}{}", &key[..1], if &key[1..] == "1" { "2" } else { "3" }),
+            |key| Some(format!("{}{}", &key[..1], if &key[1..] == "2" { "1" } else { "2" })),
+        );
+        show(&all.outer_join(&next));
+        Ok(())
+    });
+    assert_eq!(text(&lab, "out", "01").as_deref(), Some("(Some(1), None)"));
+    assert_eq!(text(&lab, "out", "02").as_deref(), Some("(Some(2), Some(1))"));
+    assert_eq!(text(&lab, "out", "03").as_deref(), Some("(None, Some(2))"));
+    lab.put("in/a", "02", "7");
+    ran(
+        &mut lab,
+        &expect![[r#"
+        back   p.out  out/02
+        back   p.out  out/03
+    "#]],
+    );
+    assert_eq!(text(&lab, "out", "02").as_deref(), Some("(Some(7), Some(1))"));
 }
 
 #[test]
@@ -419,6 +472,33 @@ fn a_look_up_runs_who_looked() {
     "#]],
     );
     assert_eq!(text(&lab, "out", "12").as_deref(), Some("None"));
+}
+
+#[test]
+fn a_look_sees_the_set_and_not_the_layer_beneath() {
+    let mut lab = lab(|plan| {
+        // The inverse says something of every string.
+        let set = numbers(plan, "in/b")
+            .filter(|_, number| Ok(*number < 7))
+            .map_keys(|key| format!("b{key}"), |key| Some(key.trim_start_matches('b').to_owned()));
+        show(&numbers(plan, "in/a").filter_by_key(|key| key == "01").look_up(&set, |_, _, look| {
+            let of = |key: &str| -> Result<_> { Ok((look.get(&key.to_owned())?, look.contains(&key.to_owned())?)) };
+            Ok((of("b01")?, of("01")?, of("b21")?))
+        }));
+        Ok(())
+    });
+    let seen = "((Some(5), true), (None, false), (None, false))";
+    assert_eq!(text(&lab, "out", "01").as_deref(), Some(seen));
+    // What values decide is looked at, however it is asked for.
+    lab.put("in/b", "21", "6");
+    ran(
+        &mut lab,
+        &expect![[r#"
+        back   p.out  out/01
+    "#]],
+    );
+    let seen = "((Some(5), true), (None, false), (Some(6), true))";
+    assert_eq!(text(&lab, "out", "01").as_deref(), Some(seen));
 }
 
 #[test]

@@ -7,9 +7,9 @@
 //! fn pedestrian(level: u8) -> Result<DataPlan> {
 //!     let plan = DataPlan::new("pedestrian").version("1");
 //!
-//!     let points = plan.layer::<String>("osm/node").map_values(|node| Ok(node.json::<[f64; 2]>()?)).id("points");
+//!     let points = plan.layer::<String>("osm/node").map_values(|node| node.json::<[f64; 2]>()).id("points");
 //!     plan.layer::<String>("osm/way")
-//!         .map_values(|way| Ok(way.json::<Vec<String>>()?))
+//!         .map_values(|way| way.json::<Vec<String>>())
 //!         .filter(|_, nodes| Ok(nodes.len() > 1))
 //!         .resolve(&points, |_, nodes| Ok(nodes.clone()), |_, _, found| {
 //!             Ok(found.into_iter().filter_map(|(_, point)| point).collect::<Vec<_>>())
