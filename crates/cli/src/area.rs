@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use deltic_compiler::InBox;
 use deltic_core::{BoundingBox, Grid, Layer, Name, NameBytes, Result, Scheme, Tile};
 
 /// How many ranges of keys a look for the tiles in a box may take.
@@ -14,7 +15,7 @@ const MAX_RANGES: usize = 64;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Area {
     grid: Grid,
-    bounds: BoundingBox,
+    bounds: InBox,
 }
 
 /// One place to look in a layer.
@@ -30,7 +31,7 @@ impl Area {
     /// The box on the layer's grid; an error for a layer that holds no tiles.
     pub(crate) fn new(layer: &Layer, bounds: BoundingBox) -> Result<Area> {
         match layer.scheme {
-            Scheme::Tile(grid, _) => Ok(Area { grid, bounds }),
+            Scheme::Tile(grid, _) => Ok(Area { grid, bounds: InBox::new(bounds) }),
             Scheme::Generic => Err(deltic_core::Error::new(format!(
                 "layer `{}` is generic: only the tiles of a tile layer can lie in a box",
                 layer.id
@@ -40,23 +41,7 @@ impl Area {
 
     /// Whether the box has a point in the tile.
     pub(crate) fn contains(&self, tile: Tile) -> bool {
-        // In each direction a tile is an interval, so if the box has a point in it, then the box's point nearest to
-        // the tile's middle is one.
-        let Ok((longitude, latitude)) = self.grid.center(tile) else {
-            return false;
-        };
-        let bounds = &self.bounds;
-        let latitude = latitude.clamp(bounds.south(), bounds.north());
-        let nearest = if bounds.crosses_antimeridian() {
-            [longitude.max(bounds.west()), longitude.min(bounds.east())]
-        } else {
-            [longitude.clamp(bounds.west(), bounds.east()); 2]
-        };
-        // The box's eastern end may be longitude 180, which a grid may count to its first column.
-        nearest
-            .into_iter()
-            .chain([bounds.west(), bounds.east()])
-            .any(|longitude| self.grid.tile_at(tile.level(), longitude, latitude).is_ok_and(|at| at == tile))
+        self.bounds.reaches(self.grid, tile)
     }
 
     /// Whether a name is a tile that the box has a point in.
@@ -67,7 +52,7 @@ impl Area {
     /// Where to look for the tiles of a layer, in the order of their names. What is found may lie outside of the box
     /// still. The number of looks is bounded, whatever the size of the box.
     pub(crate) fn looks(&self) -> Result<Vec<Look>> {
-        let cover = self.grid.cover(&self.bounds, Tile::MAX_LEVEL, MAX_RANGES)?;
+        let cover = self.grid.cover(self.bounds.bounds(), Tile::MAX_LEVEL, MAX_RANGES)?;
         let below: BTreeSet<Tile> = cover.into_iter().collect();
         let above: BTreeSet<Tile> =
             below.iter().flat_map(|tile| std::iter::successors(tile.parent(), |tile| tile.parent())).collect();
@@ -102,7 +87,7 @@ mod tests {
     fn a_tile_is_in_a_box_when_the_grid_says_so() {
         for grid in [Grid::Here, Grid::Mercator] {
             for bounds in boxes() {
-                let area = Area { grid, bounds };
+                let area = Area { grid, bounds: InBox::new(bounds) };
                 for level in 0..=6 {
                     let listed: Vec<Tile> = grid.tiles(&bounds, level).unwrap().collect();
                     let found: Vec<Tile> = Tile::ROOT.descendants(level).filter(|tile| area.contains(*tile)).collect();
@@ -116,7 +101,7 @@ mod tests {
     fn looks_reach_every_tile_in_the_box() {
         for grid in [Grid::Here, Grid::Mercator] {
             for bounds in boxes() {
-                let looks = Area { grid, bounds }.looks().unwrap();
+                let looks = Area { grid, bounds: InBox::new(bounds) }.looks().unwrap();
                 for level in [0, 1, 5] {
                     for tile in grid.tiles(&bounds, level).unwrap() {
                         let key = Name::Tile(tile).to_bytes();

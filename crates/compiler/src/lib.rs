@@ -66,6 +66,7 @@ mod dataset;
 mod dep;
 mod direct;
 mod emit;
+mod filter;
 mod fixture;
 mod global;
 mod incremental_dep;
@@ -89,6 +90,7 @@ pub use dataset::{Data, DataKey, DataPlan, DataSet, LookUp, Member, Part, Publis
 pub use dep::{Dep, DepCompiler};
 pub use direct::{Direct, DirectCompiler, DirectMany};
 pub use emit::{Emit, Emitted, OutKey, Outputs, Row, Sink};
+pub use filter::{Allow, Custom, Filter, InBox, LayerName};
 pub use fixture::Fixture;
 pub use global::{Global, GlobalCompiler};
 pub use incremental_dep::{Edges, Graph, IncrementalDep, IncrementalDepCompiler, InputChange, TakeEdges};

@@ -1,11 +1,15 @@
 //! Registering tasks and reading their configuration sections.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
 
+use deltic_core::Key;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::filter::{Filter, Takes};
 use crate::{Pattern, Result, Task};
 
 /// What a driver binary fills: its tasks, each with the configuration it was made with.
@@ -29,8 +33,14 @@ use crate::{Pattern, Result, Task};
 pub struct Setup {
     sections: BTreeMap<String, Value>,
     effective: BTreeMap<String, Value>,
+    filters: BTreeMap<String, Value>,
+    customs: Customs,
     tasks: Vec<Task>,
 }
+
+/// Filters in code, by name.
+#[derive(Default)]
+struct Customs(BTreeMap<String, Takes>);
 
 /// A configuration section that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +56,17 @@ impl Setup {
     /// A setup that reads these sections, one a task.
     pub fn new(sections: BTreeMap<String, Value>) -> Setup {
         Setup { sections, ..Setup::default() }
+    }
+
+    /// Filters tasks by these sections, one a task.
+    #[must_use]
+    pub fn with_filters(self, filters: BTreeMap<String, Value>) -> Setup {
+        Setup { filters, ..self }
+    }
+
+    /// Registers a filter that configurations can name: `custom = "name"`. What it says must follow from the key alone.
+    pub fn filter(&mut self, name: &str, takes: impl Fn(&Key) -> bool + Send + Sync + 'static) {
+        self.customs.0.insert(name.to_owned(), Arc::new(takes));
     }
 
     /// Reads the section `[compiler.<task>]`. Missing values take `T`'s serde defaults; a key that `T` does not know is
@@ -105,7 +126,38 @@ impl Setup {
             };
             return Err(ConfigError { path: vec!["compiler".to_owned(), section.clone()], message }.into());
         }
-        Ok(self.tasks)
+        let Setup { filters, customs, mut tasks, .. } = self;
+        for (id, section) in filters {
+            let path = vec!["filters".to_owned(), id.clone()];
+            let Some(index) = tasks.iter().position(|task| task.id().as_str() == id) else {
+                let known = one_of(tasks.iter().map(|task| task.id().as_str()));
+                return Err(ConfigError { path, message: format!("unknown task `{id}`, expected {known}") }.into());
+            };
+            let filter = read_filter(section, &customs, &path)?;
+            let task = tasks[index].clone().filtered(filter);
+            tasks[index] = task.map_err(|error| ConfigError { path, message: format!("{error:#}") })?;
+        }
+        Ok(tasks)
+    }
+}
+
+fn read_filter(section: Value, customs: &Customs, path: &[String]) -> Result<Filter, ConfigError> {
+    let at = |inside: Vec<String>, message: String| ConfigError { path: [path, &inside].concat(), message };
+    let mut track = serde_path_to_error::Track::new();
+    let read = serde_path_to_error::Deserializer::new(section, &mut track);
+    let read = <Filter as serde::Deserialize>::deserialize(read);
+    let inside = || track.path().iter().map(ToString::to_string).collect();
+    let mut filter = read.map_err(|error: serde_json::Error| at(inside(), error.to_string()))?;
+    let find = |name: &str| customs.0.get(name).cloned();
+    filter.resolve(&find).map_err(|name| {
+        at(Vec::new(), format!("there is no filter `{name}` in code, expected {}", one_of(customs.0.keys())))
+    })?;
+    Ok(filter)
+}
+
+impl fmt::Debug for Customs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use deltic_core::{Layer, LayerId, LayerRef, TaskId};
 
+use crate::filter::Filter;
 use crate::{Pattern, Projection, Result};
 
 /// A compiler as a driver runs it.
@@ -17,6 +18,7 @@ pub struct Task {
     private: BTreeSet<LayerId>,
     memo: Option<u32>,
     earlier: Vec<TaskId>,
+    filter: Option<Filter>,
     configuration: serde_json::Value,
     version: Option<String>,
 }
@@ -70,6 +72,7 @@ impl Task {
             outputs,
             private: BTreeSet::new(),
             earlier: Vec::new(),
+            filter: None,
             memo: None,
             configuration,
             version: None,
@@ -112,6 +115,20 @@ impl Task {
         Ok(self)
     }
 
+    /// Compiles only inputs that the filter takes. It is part of the fingerprint: another filter, or none, compiles this
+    /// task's output again.
+    ///
+    /// Errors: a custom filter has no code; the task compiles its input as a whole.
+    pub fn filtered(mut self, mut filter: Filter) -> Result<Task> {
+        let bad = |message: String| BadTask { id: self.id.to_string(), message };
+        filter.resolve(&|_| None).map_err(|name| bad(format!("there is no filter `{name}`")))?;
+        if !matches!(self.pattern, Pattern::Direct { .. } | Pattern::Group(_)) {
+            return Err(bad("it compiles its input as a whole, which can not be filtered".to_owned()).into());
+        }
+        self.filter = Some(filter);
+        Ok(self)
+    }
+
     /// Sets the configuration that the compiler was made with. All of it is part of the fingerprint.
     #[must_use]
     pub fn configured(mut self, configuration: serde_json::Value) -> Task {
@@ -127,6 +144,11 @@ impl Task {
     /// The ids that it had before, in the order they were given.
     pub fn earlier_ids(&self) -> &[TaskId] {
         &self.earlier
+    }
+
+    /// Which inputs it compiles, if not all.
+    pub fn filter(&self) -> Option<&Filter> {
+        self.filter.as_ref()
     }
 
     /// The compiler.

@@ -13,6 +13,7 @@ use deltic_store::{Change, Entry};
 use crate::elements::{Elements, Sorter, TOGETHER, Walk, read_ahead};
 use crate::reads::Reader;
 use crate::state::State;
+use crate::subjects::subjects;
 use crate::view::{RunLayer, View};
 use crate::{Element, Error, Result};
 
@@ -130,7 +131,9 @@ impl<'a> DirtyInputs<'a> {
         loop {
             let Some(Changes { layer, changes }) = &mut self.current else {
                 let Some((layer, run_layer)) = self.layers.pop_front() else { return Ok(None) };
-                let changes: Box<dyn Iterator<Item = _>> = Box::new(run_layer.changes());
+                let changes = run_layer.changes();
+                let element = move |change: &Change| Element::new(layer, change.key.clone());
+                let changes: Box<dyn Iterator<Item = _>> = Box::new(subjects(self.task, self.view, changes, element));
                 self.current = Some(Changes { layer, changes: changes.peekable() });
                 continue;
             };

@@ -19,6 +19,11 @@ pub trait Engine: Send + Sync {
     /// About how many bytes of rows may be held in memory; what is beyond goes to files.
     fn row_memory(&self) -> usize;
 
+    /// How many tasks may run at the same time. Each of them may take the row memory.
+    fn side_by_side(&self) -> usize {
+        1
+    }
+
     /// Opens a session for one stage of one run.
     fn stage<'a>(&'a self, kernel: &'a dyn Kernel) -> Box<dyn StageSession + 'a>;
 }

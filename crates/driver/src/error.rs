@@ -119,6 +119,8 @@ pub enum Error {
 /// The part of a task that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    /// Deciding whether an input is compiled.
+    Filter,
     /// Mapping an input key to output keys.
     MapKey,
     /// The front-end.
@@ -132,6 +134,7 @@ pub enum Phase {
 impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Phase::Filter => "filter of",
             Phase::MapKey => "mapping the key of",
             Phase::Front => "front-end of",
             Phase::Back => "back-end of",

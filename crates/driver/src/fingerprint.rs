@@ -37,6 +37,9 @@ pub(crate) fn record(task: &Task, layers: &[(LayerRef, Layer)], code: &str) -> T
     if !private.is_empty() {
         part(PRIVATE, private.join(SEPARATOR));
     }
+    if let Some(filter) = task.filter() {
+        part("filter", serde_json::json!(filter).to_string());
+    }
     part("formats", format!("codec {CODEC_VERSION}, state {STATE_FORMAT}"));
     let mut hasher = Hasher::new("deltic fingerprint 1");
     for (name, value) in &parts {

@@ -20,6 +20,7 @@ use crate::rows::{RowStream, Rows};
 use crate::settle::Settling;
 use crate::shuffle::Shuffle;
 use crate::stage::{Stage, StageResult};
+use crate::subjects::is_subject;
 use crate::{Element, Error, Result};
 
 /// Runs a stage that has state from what changed since the base.
@@ -266,7 +267,7 @@ fn second_producer(
     for (layer, tree) in stage.inputs() {
         for found in tree.scan(KeyRange::all()) {
             let input = Element::new(layer, found?.0);
-            if kernel.outputs_of(direct, &input)?.contains(out) {
+            if is_subject(stage.task, stage.view, &input)? && kernel.outputs_of(direct, &input)?.contains(out) {
                 claimants.push(input);
             }
         }

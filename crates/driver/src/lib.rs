@@ -15,12 +15,14 @@
 //! | `fingerprint`, `decide` | skip, incremental or full, and why |
 //! | `base` | tasks and layers as the base has them |
 //! | `view` | layers as the base saw them and as they are |
+//! | `subjects` | which inputs are compiled at all |
 //! | `stage`, `incremental`, `whole`, `user_graph`, `affected`, `kernel`, `settle` | the executor: what can a change affect, run it, keep what came of it |
 //! | `elements` | sets of affected partitions in bounded memory |
 //! | `state` | edges and reads between runs |
 //! | `rows`, `shuffle` | what front-ends say to back-ends, sorted in bounded memory |
 //! | `publish` | what was compiled becomes a layer's next tree |
 //! | `engine`, `local` | where kernels run |
+//! | `execute` | the tasks, some side by side |
 //! | `run`, `report` | all of it in order; what it did |
 //! | `import` | the other way into a catalog: partitions from outside |
 
@@ -33,6 +35,7 @@ mod element;
 mod elements;
 mod engine;
 mod error;
+mod execute;
 mod fingerprint;
 mod graph;
 mod import;
@@ -52,6 +55,7 @@ mod settle;
 mod shuffle;
 mod stage;
 mod state;
+mod subjects;
 mod user_graph;
 mod view;
 mod whole;

@@ -137,6 +137,11 @@ impl Engine for LocalEngine {
         self.row_memory
     }
 
+    fn side_by_side(&self) -> usize {
+        // One task leaves threads idle where it comes to an end, hardly where another one runs beside it.
+        self.threads.min(2)
+    }
+
     fn stage<'a>(&'a self, kernel: &'a dyn Kernel) -> Box<dyn StageSession + 'a> {
         Box::new(LocalSession { engine: self, kernel, shuffle: Shuffle::new(self.row_memory) })
     }

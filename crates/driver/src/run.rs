@@ -1,23 +1,22 @@
 //! A run from beginning to end: resolve, then for each task decide, execute and publish, then one commit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use deltic_compiler::Task;
-use deltic_core::{Layer, LayerId, LayerRef, TaskId};
-use deltic_store::{Committed, Draft, DraftOptions, NextVersion, Requests, TaskRecord, Tree};
+use deltic_core::{LayerId, LayerRef, NameBytes, TaskId};
+use deltic_store::{Committed, Draft, DraftOptions, KeyRange, NextVersion, Requests};
 
-use crate::base::{Base, private_table};
+use crate::base::Base;
 use crate::decide::decide;
+use crate::execute::{Execution, Next, view};
 use crate::job::{At, Job};
-use crate::observe::Event;
-use crate::report::{Counts, Mode, Phases, Plan, PlannedTask, Report, TaskReport};
-use crate::resolve::{Resolved, resolve};
-use crate::stage::{Stage, StageResult};
-use crate::state::State;
+use crate::report::{Mode, Phases, Plan, PlannedTask, Report, TaskReport};
+use crate::resolve::resolve;
+use crate::subjects::subjects;
 use crate::view::{RunLayer, View};
-use crate::{Error, Result, fingerprint, graph};
+use crate::{Element, Result, fingerprint, graph};
 
 /// Runs a job and commits one new version, or none when nothing has changed.
 ///
@@ -31,17 +30,7 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
     let resolve_ms = clock.lap();
 
     let draft = Draft::begin(&resolved.base, job.options.run, DraftOptions::default());
-    let mut run = Run {
-        job,
-        resolved: &resolved,
-        base: Base(&resolved.base),
-        draft: &draft,
-        layers: resolved.layers(),
-        next: Next::default(),
-    };
-    run.keep_foreign_layers();
-    let tasks = order.into_iter().map(|task| run.execute(task)).collect::<Result<Vec<TaskReport>>>()?;
-    let Next { layers, state, records } = run.next;
+    let (tasks, Next { layers, state, records }) = Execution::new(job, &resolved, &draft).run(&order)?;
     let execute_ms = clock.lap();
 
     let inputs = resolved.report();
@@ -100,14 +89,9 @@ pub fn plan(job: &Job<'_>) -> Result<Plan> {
             mode => mode,
         };
         let mut inputs = 0;
-        for (_, name, layer) in view.iter().filter(|(_, name, _)| task.inputs().contains(name)) {
-            inputs += match &mode {
-                Mode::Full { .. } if name.catalog.is_some() => layer.now().count(),
-                _ => {
-                    layer.changes().try_for_each(|change| change.map(|_| ()))?;
-                    layer.known_changes().unwrap_or_default()
-                }
-            };
+        for (number, name, layer) in view.iter().filter(|(_, name, _)| task.inputs().contains(name)) {
+            let in_full = matches!(mode, Mode::Full { .. }) && name.catalog.is_some();
+            inputs += planned_inputs(task, &view, number, layer, in_full)?;
         }
         for layer in task.outputs() {
             if mode != Mode::Skipped {
@@ -128,104 +112,22 @@ pub fn plan(job: &Job<'_>) -> Result<Plan> {
     })
 }
 
+/// How many inputs of a layer a task would look at. Cost: with a filter, all of them are.
+fn planned_inputs(task: &Task, view: &View, number: u16, layer: &RunLayer, in_full: bool) -> Result<u64> {
+    let named = |name: NameBytes| Element::new(number, name);
+    let count = |found: &mut dyn Iterator<Item = Result<Element>>| -> Result<u64> {
+        let taken = subjects(task, view, found, Element::clone);
+        taken.map(|one| one.map(|_| 1)).sum()
+    };
+    match (in_full, task.filter()) {
+        (true, None) => Ok(layer.now().count()),
+        (true, Some(_)) => count(&mut layer.now().scan(KeyRange::all()).map(|found| Ok(named(found?.0)))),
+        (false, _) => count(&mut layer.changes().map(|change| Ok(named(change?.key)))),
+    }
+}
+
 fn order<'a>(job: &Job<'a>) -> Result<Vec<&'a Task>> {
     graph::order(job.tasks, &job.inputs.keys().collect::<Vec<_>>(), &job.options.state_layer)
-}
-
-type Layers = BTreeMap<LayerRef, Arc<RunLayer>>;
-
-fn view(task: &Task, layers: &Layers) -> Result<View> {
-    let found = task.readable().into_iter().map(|layer| {
-        let run_layer = layers.get(&layer).cloned();
-        let run_layer = run_layer
-            .ok_or_else(|| Error::Setup(format!("task `{}` reads `{layer}`, which nothing writes", task.id())))?;
-        Ok((layer, run_layer))
-    });
-    Ok(View::new(found.collect::<Result<Vec<_>>>()?, task.projections()))
-}
-
-/// What the version in the making holds so far.
-#[derive(Default)]
-struct Next {
-    layers: BTreeMap<LayerId, (Layer, Tree)>,
-    state: BTreeMap<String, Tree>,
-    records: Vec<TaskRecord>,
-}
-
-struct Run<'a> {
-    job: &'a Job<'a>,
-    resolved: &'a Resolved,
-    base: Base<'a>,
-    draft: &'a Draft,
-    layers: Layers,
-    next: Next,
-}
-
-impl Run<'_> {
-    /// Layers that no task writes stay as the base has them.
-    fn keep_foreign_layers(&mut self) {
-        let written: BTreeSet<&LayerId> =
-            self.job.tasks.iter().flat_map(Task::outputs).map(|layer| &layer.id).collect();
-        for layer in self.base.0.layers().filter(|layer| !written.contains(&layer.id)) {
-            if let Some(tree) = self.base.0.tree(&layer.id) {
-                self.next.layers.insert(layer.id.clone(), (layer.clone(), self.draft.adopt(&tree)));
-            }
-        }
-    }
-
-    fn execute(&mut self, task: &Task) -> Result<TaskReport> {
-        let view = view(task, &self.layers)?;
-        let record = fingerprint::record(task, deltic_compiler::Lookup::layers(&view), &self.job.options.code);
-        let reprocessed = self.resolved.reprocessed(task);
-        let mode = decide(self.base.task(task), &record, &view, self.job.options.incremental, reprocessed);
-        let published: Vec<Tree> = task.outputs().iter().map(|layer| self.base.published(layer, self.draft)).collect();
-        let result = match &mode {
-            Mode::Skipped => StageResult {
-                outputs: published.clone(),
-                state: self.base.state(task, self.draft),
-                counts: Counts::default(),
-            },
-            Mode::Incremental { .. } | Mode::Full { .. } => {
-                let full = matches!(mode, Mode::Full { .. });
-                let inputs = full.then(|| {
-                    view.iter()
-                        .filter(|(_, name, _)| task.inputs().contains(name))
-                        .map(|(_, _, l)| l.now().count())
-                        .sum()
-                });
-                self.job.observer.event(&Event::TaskStarted { task: task.id(), inputs });
-                let state = match full {
-                    true => State::empty(task.id(), self.draft),
-                    false => self.base.state(task, self.draft),
-                };
-                let stage = Stage {
-                    task,
-                    view: &view,
-                    published: &published,
-                    state,
-                    full,
-                    draft: self.draft,
-                    engine: self.job.engine,
-                    observer: self.job.observer,
-                };
-                stage.run()?
-            }
-        };
-        for ((layer, before), now) in task.outputs().iter().zip(published).zip(result.outputs) {
-            let run_layer = RunLayer::new(layer.clone(), Some(before), now.clone());
-            self.layers.insert(LayerRef { catalog: None, layer: layer.id.clone() }, Arc::new(run_layer));
-            match task.is_private(&layer.id) {
-                true if now.is_empty() => {}
-                true => drop(self.next.state.insert(private_table(task.id(), &layer.id), now)),
-                false => drop(self.next.layers.insert(layer.id.clone(), (layer.clone(), now))),
-            }
-        }
-        self.next.state.extend(result.state.into_tables());
-        self.next.records.push(record);
-        let report = TaskReport { task: task.id().clone(), mode, counts: result.counts };
-        self.job.observer.event(&Event::TaskDone { report: &report });
-        Ok(report)
-    }
 }
 
 /// What the version record keeps of the run: counts alone, so that equal work leaves equal records.

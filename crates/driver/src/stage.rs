@@ -18,6 +18,7 @@ use crate::observe::Observer;
 use crate::report::Counts;
 use crate::settle::Settling;
 use crate::state::State;
+use crate::subjects::subjects;
 use crate::view::View;
 use crate::{Element, Error, Result, incremental, user_graph, whole};
 
@@ -70,6 +71,7 @@ impl Stage<'_> {
                 Ok(Item { element: Element::new(layer, name), entry })
             })
         });
+        let mut items = subjects(self.task, self.view, &mut items, |item: &Item| item.element.clone());
         session.map(&mut items, &mut |mapped| {
             settling.counts.inputs += 1;
             settling.front_ran(&mapped, false)?;

@@ -125,6 +125,7 @@ impl DirectCompiler for Diary {
 
 fn main() -> ExitCode {
     deltic::main(|setup| {
+        setup.filter("short", |key| key.name.to_string().len() < 3);
         let words = WordList(setup.config("word-list")?);
         setup.task("word-list", MapGroup(words))?;
         setup.add(Task::new("loud", Direct(Loud))?.version("1"))?;

@@ -13,7 +13,12 @@ use crate::sources::{Inputs, Register};
 /// Prints every effective value. No catalog is opened.
 pub(super) fn show(args: &args::Show, register: Register<'_>, out: &mut Out) -> Outcome {
     let config = load(&args.configuration)?;
-    let tasks = tasks(&config, Setup::new(config.sections()), register, &Inputs::closed(&config))?;
+    let tasks = tasks(
+        &config,
+        Setup::new(config.sections()).with_filters(config.filters()),
+        register,
+        &Inputs::closed(&config),
+    )?;
     let values = config.show(&tasks);
     if out.format == Format::Json {
         return out.document("deltic.config/1", json!({ "values": values }));

@@ -115,7 +115,7 @@ impl<'a> Prepared<'a> {
         let output = &config.driver.output;
         let asked = Asked::read(args, config)?;
         let sources = Inputs::open(config, stores, &asked);
-        let tasks = tasks(config, Setup::new(config.sections()), register, &sources)?;
+        let tasks = tasks(config, Setup::new(config.sections()).with_filters(config.filters()), register, &sources)?;
         if tasks.is_empty() {
             return Err(Failure::usage("there is no task to run").hint(
                 "a driver binary registers tasks in its `main`; `deltic` itself has one, `copy`, once it is configured \

@@ -83,7 +83,16 @@ impl Config {
 
     /// The sections of the compilers, by task.
     pub(crate) fn sections(&self) -> BTreeMap<String, Value> {
-        let sections = self.root.get(&["compiler".to_owned()]).and_then(Node::keys);
+        self.by_task("compiler")
+    }
+
+    /// The filters, by task.
+    pub(crate) fn filters(&self) -> BTreeMap<String, Value> {
+        self.by_task("filters")
+    }
+
+    fn by_task(&self, section: &str) -> BTreeMap<String, Value> {
+        let sections = self.root.get(&[section.to_owned()]).and_then(Node::keys);
         sections.into_iter().flatten().map(|(task, section)| (task.clone(), section.to_json())).collect()
     }
 

@@ -1,4 +1,5 @@
-//! The sections that the driver itself knows: `[catalogs]` and `[driver]`, and the frame of `[compiler]`.
+//! The sections that the driver itself knows: `[catalogs]` and `[driver]`, and the frame of `[compiler]` and
+//! `[filters]`.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use super::problem::Problem;
 use super::size::ByteSize;
 
 /// The sections of a configuration.
-const SECTIONS: [&str; 3] = ["catalogs", "driver", "compiler"];
+const SECTIONS: [&str; 4] = ["catalogs", "driver", "compiler", "filters"];
 
 /// The keys of `[driver]`: how to run. None of them is part of a fingerprint.
 const DRIVER: [&str; 6] = ["threads", "memory", "engine", "incremental", "output", "state_layer"];
@@ -90,10 +91,10 @@ pub(super) fn check(root: &Node) -> Result<(BTreeMap<CatalogId, Binding>, Driver
                     set(&mut driver, key, node)?;
                 }
             }
-            "compiler" => {
+            "compiler" | "filters" => {
                 for (task, node) in table(node, section)? {
                     TaskId::new(task).map_err(|error| Problem::at(node, error.to_string()))?;
-                    table(node, &format!("compiler.{task}"))?;
+                    table(node, &format!("{section}.{task}"))?;
                 }
             }
             _ => return Err(Problem::unknown("section", node, section, SECTIONS)),

@@ -34,6 +34,8 @@ pub(super) fn values(config: &Config, tasks: &[Task]) -> Vec<Shown> {
         let mut path = vec!["compiler".to_owned(), task.id().to_string()];
         leaves(config, &mut path, task.configuration(), &mut all);
     }
+    let filters = config.root.get(&["filters".to_owned()]).map_or(Value::Null, |filters| filters.to_json());
+    leaves(config, &mut vec!["filters".to_owned()], &filters, &mut all);
     all
 }
 

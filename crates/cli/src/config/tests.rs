@@ -140,7 +140,7 @@ fn unknown_keys_are_errors_on_every_layer() {
         format!("environment variable DELTIC__DRIVER__THREAD: {expected}")
     );
     assert_eq!(wrong(FILE, &[], &["driver.thread=1"]), format!("--set driver.thread: {expected}"));
-    let sections = "expected `catalogs`, `driver`, `compiler`";
+    let sections = "expected `catalogs`, `driver`, `compiler`, `filters`";
     assert_eq!(wrong("a = 1\n\n[drivers]\n", &[], &[]), format!("x.conf:1:1: unknown section `a`, {sections}"));
     assert_eq!(wrong("\n\n[drivers]\n", &[], &[]), format!("x.conf:3:2: unknown section `drivers`, {sections}"));
     assert_eq!(wrong("", &[], &["drivers.x=1"]), format!("--set drivers.x: unknown section `drivers`, {sections}"));

@@ -1,0 +1,208 @@
+//! The tasks of a run, each as soon as those that it reads are done, some side by side.
+//!
+//! Nothing that comes out depends on timing: a task sees what earlier ones made and nothing of those beside it, results
+//! go into the version by name, reports are in the order of the graph. When tasks fail, the error is that of the first
+//! in this order: those before it are still run to the end, those after it are not begun.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, mpsc};
+
+use deltic_compiler::{Lookup, Task};
+use deltic_core::{Layer, LayerId, LayerRef};
+use deltic_store::{Draft, TaskRecord, Tree};
+
+use crate::base::{Base, private_table};
+use crate::decide::decide;
+use crate::job::Job;
+use crate::observe::Event;
+use crate::report::{Counts, Mode, TaskReport};
+use crate::resolve::Resolved;
+use crate::stage::{Stage, StageResult};
+use crate::state::State;
+use crate::view::{RunLayer, View};
+use crate::{Error, Result, fingerprint};
+
+/// The layers that tasks can read so far.
+pub(crate) type Layers = BTreeMap<LayerRef, Arc<RunLayer>>;
+
+/// What the version in the making holds so far.
+#[derive(Default)]
+pub(crate) struct Next {
+    pub(crate) layers: BTreeMap<LayerId, (Layer, Tree)>,
+    pub(crate) state: BTreeMap<String, Tree>,
+    pub(crate) records: Vec<TaskRecord>,
+}
+
+/// What a task sees of the layers.
+pub(crate) fn view(task: &Task, layers: &Layers) -> Result<View> {
+    let found = task.readable().into_iter().map(|layer| {
+        let run_layer = layers.get(&layer).cloned();
+        let run_layer = run_layer
+            .ok_or_else(|| Error::Setup(format!("task `{}` reads `{layer}`, which nothing writes", task.id())))?;
+        Ok((layer, run_layer))
+    });
+    Ok(View::new(found.collect::<Result<Vec<_>>>()?, task.projections()))
+}
+
+/// The tasks of a run being executed.
+pub(crate) struct Execution<'a> {
+    job: &'a Job<'a>,
+    resolved: &'a Resolved,
+    draft: &'a Draft,
+    layers: Layers,
+    next: Next,
+}
+
+/// A task that can run: all that it reads is there.
+struct Ready<'a> {
+    task: &'a Task,
+    view: View,
+    record: TaskRecord,
+    mode: Mode,
+    published: Vec<Tree>,
+}
+
+impl<'a> Execution<'a> {
+    pub(crate) fn new(job: &'a Job<'a>, resolved: &'a Resolved, draft: &'a Draft) -> Execution<'a> {
+        let mut execution = Execution { job, resolved, draft, layers: resolved.layers(), next: Next::default() };
+        execution.keep_foreign_layers();
+        execution
+    }
+
+    /// Layers that no task writes stay as the base has them.
+    fn keep_foreign_layers(&mut self) {
+        let written: BTreeSet<&LayerId> =
+            self.job.tasks.iter().flat_map(Task::outputs).map(|layer| &layer.id).collect();
+        let base = &self.resolved.base;
+        for layer in base.layers().filter(|layer| !written.contains(&layer.id)) {
+            if let Some(tree) = base.tree(&layer.id) {
+                self.next.layers.insert(layer.id.clone(), (layer.clone(), self.draft.adopt(&tree)));
+            }
+        }
+    }
+
+    /// Runs the tasks, which come in an order in which they could run one by one; returns their reports in this order.
+    pub(crate) fn run(mut self, order: &[&'a Task]) -> Result<(Vec<TaskReport>, Next)> {
+        let most = self.job.engine.side_by_side();
+        let (job, base, draft) = (self.job, Base(&self.resolved.base), self.draft);
+        let mut waiting: BTreeSet<usize> = (0..order.len()).collect();
+        let mut ready: BTreeMap<usize, Ready<'a>> = BTreeMap::new();
+        let mut reports: BTreeMap<usize, TaskReport> = BTreeMap::new();
+        let mut failed: Option<(usize, Error)> = None;
+        std::thread::scope(|scope| {
+            let (sender, receiver) = mpsc::channel();
+            let mut running = 0;
+            loop {
+                let before_failed = failed.as_ref().map_or(order.len(), |(index, _)| *index);
+                while let Some(index) =
+                    waiting.range(..before_failed).copied().find(|index| self.can_run(order[*index]))
+                {
+                    waiting.remove(&index);
+                    let task = self.prepare(order[index])?;
+                    if task.mode == Mode::Skipped {
+                        let result = task.skip(base, draft);
+                        reports.insert(index, self.settle(task, result));
+                    } else {
+                        ready.insert(index, task);
+                    }
+                }
+                ready.retain(|index, _| *index < before_failed);
+                // A task by itself needs no thread.
+                while running < most
+                    && running + ready.len() > 1
+                    && let Some((index, task)) = ready.pop_first()
+                {
+                    running += 1;
+                    let sender = sender.clone();
+                    scope.spawn(move || {
+                        // User code is guarded already; this keeps a mistake of ours from waiting for ever.
+                        let run = catch_unwind(AssertUnwindSafe(|| task.run(job, base, draft)));
+                        let run = run.unwrap_or_else(|_| Err(Error::Engine("a task panicked".to_owned())));
+                        // Nobody listens any more when the run could not go on.
+                        let _ = sender.send((index, task, run));
+                    });
+                }
+                let (index, task, result) = if running > 0 {
+                    running -= 1;
+                    receiver.recv().map_err(|_| Error::Engine("the tasks are gone".to_owned()))?
+                } else if let Some((index, task)) = ready.pop_first() {
+                    let result = task.run(job, base, draft);
+                    (index, task, result)
+                } else {
+                    break;
+                };
+                match result {
+                    Ok(result) => drop(reports.insert(index, self.settle(task, result))),
+                    Err(error) if failed.as_ref().is_none_or(|(first, _)| index < *first) => {
+                        failed = Some((index, error));
+                    }
+                    Err(_) => {}
+                }
+            }
+            Ok::<(), Error>(())
+        })?;
+        match failed {
+            Some((_, error)) => Err(error),
+            None => Ok((reports.into_values().collect(), self.next)),
+        }
+    }
+
+    /// Whether all that a task reads is there.
+    fn can_run(&self, task: &Task) -> bool {
+        task.readable().iter().all(|layer| self.layers.contains_key(layer))
+    }
+
+    fn prepare(&self, task: &'a Task) -> Result<Ready<'a>> {
+        let base = Base(&self.resolved.base);
+        let view = view(task, &self.layers)?;
+        let record = fingerprint::record(task, view.layers(), &self.job.options.code);
+        let reprocessed = self.resolved.reprocessed(task);
+        let mode = decide(base.task(task), &record, &view, self.job.options.incremental, reprocessed);
+        let published = task.outputs().iter().map(|layer| base.published(layer, self.draft)).collect();
+        Ok(Ready { task, view, record, mode, published })
+    }
+
+    /// Takes what a task made, for later tasks and for the version.
+    fn settle(&mut self, done: Ready<'_>, result: StageResult) -> TaskReport {
+        let Ready { task, record, mode, published, .. } = done;
+        for ((layer, before), now) in task.outputs().iter().zip(published).zip(result.outputs) {
+            let run_layer = RunLayer::new(layer.clone(), Some(before), now.clone());
+            self.layers.insert(LayerRef { catalog: None, layer: layer.id.clone() }, Arc::new(run_layer));
+            match task.is_private(&layer.id) {
+                true if now.is_empty() => {}
+                true => drop(self.next.state.insert(private_table(task.id(), &layer.id), now)),
+                false => drop(self.next.layers.insert(layer.id.clone(), (layer.clone(), now))),
+            }
+        }
+        self.next.state.extend(result.state.into_tables());
+        self.next.records.push(record);
+        let report = TaskReport { task: task.id().clone(), mode, counts: result.counts };
+        self.job.observer.event(&Event::TaskDone { report: &report });
+        report
+    }
+}
+
+impl Ready<'_> {
+    /// What a task has made that does not run.
+    fn skip(&self, base: Base<'_>, draft: &Draft) -> StageResult {
+        let state = base.state(self.task, draft);
+        StageResult { outputs: self.published.clone(), state, counts: Counts::default() }
+    }
+
+    fn run(&self, job: &Job<'_>, base: Base<'_>, draft: &Draft) -> Result<StageResult> {
+        let Ready { task, view, mode, published, .. } = self;
+        let full = matches!(mode, Mode::Full { .. });
+        let inputs = (full && task.filter().is_none()).then(|| {
+            let inputs = view.iter().filter(|(_, name, _)| task.inputs().contains(name));
+            inputs.map(|(_, _, layer)| layer.now().count()).sum()
+        });
+        job.observer.event(&Event::TaskStarted { task: task.id(), inputs });
+        let state = match full {
+            true => State::empty(task.id(), draft),
+            false => base.state(task, draft),
+        };
+        let (engine, observer) = (job.engine, job.observer);
+        Stage { task, view, published, state, full, draft, engine, observer }.run()
+    }
+}
