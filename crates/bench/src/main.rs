@@ -10,6 +10,8 @@ use deltic_store::Stores;
 #[cfg(target_os = "linux")]
 mod compare;
 #[cfg(target_os = "linux")]
+mod fan;
+#[cfg(target_os = "linux")]
 mod latency;
 #[cfg(target_os = "linux")]
 mod measure;
@@ -84,6 +86,9 @@ enum Command {
     /// Measures runs as library calls, catalogs kept open: one input changes before each.
     #[cfg(target_os = "linux")]
     Warm(warm::Arguments),
+    /// Measures runs after a change of one input that many outputs are made from.
+    #[cfg(target_os = "linux")]
+    Fan(fan::Arguments),
     /// Measures full builds on a remote store whose every request takes a round trip, against local files.
     #[cfg(target_os = "linux")]
     Latency(latency::Arguments),
@@ -120,6 +125,8 @@ fn main() -> Result<()> {
         Command::Compare(arguments) => compare::compare(&arguments),
         #[cfg(target_os = "linux")]
         Command::Warm(arguments) => warm::warm(&arguments),
+        #[cfg(target_os = "linux")]
+        Command::Fan(arguments) => fan::fan(&arguments),
         #[cfg(target_os = "linux")]
         Command::Latency(arguments) => latency::latency(&arguments),
         #[cfg(target_os = "linux")]

@@ -26,6 +26,11 @@ impl Session {
     /// Opens a job between two catalogs; the output catalog is created when there is no folder for it. No request is
     /// made of an input or output that exists. 0 threads are one for each processor.
     pub fn open(stores: &Stores, workload: Workload, input: &str, output: &str, threads: usize) -> Result<Session> {
+        Session::with_task(stores, workload.task()?, input, output, threads)
+    }
+
+    /// The same for a task that is none of the jobs. It reads catalog `in`.
+    pub fn with_task(stores: &Stores, task: Task, input: &str, output: &str, threads: usize) -> Result<Session> {
         let output = match Catalog::open(stores, output) {
             Err(error) if *error.kind() == ErrorKind::NotFound => {
                 Catalog::create(stores, output, Vec::new(), new_catalog()?)?
@@ -36,7 +41,7 @@ impl Session {
             stores: stores.clone(),
             input: Catalog::open(stores, input)?,
             output,
-            tasks: vec![workload.task()?],
+            tasks: vec![task],
             engine: LocalEngine::new(threads),
             full: false,
         })
