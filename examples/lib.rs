@@ -8,9 +8,15 @@
 //! | [`pedestrian`] | OpenStreetMap | references to other partitions, followed by tracked reads |
 //! | [`validate`] | OpenStreetMap | a chain of tasks, each reading the layer of the one before, up the tree of tiles |
 //! | [`difference`] | OpenStreetMap | one catalog read at two versions |
+//! | [`browser_compat`] | web features | look-ups of single rows in large tables that change often: projected reads |
+//! | [`id_presets`] | forms of a map editor | chains of references, and a declared tree of them |
 
+#[path = "browser-compat/mod.rs"]
+pub mod browser_compat;
 pub mod difference;
 pub mod history;
+#[path = "id-presets/mod.rs"]
+pub mod id_presets;
 pub mod lift;
 pub mod osm;
 pub mod pedestrian;

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use deltic::core::{Name, Payload};
+use deltic::driver::Report;
 use tempfile::TempDir;
 
 pub use arguments::Arguments;
@@ -30,9 +31,30 @@ use totals::Totals;
 /// An example that was replayed, for what it prints at the end.
 #[derive(Debug)]
 pub struct Replayed {
-    chain: Chain,
+    /// The catalogs.
+    pub chain: Chain,
+    /// What ran, in order.
+    pub ran: Vec<Ran>,
     /// Where the catalogs are, unless they are kept; removed with this.
     _scratch: TempDir,
+}
+
+/// One version of a replay.
+#[derive(Debug)]
+pub struct Ran {
+    /// The version of the input.
+    pub number: u64,
+    /// What compiling it did.
+    pub report: Report,
+    /// How long that took.
+    pub time: Duration,
+}
+
+impl Ran {
+    /// How many outputs were compiled, by all tasks.
+    pub fn compiled(&self) -> u64 {
+        self.report.tasks.iter().map(|task| task.counts.compiled).sum()
+    }
 }
 
 impl Replayed {
@@ -56,8 +78,12 @@ pub fn main(example: &Example) -> Result<Replayed> {
 
     let done = chain.input_version()?;
     let mut totals = Totals::default();
+    let mut ran = Vec::new();
     Totals::print_head();
-    chain.replay(arguments.versions, |number, report, time| totals.add(number, report, time))?;
+    chain.replay(arguments.versions, |number, report, time| {
+        totals.add(number, report, time);
+        ran.push(Ran { number, report: report.clone(), time });
+    })?;
     let shown = dir.display();
     ensure!(
         !totals.times.is_empty(),
@@ -69,7 +95,7 @@ pub fn main(example: &Example) -> Result<Replayed> {
     if arguments.dir.is_some() {
         invite(example, &dir, chain.output()?.version().0);
     }
-    Ok(Replayed { chain, _scratch: scratch })
+    Ok(Replayed { chain, ran, _scratch: scratch })
 }
 
 /// Builds the last version from nothing, compares digests, and says how long the build took.
