@@ -161,7 +161,18 @@ impl Catalog {
     }
 
     fn catalog_record(&self) -> Result<Option<CatalogRecord>> {
-        let Some(bytes) = self.root().get(&ObjectName::Catalog)? else {
+        self.root().drive(self.catalog_record_async())
+    }
+
+    /// Says so if the record of a version is that of another catalog: then its objects are missed here.
+    pub(crate) async fn is_foreign(&self, version: Version, uuid: CatalogUuid) -> Option<Error> {
+        let record = self.catalog_record_async().await.ok()??;
+        let what = format!("it is of catalog {uuid}, and this is {}", record.catalog);
+        (record.catalog != uuid).then(|| Error::corrupt(self.url(), ObjectName::Version(version), what))
+    }
+
+    async fn catalog_record_async(&self) -> Result<Option<CatalogRecord>> {
+        let Some(bytes) = self.root().get_async(&ObjectName::Catalog).await? else {
             return Ok(None);
         };
         let record: CatalogRecord =
@@ -172,6 +183,18 @@ impl Catalog {
             return Err(Error::corrupt(self.url(), ObjectName::Catalog, what));
         }
         Ok(Some(record))
+    }
+
+    /// Checks `catalog.json` against a version.
+    pub(crate) fn check_catalog_record(&self, latest: &Snapshot) -> Result<()> {
+        let corrupt = |what: String| Error::corrupt(self.url(), ObjectName::Catalog, what);
+        match self.catalog_record()? {
+            None => Err(corrupt("the object is missing".to_owned())),
+            Some(record) if record.catalog != latest.uuid() => {
+                Err(corrupt(format!("it is of catalog {}, and the versions are of {}", record.catalog, latest.uuid())))
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     fn check_format(&self, format: u32) -> Result<()> {

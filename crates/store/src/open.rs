@@ -68,6 +68,23 @@ impl Stores {
         self.open_at(url, true)
     }
 
+    /// Opens a new folder below a URL, which need not be there, to try things in. What is put there has to be removed
+    /// before [`Stores::close_scratch`].
+    pub(crate) fn open_scratch(&self, url: &str, folder: &str) -> Result<ObjectRoot> {
+        self.open_at(&format!("{}/{folder}", url.trim_end_matches('/')), true)
+    }
+
+    /// Removes the folders that a scratch folder is made of; only a `file:` URL has any.
+    pub(crate) fn close_scratch(&self, url: &str, name: &str) {
+        let Some(Ok(parent)) = url.strip_prefix("file:").map(|rest| folder(url, rest)) else { return };
+        let scratch = parent.join(name);
+        for folder in [scratch.join("packs"), scratch] {
+            if let Err(error) = std::fs::remove_dir(&folder) {
+                tracing::debug!(%error, folder = %folder.display(), "a folder stays behind");
+            }
+        }
+    }
+
     fn open_at(&self, url: &str, make: bool) -> Result<ObjectRoot> {
         let (scheme, rest) =
             url.split_once(':').filter(|(scheme, _)| scheme.len() > 1).ok_or_else(|| no_scheme(url))?;

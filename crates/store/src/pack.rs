@@ -14,7 +14,7 @@ pub(crate) const HEADER: [u8; 8] = *b"DLTPACK\x01";
 /// What a pack ends with.
 const END: [u8; 8] = *b"\x01KCAPTLD";
 /// Length of the index, its BLAKE3, and the end mark.
-const FOOTER_LEN: usize = 8 + Digest::LEN + END.len();
+pub(crate) const FOOTER_LEN: usize = 8 + Digest::LEN + END.len();
 
 /// What a blob in a pack is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,15 +113,30 @@ impl PackIndex {
     /// Reads the index of a whole pack: header, footer, index, and that the blobs fill the pack exactly.
     pub(crate) fn read(pack: &[u8]) -> Result<PackIndex, Malformed> {
         let body = pack.strip_prefix(&HEADER).ok_or(Malformed("it does not begin as a pack"))?;
-        let (body, footer) = body.split_last_chunk::<FOOTER_LEN>().ok_or(Malformed("it is too short to be a pack"))?;
-        let mut footer = Reader(footer);
-        let len = u64::from_le_bytes(footer.array()?);
-        let digest = Digest::from_bytes(footer.array()?);
-        if footer.array()? != END {
-            return Err(Malformed("it does not end as a pack"));
+        if body.len() < FOOTER_LEN {
+            return Err(Malformed("it is too short to be a pack"));
         }
-        let start = usize::try_from(len).ok().and_then(|len| body.len().checked_sub(len));
-        let (blobs, index) = body.split_at(start.ok_or(Malformed("its index is longer than the pack"))?);
+        let len = PackIndex::index_len(body).ok_or(Malformed("it does not end as a pack"))?;
+        let start = usize::try_from(len).ok().and_then(|len| (body.len() - FOOTER_LEN).checked_sub(len));
+        let (blobs, tail) = body.split_at(start.ok_or(Malformed("its index is longer than the pack"))?);
+        PackIndex::read_ends(&HEADER, blobs.len() as u64, tail)
+    }
+
+    /// The length of the index, without footer, of a pack that ends so; none when no pack ends so.
+    pub(crate) fn index_len(tail: &[u8]) -> Option<u64> {
+        let (_, footer) = tail.split_last_chunk::<FOOTER_LEN>()?;
+        footer.ends_with(&END).then(|| Reader(footer).array().ok().map(u64::from_le_bytes))?
+    }
+
+    /// Reads the index of a pack by its header and its tail, index and footer, with so many bytes of blobs between.
+    pub(crate) fn read_ends(header: &[u8], blobs: u64, tail: &[u8]) -> Result<PackIndex, Malformed> {
+        if *header != HEADER {
+            return Err(Malformed("it does not begin as a pack"));
+        }
+        let (index, footer) = tail.split_last_chunk::<FOOTER_LEN>().ok_or(Malformed("it is too short to be a pack"))?;
+        let mut footer = Reader(footer);
+        let _len: [u8; 8] = footer.array()?;
+        let digest = Digest::from_bytes(footer.array()?);
         if Digest::of(index) != digest {
             return Err(Malformed("its index does not match the digest in its footer"));
         }
@@ -136,7 +151,7 @@ impl PackIndex {
             list.push(PackBlob { kind, codec, offset, stored, digest });
             offset = offset.checked_add(stored).ok_or(Malformed("its index does not add up"))?;
         }
-        if offset != (HEADER.len() + blobs.len()) as u64 {
+        if Some(offset) != (HEADER.len() as u64).checked_add(blobs) {
             return Err(Malformed("its index does not add up to its length"));
         }
         Ok(PackIndex { blobs: list })

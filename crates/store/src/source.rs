@@ -44,7 +44,10 @@ impl Source {
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt { .. }) => {
                 let explained = match &self.packing {
                     Some(packing) => self.catalog.overtaken(packing.base).await,
-                    None => self.catalog.expired_since(self.version).await,
+                    None => match self.catalog.expired_since(self.version).await {
+                        None => self.catalog.is_foreign(self.version, self.uuid).await,
+                        expired => expired,
+                    },
                 };
                 Err(explained.unwrap_or(error))
             }

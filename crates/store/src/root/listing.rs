@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use futures::{StreamExt, stream};
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
 use super::{ObjectRoot, TRIES};
@@ -48,6 +49,15 @@ impl ObjectRoot {
         }
         packs.sort_by_key(|pack| pack.name);
         Ok(packs)
+    }
+
+    /// Removes an object, unless it is gone already.
+    pub(crate) fn remove_if_there(&self, name: &ObjectName) -> Result<()> {
+        let path = name.path();
+        match self.drive(self.store.delete(&path)) {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed(name, "removed", &error)),
+        }
     }
 
     /// Removes packs; what is gone already is no failure. Stops at the first that can not be removed.

@@ -187,3 +187,146 @@ fn answers_cut_short_are_asked_for_again() {
     let error = names(&snapshot).get(b"000001").unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Unavailable, "{error}");
 }
+
+type ReadPath<'a> = dyn Fn() -> Result<()> + 'a;
+
+/// Every way to read a version, each on a catalog that was opened anew.
+fn every_read_path(stores: &Stores, number: u64) -> Vec<(&'static str, Result<()>)> {
+    let tree = || {
+        let catalog = with_shape(&Catalog::open(stores, URL)?, SHAPE);
+        let snapshot = catalog.snapshot(crate::support::version(number))?;
+        Ok::<_, Error>((catalog, names(&snapshot)))
+    };
+    let entries = |tree: &deltic_store::Tree| {
+        tree.scan(KeyRange::all()).map(|item| item.map(|(_, entry)| entry)).collect::<Result<Vec<_>>>()
+    };
+    let keys: Vec<Vec<u8>> = model().into_keys().collect();
+    let paths: Vec<(&'static str, Box<ReadPath<'_>>)> = vec![
+        (
+            "get and read",
+            Box::new(|| {
+                let (_, tree) = tree()?;
+                keys.iter().try_for_each(|key| tree.get(key)?.map_or(Ok(()), |entry| tree.read(&entry).map(|_| ())))
+            }),
+        ),
+        (
+            "scan and read all",
+            Box::new(|| {
+                let (_, tree) = tree()?;
+                tree.read_all(&entries(&tree)?).map(|_| ())
+            }),
+        ),
+        (
+            "begin to read all",
+            Box::new(|| {
+                let (_, tree) = tree()?;
+                tree.begin_read_all(entries(&tree)?)?.wait().map(|_| ())
+            }),
+        ),
+        (
+            "read ahead, then stream",
+            Box::new(|| {
+                let (_, tree) = tree()?;
+                tree.read_ahead(&keys.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+                for entry in entries(&tree)? {
+                    let read = tree.open(&entry)?.read_to_end(&mut Vec::new());
+                    read.map_err(|error| error.downcast::<Error>().unwrap())?;
+                }
+                Ok(())
+            }),
+        ),
+        (
+            "rank and nth, then read",
+            Box::new(|| {
+                let (_, tree) = tree()?;
+                for (rank, key) in (0..tree.count()).zip(&keys) {
+                    tree.rank(key)?;
+                    let (_, entry) = tree.nth(rank)?.unwrap();
+                    tree.read(&entry)?;
+                }
+                Ok(())
+            }),
+        ),
+        (
+            "diff with nothing, then read",
+            Box::new(|| {
+                let (catalog, tree) = tree()?;
+                let draft = Draft::begin(&catalog.latest()?, RunId(99), DraftOptions::default());
+                draft.empty_tree().diff(&tree).try_for_each(|change| tree.read(&change?.new.unwrap()).map(|_| ()))
+            }),
+        ),
+    ];
+    paths.iter().map(|(name, path)| (*name, path())).collect()
+}
+
+/// On every way of reading, in a catalog where one object was exchanged, an error names it and says what to do.
+fn assert_named_everywhere(stores: &Stores, object: &str, what: &str) {
+    for (path, read) in every_read_path(stores, 2) {
+        let error = read.expect_err(&format!("{object}: {what} was not noticed by {path}"));
+        assert_eq!(*error.kind(), ErrorKind::Corrupt { object: object.to_owned() }, "{path}: {what}: {error}");
+        let text = error.to_string();
+        assert!(text.contains(URL) && text.contains(object) && text.contains("restore the object"), "{path}: {text}");
+    }
+}
+
+#[test]
+fn objects_of_other_versions_and_catalogs_are_named_on_every_way_of_reading() {
+    let (store, stores) = tampered();
+    fill(&stores);
+    assert!(every_read_path(&stores, 2).iter().all(|(_, read)| read.is_ok()));
+    let all = objects(&store);
+    // The same history of another catalog: its names differ in the run only, as do its bytes.
+    let (other_store, other) = tampered();
+    let foreign = deltic_store::NewCatalog { uuid: deltic_core::CatalogUuid(5), ..crate::support::identity() };
+    let foreign = Catalog::create(&other, URL, vec![layer()], foreign).unwrap();
+    advance(&with_shape(&foreign, SHAPE), 70, &puts(&numbered(0..40, 5)));
+    advance(&with_shape(&foreign, SHAPE), 71, &puts(&numbered(0..9, 6)));
+    let others = objects(&other_store);
+    let packs: Vec<&String> = all.keys().filter(|object| object.starts_with("packs/")).collect();
+    let other_pack = others.keys().find(|object| object.starts_with("packs/")).unwrap();
+    for (index, pack) in packs.iter().enumerate() {
+        for (bytes, what) in
+            [(&all[packs[1 - index]], "the other version's pack"), (&others[other_pack], "another catalog's pack")]
+        {
+            write(&store, pack, bytes.clone());
+            assert_named_everywhere(&stores, pack, what);
+            write(&store, pack, all[*pack].clone());
+        }
+        remove(&store, pack);
+        assert_named_everywhere(&stores, pack, "removed");
+        write(&store, pack, all[*pack].clone());
+        write(&store, pack, Vec::new());
+        assert_named_everywhere(&stores, pack, "emptied");
+        write(&store, pack, all[*pack].clone());
+    }
+    let record = "versions/00000000000000000002";
+    for (bytes, what) in [
+        (&all["versions/00000000000000000001"], "an older record"),
+        (&others[record], "another catalog's record"),
+        (&all["catalog.json"], "another kind of object"),
+    ] {
+        write(&store, record, bytes.clone());
+        assert_named_everywhere(&stores, record, what);
+    }
+}
+
+/// What maintenance does with a damaged catalog: it says so, and makes nothing worse.
+#[test]
+fn maintenance_of_a_damaged_catalog_stops_before_it_changes_anything() {
+    let (store, stores) = tampered();
+    fill(&stores);
+    let all = objects(&store);
+    let pack = all.keys().find(|object| object.starts_with("packs/")).unwrap();
+    let mut flipped = all[pack].to_vec();
+    let at = flipped.windows(4).position(|window| window == b"DLTN").unwrap();
+    flipped[at + 20] ^= 1;
+    write(&store, pack, flipped);
+    let damaged = objects(&store);
+    let catalog = || with_shape(&Catalog::open(&stores, URL).unwrap(), SHAPE);
+    let options = deltic_store::RepackOptions { below_percent: 100, ..deltic_store::RepackOptions::default() };
+    let repacked = catalog().repack(&options, RunId(50), deltic_core::Timestamp(0), false).map(|_| ());
+    for result in [catalog().gc(false).map(|_| ()), repacked] {
+        assert_eq!(*result.unwrap_err().kind(), ErrorKind::Corrupt { object: pack.clone() });
+        assert_eq!(objects(&store), damaged);
+    }
+}

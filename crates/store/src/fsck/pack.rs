@@ -1,0 +1,149 @@
+//! The packs that retained versions need: that each is there and whole, that its index says what trees say, and the
+//! bytes of its payloads.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use bytes::Bytes;
+use deltic_core::Digest;
+
+use super::{Bad, Findings, Referred, reason};
+use crate::Error;
+use crate::Result;
+use crate::catalog::Catalog;
+use crate::object::{ObjectName, PackName};
+use crate::pack::{BlobKind, FOOTER_LEN, HEADER, PackBlob, PackIndex};
+use crate::tree::Codec;
+
+/// Bytes of a pack that are read at once.
+const PIECE_BYTES: u64 = 8 << 20;
+
+pub(super) fn check(catalog: &Catalog, payloads: bool, findings: &mut Findings) -> Result<()> {
+    let lengths: BTreeMap<PackName, u64> =
+        catalog.root().packs()?.into_iter().map(|pack| (pack.name, pack.bytes)).collect();
+    for (pack, referred) in std::mem::take(&mut findings.referred) {
+        let object = ObjectName::Pack(pack);
+        let Some(bytes) = lengths.get(&pack) else {
+            findings.damaged(Bad::Pack(pack), &object, "the object is missing, although it is referred to");
+            continue;
+        };
+        findings.checked.packs.packs += 1;
+        findings.checked.packs.bytes += bytes;
+        let index = match read_index(catalog, pack, *bytes) {
+            Ok(index) => index,
+            Err(error) => {
+                // Without its index a pack can still be read; whether its payloads are whole is known by their bytes.
+                findings.damaged(Bad::Other, &object, reason(&error)?);
+                PackIndex { blobs: referred.iter().map(|(offset, one)| one.blob(*offset)).collect() }
+            }
+        };
+        let listed: BTreeMap<u64, &PackBlob> = index.blobs.iter().map(|blob| (blob.offset, blob)).collect();
+        let mut window = Window { catalog, pack, size: *bytes, start: 0, bytes: Bytes::new() };
+        for (offset, one) in &referred {
+            if listed.get(offset).is_none_or(|blob| **blob != one.blob(*offset)) {
+                let what = "its index does not list blobs as they are referred to";
+                findings.damaged(Bad::Blob(pack, *offset), &object, what);
+            }
+            if one.node || !payloads {
+                continue;
+            }
+            findings.checked.payloads += 1;
+            match digest(&mut window, &one.blob(*offset)) {
+                Ok(found) if found == Some(one.digest) => {}
+                Ok(_) => {
+                    let what = "bytes of payloads do not match their digests";
+                    findings.damaged(Bad::Blob(pack, *offset), &object, what);
+                }
+                Err(error) => findings.damaged(Bad::Blob(pack, *offset), &object, reason(&error)?),
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Referred {
+    fn blob(&self, offset: u64) -> PackBlob {
+        let kind = if self.node { BlobKind::Node } else { BlobKind::Payload };
+        PackBlob { kind, codec: self.codec, offset, stored: self.stored, digest: self.digest }
+    }
+}
+
+/// Reads the index of a pack of a known length by its ends, without what lies between.
+fn read_index(catalog: &Catalog, pack: PackName, bytes: u64) -> Result<PackIndex> {
+    let object = ObjectName::Pack(pack);
+    let corrupt = |what: &str| Error::corrupt(catalog.url(), object, what);
+    let read = |range| -> Result<Bytes> {
+        let mut bodies = catalog.root().get_ranges(&[(object, range)])?;
+        bodies.pop().ok_or_else(|| Error::internal("a request was not answered"))
+    };
+    let least = (HEADER.len() + FOOTER_LEN) as u64;
+    if bytes < least {
+        return Err(corrupt("it is too short to be a pack"));
+    }
+    let header = read(0..HEADER.len() as u64)?;
+    // Mostly the index is short and comes with the footer.
+    let mut tail = read(bytes - (bytes - HEADER.len() as u64).min(64 << 10)..bytes)?;
+    let len = PackIndex::index_len(&tail).ok_or_else(|| corrupt("it does not end as a pack"))?;
+    let whole = len.checked_add(FOOTER_LEN as u64).filter(|whole| *whole <= bytes - HEADER.len() as u64);
+    let whole = whole.ok_or_else(|| corrupt("its index is longer than the pack"))?;
+    if whole > tail.len() as u64 {
+        tail = read(bytes - whole..bytes)?;
+    }
+    let tail = tail.slice(tail.len() - whole as usize..);
+    PackIndex::read_ends(&header, bytes - whole - HEADER.len() as u64, &tail).map_err(|what| corrupt(what.0))
+}
+
+/// The digest of a payload's bytes; none when they can not be decompressed.
+fn digest(window: &mut Window<'_>, blob: &PackBlob) -> Result<Option<Digest>> {
+    let pieces = Pieces { window, next: blob.offset, end: blob.offset.saturating_add(blob.stored) };
+    let mut hasher = blake3::Hasher::new();
+    let hashed = match blob.codec {
+        Codec::Raw => hasher.update_reader(pieces).map(|_| ()),
+        Codec::Zstd => {
+            zstd::stream::read::Decoder::new(pieces).and_then(|pieces| hasher.update_reader(pieces).map(|_| ()))
+        }
+    };
+    match hashed {
+        Ok(()) => Ok(Some(Digest::from_bytes(*hasher.finalize().as_bytes()))),
+        // What the store says goes through; what zstd says is about the payload.
+        Err(error) => error.downcast::<Error>().map_or(Ok(None), Err),
+    }
+}
+
+/// Reads a pack from its beginning to its end, so that blobs side by side share a request.
+struct Window<'a> {
+    catalog: &'a Catalog,
+    pack: PackName,
+    size: u64,
+    start: u64,
+    bytes: Bytes,
+}
+
+/// The stored bytes of a blob.
+struct Pieces<'a, 'b> {
+    window: &'b mut Window<'a>,
+    next: u64,
+    end: u64,
+}
+
+impl Read for Pieces<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let window = &mut *self.window;
+        if self.next >= self.end {
+            return Ok(0);
+        }
+        let within = window.start..window.start + window.bytes.len() as u64;
+        if !within.contains(&self.next) {
+            // What reaches beyond the pack is asked for as it is, and the store says what is wrong.
+            let end = self.next.saturating_add(PIECE_BYTES).min(window.size.max(self.end));
+            let wanted = [(ObjectName::Pack(window.pack), self.next..end)];
+            let mut bodies = window.catalog.root().get_ranges(&wanted)?;
+            (window.start, window.bytes) = (self.next, bodies.pop().unwrap_or_default());
+        }
+        let bytes = &window.bytes[(self.next - window.start) as usize..];
+        let taken = bytes.len().min(buffer.len()).min((self.end - self.next) as usize);
+        buffer[..taken].copy_from_slice(&bytes[..taken]);
+        self.next += taken as u64;
+        Ok(taken)
+    }
+}
