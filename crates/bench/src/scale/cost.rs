@@ -1,47 +1,37 @@
 //! What a run asks of an object store, worked out from what changes touch in trees and how the driver reads them.
 //!
-//! Two jobs over `n` inputs of 10 KB: *direct* makes one output of 10 KB from each; *group* makes one output of 16 KB
-//! from sixteen neighbours, 1 KB of it said by each, and keeps edges and contributors. What is said here of requests
-//! follows the driver step by step; it must be changed with it.
+//! Two jobs over `n` inputs: *direct* makes one output from each; *group* makes one output from sixteen neighbours, and
+//! keeps edges and contributors. What is said here of requests follows the driver step by step; it must be changed with
+//! it. [`reading`](super::reading) says what each look at trees and payloads takes.
 
 use std::fmt;
 
 use super::geometry::{Spread, Touched, Tree};
+use super::reading::{BATCH, INNER_ENTRY, PACK, Table};
 
-/// Bytes of a payload, of what an input says to its group, and of inputs in a group.
-const PAYLOAD: f64 = 10_000.0;
-const VALUE: f64 = 1_000.0;
+/// Inputs in a group.
 const GROUP: f64 = 16.0;
 
-/// Bytes of an entry in a leaf and in an inner node, as real trees have them.
-const LEAF_ENTRY: f64 = 36.7;
-const INNER_ENTRY: f64 = 45.0;
-/// The same of the leaves of edges and of contributors: both lie inline.
+/// Bytes of an entry in a leaf, as real trees have them; of edges and of contributors, which lie inline.
+const LEAF_ENTRY: f64 = 37.6;
 const EDGE_ENTRY: f64 = 45.0;
 const CONTRIBUTOR_ENTRY: f64 = 14.0;
 
-/// Bytes of a pack, and of the longest request on behalf of several blobs; ranges this close share a request.
-const PACK: f64 = 16.0 * MIB;
-const REQUEST: f64 = 8.0 * MIB;
-const GAP: f64 = MIB;
-const MIB: f64 = 1024.0 * 1024.0;
-
-/// Partitions in a batch of a direct task; payload bytes in one of front-ends.
-const BATCH: f64 = 256.0;
-const BATCH_BYTES: f64 = 2.0 * MIB;
-/// Nodes that a diff reads at once, and parents whose leaves a scan does.
-const DIFF_AHEAD: f64 = 64.0;
-const PARENTS: f64 = 4.0;
+/// Payload bytes in a batch.
+const BATCH_BYTES: f64 = 2.0 * 1024.0 * 1024.0;
 /// Bytes read ahead for each thread; packs uploaded at once, at least.
-const AHEAD: f64 = 24.0 * MIB;
+const AHEAD: f64 = 12.0 * BATCH_BYTES;
 const UPLOADS: f64 = 4.0;
-/// Requests, and of these one after another, of opening both catalogs, and of a commit.
-const OPEN: (f64, f64) = (6.0, 4.0);
-const COMMIT: (f64, f64) = (2.0, 3.0);
+/// Requests, and of these one after another, of opening both catalogs: the hint, then the record and the one after it.
+const OPEN: (f64, f64) = (6.0, 2.0);
+/// The same of what a run reads then that has something to do: the input as it was, beside the roots that are needed.
+const MOVED: (f64, f64) = (3.0, 1.0);
+/// Writes beside packs, and waits, of a commit: packs, then the record with the hint.
+const COMMIT: (f64, f64) = (2.0, 2.0);
 /// Bytes of the records that opening reads when their runs were small.
 const RECORDS: f64 = 12_000.0;
 /// Decoded nodes that a catalog keeps, and memory of a decoded entry.
-const CACHE: f64 = 32.0 * MIB;
+const CACHE: f64 = 32.0 * 1024.0 * 1024.0;
 const DECODED_ENTRY: f64 = 120.0;
 
 /// A store and a machine: seconds to the first byte, bytes a second of a connection, connections, of the network card.
@@ -63,6 +53,14 @@ pub(crate) enum Pattern {
     Group,
 }
 
+/// A job: bytes of an input, and of output for each input.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Job {
+    pub(crate) pattern: Pattern,
+    input: f64,
+    output: f64,
+}
+
 /// Which run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Case {
@@ -78,10 +76,25 @@ pub(crate) struct Bill {
     pub(crate) puts: f64,
     pub(crate) read: f64,
     pub(crate) written: f64,
-    /// Requests that wait for one another.
+    /// Requests that wait for one another; of these, those that wait beside the rest.
     pub(crate) chain: f64,
+    pub(super) beside: f64,
+    /// Seconds until what they ask for is there, from its first byte on.
+    pub(super) transfer: f64,
     /// Seconds of the rest, which overlaps: computing, bandwidth, requests in flight.
     busy: f64,
+}
+
+impl Job {
+    /// Inputs of 10 KB, outputs of 10 KB or of sixteen times 1 KB.
+    pub(crate) fn of(pattern: Pattern) -> Job {
+        Job { pattern, input: 10_000.0, output: if pattern == Pattern::Direct { 10_000.0 } else { 1_000.0 } }
+    }
+
+    /// The jobs that are run for real, `a` and `m`.
+    pub(crate) fn of_benchmark(pattern: Pattern) -> Job {
+        Job { pattern, input: 4_800.0, output: if pattern == Pattern::Direct { 1_800.0 } else { 1_000.0 } }
+    }
 }
 
 impl Case {
@@ -118,20 +131,28 @@ fn table_bytes(nodes: &Touched, leaf_entry: f64) -> f64 {
     nodes.leaf_entries * leaf_entry + nodes.inner_entries * INNER_ENTRY
 }
 
+/// Seconds for `bytes` with as many connections as requests of a size, after the first byte.
+pub(super) fn transfer(request: f64, bytes: f64) -> f64 {
+    (request / CONNECTION).max(bytes / NETWORK)
+}
+
 /// What one version of inputs, outputs and metadata takes, and its price a month.
 pub(crate) fn storage(partitions: f64) -> (f64, f64) {
-    let bytes = partitions * 2.0 * PAYLOAD + 2.0 * node_bytes(&Tree { keys: partitions }.shape());
+    let job = Job::of(Pattern::Direct);
+    let bytes = partitions * (job.input + job.output) + 2.0 * node_bytes(&Tree { keys: partitions }.shape());
     (bytes, bytes / 1e9 * DOLLARS.2)
 }
 
 impl Bill {
-    pub(crate) fn of(pattern: Pattern, case: Case, partitions: f64, threads: f64) -> Bill {
+    pub(crate) fn of(job: Job, case: Case, partitions: f64, threads: f64) -> Bill {
         let mut bill = Bill { gets: OPEN.0, chain: OPEN.1, read: RECORDS, ..Bill::default() };
-        let n = Tree { keys: partitions };
-        match case {
-            Case::Nothing => return bill,
-            Case::Full => bill.full(pattern, n, threads),
-            Case::Changed(changed, spread) => bill.changed(pattern, n, changed, spread, threads),
+        let tree = Tree { keys: partitions };
+        let inputs = Table { tree, entry: LEAF_ENTRY, payload: job.input, others: 0.0 };
+        match (case, job.pattern) {
+            (Case::Nothing, _) => return bill,
+            (Case::Full, _) => bill.full(job, &inputs, threads),
+            (Case::Changed(changed, spread), Pattern::Direct) => bill.direct(job, &inputs, changed, spread, threads),
+            (Case::Changed(changed, spread), Pattern::Group) => bill.group(job, &inputs, changed, spread, threads),
         }
         bill.puts += COMMIT.0 + (bill.written / PACK).ceil();
         bill.chain += COMMIT.1;
@@ -143,125 +164,93 @@ impl Bill {
     }
 
     pub(crate) fn seconds(&self) -> f64 {
-        self.chain * LATENCY + self.busy
+        (self.chain - self.beside) * LATENCY + self.transfer + self.busy.max(self.beside * LATENCY)
     }
 
-    fn full(&mut self, pattern: Pattern, n: Tree, threads: f64) {
-        // The scan: some parents of leaves, then all their leaves.
-        let scans = 2.0 * (n.nodes(1) / PARENTS).ceil() + f64::from(n.root_level());
-        let mut nodes = node_bytes(&n.shape());
-        self.gets += scans;
-        self.chain += scans;
-        self.read += nodes;
-        let batch = if pattern == Pattern::Direct { BATCH * PAYLOAD } else { BATCH_BYTES };
-        let payloads = n.keys * PAYLOAD;
-        self.payloads(payloads, batch, threads);
-        let outputs = match pattern {
-            Pattern::Direct => payloads,
+    fn full(&mut self, job: Job, inputs: &Table, threads: f64) {
+        let keys = inputs.tree.keys;
+        // The root, and the first payloads.
+        self.gets += 1.0;
+        self.chain += 2.0;
+        self.scan(inputs);
+        self.payloads(keys * job.input, self::batch(job), threads);
+        let nodes = match job.pattern {
+            Pattern::Direct => node_bytes(&inputs.tree.shape()),
             Pattern::Group => {
-                let outs = Tree { keys: n.keys / GROUP };
-                nodes = node_bytes(&outs.shape()) + n.keys * (EDGE_ENTRY + CONTRIBUTOR_ENTRY);
-                n.keys * VALUE
+                node_bytes(&Tree { keys: keys / GROUP }.shape()) + keys * (EDGE_ENTRY + CONTRIBUTOR_ENTRY)
             }
         };
-        self.written += outputs + nodes;
-        self.overlap(n.keys, outputs + nodes, threads);
+        self.written += keys * job.output + nodes;
+        self.overlap(keys, self.written, threads);
     }
 
-    fn changed(&mut self, pattern: Pattern, n: Tree, changed: f64, spread: Spread, threads: f64) {
-        self.diff(n, changed, spread);
-        let outputs = match pattern {
-            Pattern::Direct => {
-                self.payloads(changed * PAYLOAD, BATCH * PAYLOAD, threads);
-                // What is published of a batch's outputs is read together, the leaves and their parents.
-                let batches = (changed / BATCH).ceil();
-                let rounds = f64::from(n.root_level()) + (batches - 1.0) * 2.0;
-                self.batched(n, changed, spread);
-                self.chain += (rounds / threads.min(batches)).max(f64::from(n.root_level() + 1));
-                self.written += node_bytes(&n.touched(changed, spread));
-                changed * PAYLOAD
-            }
-            Pattern::Group => self.group(n, changed, spread, threads),
-        };
-        self.written += outputs;
+    fn direct(&mut self, job: Job, inputs: &Table, changed: f64, spread: Spread, threads: f64) {
+        self.begin(inputs, changed, spread);
+        // What is published of a batch's outputs is looked up by its thread while its payloads are on their way.
+        self.payloads(changed * job.input, self::batch(job), threads);
+        let published = Table { payload: job.output, ..*inputs };
+        self.look_up(&published, changed, spread, (changed * job.input / self::batch(job)).ceil(), threads);
+        let outputs = changed * job.output;
+        self.written += outputs + node_bytes(&inputs.tree.touched(changed, spread));
         self.overlap(changed, outputs, threads);
     }
 
-    /// What a group's incremental run reads besides: state, the other inputs of its groups, what is published.
-    fn group(&mut self, n: Tree, changed: f64, spread: Spread, threads: f64) -> f64 {
-        let outs = Tree { keys: n.keys / GROUP };
+    fn group(&mut self, job: Job, inputs: &Table, changed: f64, spread: Spread, threads: f64) {
+        self.begin(inputs, changed, spread);
+        let tree = inputs.tree;
+        let outs = Tree { keys: tree.keys / GROUP };
         let groups = match spread {
             Spread::Region => 1.0 + (changed - 1.0) / GROUP,
             Spread::Scattered => outs.keys * (1.0 - (-changed / outs.keys).exp()),
         };
-        self.payloads(changed * PAYLOAD, BATCH_BYTES, threads);
-        // Edges of each changed input, one look-up after the other.
-        self.one_by_one(n, changed, spread, EDGE_ENTRY, 1.0);
-        // Contributors of each group: once to know whom to run again, once to compare; then where those inputs lie.
-        let contributors = n.touched(groups * GROUP, Spread::Region);
-        let kept = |nodes: &Touched| nodes.leaf_entries * DECODED_ENTRY < CACHE;
-        let of_groups = n.touched(groups, spread);
-        let times = if kept(&of_groups) || kept(&contributors) && spread == Spread::Region { 1.0 } else { 2.0 };
-        let per_group = if spread == Spread::Region { groups * GROUP } else { groups };
-        self.one_by_one(n, per_group, spread, CONTRIBUTOR_ENTRY, times);
-        if times > 1.0 {
-            self.one_by_one(n, groups, spread, LEAF_ENTRY, 1.0);
+        let of_groups = if spread == Spread::Region { groups * GROUP } else { groups };
+        // A table of the state has no payloads between its nodes; contributors and outputs are written together.
+        let edges = Table { tree, entry: EDGE_ENTRY, payload: 0.0, others: 0.0 };
+        let contributors = Table { entry: CONTRIBUTOR_ENTRY, others: LEAF_ENTRY / GROUP, ..edges };
+        let published =
+            Table { tree: outs, entry: LEAF_ENTRY, payload: GROUP * job.output, others: GROUP * CONTRIBUTOR_ENTRY };
+        let walks = if spread == Spread::Scattered { groups } else { 0.0 };
+
+        self.payloads(changed * job.input, BATCH_BYTES, threads);
+        self.chain += 1.0;
+        self.look_up(&edges, changed, spread, (changed / BATCH).ceil(), 1.0);
+        self.strays(&edges, if spread == Spread::Scattered { changed } else { 0.0 }, 1.0);
+        // Contributors of affected groups: once to know whom to run again, once to compare.
+        let kept = tree.touched(changed, spread).leaf_entries + tree.touched(of_groups, spread).leaf_entries;
+        let kept = kept * DECODED_ENTRY < CACHE;
+        for _ in 0..if kept { 1 } else { 2 } {
+            self.look_up(&contributors, of_groups, spread, (groups / BATCH).ceil(), 1.0);
+            self.strays(&contributors, walks, GROUP);
         }
+        // Where the inputs lie that are to run again: the diff has read most of these leaves.
         let again = groups * GROUP - changed.min(groups * GROUP);
+        if kept {
+            let strays = walks * Tree::crosses(GROUP);
+            self.gets += strays;
+            self.chain += strays.min((again / BATCH).ceil());
+        } else if again > 0.0 {
+            self.look_up(inputs, of_groups, spread, (again / BATCH).ceil(), 1.0);
+        }
         match spread {
-            Spread::Region => self.payloads(again * PAYLOAD, BATCH_BYTES, threads),
+            Spread::Region => self.payloads(again * job.input, BATCH_BYTES, threads),
             // A request for each group, since its inputs lie together.
-            Spread::Scattered => self.payloads(again * PAYLOAD, GROUP * PAYLOAD, threads),
+            Spread::Scattered => self.payloads(again * job.input, GROUP * job.input, threads),
         }
-        // What is published, by all threads.
-        self.one_by_one(outs, groups, spread, LEAF_ENTRY, 1.0 / threads.min((groups / BATCH).ceil()));
-        self.written += node_bytes(&outs.touched(groups, spread));
-        self.written += table_bytes(&n.touched(changed, spread), EDGE_ENTRY);
-        groups * GROUP * VALUE
+        self.chain += f64::from(again > 0.0);
+        // What is published. A batch has so many rows, sixteen of a group.
+        self.look_up(&published, groups, spread, (groups * GROUP / BATCH).ceil(), threads);
+
+        let outputs = groups * GROUP * job.output;
+        let nodes = table_bytes(&tree.touched(changed, spread), EDGE_ENTRY);
+        self.written += outputs + nodes + node_bytes(&outs.touched(groups, spread));
+        self.overlap(changed + again, outputs, threads);
     }
 
-    /// The difference of two trees: below each node that differs, the children that do, on one side and the other.
-    fn diff(&mut self, n: Tree, changed: f64, spread: Spread) {
-        let mut steps = 1.0;
-        for level in 1..=n.root_level() {
-            let (nodes, below) = (n.touched_nodes(level, changed, spread), n.touched_nodes(level - 1, changed, spread));
-            steps += nodes * (below / nodes / DIFF_AHEAD).ceil();
-        }
-        self.chain += 2.0 * steps;
-        self.gets += 2.0 * steps;
-        let touched = node_bytes(&n.touched(changed, spread));
-        // The new nodes lie together. The old ones lie among others, which are read with them where gaps are small.
-        self.read += touched + self.span(n, changed, spread).max(touched);
-    }
-
-    /// Reading the nodes above changed keys, a batch of keys at a time.
-    fn batched(&mut self, n: Tree, changed: f64, spread: Spread) {
-        let touched = n.touched(changed, spread);
-        let span = self.span(n, changed, spread).max(node_bytes(&touched));
-        let apart = node_bytes(&n.shape()) / touched.leaves > GAP && spread == Spread::Scattered;
-        let batches = (changed / BATCH).ceil();
-        let leaves = if apart { touched.leaves } else { batches.max(span / REQUEST) };
-        self.gets += leaves + batches.min(n.touched_nodes(1, changed, spread)) + f64::from(n.root_level());
-        self.read += span;
-    }
-
-    /// Reading the nodes above changed keys one after the other, some times.
-    fn one_by_one(&mut self, n: Tree, changed: f64, spread: Spread, entry: f64, times: f64) {
-        let touched = n.touched(changed, spread);
-        let nodes = touched.leaves + touched.inner;
-        self.gets += nodes * times.max(1.0);
-        self.read += table_bytes(&touched, entry) * times.max(1.0);
-        self.chain += nodes * times;
-    }
-
-    /// Bytes from the first to the last touched leaf below each parent.
-    fn span(&self, n: Tree, changed: f64, spread: Spread) -> f64 {
-        let parents = n.touched_nodes(1, changed, spread);
-        let each = n.touched_nodes(0, changed, spread) / parents;
-        match spread {
-            Spread::Region => 0.0,
-            Spread::Scattered => node_bytes(&n.shape()) / n.nodes(1) * parents * (each - 1.0).max(0.0) / (each + 1.0),
-        }
+    /// What every run does that has something to do: reads the roots, and looks for what changed.
+    fn begin(&mut self, inputs: &Table, changed: f64, spread: Spread) {
+        self.gets += MOVED.0;
+        self.chain += MOVED.1;
+        self.diff(inputs, changed, spread);
     }
 
     /// Payloads that lie together in packs, in requests of a batch each, many at once.
@@ -273,7 +262,6 @@ impl Bill {
         let requests = batches * (1.0 + batch.min(bytes) / PACK);
         self.gets += requests;
         self.read += bytes;
-        self.chain += 1.0;
         let flying = (threads * (AHEAD / batch).clamp(1.0, 16.0)).min(CONNECTIONS);
         self.busy += (batches * (LATENCY + batch.min(bytes) / CONNECTION) / flying).max(bytes / NETWORK);
     }
@@ -290,6 +278,11 @@ impl Bill {
     }
 }
 
+/// Payload bytes in a batch of a job.
+fn batch(job: Job) -> f64 {
+    (BATCH * job.input).min(BATCH_BYTES)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,7 +292,7 @@ mod tests {
     #[test]
     fn nothing_costs_the_same_at_any_size_and_one_change_hardly_more() {
         for pattern in [Pattern::Direct, Pattern::Group] {
-            let bill = |case, size| Bill::of(pattern, case, size, THREADS);
+            let bill = |case, size| Bill::of(Job::of(pattern), case, size, THREADS);
             assert_eq!(bill(Case::Nothing, 1e6).gets.to_bits(), bill(Case::Nothing, 1e9).gets.to_bits());
             let one = Case::Changed(1.0, Spread::Region);
             assert!(bill(one, 1e9).gets - bill(one, 1e6).gets < 20.0, "{:?}", bill(one, 1e9));
@@ -309,7 +302,7 @@ mod tests {
     #[test]
     fn what_lies_together_costs_less() {
         for pattern in [Pattern::Direct, Pattern::Group] {
-            let bill = |spread| Bill::of(pattern, Case::Changed(1e5, spread), 1e8, THREADS);
+            let bill = |spread| Bill::of(Job::of(pattern), Case::Changed(1e5, spread), 1e8, THREADS);
             let (region, scattered) = (bill(Spread::Region), bill(Spread::Scattered));
             assert!(10.0 * region.chain < scattered.chain, "{region:?} {scattered:?}");
             assert!(region.dollars() < scattered.dollars());

@@ -1,7 +1,7 @@
 //! The expected shape of a tree, and of what changes touch in it.
 //!
-//! A key ends a node of level `l` when `7·(l+1)` bits of its hash are zero, so the number of keys below such a node is
-//! geometrically distributed with mean `m = 128^(l+1)`, independently of its neighbours. What follows from that alone,
+//! A key ends a node of level `l` when `6 + 7·l` bits of its hash are zero, so the number of keys below such a node is
+//! geometrically distributed with mean `m = 64·128^l`, independently of its neighbours. What follows from that alone,
 //! with `n` keys, `L = n / m` nodes, and `k` changed keys:
 //!
 //! | | scattered | one region |
@@ -11,7 +11,8 @@
 //!
 //! One changed key is both: one node, with twice the mean below it, since a random key meets large nodes more often.
 
-/// Mean number of entries of a node, at every level.
+/// Mean number of entries of a leaf, and of a node of any other level.
+const LEAF: f64 = 64.0;
 const FANOUT: f64 = 128.0;
 
 /// A tree of a number of keys.
@@ -39,12 +40,18 @@ pub(crate) struct Touched {
 impl Tree {
     /// Expected nodes of a level; the root's level has one.
     pub(crate) fn nodes(self, level: i32) -> f64 {
-        (self.keys / FANOUT.powi(level + 1)).max(1.0)
+        (self.keys / (LEAF * FANOUT.powi(level))).max(1.0)
     }
 
     /// The level of the root: the first that is expected to have hardly more than one node.
     pub(crate) fn root_level(self) -> i32 {
         (0..9).find(|level| self.nodes(*level) < 1.5).unwrap_or(9)
+    }
+
+    /// The chance that some neighbouring keys do not end in the leaf that they begin in, or only where it ends: then a
+    /// walk over them goes on to the next.
+    pub(crate) fn crosses(neighbours: f64) -> f64 {
+        1.0 - (1.0 - 1.0 / LEAF).powf(neighbours)
     }
 
     /// Nodes of all levels.
@@ -64,18 +71,29 @@ impl Tree {
         }
     }
 
+    /// Keys below the nodes of a level that lie above `changed` keys.
+    pub(crate) fn keys_below(self, level: i32, changed: f64, spread: Spread) -> f64 {
+        let nodes = self.nodes(level);
+        if level >= self.root_level() {
+            return self.keys;
+        }
+        let keys = match spread {
+            Spread::Scattered => self.keys * (1.0 - ((nodes - 1.0) / (nodes - 1.0 + changed)).powi(2)),
+            Spread::Region => changed - 1.0 + 2.0 * self.keys / nodes,
+        };
+        keys.min(self.keys)
+    }
+
+    /// Entries of a level for each key.
+    pub(crate) fn entries_a_key(self, level: i32) -> f64 {
+        if level == 0 { 1.0 } else { self.nodes(level - 1) / self.keys }
+    }
+
     /// Nodes above `changed` keys, of all levels.
     pub(crate) fn touched(self, changed: f64, spread: Spread) -> Touched {
         self.sum(|level| {
-            let (nodes, below) = (self.nodes(level), if level == 0 { self.keys } else { self.nodes(level - 1) });
-            if level >= self.root_level() {
-                return (1.0, below);
-            }
-            let entries = match spread {
-                Spread::Scattered => below * (1.0 - ((nodes - 1.0) / (nodes - 1.0 + changed)).powi(2)),
-                Spread::Region => (changed - 1.0) * below / self.keys + 2.0 * below / nodes,
-            };
-            (self.touched_nodes(level, changed, spread), entries.min(below))
+            let keys = self.keys_below(level, changed, spread);
+            (self.touched_nodes(level, changed, spread), keys * self.entries_a_key(level))
         })
     }
 
@@ -103,7 +121,7 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             size += 1;
             hit |= changed.binary_search(&key).is_ok();
-            if (state >> 40).is_multiple_of(128) {
+            if (state >> 40).is_multiple_of(64) {
                 (touched, below) = (touched + u64::from(hit), below + if hit { size } else { 0 });
                 (size, hit) = (0, false);
             }
@@ -141,6 +159,6 @@ mod tests {
         assert_eq!(tree.root_level(), 3);
         let (one, same) = (tree.touched(1.0, Spread::Scattered), tree.touched(1.0, Spread::Region));
         assert_eq!((one.leaves, one.inner), (1.0, 3.0));
-        assert!((one.leaf_entries - 256.0).abs() < 1.0 && (same.leaf_entries - 256.0).abs() < 1.0, "{one:?} {same:?}");
+        assert!((one.leaf_entries - 128.0).abs() < 1.0 && (same.leaf_entries - 128.0).abs() < 1.0, "{one:?} {same:?}");
     }
 }

@@ -1,10 +1,11 @@
 //! What runs cost on an object store at sizes that nobody builds for a test: requests, bytes, dollars, time.
 //!
-//! [`geometry`] says what changes touch in a tree, [`cost`] makes requests, bytes and waits of that, as the driver
-//! does; [`trees`] and [`runs`] do the same for real at sizes that fit, and both are printed side by side.
+//! [`geometry`] says what changes touch in a tree, [`reading`] what it takes to read that, [`cost`] makes requests, bytes
+//! and waits of it, as the driver does; [`trees`] and [`runs`] do the same for real at sizes that fit, and both are printed side by side.
 
 mod cost;
 mod geometry;
+mod reading;
 mod runs;
 mod trees;
 
@@ -12,9 +13,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use deltic_bench::Workload;
-use deltic_driver::Element;
 
-use self::cost::{Bill, Case, Pattern};
+use self::cost::{Bill, Case, Job, Pattern};
 use self::geometry::{Spread, Tree};
 use crate::remote::Remote;
 
@@ -38,8 +38,6 @@ pub(crate) struct Arguments {
 /// Prints everything as tables in Markdown.
 pub(crate) fn scale(arguments: &Arguments) -> Result<()> {
     ensure!(arguments.size >= 1_000_000, "--size must be 1000000 or more");
-    // First of all: later on there is memory that was used before.
-    let set_bytes = set_bytes()?;
     println!("### {} partitions\n", arguments.size);
     bills(arguments);
     println!("\n### Trees: expected and built\n");
@@ -61,7 +59,7 @@ pub(crate) fn scale(arguments: &Arguments) -> Result<()> {
                     changed if changed == *size => Case::Full,
                     changed => Case::Changed(changed as f64, Spread::Scattered),
                 };
-                let expected = Bill::of(pattern, case, *size as f64, 2.0);
+                let expected = Bill::of(Job::of_benchmark(pattern), case, *size as f64, 2.0);
                 println!(
                     "| {size} | {job} | {what} | {changed} | {} | {} | {} | {} | {} | {chain:.0} | {} |",
                     requests.gets,
@@ -74,8 +72,6 @@ pub(crate) fn scale(arguments: &Arguments) -> Result<()> {
             }
         }
     }
-    println!("\n### Memory of a changed partition\n");
-    println!("{set_bytes:.0} bytes for each set that it is in, names of fourteen bytes.");
     Ok(())
 }
 
@@ -84,7 +80,7 @@ fn bills(arguments: &Arguments) {
     println!("|---|---|--:|--:|--:|--:|--:|--:|--:|");
     for pattern in [Pattern::Direct, Pattern::Group] {
         for case in Case::all() {
-            let bill = Bill::of(pattern, case, arguments.size as f64, f64::from(arguments.threads));
+            let bill = Bill::of(Job::of(pattern), case, arguments.size as f64, f64::from(arguments.threads));
             println!(
                 "| {pattern} | {case} | {} | {} | {} | {} | {:.6} | {} | {} |",
                 number(bill.gets),
@@ -142,25 +138,6 @@ fn grow(size: u64) -> Result<()> {
     }
     println!();
     Ok(())
-}
-
-/// Bytes of memory that an element takes in a set of the driver's, names of fourteen bytes.
-fn set_bytes() -> Result<f64> {
-    const ELEMENTS: u64 = 500_000;
-    let before = anonymous()?;
-    let name = |n: u64| format!("{n:014}").into_bytes();
-    let set: std::collections::BTreeSet<Element> = (0..ELEMENTS).map(|n| Element::new(0, name(n))).collect();
-    let after = anonymous()?;
-    ensure!(set.len() as u64 == ELEMENTS, "names are not unique");
-    Ok(after.saturating_sub(before) as f64 / ELEMENTS as f64)
-}
-
-/// Anonymous memory of this process.
-fn anonymous() -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).and_then(|kib| kib.parse::<u64>().ok());
-    Ok(kib.unwrap_or(0) << 10)
 }
 
 fn number(number: f64) -> String {
