@@ -83,11 +83,16 @@ const TASK_COLUMNS: [Align; 8] = {
 };
 
 fn task(report: &TaskReport) -> Vec<String> {
-    let Counts { inputs, inputs_through_reads, cut_off, through_reads, same, put, deleted, .. } = report.counts;
+    let Counts { inputs, inputs_through_reads, cut_off, remembered, through_reads, same, put, deleted, .. } =
+        report.counts;
     let of = |number: u64, what: &str| if number == 0 { String::new() } else { format!("{} {what}", count(number)) };
     let (mode, remark) = match &report.mode {
         Mode::Skipped => return vec![report.task.to_string(), "skipped".to_owned(), NOTHING_CHANGED.to_owned()],
-        Mode::Incremental { .. } => ("incremental", of(inputs_through_reads + through_reads, "through references")),
+        Mode::Incremental { .. } => {
+            let remarks =
+                [of(inputs_through_reads + through_reads, "through references"), of(remembered, "remembered")];
+            ("incremental", remarks.into_iter().filter(|remark| !remark.is_empty()).collect::<Vec<_>>().join(", "))
+        }
         Mode::Full { reason } => ("full", reason.clone()),
     };
     vec![
