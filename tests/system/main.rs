@@ -10,6 +10,8 @@ mod filters;
 mod graph;
 mod incremental;
 mod leveling;
+mod maintenance;
+mod manual;
 #[cfg(target_os = "linux")]
 mod memory;
 mod patterns;

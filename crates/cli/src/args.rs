@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use deltic_core::{BoundingBox, CatalogId, Layer, LayerId, Scheme, Version};
 
+use crate::commands::{doctor, fsck, gc, repack, retain};
 use crate::out::Format;
 
 /// Incremental compilation of versioned, partitioned data.
@@ -70,6 +71,16 @@ pub(crate) enum Command {
     Run(Run),
     /// Say what a run would do, how and why; nothing is compiled or written
     Plan(Job),
+    /// Say which versions can still be read; the others expire
+    Retain(retain::Args),
+    /// Remove what no version that can be read needs
+    Gc(gc::Args),
+    /// Write packs again of which little is needed
+    Repack(repack::Args),
+    /// Check everything that a catalog holds
+    Fsck(fsck::Args),
+    /// Check that a store does what catalogs rely on
+    Doctor(doctor::Args),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),

@@ -3,11 +3,16 @@
 mod catalog;
 mod config;
 mod diff;
+pub(crate) mod doctor;
 mod export;
+pub(crate) mod fsck;
+pub(crate) mod gc;
 mod get;
 mod import;
 mod job;
 mod ls;
+pub(crate) mod repack;
+pub(crate) mod retain;
 
 use deltic_core::{Layer, LayerId, Version};
 use deltic_store::{Catalog, Snapshot, Stores, Tree};
@@ -32,6 +37,11 @@ pub(crate) fn dispatch(cli: Cli, register: Register<'_>, progress: &Progress) ->
         Command::Diff(args) => diff::diff(&args, &mut out)?,
         Command::Run(args) => job::run(&args, register, progress, &mut out)?,
         Command::Plan(args) => job::plan(&args, register, &mut out)?,
+        Command::Retain(args) => retain::retain(&args, &mut out)?,
+        Command::Gc(args) => gc::gc(&args, &mut out)?,
+        Command::Repack(args) => repack::repack(&args, &mut out)?,
+        Command::Fsck(args) => fsck::fsck(&args, &mut out)?,
+        Command::Doctor(args) => doctor::doctor(&args, &mut out)?,
         Command::Config(Config::Show(args)) => config::show(&args, register, &mut out)?,
     }
     out.finish()

@@ -1,0 +1,39 @@
+//! `doctor`: checks that a store does what catalogs rely on.
+
+use deltic_store::{Assumption, Stores};
+use serde_json::json;
+
+use crate::edge::new_run_id;
+use crate::failure::{Failure, Outcome};
+use crate::human::{Align, columns};
+use crate::out::Out;
+
+/// `doctor`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Works in a folder of its own, which it removes; catalogs are not touched.")]
+pub(crate) struct Args {
+    /// Where catalogs are, or are to be
+    url: String,
+}
+
+/// Tries a store out.
+pub(super) fn doctor(args: &Args, out: &mut Out) -> Outcome {
+    let found = deltic_store::doctor(&Stores::new(), &args.url, new_run_id()?)?;
+    let one = |one: &Assumption| json!({ "name": one.name, "expected": one.expected, "problem": one.problem });
+    let body = json!({ "url": args.url, "checks": found.iter().map(one).collect::<Vec<_>>() });
+    out.result("deltic.doctor/1", body, || {
+        let row = |one: &Assumption| {
+            let verdict = if one.problem.is_some() { "FAILED" } else { "ok" };
+            vec![
+                verdict.to_owned(),
+                one.name.to_owned(),
+                one.problem.clone().unwrap_or_else(|| one.expected.to_owned()),
+            ]
+        };
+        columns(&[Align::Left; 3], &found.iter().map(row).collect::<Vec<_>>()).join("\n")
+    })?;
+    match found.iter().filter(|one| one.problem.is_some()).count() {
+        0 => Ok(()),
+        failed => Err(Failure::failed(format!("{}: catalogs are not safe here: {failed} checks failed", args.url))),
+    }
+}

@@ -1,0 +1,49 @@
+//! `gc`: removes what no version that can be read needs.
+
+use deltic_store::{Catalog, Packs, Stores};
+use serde_json::json;
+
+use crate::failure::Outcome;
+use crate::human::{bytes, count};
+use crate::out::Out;
+
+/// `gc`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The catalog
+    url: String,
+    /// Only say what would be removed
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Sweeps a catalog.
+pub(super) fn gc(args: &Args, out: &mut Out) -> Outcome {
+    let done = Catalog::open(&Stores::new(), &args.url)?.gc(args.dry_run)?;
+    let body = json!({
+        "url": args.url,
+        "dry_run": args.dry_run,
+        "version": done.version,
+        "retained": done.retained,
+        "needed": done.needed,
+        "removed": done.removed,
+        "undecided": done.undecided,
+    });
+    out.result("deltic.gc/1", body, || {
+        let verb = if args.dry_run { "would remove" } else { "removed" };
+        let versions = if done.retained == 1 { "1 version needs" } else { "versions that can be read need" };
+        let mut text = format!("{verb} {}; {versions} {}", packs(&done.removed), packs(&done.needed));
+        if done.undecided.packs > 0 {
+            text.push_str(&format!(
+                "\nkept {} that runs at work may be about to commit: decided after the next version",
+                packs(&done.undecided)
+            ));
+        }
+        text
+    })
+}
+
+/// How many packs, and their size.
+pub(super) fn packs(packs: &Packs) -> String {
+    format!("{} pack{}, {}", count(packs.packs), if packs.packs == 1 { "" } else { "s" }, bytes(packs.bytes))
+}

@@ -1,0 +1,72 @@
+//! `repack`: writes packs again of which little is needed.
+
+use deltic_store::{Catalog, RepackOptions, Stores};
+use serde_json::json;
+
+use super::gc::packs;
+use super::retain::again;
+use crate::edge::now;
+use crate::failure::Outcome;
+use crate::human::bytes;
+use crate::out::Out;
+
+/// `repack`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The catalog
+    url: String,
+    /// Write packs again of which versions that can be read need less than this share
+    #[arg(long, value_name = "PERCENT", default_value = "50%", value_parser = percent)]
+    below: u32,
+    /// Copy at most so many bytes, of the sparsest packs first
+    #[arg(long, value_name = "BYTES")]
+    most_bytes: Option<u64>,
+    /// Only say which packs
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn percent(text: &str) -> Result<u32, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
+    number.filter(|number| (1..=100).contains(number)).ok_or_else(|| "expected 1% to 100%, for example 50%".to_owned())
+}
+
+/// Repacks a catalog.
+pub(super) fn repack(args: &Args, out: &mut Out) -> Outcome {
+    let catalog = Catalog::open(&Stores::new(), &args.url)?;
+    let (below_percent, most_bytes) = (args.below, args.most_bytes);
+    let options = RepackOptions { below_percent, most_bytes, ..RepackOptions::default() };
+    let done = again(|run| catalog.repack(&options, run, now(), args.dry_run))?;
+    let body = json!({
+        "url": args.url,
+        "dry_run": args.dry_run,
+        "version": done.version,
+        "replaced": done.replaced,
+        "live_bytes": done.live_bytes,
+        "written": done.written,
+    });
+    out.result("deltic.repack/1", body, || {
+        let (replaced, live) = (packs(&done.replaced), bytes(done.live_bytes));
+        match done.version {
+            _ if done.replaced.packs == 0 => "nothing to do: no pack is that sparse".to_owned(),
+            None => format!("would replace {replaced}, by writing the {live} that are needed of them again"),
+            Some(version) => format!(
+                "committed version {version}: it needs {} in place of {replaced}\nonce the versions before it have \
+                 expired, `deltic gc {}` frees the space",
+                packs(&done.written),
+                args.url
+            ),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_percent() {
+        assert_eq!((percent("50%"), percent("7")), (Ok(50), Ok(7)));
+        assert!(["0", "101%", "half", "", "%"].iter().all(|text| percent(text).is_err()));
+    }
+}
