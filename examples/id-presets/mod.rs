@@ -46,7 +46,8 @@ pub fn input_layers() -> Result<Vec<Layer>> {
 pub fn setup(setup: &mut Setup) -> Result<()> {
     setup.add(Task::new("preset-index", DirectMany(PresetIndex))?.version("1"))?;
     setup.add(Task::new("forms", Direct(Forms))?.version("1"))?;
-    setup.add(Task::new("field-users", MapGroup(FieldUsers))?.version("1"))?;
+    // A field has up to hundreds of users, whose names are short: remember them rather than read all their forms again.
+    setup.add(Task::new("field-users", MapGroup(FieldUsers))?.version("1").memo(64))?;
     setup.add(Task::new("menus", RefTree(Menus))?.version("1"))
 }
 
