@@ -10,6 +10,7 @@ mod filters;
 mod graph;
 mod incremental;
 mod leveling;
+mod manual;
 mod maintenance;
 mod manual;
 #[cfg(target_os = "linux")]
