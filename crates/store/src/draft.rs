@@ -107,7 +107,9 @@ impl Draft {
     }
 
     /// Applies operations to a tree, and returns the new one, readable at once. `Some` puts an entry, `None` deletes;
-    /// deleting what is not there does nothing. Keys must ascend and be unique.
+    /// deleting what is not there does nothing. Keys must ascend and be unique. An entry must have been put here, or be of a
+    /// tree of a version that the base retains: of an entry alone that can not be told, and one of an expired version may
+    /// be swept.
     ///
     /// The operations are a stream: memory is a few nodes a level. Cost: reads and writes the paths to what changes.
     /// What is written equals what is there when the content does.
