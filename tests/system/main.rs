@@ -10,7 +10,6 @@ mod filters;
 mod graph;
 mod incremental;
 mod leveling;
-mod manual;
 mod maintenance;
 mod manual;
 #[cfg(target_os = "linux")]
