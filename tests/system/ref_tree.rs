@@ -37,7 +37,7 @@ impl RefTreeCompiler for Routes {
     }
 
     fn resolve(&self, partition: &Partition, reference: &str, to: &mut Targets) -> Result<()> {
-        let mut words = partition.text()?.split_whitespace();
+        let words = partition.text()?.split_whitespace();
         match reference {
             "stops" => words.for_each(|stop| to.add(stop)),
             "towns" => words.filter(|word| !word.starts_with('/')).for_each(|town| to.add(town)),
