@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | [`transit`] | transit feeds | four tasks, one reading another's output |
 //! | [`lift`] | OpenStreetMap | inputs merged into coarser tiles: a direct compiler, M:N |
-//! | [`pedestrian`] | OpenStreetMap | references to other partitions, followed by tracked reads |
+//! | [`pedestrian`] | OpenStreetMap | references to other partitions: by tracked reads, and in two other ways |
 //! | [`validate`] | OpenStreetMap | a chain of tasks, each reading the layer of the one before, up the tree of tiles |
 //! | [`difference`] | OpenStreetMap | one catalog read at two versions |
 //! | [`browser_compat`] | web features | look-ups of single rows in large tables that change often: projected reads |

@@ -12,6 +12,20 @@ use crate::osm::{ATTRIBUTION, LEVEL, Located, Point, Tags, Way, read_lines};
 const WALKABLE: [&str; 9] =
     ["bridleway", "corridor", "footway", "living_street", "path", "pedestrian", "residential", "steps", "track"];
 
+/// How the network is cut.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkConfig {
+    /// The level of the tiles, 14 or less.
+    pub level: u8,
+}
+
+impl Default for NetworkConfig {
+    fn default() -> NetworkConfig {
+        NetworkConfig { level: LEVEL }
+    }
+}
+
 /// A way with its geometry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Path {
@@ -57,18 +71,22 @@ impl<'a> From<&'a Path> for Feature<'a> {
     }
 }
 
-impl Path {
-    /// Draws a way through those of its nodes that exist; none if fewer than two do.
-    pub fn draw(way: &Way, nodes: &BTreeMap<u64, Located>) -> Option<Path> {
-        let line: Vec<Point> = way.nodes.iter().filter_map(|id| Some(nodes.get(id)?.point)).collect();
-        let missing = way.nodes.len() - line.len();
-        (line.len() > 1).then(|| Path { id: way.id, tags: way.tags.clone(), line, missing })
+/// Draws ways through those of their nodes that exist, and puts each into every tile in which it has a node. A way with
+/// fewer than two nodes is left out.
+pub fn draw(ways: &[Way], nodes: &BTreeMap<u64, Located>, config: &NetworkConfig) -> Vec<(Tile, Path)> {
+    let mut drawn = Vec::new();
+    for way in ways {
+        let found: Vec<Located> = way.nodes.iter().filter_map(|id| nodes.get(id).copied()).collect();
+        if found.len() < 2 {
+            continue;
+        }
+        let missing = way.nodes.len() - found.len();
+        let line = found.iter().map(|node| node.point).collect();
+        let path = Path { id: way.id, tags: way.tags.clone(), line, missing };
+        let tiles: BTreeSet<Tile> = found.iter().filter_map(|node| node.tile.ancestor(config.level)).collect();
+        drawn.extend(tiles.into_iter().map(|tile| (tile, path.clone())));
     }
-
-    /// The tiles of a level in which a way has nodes.
-    pub fn tiles(way: &Way, nodes: &BTreeMap<u64, Located>, level: u8) -> BTreeSet<Tile> {
-        way.nodes.iter().filter_map(|id| nodes.get(id)?.tile.ancestor(level)).collect()
-    }
+    drawn
 }
 
 /// Whether a way may be walked: `foot` decides, then `access`, then what kind of way it is.
@@ -88,10 +106,11 @@ pub fn walkable_ways(partition: &Partition) -> Result<Vec<Way>> {
     Ok(ways.into_iter().filter(|way| is_walkable(&way.tags)).collect())
 }
 
-/// The layer that the network goes to.
-pub fn pedestrian_layer(level: u8) -> Result<Layer> {
+/// A layer that the network goes to.
+pub fn network_layer(id: &str, config: &NetworkConfig) -> Result<Layer> {
+    let level = config.level;
     ensure!(level <= LEVEL, "level {level}: tiles of level {LEVEL} can not go deeper");
-    Ok(Layer::tiles("pedestrian", Grid::Mercator, [level])?.with_content_type("application/geo+json"))
+    Ok(Layer::tiles(id, Grid::Mercator, [level])?.with_content_type("application/geo+json"))
 }
 
 /// Writes the paths of a tile as GeoJSON, a line each, sorted by id.

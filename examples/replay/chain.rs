@@ -1,23 +1,25 @@
 //! The catalogs of a replay, and the runs from one to the other.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use deltic::compiler::{Setup, Task};
 use deltic::core::{CatalogId, Digest, Layer, LayerId, Name, Payload, Version};
-use deltic::driver::{Import, Job, JobInput, LocalEngine, Options, Report, Silent};
+use deltic::driver::{At, Import, Job, JobInput, LocalEngine, Options, Report, Silent};
 use deltic::store::{Catalog, ErrorKind, KeyRange, Snapshot, Stores};
 
-use super::Example;
+use super::{BEFORE, Example};
 use crate::history::{self, Step};
 
 /// An input catalog that follows a data set's history, and the output catalog that follows the input.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Chain {
     example: Example,
     tasks: Vec<Task>,
-    engine: LocalEngine,
+    engine: Arc<LocalEngine>,
     input: Catalog,
     output: Catalog,
 }
@@ -30,7 +32,7 @@ impl Chain {
         Ok(Chain {
             example: example.clone(),
             tasks: setup.finish()?,
-            engine: LocalEngine::new(threads),
+            engine: Arc::new(LocalEngine::new(threads)),
             input: open_or_create(&dir.join("in"), (example.data.layers)()?)?,
             output: open_or_create(&dir.join("out"), Vec::new())?,
         })
@@ -50,7 +52,7 @@ impl Chain {
                 return Ok(true);
             }
             let started = Instant::now();
-            let report = self.compile(&self.output)?;
+            let report = self.compile(&self.output, step.number, true)?;
             each(step.number, &report, started.elapsed());
             Ok(true)
         })
@@ -64,6 +66,18 @@ impl Chain {
     /// The latest version of the output.
     pub fn output(&self) -> Result<Snapshot> {
         Ok(self.output.latest()?)
+    }
+
+    /// The digest of an output layer at every version that has it.
+    pub fn digests(&self, layer: &str) -> Result<BTreeMap<Version, Digest>> {
+        let id = LayerId::new(layer)?;
+        let mut digests = BTreeMap::new();
+        for snapshot in self.output.log() {
+            let snapshot = snapshot?;
+            digests.extend(snapshot.tree(&id).map(|tree| (snapshot.version(), tree.digest())));
+        }
+        ensure!(!digests.is_empty(), "the output has no layer `{layer}`");
+        Ok(digests)
     }
 
     /// All partitions of an output layer, by name.
@@ -84,8 +98,49 @@ impl Chain {
     /// Builds the latest version of the input from nothing, into a catalog of its own.
     pub fn scratch(&self, dir: &Path) -> Result<Snapshot> {
         let scratch = open_or_create(dir, Vec::new())?;
-        self.compile(&scratch)?;
+        self.compile(&scratch, self.input_version()?, true)?;
         Ok(scratch.latest()?)
+    }
+
+    /// Whether a task reads what the run before wrote, so that a build from nothing is something else.
+    pub fn has_feedback(&self) -> bool {
+        let catalogs = self.tasks.iter().flat_map(Task::readable).filter_map(|layer| layer.catalog);
+        catalogs.into_iter().any(|catalog| catalog.as_str() == BEFORE)
+    }
+
+    /// Compiles all versions of the input one after the other into another catalog, everything in each run.
+    pub fn full_runs(&self, dir: &Path, mut each: impl FnMut(&Report, Duration)) -> Result<Chain> {
+        let full = Chain { output: open_or_create(dir, Vec::new())?, ..self.clone() };
+        for version in 1..=self.input_version()? {
+            let started = Instant::now();
+            let report = full.compile(&full.output, version, false)?;
+            each(&report, started.elapsed());
+        }
+        Ok(full)
+    }
+
+    /// Checks that output and state equal those of another chain at every version of the input, and counts these.
+    pub fn compare_versions(&self, other: &Chain) -> Result<usize> {
+        let (ours, theirs) = (self.states()?, other.states()?);
+        for (version, digests) in &ours {
+            ensure!(theirs.get(version) == Some(digests), "output or state differ at version {version} of the input");
+        }
+        ensure!(ours.len() == theirs.len(), "one chain has compiled {} versions, one {}", ours.len(), theirs.len());
+        Ok(ours.len())
+    }
+
+    /// Digests of layers and state as they last were at each version of the input.
+    fn states(&self) -> Result<BTreeMap<Version, (Digest, Digest)>> {
+        let input = self.input.latest()?.uuid();
+        let mut states = BTreeMap::new();
+        for snapshot in self.output.log() {
+            let snapshot = snapshot?;
+            let of_input = snapshot.record().dependencies.iter().find(|known| known.uuid == input);
+            if let Some(known) = of_input {
+                states.entry(known.version).or_insert((snapshot.digest(), snapshot.state_digest()));
+            }
+        }
+        Ok(states)
     }
 
     /// Checks that output and state equal those of a build from scratch, and lists the layers: partitions and digest.
@@ -133,26 +188,27 @@ impl Chain {
         Ok((id, name))
     }
 
-    /// Runs all tasks into a catalog.
-    fn compile(&self, output: &Catalog) -> Result<Report> {
-        let latest = self.input_version()?;
+    /// Runs all tasks into a catalog over a version of the input.
+    fn compile(&self, output: &Catalog, version: u64, incremental: bool) -> Result<Report> {
         let input = |(id, behind): &(&str, u64)| {
-            // An input that stays behind is pinned; version 0 of a catalog is empty.
-            let version = (*behind > 0).then(|| Version(latest.saturating_sub(*behind)));
-            Ok((CatalogId::new(id)?, JobInput::new(self.input.clone(), version.into())))
+            // Version 0 of a catalog is empty.
+            let at = At::Version(Version(version.saturating_sub(*behind)));
+            Ok((CatalogId::new(id)?, JobInput::new(self.input.clone(), at)))
         };
+        let mut inputs: BTreeMap<_, _> = self.example.inputs.iter().map(input).collect::<Result<_>>()?;
+        inputs.insert(CatalogId::new(BEFORE)?, JobInput::new(output.clone(), At::Feedback));
         let job = Job {
-            inputs: self.example.inputs.iter().map(input).collect::<Result<_>>()?,
+            inputs,
             output: output.clone(),
             tasks: &self.tasks,
-            engine: &self.engine,
+            engine: &*self.engine,
             observer: &Silent,
             options: Options {
                 // The tasks state their code's versions.
                 code: String::new(),
                 run: deltic::new_run_id()?,
                 started: deltic::now(),
-                incremental: true,
+                incremental,
                 expect_base: None,
                 state_layer: LayerId::new("state")?,
                 note: String::new(),

@@ -3,6 +3,9 @@
 use deltic::compiler::Setup;
 use deltic::core::Layer;
 
+/// The catalog id by which tasks of any example know their own output as the last run left it.
+pub const BEFORE: &str = "before-this-run";
+
 /// An example: a data set and the tasks that compile it.
 #[derive(Debug, Clone)]
 pub struct Example {

@@ -1,7 +1,8 @@
 //! Replaying the history of a data set: what the `main.rs` of every example has in common.
 //!
 //! Version after version is imported into an input catalog and compiled into an output catalog, each from what changed.
-//! At the end the last version is built once more from nothing, and must come out equal, digest for digest.
+//! At the end the last version is built once more from nothing, and must come out equal, digest for digest. Where tasks
+//! read what they wrote before, all versions are built once more, each in full from the one before.
 //!
 //! | module | holds |
 //! |---|---|
@@ -25,7 +26,7 @@ use tempfile::TempDir;
 
 pub use arguments::Arguments;
 pub use chain::Chain;
-pub use example::{DataSet, Example};
+pub use example::{BEFORE, DataSet, Example};
 use totals::Totals;
 
 /// An example that was replayed, for what it prints at the end.
@@ -66,7 +67,7 @@ impl Replayed {
 
 /// Replays an example as the command line asks for, and prints what each version cost.
 ///
-/// Fails when anything differs from a build from scratch.
+/// Fails when anything differs from a build from scratch, or for a task with feedback from full runs.
 pub fn main(example: &Example) -> Result<Replayed> {
     let arguments = Arguments::parse(example.about);
     if let Some(attribution) = example.data.attribution {
@@ -90,7 +91,10 @@ pub fn main(example: &Example) -> Result<Replayed> {
         "{shown}: the catalogs are at version {done} already, beyond the last one asked for"
     );
     totals.print();
-    let full = compare_with_scratch(&chain, &scratch.path().join("scratch"))?;
+    let full = match chain.has_feedback() {
+        false => compare_with_scratch(&chain, &scratch.path().join("scratch"))?,
+        true => compare_with_full_runs(&chain, &scratch.path().join("scratch"))?,
+    };
     totals.print_beside(full);
     if arguments.dir.is_some() {
         invite(example, &dir, chain.output()?.version().0);
@@ -108,6 +112,19 @@ fn compare_with_scratch(chain: &Chain, dir: &Path) -> Result<Duration> {
     }
     println!("equal, layers and state, to a build from scratch of version {}", chain.input_version()?);
     Ok(full)
+}
+
+/// Builds all versions once more, each in full from the output before it; compares the digests of each, and says how long
+/// the last one took.
+fn compare_with_full_runs(chain: &Chain, dir: &Path) -> Result<Duration> {
+    let mut last = Duration::ZERO;
+    let full = chain.full_runs(dir, |_, time| last = time)?;
+    for (layer, count, digest) in chain.compare(&full.output()?)? {
+        println!("{layer:<12} {count:>6} partitions   {digest}");
+    }
+    let compared = chain.compare_versions(&full)?;
+    println!("equal, layers and state, to full runs over the same versions, at each of {compared}");
+    Ok(last)
 }
 
 /// Says how to look at the catalogs that are kept.

@@ -85,7 +85,7 @@ fn lift_merges_what_the_update_touched() {
 }
 
 #[test]
-fn pedestrian_redraws_what_reads_what_the_update_touched() {
+fn pedestrian_redraws_what_reads_what_the_update_touched_in_three_ways() {
     let replayed = replay(&pedestrian::EXAMPLE);
     // 17 of 179 tiles of ways read a part of the index or a tile of nodes that changed; one says something new.
     assert_eq!(
@@ -93,8 +93,16 @@ fn pedestrian_redraws_what_reads_what_the_update_touched() {
         [
             "node-places: 8 inputs (0 through reads), 8 front-ends, 1 cut off, 30 again, 5 back-ends, 5 put, 0 deleted",
             "pedestrian: 17 inputs (11 through reads), 17 front-ends, 16 cut off, 0 again, 3 back-ends, 3 put, 0 deleted",
+            "node-tiles: 8 inputs (2 through reads), 8 front-ends, 7 cut off, 0 again, 1 back-ends, 1 put, 0 deleted",
+            "pedestrian-ref-tree: 16 inputs (10 through reads), 16 front-ends, 15 cut off, 0 again, 3 back-ends, 3 put, 0 deleted",
+            "pedestrian.pedestrian-data-sets: 17 inputs (11 through reads), 17 front-ends, 16 cut off, 0 again, 3 back-ends, 3 put, 0 deleted",
         ]
     );
+    // However ways find their nodes, they come to the same, at every version.
+    let [expected, others @ ..] = pedestrian::WAYS.map(|(layer, _)| replayed.chain.digests(layer).unwrap());
+    assert_eq!(expected.keys().map(|version| version.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(expected.values().collect::<BTreeSet<_>>().len(), 6, "each version changed the network");
+    assert!(others.iter().all(|digests| *digests == expected));
     // A path is in every tile that it has a node in, and no node is missing in the data.
     let (mut ids, mut tiles) = (BTreeSet::new(), 0);
     for (_, payload) in replayed.chain.partitions("pedestrian").unwrap() {

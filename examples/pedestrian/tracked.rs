@@ -1,28 +1,13 @@
 //! `pedestrian`: ways joined to their nodes by tracked reads.
 
 use deltic::prelude::*;
-use serde::{Deserialize, Serialize};
 
-use super::model::{Path, encode, pedestrian_layer, walkable_ways};
-use crate::osm::{LEVEL, locate};
+use super::model::{NetworkConfig, Path, draw, encode, network_layer, walkable_ways};
+use crate::osm::locate;
 
 /// Draws ways, and puts each into every tile in which it has a node.
 #[derive(Debug)]
 pub struct Network(pub NetworkConfig);
-
-/// How the network is cut.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(default)]
-pub struct NetworkConfig {
-    /// The level of the tiles, 14 or less.
-    pub level: u8,
-}
-
-impl Default for NetworkConfig {
-    fn default() -> NetworkConfig {
-        NetworkConfig { level: LEVEL }
-    }
-}
 
 impl InputLayers for Network {
     fn input_layers(&self) -> Result<Vec<LayerRef>> {
@@ -36,7 +21,7 @@ impl InputLayers for Network {
 
 impl OutputLayers for Network {
     fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![pedestrian_layer(self.0.level)?])
+        Ok(vec![network_layer("pedestrian", &self.0)?])
     }
 }
 
@@ -46,11 +31,8 @@ impl MapGroupCompiler for Network {
     fn compile_in(&self, input: &Input, out: &mut Emit<Path>, context: &Context) -> Result<()> {
         let ways = walkable_ways(input)?;
         let nodes = locate(context, ways.iter().flat_map(|way| &way.nodes).copied())?;
-        for way in &ways {
-            let Some(path) = Path::draw(way, &nodes) else { continue };
-            for tile in Path::tiles(way, &nodes, self.0.level) {
-                out.emit(("pedestrian", tile), path.clone());
-            }
+        for (tile, path) in draw(&ways, &nodes, &self.0) {
+            out.emit(("pedestrian", tile), path);
         }
         Ok(())
     }

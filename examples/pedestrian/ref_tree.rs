@@ -1,0 +1,127 @@
+//! The network by reference trees: what a way refers to is declared, level by level, and followed before the front-end
+//! runs.
+//!
+//! A reference is resolved from one partition alone, and neither a way nor the index says by itself in which tiles the
+//! way's nodes are. So a first task writes that down, and the second follows it:
+//!
+//! ```text
+//! osm/way ──► ranges (node-places)                             ──► node-tiles   (private)
+//! osm/way ──► tiles (node-tiles) ──► nodes (osm/node)          ──► pedestrian-ref-tree
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deltic::prelude::*;
+
+use super::model::{NetworkConfig, Path, draw, encode, network_layer, walkable_ways};
+use crate::osm::{Entries, located_in, range};
+
+/// Writes down for each tile of ways in which tiles their nodes are.
+#[derive(Debug)]
+pub struct NodeTiles;
+
+impl InputLayers for NodeTiles {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["osm/way"])
+    }
+
+    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["node-places"])
+    }
+}
+
+impl OutputLayers for NodeTiles {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::tiles("node-tiles", Grid::Mercator, 0..=Tile::MAX_LEVEL)?])
+    }
+}
+
+impl RefTreeCompiler for NodeTiles {
+    type Value = BTreeSet<Tile>;
+
+    fn structure(&self) -> RefStructure {
+        RefStructure::new().reference("ranges", "node-places")
+    }
+
+    fn resolve(&self, ways: &Partition, _: &str, to: &mut Targets) -> Result<()> {
+        let ids = node_ids(ways)?;
+        ids.into_iter().map(range).collect::<BTreeSet<_>>().into_iter().for_each(|range| to.add(range));
+        Ok(())
+    }
+
+    fn compile_in(&self, ways: &Input, found: &References, out: &mut Emit<Self::Value>, _: &Context) -> Result<()> {
+        let mut tiles = BTreeSet::new();
+        let ids = node_ids(ways)?;
+        for (_, entries) in found.named("ranges")? {
+            let entries = entries.map_or(Ok(Entries::new()), Partition::json)?;
+            tiles.extend(entries.into_iter().filter(|(id, _)| ids.contains(id)).filter_map(|(_, tile)| tile));
+        }
+        out.emit(("node-tiles", ways.name()), tiles);
+        Ok(())
+    }
+
+    fn compile_out(&self, _: &OutKey, tiles: Values<Self::Value>, _: &Context) -> Result<Option<Payload>> {
+        let tiles: BTreeSet<Tile> = tiles.flatten().collect();
+        Ok(Some(Payload::json(&tiles)?))
+    }
+}
+
+/// Draws ways through the nodes that the tree leads to.
+#[derive(Debug)]
+pub struct NetworkTree(pub NetworkConfig);
+
+impl InputLayers for NetworkTree {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["osm/way"])
+    }
+
+    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["node-tiles", "osm/node"])
+    }
+}
+
+impl OutputLayers for NetworkTree {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![network_layer("pedestrian-ref-tree", &self.0)?])
+    }
+}
+
+impl RefTreeCompiler for NetworkTree {
+    type Value = Path;
+
+    fn structure(&self) -> RefStructure {
+        RefStructure::new().reference("tiles", "node-tiles").below("tiles", "nodes", "osm/node")
+    }
+
+    fn resolve(&self, partition: &Partition, reference: &str, to: &mut Targets) -> Result<()> {
+        match reference {
+            "tiles" => to.add(partition.name()),
+            _ => partition.json::<Vec<Tile>>()?.into_iter().for_each(|tile| to.add(tile)),
+        }
+        Ok(())
+    }
+
+    fn compile_in(&self, input: &Input, found: &References, out: &mut Emit<Path>, _: &Context) -> Result<()> {
+        let ways = walkable_ways(input)?;
+        let ids = node_ids(input)?;
+        let mut nodes = BTreeMap::new();
+        for (_, partition) in found.named("nodes")? {
+            if let Some(partition) = partition {
+                nodes.extend(located_in(partition, |id| ids.contains(&id))?);
+            }
+        }
+        for (tile, path) in draw(&ways, &nodes, &self.0) {
+            out.emit(("pedestrian-ref-tree", tile), path);
+        }
+        Ok(())
+    }
+
+    fn compile_out(&self, _: &OutKey, paths: Values<Path>, _: &Context) -> Result<Option<Payload>> {
+        Ok(Some(encode(paths)?))
+    }
+}
+
+/// The nodes of the ways of a partition that may be walked.
+fn node_ids(ways: &Partition) -> Result<BTreeSet<u64>> {
+    Ok(walkable_ways(ways)?.into_iter().flat_map(|way| way.nodes).collect())
+}
