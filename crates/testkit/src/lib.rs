@@ -5,7 +5,8 @@
 //! | write a test of a few edits and state what ran | [`Lab`] |
 //! | prove incremental = scratch over a history | [`check_incremental`] |
 //! | make histories | [`RandomHistory`] |
-//! | count or fail store requests | [`store`] |
+//! | fail store requests one by one, or at random | [`Faults`] |
+//! | count store requests, or fail those a closure picks | [`store`] |
 //!
 //! ```
 //! use deltic_compiler::prelude::*;
@@ -42,12 +43,14 @@
 #![expect(clippy::panic, reason = "a failed check must fail the test that asked for it")]
 
 mod check;
+mod faults;
 mod lab;
 mod log;
 mod random;
 
 pub use check::{Edit, Step, check_incremental};
 pub use deltic_store::testing as store;
+pub use faults::{Faults, Happened, Mishap};
 pub use lab::{Lab, LabRun};
 pub use log::RunLog;
 pub use random::{Random, RandomHistory};

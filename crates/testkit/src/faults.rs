@@ -1,0 +1,327 @@
+//! A store that has mishaps at chosen operations: one of them, all from one on, or some at random by a seed.
+//!
+//! Operations are counted in the order in which they are asked, so a test can count those of a clean run and then go
+//! through all of them; a run on one thread asks in the same order each time. What random mishaps befall an operation
+//! depends on the seed and on its number alone. When a test fails, the last plan and what it did are printed: the seed,
+//! or the operation, to try again with.
+//!
+//! ```
+//! use deltic_store::Stores;
+//! use deltic_testkit::{Faults, Lab};
+//! # use deltic_compiler::prelude::*;
+//! # struct Copy;
+//! # impl InputLayers for Copy {
+//! #     fn input_layers(&self) -> Result<Vec<LayerRef>> { layers(["notes/text"]) }
+//! # }
+//! # impl OutputLayers for Copy {
+//! #     fn output_layers(&self) -> Result<Vec<Layer>> { Ok(vec![Layer::generic("copy")?]) }
+//! # }
+//! # impl DirectCompiler for Copy {
+//! #     fn map_key(&self, key: &Key, out: &mut Outputs) { out.add("copy", &key.name); }
+//! #     fn compile(&self, _: &OutKey, inputs: &[Input], _: &Context) -> Result<Option<Payload>> {
+//! #         Ok(Some(inputs[0].payload.clone()))
+//! #     }
+//! # }
+//! # fn main() -> Result<()> {
+//! # let tasks = vec![Task::new("copy", Direct(Copy))?.version("1")];
+//! let faults = Faults::new();
+//! let mut lab = Lab::on(Stores::new().with_wrapper(faults.wrapper()), tasks);
+//! lab.run();
+//! lab.put("notes/text", "a", "hello");
+//! lab.commit_inputs();
+//!
+//! faults.random(17, 5);
+//! while lab.try_run().is_err() {}
+//! assert!(!faults.calm().mishaps.is_empty());
+//!
+//! lab.forget_caches();
+//! lab.assert_equals_scratch();
+//! # Ok(())
+//! # }
+//! ```
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use deltic_store::testing::Operation;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+
+use crate::random::Random;
+
+/// What can happen to an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mishap {
+    /// It fails, and nothing has happened.
+    Refused,
+    /// It takes effect and fails all the same. A listing ends in an error after its first object.
+    AnswerLost,
+    /// It takes effect twice, and the second answer is heard: a creation finds that the object is there, a removal that
+    /// it is gone. Reads pass.
+    Twice,
+    /// A read answers with half of the bytes. Other operations pass.
+    Short,
+}
+
+impl Mishap {
+    /// All of them.
+    pub const ALL: [Mishap; 4] = [Mishap::Refused, Mishap::AnswerLost, Mishap::Twice, Mishap::Short];
+
+    /// Whether it makes a difference to an operation of this kind.
+    pub fn befalls(self, operation: Operation) -> bool {
+        match self {
+            Mishap::Refused | Mishap::AnswerLost => true,
+            Mishap::Twice => matches!(operation, Operation::Put | Operation::Create | Operation::Delete),
+            Mishap::Short => operation == Operation::Get,
+        }
+    }
+}
+
+/// Which operations have mishaps; they are numbered from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Plan {
+    #[default]
+    Calm,
+    Once(u64, Mishap),
+    From(u64, Mishap),
+    Random {
+        seed: u64,
+        one_in: u64,
+    },
+}
+
+impl Plan {
+    fn mishap(self, number: u64, operation: Operation) -> Option<Mishap> {
+        let mishap = match self {
+            Plan::Once(chosen, mishap) if number == chosen => Some(mishap),
+            Plan::From(chosen, mishap) if number == chosen => Some(mishap),
+            Plan::From(chosen, _) if number > chosen => Some(Mishap::Refused),
+            Plan::Random { seed, one_in } => {
+                let mut random = Random::new(seed.rotate_left(32) ^ number);
+                (random.below(one_in.max(1)) == 0).then(|| *random.pick(&Mishap::ALL))
+            }
+            _ => None,
+        };
+        mishap.filter(|mishap| mishap.befalls(operation))
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Plan::Calm => write!(f, "no mishaps"),
+            Plan::Once(number, mishap) => write!(f, "operation {number}: {mishap:?}"),
+            Plan::From(number, mishap) => write!(f, "operation {number}: {mishap:?}, and all later ones: Refused"),
+            Plan::Random { seed, one_in } => write!(f, "random mishaps: seed {seed}, one in {one_in}"),
+        }
+    }
+}
+
+/// What was asked under a plan, and what went wrong.
+#[derive(Debug, Clone, Default)]
+pub struct Happened {
+    /// The operations, in the order in which they were asked.
+    pub operations: Vec<Operation>,
+    /// What went wrong: the operation's number, what it was, the object and the mishap, as text.
+    pub mishaps: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    plan: Plan,
+    happened: Happened,
+    /// The last plan that was no calm one, and what it did: printed when the test fails.
+    last: Option<(Plan, Vec<String>)>,
+}
+
+/// Lines of mishaps that are printed when a test fails.
+const PRINTED: usize = 20;
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let now = (self.plan != Plan::Calm).then(|| (self.plan, std::mem::take(&mut self.happened.mishaps)));
+        if let Some((plan, mishaps)) = now.or_else(|| self.last.take()) {
+            let shown = mishaps.iter().take(PRINTED).map(|line| format!("\n  {line}")).collect::<String>();
+            eprintln!("the store's mishaps: {plan}; {} in all{shown}", mishaps.len());
+        }
+    }
+}
+
+/// Decides what happens to the operations of the stores that it is put around. Cheap to clone; clones are the same.
+///
+/// Parts of multi-part uploads pass untouched: only their beginning is an operation.
+#[derive(Debug, Clone, Default)]
+pub struct Faults(Arc<Mutex<Log>>);
+
+impl Faults {
+    /// Begins calm: everything passes.
+    pub fn new() -> Faults {
+        Faults::default()
+    }
+
+    /// A wrapper for [`deltic_store::Stores::with_wrapper`]. All stores that it is put around count together.
+    pub fn wrapper(&self) -> impl Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync + use<> {
+        let faults = self.clone();
+        move |inner| Arc::new(UnreliableStore { inner, faults: faults.clone() })
+    }
+
+    /// From now on the operation of this number, counted from 0, has a mishap, and no other.
+    pub fn once(&self, number: u64, mishap: Mishap) {
+        self.begin(Plan::Once(number, mishap));
+    }
+
+    /// From now on the operation of this number, counted from 0, has a mishap, and all later ones are refused: as if the
+    /// process had died there.
+    pub fn from(&self, number: u64, mishap: Mishap) {
+        self.begin(Plan::From(number, mishap));
+    }
+
+    /// From now on about one operation in so many has a mishap.
+    pub fn random(&self, seed: u64, one_in: u64) {
+        self.begin(Plan::Random { seed, one_in });
+    }
+
+    /// Lets everything pass from now on, counts from 0 again, and says what has happened since the last plan began.
+    pub fn calm(&self) -> Happened {
+        self.begin(Plan::Calm)
+    }
+
+    fn begin(&self, plan: Plan) -> Happened {
+        let mut log = self.log();
+        let happened = std::mem::take(&mut log.happened);
+        if log.plan != Plan::Calm {
+            log.last = Some((log.plan, happened.mishaps.clone()));
+        }
+        log.plan = plan;
+        happened
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self, operation: Operation, object: &Path) -> Option<Mishap> {
+        let mut log = self.log();
+        let number = log.happened.operations.len() as u64;
+        log.happened.operations.push(operation);
+        let mishap = log.plan.mishap(number, operation);
+        if let Some(mishap) = mishap {
+            log.happened.mishaps.push(format!("{number} {operation:?} {object}: {mishap:?}"));
+        }
+        mishap
+    }
+}
+
+/// The store itself.
+#[derive(Debug)]
+struct UnreliableStore {
+    inner: Arc<dyn ObjectStore>,
+    faults: Faults,
+}
+
+impl fmt::Display for UnreliableStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UnreliableStore({})", self.inner)
+    }
+}
+
+fn failure(object: &Path, mishap: Mishap) -> object_store::Error {
+    object_store::Error::Generic { store: "UnreliableStore", source: format!("{object}: {mishap:?}").into() }
+}
+
+#[async_trait]
+impl ObjectStore for UnreliableStore {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        let operation = if options.mode == PutMode::Create { Operation::Create } else { Operation::Put };
+        let mishap = self.faults.next(operation, location);
+        match mishap {
+            Some(Mishap::Refused) => return Err(failure(location, Mishap::Refused)),
+            Some(Mishap::Twice) => drop(self.inner.put_opts(location, payload.clone(), options.clone()).await?),
+            _ => {}
+        }
+        let answer = self.inner.put_opts(location, payload, options).await;
+        if mishap == Some(Mishap::AnswerLost) { Err(failure(location, Mishap::AnswerLost)) } else { answer }
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        if let Some(mishap) = self.faults.next(Operation::Other, location) {
+            return Err(failure(location, mishap));
+        }
+        self.inner.put_multipart_opts(location, options).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        match self.faults.next(Operation::Get, location) {
+            Some(mishap @ (Mishap::Refused | Mishap::AnswerLost)) => Err(failure(location, mishap)),
+            Some(Mishap::Short) => {
+                let mut answer = self.inner.get_opts(location, options).await?;
+                let (meta, range, attributes) = (answer.meta.clone(), answer.range.clone(), answer.attributes.clone());
+                let extensions = std::mem::take(&mut answer.extensions);
+                let body = answer.bytes().await?;
+                let body = body.slice(..body.len() / 2);
+                let payload = GetResultPayload::Stream(Box::pin(stream::iter([Ok(body)])));
+                Ok(GetResult { payload, meta, range, attributes, extensions })
+            }
+            _ => self.inner.get_opts(location, options).await,
+        }
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        let (inner, faults) = (Arc::clone(&self.inner), self.faults.clone());
+        Box::pin(locations.and_then(move |location| {
+            let (inner, mishap) = (Arc::clone(&inner), faults.next(Operation::Delete, &location));
+            async move {
+                match mishap {
+                    Some(Mishap::Refused) => return Err(failure(&location, Mishap::Refused)),
+                    Some(Mishap::Twice) => inner.delete(&location).await?,
+                    _ => {}
+                }
+                let answer = inner.delete(&location).await;
+                match mishap {
+                    Some(Mishap::AnswerLost) => Err(failure(&location, Mishap::AnswerLost)),
+                    _ => answer.map(|()| location),
+                }
+            }
+        }))
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let asked = prefix.cloned().unwrap_or_default();
+        let lost = |mishap| stream::iter([Err(failure(&asked, mishap))]);
+        match self.faults.next(Operation::List, &asked) {
+            Some(Mishap::Refused) => lost(Mishap::Refused).boxed(),
+            Some(Mishap::AnswerLost) => self.inner.list(prefix).take(1).chain(lost(Mishap::AnswerLost)).boxed(),
+            _ => self.inner.list(prefix),
+        }
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        let asked = prefix.cloned().unwrap_or_default();
+        match self.faults.next(Operation::List, &asked) {
+            Some(mishap) => Err(failure(&asked, mishap)),
+            None => self.inner.list_with_delimiter(prefix).await,
+        }
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        let mishap = self.faults.next(Operation::Other, to);
+        if mishap == Some(Mishap::Refused) {
+            return Err(failure(to, Mishap::Refused));
+        }
+        let answer = self.inner.copy_opts(from, to, options).await;
+        if mishap == Some(Mishap::AnswerLost) { Err(failure(to, Mishap::AnswerLost)) } else { answer }
+    }
+}
