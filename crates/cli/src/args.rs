@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Run(Run),
     /// Say what a run would do, how and why; nothing is compiled or written
     Plan(Job),
+    /// Say what the tasks are: what each reads, writes and keeps
+    Explain(Configuration),
     /// Say which versions can still be read; the others expire
     Retain(retain::Args),
     /// Remove what no version that can be read needs

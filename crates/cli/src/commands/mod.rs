@@ -4,6 +4,7 @@ mod catalog;
 mod config;
 mod diff;
 pub(crate) mod doctor;
+mod explain;
 mod export;
 pub(crate) mod fsck;
 pub(crate) mod gc;
@@ -37,6 +38,7 @@ pub(crate) fn dispatch(cli: Cli, register: Register<'_>, progress: &Progress) ->
         Command::Diff(args) => diff::diff(&args, &mut out)?,
         Command::Run(args) => job::run(&args, register, progress, &mut out)?,
         Command::Plan(args) => job::plan(&args, register, &mut out)?,
+        Command::Explain(args) => explain::explain(&args, register, &mut out)?,
         Command::Retain(args) => retain::retain(&args, &mut out)?,
         Command::Gc(args) => gc::gc(&args, &mut out)?,
         Command::Repack(args) => repack::repack(&args, &mut out)?,
