@@ -238,7 +238,7 @@ impl<'a> Ahead<'a> {
             self.walk.advance()?;
         }
         self.reached = keys.last().cloned().unwrap_or_else(|| element.to_vec());
-        read_ahead(&self.table, &keys)
+        read_ahead_within(&self.table, &keys)
     }
 }
 
@@ -248,6 +248,16 @@ pub(crate) fn read_ahead<K: AsRef<[u8]>>(table: &Tree, keys: &[K]) -> Result<()>
         table.read_ahead(&keys.iter().map(AsRef::as_ref).collect::<Vec<_>>())?;
     }
     Ok(())
+}
+
+/// The same for all keys that begin with some ascending prefixes, none of which begins with another: the leaves that
+/// each of them begins and ends in.
+pub(crate) fn read_ahead_within<K: AsRef<[u8]>>(table: &Tree, prefixes: &[K]) -> Result<()> {
+    if table.is_empty() || prefixes.len() < 2 && !table.is_remote() {
+        return Ok(());
+    }
+    let both = |prefix: &K| [prefix.as_ref().to_vec(), [prefix.as_ref(), &[0xff]].concat()];
+    read_ahead(table, &prefixes.iter().flat_map(both).collect::<Vec<_>>())
 }
 
 /// The elements of a set, decoded; `None` for bytes that are no element.

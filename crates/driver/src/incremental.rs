@@ -12,7 +12,7 @@ use deltic_store::{Entry, KeyRange};
 
 use crate::affected::{CLAIMED_ANEW, CLAIMED_BEFORE, Dirty, DirtyInputs, SAID, only_read, present, readers};
 use crate::contributors::read_value;
-use crate::elements::{Elements, Sorter, TOGETHER, Writer, decoded, read_ahead};
+use crate::elements::{Elements, Sorter, TOGETHER, Writer, decoded, read_ahead, read_ahead_within};
 use crate::engine::{Item, Mapped, StageSession};
 use crate::kernel::TaskKernel;
 use crate::reads::Reader;
@@ -98,9 +98,9 @@ impl<'a> Fronts<'a> {
         let state = &self.stage.state;
         if self.stage.is_group() {
             let elements = || self.done.iter().map(|(input, _)| &input.element);
-            read_ahead(&state.edges, &elements().map(Element::to_bytes).collect::<Vec<_>>())?;
+            read_ahead_within(&state.edges, &elements().map(Element::to_bytes).collect::<Vec<_>>())?;
             let reader = |element: &Element| Reader::Front(element.clone()).bytes();
-            read_ahead(&state.reads, &elements().map(reader).collect::<Vec<_>>())?;
+            read_ahead_within(&state.reads, &elements().map(reader).collect::<Vec<_>>())?;
         }
         for (input, mapped) in std::mem::take(&mut self.done) {
             self.settling.counts.inputs += 1;
@@ -191,7 +191,7 @@ impl Affected {
             if some.is_empty() {
                 return Ok(Others { again: again.finish_without(&self.inputs)?, remembered });
             }
-            read_ahead(&stage.state.contributors, &some.iter().map(|(out, _)| out).collect::<Vec<_>>())?;
+            read_ahead_within(&stage.state.contributors, &some.iter().map(|(out, _)| out).collect::<Vec<_>>())?;
             // Claimed by inputs that are new, and nobody is known to have made it before.
             let mut unknown = Vec::new();
             for (out, marks) in &some {
@@ -286,7 +286,7 @@ fn items_of<'a>(stage: &'a Stage<'a>, inputs: &'a Elements) -> impl Iterator<Ite
     let mut fill = move || -> Result<VecDeque<Item>> {
         let some = inputs
             .by_ref()
-            .take(TOGETHER)
+            .take(4 * TOGETHER)
             .map(|input| input?.ok_or_else(|| stage.broken("an input that is cut short".to_owned())));
         let some: Vec<Element> = some.collect::<Result<_>>()?;
         let entries = present(stage.task, stage.view, &some)?;

@@ -10,7 +10,7 @@ use deltic_compiler::{Projected, Seen};
 use deltic_core::{Digest, NameBytes};
 use deltic_store::{Draft, Entry, KeyRange, Tree};
 
-use crate::elements::read_ahead;
+use crate::elements::read_ahead_within;
 use crate::rows::{RowStream, Rows};
 use crate::shuffle::Shuffle;
 use crate::state::{State, TableWriter};
@@ -102,7 +102,7 @@ impl State {
         }
         prefixes.sort_unstable();
         prefixes.dedup();
-        read_ahead(&self.readers, &prefixes)?;
+        read_ahead_within(&self.readers, &prefixes)?;
         for prefix in prefixes {
             for found in self.readers.scan(KeyRange::prefix(&prefix)) {
                 let (key, _) = found?;

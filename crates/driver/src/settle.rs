@@ -6,7 +6,7 @@ use deltic_store::Tree;
 
 use crate::claims::Claims;
 use crate::contributors::Contributors;
-use crate::elements::{Elements, TOGETHER, Walk, read_ahead};
+use crate::elements::{Elements, TOGETHER, Walk, read_ahead_within};
 use crate::engine::{Mapped, Outcome, ReduceSink, Reduced};
 use crate::kernel::TaskKernel;
 use crate::observe::Event;
@@ -146,7 +146,7 @@ impl<'a> Settling<'a> {
         let state = &self.stage.state;
         if !self.stage.full {
             let readers = self.reduced.iter().map(|reduced| Reader::Back(reduced.out.clone()).bytes());
-            read_ahead(&state.reads, &readers.collect::<Vec<_>>())?;
+            read_ahead_within(&state.reads, &readers.collect::<Vec<_>>())?;
         }
         for Reduced { out, item, outcome, reads } in std::mem::take(&mut self.reduced) {
             let bytes = out.to_bytes();

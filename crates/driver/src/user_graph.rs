@@ -8,7 +8,7 @@ use deltic_core::Key;
 use deltic_store::{Change, Entry, KeyRange};
 
 use crate::affected::{Dirty, DirtyInputs, SAID, only_read, present, readers};
-use crate::elements::{Elements, Sorter, TOGETHER, Writer, read_ahead};
+use crate::elements::{Elements, Sorter, TOGETHER, Writer, read_ahead_within};
 use crate::engine::{Mapped, StageSession};
 use crate::kernel::TaskKernel;
 use crate::rows::{RowStream, Rows};
@@ -106,7 +106,7 @@ fn other_contributors(
         if some.is_empty() {
             break;
         }
-        read_ahead(&stage.state.contributors, &some)?;
+        read_ahead_within(&stage.state.contributors, &some)?;
         let mut batch = Rows::default();
         for out in &some {
             for input in stage.state.contributors_of(out)? {
