@@ -8,12 +8,14 @@
 //! | [`pedestrian`] | OpenStreetMap | references to other partitions: by tracked reads, and in two other ways |
 //! | [`validate`] | OpenStreetMap | a chain of tasks, each reading the layer of the one before, up the tree of tiles |
 //! | [`difference`] | OpenStreetMap | one catalog read at two versions |
+//! | [`feedback`] | OpenStreetMap | tasks that read what they wrote in the last run |
 //! | [`browser_compat`] | web features | look-ups of single rows in large tables that change often: projected reads |
 //! | [`id_presets`] | forms of a map editor | chains of references, and a declared tree of them |
 
 #[path = "browser-compat/mod.rs"]
 pub mod browser_compat;
 pub mod difference;
+pub mod feedback;
 pub mod history;
 #[path = "id-presets/mod.rs"]
 pub mod id_presets;

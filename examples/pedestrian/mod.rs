@@ -16,7 +16,7 @@
 //!
 //! | module | layer | how a way finds its nodes | lines of code |
 //! |---|---|---|---|
-//! | `tracked` | `pedestrian` | it reads what it needs, when it needs it | 32, and 19 in `osm` that look ids up |
+//! | `tracked` | `pedestrian` | it reads what it needs, when it needs it | 32, and 21 in `osm` that look ids up |
 //! | `ref_tree` | `pedestrian-ref-tree` | references are declared, and given to the front-end | 92 |
 //! | `data_sets` | `pedestrian-data-sets` | a set of ways resolves the index, then sets of nodes | 40 |
 

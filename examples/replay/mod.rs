@@ -91,11 +91,11 @@ pub fn main(example: &Example) -> Result<Replayed> {
         "{shown}: the catalogs are at version {done} already, beyond the last one asked for"
     );
     totals.print();
-    let full = match chain.has_feedback() {
-        false => compare_with_scratch(&chain, &scratch.path().join("scratch"))?,
-        true => compare_with_full_runs(&chain, &scratch.path().join("scratch"))?,
-    };
-    totals.print_beside(full);
+    let apart = scratch.path().join("scratch");
+    match chain.has_feedback() {
+        false => totals.print_beside("a build from scratch", compare_with_scratch(&chain, &apart)?),
+        true => totals.print_beside("the last full run", compare_with_full_runs(&chain, &apart)?),
+    }
     if arguments.dir.is_some() {
         invite(example, &dir, chain.output()?.version().0);
     }

@@ -46,8 +46,8 @@ impl Totals {
         println!("\n{} versions compiled, one after another, in {:.1} s", self.times.len(), time.as_secs_f64());
     }
 
-    /// Says what the last change and a middling one cost beside a full build.
-    pub(super) fn print_beside(&self, full: Duration) {
+    /// Says what the last change and a middling one cost beside `what` compiles everything.
+    pub(super) fn print_beside(&self, what: &str, full: Duration) {
         let ms = |time: Duration| time.as_secs_f64() * 1000.0;
         let mut times = self.times.clone();
         times.sort_unstable();
@@ -56,7 +56,7 @@ impl Totals {
             ratio if ratio < 1.5 => "about as much, or more".to_owned(),
             ratio => format!("{ratio:.0} times less"),
         };
-        println!("\na build from scratch took {:.1} ms", ms(full));
+        println!("\n{what} took {:.1} ms", ms(full));
         println!("the last change took {:.1} ms: {}", ms(*last), beside(*last));
         println!("half of the changes took less than {:.1} ms: {}", ms(*median), beside(*median));
     }

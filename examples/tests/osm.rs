@@ -3,11 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a failure fails the test, and says where")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use deltic::driver::{Mode, Report, TaskReport};
 use deltic_examples::replay::{Chain, Example};
-use deltic_examples::{difference, history, lift, pedestrian, validate};
+use deltic_examples::{difference, feedback, history, lift, pedestrian, validate};
 use tempfile::TempDir;
 
 /// An example after all versions of its data.
@@ -173,4 +173,70 @@ fn difference_compares_what_either_step_changed() {
     let changes = history::changes(&history::data("osm-andorra")).unwrap();
     let last = changes.into_iter().filter(|change| change.number == 6).map(|change| change.partition);
     assert_eq!(reports, last.collect());
+}
+
+/// In how many versions each node of the last one had changed, by tile: counted in the data set itself.
+fn changes_of_nodes() -> BTreeMap<String, feedback::Counts> {
+    let mut tiles: BTreeMap<String, Vec<serde_json::Value>> = BTreeMap::new();
+    let mut known: BTreeMap<u64, (serde_json::Value, u64)> = BTreeMap::new();
+    let mut by_tile: BTreeMap<String, feedback::Counts> = BTreeMap::new();
+    history::replay(&history::data("osm-andorra"), |step| {
+        for (_, name) in step.deleted.iter().filter(|(layer, _)| layer == "node") {
+            tiles.remove(name);
+        }
+        for (_, name, bytes) in step.put.into_iter().filter(|(layer, ..)| layer == "node") {
+            let lines = std::str::from_utf8(&bytes)?.lines();
+            tiles.insert(name, lines.map(serde_json::from_str).collect::<Result<_, _>>()?);
+        }
+        let before = std::mem::take(&mut known);
+        by_tile.clear();
+        for (tile, node) in tiles.iter().flat_map(|(tile, nodes)| nodes.iter().map(move |node| (tile, node))) {
+            let id = node["id"].as_u64().unwrap();
+            let changes = before.get(&id).map_or(0, |(last, changes)| changes + u64::from(last != node));
+            known.insert(id, (node.clone(), changes));
+            if changes > 0 {
+                let tile = tile.strip_suffix(".jsonl").unwrap().to_owned();
+                by_tile.entry(tile).or_default().insert(id, changes);
+            }
+        }
+        Ok(true)
+    })
+    .unwrap();
+    by_tile
+}
+
+#[test]
+fn feedback_adds_to_what_it_wrote() {
+    let dir = tempfile::tempdir().unwrap();
+    let chain = Chain::open(&feedback::EXAMPLE, dir.path(), 2).unwrap();
+    let mut reports: Vec<Report> = Vec::new();
+    chain.replay(None, |_, report, _| reports.push(report.clone())).unwrap();
+    assert_eq!(reports.iter().map(|report| report.version.unwrap().0).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+
+    // From one base, what a change can affect and everything come to the same: at every version.
+    let full = chain.full_runs(&dir.path().join("full"), |report, _| {
+        assert!(report.tasks.iter().all(|task| matches!(task.mode, Mode::Full { .. })));
+    });
+    assert_eq!(chain.compare_versions(&full.unwrap()).unwrap(), 6);
+    let fronts = |report: &Report| report.tasks[0].counts.inputs;
+    assert!(reports[1..].iter().all(|report| matches!(report.tasks[0].mode, Mode::Incremental { .. })));
+    assert!(fronts(&reports[2]) < 10, "{} inputs for a small update", fronts(&reports[2]));
+
+    let counts = || -> BTreeMap<String, feedback::Counts> {
+        let all = chain.partitions("node-changes").unwrap().into_iter();
+        all.map(|(name, payload)| (name.to_string(), payload.parse_json().unwrap())).collect()
+    };
+    let expected = changes_of_nodes();
+    assert!(counts() == expected, "counted in another way, nodes have changed in other numbers of versions");
+    assert_eq!(expected.values().flatten().map(|(_, changes)| changes).max(), Some(&4));
+
+    // Without a change: the first run finds its own output changed, and makes it again; the next has nothing to do.
+    let mut again = Vec::new();
+    for _ in 0..2 {
+        chain.replay(None, |number, report, _| again.push((number, report.clone()))).unwrap();
+    }
+    let puts = |report: &Report| report.tasks.iter().map(|task| task.counts.put + task.counts.deleted).sum::<u64>();
+    assert_eq!((again[0].0, puts(&again[0].1)), (6, 0));
+    assert_eq!((again[1].0, again[1].1.version), (6, None));
+    assert!(counts() == expected);
 }

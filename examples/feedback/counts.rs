@@ -1,0 +1,50 @@
+//! `node-changes`: by tile, how often each of its nodes has changed.
+
+use std::collections::BTreeMap;
+
+use deltic::prelude::*;
+
+use super::memory::{LAYER, Memory};
+
+/// What a partition holds, as JSON: in how many versions a node changed, by id. Nodes that never did are left out, and
+/// so are tiles without any other.
+pub type Counts = BTreeMap<u64, u64>;
+
+/// Puts what is known of nodes back into their tiles.
+#[derive(Debug)]
+pub struct CountChanges;
+
+impl InputLayers for CountChanges {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers([LAYER])
+    }
+}
+
+impl OutputLayers for CountChanges {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        let layer = Layer::tiles("node-changes", Grid::Mercator, [crate::osm::LEVEL])?;
+        Ok(vec![layer.with_content_type("application/json")])
+    }
+}
+
+impl MapGroupCompiler for CountChanges {
+    type Value = Counts;
+
+    fn compile_in(&self, input: &Input, out: &mut Emit<Counts>, _: &Context) -> Result<()> {
+        let mut tiles: BTreeMap<Tile, Counts> = BTreeMap::new();
+        for (id, known) in input.json::<Memory>()? {
+            if known.changes > 0 {
+                tiles.entry(known.tile).or_default().insert(id, known.changes);
+            }
+        }
+        for (tile, counts) in tiles {
+            out.emit(("node-changes", tile), counts);
+        }
+        Ok(())
+    }
+
+    fn compile_out(&self, _: &OutKey, ranges: Values<Counts>, _: &Context) -> Result<Option<Payload>> {
+        let counts: Counts = ranges.flatten().collect();
+        Ok(Some(Payload::json(&counts)?))
+    }
+}

@@ -1,0 +1,93 @@
+//! `node-memory`: each node as it was in the last run, and in how many versions it had changed until then.
+//!
+//! The task reads what it wrote itself, so it needs no other record of the past. A partition holds a range of ids, as
+//! in the index of nodes, so that a node that moves into another tile is still the same node. Each partition reads its
+//! own predecessor and nothing else: what a run reads does not depend on what it finds, and a run over what is known
+//! already makes the same again.
+
+use std::collections::BTreeMap;
+
+use deltic::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::osm::{Node, Point, Tags, range, read_lines};
+use crate::replay::BEFORE;
+
+/// The private layer that is written, and read as it was before.
+pub(super) const LAYER: &str = "node-memory";
+
+/// What is known of a node, by id.
+pub type Memory = BTreeMap<u64, Known>;
+
+/// What is known of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// The tile that it is in.
+    pub tile: Tile,
+    /// The node as it is.
+    pub node: State,
+    /// In how many versions it was moved or tagged anew. A node that goes and comes back begins at 0.
+    pub changes: u64,
+}
+
+/// What can change of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Where it is.
+    pub point: Point,
+    /// What is said of it.
+    pub tags: Tags,
+}
+
+/// Remembers nodes.
+#[derive(Debug)]
+pub struct Remember;
+
+impl InputLayers for Remember {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["osm/node"])
+    }
+
+    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
+        layers([&format!("{BEFORE}/{LAYER}")])
+    }
+}
+
+impl OutputLayers for Remember {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic(LAYER)?.with_content_type("application/json")])
+    }
+}
+
+impl MapGroupCompiler for Remember {
+    /// The nodes that a tile has in a range.
+    type Value = BTreeMap<u64, State>;
+
+    fn compile_in(&self, input: &Input, out: &mut Emit<Self::Value>, _: &Context) -> Result<()> {
+        let mut ranges: BTreeMap<String, Self::Value> = BTreeMap::new();
+        for node in read_lines::<Node>(input)? {
+            let state = State { point: node.point(), tags: node.tags };
+            ranges.entry(range(node.id)).or_default().insert(node.id, state);
+        }
+        for (range, nodes) in ranges {
+            out.emit((LAYER, range), nodes);
+        }
+        Ok(())
+    }
+
+    fn compile_out(&self, out: &OutKey, tiles: Values<Self::Value>, context: &Context) -> Result<Option<Payload>> {
+        let before = context.read(&format!("{BEFORE}/{LAYER}"), &out.name)?;
+        let before: Memory = before.map_or(Ok(Memory::new()), |before| before.json())?;
+        let mut memory = Memory::new();
+        for (key, nodes) in tiles.with_keys() {
+            let tile = key.name.tile().with_context(|| format!("{key} is no tile"))?;
+            for (id, node) in nodes {
+                let changes = before.get(&id).map_or(0, |known| known.changes + u64::from(known.node != node));
+                if let Some(twice) = memory.insert(id, Known { tile, node, changes }) {
+                    bail!("node {id} is in two partitions, {} and {tile}", twice.tile);
+                }
+            }
+        }
+        Ok(Some(Payload::json(&memory)?))
+    }
+}
