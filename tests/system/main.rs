@@ -6,6 +6,7 @@ mod budgets;
 mod dataset;
 mod dataset_plan;
 mod dataset_ran;
+mod failures;
 mod filters;
 mod graph;
 mod incremental;

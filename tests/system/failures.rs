@@ -1,0 +1,463 @@
+//! Invariants 2 and 3: whatever operation of a store fails, and however, a version is there whole or not at all, what was
+//! said to be committed is there, and whoever begins again ends where an undisturbed history ends.
+//!
+//! A history is a list of acts, each as a process of its own does it: nothing is cached from one to the next. For each
+//! kind of act, each of its operations fails in turn: before its effect; after it, so that the answer is lost; done
+//! twice; read short; and as the last one that the process ever got through.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use deltic::core::{CatalogId, CatalogUuid, Digest, Grid, LayerId, RunId, Timestamp, Version};
+use deltic::driver::{At, Import, Job, JobInput, LocalEngine, Mode, Options, Silent, run};
+use deltic::prelude::*;
+use deltic::store::{Catalog, ErrorKind, KeyRange, NewCatalog, RepackOptions, Retention, Stores, Tree};
+use deltic_testkit::{Edit, Faults, Happened, Mishap, Random, RandomHistory};
+
+use crate::patterns::{Groups, Pairs, Shape, random_tasks};
+
+const INPUT: &str = "memory:in";
+const OUTPUT: &str = "memory:out";
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    InitInput,
+    InitOutput,
+    /// Imports the edits of this number.
+    Import(usize),
+    Run,
+    /// Keeps the latest version of the output only.
+    Retain,
+    Gc,
+    Repack,
+}
+
+/// A history and what it works on.
+struct Site {
+    tasks: Vec<Task>,
+    edits: Vec<Vec<Edit>>,
+    stores: Stores,
+    faults: Faults,
+    /// Numbers for runs and catalogs, never used twice.
+    drawn: Cell<u64>,
+}
+
+/// A catalog as it can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    /// The digest of each version's record.
+    records: Vec<Digest>,
+    content: Content,
+}
+
+/// The digests of a version's layers and state.
+type Content = (Digest, Digest);
+
+impl Site {
+    fn new(tasks: Vec<Task>, edits: Vec<Vec<Edit>>) -> Site {
+        let faults = Faults::new();
+        let stores = Stores::new().with_wrapper(faults.wrapper());
+        Site { tasks, edits, stores, faults, drawn: Cell::new(1) }
+    }
+
+    fn draw(&self) -> u64 {
+        self.drawn.replace(self.drawn.get() + 1)
+    }
+
+    /// Does something as a new process does; says which version was made.
+    fn act(&self, act: Act) -> Result<Option<Version>, deltic::driver::Error> {
+        let id = RunId(self.draw());
+        match act {
+            Act::InitInput => {
+                let tiles = Layer::tiles("t", Grid::Here, 0..=31).unwrap();
+                self.init(INPUT, vec![Layer::generic("a").unwrap(), tiles])
+            }
+            Act::InitOutput => self.init(OUTPUT, Vec::new()),
+            Act::Import(number) => {
+                let import = Import::begin(&Catalog::open(&self.stores, INPUT)?.latest()?, id)?;
+                // Of several edits of a partition the last one counts.
+                let edits: BTreeMap<_, _> =
+                    self.edits[number].iter().map(|edit| ((&edit.layer, &edit.name), &edit.payload)).collect();
+                for ((layer, name), payload) in edits {
+                    let layer = LayerRef::parse(layer).unwrap().layer;
+                    match payload {
+                        Some(payload) => import.put(&layer, name, payload)?,
+                        None => drop(import.delete(&layer, name)?),
+                    }
+                }
+                Ok(import.commit(Timestamp(0), "")?.version)
+            }
+            Act::Run => Ok(self.run(id)?.version),
+            Act::Retain => {
+                let rules = Retention { last: Some(1), ..Retention::default() };
+                Ok(Catalog::open(&self.stores, OUTPUT)?.retain(&rules, id, Timestamp(0), false)?.version)
+            }
+            Act::Gc => {
+                Catalog::open(&self.stores, OUTPUT)?.gc(false)?;
+                Ok(None)
+            }
+            Act::Repack => {
+                let options = RepackOptions { below_percent: 100, ..RepackOptions::default() };
+                Ok(Catalog::open(&self.stores, OUTPUT)?.repack(&options, id, Timestamp(0), false)?.version)
+            }
+        }
+    }
+
+    fn init(&self, url: &str, layers: Vec<Layer>) -> Result<Option<Version>, deltic::driver::Error> {
+        let identity =
+            NewCatalog { uuid: CatalogUuid(u128::from(self.draw())), run: RunId(self.draw()), created: Timestamp(0) };
+        match Catalog::create(&self.stores, url, layers, identity) {
+            Ok(_) => Ok(Some(Version(0))),
+            // Another try got further than it knew.
+            Err(error) if *error.kind() == ErrorKind::AlreadyExists => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn run(&self, id: RunId) -> Result<deltic::driver::Report, deltic::driver::Error> {
+        let input = Catalog::open(&self.stores, INPUT)?;
+        let engine = LocalEngine::new(1);
+        run(&Job {
+            inputs: [(CatalogId::new("in").unwrap(), JobInput::new(input, At::Latest))].into(),
+            output: Catalog::open(&self.stores, OUTPUT)?,
+            tasks: &self.tasks,
+            engine: &engine,
+            observer: &Silent,
+            options: Options {
+                code: String::new(),
+                run: id,
+                started: Timestamp(0),
+                incremental: true,
+                expect_base: None,
+                state_layer: LayerId::new("state").unwrap(),
+                note: String::new(),
+            },
+        })
+    }
+
+    /// Reads all that can be read of both catalogs, with nothing cached, and checks every byte of it.
+    fn look(&self) -> [Option<Seen>; 2] {
+        [INPUT, OUTPUT].map(|url| {
+            let catalog = Catalog::open(&self.stores, url).unwrap();
+            let latest = match catalog.latest() {
+                Err(error) if *error.kind() == ErrorKind::NotFound => return None,
+                latest => latest.unwrap(),
+            };
+            for version in latest.record().retained_versions() {
+                let snapshot = catalog.snapshot(version).unwrap();
+                let layers = snapshot.layers().map(|layer| snapshot.tree(&layer.id).unwrap());
+                let tables = snapshot.state_tables().map(|table| snapshot.state_table(table).unwrap());
+                layers.chain(tables).for_each(|tree| read(&tree));
+            }
+            let checked = catalog.fsck(true).unwrap();
+            assert_eq!(checked.damage, [], "{url}");
+            let mut records: Vec<Digest> = catalog.log().map(|version| version.unwrap().record_digest()).collect();
+            records.reverse();
+            Some(Seen { records, content: (latest.digest(), latest.state_digest()) })
+        })
+    }
+}
+
+/// Reads a tree to the last payload; each is checked on the way.
+fn read(tree: &Tree) {
+    let entries = tree.scan(KeyRange::all()).map(|found| tree.read(&found.unwrap().1).unwrap());
+    assert_eq!(entries.count() as u64, tree.count());
+}
+
+/// A history with nothing in its way: the content of both catalogs after each act.
+fn undisturbed(tasks: &[Task], edits: &[Vec<Edit>], acts: &[Act]) -> Vec<[Option<Content>; 2]> {
+    let site = Site::new(tasks.to_vec(), edits.to_vec());
+    let after = |act: &Act| {
+        site.act(*act).unwrap();
+        site.look().map(|seen| seen.map(|seen| seen.content))
+    };
+    acts.iter().map(after).collect()
+}
+
+/// What must hold after an act that was disturbed, whether it failed or not.
+fn check(before: &[Option<Seen>; 2], site: &Site, made: Option<Option<Version>>, expected: &[Option<Content>; 2]) {
+    let after = site.look();
+    for ((before, after), expected) in before.iter().zip(&after).zip(expected) {
+        let Some(after) = after else {
+            assert!(before.is_none(), "a catalog is gone");
+            continue;
+        };
+        let known = before.as_ref().map_or(&[][..], |before| &before.records);
+        assert!(after.records.starts_with(known), "a version has changed");
+        assert!(after.records.len() - known.len() <= 1, "there are two new versions");
+        match before {
+            Some(before) if after.records.len() == known.len() => assert_eq!(before.content, after.content),
+            _ => assert_eq!(Some(after.content), *expected, "the new version is not whole"),
+        }
+    }
+    if let Some(made) = made {
+        let contents = after.each_ref().map(|seen| seen.as_ref().map(|seen| seen.content));
+        assert_eq!(contents, *expected, "it was said to be done");
+        let versions = |seen: &[Option<Seen>; 2]| -> Vec<usize> {
+            seen.iter().map(|seen| seen.as_ref().map_or(0, |seen| seen.records.len())).collect()
+        };
+        let new = versions(before).into_iter().zip(versions(&after)).find(|(before, after)| before < after);
+        let new = new.map(|(_, after)| Version(after as u64 - 1));
+        assert_eq!(made, new, "the version that was said to be made");
+    }
+}
+
+/// How often operations were disturbed.
+#[derive(Default)]
+struct Counts {
+    operations: usize,
+    disturbed: usize,
+    /// How many of the disturbed acts ended in an error.
+    failed: usize,
+}
+
+/// A disturbance of one operation.
+#[derive(Debug, Clone, Copy)]
+enum How {
+    Once(Mishap),
+    /// It is the last one that the process gets through, or does not.
+    Last(Mishap),
+}
+
+const HOW: [How; 6] = [
+    How::Once(Mishap::Refused),
+    How::Once(Mishap::AnswerLost),
+    How::Once(Mishap::Twice),
+    How::Once(Mishap::Short),
+    How::Last(Mishap::Refused),
+    How::Last(Mishap::AnswerLost),
+];
+
+/// Goes through a history up to an act, then through that act with an operation disturbed, once for each operation and
+/// each way; then again through the act and those that follow.
+fn every_operation(tasks: &[Task], edits: &[Vec<Edit>], before: &[Act], act: Act, after: &[Act]) -> Counts {
+    let acts = [before, &[act], after].concat();
+    let expected = undisturbed(tasks, edits, &acts);
+    let begin = || {
+        let site = Site::new(tasks.to_vec(), edits.to_vec());
+        for act in before {
+            site.act(*act).unwrap();
+        }
+        site
+    };
+    let clean = begin();
+    clean.faults.calm();
+    clean.act(act).unwrap();
+    let operations = clean.faults.calm().operations;
+    let mut counts = Counts { operations: operations.len(), ..Counts::default() };
+    for (number, operation) in (0..).zip(&operations) {
+        for how in HOW {
+            let (How::Once(mishap) | How::Last(mishap)) = how;
+            if !mishap.befalls(*operation) {
+                continue;
+            }
+            let site = begin();
+            let seen = site.look();
+            match how {
+                How::Once(mishap) => site.faults.once(number, mishap),
+                How::Last(mishap) => site.faults.from(number, mishap),
+            }
+            let made = site.act(act);
+            let happened = site.faults.calm();
+            counts.disturbed += 1;
+            counts.failed += usize::from(made.is_err());
+            assert!(!happened.mishaps.is_empty(), "operation {number} was not asked this time");
+            // The probe of an init is not repeated: a store that fails it is not one to begin on.
+            if let (How::Once(_), Err(error)) = (how, &made)
+                && !matches!(act, Act::InitInput | Act::InitOutput)
+            {
+                panic!("one failure ended {act:?}: {error}: {happened:?}");
+            }
+            check(&seen, &site, made.ok(), &expected[before.len()]);
+            for (act, expected) in acts.iter().zip(&expected).skip(before.len()) {
+                site.act(*act).unwrap();
+                let contents = site.look().map(|seen| seen.map(|seen| seen.content));
+                assert_eq!(contents, *expected, "after {act:?}, begun again");
+            }
+        }
+    }
+    counts
+}
+
+/// All acts, in an order that makes each of them do something.
+const ACTS: [Act; 14] = [
+    Act::InitInput,
+    Act::InitOutput,
+    Act::Import(0),
+    Act::Run,
+    Act::Import(1),
+    Act::Run,
+    Act::Run,
+    Act::Import(2),
+    Act::Run,
+    Act::Retain,
+    Act::Gc,
+    Act::Repack,
+    Act::Import(3),
+    Act::Run,
+];
+
+/// Two tasks of which the second reads what the first makes.
+fn two_tasks() -> Vec<Task> {
+    let shape = |salt, input, output| Shape { salt, inputs: vec![input], references: vec!["in/a"], output };
+    vec![
+        Task::new("one", MapGroup(Groups(shape(7, "in/a", "x")))).unwrap().version("1"),
+        Task::new("two", Direct(Pairs(shape(8, "x", "y")))).unwrap().version("1"),
+    ]
+}
+
+/// Four sets of edits, some of them too long to lie in a leaf.
+fn four_edits() -> Vec<Vec<Edit>> {
+    let edit = |set: usize, number: usize| {
+        let payload = (set + number) % 5 != 4;
+        let payload = payload.then(|| format!("{:>width$}", set * number, width = 1 + number % 2 * 300).into());
+        Edit { layer: "in/a".to_owned(), name: Name::generic(&format!("{number:02}")).unwrap(), payload }
+    };
+    (0..4).map(|set| (set * 3..set * 3 + 8).map(|number| edit(set, number)).collect()).collect()
+}
+
+/// Disturbs the act at a place in [`ACTS`], in a history of little.
+fn disturb(place: usize, what: &str) {
+    let rest = &[Act::Import(3), Act::Run];
+    // An init of the input needs one of the output behind it, and so on, before there can be a run.
+    let rest: Vec<Act> = ACTS[place + 1..4.max(place + 1)].iter().chain(rest).copied().collect();
+    let counts = every_operation(&two_tasks(), &four_edits(), &ACTS[..place], ACTS[place], &rest);
+    println!(
+        "{what}: {} operations, disturbed {} times, which ended it {} times",
+        counts.operations, counts.disturbed, counts.failed
+    );
+    assert!(counts.disturbed >= 2 * counts.operations && counts.failed > 0);
+}
+
+#[test]
+fn the_history_is_one_of_all_kinds_of_runs() {
+    let site = Site::new(two_tasks(), four_edits());
+    let mut modes = Vec::new();
+    for act in ACTS {
+        if act == Act::Run {
+            let report = site.run(RunId(site.draw())).unwrap();
+            let mode = &report.tasks[0].mode;
+            modes.push(match mode {
+                Mode::Full { .. } => "full",
+                Mode::Incremental { .. } => "incremental",
+                _ => "skipped",
+            });
+            assert_eq!(report.version.is_none(), modes.len() == 3);
+        } else {
+            let made = site.act(act).unwrap();
+            assert_eq!(made.is_some(), act != Act::Gc, "{act:?} made {made:?}");
+        }
+    }
+    assert_eq!(modes, ["full", "incremental", "skipped", "incremental", "incremental"]);
+}
+
+#[test]
+fn an_init_whose_operations_fail() {
+    disturb(0, "init");
+}
+
+#[test]
+fn an_import_whose_operations_fail() {
+    disturb(4, "import");
+}
+
+#[test]
+fn a_full_run_whose_operations_fail() {
+    disturb(3, "full run");
+}
+
+#[test]
+fn an_incremental_run_whose_operations_fail() {
+    disturb(5, "incremental run");
+}
+
+#[test]
+fn a_run_with_nothing_to_do_whose_operations_fail() {
+    disturb(6, "run with nothing to do");
+}
+
+#[test]
+fn a_retention_whose_operations_fail() {
+    disturb(9, "retention");
+}
+
+#[test]
+fn a_sweep_whose_operations_fail() {
+    disturb(10, "sweep");
+}
+
+#[test]
+fn a_repacking_whose_operations_fail() {
+    disturb(11, "repacking");
+}
+
+/// Goes through a history in which operations fail at random all the time; each act is done until it is said to be done.
+fn random_mishaps(seed: u64, tasks: &[Task], edits: &[Vec<Edit>]) -> Happened {
+    let mut random = Random::new(seed);
+    let expected = undisturbed(tasks, edits, &ACTS);
+    let site = Site::new(tasks.to_vec(), edits.to_vec());
+    let mut all = Happened::default();
+    for (act, expected) in ACTS.iter().zip(&expected) {
+        loop {
+            let seen = site.look();
+            site.faults.random(random.next_number(), 3 + random.below(30));
+            let made = site.act(*act);
+            let Happened { operations, mishaps } = site.faults.calm();
+            all.operations.extend(operations);
+            all.mishaps.extend(mishaps);
+            let done = made.is_ok();
+            check(&seen, &site, made.ok(), expected);
+            if done {
+                break;
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn mishaps_at_random() {
+    let (mut operations, mut mishaps) = (0, 0);
+    for seed in 0..20 {
+        let all = random_mishaps(seed, &two_tasks(), &four_edits());
+        operations += all.operations.len();
+        mishaps += all.mishaps.len();
+    }
+    println!("{mishaps} of {operations} operations disturbed");
+    assert!(mishaps > 100);
+}
+
+/// `DELTIC_SEEDS=FROM..TO cargo test --release -p deltic-tests --test system -- --ignored failures:: --nocapture`
+///
+/// For each seed tasks of every pattern and a history of their own: each operation of an import, a full and an
+/// incremental run is disturbed in each way, and then a history goes on with mishaps at random.
+#[test]
+#[ignore = "long: run with --ignored and DELTIC_SEEDS=FROM..TO"]
+fn many_histories_with_mishaps() {
+    let seeds = std::env::var("DELTIC_SEEDS").unwrap_or_else(|_| "0..3".to_owned());
+    let (from, to) = seeds.split_once("..").unwrap();
+    let (mut operations, mut disturbed) = (0, 0);
+    for seed in from.parse::<u64>().unwrap()..to.parse().unwrap() {
+        let (names, tiles) = (RandomHistory::generic_names(4), RandomHistory::tile_names(3));
+        let layers = vec![("in/a".to_owned(), names), ("in/t".to_owned(), tiles)];
+        let mut edits = RandomHistory { layers, steps: 12, contents: 5 }.make(seed);
+        edits = edits.chunks(3).map(<[_]>::concat).collect();
+        let caught = std::panic::catch_unwind(|| {
+            let tasks = random_tasks(seed);
+            let all = random_mishaps(seed, &tasks, &edits);
+            let (mut operations, mut disturbed) = (all.operations.len(), all.mishaps.len());
+            for place in [3, 4, 5] {
+                let counts = every_operation(&tasks, &edits, &ACTS[..place], ACTS[place], &[]);
+                operations += counts.operations;
+                disturbed += counts.disturbed;
+            }
+            (operations, disturbed)
+        });
+        let Ok(counts) = caught else { panic!("seed {seed}") };
+        operations += counts.0;
+        disturbed += counts.1;
+        println!("seed {seed}: {} disturbed of {} operations", counts.1, counts.0);
+    }
+    println!("{disturbed} operations disturbed; {operations} were there to disturb");
+}
