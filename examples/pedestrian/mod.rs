@@ -23,6 +23,8 @@
 mod data_sets;
 mod model;
 mod ref_tree;
+#[cfg(test)]
+mod tests;
 mod tracked;
 
 use deltic::prelude::*;
