@@ -4,8 +4,6 @@
 //! Fences of language `console` hold commands after `$ `, continued by `> `, and below them what they print. They run
 //! one after the other in one empty folder, in which `walk` is the driver. `UPDATE_EXPECT=1` writes what they print now.
 
-#![expect(clippy::unwrap_used, reason = "a failure fails the test, and says where")]
-
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
