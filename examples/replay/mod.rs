@@ -20,7 +20,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use deltic::core::{Name, Payload};
+use deltic::core::{Digest, LayerId, Name, Payload};
 use deltic::driver::Report;
 use tempfile::TempDir;
 
@@ -107,9 +107,7 @@ fn compare_with_scratch(chain: &Chain, dir: &Path) -> Result<Duration> {
     let started = Instant::now();
     let scratch = chain.scratch(dir)?;
     let full = started.elapsed();
-    for (layer, count, digest) in chain.compare(&scratch)? {
-        println!("{layer:<12} {count:>6} partitions   {digest}");
-    }
+    print_layers(&chain.compare(&scratch)?);
     println!("equal, layers and state, to a build from scratch of version {}", chain.input_version()?);
     Ok(full)
 }
@@ -119,12 +117,17 @@ fn compare_with_scratch(chain: &Chain, dir: &Path) -> Result<Duration> {
 fn compare_with_full_runs(chain: &Chain, dir: &Path) -> Result<Duration> {
     let mut last = Duration::ZERO;
     let full = chain.full_runs(dir, |_, time| last = time)?;
-    for (layer, count, digest) in chain.compare(&full.output()?)? {
-        println!("{layer:<12} {count:>6} partitions   {digest}");
-    }
+    print_layers(&chain.compare(&full.output()?)?);
     let compared = chain.compare_versions(&full)?;
     println!("equal, layers and state, to full runs over the same versions, at each of {compared}");
     Ok(last)
+}
+
+fn print_layers(layers: &[(LayerId, u64, Digest)]) {
+    let width = layers.iter().map(|(layer, ..)| layer.as_str().len()).max().unwrap_or_default().max(12);
+    for (layer, count, digest) in layers {
+        println!("{:<width$} {count:>6} partitions   {digest}", layer.as_str());
+    }
 }
 
 /// Says how to look at the catalogs that are kept.
