@@ -11,13 +11,28 @@ use std::collections::BTreeMap;
 use deltic::core::{CatalogId, CatalogUuid, Digest, Grid, LayerId, RunId, Timestamp, Version};
 use deltic::driver::{At, Import, Job, JobInput, LocalEngine, Mode, Options, Silent, run};
 use deltic::prelude::*;
-use deltic::store::{Catalog, ErrorKind, KeyRange, NewCatalog, RepackOptions, Retention, Stores, Tree};
+use deltic::store::{
+    Catalog, ErrorKind, KeyRange, NewCatalog, RepackOptions, Retention, Shape as StoreShape, Stores, Tree,
+};
+use deltic_testkit::store::{Operation, with_shape};
 use deltic_testkit::{Edit, Faults, Happened, Mishap, Random, RandomHistory};
 
 use crate::patterns::{Groups, Pairs, Shape, random_tasks};
 
-const INPUT: &str = "memory:in";
-const OUTPUT: &str = "memory:out";
+const INPUT: &str = "in";
+const OUTPUT: &str = "out";
+
+/// Few entries make a deep tree, so that a run has many operations.
+const SHAPE: StoreShape = StoreShape { leaf_bits: 2, inner_bits: 1 };
+
+/// How operations are driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// One after another, always in the same order.
+    Local,
+    /// Many at once, as those of a remote store.
+    Remote,
+}
 
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +50,7 @@ enum Act {
 
 /// A history and what it works on.
 struct Site {
+    place: Place,
     tasks: Vec<Task>,
     edits: Vec<Vec<Edit>>,
     stores: Stores,
@@ -55,10 +71,24 @@ struct Seen {
 type Content = (Digest, Digest);
 
 impl Site {
-    fn new(tasks: Vec<Task>, edits: Vec<Vec<Edit>>) -> Site {
+    fn new(place: Place, tasks: &[Task], edits: &[Vec<Edit>]) -> Site {
         let faults = Faults::new();
-        let stores = Stores::new().with_wrapper(faults.wrapper());
-        Site { tasks, edits, stores, faults, drawn: Cell::new(1) }
+        let stores = match place {
+            Place::Local => Stores::new().with_wrapper(faults.wrapper()),
+            Place::Remote => Stores::new().with_wrapper(faults.wrapper_in_memory()),
+        };
+        Site { place, tasks: tasks.to_vec(), edits: edits.to_vec(), stores, faults, drawn: Cell::new(1) }
+    }
+
+    fn url(&self, name: &str) -> String {
+        match self.place {
+            Place::Local => format!("memory:{name}"),
+            Place::Remote => format!("s3://site/{name}"),
+        }
+    }
+
+    fn open(&self, name: &str) -> Catalog {
+        with_shape(&Catalog::open(&self.stores, &self.url(name)).unwrap(), SHAPE)
     }
 
     fn draw(&self) -> u64 {
@@ -75,7 +105,7 @@ impl Site {
             }
             Act::InitOutput => self.init(OUTPUT, Vec::new()),
             Act::Import(number) => {
-                let import = Import::begin(&Catalog::open(&self.stores, INPUT)?.latest()?, id)?;
+                let import = Import::begin(&self.open(INPUT).latest()?, id)?;
                 // Of several edits of a partition the last one counts.
                 let edits: BTreeMap<_, _> =
                     self.edits[number].iter().map(|edit| ((&edit.layer, &edit.name), &edit.payload)).collect();
@@ -91,23 +121,23 @@ impl Site {
             Act::Run => Ok(self.run(id)?.version),
             Act::Retain => {
                 let rules = Retention { last: Some(1), ..Retention::default() };
-                Ok(Catalog::open(&self.stores, OUTPUT)?.retain(&rules, id, Timestamp(0), false)?.version)
+                Ok(self.open(OUTPUT).retain(&rules, id, Timestamp(0), false)?.version)
             }
             Act::Gc => {
-                Catalog::open(&self.stores, OUTPUT)?.gc(false)?;
+                self.open(OUTPUT).gc(false)?;
                 Ok(None)
             }
             Act::Repack => {
                 let options = RepackOptions { below_percent: 100, ..RepackOptions::default() };
-                Ok(Catalog::open(&self.stores, OUTPUT)?.repack(&options, id, Timestamp(0), false)?.version)
+                Ok(self.open(OUTPUT).repack(&options, id, Timestamp(0), false)?.version)
             }
         }
     }
 
-    fn init(&self, url: &str, layers: Vec<Layer>) -> Result<Option<Version>, deltic::driver::Error> {
+    fn init(&self, name: &str, layers: Vec<Layer>) -> Result<Option<Version>, deltic::driver::Error> {
         let identity =
             NewCatalog { uuid: CatalogUuid(u128::from(self.draw())), run: RunId(self.draw()), created: Timestamp(0) };
-        match Catalog::create(&self.stores, url, layers, identity) {
+        match Catalog::create(&self.stores, &self.url(name), layers, identity) {
             Ok(_) => Ok(Some(Version(0))),
             // Another try got further than it knew.
             Err(error) if *error.kind() == ErrorKind::AlreadyExists => Ok(None),
@@ -116,11 +146,11 @@ impl Site {
     }
 
     fn run(&self, id: RunId) -> Result<deltic::driver::Report, deltic::driver::Error> {
-        let input = Catalog::open(&self.stores, INPUT)?;
+        let input = self.open(INPUT);
         let engine = LocalEngine::new(1);
         run(&Job {
             inputs: [(CatalogId::new("in").unwrap(), JobInput::new(input, At::Latest))].into(),
-            output: Catalog::open(&self.stores, OUTPUT)?,
+            output: self.open(OUTPUT),
             tasks: &self.tasks,
             engine: &engine,
             observer: &Silent,
@@ -138,8 +168,8 @@ impl Site {
 
     /// Reads all that can be read of both catalogs, with nothing cached, and checks every byte of it.
     fn look(&self) -> [Option<Seen>; 2] {
-        [INPUT, OUTPUT].map(|url| {
-            let catalog = Catalog::open(&self.stores, url).unwrap();
+        [INPUT, OUTPUT].map(|name| {
+            let catalog = self.open(name);
             let latest = match catalog.latest() {
                 Err(error) if *error.kind() == ErrorKind::NotFound => return None,
                 latest => latest.unwrap(),
@@ -151,7 +181,7 @@ impl Site {
                 layers.chain(tables).for_each(|tree| read(&tree));
             }
             let checked = catalog.fsck(true).unwrap();
-            assert_eq!(checked.damage, [], "{url}");
+            assert_eq!(checked.damage, [], "{name}");
             let mut records: Vec<Digest> = catalog.log().map(|version| version.unwrap().record_digest()).collect();
             records.reverse();
             Some(Seen { records, content: (latest.digest(), latest.state_digest()) })
@@ -167,7 +197,7 @@ fn read(tree: &Tree) {
 
 /// A history with nothing in its way: the content of both catalogs after each act.
 fn undisturbed(tasks: &[Task], edits: &[Vec<Edit>], acts: &[Act]) -> Vec<[Option<Content>; 2]> {
-    let site = Site::new(tasks.to_vec(), edits.to_vec());
+    let site = Site::new(Place::Local, tasks, edits);
     let after = |act: &Act| {
         site.act(*act).unwrap();
         site.look().map(|seen| seen.map(|seen| seen.content))
@@ -204,7 +234,6 @@ fn check(before: &[Option<Seen>; 2], site: &Site, made: Option<Option<Version>>,
 }
 
 /// How often operations were disturbed.
-#[derive(Default)]
 struct Counts {
     operations: usize,
     disturbed: usize,
@@ -231,11 +260,17 @@ const HOW: [How; 6] = [
 
 /// Goes through a history up to an act, then through that act with an operation disturbed, once for each operation and
 /// each way; then again through the act and those that follow.
-fn every_operation(tasks: &[Task], edits: &[Vec<Edit>], before: &[Act], act: Act, after: &[Act]) -> Counts {
+fn every_operation(
+    place: Place,
+    (tasks, edits): (&[Task], &[Vec<Edit>]),
+    before: &[Act],
+    act: Act,
+    after: &[Act],
+) -> Counts {
     let acts = [before, &[act], after].concat();
     let expected = undisturbed(tasks, edits, &acts);
     let begin = || {
-        let site = Site::new(tasks.to_vec(), edits.to_vec());
+        let site = Site::new(place, tasks, edits);
         for act in before {
             site.act(*act).unwrap();
         }
@@ -245,40 +280,52 @@ fn every_operation(tasks: &[Task], edits: &[Vec<Edit>], before: &[Act], act: Act
     clean.faults.calm();
     clean.act(act).unwrap();
     let operations = clean.faults.calm().operations;
-    let mut counts = Counts { operations: operations.len(), ..Counts::default() };
-    for (number, operation) in (0..).zip(&operations) {
-        for how in HOW {
-            let (How::Once(mishap) | How::Last(mishap)) = how;
-            if !mishap.befalls(*operation) {
-                continue;
-            }
-            let site = begin();
-            let seen = site.look();
-            match how {
-                How::Once(mishap) => site.faults.once(number, mishap),
-                How::Last(mishap) => site.faults.from(number, mishap),
-            }
-            let made = site.act(act);
-            let happened = site.faults.calm();
-            counts.disturbed += 1;
-            counts.failed += usize::from(made.is_err());
-            assert!(!happened.mishaps.is_empty(), "operation {number} was not asked this time");
-            // The probe of an init is not repeated: a store that fails it is not one to begin on.
-            if let (How::Once(_), Err(error)) = (how, &made)
-                && !matches!(act, Act::InitInput | Act::InitOutput)
-            {
-                panic!("one failure ended {act:?}: {error}: {happened:?}");
-            }
-            check(&seen, &site, made.ok(), &expected[before.len()]);
-            for (act, expected) in acts.iter().zip(&expected).skip(before.len()) {
-                site.act(*act).unwrap();
-                let contents = site.look().map(|seen| seen.map(|seen| seen.content));
-                assert_eq!(contents, *expected, "after {act:?}, begun again");
-            }
+    let disturb = |number: usize, how: How| {
+        let site = begin();
+        let seen = site.look();
+        match how {
+            How::Once(mishap) => site.faults.once(number as u64, mishap),
+            How::Last(mishap) => site.faults.from(number as u64, mishap),
         }
-    }
-    counts
+        let made = site.act(act);
+        let happened = site.faults.calm();
+        // Where many are under way, another may have this number, or none.
+        assert!(place == Place::Remote || !happened.mishaps.is_empty(), "operation {number} was not asked");
+        let (disturbed, failed) = (!happened.mishaps.is_empty(), made.is_err());
+        // The probe of an init is not repeated: a store that fails it is not one to begin on.
+        let stands = !failed || matches!((how, act), (How::Last(_), _) | (_, Act::InitInput | Act::InitOutput));
+        assert!(stands, "one failure ended {act:?}: {:?}: {:?}", made.err(), happened.mishaps);
+        check(&seen, &site, made.ok(), &expected[before.len()]);
+        for (act, expected) in acts.iter().zip(&expected).skip(before.len()) {
+            site.act(*act).unwrap();
+            let contents = site.look().map(|seen| seen.map(|seen| seen.content));
+            assert_eq!(contents, *expected, "after {act:?}, begun again");
+        }
+        (usize::from(disturbed), usize::from(failed))
+    };
+    let ways = |operation: &Operation| {
+        let befalls = |how: &How| {
+            let (How::Once(mishap) | How::Last(mishap)) = how;
+            mishap.befalls(*operation)
+        };
+        HOW.into_iter().filter(befalls).collect::<Vec<_>>()
+    };
+    // Most of the time is spent between one try of a request and the next.
+    let counts = std::thread::scope(|scope| {
+        let (disturb, ways, operations) = (&disturb, &ways, &operations);
+        let share = |first: usize| {
+            let mine = operations.iter().enumerate().skip(first).step_by(THREADS);
+            let each = mine.flat_map(|(number, operation)| ways(operation).into_iter().map(move |how| (number, how)));
+            each.map(|(number, how)| disturb(number, how)).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+        };
+        let threads: Vec<_> = (0..THREADS).map(|first| scope.spawn(move || share(first))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    });
+    Counts { operations: operations.len(), disturbed: counts.0, failed: counts.1 }
 }
+
+/// How many operations are disturbed at once, each in a history of its own.
+const THREADS: usize = 8;
 
 /// All acts, in an order that makes each of them do something.
 const ACTS: [Act; 14] = [
@@ -322,17 +369,22 @@ fn disturb(place: usize, what: &str) {
     let rest = &[Act::Import(3), Act::Run];
     // An init of the input needs one of the output behind it, and so on, before there can be a run.
     let rest: Vec<Act> = ACTS[place + 1..4.max(place + 1)].iter().chain(rest).copied().collect();
-    let counts = every_operation(&two_tasks(), &four_edits(), &ACTS[..place], ACTS[place], &rest);
-    println!(
-        "{what}: {} operations, disturbed {} times, which ended it {} times",
-        counts.operations, counts.disturbed, counts.failed
-    );
-    assert!(counts.disturbed >= 2 * counts.operations && counts.failed > 0);
+    // Maintenance is driven in the same way wherever it is; of the others a remote store is asked several things at once.
+    let places = if place < 9 { &[Place::Local, Place::Remote][..] } else { &[Place::Local] };
+    for driven in places.iter().copied() {
+        let material = (&two_tasks()[..], &four_edits()[..]);
+        let Counts { operations, disturbed, failed } =
+            every_operation(driven, material, &ACTS[..place], ACTS[place], &rest);
+        println!(
+            "{what}, {driven:?}: {operations} operations, disturbed {disturbed} times, which ended it {failed} times"
+        );
+        assert!(disturbed >= 2 * operations && failed > 0);
+    }
 }
 
 #[test]
 fn the_history_is_one_of_all_kinds_of_runs() {
-    let site = Site::new(two_tasks(), four_edits());
+    let site = Site::new(Place::Local, &two_tasks(), &four_edits());
     let mut modes = Vec::new();
     for act in ACTS {
         if act == Act::Run {
@@ -393,10 +445,10 @@ fn a_repacking_whose_operations_fail() {
 }
 
 /// Goes through a history in which operations fail at random all the time; each act is done until it is said to be done.
-fn random_mishaps(seed: u64, tasks: &[Task], edits: &[Vec<Edit>]) -> Happened {
+fn random_mishaps(place: Place, seed: u64, tasks: &[Task], edits: &[Vec<Edit>]) -> Happened {
     let mut random = Random::new(seed);
     let expected = undisturbed(tasks, edits, &ACTS);
-    let site = Site::new(tasks.to_vec(), edits.to_vec());
+    let site = Site::new(place, tasks, edits);
     let mut all = Happened::default();
     for (act, expected) in ACTS.iter().zip(&expected) {
         loop {
@@ -420,7 +472,8 @@ fn random_mishaps(seed: u64, tasks: &[Task], edits: &[Vec<Edit>]) -> Happened {
 fn mishaps_at_random() {
     let (mut operations, mut mishaps) = (0, 0);
     for seed in 0..20 {
-        let all = random_mishaps(seed, &two_tasks(), &four_edits());
+        let place = if seed % 2 == 0 { Place::Local } else { Place::Remote };
+        let all = random_mishaps(place, seed, &two_tasks(), &four_edits());
         operations += all.operations.len();
         mishaps += all.mishaps.len();
     }
@@ -441,20 +494,21 @@ fn many_histories_with_mishaps() {
     for seed in from.parse::<u64>().unwrap()..to.parse().unwrap() {
         let (names, tiles) = (RandomHistory::generic_names(4), RandomHistory::tile_names(3));
         let layers = vec![("in/a".to_owned(), names), ("in/t".to_owned(), tiles)];
-        let mut edits = RandomHistory { layers, steps: 12, contents: 5 }.make(seed);
-        edits = edits.chunks(3).map(<[_]>::concat).collect();
+        let mut edits = RandomHistory { layers, steps: 48, contents: 5 }.make(seed);
+        edits = edits.chunks(12).map(<[_]>::concat).collect();
         let caught = std::panic::catch_unwind(|| {
             let tasks = random_tasks(seed);
-            let all = random_mishaps(seed, &tasks, &edits);
+            let all = random_mishaps(Place::Local, seed, &tasks, &edits);
             let (mut operations, mut disturbed) = (all.operations.len(), all.mishaps.len());
             for place in [3, 4, 5] {
-                let counts = every_operation(&tasks, &edits, &ACTS[..place], ACTS[place], &[]);
+                let counts = every_operation(Place::Local, (&tasks, &edits), &ACTS[..place], ACTS[place], &[]);
                 operations += counts.operations;
                 disturbed += counts.disturbed;
             }
             (operations, disturbed)
         });
-        let Ok(counts) = caught else { panic!("seed {seed}") };
+        assert!(caught.is_ok(), "seed {seed}");
+        let counts = caught.unwrap_or_default();
         operations += counts.0;
         disturbed += counts.1;
         println!("seed {seed}: {} disturbed of {} operations", counts.1, counts.0);

@@ -10,6 +10,8 @@ mod failures;
 mod filters;
 mod graph;
 mod incremental;
+#[cfg(unix)]
+mod killed;
 mod leveling;
 mod maintenance;
 mod manual;

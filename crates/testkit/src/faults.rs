@@ -40,6 +40,7 @@
 //! # }
 //! ```
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -47,6 +48,7 @@ use async_trait::async_trait;
 use deltic_store::testing::Operation;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
+use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
@@ -172,6 +174,17 @@ impl Faults {
     pub fn wrapper(&self) -> impl Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync + use<> {
         let faults = self.clone();
         move |inner| Arc::new(UnreliableStore { inner, faults: faults.clone() })
+    }
+
+    /// A wrapper that also puts a store in memory into the place of each remote one (`s3://…`), by its URL. Requests are
+    /// driven as those of remote stores are, so many are under way at once and their order may differ between runs.
+    pub fn wrapper_in_memory(&self) -> impl Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync + use<> {
+        let (faults, stores) = (self.clone(), Mutex::new(HashMap::<String, Arc<InMemory>>::new()));
+        move |remote| {
+            let mut stores = stores.lock().unwrap_or_else(PoisonError::into_inner);
+            let inner: Arc<InMemory> = Arc::clone(stores.entry(remote.to_string()).or_default());
+            Arc::new(UnreliableStore { inner, faults: faults.clone() })
+        }
     }
 
     /// From now on the operation of this number, counted from 0, has a mishap, and no other.
