@@ -34,7 +34,8 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let (value, used) = bincode::serde::decode_from_slice(body, bincode::config::standard()).map_err(|error| {
         anyhow::anyhow!(
             "the intermediate value can not be read back: {error} (types that need self-describing data, such as \
-             `serde_json::Value` or `#[serde(untagged)]`, can not be intermediate values)"
+             `serde_json::Value` or `#[serde(untagged)]`, can not be intermediate values, nor can those that leave fields \
+             out, as `skip_serializing_if` does)"
         )
     })?;
     anyhow::ensure!(used == body.len(), "the intermediate value has {} bytes too many", body.len() - used);
