@@ -16,7 +16,7 @@ const MOST_AHEAD: usize = 64;
 
 /// Parents of leaves that are read at once with all their leaves, where each request takes a round trip: about 65,000
 /// entries.
-const PARENTS_AHEAD: usize = 4;
+const PARENTS_AHEAD: usize = 8;
 
 /// The entries of a range in key order. Ends after the first error.
 pub struct Scan {
