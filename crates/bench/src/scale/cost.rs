@@ -7,7 +7,7 @@
 use std::fmt;
 
 use super::geometry::{Spread, Touched, Tree};
-use super::reading::{BATCH, INNER_ENTRY, PACK, Table};
+use super::reading::{BATCH, INNER_ENTRY, INPUTS, PACK, Table};
 
 /// Inputs in a group.
 const GROUP: f64 = 16.0;
@@ -227,9 +227,9 @@ impl Bill {
         if kept {
             let strays = walks * Tree::crosses(GROUP);
             self.gets += strays;
-            self.chain += strays.min((again / BATCH).ceil());
+            self.chain += strays.min((again / INPUTS).ceil());
         } else if again > 0.0 {
-            self.look_up(inputs, of_groups, spread, (again / BATCH).ceil(), 1.0);
+            self.look_up(inputs, of_groups, spread, (again / INPUTS).ceil(), 1.0);
         }
         match spread {
             Spread::Region => self.payloads(again * job.input, BATCH_BYTES, threads),

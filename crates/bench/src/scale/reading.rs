@@ -20,9 +20,11 @@ const MIXED: f64 = MIB;
 
 /// Keys that are looked up together, and partitions in a batch.
 pub(super) const BATCH: f64 = 256.0;
+/// Unchanged inputs that are looked up together.
+pub(super) const INPUTS: f64 = 1024.0;
 /// Nodes that a diff reads at once, and parents whose leaves a scan does.
 const DIFF_AHEAD: f64 = 64.0;
-const PARENTS: f64 = 4.0;
+const PARENTS: f64 = 8.0;
 
 /// A layer or a table of the state, as a run from nothing wrote it.
 #[derive(Debug, Clone, Copy)]
@@ -120,12 +122,11 @@ impl Bill {
         }
     }
 
-    /// Walks over neighbours from where a look-up has led: some go on to the next leaf, which nothing has read ahead.
+    /// Walks over neighbours from where a look-up has led: some go on to the next leaf, which lies beside the first and is
+    /// read with it.
     pub(super) fn strays(&mut self, table: &Table, walks: f64, neighbours: f64) {
         let strays = walks * Tree::crosses(neighbours);
-        self.gets += strays;
         self.read += strays * table.entry * table.tree.keys / table.tree.nodes(0);
-        self.chain += strays;
     }
 
     /// Requests after one another, each time for so many bytes, several requests at once.
