@@ -137,18 +137,19 @@ fn the_commands_retain_sweep_and_repack() {
     assert_eq!(deltic(folder, "retain file:c --keep 2").status.code(), Some(1));
     let before = size();
     let would = json(folder, "gc file:c --dry-run");
-    assert_eq!((size(), would["removed"]["packs"].as_u64()), (before, Some(2)), "{would}");
-    assert!(ok(folder, "gc file:c").starts_with("removed 2 packs"));
+    assert_eq!(size(), before, "nothing is removed yet");
+    // Two editions are gone altogether. An import that several threads write may leave more than one pack.
+    let removed = would["removed"]["packs"].as_u64().unwrap();
+    assert!(removed >= 2, "{would}");
+    let text = ok(folder, "gc file:c");
+    assert!(text.starts_with(&format!("removed {removed} packs")), "{text}");
     assert_eq!(before - size(), would["removed"]["bytes"].as_u64().unwrap());
     ok(folder, "retain file:c --keep 5");
     ok(folder, "gc file:c");
     let digest = json(folder, "digest file:c");
     let repacked = json(folder, "repack file:c --below 50%");
-    assert_eq!(
-        (repacked["replaced"]["packs"].as_u64(), repacked["version"].as_u64()),
-        (Some(1), Some(8)),
-        "{repacked}"
-    );
+    assert_eq!(repacked["version"].as_u64(), Some(8), "{repacked}");
+    assert!(repacked["replaced"]["packs"].as_u64() >= Some(1), "{repacked}");
     let after = json(folder, "digest file:c");
     assert_eq!((&after["catalog"], &after["layers"]), (&digest["catalog"], &digest["layers"]));
     assert!(ok(folder, "repack file:c").starts_with("nothing to do"));
