@@ -66,11 +66,8 @@ impl<C: DepCompiler> BackEnd for Erased<C> {
         context: &Context<'_>,
         out: &mut Publish<'_>,
     ) -> Result<()> {
-        let mut problem = None;
-        let payload = self.0.compile_out(output, Values::new(values, layers, &mut problem), context);
-        if let Some(payload) = problem.map_or(payload, Err)? {
-            out.put_key(output, payload);
-        }
+        let payload = Values::give(values, layers, |values| self.0.compile_out(output, values, context))?;
+        out.put_sole(output, payload);
         Ok(())
     }
 }

@@ -148,6 +148,15 @@ impl<'a, T: Serialize> Emit<'a, T> {
         }
     }
 
+    /// What a front-end emits, untyped; an emission that was wrong is its error.
+    pub(crate) fn collect(layers: &'a [Layer], front: impl FnOnce(&mut Emit<'a, T>) -> Result<()>) -> Result<Emitted> {
+        let mut out = Emit::new(layers);
+        front(&mut out)?;
+        let mut emitted = out.into_emitted();
+        emitted.check()?;
+        Ok(emitted)
+    }
+
     /// The rows, untyped.
     pub fn into_emitted(self) -> Emitted {
         self.emitted

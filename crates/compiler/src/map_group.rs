@@ -53,11 +53,7 @@ impl<C: MapGroupCompiler> GroupStage for Erased<C> {
     }
 
     fn front(&self, input: &Input, layers: &[Layer], context: &Context<'_>) -> Result<Emitted> {
-        let mut out = Emit::new(layers);
-        self.0.compile_in(input, &mut out, context)?;
-        let mut emitted = out.into_emitted();
-        emitted.check()?;
-        Ok(emitted)
+        Emit::collect(layers, |out| self.0.compile_in(input, out, context))
     }
 }
 
@@ -70,11 +66,8 @@ impl<C: MapGroupCompiler> BackEnd for Erased<C> {
         context: &Context<'_>,
         out: &mut Publish<'_>,
     ) -> Result<()> {
-        let mut problem = None;
-        let payload = self.0.compile_out(output, Values::new(values, layers, &mut problem), context);
-        if let Some(payload) = problem.map_or(payload, Err)? {
-            out.put_key(output, payload);
-        }
+        let payload = Values::give(values, layers, |values| self.0.compile_out(output, values, context))?;
+        out.put_sole(output, payload);
         Ok(())
     }
 }

@@ -52,11 +52,7 @@ impl<C: MapSplitCompiler> GroupStage for Erased<C> {
     }
 
     fn front(&self, input: &Input, layers: &[Layer], context: &Context<'_>) -> Result<Emitted> {
-        let mut out = Emit::new(layers);
-        self.0.compile_in(input, &mut out, context)?;
-        let mut emitted = out.into_emitted();
-        emitted.check()?;
-        Ok(emitted)
+        Emit::collect(layers, |out| self.0.compile_in(input, out, context))
     }
 }
 
@@ -69,9 +65,7 @@ impl<C: MapSplitCompiler> BackEnd for Erased<C> {
         context: &Context<'_>,
         out: &mut Publish<'_>,
     ) -> Result<()> {
-        let mut problem = None;
-        let made = self.0.compile_out(group, Values::new(values, layers, &mut problem), out, context);
-        problem.map_or(made, Err)
+        Values::give(values, layers, |values| self.0.compile_out(group, values, out, context))
     }
 
     fn splits(&self) -> bool {

@@ -44,6 +44,13 @@ impl<'a> Publish<'a> {
         self.put((output.layer.as_str(), &output.name), payload);
     }
 
+    /// Publishes what became of an output, if anything did.
+    pub(crate) fn put_sole(&mut self, output: &OutKey, payload: Option<Payload>) {
+        if let Some(payload) = payload {
+            self.put_key(output, payload);
+        }
+    }
+
     /// The first thing that was wrong with what was published, if anything was.
     pub fn check(self) -> Result<()> {
         self.problem.map_or(Ok(()), Err)

@@ -46,6 +46,17 @@ impl<'a, T: DeserializeOwned> Values<'a, T> {
         Values { source, layers, problem, values: PhantomData }
     }
 
+    /// Gives a back-end its values; a value that can not be decoded is the error, whatever the back-end made without it.
+    pub(crate) fn give<R>(
+        source: &mut dyn ValueSource,
+        layers: &[(LayerRef, Layer)],
+        back: impl FnOnce(Values<'_, T>) -> Result<R>,
+    ) -> Result<R> {
+        let mut problem = None;
+        let made = back(Values::new(source, layers, &mut problem));
+        problem.map_or(made, Err)
+    }
+
     /// The values with the key of the input that each came from.
     pub fn with_keys(mut self) -> impl Iterator<Item = (Key, T)> + use<'a, T> {
         std::iter::from_fn(move || self.advance(|layers, layer, name, value| Ok((key(layers, layer, name)?, value))))

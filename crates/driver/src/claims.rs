@@ -7,6 +7,7 @@
 use deltic_store::{Entry, Tree};
 
 use crate::engine::Outcome;
+use crate::kernel::TaskKernel;
 use crate::rows::{RowStream, Rows};
 use crate::shuffle::Shuffle;
 use crate::stage::Stage;
@@ -24,15 +25,17 @@ const KEPT: u8 = 2;
 /// What groups say of partitions, and the tables `published` and `owners` in the making.
 pub(crate) struct Claims<'a> {
     stage: &'a Stage<'a>,
+    kernel: &'a TaskKernel<'a>,
     published: TableWriter<'a>,
     turned: Shuffle,
     batch: Rows,
 }
 
 impl<'a> Claims<'a> {
-    pub(crate) fn new(stage: &'a Stage<'a>) -> Claims<'a> {
+    pub(crate) fn new(stage: &'a Stage<'a>, kernel: &'a TaskKernel<'a>) -> Claims<'a> {
         Claims {
             stage,
+            kernel,
             published: TableWriter::new(stage.draft, &stage.state.published),
             turned: Shuffle::new(stage.set_memory()),
             batch: Rows::default(),
@@ -105,12 +108,18 @@ impl<'a> Claims<'a> {
             match &now[..] {
                 [] => outcome = Outcome::Nothing,
                 [_] => {}
-                [first, second, ..] => return Err(self.stage.two_groups(&out, first, second)?),
+                [first, second, ..] => return Err(self.two_groups(&out, first, second)?),
             }
             differences(&before, &now, |owner, is_new| owners.set(&[&out[..], owner].concat(), is_new.then_some(&[])))?;
             offer(&out, &outcome)?;
         }
         Ok((self.published.finish()?, owners.finish()?))
+    }
+
+    fn two_groups(&self, out: &[u8], first: &[u8], second: &[u8]) -> Result<Error> {
+        let show = |element: &[u8]| Ok::<_, Error>(self.kernel.out_key(&self.stage.element(element)?)?.to_string());
+        let task = self.stage.task.id().clone();
+        Ok(Error::TwoGroups { task, output: show(out)?, first: show(first)?, second: show(second)? })
     }
 
     fn broken(&self, message: &str) -> Error {

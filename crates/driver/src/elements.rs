@@ -97,6 +97,18 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// The next elements, as many as are looked up together, each with its marks; none at the end.
+    pub(crate) fn some(&mut self) -> Result<Vec<(Vec<u8>, u8)>> {
+        let mut some = Vec::new();
+        while some.len() < TOGETHER
+            && let Some((element, marks)) = self.peek()?
+        {
+            some.push((element.to_vec(), marks));
+            self.advance()?;
+        }
+        Ok(some)
+    }
+
     /// Passes all elements before `element`; says whether it is in the set, and passes it too then.
     pub fn take(&mut self, element: &[u8]) -> Result<bool> {
         while let Some((next, _)) = self.peek()? {

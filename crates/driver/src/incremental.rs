@@ -179,15 +179,8 @@ impl Affected {
         let mut again = Sorter::new(stage.set_memory());
         let mut remembered = Shuffle::new(stage.set_memory());
         let mut walk = self.outputs.walk();
-        let mut some: Vec<(Vec<u8>, u8)> = Vec::new();
         loop {
-            some.clear();
-            while some.len() < TOGETHER
-                && let Some((out, marks)) = walk.peek()?
-            {
-                some.push((out.to_vec(), marks));
-                walk.advance()?;
-            }
+            let some = walk.some()?;
             if some.is_empty() {
                 return Ok(Others { again: again.finish_without(&self.inputs)?, remembered });
             }

@@ -16,7 +16,7 @@ use crate::report::Counts;
 use crate::rows::Row;
 use crate::stage::{Stage, StageResult, find};
 use crate::state::{TableWriter, edge_key};
-use crate::{Element, Error, Result};
+use crate::{Element, Result};
 
 /// A stage's results on their way into trees.
 pub(crate) struct Settling<'a> {
@@ -45,7 +45,7 @@ impl<'a> Settling<'a> {
             edges: TableWriter::new(stage.draft, &stage.state.edges),
             contributors: Contributors::new(stage, wanted),
             reads: ReadsWriter::new(stage.draft, &stage.state, stage.engine.row_memory() / 4),
-            claims: stage.task.pattern().splits().then(|| Claims::new(stage)),
+            claims: stage.task.pattern().splits().then(|| Claims::new(stage, kernel)),
             waiting: wanted.map(Elements::walk),
             reduced: Vec::new(),
             counts: Counts::default(),
@@ -177,7 +177,7 @@ impl<'a> Settling<'a> {
         let (kernel, stage) = (self.kernel, self.stage);
         let Some(publisher) = self.publishers.get_mut(usize::from(out.layer)) else {
             let message = format!("an output of layer number {}, which the task does not have", out.layer);
-            return Err(Error::State { task: stage.task.id().clone(), message });
+            return Err(stage.broken(message));
         };
         publisher.offer(&out.name, outcome, &mut |name| deleted(stage, kernel, out.layer, name))
     }

@@ -101,20 +101,6 @@ impl Stage<'_> {
         self.task.memo_limit().filter(|_| self.is_group())
     }
 
-    /// The error for an output that two groups publish.
-    pub(crate) fn two_groups(&self, out: &[u8], first: &[u8], second: &[u8]) -> Result<Error> {
-        let show = |element: &[u8]| -> Result<String> {
-            let Element { layer, name } = self.element(element)?;
-            let layer = self.task.outputs().get(usize::from(layer));
-            let layer =
-                layer.ok_or_else(|| self.broken("an output of a layer that the task does not have".to_owned()))?;
-            let name = layer.name_from_bytes(&name).map_err(|error| self.broken(error.to_string()))?;
-            Ok(format!("{}/{name}", layer.id))
-        };
-        let task = self.task.id().clone();
-        Ok(Error::TwoGroups { task, output: show(out)?, first: show(first)?, second: show(second)? })
-    }
-
     /// What each set of affected partitions may hold in memory.
     pub(crate) fn set_memory(&self) -> usize {
         self.engine.row_memory() / 8

@@ -94,21 +94,15 @@ fn other_contributors(
 ) -> Result<()> {
     // Turned round, so that inputs are looked up in order.
     let mut turned = Shuffle::new(stage.set_memory());
-    let (mut walk, mut some) = (outputs.walk(), Vec::new());
+    let mut walk = outputs.walk();
     loop {
-        some.clear();
-        while some.len() < TOGETHER
-            && let Some((out, _)) = walk.peek()?
-        {
-            some.push(out.to_vec());
-            walk.advance()?;
-        }
+        let some = walk.some()?;
         if some.is_empty() {
             break;
         }
-        read_ahead_within(&stage.state.contributors, &some)?;
+        read_ahead_within(&stage.state.contributors, &some.iter().map(|(out, _)| out).collect::<Vec<_>>())?;
         let mut batch = Rows::default();
-        for out in &some {
+        for (out, _) in &some {
             for input in stage.state.contributors_of(out)? {
                 batch.push(&input, out, &[]);
             }

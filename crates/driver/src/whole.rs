@@ -41,15 +41,9 @@ pub(crate) fn dep<'s>(
     kernel.map_whole(dep, &whole, &mut |rows| said.push(rows))?;
     let mut said = said.finish()?;
 
-    let mut read = Sorter::new(stage.set_memory());
+    let mut wanted = Sorter::new(stage.set_memory());
     if !stage.full {
-        readers(stage.view, &stage.state, stage.set_memory(), &mut read)?;
-    }
-    let read = read.finish()?;
-    let (mut reading, mut wanted) = (read.walk(), Sorter::new(stage.set_memory()));
-    while let Some((out, marks)) = reading.peek()? {
-        wanted.add(out, marks)?;
-        reading.advance()?;
+        readers(stage.view, &stage.state, stage.set_memory(), &mut wanted)?;
     }
 
     let mut before = Before::new(stage, &whole)?;
