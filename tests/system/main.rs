@@ -19,6 +19,7 @@ mod manual;
 mod memory;
 mod patterns;
 mod private;
+mod quarantine;
 mod races;
 mod ref_tree;
 mod shapes;

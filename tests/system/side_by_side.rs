@@ -6,6 +6,7 @@ use std::time::Duration;
 use deltic::driver::Mode;
 use deltic::prelude::*;
 use deltic_testkit::{Edit, Lab, RandomHistory};
+use expect_test::expect;
 
 use crate::patterns::{Gathers, Groups, Pairs, Shape};
 
@@ -79,10 +80,10 @@ fn independent_tasks_meet_unless_there_is_one_thread() {
     assert_eq!(met(1, Duration::from_millis(50)), [Some("false".to_owned()), Some("true".to_owned())]);
 }
 
-/// Whichever fails first by the clock: the error is that of the first in order, which here depends on a task that does
-/// not fail, and is begun only after the other one has failed.
+/// Whichever fails first by the clock: failures come in the order of the tasks. The first of them here depends on a task
+/// that does not fail, and is begun only after another one has failed.
 #[test]
-fn the_error_is_that_of_the_first_task_in_order() {
+fn failures_come_in_the_order_of_tasks() {
     for threads in [1, 2, 8] {
         let failed = Meeting::default();
         let waits = failed.clone();
@@ -96,14 +97,19 @@ fn the_error_is_that_of_the_first_task_in_order() {
             does("first", "second", || bail!("this one")),
             does("in/a", "third", move || {
                 failed.arrive(1, Duration::ZERO);
-                bail!("not this one")
+                bail!("and this one")
             }),
-            does("in/a", "fourth", || bail!("nor this one")),
+            does("in/a", "fourth", || bail!("and that one")),
         ];
         let mut lab = Lab::new(tasks);
         lab.threads(threads);
         lab.put("in/a", "0", "0");
-        assert_eq!(lab.try_run().unwrap_err().to_string(), "second: back-end of second/0: this one");
+        expect![[r#"
+            3 partitions failed
+              second: back-end of second/0: this one
+              third: back-end of third/0: and this one
+              fourth: back-end of fourth/0: and that one"#]]
+        .assert_eq(&lab.try_run().unwrap_err().to_string());
         assert_eq!(lab.output().version().0, 0);
     }
 }

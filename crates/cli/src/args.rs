@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Get(Get),
     /// List what was added, modified and deleted between two versions
     Diff(Diff),
+    /// List the partitions in quarantine: what compilers failed on and kept as it was
+    Errors(Errors),
     /// Print the digests of the layers, of the state and of the catalog
     Digest(Digest),
     /// Compile what has changed, and publish it as one new version
@@ -181,6 +183,16 @@ pub(crate) struct Diff {
 /// `digest`.
 #[derive(Debug, Args)]
 pub(crate) struct Digest {
+    /// The catalog
+    pub(crate) url: String,
+    /// The version; without it, the latest
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Option<Version>,
+}
+
+/// `errors`.
+#[derive(Debug, Args)]
+pub(crate) struct Errors {
     /// The catalog
     pub(crate) url: String,
     /// The version; without it, the latest

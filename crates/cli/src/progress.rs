@@ -36,6 +36,7 @@ struct Shown {
     inputs: Option<u64>,
     fronts: AtomicU64,
     backs: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl Progress {
@@ -118,6 +119,14 @@ impl Tasks {
 
 impl Shown {
     fn text(&self) -> String {
+        let failed = match self.failed.load(Ordering::Relaxed) {
+            0 => String::new(),
+            failed => format!(", {} failed", count(failed)),
+        };
+        self.done() + &failed
+    }
+
+    fn done(&self) -> String {
         let fronts = self.fronts.load(Ordering::Relaxed);
         let outputs = count(self.backs.load(Ordering::Relaxed));
         match self.inputs {
@@ -136,7 +145,8 @@ impl Observer for Tasks {
             Event::TaskStarted { task, inputs } => {
                 tracing::info!(%task, ?inputs, "task started");
                 let line = self.progress.line(task.as_str(), "{prefix}  {spinner} {msg}");
-                let shown = Shown { line, inputs: *inputs, fronts: AtomicU64::new(0), backs: AtomicU64::new(0) };
+                let [fronts, backs, failed] = [const { AtomicU64::new(0) }; 3];
+                let shown = Shown { line, inputs: *inputs, fronts, backs, failed };
                 self.shown.write().unwrap_or_else(PoisonError::into_inner).insert((*task).clone(), shown);
             }
             Event::Front { task, key } => {
@@ -146,6 +156,10 @@ impl Observer for Tasks {
             Event::Back { task, key } => {
                 tracing::debug!(%task, %key, "back-end");
                 self.count(task, |shown| &shown.backs);
+            }
+            Event::Failed { failure } => {
+                tracing::info!(%failure, "failed");
+                self.count(&failure.task, |shown| &shown.failed);
             }
             Event::Deleted { task, key } => tracing::debug!(%task, %key, "deleted"),
             Event::TaskDone { report } => {

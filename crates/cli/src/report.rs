@@ -10,7 +10,7 @@
 //! ```
 
 use deltic_core::Version;
-use deltic_driver::{Counts, InputReport, Mode, Orphan, Plan, PlannedTask, Report, TaskReport};
+use deltic_driver::{Counts, InputReport, Mode, Orphan, Plan, PlannedTask, Quarantined, Report, TaskReport};
 
 use crate::human::{Align, bytes, columns, count, milliseconds, partitions};
 
@@ -22,6 +22,7 @@ pub fn run(report: &Report) -> String {
     lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
     lines.extend(columns(&TASK_COLUMNS, &report.tasks.iter().map(task).collect::<Vec<_>>()));
     lines.extend(report.orphans.iter().map(orphan));
+    lines.extend(report.tasks.iter().flat_map(quarantine));
     let sum = |of: fn(&Counts) -> u64| count(report.tasks.iter().map(|task| of(&task.counts)).sum());
     let took = milliseconds(report.phases.resolve_ms + report.phases.execute_ms + report.phases.commit_ms);
     lines.push(match report.version {
@@ -77,20 +78,45 @@ fn inputs(inputs: &[InputReport]) -> Vec<String> {
     columns(&[Align::Left; 3], &inputs.iter().map(row).collect::<Vec<_>>())
 }
 
+/// How many partitions in quarantine are listed for each task.
+const LISTED: usize = 20;
+
+/// What is in quarantine, a line each.
+fn quarantine(report: &TaskReport) -> Vec<String> {
+    let all = &report.in_quarantine;
+    let Some(more) = all.len().checked_sub(1) else { return Vec::new() };
+    let number = if more == 0 { "1 partition".to_owned() } else { format!("{} partitions", count(all.len() as u64)) };
+    let mut lines = vec![format!("{}: {number} in quarantine, to be tried again by the next run", report.task)];
+    lines.extend(all.iter().take(LISTED).map(|one| format!("  {}", in_quarantine(one))));
+    if let Some(rest) = all.len().checked_sub(LISTED).filter(|rest| *rest > 0) {
+        lines.push(format!("  and {} more: `errors` lists them all", count(rest as u64)));
+    }
+    lines
+}
+
+/// A partition in quarantine.
+pub(crate) fn in_quarantine(one: &Quarantined) -> String {
+    format!("{} {}: {}", one.phase, one.key, one.message)
+}
+
 const TASK_COLUMNS: [Align; 8] = {
     use Align::{Left, Right};
     [Left, Left, Right, Right, Right, Right, Right, Left]
 };
 
 fn task(report: &TaskReport) -> Vec<String> {
-    let Counts { inputs, inputs_through_reads, cut_off, remembered, through_reads, same, put, deleted, .. } =
-        report.counts;
+    let Counts {
+        inputs, inputs_through_reads, cut_off, remembered, retried, through_reads, same, put, deleted, ..
+    } = report.counts;
     let of = |number: u64, what: &str| if number == 0 { String::new() } else { format!("{} {what}", count(number)) };
     let (mode, remark) = match &report.mode {
         Mode::Skipped => return vec![report.task.to_string(), "skipped".to_owned(), NOTHING_CHANGED.to_owned()],
         Mode::Incremental { .. } => {
-            let remarks =
-                [of(inputs_through_reads + through_reads, "through references"), of(remembered, "remembered")];
+            let remarks = [
+                of(inputs_through_reads + through_reads, "through references"),
+                of(remembered, "remembered"),
+                of(retried, "tried again"),
+            ];
             ("incremental", remarks.into_iter().filter(|remark| !remark.is_empty()).collect::<Vec<_>>().join(", "))
         }
         Mode::Full { reason } => ("full", reason.clone()),
@@ -120,6 +146,7 @@ fn planned(task: &PlannedTask) -> Vec<String> {
         }
         Mode::Full { reason } => ("full", Some(reason.clone())),
     };
-    let reasons: Vec<String> = reason.into_iter().chain(after).collect();
+    let again = (task.in_quarantine > 0).then(|| format!("{} in quarantine", count(task.in_quarantine)));
+    let reasons: Vec<String> = reason.into_iter().chain(again).chain(after).collect();
     vec![task.task.to_string(), mode.to_owned(), format!("{} in", count(task.inputs)), reasons.join("; ")]
 }

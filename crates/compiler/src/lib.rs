@@ -76,6 +76,7 @@ mod map_group;
 mod map_split;
 mod partition;
 mod pattern;
+mod policy;
 mod projection;
 mod publish;
 mod ref_tree;
@@ -102,6 +103,7 @@ pub use partition::{Input, Partition};
 pub use pattern::{
     BackEnd, CompileInputs, Declared, DepStage, DirectStage, GlobalStage, GraphStage, GroupStage, Pattern,
 };
+pub use policy::OnError;
 pub use projection::{Projection, Projections, part_digest};
 pub use publish::{Publish, Take};
 pub use ref_tree::{RefStructure, RefTree, RefTreeCompiler, References, Targets};
@@ -118,9 +120,9 @@ pub mod prelude {
     pub use crate::{
         AdaptivePattern, Context, DataKey, DataPlan, DataSet, Dep, DepCompiler, Direct, DirectCompiler, DirectMany,
         Edges, Emit, FixedPattern, Fixture, Global, GlobalCompiler, Graph, IncrementalDep, IncrementalDepCompiler,
-        Input, InputChange, InputLayers, Leveling, MapGroup, MapGroupCompiler, MapSplit, MapSplitCompiler, OutKey,
-        OutputLayers, Outputs, Partition, Projection, Publish, RefStructure, RefTree, RefTreeCompiler, References,
-        Result, Setup, Targets, Task, Values, Whole, Within, layers,
+        Input, InputChange, InputLayers, Leveling, MapGroup, MapGroupCompiler, MapSplit, MapSplitCompiler, OnError,
+        OutKey, OutputLayers, Outputs, Partition, Projection, Publish, RefStructure, RefTree, RefTreeCompiler,
+        References, Result, Setup, Targets, Task, Values, Whole, Within, layers,
     };
     pub use anyhow::{Context as _, anyhow, bail, ensure};
     pub use deltic_core::{BoundingBox, Grid, IntoName, Key, Layer, LayerRef, Meta, Name, Payload, Tile};

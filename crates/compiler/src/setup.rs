@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::filter::{Filter, Takes};
-use crate::{Pattern, Result, Task};
+use crate::{Pattern, Result, Task, policy};
 
 /// What a driver binary fills: its tasks, each with the configuration it was made with.
 ///
@@ -34,6 +34,7 @@ pub struct Setup {
     sections: BTreeMap<String, Value>,
     effective: BTreeMap<String, Value>,
     filters: BTreeMap<String, Value>,
+    policies: BTreeMap<String, Value>,
     customs: Customs,
     tasks: Vec<Task>,
 }
@@ -53,9 +54,12 @@ pub struct ConfigError {
 }
 
 impl Setup {
-    /// A setup that reads these sections, one a task.
-    pub fn new(sections: BTreeMap<String, Value>) -> Setup {
-        Setup { sections, ..Setup::default() }
+    /// A setup that reads these sections, one a task. The key `on_error` of a section is its task's [`OnError`].
+    ///
+    /// [`OnError`]: crate::OnError
+    pub fn new(mut sections: BTreeMap<String, Value>) -> Setup {
+        let policies = policy::take(&mut sections);
+        Setup { sections, policies, ..Setup::default() }
     }
 
     /// Filters tasks by these sections, one a task.
@@ -126,13 +130,20 @@ impl Setup {
             };
             return Err(ConfigError { path: vec!["compiler".to_owned(), section.clone()], message }.into());
         }
-        let Setup { filters, customs, mut tasks, .. } = self;
+        let Setup { filters, policies, customs, mut tasks, .. } = self;
+        let find = |tasks: &[Task], path: &[String], id: &str| {
+            tasks.iter().position(|task| task.id().as_str() == id).ok_or_else(|| {
+                let known = one_of(tasks.iter().map(|task| task.id().as_str()));
+                ConfigError { path: path.to_vec(), message: format!("unknown task `{id}`, expected {known}") }
+            })
+        };
+        for (id, policy) in policies {
+            let index = find(&tasks, &["compiler".to_owned(), id.clone()], &id)?;
+            tasks[index] = tasks[index].clone().on_error(policy::read(&id, &policy)?);
+        }
         for (id, section) in filters {
             let path = vec!["filters".to_owned(), id.clone()];
-            let Some(index) = tasks.iter().position(|task| task.id().as_str() == id) else {
-                let known = one_of(tasks.iter().map(|task| task.id().as_str()));
-                return Err(ConfigError { path, message: format!("unknown task `{id}`, expected {known}") }.into());
-            };
+            let index = find(&tasks, &path, &id)?;
             let filter = read_filter(section, &customs, &path)?;
             let task = tasks[index].clone().filtered(filter);
             tasks[index] = task.map_err(|error| ConfigError { path, message: format!("{error:#}") })?;

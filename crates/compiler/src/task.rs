@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use deltic_core::{Layer, LayerId, LayerRef, TaskId};
 
 use crate::filter::Filter;
+use crate::policy::OnError;
 use crate::{Pattern, Projection, Result};
 
 /// A compiler as a driver runs it.
@@ -19,6 +20,7 @@ pub struct Task {
     memo: Option<u32>,
     earlier: Vec<TaskId>,
     filter: Option<Filter>,
+    policy: OnError,
     configuration: serde_json::Value,
     version: Option<String>,
 }
@@ -73,6 +75,7 @@ impl Task {
             private: BTreeSet::new(),
             earlier: Vec::new(),
             filter: None,
+            policy: OnError::default(),
             memo: None,
             configuration,
             version: None,
@@ -129,6 +132,14 @@ impl Task {
         Ok(self)
     }
 
+    /// Says what becomes of partitions that the compiler fails on; `on_error` in its configuration section says it over
+    /// this.
+    #[must_use]
+    pub fn on_error(mut self, policy: OnError) -> Task {
+        self.policy = policy;
+        self
+    }
+
     /// Sets the configuration that the compiler was made with. All of it is part of the fingerprint.
     #[must_use]
     pub fn configured(mut self, configuration: serde_json::Value) -> Task {
@@ -149,6 +160,11 @@ impl Task {
     /// Which inputs it compiles, if not all.
     pub fn filter(&self) -> Option<&Filter> {
         self.filter.as_ref()
+    }
+
+    /// What becomes of partitions that the compiler fails on.
+    pub fn policy(&self) -> OnError {
+        self.policy
     }
 
     /// The compiler.

@@ -12,6 +12,7 @@ use deltic_store::{Change, Entry};
 
 use crate::elements::{Elements, Sorter, TOGETHER, Walk, read_ahead};
 use crate::reads::Reader;
+use crate::report::Counts;
 use crate::state::State;
 use crate::subjects::subjects;
 use crate::view::{RunLayer, View};
@@ -25,15 +26,21 @@ pub(crate) const CLAIMED_ANEW: u8 = 2;
 pub(crate) const READ: u8 = 4;
 /// A front-end says something else to it than before.
 pub(crate) const SAID: u8 = 8;
+/// It was in quarantine. Also of an input.
+pub(crate) const RETRIED: u8 = 16;
+/// It is held back: an input that went into it failed.
+pub(crate) const HELD: u8 = 32;
 
-/// How many of some affected outputs are so only because their back-end read something that changed.
-pub(crate) fn only_read(outputs: &Elements) -> Result<u64> {
-    let (mut walk, mut count) = (outputs.walk(), 0);
+/// Counts why outputs are affected: some only because their back-end read something that changed, some because they
+/// were in quarantine.
+pub(crate) fn count_marks(outputs: &Elements, counts: &mut Counts) -> Result<()> {
+    let mut walk = outputs.walk();
     while let Some((_, marks)) = walk.peek()? {
-        count += u64::from(marks == READ);
+        counts.through_reads += u64::from(marks == READ);
+        counts.retried += u64::from(marks & RETRIED != 0);
         walk.advance()?;
     }
-    Ok(count)
+    Ok(())
 }
 
 /// An affected input.
@@ -45,16 +52,19 @@ pub(crate) struct Dirty {
     pub(crate) existed: bool,
     /// What it is now; `None` when it is gone.
     pub(crate) now: Option<Entry>,
-    /// Whether it is here only because of something it read.
+    /// Whether it did not change itself, but something it read did, or it was in quarantine.
     pub(crate) through_reads: bool,
+    /// Whether it was in quarantine.
+    pub(crate) retried: bool,
 }
 
-/// Finds everybody who looked at something that is not what it was: returns the inputs whose front-end did, some of
-/// which may have changed themselves, and adds the outputs whose back-end did to `outputs`.
+/// Finds what is affected without having changed itself: whoever looked at something that is not what it was, and what
+/// was in quarantine. Returns inputs, some of which may have changed too, and adds outputs to `outputs`.
 pub(crate) fn readers(view: &View, state: &State, memory: usize, outputs: &mut Sorter) -> Result<Elements> {
     let mut inputs = Sorter::new(memory);
+    state.retry(RETRIED, &mut inputs, outputs)?;
     if state.readers.is_empty() {
-        return Ok(Elements::default());
+        return inputs.finish();
     }
     for (number, _, layer) in view.iter().filter(|(_, _, layer)| layer.has_changed()) {
         let watch = state.watch(number)?;
@@ -138,28 +148,33 @@ impl<'a> DirtyInputs<'a> {
                 continue;
             };
             let layer = *layer;
-            let reader = self.readers.peek()?.and_then(|(mut bytes, _)| Element::read(&mut bytes));
-            let reader = reader.filter(|reader| reader.layer == layer);
+            let reader = self.readers.peek()?.and_then(|(mut bytes, marks)| Some((Element::read(&mut bytes)?, marks)));
+            let reader = reader.filter(|(reader, _)| reader.layer == layer);
             let reader_is_next = match (&reader, changes.peek()) {
-                (Some(reader), Some(Ok(change))) => reader.name < change.key,
+                (Some((reader, _)), Some(Ok(change))) => reader.name < change.key,
                 (Some(_), None) => true,
                 _ => false,
             };
-            if let (Some(element), true) = (&reader, reader_is_next) {
+            let retried = reader.as_ref().is_some_and(|(_, marks)| marks & RETRIED != 0);
+            if let (Some((element, _)), true) = (&reader, reader_is_next) {
                 self.readers.advance()?;
                 let element = element.clone();
-                return Ok(Some(Dirty { element, existed: true, now: None, through_reads: true }));
+                return Ok(Some(Dirty { element, existed: true, now: None, through_reads: true, retried }));
             }
             let Some(change) = changes.next() else {
                 self.current = None;
                 continue;
             };
             let Change { key, old, new } = change?;
-            if reader.is_some_and(|reader| reader.name == key) {
-                self.readers.advance()?;
-            }
+            let retried = match reader {
+                Some((reader, _)) if reader.name == key => {
+                    self.readers.advance()?;
+                    retried
+                }
+                _ => false,
+            };
             let element = Element::new(layer, key);
-            return Ok(Some(Dirty { element, existed: old.is_some(), now: new, through_reads: false }));
+            return Ok(Some(Dirty { element, existed: old.is_some(), now: new, through_reads: false, retried }));
         }
     }
 

@@ -9,9 +9,9 @@ use deltic_compiler::Task;
 use deltic_core::{Layer, LayerId, TaskId};
 use deltic_store::{Draft, Snapshot, TaskRecord, Tree};
 
-use crate::fingerprint;
 use crate::report::Orphan;
 use crate::state::{State, table_name};
+use crate::{fingerprint, quarantine};
 
 /// The version that a run starts from, as tasks look at it.
 #[derive(Clone, Copy)]
@@ -42,6 +42,12 @@ impl<'a> Base<'a> {
     pub(crate) fn state(self, task: &Task, draft: &Draft) -> State {
         let known = self.task(task).map_or(task.id(), |record| &record.id);
         State::load(known, self.0, draft).renamed(task.id())
+    }
+
+    /// How many partitions of a task are in quarantine.
+    pub(crate) fn in_quarantine(self, task: &Task) -> u64 {
+        let known = self.task(task).map_or(task.id(), |record| &record.id);
+        self.0.state_table(&table_name(known, quarantine::TABLE)).map_or(0, |table| table.count())
     }
 
     /// What the base has of tasks that are gone.

@@ -67,6 +67,16 @@ impl<'a> Claims<'a> {
         before.try_for_each(|gone| self.release(group, &gone))
     }
 
+    /// Notes that a group keeps what it made: its back-end failed, or did not run. Groups come in order.
+    pub(crate) fn group_kept(&mut self, group: &[u8]) -> Result<()> {
+        let Some(before) = self.stage.before.as_ref().filter(|_| self.stage.full) else { return Ok(()) };
+        for out in State::listed(&before.published, group)? {
+            self.published.set(&[group, &out].concat(), Some(&[]))?;
+            self.say(&out, group, &[NEW])?;
+        }
+        Ok(())
+    }
+
     fn release(&mut self, group: &[u8], out: &[u8]) -> Result<()> {
         self.published.set(&[group, out].concat(), None)?;
         self.say(out, group, &[GONE])

@@ -11,6 +11,7 @@ use deltic_core::Digest;
 use deltic_store::Tree;
 
 use crate::elements::{Ahead, Elements, Walk};
+use crate::kernel::TaskKernel;
 use crate::rows::Row;
 use crate::stage::Stage;
 use crate::state::{TableWriter, differences};
@@ -26,9 +27,12 @@ enum Follows {
 
 pub(crate) struct Contributors<'a> {
     stage: &'a Stage<'a>,
+    kernel: &'a TaskKernel<'a>,
     follows: Follows,
     table: TableWriter<'a>,
     memo: Option<Memo<'a>>,
+    /// In an incremental stage: the affected inputs that were asked.
+    asked: Option<&'a Elements>,
     /// In an incremental stage: the affected outputs that no row has come for yet.
     waiting: Option<Walk<'a>>,
     ahead: Option<Ahead<'a>>,
@@ -40,10 +44,17 @@ pub(crate) struct Contributors<'a> {
 }
 
 impl<'a> Contributors<'a> {
-    /// `wanted` are the affected outputs of an incremental stage.
-    pub(crate) fn new(stage: &'a Stage<'a>, wanted: Option<&'a Elements>) -> Contributors<'a> {
+    /// `wanted` are the affected outputs of an incremental stage, `asked` the affected inputs that had something to say.
+    pub(crate) fn new(
+        stage: &'a Stage<'a>,
+        kernel: &'a TaskKernel<'a>,
+        wanted: Option<&'a Elements>,
+        asked: Option<&'a Elements>,
+    ) -> Contributors<'a> {
         Contributors {
             stage,
+            kernel,
+            asked,
             follows: match stage.task.pattern() {
                 Pattern::Direct { one_producer: true, .. } => Follows::Outcomes,
                 Pattern::Direct { .. } | Pattern::Group(_) | Pattern::Graph(_) => Follows::Rows,
@@ -110,9 +121,15 @@ impl<'a> Contributors<'a> {
 
     fn begin_output(&mut self) -> Result<()> {
         let out = std::mem::take(&mut self.out);
-        self.before = self.known(&out)?.into_iter().peekable();
+        let mut before = self.known(&out)?;
+        // Nobody but affected inputs is asked for an output that is held back: the others stay.
+        let asked = self.asked.filter(|_| self.kernel.is_held(&out));
+        if let Some(asked) = asked {
+            before = only(asked, before, |input| input)?;
+        }
+        self.before = before.into_iter().peekable();
         if let Some(memo) = &mut self.memo {
-            memo.begin_output(self.stage, &out)?;
+            memo.begin_output(self.stage, &out, asked)?;
         }
         self.out = out;
         Ok(())
@@ -181,9 +198,13 @@ impl<'a> Memo<'a> {
         }
     }
 
-    fn begin_output(&mut self, stage: &Stage<'_>, out: &[u8]) -> Result<()> {
+    fn begin_output(&mut self, stage: &Stage<'_>, out: &[u8], asked: Option<&Elements>) -> Result<()> {
         let known = stage.state.values_of(out)?.into_iter().map(|(item, entry)| (item, entry.meta.digest));
-        self.before = known.collect::<Vec<_>>().into_iter().peekable();
+        let mut before: Vec<(Vec<u8>, Digest)> = known.collect();
+        if let Some(asked) = asked {
+            before = only(asked, before, |(input, _)| input)?;
+        }
+        self.before = before.into_iter().peekable();
         Ok(())
     }
 
@@ -212,6 +233,18 @@ impl<'a> Memo<'a> {
         }
         Ok(())
     }
+}
+
+/// What a set holds of a sorted list.
+fn only<T>(set: &Elements, list: Vec<T>, element: impl Fn(&T) -> &Vec<u8>) -> Result<Vec<T>> {
+    let mut walk = set.walk();
+    let mut found = Vec::new();
+    for one in list {
+        if walk.take(element(&one))? {
+            found.push(one);
+        }
+    }
+    Ok(found)
 }
 
 /// Appends a value with its length.

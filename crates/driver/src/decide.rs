@@ -8,13 +8,14 @@ use crate::fingerprint;
 use crate::report::Mode;
 use crate::view::View;
 
-/// Decides for one task. `before` is what the base remembers of it, `now` its fingerprint in this run, `reprocessed` an
-/// input of which everything is to be compiled.
+/// Decides for one task. `before` is what the base remembers of it, `now` its fingerprint in this run, `in_quarantine`
+/// how much there is to try again, `reprocessed` an input of which everything is to be compiled.
 pub(crate) fn decide(
     before: Option<&TaskRecord>,
     now: &TaskRecord,
     view: &View,
     incremental: bool,
+    in_quarantine: u64,
     reprocessed: Option<&CatalogId>,
 ) -> Mode {
     let full = |reason: &str| Mode::Full { reason: reason.to_owned() };
@@ -35,5 +36,5 @@ pub(crate) fn decide(
     }
     let changed: Vec<String> =
         view.iter().filter(|(_, _, layer)| layer.has_changed()).map(|(_, name, _)| name.to_string()).collect();
-    if changed.is_empty() { Mode::Skipped } else { Mode::Incremental { changed } }
+    if changed.is_empty() && in_quarantine == 0 { Mode::Skipped } else { Mode::Incremental { changed } }
 }

@@ -12,7 +12,7 @@ use deltic_core::{Digest, Payload};
 use deltic_store::{Entry, Payloads};
 
 use crate::rows::{Row, RowStream, Rows};
-use crate::{Element, Elements, Result};
+use crate::{Element, Elements, Failure, Result};
 
 /// Runs kernels. Engines differ in speed only.
 pub trait Engine: Send + Sync {
@@ -127,6 +127,8 @@ pub struct Mapped {
     pub edges: Vec<(Element, Digest)>,
     /// What it looked at, in order.
     pub reads: Vec<Seen>,
+    /// Why it said nothing, if it failed.
+    pub failed: Option<Box<Failure>>,
 }
 
 /// What became of one output.
@@ -154,4 +156,8 @@ pub enum Outcome {
     /// Any number of partitions, in order of their keys, of a group that is no partition itself: stored already, or
     /// none for one that is published just so.
     Several(Vec<(Element, Option<Entry>)>),
+    /// None, because the back-end failed.
+    Failed(Box<Failure>),
+    /// None, because the back-end was not run: an input that the output is made from failed.
+    Held,
 }

@@ -1,6 +1,9 @@
 //! What can go wrong in a run, by what the caller should do about it.
 
-use deltic_core::{Key, LayerId, TaskId, Version};
+use deltic_core::{LayerId, TaskId, Version};
+use serde::Serialize;
+
+use crate::Failures;
 
 /// The result of a step of a run.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -9,20 +12,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A compiler said no, or panicked. Fix the input or the compiler.
-    #[error("{task}: {phase} {key}: {}", chain(source))]
-    Compiler {
-        /// The task.
-        task: TaskId,
-        /// Where in the task.
-        phase: Phase,
-        /// The partition it was working on.
-        key: String,
-        /// An input to look at, where there is one.
-        input: Option<Key>,
-        /// What it said.
-        source: anyhow::Error,
-    },
+    /// Compilers said no to partitions, or panicked. Fix the inputs or the compiler.
+    #[error("{0}")]
+    Compiler(Failures),
     /// Two inputs of a [`Direct`](deltic_compiler::Direct) task claim one output.
     #[error(
         "{task}: output {output} is made from two inputs, {first} and {second}: \
@@ -117,7 +109,8 @@ pub enum Error {
 }
 
 /// The part of a task that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Deciding whether an input is compiled.
     Filter,

@@ -1,8 +1,10 @@
 //! The tasks of a run, each as soon as those that it reads are done, some side by side.
 //!
 //! Nothing that comes out depends on timing: a task sees what earlier ones made and nothing of those beside it, results
-//! go into the version by name, reports are in the order of the graph. When tasks fail, the error is that of the first
-//! in this order: those before it are still run to the end, those after it are not begun.
+//! go into the version by name, reports are in the order of the graph. When a compiler fails, the tasks that do not read
+//! what it would have made are still run, so that whoever repairs inputs hears of everything at once. When something
+//! else fails, tasks before it in this order are run to the end and those after it are not begun. Which error is
+//! reported follows the order of the tasks, never that of the clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,6 +16,7 @@ use deltic_store::{Draft, TaskRecord, Tree};
 
 use crate::base::{Base, private_table};
 use crate::decide::decide;
+use crate::failure::Failures;
 use crate::job::Job;
 use crate::observe::Event;
 use crate::report::{Counts, Mode, TaskReport};
@@ -89,6 +92,7 @@ impl<'a> Execution<'a> {
         let mut waiting: BTreeSet<usize> = (0..order.len()).collect();
         let mut ready: BTreeMap<usize, Ready<'a>> = BTreeMap::new();
         let mut reports: BTreeMap<usize, TaskReport> = BTreeMap::new();
+        let mut compilers: BTreeMap<usize, Failures> = BTreeMap::new();
         let mut failed: Option<(usize, Error)> = None;
         std::thread::scope(|scope| {
             let (sender, receiver) = mpsc::channel();
@@ -134,6 +138,7 @@ impl<'a> Execution<'a> {
                 };
                 match result {
                     Ok(result) => drop(reports.insert(index, self.settle(task, result))),
+                    Err(Error::Compiler(failures)) => drop(compilers.insert(index, failures)),
                     Err(error) if failed.as_ref().is_none_or(|(first, _)| index < *first) => {
                         failed = Some((index, error));
                     }
@@ -142,9 +147,16 @@ impl<'a> Execution<'a> {
             }
             Ok::<(), Error>(())
         })?;
-        match failed {
-            Some((_, error)) => Err(error),
-            None => Ok((reports.into_values().collect(), self.next)),
+        let before_failed = failed.as_ref().map_or(order.len(), |(index, _)| *index);
+        let compilers = compilers.into_iter().filter(|(index, _)| *index < before_failed).map(|(_, failures)| failures);
+        let compilers = compilers.reduce(|mut all, more| {
+            all.extend(more);
+            all
+        });
+        match (compilers, failed) {
+            (Some(failures), _) => Err(Error::Compiler(failures)),
+            (None, Some((_, error))) => Err(error),
+            (None, None) => Ok((reports.into_values().collect(), self.next)),
         }
     }
 
@@ -158,7 +170,8 @@ impl<'a> Execution<'a> {
         let view = view(task, &self.layers)?;
         let record = fingerprint::record(task, view.layers(), &self.job.options.code);
         let reprocessed = self.resolved.reprocessed(task);
-        let mode = decide(base.task(task), &record, &view, self.job.options.incremental, reprocessed);
+        let in_quarantine = base.in_quarantine(task);
+        let mode = decide(base.task(task), &record, &view, self.job.options.incremental, in_quarantine, reprocessed);
         let published = task.outputs().iter().map(|layer| base.published(layer, self.draft)).collect();
         Ok(Ready { task, view, record, mode, published })
     }
@@ -166,7 +179,8 @@ impl<'a> Execution<'a> {
     /// Takes what a task made, for later tasks and for the version.
     fn settle(&mut self, done: Ready<'_>, result: StageResult) -> TaskReport {
         let Ready { task, record, mode, published, .. } = done;
-        for ((layer, before), now) in task.outputs().iter().zip(published).zip(result.outputs) {
+        let StageResult { outputs, state, counts, quarantined: in_quarantine } = result;
+        for ((layer, before), now) in task.outputs().iter().zip(published).zip(outputs) {
             let run_layer = RunLayer::new(layer.clone(), Some(before), now.clone());
             self.layers.insert(LayerRef { catalog: None, layer: layer.id.clone() }, Arc::new(run_layer));
             match task.is_private(&layer.id) {
@@ -175,9 +189,9 @@ impl<'a> Execution<'a> {
                 false => drop(self.next.layers.insert(layer.id.clone(), (layer.clone(), now))),
             }
         }
-        self.next.state.extend(result.state.into_tables());
+        self.next.state.extend(state.into_tables());
         self.next.records.push(record);
-        let report = TaskReport { task: task.id().clone(), mode, counts: result.counts };
+        let report = TaskReport { task: task.id().clone(), mode, counts, in_quarantine };
         self.job.observer.event(&Event::TaskDone { report: &report });
         report
     }
@@ -187,11 +201,11 @@ impl Ready<'_> {
     /// What a task has made that does not run.
     fn skip(&self, base: Base<'_>, draft: &Draft) -> StageResult {
         let state = base.state(self.task, draft);
-        StageResult { outputs: self.published.clone(), state, counts: Counts::default() }
+        StageResult { outputs: self.published.clone(), state, counts: Counts::default(), quarantined: Vec::new() }
     }
 
     fn run(&self, job: &Job<'_>, base: Base<'_>, draft: &Draft) -> Result<StageResult> {
-        let Ready { task, view, mode, published, .. } = self;
+        let Ready { task, view, record, mode, published } = self;
         let full = matches!(mode, Mode::Full { .. });
         let inputs = (full && task.filter().is_none()).then(|| {
             let inputs = view.iter().filter(|(_, name, _)| task.inputs().contains(name));
@@ -202,7 +216,11 @@ impl Ready<'_> {
             true => State::empty(task.id(), draft),
             false => base.state(task, draft),
         };
+        let before = match base.task(task) {
+            Some(known) if !fingerprint::same_layers(known, record) => None,
+            _ => Some(base.state(task, draft)),
+        };
         let (engine, observer) = (job.engine, job.observer);
-        Stage { task, view, published, state, full, draft, engine, observer }.run()
+        Stage { task, view, published, state, before, full, draft, engine, observer }.run()
     }
 }

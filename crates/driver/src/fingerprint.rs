@@ -59,6 +59,12 @@ pub(crate) fn keeps_private(record: &TaskRecord, layer: &Layer) -> bool {
     private.into_iter().flatten().any(|kept| kept == private_layer(layer))
 }
 
+/// Whether a task reads and writes the layers that it did before, so that these are numbered as they were.
+pub(crate) fn same_layers(base: &TaskRecord, now: &TaskRecord) -> bool {
+    let parts = ["pattern", "input layers", "reference layers", "input layer settings", "output layers", PRIVATE];
+    parts.into_iter().all(|part| base.parts.get(part) == now.parts.get(part))
+}
+
 /// Says which parts differ, as the reason of a full run.
 pub(crate) fn difference(base: &TaskRecord, now: &TaskRecord) -> String {
     let names: std::collections::BTreeSet<&String> = base.parts.keys().chain(now.parts.keys()).collect();

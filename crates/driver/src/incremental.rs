@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use deltic_compiler::{DirectStage, Pattern};
 use deltic_store::{Entry, KeyRange};
 
-use crate::affected::{CLAIMED_ANEW, CLAIMED_BEFORE, Dirty, DirtyInputs, SAID, only_read, present, readers};
+use crate::affected::{CLAIMED_ANEW, CLAIMED_BEFORE, Dirty, DirtyInputs, HELD, SAID, count_marks, present, readers};
 use crate::contributors::read_value;
 use crate::elements::{Elements, Sorter, TOGETHER, Writer, decoded, read_ahead, read_ahead_within};
 use crate::engine::{Item, Mapped, StageSession};
@@ -35,7 +35,7 @@ pub(crate) fn run<'s>(
     let mut fronts = Fronts {
         stage,
         kernel,
-        settling: Settling::new(stage, kernel, None),
+        settling: Settling::new(stage, kernel),
         inputs: Writer::new(memory),
         outputs,
         done: Vec::new(),
@@ -65,14 +65,15 @@ pub(crate) fn run<'s>(
 
     let (mut settling, dirty) = fronts.finish()?;
     let Others { again, remembered } = dirty.other_contributors(stage, kernel)?;
-    settling.counts.through_reads = only_read(&dirty.outputs)?;
+    count_marks(&dirty.outputs, &mut settling.counts)?;
     if stage.is_group() {
         settling.counts.fronts_again = again.len();
     }
     settling.counts.remembered = dirty.recall(&again, remembered, session.as_mut())?;
-    session.map(&mut items_of(stage, &again), &mut |_| Ok(()))?;
+    session.map(&mut items_of(stage, &again), &mut |mapped| settling.front_failed_again(mapped))?;
+    settling.hold_back(Some(&dirty.outputs))?;
 
-    let mut backs = settling.with_wanted(&dirty.outputs);
+    let mut backs = settling.with_wanted(&dirty.outputs, &dirty.inputs);
     session.reduce(Some(&dirty.outputs), &mut backs)?;
     backs.finish()
 }
@@ -104,8 +105,11 @@ impl<'a> Fronts<'a> {
         }
         for (input, mapped) in std::mem::take(&mut self.done) {
             self.settling.counts.inputs += 1;
-            self.settling.counts.inputs_through_reads += u64::from(input.through_reads);
-            self.inputs.push(&input.element.to_bytes(), 0)?;
+            self.settling.counts.inputs_through_reads += u64::from(input.through_reads && !input.retried);
+            self.settling.counts.retried += u64::from(input.retried);
+            if mapped.as_ref().is_none_or(|mapped| mapped.failed.is_none()) {
+                self.inputs.push(&input.element.to_bytes(), 0)?;
+            }
             match (self.stage.task.pattern(), mapped) {
                 (Pattern::Group(_), Some(mapped)) => {
                     let said = self.settling.front_ran(&mapped, input.existed)?;
@@ -135,6 +139,9 @@ impl<'a> Fronts<'a> {
 
     fn finish(mut self) -> Result<(Settling<'a>, Affected)> {
         self.settle()?;
+        for out in self.settling.hold_back(None)? {
+            self.outputs.add(&out, HELD)?;
+        }
         Ok((self.settling, Affected { inputs: self.inputs.finish()?, outputs: self.outputs.finish()? }))
     }
 }
@@ -180,10 +187,12 @@ impl Affected {
         let mut remembered = Shuffle::new(stage.set_memory());
         let mut walk = self.outputs.walk();
         loop {
-            let some = walk.some()?;
+            let mut some = walk.some()?;
             if some.is_empty() {
                 return Ok(Others { again: again.finish_without(&self.inputs)?, remembered });
             }
+            // For what is held back nobody is asked.
+            some.retain(|(_, marks)| marks & HELD == 0);
             read_ahead_within(&stage.state.contributors, &some.iter().map(|(out, _)| out).collect::<Vec<_>>())?;
             // Claimed by inputs that are new, and nobody is known to have made it before.
             let mut unknown = Vec::new();

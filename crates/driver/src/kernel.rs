@@ -1,8 +1,11 @@
 //! A task's stage as a worker runs it: reads payloads, calls user code, hashes and stores what comes back.
 //!
-//! User code may fail or panic; both end as an error that names task, part and partition.
+//! User code may fail or panic; both become a failure that names task, part and partition. One of a front- or back-end
+//! is a result like any other, so that its stage goes on.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{PoisonError, RwLock};
 
 use anyhow::Context as _;
 use deltic_compiler::{
@@ -15,11 +18,12 @@ use deltic_store::{Draft, Entry, Tree};
 use crate::elements::read_ahead;
 use crate::engine::{Fetch, Item, Kernel, MapBatch, Mapped, Outcome, Reduced};
 use crate::error::Phase;
+use crate::failure::attempt;
 use crate::observe::{Event, Observer};
 use crate::rows::{Row, RowStream, Rows};
 use crate::view::View;
 use crate::wire::{entry_len, read_entry, write_entry};
-use crate::{Element, Error, Result};
+use crate::{Element, Error, Failure, Result};
 
 /// The kernel of one task in one run.
 pub(crate) struct TaskKernel<'a> {
@@ -29,9 +33,21 @@ pub(crate) struct TaskKernel<'a> {
     pub(crate) published: &'a [Tree],
     pub(crate) draft: &'a Draft,
     pub(crate) observer: &'a dyn Observer,
+    /// Outputs whose back-end is not to run.
+    pub(crate) held: RwLock<BTreeSet<Vec<u8>>>,
 }
 
 impl TaskKernel<'_> {
+    /// Does not run the back-ends of these outputs from now on.
+    pub(crate) fn hold(&self, outs: impl IntoIterator<Item = Vec<u8>>) {
+        self.held.write().unwrap_or_else(PoisonError::into_inner).extend(outs);
+    }
+
+    /// Whether the back-end of an output is not to run.
+    pub(crate) fn is_held(&self, out: &[u8]) -> bool {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).contains(out)
+    }
+
     /// The outputs that a direct task maps an input to, whether or not the input exists.
     pub(crate) fn outputs_of(&self, stage: &dyn DirectStage, input: &Element) -> Result<Vec<Element>> {
         let key = self.key(input, Phase::MapKey)?;
@@ -55,11 +71,13 @@ impl TaskKernel<'_> {
     }
 
     fn key(&self, input: &Element, phase: Phase) -> Result<Key> {
-        self.view.key(input).map_err(|error| self.failed(phase, format!("{:?}", input.name), None, error.into()))
+        self.view.key(input).map_err(|error| self.failed(phase, format!("{:?}", input.name), None, &error.into()))
     }
 
-    fn failed(&self, phase: Phase, key: String, input: Option<&Key>, source: anyhow::Error) -> Error {
-        Error::Compiler { task: self.task.id().clone(), phase, key, input: input.cloned(), source }
+    fn failed(&self, phase: Phase, key: String, input: Option<&Key>, source: &anyhow::Error) -> Error {
+        let failure = Failure::new(self.task.id(), phase, key, input, source);
+        self.observer.event(&Event::Failed { failure: &failure });
+        failure.into()
     }
 
     /// Runs user code; an error or a panic in it becomes an error that says where.
@@ -70,7 +88,7 @@ impl TaskKernel<'_> {
         input: Option<&Key>,
         code: impl FnOnce() -> anyhow::Result<T>,
     ) -> Result<T> {
-        // What the code leaves half done after a panic is never looked at: the run ends.
+        // What the code leaves half done after a panic is its own: nothing of it is looked at here.
         let result = catch_unwind(AssertUnwindSafe(code)).unwrap_or_else(|panic| {
             let message = panic
                 .downcast_ref::<&str>()
@@ -82,7 +100,7 @@ impl TaskKernel<'_> {
         // What went wrong in the driver on behalf of user code is not user code's fault.
         result.map_err(|source| match source.downcast::<Error>() {
             Ok(error) => error,
-            Err(source) => self.failed(phase, key.to_string(), input, source),
+            Err(source) => self.failed(phase, key.to_string(), input, &source),
         })
     }
 
@@ -127,7 +145,7 @@ impl TaskKernel<'_> {
                 batch.rows.push(&to, &from, &value);
             }
             let edges = outs.into_iter().map(|out| (out, entry.meta.digest)).collect();
-            batch.mapped.push(Mapped { item: element, edges, reads: Vec::new() });
+            batch.mapped.push(Mapped { item: element, edges, reads: Vec::new(), failed: None });
         }
         Ok(batch)
     }
@@ -143,11 +161,16 @@ impl TaskKernel<'_> {
             let context = Context::new(self.view);
             let emitted = self.guard(Phase::Front, &input.key, Some(&input.key), || {
                 stage.front(&input, self.task.outputs(), &context)
-            })?;
-            from.clear();
-            item.element.write(&mut from);
-            let edges = push_rows(&emitted, &from, &mut batch.rows);
-            batch.mapped.push(Mapped { edges, item: item.element, reads: context.into_seen() });
+            });
+            let (edges, reads, failed) = match attempt(emitted)? {
+                Ok(emitted) => {
+                    from.clear();
+                    item.element.write(&mut from);
+                    (push_rows(&emitted, &from, &mut batch.rows), context.into_seen(), None)
+                }
+                Err(failure) => (Vec::new(), Vec::new(), Some(failure)),
+            };
+            batch.mapped.push(Mapped { item: item.element, edges, reads, failed });
         }
         Ok(batch)
     }
@@ -230,11 +253,15 @@ impl TaskKernel<'_> {
         let (out, item) = (self.element(first.out)?, self.element(first.item)?);
         let bytes = first.out.to_vec();
         let key = self.out_key(&out)?;
+        if self.is_held(&bytes) {
+            pass(rows, &bytes)?;
+            return Ok(Some(Reduced { out, item, outcome: Outcome::Held, reads: Vec::new() }));
+        }
         self.observer.event(&Event::Back { task: self.task.id(), key: &key });
         let context = Context::new(self.view);
         let mut values = GroupValues { rows: &mut *rows, out: &bytes, used: false };
         let mut made: Vec<(Element, Payload)> = Vec::new();
-        self.guard(Phase::Back, &key, None, || {
+        let ran = self.guard(Phase::Back, &key, None, || {
             let mut take = |layer: u16, name: Name, payload: Payload| {
                 made.push((Element::new(layer, name.to_bytes()), payload));
                 Ok(())
@@ -242,16 +269,14 @@ impl TaskKernel<'_> {
             let mut publish = Publish::new(self.task.outputs(), &mut take);
             stage.back(&key, &mut values, self.view.layers(), &context, &mut publish)?;
             publish.check()
-        })?;
+        });
         // A back-end need not look at all its values.
-        while rows.peek()?.is_some_and(|row| row.out == bytes) {
-            rows.advance()?;
-        }
-        let outcome = match stage.splits() {
-            true => self.publish_several(&key, made)?,
-            false => self.publish(&out, made.pop().map(|(_, payload)| payload))?,
-        };
-        Ok(Some(Reduced { out, item, outcome, reads: context.into_seen() }))
+        pass(rows, &bytes)?;
+        let outcome = ran.and_then(|()| match stage.splits() {
+            true => self.publish_several(&key, made),
+            false => self.publish(&out, made.pop().map(|(_, payload)| payload)),
+        });
+        Ok(Some(reduced(out, item, outcome, context)?))
     }
 
     /// Compiles the outputs of a direct task, reading the payloads of all their inputs at once.
@@ -281,7 +306,7 @@ impl TaskKernel<'_> {
         let wanted: Vec<(u16, &Entry)> = items.iter().map(|(item, entry)| (item.layer, entry)).collect();
         let payloads = self.payloads(&wanted, fetch)?;
         let mut inputs = items.into_iter().zip(payloads);
-        let mut reduced = Vec::with_capacity(groups.len());
+        let mut all = Vec::with_capacity(groups.len());
         for (out, count) in groups {
             let key = self.out_key(&out)?;
             let mut first = None;
@@ -298,11 +323,11 @@ impl TaskKernel<'_> {
             let context = Context::new(self.view);
             let payload = self.guard(Phase::Back, &key, group.first().map(|input| &input.key), || {
                 stage.compile(&key, &group, &context)
-            })?;
-            let outcome = self.publish(&out, payload)?;
-            reduced.push(Reduced { out, item, outcome, reads: context.into_seen() });
+            });
+            let outcome = payload.and_then(|payload| self.publish(&out, payload));
+            all.push(reduced(out, item, outcome, context)?);
         }
-        Ok(reduced)
+        Ok(all)
     }
 
     fn element(&self, mut bytes: &[u8]) -> Result<Element> {
@@ -365,7 +390,7 @@ impl TaskKernel<'_> {
         made.sort_by(|a, b| a.0.cmp(&b.0));
         if let Some(twice) = made.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             let problem = anyhow::anyhow!("it publishes {} twice", self.out_key(&twice[0].0)?);
-            return Err(self.failed(Phase::Back, group.to_string(), None, problem));
+            return Err(self.failed(Phase::Back, group.to_string(), None, &problem));
         }
         let publish = |(out, payload)| match self.publish(&out, Some(payload))? {
             Outcome::New(entry) => Ok((out, Some(entry))),
@@ -426,6 +451,22 @@ impl Kernel for TaskKernel<'_> {
             Pattern::Global(_) => Ok(Vec::new()),
         }
     }
+}
+
+/// What became of an output, given what its back-end came to.
+fn reduced(out: Element, item: Element, outcome: Result<Outcome>, context: Context<'_>) -> Result<Reduced> {
+    Ok(match attempt(outcome)? {
+        Ok(outcome) => Reduced { out, item, outcome, reads: context.into_seen() },
+        Err(failure) => Reduced { out, item, outcome: Outcome::Failed(failure), reads: Vec::new() },
+    })
+}
+
+/// Passes over the rest of a group.
+fn pass(rows: &mut dyn RowStream, out: &[u8]) -> Result<()> {
+    while rows.peek()?.is_some_and(|row| row.out == out) {
+        rows.advance()?;
+    }
+    Ok(())
 }
 
 fn wanted_of(items: &[Item]) -> Vec<(u16, &Entry)> {

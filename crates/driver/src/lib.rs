@@ -17,6 +17,7 @@
 //! | `view` | layers as the base saw them and as they are |
 //! | `subjects` | which inputs are compiled at all |
 //! | `stage`, `incremental`, `whole`, `user_graph`, `affected`, `kernel`, `settle` | the executor: what can a change affect, run it, keep what came of it |
+//! | `failure`, `quarantine` | what compilers fail on; keeping what was published of it and going on |
 //! | `elements` | sets of affected partitions in bounded memory |
 //! | `state` | edges and reads between runs |
 //! | `rows`, `shuffle` | what front-ends say to back-ends, sorted in bounded memory |
@@ -36,6 +37,7 @@ mod elements;
 mod engine;
 mod error;
 mod execute;
+mod failure;
 mod fingerprint;
 mod graph;
 mod import;
@@ -46,6 +48,7 @@ mod local;
 mod observe;
 mod payloads;
 mod publish;
+mod quarantine;
 mod reads;
 mod report;
 mod resolve;
@@ -65,10 +68,12 @@ pub use element::Element;
 pub use elements::{Elements, Walk};
 pub use engine::{Engine, Fetch, Item, Kernel, MapBatch, Mapped, Outcome, ReduceSink, Reduced, StageSession};
 pub use error::{Error, Phase, Result};
+pub use failure::{Failure, Failures};
 pub use import::{Import, ImportCounts, ImportReport};
 pub use job::{At, Job, JobInput, Options, Processing};
 pub use local::LocalEngine;
 pub use observe::{Event, Observer, Silent};
+pub use quarantine::{Quarantined, quarantined};
 pub use report::{Counts, InputReport, Mode, Orphan, Phases, Plan, PlannedTask, Report, TaskReport};
 pub use rows::{Row, RowStream, Rows, SortedRows};
 pub use run::{plan, run};

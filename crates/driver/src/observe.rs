@@ -3,6 +3,7 @@
 use deltic_compiler::OutKey;
 use deltic_core::{Key, TaskId};
 
+use crate::Failure;
 use crate::report::TaskReport;
 
 /// Something that happens in a run. Front- and back-end events come from worker threads, in no particular order.
@@ -36,6 +37,11 @@ pub enum Event<'a> {
         task: &'a TaskId,
         /// The output.
         key: &'a OutKey,
+    },
+    /// A front- or back-end has failed.
+    Failed {
+        /// What it said.
+        failure: &'a Failure,
     },
     /// A task has ended.
     TaskDone {

@@ -43,7 +43,7 @@ impl<'a> Publisher<'a> {
                 self.apply(name, Some(entry))
             }
             // Those of a group are offered one by one.
-            Outcome::Same | Outcome::Several(_) => Ok(()),
+            Outcome::Same | Outcome::Several(_) | Outcome::Failed(_) | Outcome::Held => Ok(()),
             Outcome::Nothing => {
                 let is_published = match in_rest {
                     Some(is_published) => is_published,

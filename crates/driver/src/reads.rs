@@ -182,13 +182,7 @@ impl State {
     }
 
     fn reader(&self, bytes: &[u8]) -> Result<Reader> {
-        let (kind, mut rest) = bytes.split_first().ok_or_else(|| self.broken("a reader that is cut short"))?;
-        let element = self.element(&mut rest)?;
-        match *kind {
-            FRONT => Ok(Reader::Front(element)),
-            BACK => Ok(Reader::Back(element)),
-            _ => Err(self.broken("a reader of unknown kind")),
-        }
+        Reader::read(bytes).ok_or_else(|| self.broken("a reader that is cut short, or of unknown kind"))
     }
 
     fn digest(&self, table: &Tree, entry: &Entry) -> Result<Option<Digest>> {
@@ -202,6 +196,17 @@ impl State {
 }
 
 impl Reader {
+    /// Reads what [`Reader::bytes`] writes; `None` for anything else.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Reader> {
+        let (kind, mut rest) = bytes.split_first()?;
+        let element = Element::read(&mut rest)?;
+        match *kind {
+            FRONT => Some(Reader::Front(element)),
+            BACK => Some(Reader::Back(element)),
+            _ => None,
+        }
+    }
+
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let (kind, element) = match self {
             Reader::Front(element) => (FRONT, element),

@@ -4,6 +4,8 @@ use deltic_core::{CatalogId, LayerId, TaskId, Version};
 use deltic_store::Requests;
 use serde::Serialize;
 
+use crate::Quarantined;
+
 /// The account of one run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -75,7 +77,7 @@ pub enum Mode {
     Skipped,
     /// From what changed.
     Incremental {
-        /// The layers that changed.
+        /// The layers that changed. With none, partitions in quarantine are tried again.
         changed: Vec<String>,
     },
     /// From everything.
@@ -96,6 +98,9 @@ pub struct TaskReport {
     /// What it counted.
     #[serde(flatten)]
     pub counts: Counts,
+    /// What is in quarantine after the run, inputs before outputs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub in_quarantine: Vec<Quarantined>,
 }
 
 /// What one task counted.
@@ -123,6 +128,17 @@ pub struct Counts {
     pub put: u64,
     /// Partitions deleted.
     pub deleted: u64,
+    /// Partitions that were in quarantine before the run, and so were tried again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub retried: u64,
+    /// Partitions that are in quarantine after the run.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub quarantined: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What a run would do.
@@ -151,6 +167,9 @@ pub struct PlannedTask {
     pub mode: Mode,
     /// Inputs that changed, came or went; reads are not followed.
     pub inputs: u64,
+    /// Partitions in quarantine, which it would try again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub in_quarantine: u64,
     /// Tasks before it whose output it reads and which would run: whether it runs depends on what they make.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub awaits: Vec<TaskId>,

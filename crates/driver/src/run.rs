@@ -83,7 +83,9 @@ pub fn plan(job: &Job<'_>) -> Result<Plan> {
             .collect();
         awaits.sort();
         awaits.dedup();
-        let mode = decide(base.task(task), &record, &view, job.options.incremental, resolved.reprocessed(task));
+        let in_quarantine = base.in_quarantine(task);
+        let reprocessed = resolved.reprocessed(task);
+        let mode = decide(base.task(task), &record, &view, job.options.incremental, in_quarantine, reprocessed);
         let mode = match mode {
             Mode::Skipped if !awaits.is_empty() => Mode::Incremental { changed: Vec::new() },
             mode => mode,
@@ -101,7 +103,7 @@ pub fn plan(job: &Job<'_>) -> Result<Plan> {
             let run_layer = RunLayer::new(layer.clone(), Some(tree.clone()), tree);
             layers.insert(LayerRef { catalog: None, layer: layer.id.clone() }, Arc::new(run_layer));
         }
-        tasks.push(PlannedTask { task: task.id().clone(), mode, inputs, awaits });
+        tasks.push(PlannedTask { task: task.id().clone(), mode, inputs, in_quarantine, awaits });
     }
     Ok(Plan {
         base: base.0.version(),

@@ -11,6 +11,7 @@ use crate::engine::{Mapped, Outcome, ReduceSink, Reduced};
 use crate::kernel::TaskKernel;
 use crate::observe::Event;
 use crate::publish::Publisher;
+use crate::quarantine::Quarantine;
 use crate::reads::{Reader, ReadsWriter};
 use crate::report::Counts;
 use crate::rows::Row;
@@ -28,7 +29,8 @@ pub(crate) struct Settling<'a> {
     reads: ReadsWriter<'a>,
     /// Where groups become several partitions.
     claims: Option<Claims<'a>>,
-    /// In an incremental stage: the affected outputs that no result has come for yet.
+    quarantine: Quarantine<'a>,
+    /// The affected outputs of an incremental stage that no result has come for yet; in a full one, those held back.
     waiting: Option<Walk<'a>>,
     /// Results that are settled together.
     reduced: Vec<Reduced>,
@@ -36,30 +38,49 @@ pub(crate) struct Settling<'a> {
 }
 
 impl<'a> Settling<'a> {
-    pub(crate) fn new(stage: &'a Stage<'a>, kernel: &'a TaskKernel<'a>, wanted: Option<&'a Elements>) -> Settling<'a> {
+    pub(crate) fn new(stage: &'a Stage<'a>, kernel: &'a TaskKernel<'a>) -> Settling<'a> {
         let publisher = |tree: &Tree| Publisher::new(stage.draft, tree, stage.full);
         Settling {
             stage,
             kernel,
             publishers: stage.published.iter().map(publisher).collect(),
             edges: TableWriter::new(stage.draft, &stage.state.edges),
-            contributors: Contributors::new(stage, wanted),
+            contributors: Contributors::new(stage, kernel, None, None),
             reads: ReadsWriter::new(stage.draft, &stage.state, stage.engine.row_memory() / 4),
             claims: stage.task.pattern().splits().then(|| Claims::new(stage, kernel)),
-            waiting: wanted.map(Elements::walk),
+            quarantine: Quarantine::new(stage, kernel),
+            waiting: None,
             reduced: Vec::new(),
             counts: Counts::default(),
         }
     }
 
-    /// Goes on from front-ends to back-ends, once it is known which outputs are affected.
-    pub(crate) fn with_wanted<'b>(self, wanted: &'b Elements) -> Settling<'b>
+    /// Goes on from front-ends to back-ends, once it is known which outputs are affected. `asked` are the affected inputs
+    /// that had something to say.
+    pub(crate) fn with_wanted<'b>(self, wanted: &'b Elements, asked: &'b Elements) -> Settling<'b>
+    where
+        'a: 'b,
+    {
+        let contributors = Contributors::new(self.stage, self.kernel, Some(wanted), Some(asked));
+        Settling { contributors, ..self.with_waiting(wanted) }
+    }
+
+    /// The same in a full stage: all outputs are affected, and these are held back.
+    pub(crate) fn with_held<'b>(self, held: &'b Elements) -> Settling<'b>
+    where
+        'a: 'b,
+    {
+        self.with_waiting(held)
+    }
+
+    fn with_waiting<'b>(self, waiting: &'b Elements) -> Settling<'b>
     where
         'a: 'b,
     {
         Settling {
-            contributors: Contributors::new(self.stage, Some(wanted)),
-            waiting: Some(wanted.walk()),
+            contributors: self.contributors,
+            quarantine: self.quarantine,
+            waiting: Some(waiting.walk()),
             reduced: self.reduced,
             stage: self.stage,
             kernel: self.kernel,
@@ -73,6 +94,11 @@ impl<'a> Settling<'a> {
 
     /// Notes what a front-end said and read; returns the outputs to which it says something new.
     pub(crate) fn front_ran(&mut self, mapped: &Mapped, existed: bool) -> Result<Vec<Element>> {
+        if let Some(failure) = &mapped.failed {
+            self.counts.fronts += 1;
+            self.quarantine.front_failed(&mapped.item, (**failure).clone())?;
+            return Ok(Vec::new());
+        }
         if !self.stage.keeps_edges() {
             return Ok(Vec::new());
         }
@@ -86,7 +112,18 @@ impl<'a> Settling<'a> {
 
     /// Notes that an input is gone; returns the outputs that it went into.
     pub(crate) fn front_gone(&mut self, input: &Element) -> Result<Vec<Element>> {
-        self.note_front(&Mapped { item: input.clone(), edges: Vec::new(), reads: Vec::new() }, true)
+        self.note_front(&Mapped { item: input.clone(), edges: Vec::new(), reads: Vec::new(), failed: None }, true)
+    }
+
+    /// Notes that an unchanged input failed when it was asked again.
+    pub(crate) fn front_failed_again(&mut self, mapped: Mapped) -> Result<()> {
+        mapped.failed.map_or(Ok(()), |failure| self.quarantine.front_failed(&mapped.item, *failure))
+    }
+
+    /// Once front-ends are through: holds back the outputs of those that failed, with `among` only of these. Ends the
+    /// run if it may not go on.
+    pub(crate) fn hold_back(&mut self, among: Option<&Elements>) -> Result<Vec<Vec<u8>>> {
+        self.quarantine.hold_back(among)
     }
 
     fn note_front(&mut self, mapped: &Mapped, existed: bool) -> Result<Vec<Element>> {
@@ -135,6 +172,10 @@ impl<'a> Settling<'a> {
         {
             let gone = self.stage.element(next)?;
             waiting.advance()?;
+            if self.kernel.is_held(&gone.to_bytes()) {
+                self.became(&gone, &Outcome::Held)?;
+                continue;
+            }
             self.note_reads(&Reader::Back(gone.clone()), &[])?;
             self.contributors.sole(&gone, None)?;
             self.became(&gone, &Outcome::Nothing)?;
@@ -152,7 +193,21 @@ impl<'a> Settling<'a> {
             let bytes = out.to_bytes();
             self.nothing_left_before(Some(&bytes))?;
             if let Some(waiting) = &mut self.waiting {
-                waiting.advance()?;
+                waiting.take(&bytes)?;
+            }
+            match outcome {
+                Outcome::Held => {
+                    self.became(&out, &outcome)?;
+                    continue;
+                }
+                Outcome::Failed(failure) => {
+                    self.counts.compiled += 1;
+                    self.quarantine.back_failed(&out, *failure)?;
+                    self.contributors.sole(&out, Some(&item))?;
+                    self.became(&out, &Outcome::Held)?;
+                    continue;
+                }
+                _ => {}
             }
             self.counts.compiled += 1;
             self.counts.same += u64::from(outcome.is_same());
@@ -168,6 +223,7 @@ impl<'a> Settling<'a> {
     fn became(&mut self, group: &Element, outcome: &Outcome) -> Result<()> {
         match (&mut self.claims, outcome) {
             (Some(claims), Outcome::Several(made)) => claims.group_ran(&group.to_bytes(), made),
+            (Some(claims), Outcome::Held | Outcome::Failed(_)) => claims.group_kept(&group.to_bytes()),
             (Some(claims), _) => claims.group_ran(&group.to_bytes(), &[]),
             (None, _) => self.offer(group, outcome),
         }
@@ -188,6 +244,9 @@ impl<'a> Settling<'a> {
         self.nothing_left_before(None)?;
         let (kernel, stage) = (self.kernel, self.stage);
         let mut state = stage.state.clone();
+        let quarantined;
+        (state.errors, quarantined) = self.quarantine.finish()?;
+        self.counts.quarantined = quarantined.len() as u64;
         if let Some(claims) = self.claims.take() {
             let finished = claims.finish(|out, outcome| self.offer(&stage.element(out)?, outcome))?;
             (state.published, state.owners) = finished;
@@ -201,7 +260,7 @@ impl<'a> Settling<'a> {
         state.edges = self.edges.finish()?;
         (state.contributors, state.values) = self.contributors.finish()?;
         (state.reads, state.readers) = self.reads.finish()?;
-        Ok(StageResult { outputs, state, counts: self.counts })
+        Ok(StageResult { outputs, state, counts: self.counts, quarantined })
     }
 }
 
@@ -217,7 +276,7 @@ impl Outcome {
         match self {
             Outcome::Same => true,
             Outcome::Several(made) => made.iter().all(|(_, entry)| entry.is_none()),
-            Outcome::Nothing | Outcome::New(_) => false,
+            Outcome::Nothing | Outcome::New(_) | Outcome::Failed(_) | Outcome::Held => false,
         }
     }
 }

@@ -8,10 +8,13 @@
 //! Everything goes through in order, so state and layers are written as they come and a stage holds no more than the
 //! engine does.
 
+use std::sync::RwLock;
+
 use deltic_compiler::{Pattern, Task};
 use deltic_core::Digest;
 use deltic_store::{Draft, KeyRange, Tree};
 
+use crate::elements::Writer;
 use crate::engine::{Engine, Item, StageSession};
 use crate::kernel::TaskKernel;
 use crate::observe::Observer;
@@ -20,7 +23,7 @@ use crate::settle::Settling;
 use crate::state::State;
 use crate::subjects::subjects;
 use crate::view::View;
-use crate::{Element, Error, Result, incremental, user_graph, whole};
+use crate::{Element, Error, Quarantined, Result, incremental, user_graph, whole};
 
 /// What a stage works with.
 pub(crate) struct Stage<'a> {
@@ -30,6 +33,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) published: &'a [Tree],
     /// What the task remembers; empty tables for a full run.
     pub(crate) state: State,
+    /// What it remembered in the base, which a full run does not go on from; none where layers are numbered otherwise.
+    pub(crate) before: Option<State>,
     pub(crate) full: bool,
     pub(crate) draft: &'a Draft,
     pub(crate) engine: &'a dyn Engine,
@@ -42,6 +47,8 @@ pub(crate) struct StageResult {
     pub(crate) outputs: Vec<Tree>,
     pub(crate) state: State,
     pub(crate) counts: Counts,
+    /// What is in quarantine now.
+    pub(crate) quarantined: Vec<Quarantined>,
 }
 
 impl Stage<'_> {
@@ -52,6 +59,7 @@ impl Stage<'_> {
             published: self.published,
             draft: self.draft,
             observer: self.observer,
+            held: RwLock::default(),
         };
         let session = self.engine.stage(&kernel);
         match self.task.pattern() {
@@ -64,7 +72,7 @@ impl Stage<'_> {
     }
 
     fn full<'s>(&'s self, kernel: &'s TaskKernel<'s>, mut session: Box<dyn StageSession + 's>) -> Result<StageResult> {
-        let mut settling = Settling::new(self, kernel, None);
+        let mut settling = Settling::new(self, kernel);
         let mut items = self.inputs().flat_map(|(layer, tree)| {
             tree.scan(KeyRange::all()).map(move |found| {
                 let (name, entry) = found?;
@@ -77,6 +85,10 @@ impl Stage<'_> {
             settling.front_ran(&mapped, false)?;
             Ok(())
         })?;
+        let mut held = Writer::new(self.set_memory());
+        settling.hold_back(None)?.iter().try_for_each(|out| held.push(out, 0))?;
+        let held = held.finish()?;
+        let mut settling = settling.with_held(&held);
         session.reduce(None, &mut settling)?;
         settling.finish()
     }

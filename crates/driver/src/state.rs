@@ -9,6 +9,7 @@
 //! | `readers` | what was seen, reader | the same | the same, turned round |
 //! | `published` | group, output | – | groups that become several partitions |
 //! | `owners` | output, group | – | the same, turned round |
+//! | `errors` | reader | what failed | partitions in [quarantine](crate::quarantine) |
 //!
 //! A direct task with one producer per output keeps a contributor only where the published key alone does not tell
 //! everything: the output was not published although claimed, or its back-end read something.
@@ -18,7 +19,7 @@
 use deltic_core::{Digest, Payload, TaskId};
 use deltic_store::{Draft, Entry, KeyRange, Snapshot, Tree, TreeEditor};
 
-use crate::{Element, Error, Result};
+use crate::{Element, Error, Result, quarantine};
 
 /// The tables of one task.
 #[derive(Clone)]
@@ -31,10 +32,12 @@ pub(crate) struct State {
     pub(crate) readers: Tree,
     pub(crate) published: Tree,
     pub(crate) owners: Tree,
+    pub(crate) errors: Tree,
 }
 
 /// The names of the tables.
-pub(crate) const TABLES: [&str; 7] = ["edges", "contributors", "values", "reads", "readers", "published", "owners"];
+pub(crate) const TABLES: [&str; 8] =
+    ["edges", "contributors", "values", "reads", "readers", "published", "owners", quarantine::TABLE];
 
 impl State {
     /// The tables of a task that has never run.
@@ -51,8 +54,8 @@ impl State {
     }
 
     fn new(task: &TaskId, table: impl Fn(&str) -> Tree) -> State {
-        let [edges, contributors, values, reads, readers, published, owners] = TABLES.map(table);
-        State { task: task.clone(), edges, contributors, values, reads, readers, published, owners }
+        let [edges, contributors, values, reads, readers, published, owners, errors] = TABLES.map(table);
+        State { task: task.clone(), edges, contributors, values, reads, readers, published, owners, errors }
     }
 
     /// The same, as what another task remembers.
@@ -62,9 +65,13 @@ impl State {
 
     /// The tables that hold something, under the names they have in a version record.
     pub(crate) fn into_tables(self) -> impl Iterator<Item = (String, Tree)> {
-        let State { task, edges, contributors, values, reads, readers, published, owners } = self;
-        let trees = TABLES.into_iter().zip([edges, contributors, values, reads, readers, published, owners]);
+        let State { task, edges, contributors, values, reads, readers, published, owners, errors } = self;
+        let trees = TABLES.into_iter().zip([edges, contributors, values, reads, readers, published, owners, errors]);
         trees.filter(|(_, tree)| !tree.is_empty()).map(move |(table, tree)| (table_name(&task, table), tree))
+    }
+
+    pub(crate) fn task(&self) -> &TaskId {
+        &self.task
     }
 
     /// What an input's front-end said last time: outputs in order, each with its digest.

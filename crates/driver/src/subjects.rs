@@ -5,15 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use deltic_compiler::{Lookup, Task};
 
 use crate::view::View;
-use crate::{Element, Error, Phase, Result};
+use crate::{Element, Error, Failure, Phase, Result};
 
 /// Whether a task compiles an input. Cost: nothing for a task without a filter.
 pub(crate) fn is_subject(task: &Task, view: &View, input: &Element) -> Result<bool> {
     let Some(filter) = task.filter() else { return Ok(true) };
-    let failed = |key: String, source: anyhow::Error| {
-        let (task, phase) = (task.id().clone(), Phase::Filter);
-        Error::Compiler { task, phase, key, input: None, source }
-    };
+    let failed =
+        |key: String, source: anyhow::Error| Error::from(Failure::new(task.id(), Phase::Filter, key, None, &source));
     let key = view.key(input).map_err(|error| failed(format!("{:?}", input.name), error.into()))?;
     let Some((_, layer)) = view.layers().get(usize::from(input.layer)) else { return Ok(false) };
     let taken = catch_unwind(AssertUnwindSafe(|| filter.matches(&key, layer)));

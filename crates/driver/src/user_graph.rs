@@ -7,7 +7,7 @@ use deltic_compiler::{Graph, GraphStage, InputChange, OutKey};
 use deltic_core::Key;
 use deltic_store::{Change, Entry, KeyRange};
 
-use crate::affected::{Dirty, DirtyInputs, SAID, only_read, present, readers};
+use crate::affected::{Dirty, DirtyInputs, SAID, count_marks, present, readers};
 use crate::elements::{Elements, Sorter, TOGETHER, Writer, read_ahead_within};
 use crate::engine::{Mapped, StageSession};
 use crate::kernel::TaskKernel;
@@ -26,7 +26,7 @@ pub(crate) fn run<'s>(
     mut session: Box<dyn StageSession + 's>,
 ) -> Result<StageResult> {
     let (mut said, mentioned) = Said::ask(stage, kernel, graph)?;
-    let mut settling = Settling::new(stage, kernel, None);
+    let mut settling = Settling::new(stage, kernel);
     let mut rows = Rows::default();
     let mut settle = |input: Dirty, settling: &mut Settling<'_>| -> Result<Vec<Element>> {
         settling.counts.inputs += 1;
@@ -44,14 +44,14 @@ pub(crate) fn run<'s>(
             session.add(std::mem::take(&mut rows))?;
         }
         let edges = outs.into_iter().map(|out| (out, entry.meta.digest)).collect();
-        settling.front_ran(&Mapped { item: input.element, edges, reads: Vec::new() }, input.existed)
+        settling.front_ran(&Mapped { item: input.element, edges, reads: Vec::new(), failed: None }, input.existed)
     };
     if stage.full {
         for (layer, tree) in stage.inputs() {
             for found in tree.scan(KeyRange::all()) {
                 let (name, entry) = found?;
                 let element = Element::new(layer, name);
-                let input = Dirty { element, existed: false, now: Some(entry), through_reads: false };
+                let input = Dirty { element, existed: false, now: Some(entry), through_reads: false, retried: false };
                 settle(input, &mut settling)?;
             }
         }
@@ -73,8 +73,8 @@ pub(crate) fn run<'s>(
     session.add(rows)?;
     let (inputs, outputs) = (inputs.finish()?, outputs.finish()?);
     other_contributors(stage, &inputs, &outputs, session.as_mut())?;
-    settling.counts.through_reads = only_read(&outputs)?;
-    let mut backs = settling.with_wanted(&outputs);
+    count_marks(&outputs, &mut settling.counts)?;
+    let mut backs = settling.with_wanted(&outputs, &inputs);
     session.reduce(Some(&outputs), &mut backs)?;
     backs.finish()
 }

@@ -7,8 +7,8 @@ use deltic_compiler::{DepStage, GlobalStage};
 use deltic_core::{Digest, Hasher};
 use deltic_store::KeyRange;
 
-use crate::affected::{SAID, only_read, readers};
-use crate::elements::Sorter;
+use crate::affected::{SAID, count_marks, readers};
+use crate::elements::{Elements, Sorter};
 use crate::engine::{Outcome, StageSession};
 use crate::kernel::TaskKernel;
 use crate::publish::Publisher;
@@ -33,7 +33,7 @@ pub(crate) fn dep<'s>(
 ) -> Result<StageResult> {
     // Where the base has the one input that stands for all.
     let whole = Element::new(u16::MAX, []);
-    let mut settling = Settling::new(stage, kernel, None);
+    let mut settling = Settling::new(stage, kernel);
     settling.counts.inputs = inputs(stage)?;
     settling.counts.fronts = 1;
 
@@ -79,9 +79,10 @@ pub(crate) fn dep<'s>(
         return settling.finish();
     }
     let wanted = wanted.finish()?;
-    settling.counts.through_reads = only_read(&wanted)?;
+    count_marks(&wanted, &mut settling.counts)?;
     settling.counts.cut_off = u64::from(wanted.is_empty());
-    let mut backs = settling.with_wanted(&wanted);
+    let asked = Elements::default();
+    let mut backs = settling.with_wanted(&wanted, &asked);
     session.reduce(Some(&wanted), &mut backs)?;
     backs.finish()
 }
@@ -180,5 +181,5 @@ pub(crate) fn global(stage: &Stage<'_>, kernel: &TaskKernel<'_>, global: &dyn Gl
         counts.put += publisher.put;
         counts.deleted += publisher.deleted;
     }
-    Ok(StageResult { outputs, state: State::empty(stage.task.id(), stage.draft), counts })
+    Ok(StageResult { outputs, state: State::empty(stage.task.id(), stage.draft), counts, quarantined: Vec::new() })
 }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deltic_compiler::{BadTask, ConfigError, Setup, Task};
-use deltic_core::{CatalogId, Key, LayerRef, Version};
-use deltic_driver::{At, Error, Job, JobInput, LocalEngine, Options, Report, Silent};
+use deltic_compiler::{BadTask, ConfigError, OnError, Pattern, Setup, Task};
+use deltic_core::{CatalogId, Key, LayerRef, TaskId, Version};
+use deltic_driver::{At, Error, Failures, Job, JobInput, LocalEngine, Options, Phase, Report, Silent};
 use deltic_store::{Catalog, ErrorKind, Snapshot, Stores};
 
 use crate::args;
@@ -230,18 +230,30 @@ impl<'a> Prepared<'a> {
 
     /// Adds what helps to an error of a run: that the base stands, and how to look at the input in question.
     fn explain(&self, error: Error, output: &Catalog) -> Failure {
-        let input = match &error {
-            Error::Compiler { input: Some(input), .. } => self.get_command(input),
-            _ => None,
-        };
+        let mut hints = Vec::new();
+        if let Error::Compiler(failures) = &error {
+            let input = failures.all.iter().find_map(|failure| self.get_command(failure.input.as_ref()?));
+            let which = if failures.all.len() == 1 { "this" } else { "the first" };
+            hints.extend(input.map(|command| format!("see {which} input: {command}")));
+            hints.extend(self.quarantine_hint(failures));
+        }
         let mut failure = Failure::from(error);
         if let Ok(base) = output.latest() {
             failure = failure.hint(format!("nothing was published; version {} stands", base.version()));
         }
-        match input {
-            Some(command) => failure.hint(format!("see this input: {command}")),
-            None => failure,
-        }
+        hints.into_iter().fold(failure, Failure::hint)
+    }
+
+    /// How to go on without the partitions that failed, where that is possible.
+    fn quarantine_hint(&self, failures: &Failures) -> Option<String> {
+        let single = failures.all.iter().all(|failure| matches!(failure.phase, Phase::Front | Phase::Back));
+        let tasks: BTreeSet<&TaskId> = failures.all.iter().map(|failure| &failure.task).collect();
+        let aborts = |task: &&Task| task.policy() == OnError::Abort && !matches!(task.pattern(), Pattern::Global(_));
+        let mut aborting = self.tasks.iter().filter(|task| tasks.contains(task.id())).filter(aborts);
+        let task = aborting.next().filter(|_| single && !failures.cut_short)?;
+        let what = if failures.all.len() == 1 { "its last good output" } else { "their last good output" };
+        let more = if aborting.next().is_some() { ", and so for the other tasks" } else { "" };
+        Some(format!(r#"to keep {what} and go on: set compiler.{}.on_error = "quarantine"{more}"#, task.id()))
     }
 
     /// The command that shows an input.

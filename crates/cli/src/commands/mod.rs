@@ -4,6 +4,7 @@ mod catalog;
 mod config;
 mod diff;
 pub(crate) mod doctor;
+mod errors;
 mod explain;
 mod export;
 pub(crate) mod fsck;
@@ -30,6 +31,7 @@ pub(crate) fn dispatch(cli: Cli, register: Register<'_>, progress: &Progress) ->
     match cli.command {
         Command::Init(args) => catalog::init(args, &mut out)?,
         Command::Log(args) => catalog::log(&args, &mut out)?,
+        Command::Errors(args) => errors::errors(&args, &mut out)?,
         Command::Digest(args) => catalog::digest(&args, &mut out)?,
         Command::Import(args) => import::import(&args, progress, &mut out)?,
         Command::Export(args) => export::export(&args, &mut out)?,

@@ -2,7 +2,7 @@
 
 use deltic_compiler::Task;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Config;
 use super::node::Origin;
@@ -33,6 +33,9 @@ pub(super) fn values(config: &Config, tasks: &[Task]) -> Vec<Shown> {
     for task in tasks {
         let mut path = vec!["compiler".to_owned(), task.id().to_string()];
         leaves(config, &mut path, task.configuration(), &mut all);
+        path.push("on_error".to_owned());
+        let policy = config.root.get(&path).map_or_else(|| json!(task.policy()), |policy| policy.to_json());
+        leaves(config, &mut path, &policy, &mut all);
     }
     let filters = config.root.get(&["filters".to_owned()]).map_or(Value::Null, |filters| filters.to_json());
     leaves(config, &mut vec!["filters".to_owned()], &filters, &mut all);

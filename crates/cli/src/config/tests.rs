@@ -46,6 +46,7 @@ impl Default for Coverage {
 fn coverage(config: &Config) -> Result<Coverage, String> {
     let mut setup = Setup::new(config.sections());
     let read = setup.config::<Coverage>("coverage").and_then(|read| {
+        setup.task("coverage", deltic_compiler::MapGroup(Nothing))?;
         setup.finish()?;
         Ok(read)
     });
@@ -237,7 +238,7 @@ fn what_compilers_say_gets_its_place() {
     assert!(
         said("", &["compiler.coverage.levels=9"]).starts_with("--set compiler.coverage.levels: unknown key `levels`")
     );
-    assert_eq!(said("\n[compiler.cover]\n", &[]), "x.conf:2:11: unknown task `cover`, expected none");
+    assert_eq!(said("\n[compiler.cover]\n", &[]), "x.conf:2:11: unknown task `cover`, expected `coverage`");
     let in_environment = merge("", &[("DELTIC__COMPILER__COVERAGE__LEVEL", "many")], &[]).unwrap();
     assert_eq!(
         coverage(&in_environment).unwrap_err(),
@@ -290,6 +291,7 @@ fn every_value_shows_where_it_came_from() {
         compiler.coverage.area.names = ["a"]  # --set compiler.coverage.area.names
         compiler.coverage.grid = "mercator"   # environment variable DELTIC__COMPILER__COVERAGE__GRID
         compiler.coverage.level = 9           # x.conf:8:1
+        compiler.coverage.on_error = "abort"  # default
     "#]]
     .assert_eq(&with_origins(&values).unwrap());
     // What is shown is a configuration that means the same.

@@ -1,0 +1,130 @@
+//! What compilers fail on, as data: which partition, in which part of the task, and what was said.
+//!
+//! A stage does not end at the first partition that fails. It goes on to the end of its front-ends, or of its
+//! back-ends, so that whoever repairs inputs hears of all of them at once; unless so many fail that it is the compiler
+//! which is broken.
+
+use std::fmt;
+
+use deltic_core::{Key, TaskId};
+use serde::Serialize;
+
+use crate::{Error, Phase, Result};
+
+/// So many failures of a task are listed; with more, its stage ends at once.
+pub(crate) const LISTED: usize = 100;
+
+/// The most bytes of a message that are kept: one that quotes a payload must not become one.
+const MESSAGE_BYTES: usize = 2048;
+
+/// A partition that a compiler failed on, or panicked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// The task.
+    pub task: TaskId,
+    /// Where in the task.
+    pub phase: Phase,
+    /// The partition it was working on.
+    pub key: String,
+    /// An input to look at, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    pub input: Option<Key>,
+    /// What it said, causes included; cut where it is long.
+    pub message: String,
+}
+
+fn as_text<S: serde::Serializer>(key: &Option<Key>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(&key.as_ref().map(ToString::to_string).unwrap_or_default())
+}
+
+impl Failure {
+    pub(crate) fn new(
+        task: &TaskId,
+        phase: Phase,
+        key: String,
+        input: Option<&Key>,
+        source: &anyhow::Error,
+    ) -> Failure {
+        let mut message = format!("{source:#}");
+        if message.len() > MESSAGE_BYTES {
+            message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
+            message.push('…');
+        }
+        Failure { task: task.clone(), phase, key, input: input.cloned(), message }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} {}: {}", self.task, self.phase, self.key, self.message)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        Error::Compiler(Failures { all: vec![failure], ..Failures::default() })
+    }
+}
+
+/// Tells a failure of user code from what the driver itself can not go on after.
+pub(crate) fn attempt<T>(result: Result<T>) -> Result<std::result::Result<T, Box<Failure>>> {
+    match result {
+        Ok(done) => Ok(Ok(done)),
+        Err(Error::Compiler(mut failures)) if failures.all.len() == 1 => match failures.all.pop() {
+            Some(failure) => Ok(Err(Box::new(failure))),
+            None => Err(Error::Compiler(failures)),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// What failed in a run: task by task in their order, in each in the order of the partitions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// The failures; never none in an error.
+    pub all: Vec<Failure>,
+    /// Whether some task was left before its end because too much failed.
+    pub cut_short: bool,
+    /// Why nothing could be put in quarantine, where a task is to do so.
+    pub because: Option<String>,
+}
+
+impl Failures {
+    /// Adds one; an error with all of them when that is too many to go on.
+    pub(crate) fn add(&mut self, failure: Failure, most: usize) -> Result<()> {
+        self.all.push(failure);
+        if self.all.len() <= most.max(LISTED) {
+            return Ok(());
+        }
+        self.cut_short = true;
+        Err(Error::Compiler(std::mem::take(self)))
+    }
+
+    /// Those of a later task behind these.
+    pub(crate) fn extend(&mut self, other: Failures) {
+        self.all.extend(other.all);
+        self.cut_short |= other.cut_short;
+        self.because = self.because.take().or(other.because);
+    }
+}
+
+impl fmt::Display for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.all[..] {
+            [one] => write!(f, "{one}")?,
+            all => {
+                write!(f, "{} partitions failed", all.len())?;
+                all.iter().take(LISTED).try_for_each(|failure| write!(f, "\n  {failure}"))?;
+            }
+        }
+        if let Some(more) = self.all.len().checked_sub(LISTED).filter(|more| *more > 0) {
+            write!(f, "\n  and {more} more")?;
+        }
+        if self.cut_short {
+            f.write_str("\n  and perhaps more: too much failed to go on")?;
+        }
+        self.because.as_ref().map_or(Ok(()), |because| write!(f, "\n  {because}"))
+    }
+}
+
+impl std::error::Error for Failures {}

@@ -1,0 +1,262 @@
+//! Partitions that a compiler failed on and that a run went on without: the table `errors` of a task's state.
+//!
+//! An output whose back-end failed keeps what is published of it. An input whose front-end failed keeps what it said
+//! last: its edges stay, and the outputs that they lead to are *held back*, which means that they are kept as they are
+//! without running their back-end. An input that never said anything goes nowhere. Whatever is in the table is tried
+//! again by the next run, changed or not, and an output stays held back as long as an input that holds it back fails.
+//!
+//! So a version with partitions in quarantine is not what a run from nothing would have made, and says so; once the
+//! table is empty it is again, state included.
+//!
+//! | key | value |
+//! |---|---|
+//! | input whose front-end failed, as a reader of the table `reads` | what is said of it, as JSON |
+//! | output whose back-end failed, or that is held back | the same, and the inputs that hold it back |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deltic_compiler::OnError;
+use deltic_core::TaskId;
+use deltic_store::{KeyRange, Snapshot, Tree};
+use serde::{Deserialize, Serialize};
+
+use crate::elements::{Elements, Sorter};
+use crate::failure::{Failure, Failures};
+use crate::kernel::TaskKernel;
+use crate::reads::Reader;
+use crate::stage::Stage;
+use crate::state::{State, TableWriter, table_name};
+use crate::{Element, Error, Phase, Result};
+
+/// The table's name.
+pub(crate) const TABLE: &str = "errors";
+
+/// A partition in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Quarantined {
+    /// The task.
+    pub task: TaskId,
+    /// `Front` for an input, `Back` for an output.
+    pub phase: Phase,
+    /// The partition.
+    pub key: String,
+    /// What the compiler said, or which inputs hold an output back.
+    pub message: String,
+}
+
+/// What the table says of a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Said {
+    key: String,
+    message: String,
+    /// The inputs that hold an output back: elements in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    held_by: BTreeSet<String>,
+}
+
+impl Said {
+    fn quarantined(self, task: &TaskId, phase: Phase) -> Quarantined {
+        Quarantined { task: task.clone(), phase, key: self.key, message: self.message }
+    }
+}
+
+/// The partitions in quarantine at a version, by task, inputs before outputs.
+///
+/// Cost: a scan of one small table for each task that has any, and nothing where none has.
+pub fn quarantined(snapshot: &Snapshot) -> Result<Vec<Quarantined>> {
+    let mut all = Vec::new();
+    for task in snapshot.record().tasks.iter().map(|record| &record.id) {
+        if let Some(table) = snapshot.state_table(&table_name(task, TABLE)) {
+            for (reader, said) in read(task, &table)? {
+                all.push(said.quarantined(task, reader.phase()));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The whole table, which a budget keeps small.
+fn read(task: &TaskId, table: &Tree) -> Result<Vec<(Reader, Said)>> {
+    if table.is_empty() {
+        return Ok(Vec::new());
+    }
+    let broken = |message: &str| Error::State { task: task.clone(), message: message.to_owned() };
+    let one = |found: deltic_store::Result<(deltic_core::NameBytes, deltic_store::Entry)>| {
+        let (key, entry) = found?;
+        let reader = Reader::read(&key).ok_or_else(|| broken("an error of an unknown partition"))?;
+        let said = serde_json::from_slice(table.read(&entry)?.bytes());
+        Ok((reader, said.map_err(|_| broken("an error that can not be read"))?))
+    };
+    table.scan(KeyRange::all()).map(one).collect()
+}
+
+impl Reader {
+    fn phase(&self) -> Phase {
+        match self {
+            Reader::Front(_) => Phase::Front,
+            Reader::Back(_) => Phase::Back,
+        }
+    }
+}
+
+impl State {
+    /// Adds what is in quarantine, each with this mark, to the inputs and outputs that a run looks at.
+    pub(crate) fn retry(&self, mark: u8, inputs: &mut Sorter, outputs: &mut Sorter) -> Result<()> {
+        for (reader, _) in read(self.task(), &self.errors)? {
+            match reader {
+                Reader::Front(input) => inputs.add(&input.to_bytes(), mark)?,
+                Reader::Back(output) => outputs.add(&output.to_bytes(), mark)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What fails in a stage, and what is made of it.
+pub(crate) struct Quarantine<'a> {
+    stage: &'a Stage<'a>,
+    kernel: &'a TaskKernel<'a>,
+    /// The most partitions that may be in quarantine; 0 where any failure ends the run.
+    most: usize,
+    failures: Failures,
+    /// Inputs whose front-end failed and that nothing was made of yet.
+    fronts: Vec<Element>,
+    said: BTreeMap<Reader, Said>,
+}
+
+impl<'a> Quarantine<'a> {
+    pub(crate) fn new(stage: &'a Stage<'a>, kernel: &'a TaskKernel<'a>) -> Quarantine<'a> {
+        let most = match stage.task.policy() {
+            OnError::Abort => 0,
+            OnError::Quarantine { most } => usize::try_from(most).unwrap_or(usize::MAX),
+        };
+        Quarantine { stage, kernel, most, failures: Failures::default(), fronts: Vec::new(), said: BTreeMap::new() }
+    }
+
+    /// A front-end failed. Inputs come in order.
+    pub(crate) fn front_failed(&mut self, input: &Element, failure: Failure) -> Result<()> {
+        self.fronts.push(input.clone());
+        self.failed(Reader::Front(input.clone()), failure)
+    }
+
+    /// A back-end failed.
+    pub(crate) fn back_failed(&mut self, out: &Element, failure: Failure) -> Result<()> {
+        self.failed(Reader::Back(out.clone()), failure)
+    }
+
+    fn failed(&mut self, reader: Reader, failure: Failure) -> Result<()> {
+        let said = Said { key: failure.key.clone(), message: failure.message.clone(), held_by: BTreeSet::new() };
+        self.said.insert(reader, said);
+        self.failures.add(failure, self.most)
+    }
+
+    /// Ends the run where it may not go on. Called when all front-ends are through, and when all back-ends are.
+    fn check(&mut self) -> Result<()> {
+        if self.failures.all.is_empty() || self.said.len() <= self.most {
+            return Ok(());
+        }
+        if self.most > 0 && self.failures.because.is_none() {
+            self.failures.because = Some(format!(
+                "{} partitions of task `{}` would be in quarantine, and {} may be",
+                self.said.len(),
+                self.stage.task.id(),
+                self.most
+            ));
+        }
+        Err(Error::Compiler(std::mem::take(&mut self.failures)))
+    }
+
+    /// Holds back the outputs of inputs whose front-end failed since the last call: with `among`, only of these. Returns
+    /// them in order.
+    pub(crate) fn hold_back(&mut self, among: Option<&Elements>) -> Result<Vec<Vec<u8>>> {
+        let fronts = std::mem::take(&mut self.fronts);
+        if fronts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut held: BTreeMap<Element, BTreeSet<Vec<u8>>> = BTreeMap::new();
+        match (&self.stage.before, self.most) {
+            (_, 0) => {}
+            (None, _) => {
+                self.failures.because = Some(format!(
+                    "task `{}` reads or writes other layers than before, so that which outputs to keep for these inputs \
+                     is not known",
+                    self.stage.task.id()
+                ));
+                return Err(Error::Compiler(std::mem::take(&mut self.failures)));
+            }
+            (Some(before), _) => {
+                let earlier = read(self.stage.task.id(), &before.errors)?;
+                for input in &fronts {
+                    let bytes = input.to_bytes();
+                    let edges = before.edges_of(input)?.into_iter().map(|(out, _)| out);
+                    let digits = hex(&bytes);
+                    let holds = |said: &Said| said.held_by.contains(&digits);
+                    let still = earlier.iter().filter(|(_, said)| holds(said)).filter_map(|(reader, _)| match reader {
+                        Reader::Back(out) => Some(out.clone()),
+                        Reader::Front(_) => None,
+                    });
+                    for out in edges.chain(still) {
+                        held.entry(out).or_default().insert(bytes.clone());
+                    }
+                }
+            }
+        }
+        let mut kept = Vec::new();
+        let mut among = among.map(Elements::walk);
+        for (out, holders) in held {
+            let bytes = out.to_bytes();
+            if match &mut among {
+                Some(among) => !among.take(&bytes)?,
+                None => false,
+            } {
+                continue;
+            }
+            self.hold(out, &holders)?;
+            self.check()?;
+            kept.push(bytes);
+        }
+        self.check()?;
+        self.kernel.hold(kept.iter().cloned());
+        Ok(kept)
+    }
+
+    fn hold(&mut self, out: Element, holders: &BTreeSet<Vec<u8>>) -> Result<()> {
+        let key = self.kernel.out_key(&out)?.to_string();
+        let (stage, mut said) = (self.stage, self.said.remove(&Reader::Back(out.clone())));
+        let held_by = said.take().map(|said| said.held_by).unwrap_or_default();
+        let held_by: BTreeSet<String> = held_by.into_iter().chain(holders.iter().map(|input| hex(input))).collect();
+        let first = holders.first().map(|input| stage.element(input)).transpose()?;
+        let first = first.map(|input| stage.view.show(&input)).unwrap_or_default();
+        let message = match held_by.len() {
+            1 => format!("kept as it was: the front-end of {first} failed"),
+            more => format!("kept as it was: the front-ends of {first} and {} more failed", more - 1),
+        };
+        self.said.insert(Reader::Back(out), Said { key, message, held_by });
+        Ok(())
+    }
+
+    /// The table with what is in quarantine now, and that as it is reported.
+    pub(crate) fn finish(&mut self) -> Result<(Tree, Vec<Quarantined>)> {
+        self.check()?;
+        let (stage, now) = (self.stage, std::mem::take(&mut self.said));
+        let task = stage.task.id();
+        let before: BTreeMap<Reader, Said> = read(task, &stage.state.errors)?.into_iter().collect();
+        let mut table = TableWriter::new(stage.draft, &stage.state.errors);
+        let readers: BTreeSet<&Reader> = before.keys().chain(now.keys()).collect();
+        let mut keys: Vec<(Vec<u8>, &Reader)> = readers.into_iter().map(|reader| (reader.bytes(), reader)).collect();
+        keys.sort();
+        for (key, reader) in keys {
+            if before.get(reader) != now.get(reader) {
+                let said = now.get(reader).map(serde_json::to_vec).transpose();
+                let said = said.map_err(|error| stage.broken(format!("an error that can not be written: {error}")))?;
+                table.set(&key, said.as_deref())?;
+            }
+        }
+        let reported = now.into_iter().map(|(reader, said)| said.quarantined(task, reader.phase())).collect();
+        Ok((table.finish()?, reported))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
