@@ -301,7 +301,7 @@ fn all_that_fails_is_named_and_not_the_first() {
         let mut lab = texts(OnError::Abort, &[("a", "one"), ("b", "bad"), ("c", "bad too"), ("d", "worse")]);
         lab.threads(threads);
         expect![[r#"
-            2 partitions failed
+            2 failures
               letters: front-end of in/texts/b: a bad word
               letters: front-end of in/texts/c: a bad word"#]]
         .assert_eq(&lab.try_run().unwrap_err().to_string());
@@ -321,11 +321,7 @@ fn a_compiler_that_fails_on_everything_ends_the_stage() {
     let Error::Compiler(failures) = lab.try_run().unwrap_err() else { panic!("not a compiler's error") };
     assert_eq!((failures.all.len(), failures.cut_short), (101, true));
     let text = failures.to_string();
-    assert!(
-        text.starts_with("101 partitions failed\n")
-            && text.contains("in/texts/0099")
-            && !text.contains("in/texts/0100")
-    );
+    assert!(text.starts_with("101 failures\n") && text.contains("in/texts/0099") && !text.contains("in/texts/0100"));
     assert!(text.ends_with("\n  and 1 more\n  and perhaps more: too much failed to go on"), "{text}");
 }
 
@@ -409,7 +405,7 @@ fn a_budget_that_is_passed_fails_the_run() {
     lab.run();
     put(&mut lab, &[("b", "bad")]);
     expect![[r#"
-        2 partitions failed
+        2 failures
           letters: front-end of in/texts/a: a bad word
           letters: front-end of in/texts/b: a bad word
           3 partitions of task `letters` would be in quarantine, and 2 may be"#]]

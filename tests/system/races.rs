@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use deltic::core::{CatalogId, CatalogUuid, LayerId, RunId, Timestamp, Version};
 use deltic::driver::{At, Error, Event, Import, Job, JobInput, LocalEngine, Observer, Options, Report, Silent, run};
 use deltic::prelude::*;
+use deltic::store::testing::Operation;
 use deltic::store::{Catalog, ErrorKind, NewCatalog, Stores};
+use deltic_testkit::{Faults, When};
 
 use crate::patterns::{Groups, Shape};
 
@@ -18,11 +20,14 @@ struct Site {
 
 impl Site {
     fn new() -> Site {
-        let stores = Stores::new();
+        Site::on(&Stores::new())
+    }
+
+    fn on(stores: &Stores) -> Site {
         let identity = |n| NewCatalog { uuid: CatalogUuid(n), run: RunId(n as u64), created: Timestamp(0) };
         let layers = vec![Layer::generic("a").unwrap()];
-        let input = Catalog::create(&stores, "memory:in", layers, identity(1)).unwrap();
-        let output = Catalog::create(&stores, "memory:out", Vec::new(), identity(2)).unwrap();
+        let input = Catalog::create(stores, "memory:in", layers, identity(1)).unwrap();
+        let output = Catalog::create(stores, "memory:out", Vec::new(), identity(2)).unwrap();
         let shape = Shape { salt: 7, inputs: vec!["in/a"], references: Vec::new(), output: "x" };
         Site { input, output, tasks: vec![Task::new("one", MapGroup(Groups(shape))).unwrap().version("1")] }
     }
@@ -98,4 +103,45 @@ fn a_base_that_is_not_as_expected_is_refused_before_anything_runs() {
     let error = site.run(101, &Silent, Some(Version(0))).unwrap_err();
     assert!(matches!(error, Error::BaseMoved { expected: Version(0), found: Version(1) }), "{error}");
     site.run(102, &Silent, Some(Version(1))).unwrap();
+}
+
+/// A site of which one version is made, and the next one can be, with the store's faults.
+fn unreliable() -> (Faults, Site) {
+    let faults = Faults::new();
+    let site = Site::on(&Stores::new().with_wrapper(faults.wrapper()));
+    site.put(10, &["00", "01", "02", "10"]);
+    site.run(100, &Silent, None).unwrap();
+    site.put(11, &["11", "12", "13"]);
+    faults.calm();
+    (faults, site)
+}
+
+/// A run stalls where it creates its version, for as long as another one takes from beginning to end.
+#[test]
+fn of_a_run_that_stalls_in_its_commit_and_one_that_does_not_one_wins() {
+    let (faults, clean) = unreliable();
+    clean.run(201, &Silent, None).unwrap();
+    let operations = faults.calm().operations;
+    let creates = operations.iter().rposition(|operation| *operation == Operation::Create).unwrap() as u64;
+    for when in [When::BeforeEffect, When::AfterEffect] {
+        let (faults, site) = unreliable();
+        let stalled = faults.stall(creates, when);
+        let (slow, fast) = std::thread::scope(|scope| {
+            let slow = scope.spawn(|| site.run(201, &Silent, None));
+            assert!(stalled.reached());
+            let fast = site.run(202, &Silent, None);
+            drop(stalled);
+            (slow.join().unwrap(), fast)
+        });
+        if when == When::BeforeEffect {
+            let Err(Error::Store(error)) = slow else { panic!("it should have lost: {slow:?}") };
+            assert_eq!(*error.kind(), ErrorKind::Conflict { version: Version(2), winner: RunId(202) });
+            assert_eq!(fast.unwrap().version, Some(Version(2)));
+        } else {
+            // Its version is there, whether it knows or not, and the other one finds nothing left to do.
+            assert_eq!((slow.unwrap().version, fast.unwrap().version), (Some(Version(2)), None));
+            assert_eq!(site.output.latest().unwrap().record().run, RunId(201));
+        }
+        assert_eq!(site.output.latest().unwrap().digest(), clean.output.latest().unwrap().digest());
+    }
 }

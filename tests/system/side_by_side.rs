@@ -105,7 +105,7 @@ fn failures_come_in_the_order_of_tasks() {
         lab.threads(threads);
         lab.put("in/a", "0", "0");
         expect![[r#"
-            3 partitions failed
+            3 failures
               second: back-end of second/0: this one
               third: back-end of third/0: and this one
               fourth: back-end of fourth/0: and that one"#]]

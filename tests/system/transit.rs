@@ -122,6 +122,9 @@ fn a_box_upside_down_is_an_error_that_says_so() {
         {"minimum_latitude": 12.5, "maximum_latitude": -22.9, "minimum_longitude": 1, "maximum_longitude": 2}}}"#;
     let mut lab = Lab::new(tasks());
     lab.put("transit/gtfs-schedule", "br-rio.json", feed);
-    expect_test::expect!["coverage: front-end of transit/gtfs-schedule/br-rio.json: bounding box is upside down: south 12.5 is north of north -22.9"]
+    expect_test::expect![[r#"
+        2 failures
+          coverage: front-end of transit/gtfs-schedule/br-rio.json: bounding box is upside down: south 12.5 is north of north -22.9
+          countries: front-end of transit/gtfs-schedule/br-rio.json: bounding box is upside down: south 12.5 is north of north -22.9"#]]
         .assert_eq(&lab.try_run().unwrap_err().to_string());
 }

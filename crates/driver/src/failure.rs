@@ -113,7 +113,7 @@ impl fmt::Display for Failures {
         match &self.all[..] {
             [one] => write!(f, "{one}")?,
             all => {
-                write!(f, "{} partitions failed", all.len())?;
+                write!(f, "{} failures", all.len())?;
                 all.iter().take(LISTED).try_for_each(|failure| write!(f, "\n  {failure}"))?;
             }
         }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use anyhow::Context as _;
@@ -33,19 +34,29 @@ pub(crate) struct TaskKernel<'a> {
     pub(crate) published: &'a [Tree],
     pub(crate) draft: &'a Draft,
     pub(crate) observer: &'a dyn Observer,
-    /// Outputs whose back-end is not to run.
-    pub(crate) held: RwLock<BTreeSet<Vec<u8>>>,
+    pub(crate) held: Held,
+}
+
+/// Outputs whose back-end is not to run.
+#[derive(Default)]
+pub(crate) struct Held {
+    /// Hardly ever true, and asked for each group.
+    any: AtomicBool,
+    outs: RwLock<BTreeSet<Vec<u8>>>,
 }
 
 impl TaskKernel<'_> {
     /// Does not run the back-ends of these outputs from now on.
     pub(crate) fn hold(&self, outs: impl IntoIterator<Item = Vec<u8>>) {
-        self.held.write().unwrap_or_else(PoisonError::into_inner).extend(outs);
+        let mut held = self.held.outs.write().unwrap_or_else(PoisonError::into_inner);
+        held.extend(outs);
+        self.held.any.store(!held.is_empty(), Ordering::Release);
     }
 
     /// Whether the back-end of an output is not to run.
     pub(crate) fn is_held(&self, out: &[u8]) -> bool {
-        self.held.read().unwrap_or_else(PoisonError::into_inner).contains(out)
+        let Held { any, outs } = &self.held;
+        any.load(Ordering::Acquire) && outs.read().unwrap_or_else(PoisonError::into_inner).contains(out)
     }
 
     /// The outputs that a direct task maps an input to, whether or not the input exists.

@@ -8,15 +8,13 @@
 //! Everything goes through in order, so state and layers are written as they come and a stage holds no more than the
 //! engine does.
 
-use std::sync::RwLock;
-
 use deltic_compiler::{Pattern, Task};
 use deltic_core::Digest;
 use deltic_store::{Draft, KeyRange, Tree};
 
 use crate::elements::Writer;
 use crate::engine::{Engine, Item, StageSession};
-use crate::kernel::TaskKernel;
+use crate::kernel::{Held, TaskKernel};
 use crate::observe::Observer;
 use crate::report::Counts;
 use crate::settle::Settling;
@@ -59,7 +57,7 @@ impl Stage<'_> {
             published: self.published,
             draft: self.draft,
             observer: self.observer,
-            held: RwLock::default(),
+            held: Held::default(),
         };
         let session = self.engine.stage(&kernel);
         match self.task.pattern() {

@@ -1,4 +1,5 @@
-//! A store that has mishaps at chosen operations: one of them, all from one on, or some at random by a seed.
+//! A store that has mishaps at chosen operations: one of them, all from one on, or some at random by a seed; and that
+//! stalls at one, until the test lets it go on.
 //!
 //! Operations are counted in the order in which they are asked, so a test can count those of a clean run and then go
 //! through all of them; a run on one thread asks in the same order each time. What random mishaps befall an operation
@@ -42,10 +43,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use async_trait::async_trait;
 use deltic_store::testing::Operation;
+use futures::channel::oneshot;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use object_store::memory::InMemory;
@@ -138,8 +140,41 @@ pub struct Happened {
 struct Log {
     plan: Plan,
     happened: Happened,
+    stall: Option<Stall>,
     /// The last plan that was no calm one, and what it did: printed when the test fails.
     last: Option<(Plan, Vec<String>)>,
+}
+
+/// When an operation stalls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Before anything has happened.
+    BeforeEffect,
+    /// When it has taken effect, and the answer is on its way.
+    AfterEffect,
+}
+
+/// An operation that is to stall.
+#[derive(Debug)]
+struct Stall {
+    number: u64,
+    when: When,
+    reached: mpsc::Sender<()>,
+    go: oneshot::Receiver<()>,
+}
+
+/// An operation that stalls until this is dropped.
+#[derive(Debug)]
+pub struct Stalled {
+    reached: mpsc::Receiver<()>,
+    _go: oneshot::Sender<()>,
+}
+
+impl Stalled {
+    /// Waits until the operation has been asked and stalls; `false` when it never will be.
+    pub fn reached(&self) -> bool {
+        self.reached.recv().is_ok()
+    }
 }
 
 /// Lines of mishaps that are printed when a test fails.
@@ -208,6 +243,26 @@ impl Faults {
         self.begin(Plan::Calm)
     }
 
+    /// Lets the operation of this number stall, counted as the others are, until what is returned is dropped. Others pass
+    /// by it. Replaces what was to stall before. Listings and reads stall before their answer, which is all there is to
+    /// them; copies and the beginnings of multi-part uploads do not stall.
+    #[must_use]
+    pub fn stall(&self, number: u64, when: When) -> Stalled {
+        let ((said, reached), (release, go)) = (mpsc::channel(), oneshot::channel());
+        self.log().stall = Some(Stall { number, when, reached: said, go });
+        Stalled { reached, _go: release }
+    }
+
+    /// Stalls, if the operation is to.
+    async fn wait(&self, number: u64, when: When) {
+        let stall = self.log().stall.take_if(|stall| stall.number == number && stall.when == when);
+        if let Some(stall) = stall {
+            // Nobody need wait for it, and whoever gave it up lets it go.
+            let _ = stall.reached.send(());
+            let _ = stall.go.await;
+        }
+    }
+
     fn begin(&self, plan: Plan) -> Happened {
         let mut log = self.log();
         let happened = std::mem::take(&mut log.happened);
@@ -222,7 +277,8 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next(&self, operation: Operation, object: &Path) -> Option<Mishap> {
+    /// The operation's number, and what befalls it.
+    fn next(&self, operation: Operation, object: &Path) -> (u64, Option<Mishap>) {
         let mut log = self.log();
         let number = log.happened.operations.len() as u64;
         log.happened.operations.push(operation);
@@ -230,7 +286,7 @@ impl Faults {
         if let Some(mishap) = mishap {
             log.happened.mishaps.push(format!("{number} {operation:?} {object}: {mishap:?}"));
         }
-        mishap
+        (number, mishap)
     }
 }
 
@@ -255,13 +311,15 @@ fn failure(object: &Path, mishap: Mishap) -> object_store::Error {
 impl ObjectStore for UnreliableStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         let operation = if options.mode == PutMode::Create { Operation::Create } else { Operation::Put };
-        let mishap = self.faults.next(operation, location);
+        let (number, mishap) = self.faults.next(operation, location);
+        self.faults.wait(number, When::BeforeEffect).await;
         match mishap {
             Some(Mishap::Refused) => return Err(failure(location, Mishap::Refused)),
             Some(Mishap::Twice) => drop(self.inner.put_opts(location, payload.clone(), options.clone()).await?),
             _ => {}
         }
         let answer = self.inner.put_opts(location, payload, options).await;
+        self.faults.wait(number, When::AfterEffect).await;
         if mishap == Some(Mishap::AnswerLost) { Err(failure(location, Mishap::AnswerLost)) } else { answer }
     }
 
@@ -270,14 +328,16 @@ impl ObjectStore for UnreliableStore {
         location: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        if let Some(mishap) = self.faults.next(Operation::Other, location) {
+        if let (_, Some(mishap)) = self.faults.next(Operation::Other, location) {
             return Err(failure(location, mishap));
         }
         self.inner.put_multipart_opts(location, options).await
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        match self.faults.next(Operation::Get, location) {
+        let (number, mishap) = self.faults.next(Operation::Get, location);
+        self.faults.wait(number, When::BeforeEffect).await;
+        match mishap {
             Some(mishap @ (Mishap::Refused | Mishap::AnswerLost)) => Err(failure(location, mishap)),
             Some(Mishap::Short) => {
                 let mut answer = self.inner.get_opts(location, options).await?;
@@ -295,14 +355,17 @@ impl ObjectStore for UnreliableStore {
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         let (inner, faults) = (Arc::clone(&self.inner), self.faults.clone());
         Box::pin(locations.and_then(move |location| {
-            let (inner, mishap) = (Arc::clone(&inner), faults.next(Operation::Delete, &location));
+            let (inner, (number, mishap)) = (Arc::clone(&inner), faults.next(Operation::Delete, &location));
+            let faults = faults.clone();
             async move {
+                faults.wait(number, When::BeforeEffect).await;
                 match mishap {
                     Some(Mishap::Refused) => return Err(failure(&location, Mishap::Refused)),
                     Some(Mishap::Twice) => inner.delete(&location).await?,
                     _ => {}
                 }
                 let answer = inner.delete(&location).await;
+                faults.wait(number, When::AfterEffect).await;
                 match mishap {
                     Some(Mishap::AnswerLost) => Err(failure(&location, Mishap::AnswerLost)),
                     _ => answer.map(|()| location),
@@ -314,23 +377,27 @@ impl ObjectStore for UnreliableStore {
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let asked = prefix.cloned().unwrap_or_default();
         let lost = |mishap| stream::iter([Err(failure(&asked, mishap))]);
-        match self.faults.next(Operation::List, &asked) {
+        let (number, mishap) = self.faults.next(Operation::List, &asked);
+        let listed = match mishap {
             Some(Mishap::Refused) => lost(Mishap::Refused).boxed(),
             Some(Mishap::AnswerLost) => self.inner.list(prefix).take(1).chain(lost(Mishap::AnswerLost)).boxed(),
             _ => self.inner.list(prefix),
-        }
+        };
+        let faults = self.faults.clone();
+        let stalled = stream::once(async move { faults.wait(number, When::BeforeEffect).await });
+        stalled.filter_map(|()| async { None }).chain(listed).boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
         let asked = prefix.cloned().unwrap_or_default();
-        match self.faults.next(Operation::List, &asked) {
+        match self.faults.next(Operation::List, &asked).1 {
             Some(mishap) => Err(failure(&asked, mishap)),
             None => self.inner.list_with_delimiter(prefix).await,
         }
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        let mishap = self.faults.next(Operation::Other, to);
+        let (_, mishap) = self.faults.next(Operation::Other, to);
         if mishap == Some(Mishap::Refused) {
             return Err(failure(to, Mishap::Refused));
         }

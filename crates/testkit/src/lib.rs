@@ -50,7 +50,7 @@ mod random;
 
 pub use check::{Edit, Step, check_incremental};
 pub use deltic_store::testing as store;
-pub use faults::{Faults, Happened, Mishap};
+pub use faults::{Faults, Happened, Mishap, Stalled, When};
 pub use lab::{Lab, LabRun};
 pub use log::RunLog;
 pub use random::{Random, RandomHistory};
