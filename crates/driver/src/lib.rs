@@ -38,6 +38,8 @@ mod error;
 mod execute;
 mod fingerprint;
 mod graph;
+#[cfg(test)]
+mod hostile;
 mod import;
 mod incremental;
 mod job;
