@@ -22,9 +22,11 @@ pub(crate) struct Decoder<'a> {
     /// It holds at most so many times the length of its input, and so many bytes more.
     pub(crate) times: u64,
     pub(crate) plus: u64,
-    /// Decodes; says whether the input was taken.
-    pub(crate) decode: Box<dyn Fn(&[u8]) -> bool + 'a>,
+    pub(crate) decode: Box<Decode<'a>>,
 }
+
+/// Decodes; says whether the input was taken.
+pub(crate) type Decode<'a> = dyn Fn(&[u8]) -> bool + 'a;
 
 impl<'a> Decoder<'a> {
     /// A decoder that takes what `valid` has and holds at most `times` an input's length and `plus` bytes more.

@@ -58,8 +58,9 @@ fn filters() -> Decoder<'static> {
 fn decoders() -> Vec<Decoder<'static>> {
     let text = |n: usize| "text ".repeat(n);
     let nested = |depth: usize| {
-        (0..depth).fold(Shape::Point, |inner, n| {
-            Shape::Named { name: text(n), parts: vec![Shape::Line(vec![(1.5, n as f64); n]), inner] }
+        (0..depth).fold(Shape::Point, |inner, n| Shape::Named {
+            name: text(n),
+            parts: vec![Shape::Line(vec![(1.5, n as f64); n]), inner],
         })
     };
     vec![

@@ -55,6 +55,7 @@ mod rows;
 mod run;
 mod settle;
 mod shuffle;
+mod spill;
 mod stage;
 mod state;
 mod subjects;

@@ -43,9 +43,7 @@ fn leaves() -> Vec<Columns> {
                         Place::Pack { pack: pack(n % 3), offset: u64::from(n) * 999, stored: 99, codec: Codec::Zstd };
                     (place, 5000)
                 }
-                _ => {
-                    (Place::Pack { pack: pack(0), offset: u64::from(n) * 200, stored: 200, codec: Codec::Raw }, 200)
-                }
+                _ => (Place::Pack { pack: pack(0), offset: u64::from(n) * 200, stored: 200, codec: Codec::Raw }, 200),
             };
             let fields = if n % 4 == 0 { fields.clone() } else { Fields::default() };
             let meta = Meta { digest: Digest::of(&payload), len, fields };
@@ -53,7 +51,12 @@ fn leaves() -> Vec<Columns> {
         }
         columns
     };
-    vec![leaf(1, 1, &Fields::default()), leaf(20, 3, &fields()), leaf(70, 2, &Fields::default()), leaf(300, 5, &fields())]
+    vec![
+        leaf(1, 1, &Fields::default()),
+        leaf(20, 3, &fields()),
+        leaf(70, 2, &Fields::default()),
+        leaf(300, 5, &fields()),
+    ]
 }
 
 fn inners() -> Vec<Columns> {
@@ -139,7 +142,12 @@ fn indexed(mut pack: Vec<u8>) -> Vec<u8> {
 }
 
 fn catalog_record() -> CatalogRecord {
-    CatalogRecord { format: FORMAT, catalog: CatalogUuid(5), created: Timestamp(1_700_000_000_000), tree: Shape::FORMAT_1 }
+    CatalogRecord {
+        format: FORMAT,
+        catalog: CatalogUuid(5),
+        created: Timestamp(1_700_000_000_000),
+        tree: Shape::FORMAT_1,
+    }
 }
 
 fn version_record() -> VersionRecord {
@@ -187,8 +195,19 @@ fn checked(mut record: Vec<u8>) -> Vec<u8> {
 }
 
 /// What JSON is made of, and what grows most.
-const WORDS: &[&str] =
-    &["[", "{\"\":", "{\"\":0},", "[],", "0,", "\"\",", "99999999999999999999", "1e999", "\\u0000", "\"check\": \"", "\n"];
+const WORDS: &[&str] = &[
+    "[",
+    "{\"\":",
+    "{\"\":0},",
+    "[],",
+    "0,",
+    "\"\",",
+    "99999999999999999999",
+    "1e999",
+    "\\u0000",
+    "\"check\": \"",
+    "\n",
+];
 
 fn decoders() -> Vec<Decoder<'static>> {
     let plain = |level, columns: &[Columns]| nodes(level, columns).iter().map(|node| plain(node)).collect::<Vec<_>>();
@@ -226,12 +245,18 @@ fn decoders() -> Vec<Decoder<'static>> {
             let mut reader = Reader(bytes);
             reader.number().is_ok() && reader.end().is_ok()
         }),
-        Decoder::new("a frame", vec![zstd::bulk::compress(&[7; 5000], 1).unwrap()], (MOST_GROWTH as u64, 1 << 10), |bytes| {
-            inflate(bytes, usize::MAX).is_some()
-        }),
-        Decoder::new("the name of a pack", vec![text("000000000000002a-0000000000000007-0003")], (32, 1 << 10), move |bytes| {
-            as_text(bytes, |text| text.parse::<PackName>().is_ok())
-        })
+        Decoder::new(
+            "a frame",
+            vec![zstd::bulk::compress(&[7; 5000], 1).unwrap()],
+            (MOST_GROWTH as u64, 1 << 10),
+            |bytes| inflate(bytes, usize::MAX).is_some(),
+        ),
+        Decoder::new(
+            "the name of a pack",
+            vec![text("000000000000002a-0000000000000007-0003")],
+            (32, 1 << 10),
+            move |bytes| as_text(bytes, |text| text.parse::<PackName>().is_ok()),
+        )
         .with_words(&["-", "0", "f", "\u{7f}"]),
     ]
 }

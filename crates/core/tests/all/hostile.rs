@@ -57,12 +57,17 @@ fn decoders() -> Vec<Decoder<'static>> {
             taken
         })
         .with_words(&["0", "\u{1}", "x"]),
-        Decoder::new("a name as people write it", vec![b"0123".to_vec(), b"here:377894440".to_vec()], (4, 1 << 13), |bytes| {
-            let Ok(text) = std::str::from_utf8(bytes) else { return false };
-            let names = layers().map(|layer| layer.parse_name(text).ok());
-            names.iter().flatten().for_each(|name| assert!(matches!(name, Name::Generic(_) | Name::Tile(_))));
-            names[1].is_some()
-        })
+        Decoder::new(
+            "a name as people write it",
+            vec![b"0123".to_vec(), b"here:377894440".to_vec()],
+            (4, 1 << 13),
+            |bytes| {
+                let Ok(text) = std::str::from_utf8(bytes) else { return false };
+                let names = layers().map(|layer| layer.parse_name(text).ok());
+                names.iter().flatten().for_each(|name| assert!(matches!(name, Name::Generic(_) | Name::Tile(_))));
+                names[1].is_some()
+            },
+        )
         .with_words(&["here:", "0", "9"]),
         Decoder::new("user fields", vec![fields], (4, 1 << 13), |bytes| {
             Fields::from_canonical(bytes).is_ok_and(|fields| {
@@ -70,7 +75,12 @@ fn decoders() -> Vec<Decoder<'static>> {
                 true
             })
         })
-        .with_words(&["\u{1f}", "\u{1e}", "a\u{1f}b\u{1e}"]),
+        .with_words(&["\u{1f}", "\u{1e}", "a\u{1f}b\u{1e}"])
+        .sealed(|mut bytes| {
+            bytes.push(0x1e);
+            bytes.truncate(bytes.iter().rposition(|byte| *byte != 0x1e).map_or(0, |last| last + 2));
+            bytes
+        }),
         Decoder::new("a layer's JSON", json, (128, 1 << 13), |bytes| serde_json::from_slice::<Layer>(bytes).is_ok())
             .with_words(&["[", "{\"id\":", "\"", "0-31,"]),
     ]
