@@ -24,6 +24,8 @@ mod config;
 mod copy;
 mod edge;
 mod failure;
+#[cfg(test)]
+mod hostile;
 mod human;
 mod out;
 mod progress;

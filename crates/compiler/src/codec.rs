@@ -22,7 +22,18 @@ pub(crate) fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
+/// What a byte of an encoding counts for at most against a limit: one of a `u128`, which may be encoded in one.
+const CLAIMED_PER_BYTE: usize = 16;
+
+/// Lengths of encodings up to which a limit holds.
+const SHORT: usize = 64 << 10;
+const LONG: usize = 16 << 20;
+
 /// Reads a value back; every byte must be used.
+///
+/// Memory: what a value of that many bytes can take, and for a text whose length is not true at most 1 MiB more, or
+/// 256 MiB when the encoding is longer than 64 KiB and 64 GiB when it is longer than 16 MiB, which is not touched.
+/// Values of types without any bytes, such as `Vec<()>`, and values in values without end are as big as they say.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let body = match bytes {
         [MAGIC, CODEC_VERSION, body @ ..] => body,
@@ -31,7 +42,7 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         }
         _ => anyhow::bail!("these bytes are no intermediate value"),
     };
-    let (value, used) = bincode::serde::decode_from_slice(body, bincode::config::standard()).map_err(|error| {
+    let (value, used) = decode_body(body).map_err(|error| {
         anyhow::anyhow!(
             "the intermediate value can not be read back: {error} (types that need self-describing data, such as \
              `serde_json::Value` or `#[serde(untagged)]`, can not be intermediate values, nor can those that leave fields \
@@ -40,6 +51,21 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     })?;
     anyhow::ensure!(used == body.len(), "the intermediate value has {} bytes too many", body.len() - used);
     Ok(value)
+}
+
+/// Decodes within a limit. Without one a length is believed before there are bytes to show for it, and a process that
+/// can not get that much memory is aborted. Limits are part of a type, so there are few; they refuse nothing that
+/// [`encode`] makes.
+fn decode_body<T: DeserializeOwned>(body: &[u8]) -> Result<(T, usize), bincode::error::DecodeError> {
+    const LESS: usize = CLAIMED_PER_BYTE * SHORT + CLAIMED_PER_BYTE;
+    const MORE: usize = CLAIMED_PER_BYTE * LONG + CLAIMED_PER_BYTE;
+    const MOST: usize = CLAIMED_PER_BYTE << 32;
+    let config = bincode::config::standard();
+    match body.len() {
+        0..=SHORT => bincode::serde::decode_from_slice(body, config.with_limit::<LESS>()),
+        ..=LONG => bincode::serde::decode_from_slice(body, config.with_limit::<MORE>()),
+        _ => bincode::serde::decode_from_slice(body, config.with_limit::<MOST>()),
+    }
 }
 
 #[cfg(test)]
@@ -57,6 +83,35 @@ mod tests {
         );
         let back: (String, u32, Option<i8>, [f64; 1]) = decode(&out).unwrap();
         assert_eq!(back, ("ab".to_owned(), 300, Some(-1), [1.5]));
+    }
+
+    /// A limit counts a value's size in memory, and what is smallest when it is encoded comes closest to it.
+    #[test]
+    fn limits_refuse_nothing_that_was_encoded() {
+        for count in [0, 1, SHORT - 6, SHORT - 5, SHORT - 4, SHORT, LONG - 5, LONG] {
+            let mut out = Vec::new();
+            encode(&vec![0u128; count], &mut out).unwrap();
+            assert_eq!(decode::<Vec<u128>>(&out).unwrap().len(), count);
+        }
+        for count in [SHORT / 2, SHORT] {
+            let mut out = Vec::new();
+            let value = (vec![String::new(); count], vec!['a'; count], vec![Some(0i128); count], "x".repeat(count));
+            encode(&value, &mut out).unwrap();
+            assert!(decode::<(Vec<String>, Vec<char>, Vec<Option<i128>>, String)>(&out).unwrap() == value);
+        }
+    }
+
+    /// As when a type was changed and the compiler's version was not.
+    #[test]
+    fn a_length_that_is_not_true_is_an_error_and_takes_little_memory() {
+        for length in [1 << 21, 1 << 40, 1 << 62, u64::MAX] {
+            let mut bytes = vec![MAGIC, CODEC_VERSION, 253];
+            bytes.extend_from_slice(&length.to_le_bytes());
+            let held = allocation_counter::measure(|| assert!(decode::<String>(&bytes).is_err()));
+            assert!(held.bytes_max < 1 << 20, "{length}: {held:?}");
+            let held = allocation_counter::measure(|| assert!(decode::<Vec<Vec<u64>>>(&bytes).is_err()));
+            assert!(held.bytes_max <= 2 << 20, "{length}: {held:?}");
+        }
     }
 
     #[test]

@@ -69,6 +69,8 @@ mod emit;
 mod filter;
 mod fixture;
 mod global;
+#[cfg(test)]
+mod hostile;
 mod incremental_dep;
 mod layers;
 mod leveling;

@@ -93,9 +93,9 @@ fn check(text: &str, what: &str) -> Result<()> {
 pub struct Version(pub u64);
 
 impl Version {
-    /// The version after this one.
+    /// The version after this one; of the greatest number, which no catalog gets to, itself.
     pub fn next(self) -> Version {
-        Version(self.0 + 1)
+        Version(self.0.saturating_add(1))
     }
 }
 

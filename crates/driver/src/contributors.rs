@@ -253,10 +253,14 @@ fn write_value(value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(value);
 }
 
-/// Takes the next value off what was written; `None` at the end, and for bytes that are cut short.
-pub(crate) fn read_value<'v>(bytes: &mut &'v [u8]) -> Option<&'v [u8]> {
-    let (len, rest) = bytes.split_first_chunk::<4>()?;
-    let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-    *bytes = rest;
-    Some(value)
+/// The values that were written; `None` for bytes that are cut short. Memory: at most 16 times the bytes.
+pub(crate) fn read_values(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut values = Vec::new();
+    while !bytes.is_empty() {
+        let (len, rest) = bytes.split_first_chunk::<4>()?;
+        let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+        values.push(value);
+        bytes = rest;
+    }
+    Some(values)
 }

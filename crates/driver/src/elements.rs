@@ -4,21 +4,15 @@
 //! the marks of all. What is beyond its share of memory lies in a file without a name. A set is walked in order, any
 //! number of times.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::sync::{Mutex, PoisonError};
-
 use deltic_store::Tree;
 
 use crate::rows::{RowStream, Rows};
 use crate::shuffle::{Shuffle, failed};
+use crate::spill::{Spill, SpillWriter, damaged};
 use crate::{Element, Result};
 
 /// So many elements are looked up together, and results settled together.
 pub(crate) const TOGETHER: usize = 256;
-
-/// Bytes of a set that are read from its file at a time.
-const BLOCK: usize = 1 << 16;
 
 /// A sorted set of elements, each as [`Element::write`] makes it and with eight bits of marks.
 ///
@@ -27,7 +21,7 @@ const BLOCK: usize = 1 << 16;
 pub struct Elements {
     /// For each element its length, its marks and its bytes; all of them, unless there is a file.
     held: Vec<u8>,
-    file: Option<(Mutex<File>, u64)>,
+    file: Option<Spill>,
     count: u64,
 }
 
@@ -46,17 +40,6 @@ impl Elements {
     pub fn walk(&self) -> Walk<'_> {
         Walk { set: self, block: Vec::new(), at: 0, read: 0 }
     }
-
-    fn read_at(&self, from: u64, into: &mut Vec<u8>) -> std::io::Result<u64> {
-        let Some((file, len)) = &self.file else { return Ok(0) };
-        let wanted = (len - from).min(BLOCK as u64);
-        let start = into.len();
-        into.resize(start + wanted as usize, 0);
-        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(from))?;
-        file.read_exact(&mut into[start..])?;
-        Ok(wanted)
-    }
 }
 
 const HEAD: usize = 3;
@@ -69,24 +52,38 @@ pub struct Walk<'a> {
     block: Vec<u8>,
     /// Where the next element begins: in the block, or in a set in memory.
     at: usize,
-    /// How much of the file was read.
+    /// How many blocks of the file were read.
     read: u64,
 }
 
 impl Walk<'_> {
     /// The element at hand and its marks; `None` at the end.
     pub fn peek(&mut self) -> Result<Option<(&[u8], u8)>> {
-        if let Some((_, len)) = &self.set.file {
-            // An element is far shorter than half a block.
-            if self.block.len() - self.at < BLOCK / 2 && self.read < *len {
+        let Some([low, high, marks, ..]) = self.at_hand(HEAD)? else { return Ok(None) };
+        let (len, marks) = (usize::from(u16::from_le_bytes([*low, *high])), *marks);
+        let element = self.at_hand(HEAD + len)?.and_then(|bytes| bytes.get(HEAD..));
+        element.map(|element| Some((element, marks))).ok_or_else(|| failed(damaged()))
+    }
+
+    /// The next so many bytes; `None` at the end, and an error where it comes before there are so many.
+    fn at_hand(&mut self, wanted: usize) -> Result<Option<&[u8]>> {
+        if let Some(file) = &self.set.file {
+            while self.block.len() - self.at < wanted {
                 self.block.drain(..self.at);
                 self.at = 0;
-                self.read += self.set.read_at(self.read, &mut self.block).map_err(failed)?;
+                let kept = self.block.len();
+                file.read_block(self.read, &mut self.block).map_err(failed)?;
+                self.read += 1;
+                if self.block.len() == kept {
+                    break;
+                }
             }
         }
-        let Some([low, high, marks, rest @ ..]) = self.bytes().get(self.at..) else { return Ok(None) };
-        let len = usize::from(u16::from_le_bytes([*low, *high]));
-        Ok(rest.get(..len).map(|element| (element, *marks)))
+        let bytes = &self.bytes()[self.at..];
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        bytes.get(..wanted).map(Some).ok_or_else(|| failed(damaged()))
     }
 
     /// Goes on to the next element.
@@ -134,12 +131,13 @@ impl Walk<'_> {
 pub(crate) struct Writer {
     budget: usize,
     set: Elements,
+    file: Option<SpillWriter>,
 }
 
 impl Writer {
     /// A writer that holds about so many bytes in memory.
     pub(crate) fn new(budget: usize) -> Writer {
-        Writer { budget, set: Elements::default() }
+        Writer { budget, set: Elements::default(), file: None }
     }
 
     /// Adds an element that sorts after all others so far.
@@ -153,21 +151,20 @@ impl Writer {
     }
 
     pub(crate) fn finish(mut self) -> Result<Elements> {
-        if self.set.file.is_some() {
+        if self.file.is_some() {
             self.spill()?;
         }
+        self.set.file = self.file.map(SpillWriter::finish).transpose().map_err(failed)?;
         Ok(self.set)
     }
 
     fn spill(&mut self) -> Result<()> {
-        let Elements { held, file, .. } = &mut self.set;
-        let (file, len) = match file {
+        let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert((Mutex::new(tempfile::tempfile().map_err(failed)?), 0)),
+            none => none.insert(SpillWriter::new().map_err(failed)?),
         };
-        *len += held.len() as u64;
-        file.get_mut().unwrap_or_else(PoisonError::into_inner).write_all(held).map_err(failed)?;
-        held.clear();
+        file.write(&self.set.held).map_err(failed)?;
+        self.set.held.clear();
         Ok(())
     }
 }
@@ -286,6 +283,14 @@ pub(crate) fn decoded(set: &Elements) -> impl Iterator<Item = Result<Option<Elem
 }
 
 #[cfg(test)]
+impl Elements {
+    /// A set that lies in a file.
+    pub(crate) fn of_file(file: Spill) -> Elements {
+        Elements { file: Some(file), ..Elements::default() }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -297,6 +302,37 @@ mod tests {
             walk.advance().unwrap();
         }
         all
+    }
+
+    #[test]
+    fn a_set_that_was_damaged_or_ends_within_an_element_is_an_error() {
+        let made = || {
+            let mut writer = Writer::new(0);
+            (0..20_000).for_each(|n| writer.push(format!("{n:05}").as_bytes(), 1).unwrap());
+            writer.finish().unwrap()
+        };
+        let count = |set: &Elements| {
+            let (mut walk, mut count) = (set.walk(), 0);
+            while walk.peek()?.is_some() {
+                walk.advance()?;
+                count += 1;
+            }
+            Ok::<_, crate::Error>(count)
+        };
+        assert_eq!(count(&made()).unwrap(), 20_000);
+        for at in [0, 70_000, 140_000] {
+            for cut in [false, true] {
+                let set = made();
+                let file = set.file.as_ref().unwrap();
+                file.tamper(|file| if cut { file.truncate(at) } else { file[at] ^= 0x40 });
+                assert!(count(&set).unwrap_err().to_string().contains("check that disk"), "{at} {cut}");
+            }
+        }
+        for bytes in [&[1u8][..], &[1, 0], &[1, 0, 0], &[2, 0, 0, b'x'], &[0xff, 0xff, 0, b'x']] {
+            let set = Elements::of_file(Spill::of(bytes));
+            assert!(count(&set).is_err(), "{bytes:?}");
+            assert!(count(&Elements { held: bytes.to_vec(), ..Elements::default() }).is_err(), "{bytes:?}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use deltic_compiler::{DirectStage, Pattern};
 use deltic_store::{Entry, KeyRange};
 
 use crate::affected::{CLAIMED_ANEW, CLAIMED_BEFORE, Dirty, DirtyInputs, HELD, SAID, count_marks, present, readers};
-use crate::contributors::read_value;
+use crate::contributors::read_values;
 use crate::elements::{Elements, Sorter, TOGETHER, Writer, decoded, read_ahead, read_ahead_within};
 use crate::engine::{Item, Mapped, StageSession};
 use crate::kernel::TaskKernel;
@@ -69,7 +69,7 @@ pub(crate) fn run<'s>(
     if stage.is_group() {
         settling.counts.fronts_again = again.len();
     }
-    settling.counts.remembered = dirty.recall(&again, remembered, session.as_mut())?;
+    settling.counts.remembered = dirty.recall(stage, &again, remembered, session.as_mut())?;
     session.map(&mut items_of(stage, &again), &mut |mapped| settling.front_failed_again(mapped))?;
     settling.hold_back(Some(&dirty.outputs))?;
 
@@ -154,7 +154,13 @@ struct Affected {
 
 impl Affected {
     /// Gives back-ends what is remembered of inputs that are not asked in this run; returns of how many.
-    fn recall(&self, again: &Elements, remembered: Shuffle, session: &mut dyn StageSession) -> Result<u64> {
+    fn recall(
+        &self,
+        stage: &Stage<'_>,
+        again: &Elements,
+        remembered: Shuffle,
+        session: &mut dyn StageSession,
+    ) -> Result<u64> {
         let (mut changed, mut again) = (self.inputs.walk(), again.walk());
         let mut remembered = remembered.finish()?;
         let (mut count, mut rows) = (0, Rows::default());
@@ -163,10 +169,9 @@ impl Affected {
             let asked = changed.take(&input)? || again.take(&input)?;
             count += u64::from(!asked);
             while let Some(row) = remembered.peek()?.filter(|row| row.out == input) {
-                let mut said = row.value;
-                while let Some(value) = read_value(&mut said).filter(|_| !asked) {
-                    rows.push(row.item, &input, value);
-                }
+                let said =
+                    read_values(row.value).ok_or_else(|| stage.broken("values that are cut short".to_owned()))?;
+                said.iter().filter(|_| !asked).for_each(|value| rows.push(row.item, &input, value));
                 remembered.advance()?;
             }
             if rows.len() >= 16 * TOGETHER {

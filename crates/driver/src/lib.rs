@@ -40,6 +40,8 @@ mod execute;
 mod failure;
 mod fingerprint;
 mod graph;
+#[cfg(test)]
+mod hostile;
 mod import;
 mod incremental;
 mod job;
@@ -56,6 +58,7 @@ mod rows;
 mod run;
 mod settle;
 mod shuffle;
+mod spill;
 mod stage;
 mod state;
 mod subjects;

@@ -297,7 +297,7 @@ fn part_prefix(layer: u16, name: &NameBytes) -> Vec<u8> {
     [&[PART], &layer.to_be_bytes()[..], name, &[0]].concat()
 }
 
-fn look(seen: &Seen) -> Look {
+pub(crate) fn look(seen: &Seen) -> Look {
     let (kind, layer, name) = match seen {
         Seen::Partition(layer, name) => (PARTITION, layer, name),
         Seen::Presence(layer, name) => (PRESENCE, layer, name),

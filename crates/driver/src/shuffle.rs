@@ -3,13 +3,12 @@
 //! Rows are held until they fill the budget, then sorted and written to a file as one run; at the end runs are merged.
 //! Runs of one size that have become many are merged into one on the way, so open files are few however many rows there
 //! are, and a row is rewritten a logarithm of times. The sort is stable over the order in which rows came: rows of equal
-//! keys come out as they went in. A file has no name from the moment it is made, so nothing is left behind however the
-//! process ends.
+//! keys come out as they went in.
 
-use std::fs::File;
-use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, Write};
+use std::io::{ErrorKind, Read};
 
 use crate::rows::{Row, RowStream, Rows};
+use crate::spill::{Spill, SpillReader, SpillWriter, damaged};
 use crate::{Error, Result};
 
 /// So many runs of one size become one.
@@ -22,7 +21,7 @@ pub(crate) struct Shuffle {
     held: usize,
     chunks: Vec<Rows>,
     /// In the order in which their rows came; with each, how often its rows were merged.
-    runs: Vec<(File, u32)>,
+    runs: Vec<(Spill, u32)>,
 }
 
 impl Shuffle {
@@ -87,30 +86,30 @@ impl Shuffle {
     }
 }
 
-fn opened(runs: Vec<(File, u32)>) -> Result<Vec<Run>> {
-    runs.into_iter().map(|(file, _)| Run::open(file)).collect::<std::io::Result<_>>().map_err(failed)
+fn opened(runs: Vec<(Spill, u32)>) -> Result<Vec<Run>> {
+    runs.into_iter().map(|(spill, _)| Run::open(spill)).collect::<std::io::Result<_>>().map_err(failed)
 }
 
 /// A run being written: for each row three lengths, then its bytes.
-struct RunWriter(BufWriter<File>);
+struct RunWriter(SpillWriter);
 
 impl RunWriter {
     fn new() -> std::io::Result<RunWriter> {
-        Ok(RunWriter(BufWriter::with_capacity(1 << 18, tempfile::tempfile()?)))
+        SpillWriter::new().map(RunWriter)
     }
 
     fn add(&mut self, row: Row<'_>) -> std::io::Result<()> {
         let Row { out, item, value } = row;
-        self.0.write_all(&(out.len() as u16).to_le_bytes())?;
-        self.0.write_all(&(item.len() as u16).to_le_bytes())?;
-        self.0.write_all(&(value.len() as u32).to_le_bytes())?;
-        self.0.write_all(out)?;
-        self.0.write_all(item)?;
-        self.0.write_all(value)
+        self.0.write(&(out.len() as u16).to_le_bytes())?;
+        self.0.write(&(item.len() as u16).to_le_bytes())?;
+        self.0.write(&(value.len() as u32).to_le_bytes())?;
+        self.0.write(out)?;
+        self.0.write(item)?;
+        self.0.write(value)
     }
 
-    fn finish(self) -> std::io::Result<File> {
-        self.0.into_inner().map_err(std::io::IntoInnerError::into_error)
+    fn finish(self) -> std::io::Result<Spill> {
+        self.0.finish()
     }
 }
 
@@ -125,10 +124,14 @@ fn sorted(chunks: &[Rows]) -> Vec<(u32, u32)> {
 #[expect(clippy::needless_pass_by_value, reason = "what `map_err` calls takes the error")]
 pub(crate) fn failed(error: std::io::Error) -> Error {
     let folder = std::env::temp_dir();
-    Error::Engine(format!(
-        "rows that do not fit into memory could not be kept in a file in {}: {error}; free some space, or set TMPDIR",
-        folder.display()
-    ))
+    let what = "rows that do not fit into memory could not be kept in a file in";
+    let remedy = match error.kind() {
+        ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+            "check that disk, or set TMPDIR to a folder on another one"
+        }
+        _ => "free some space, or set TMPDIR",
+    };
+    Error::Engine(format!("{what} {}: {error}; {remedy}", folder.display()))
 }
 
 /// The rows of a shuffle, sorted.
@@ -142,37 +145,38 @@ pub(crate) struct Sorted {
     least: Option<usize>,
 }
 
-/// A run being read: its next row is at hand.
+/// A run being read: its next row is at hand. Memory: a row, which is never longer than what is left of the file, and a
+/// block.
 #[derive(Debug)]
 struct Run {
-    file: BufReader<File>,
+    file: SpillReader,
     lengths: (usize, usize),
     row: Vec<u8>,
     ended: bool,
 }
 
 impl Run {
-    fn open(mut file: File) -> std::io::Result<Run> {
-        file.rewind()?;
-        let mut run =
-            Run { file: BufReader::with_capacity(1 << 16, file), lengths: (0, 0), row: Vec::new(), ended: false };
+    fn open(spill: Spill) -> std::io::Result<Run> {
+        let mut run = Run { file: spill.read(), lengths: (0, 0), row: Vec::new(), ended: false };
         run.advance()?;
         Ok(run)
     }
 
     fn advance(&mut self) -> std::io::Result<()> {
-        let mut head = [0; 8];
-        match self.file.read_exact(&mut head) {
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                self.ended = true;
-                return Ok(());
-            }
-            result => result?,
+        if self.file.left() == 0 {
+            self.ended = true;
+            return Ok(());
         }
+        let mut head = [0; 8];
+        self.file.read_exact(&mut head)?;
         let [a, b, c, d, value @ ..] = head;
         let (out, item) = (u16::from_le_bytes([a, b]) as usize, u16::from_le_bytes([c, d]) as usize);
+        let len = out + item + u32::from_le_bytes(value) as usize;
+        if len as u64 > self.file.left() {
+            return Err(damaged());
+        }
         self.lengths = (out, item);
-        self.row.resize(out + item + u32::from_le_bytes(value) as usize, 0);
+        self.row.resize(len, 0);
         self.file.read_exact(&mut self.row)
     }
 
@@ -226,6 +230,14 @@ impl RowStream for Sorted {
 }
 
 #[cfg(test)]
+impl Shuffle {
+    /// A shuffle whose rows lie in files.
+    pub(crate) fn of_runs(runs: Vec<Spill>) -> Shuffle {
+        Shuffle { runs: runs.into_iter().map(|run| (run, 0)).collect(), ..Shuffle::new(0) }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -250,6 +262,31 @@ mod tests {
             sorted.advance().unwrap();
         }
         (all, runs)
+    }
+
+    /// A file that was damaged on its way ends the sort, whatever the damage is, and is never the end of the rows.
+    #[test]
+    fn rows_that_were_damaged_are_an_error() {
+        type Damage = fn(&mut Vec<u8>);
+        let damages: [Damage; 4] =
+            [|file| file[4] ^= 1, |file| file.truncate(9), |file| file.clear(), |file| file.truncate(file.len() - 1)];
+        for damage in damages {
+            let mut shuffle = Shuffle::new(0);
+            for number in 0..3u8 {
+                let mut rows = Rows::default();
+                rows.push(&[number], b"item", b"value");
+                shuffle.push(rows).unwrap();
+            }
+            shuffle.runs[1].0.tamper(damage);
+            let ended = shuffle.finish().and_then(|mut sorted| {
+                while sorted.peek()?.is_some() {
+                    sorted.advance()?;
+                }
+                Ok(())
+            });
+            let error = ended.unwrap_err().to_string();
+            assert!(error.contains("could not be kept in a file") && error.contains("check that disk"), "{error}");
+        }
     }
 
     #[test]

@@ -196,3 +196,11 @@ pub(crate) fn edge_key(one: &Element, other: &Element) -> Vec<u8> {
 pub(crate) fn table_name(task: &TaskId, table: &str) -> String {
     format!("{task}/{table}")
 }
+
+#[cfg(test)]
+impl State {
+    /// A state whose tables are all the same one.
+    pub(crate) fn of_one_table(task: &TaskId, table: &Tree) -> State {
+        State::new(task, |_| table.clone())
+    }
+}

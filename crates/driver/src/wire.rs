@@ -36,7 +36,7 @@ pub(crate) fn entry_len(mut bytes: &[u8]) -> u64 {
     take::<32>(bytes).and_then(|_| take(bytes)).map_or(0, |len| u64::from_le_bytes(*len))
 }
 
-/// Reads an entry that takes all of `bytes`; `None` for anything else.
+/// Reads an entry that takes all of `bytes`; `None` for anything else. Memory: at most twice their length and 8 KiB.
 pub(crate) fn read_entry(mut bytes: &[u8]) -> Option<Entry> {
     let bytes = &mut bytes;
     let digest = Digest::from_bytes(*take(bytes)?);
@@ -51,6 +51,9 @@ pub(crate) fn read_entry(mut bytes: &[u8]) -> Option<Entry> {
             let (base, run, seq) = (Version(number()?), RunId(number()?), u32::try_from(number()?).ok()?);
             let (offset, stored) = (number()?, number()?);
             let codec = if kind == PACK_ZSTD { Codec::Zstd } else { Codec::Raw };
+            if !bytes.is_empty() {
+                return None;
+            }
             Place::Pack { pack: PackName { base, run, seq }, offset, stored, codec }
         }
         _ => return None,
@@ -86,6 +89,10 @@ mod tests {
                 write_entry(&entry, &mut bytes);
                 assert_eq!((read_entry(&bytes), entry_len(&bytes)), (Some(entry), 3));
                 assert_eq!(read_entry(&bytes[..40]), None);
+                if matches!(place, Place::Pack { .. }) {
+                    bytes.push(0);
+                    assert_eq!(read_entry(&bytes), None, "it takes all of them");
+                }
             }
         }
     }

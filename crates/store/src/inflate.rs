@@ -1,4 +1,6 @@
 //! Decompressing with a context that each thread keeps: making one takes longer than decompressing a node.
+//!
+//! What a frame, or whoever refers to it, says of its length is not believed further than frames can grow.
 
 use std::cell::RefCell;
 
@@ -8,14 +10,18 @@ thread_local! {
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// Decompresses a zstd frame of at most `most` bytes; `None` when the bytes are no such frame.
+/// No frame grows more than this when it is decompressed: a block takes four bytes and gives at most 128 KiB.
+pub(crate) const MOST_GROWTH: usize = 32 << 10;
+
+/// Decompresses a zstd frame of at most `most` bytes; `None` when the bytes are no such frame. Allocates no more than
+/// `most`, and at most [`MOST_GROWTH`] times what it was given; zstd itself holds about 100 KiB a thread.
 pub(crate) fn inflate(bytes: &[u8], most: usize) -> Option<Vec<u8>> {
     DECOMPRESSOR.with_borrow_mut(|kept| {
         let decompressor = match kept {
             Some(decompressor) => decompressor,
             none => none.insert(Decompressor::new().ok()?),
         };
-        decompressor.decompress(bytes, most).ok()
+        decompressor.decompress(bytes, most.min(bytes.len().saturating_mul(MOST_GROWTH))).ok()
     })
 }
 
@@ -32,5 +38,24 @@ mod tests {
             assert_eq!(inflate(&packed[..packed.len() - 2], 17), None);
             assert_eq!(inflate(b"junk", 17), None);
         }
+    }
+
+    /// The frame that grows most is of runs of one byte, 128 KiB each.
+    #[test]
+    fn frames_that_grow_most_are_taken_and_claims_do_not_allocate() {
+        let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x58];
+        for block in 0..100u32 {
+            let head = (128 << 10) << 3 | 1 << 1 | u32::from(block == 99);
+            frame.extend_from_slice(&head.to_le_bytes()[..3]);
+            frame.push(7);
+        }
+        let grown = inflate(&frame, usize::MAX).expect("a frame");
+        assert!(grown.len() == 100 << 17 && grown.iter().all(|byte| *byte == 7));
+        // A frame that says its length is 2^62.
+        let mut claims = vec![0x28, 0xb5, 0x2f, 0xfd, 0xe0];
+        claims.extend_from_slice(&(1u64 << 62).to_le_bytes());
+        claims.extend_from_slice(&[1, 0, 0]);
+        let held = allocation_counter::measure(|| assert_eq!(inflate(&claims, usize::MAX), None)).bytes_max;
+        assert!(held < 1 << 20, "{held}");
     }
 }

@@ -49,9 +49,14 @@ async fn hint(catalog: &Catalog) -> Result<Option<Version>> {
     let Some(bytes) = catalog.root().get_async(&ObjectName::Latest).await? else {
         return Ok(None);
     };
-    let number = std::str::from_utf8(&bytes).ok().and_then(|text| text.trim_ascii().parse::<u64>().ok());
+    Ok(parse_hint(&bytes))
+}
+
+/// The number that a hint says, if it says one. Allocates nothing.
+pub(crate) fn parse_hint(bytes: &[u8]) -> Option<Version> {
+    let number = std::str::from_utf8(bytes).ok()?.trim_ascii().parse::<u64>().ok()?;
     // The greatest number has no successor to probe, and no catalog gets there.
-    Ok(number.filter(|number| *number < u64::MAX).map(Version))
+    (number < u64::MAX).then_some(Version(number))
 }
 
 /// Finds the edge above `present`, whose record is `bytes`.
@@ -60,6 +65,10 @@ async fn climb(catalog: &Catalog, mut present: Version, mut bytes: Bytes) -> Res
     let mut step = 1u64;
     loop {
         let probed = Version(present.0.saturating_add(step));
+        if probed == present {
+            // Where numbers end. No catalog gets there, but whoever can write to its store can say so.
+            return catalog.read_record(present, &bytes).map(Some);
+        }
         match catalog.record_bytes(probed).await? {
             Some(found) => (present, bytes) = (probed, found),
             None => return halve(catalog, present, bytes, probed).await,

@@ -32,6 +32,8 @@ mod draft;
 mod error;
 mod fsck;
 mod gc;
+#[cfg(test)]
+mod hostile;
 mod inflate;
 mod latest;
 #[cfg(unix)]

@@ -1,5 +1,9 @@
 //! Reading payloads: one, many in few requests, or piece by piece. Nothing is handed out whole before its digest has
 //! been checked.
+//!
+//! Memory: a payload that is read whole takes the length that its leaf says, and where it is compressed at most 32,768
+//! times what is stored, as much as zstd can make of it. One that is read by pieces takes 4 MiB and, where it is
+//! compressed, the window of its frame, at most 128 MiB.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -150,6 +154,10 @@ impl PayloadReader {
     pub(crate) fn new(source: &Arc<Source>, entry: &Entry) -> Result<PayloadReader> {
         let (input, pack) = match &entry.place {
             Place::Inline(bytes) => (Input::Inline(inline(entry, bytes)?.bytes().clone()), None),
+            Place::Pack { pack, stored, codec: Codec::Raw, .. } if *stored != entry.meta.len => {
+                let what = "its length is not the one it is referred to with";
+                return Err(mismatch(source, &entry.meta, *pack, what));
+            }
             Place::Pack { pack, offset, stored, codec } => {
                 let rest = Blob { pack: *pack, offset: *offset, len: *stored };
                 let pieces = Pieces { source: Arc::clone(source), rest, piece: Bytes::new() };

@@ -51,7 +51,7 @@ impl JobFile {
         JobFile::parse(&place, &text)
     }
 
-    pub(super) fn parse(path: &str, text: &str) -> Result<JobFile, Problem> {
+    pub(crate) fn parse(path: &str, text: &str) -> Result<JobFile, Problem> {
         let mut job = JobFile::default();
         for (key, node) in table(&text::parse(path, text)?, "the job")? {
             match key.as_str() {

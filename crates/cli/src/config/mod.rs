@@ -72,7 +72,7 @@ impl Config {
         Config::merge(&path.display().to_string(), text.as_deref(), sources)
     }
 
-    fn merge(path: &str, text: Option<&str>, sources: &Sources) -> Result<Config, Problem> {
+    pub(crate) fn merge(path: &str, text: Option<&str>, sources: &Sources) -> Result<Config, Problem> {
         let mut root = text::parse(path, text.unwrap_or_default())?;
         root.origin = Origin::Default;
         overlay::environment(&mut root, &sources.environment)?;

@@ -6,6 +6,8 @@ mod cover;
 #[cfg(test)]
 mod grid;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tile;
 
 /// A file that is not listed above would never run.

@@ -1,4 +1,6 @@
-//! From bytes to a node. Whatever the bytes are, it neither panics nor allocates more than a fixed multiple of them.
+//! From bytes to a node. Whatever the bytes are, it neither panics nor allocates more than a fixed multiple of them: at
+//! most 40 times the section and 128 KiB, where the section is as long as the node or, in a compressed one, at most 256
+//! times as long. It takes keys of 16 KiB that differ in their ends to get there; of honest keys it is about 4 times.
 
 use std::cell::RefCell;
 
@@ -15,9 +17,6 @@ thread_local! {
     /// The buffer for what is digested, which each thread keeps: growing one for each node takes longer than filling it.
     static STREAM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
-
-/// What a thread keeps of its buffer after a node of unusual size.
-const STREAM_BYTES: usize = 1 << 20;
 
 impl Node {
     /// Decodes and digests a node.
@@ -68,11 +67,7 @@ impl Node {
         let mut columns = read_section(level, count, &section)?;
         read_digests(&mut columns, &mut reader)?;
         reader.end()?;
-        let node = STREAM.with_borrow_mut(|stream| {
-            stream.clear();
-            stream.shrink_to(STREAM_BYTES);
-            Node::new(level, columns, stream)
-        });
+        let node = STREAM.with_borrow_mut(|stream| Node::new(level, columns, stream));
         node.ok_or(Malformed("its counts overflow"))
     }
 }

@@ -16,9 +16,14 @@ pub(super) const COMPRESSED: u8 = 1;
 /// Bytes of the check at a node's end.
 pub(super) const CHECK_BYTES: usize = 8;
 
-/// Digests the logical stream of a node. `stream` is a buffer to use again.
+/// The stream is digested in pieces of about this length: nodes of honest keys fit into one.
+const PIECE_BYTES: usize = 1 << 16;
+
+/// Digests the logical stream of a node. `stream` is a buffer to use again; it holds a piece and a key at most.
 pub(super) fn digest(level: u8, columns: &Columns, stream: &mut Vec<u8>) -> Digest {
     stream.clear();
+    let mut hasher = Hasher::new("deltic node 1");
+    hasher.number(u64::from(level)).number(columns.len() as u64);
     for index in 0..columns.len() {
         let key = columns.key(index);
         put(stream, key.len() as u64);
@@ -32,8 +37,12 @@ pub(super) fn digest(level: u8, columns: &Columns, stream: &mut Vec<u8>) -> Dige
         } else {
             put(stream, columns.counts[index]);
         }
+        if stream.len() >= PIECE_BYTES {
+            hasher.raw(stream);
+            stream.clear();
+        }
     }
-    Hasher::new("deltic node 1").number(u64::from(level)).number(columns.len() as u64).raw(stream).finish()
+    hasher.raw(stream).finish()
 }
 
 /// The first bytes of the BLAKE3 of everything before: tells a damaged node from a wrong reference to it.
@@ -106,7 +115,7 @@ impl NodeWriter {
 }
 
 /// Writes the meta section, column by column. `ends` is a buffer to use again.
-fn write_section(level: u8, columns: &Columns, out: &mut Vec<u8>, ends: &mut Vec<u64>) {
+pub(super) fn write_section(level: u8, columns: &Columns, out: &mut Vec<u8>, ends: &mut Vec<u64>) {
     write_keys(columns, out);
     columns.lens.iter().for_each(|len| put(out, *len));
     if level > 0 {

@@ -62,6 +62,10 @@ impl NodeRef {
 }
 
 impl Node {
+    /// Decoding holds at most so many times the length of a node's section, uncompressed, and 128 KiB.
+    #[cfg(test)]
+    pub(crate) const MEMORY_PER_SECTION_BYTE: u64 = 40;
+
     pub(crate) fn level(&self) -> u8 {
         self.level
     }

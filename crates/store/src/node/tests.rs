@@ -196,3 +196,39 @@ fn claims_do_not_allocate() {
     body.extend_from_slice(&[0; 4]);
     assert_eq!(Node::decode_unchecked(&body).unwrap_err().0, "its section is too short for its entries");
 }
+
+/// The node that takes most memory for its length: long keys that share all but their end, packed as tightly as is
+/// allowed. So the bound that decoding states is needed, and it is kept.
+#[test]
+fn the_node_that_grows_most_keeps_the_bound() {
+    for (first_len, long) in [(16_300, 16_300), (1, 16_300)] {
+        let mut columns = Columns::default();
+        for n in 0..800u32 {
+            let len = if n == 0 { first_len } else { long };
+            let mut key = vec![b'a' + (n > 0) as u8; len];
+            key.extend_from_slice(&n.to_be_bytes());
+            let meta = Meta { digest: Digest::of(b""), len: 0, fields: Fields::default() };
+            columns.push_entry(&key, &Entry { meta, place: Place::Inline(Bytes::new()) });
+        }
+        let mut section = Vec::new();
+        super::encode::write_section(0, &columns, &mut section, &mut Vec::new());
+        let mut packed = zstd::bulk::compress(&section, 1).unwrap();
+        // A frame that can be skipped makes up for what is too good to be allowed.
+        let short = (section.len() / super::MAX_EXPANSION + 1).saturating_sub(packed.len() + 8);
+        packed.extend_from_slice(&0x184d_2a50u32.to_le_bytes());
+        packed.extend_from_slice(&(short as u32).to_le_bytes());
+        packed.extend(std::iter::repeat_n(0, short));
+        let mut body = b"DLTN\x01\x00\x01\x00".to_vec();
+        for number in [columns.len(), section.len(), packed.len()] {
+            crate::varint::put(&mut body, number as u64);
+        }
+        body.extend_from_slice(&packed);
+        let mut node = None;
+        let held = allocation_counter::measure(|| node = Some(Node::decode_unchecked(&body))).bytes_max;
+        assert_eq!(node.unwrap().unwrap().columns(), &columns);
+        let times = held as f64 / section.len() as f64;
+        println!("{} bytes, section {}, held {held}: {times:.1} times the section", body.len(), section.len());
+        assert!(held <= Node::MEMORY_PER_SECTION_BYTE * section.len() as u64 + (1 << 17), "{times}");
+        assert!(times > 16.0, "this is not the node that grows most: {times}");
+    }
+}

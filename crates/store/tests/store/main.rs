@@ -13,6 +13,7 @@ mod draft;
 mod fsck;
 mod gc;
 mod golden;
+mod hostile;
 mod repack;
 mod retention;
 mod simulation;
