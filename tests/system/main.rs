@@ -24,5 +24,6 @@ mod ref_tree;
 mod shapes;
 mod side_by_side;
 mod special;
+mod stopped;
 mod transit;
 mod which_ran;

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use deltic::core::{CatalogId, CatalogUuid, LayerId, RunId, Timestamp};
-use deltic::driver::{At, Event, Job, JobInput, LocalEngine, Mode, Observer, Options, run};
+use deltic::driver::{At, Event, Job, JobInput, LocalEngine, Mode, Observer, Options, Stop, run};
 use deltic::prelude::*;
 use deltic::store::{Catalog, Committed, Draft, DraftOptions, Error, NewCatalog, NextVersion, Stores};
 
@@ -124,6 +124,7 @@ fn build_in_a_process_of_its_own() {
             state_layer: LayerId::new("state").unwrap(),
             note: String::new(),
         },
+        stop: Stop::new(),
     })
     .unwrap();
     assert_eq!(report.tasks[0].counts.fronts, partitions);

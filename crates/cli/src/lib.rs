@@ -19,12 +19,14 @@
 mod area;
 mod args;
 mod asked;
+mod calls;
 mod commands;
 mod config;
 mod copy;
 mod edge;
 mod failure;
 mod human;
+mod interrupt;
 mod out;
 mod progress;
 pub mod report;
@@ -37,6 +39,7 @@ use clap::FromArgMatches;
 use deltic_compiler::Setup;
 
 use args::Cli;
+use interrupt::Interrupts;
 use progress::Progress;
 use sources::Register;
 
@@ -61,8 +64,9 @@ fn start(register: Register<'_>) -> ExitCode {
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let progress = Progress::new();
     progress.start_logs(cli.verbose);
-    match commands::dispatch(cli, register, &progress) {
+    let interrupts = Interrupts::listen(&progress);
+    match commands::dispatch(cli, register, &progress, &interrupts) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(interrupts.exit_code()),
     }
 }

@@ -202,7 +202,7 @@ impl Ready<'_> {
             true => State::empty(task.id(), draft),
             false => base.state(task, draft),
         };
-        let (engine, observer) = (job.engine, job.observer);
-        Stage { task, view, published, state, full, draft, engine, observer }.run()
+        let (engine, observer, stop) = (job.engine, job.observer, &job.stop);
+        Stage { task, view, published, state, full, draft, engine, observer, stop }.run()
     }
 }

@@ -8,6 +8,7 @@ use deltic_store::Catalog;
 
 use crate::engine::Engine;
 use crate::observe::Observer;
+use crate::stop::Stop;
 
 /// Everything a run works with.
 pub struct Job<'a> {
@@ -23,6 +24,8 @@ pub struct Job<'a> {
     pub observer: &'a dyn Observer,
     /// How to run.
     pub options: Options,
+    /// Who may ask for an early end.
+    pub stop: Stop,
 }
 
 /// An input catalog of a run. One catalog may be bound under several ids, at a version each; requests are counted once

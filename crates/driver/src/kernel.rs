@@ -17,6 +17,7 @@ use crate::engine::{Fetch, Item, Kernel, MapBatch, Mapped, Outcome, Reduced};
 use crate::error::Phase;
 use crate::observe::{Event, Observer};
 use crate::rows::{Row, RowStream, Rows};
+use crate::stop::Stop;
 use crate::view::View;
 use crate::wire::{entry_len, read_entry, write_entry};
 use crate::{Element, Error, Result};
@@ -29,6 +30,7 @@ pub(crate) struct TaskKernel<'a> {
     pub(crate) published: &'a [Tree],
     pub(crate) draft: &'a Draft,
     pub(crate) observer: &'a dyn Observer,
+    pub(crate) stop: &'a Stop,
 }
 
 impl TaskKernel<'_> {
@@ -62,7 +64,7 @@ impl TaskKernel<'_> {
         Error::Compiler { task: self.task.id().clone(), phase, key, input: input.cloned(), source }
     }
 
-    /// Runs user code; an error or a panic in it becomes an error that says where.
+    /// Runs user code, unless the run is to end; an error or a panic in it becomes an error that says where.
     fn guard<T>(
         &self,
         phase: Phase,
@@ -70,6 +72,7 @@ impl TaskKernel<'_> {
         input: Option<&Key>,
         code: impl FnOnce() -> anyhow::Result<T>,
     ) -> Result<T> {
+        let code = || self.go_on().map_err(anyhow::Error::from).and_then(|()| code());
         // What the code leaves half done after a panic is never looked at: the run ends.
         let result = catch_unwind(AssertUnwindSafe(code)).unwrap_or_else(|panic| {
             let message = panic
@@ -79,6 +82,9 @@ impl TaskKernel<'_> {
                 .unwrap_or_else(|| "without a message".to_owned());
             Err(anyhow::anyhow!("panicked: {message}"))
         });
+        if phase != Phase::MapKey {
+            self.observer.event(&Event::Returned { task: self.task.id() });
+        }
         // What went wrong in the driver on behalf of user code is not user code's fault.
         result.map_err(|source| match source.downcast::<Error>() {
             Ok(error) => error,
@@ -162,8 +168,10 @@ impl TaskKernel<'_> {
         let from = item.to_bytes();
         let context = Context::new(self.view);
         let whole = Whole::new(self.view, self.task.inputs());
+        self.observer.event(&Event::Whole { task: self.task.id(), phase: Phase::Front });
         self.guard(Phase::Front, &"the whole input", None, || {
             stage.front(&whole, self.task.outputs(), &context, &mut |emitted| {
+                self.go_on()?;
                 let mut batch = Rows::default();
                 push_rows(&emitted, &from, &mut batch);
                 Ok(rows(batch)?)
@@ -181,8 +189,10 @@ impl TaskKernel<'_> {
     ) -> Result<()> {
         let context = Context::new(self.view);
         let whole = Whole::new(self.view, self.task.inputs());
+        self.observer.event(&Event::Whole { task: self.task.id(), phase: Phase::Graph });
         self.guard(Phase::Graph, &"the input", None, || {
             let mut take = |input: &Key, outs: Vec<(u16, Name)>| {
+                self.go_on()?;
                 let number = self.view.number(&input.layer).filter(|_| self.task.inputs().contains(&input.layer));
                 let element = Element::new(number.context("it is in no input layer")?, input.name.to_bytes());
                 anyhow::ensure!(
@@ -208,8 +218,10 @@ impl TaskKernel<'_> {
     ) -> Result<()> {
         let context = Context::new(self.view);
         let whole = Whole::new(self.view, self.task.inputs());
+        self.observer.event(&Event::Whole { task: self.task.id(), phase: Phase::Back });
         self.guard(Phase::Back, &"the whole output", None, || {
             let mut publish = |layer: u16, name: Name, payload: Payload| {
+                self.go_on()?;
                 let out = Element::new(layer, name.to_bytes());
                 let outcome = self.publish(&out, Some(payload))?;
                 Ok(take(out, outcome)?)
@@ -378,6 +390,13 @@ impl TaskKernel<'_> {
 impl Kernel for TaskKernel<'_> {
     fn is_remote(&self) -> bool {
         self.view.iter().any(|(_, _, layer)| layer.now().is_remote())
+    }
+
+    fn go_on(&self) -> Result<()> {
+        match self.stop.is_asked() {
+            true => Err(Error::Stopped { stands: self.draft.base().version() }),
+            false => Ok(()),
+        }
     }
 
     fn begin_map(&self, items: &[Item]) -> Result<Fetch> {

@@ -23,6 +23,7 @@
 //! | `publish` | what was compiled becomes a layer's next tree |
 //! | `engine`, `local` | where kernels run |
 //! | `execute` | the tasks, some side by side |
+//! | `stop` | asking for an early end |
 //! | `run`, `report` | all of it in order; what it did |
 //! | `import` | the other way into a catalog: partitions from outside |
 
@@ -55,6 +56,7 @@ mod settle;
 mod shuffle;
 mod stage;
 mod state;
+mod stop;
 mod subjects;
 mod user_graph;
 mod view;
@@ -72,3 +74,4 @@ pub use observe::{Event, Observer, Silent};
 pub use report::{Counts, InputReport, Mode, Orphan, Phases, Plan, PlannedTask, Report, TaskReport};
 pub use rows::{Row, RowStream, Rows, SortedRows};
 pub use run::{plan, run};
+pub use stop::Stop;

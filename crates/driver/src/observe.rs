@@ -1,8 +1,9 @@
 //! Watching a run: progress bars, logs and tests that state which partitions ran.
 
 use deltic_compiler::OutKey;
-use deltic_core::{Key, TaskId};
+use deltic_core::{Key, TaskId, Version};
 
+use crate::error::Phase;
 use crate::report::TaskReport;
 
 /// Something that happens in a run. Front- and back-end events come from worker threads, in no particular order.
@@ -30,6 +31,18 @@ pub enum Event<'a> {
         /// The output.
         key: &'a OutKey,
     },
+    /// User code that looks at everything is about to run.
+    Whole {
+        /// The task.
+        task: &'a TaskId,
+        /// Which part of it.
+        phase: Phase,
+    },
+    /// The user code that was about to run on this thread has returned.
+    Returned {
+        /// The task.
+        task: &'a TaskId,
+    },
     /// A published output goes, because nothing is made for it any more.
     Deleted {
         /// The task.
@@ -41,6 +54,11 @@ pub enum Event<'a> {
     TaskDone {
         /// What it did.
         report: &'a TaskReport,
+    },
+    /// All tasks have ended, and the version is about to be committed: from here on a run does not stop any more.
+    Committing {
+        /// The version that it would be.
+        version: Version,
     },
 }
 

@@ -12,11 +12,12 @@ use crate::base::Base;
 use crate::decide::decide;
 use crate::execute::{Execution, Next, view};
 use crate::job::{At, Job};
+use crate::observe::Event;
 use crate::report::{Mode, Phases, Plan, PlannedTask, Report, TaskReport};
 use crate::resolve::resolve;
 use crate::subjects::subjects;
 use crate::view::{RunLayer, View};
-use crate::{Element, Result, fingerprint, graph};
+use crate::{Element, Error, Result, fingerprint, graph};
 
 /// Runs a job and commits one new version, or none when nothing has changed.
 ///
@@ -43,6 +44,10 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
         note: job.options.note.clone(),
         statistics: statistics(&tasks),
     };
+    if job.stop.is_asked() {
+        return Err(Error::Stopped { stands: resolved.base.version() });
+    }
+    job.observer.event(&Event::Committing { version: resolved.base.version().next() });
     let committed = draft.commit(next)?;
     let commit_ms = clock.lap();
     let used = Usage::of(job) - before;

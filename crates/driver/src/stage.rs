@@ -18,6 +18,7 @@ use crate::observe::Observer;
 use crate::report::Counts;
 use crate::settle::Settling;
 use crate::state::State;
+use crate::stop::Stop;
 use crate::subjects::subjects;
 use crate::view::View;
 use crate::{Element, Error, Result, incremental, user_graph, whole};
@@ -34,6 +35,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) draft: &'a Draft,
     pub(crate) engine: &'a dyn Engine,
     pub(crate) observer: &'a dyn Observer,
+    pub(crate) stop: &'a Stop,
 }
 
 /// What a stage made.
@@ -52,6 +54,7 @@ impl Stage<'_> {
             published: self.published,
             draft: self.draft,
             observer: self.observer,
+            stop: self.stop,
         };
         let session = self.engine.stage(&kernel);
         match self.task.pattern() {

@@ -7,7 +7,7 @@ use deltic_compiler::Task;
 use deltic_core::{
     CatalogId, CatalogUuid, Grid, IntoName, Layer, LayerId, LayerRef, Name, Payload, RunId, Timestamp, Version,
 };
-use deltic_driver::{At, Import, Job, JobInput, LocalEngine, Options, Processing, Report};
+use deltic_driver::{At, Import, Job, JobInput, LocalEngine, Options, Processing, Report, Stop};
 use deltic_store::{Catalog, NewCatalog, Snapshot, Stores};
 
 use crate::log::RunLog;
@@ -314,7 +314,15 @@ impl Lab {
             state_layer: must(LayerId::new("state"), "layer"),
             note: String::new(),
         };
-        let job = Job { inputs, output, tasks: &self.tasks, engine: &engine, observer: log.as_ref(), options };
+        let job = Job {
+            inputs,
+            output,
+            tasks: &self.tasks,
+            engine: &engine,
+            observer: log.as_ref(),
+            options,
+            stop: Stop::new(),
+        };
         let report = deltic_driver::run(&job)?;
         Ok(LabRun { report, log })
     }
