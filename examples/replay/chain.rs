@@ -212,6 +212,7 @@ impl Chain {
                 expect_base: None,
                 state_layer: LayerId::new("state")?,
                 note: String::new(),
+                checkpoint: None,
             },
             stop: Stop::new(),
         };

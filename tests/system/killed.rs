@@ -101,6 +101,7 @@ impl Process {
                 expect_base: None,
                 state_layer: LayerId::new("state").unwrap(),
                 note: String::new(),
+                checkpoint: None,
             },
             stop: Stop::new(),
         })

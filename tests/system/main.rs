@@ -21,6 +21,7 @@ mod patterns;
 mod private;
 mod races;
 mod ref_tree;
+mod resumed;
 mod shapes;
 mod side_by_side;
 mod special;

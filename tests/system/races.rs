@@ -53,6 +53,7 @@ impl Site {
                 expect_base,
                 state_layer: LayerId::new("state").unwrap(),
                 note: String::new(),
+                checkpoint: None,
             },
             stop: Stop::new(),
         })

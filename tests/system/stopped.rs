@@ -54,6 +54,7 @@ fn stopped_at(input: &Catalog, output: &Catalog, event: u64) -> (Result<Report, 
             expect_base: None,
             state_layer: LayerId::new("state").unwrap(),
             note: String::new(),
+            checkpoint: None,
         },
         stop: stop.clone(),
     });

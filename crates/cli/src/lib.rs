@@ -14,7 +14,7 @@
 //! ```
 //!
 //! A program with a flow of its own calls [`deltic_driver::run`] instead, with [`now`], [`new_run_id`],
-//! [`new_catalog`] and [`code_identity`] for what only the machine knows, and [`report`] for the text of a report.
+//! [`new_catalog`], [`checkpoint`] and [`code_identity`] for what only the machine knows, and [`report`] for the text of a report.
 
 mod area;
 mod args;
@@ -43,7 +43,7 @@ use interrupt::Interrupts;
 use progress::Progress;
 use sources::Register;
 
-pub use edge::{code_identity, new_catalog, new_run_id, now};
+pub use edge::{checkpoint, code_identity, new_catalog, new_run_id, now};
 
 /// The `main` of a driver binary: all commands, with the tasks that `setup` registers.
 ///

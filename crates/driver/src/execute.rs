@@ -16,8 +16,10 @@ use crate::base::{Base, private_table};
 use crate::decide::decide;
 use crate::job::Job;
 use crate::observe::Event;
+use crate::progress::Progress;
 use crate::report::{Counts, Mode, TaskReport};
 use crate::resolve::Resolved;
+use crate::resume::StageProgress;
 use crate::stage::{Stage, StageResult};
 use crate::state::State;
 use crate::view::{RunLayer, View};
@@ -50,6 +52,7 @@ pub(crate) struct Execution<'a> {
     job: &'a Job<'a>,
     resolved: &'a Resolved,
     draft: &'a Draft,
+    progress: Option<&'a Progress<'a>>,
     layers: Layers,
     next: Next,
 }
@@ -64,8 +67,14 @@ struct Ready<'a> {
 }
 
 impl<'a> Execution<'a> {
-    pub(crate) fn new(job: &'a Job<'a>, resolved: &'a Resolved, draft: &'a Draft) -> Execution<'a> {
-        let mut execution = Execution { job, resolved, draft, layers: resolved.layers(), next: Next::default() };
+    pub(crate) fn new(
+        job: &'a Job<'a>,
+        resolved: &'a Resolved,
+        draft: &'a Draft,
+        progress: Option<&'a Progress<'a>>,
+    ) -> Execution<'a> {
+        let (layers, next) = (resolved.layers(), Next::default());
+        let mut execution = Execution { job, resolved, draft, progress, layers, next };
         execution.keep_foreign_layers();
         execution
     }
@@ -85,7 +94,7 @@ impl<'a> Execution<'a> {
     /// Runs the tasks, which come in an order in which they could run one by one; returns their reports in this order.
     pub(crate) fn run(mut self, order: &[&'a Task]) -> Result<(Vec<TaskReport>, Next)> {
         let most = self.job.engine.side_by_side();
-        let (job, base, draft) = (self.job, Base(&self.resolved.base), self.draft);
+        let (job, base, draft, progress) = (self.job, Base(&self.resolved.base), self.draft, self.progress);
         let mut waiting: BTreeSet<usize> = (0..order.len()).collect();
         let mut ready: BTreeMap<usize, Ready<'a>> = BTreeMap::new();
         let mut reports: BTreeMap<usize, TaskReport> = BTreeMap::new();
@@ -117,7 +126,7 @@ impl<'a> Execution<'a> {
                     let sender = sender.clone();
                     scope.spawn(move || {
                         // User code is guarded already; this keeps a mistake of ours from waiting for ever.
-                        let run = catch_unwind(AssertUnwindSafe(|| task.run(job, base, draft)));
+                        let run = catch_unwind(AssertUnwindSafe(|| task.run(job, base, draft, progress)));
                         let run = run.unwrap_or_else(|_| Err(Error::Engine("a task panicked".to_owned())));
                         // Nobody listens any more when the run could not go on.
                         let _ = sender.send((index, task, run));
@@ -127,7 +136,7 @@ impl<'a> Execution<'a> {
                     running -= 1;
                     receiver.recv().map_err(|_| Error::Engine("the tasks are gone".to_owned()))?
                 } else if let Some((index, task)) = ready.pop_first() {
-                    let result = task.run(job, base, draft);
+                    let result = task.run(job, base, draft, progress);
                     (index, task, result)
                 } else {
                     break;
@@ -190,8 +199,14 @@ impl Ready<'_> {
         StageResult { outputs: self.published.clone(), state, counts: Counts::default() }
     }
 
-    fn run(&self, job: &Job<'_>, base: Base<'_>, draft: &Draft) -> Result<StageResult> {
-        let Ready { task, view, mode, published, .. } = self;
+    fn run(
+        &self,
+        job: &Job<'_>,
+        base: Base<'_>,
+        draft: &Draft,
+        progress: Option<&Progress<'_>>,
+    ) -> Result<StageResult> {
+        let Ready { task, view, record, mode, published } = self;
         let full = matches!(mode, Mode::Full { .. });
         let inputs = (full && task.filter().is_none()).then(|| {
             let inputs = view.iter().filter(|(_, name, _)| task.inputs().contains(name));
@@ -202,7 +217,9 @@ impl Ready<'_> {
             true => State::empty(task.id(), draft),
             false => base.state(task, draft),
         };
+        let of_stage = |progress| StageProgress { progress, key: progress.key_of_task(task, record, view, published) };
+        let progress = progress.map(of_stage);
         let (engine, observer, stop) = (job.engine, job.observer, &job.stop);
-        Stage { task, view, published, state, full, draft, engine, observer, stop }.run()
+        Stage { task, view, published, state, full, draft, engine, observer, stop, progress }.run()
     }
 }

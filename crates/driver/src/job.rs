@@ -8,6 +8,7 @@ use deltic_store::Catalog;
 
 use crate::engine::Engine;
 use crate::observe::Observer;
+use crate::progress::Checkpoint;
 use crate::stop::Stop;
 
 /// Everything a run works with.
@@ -111,6 +112,9 @@ pub struct Options {
     pub state_layer: LayerId,
     /// A text recorded with the version.
     pub note: String,
+    /// When what was done is kept for the next run, in case this one is interrupted; `None` for never, and then nothing is
+    /// taken over either.
+    pub checkpoint: Option<Checkpoint>,
 }
 
 impl std::fmt::Debug for Job<'_> {

@@ -23,6 +23,7 @@
 //! | `publish` | what was compiled becomes a layer's next tree |
 //! | `engine`, `local` | where kernels run |
 //! | `execute` | the tasks, some side by side |
+//! | `progress`, `resume`, `noted` | keeping what was done, and taking over what an interrupted run has done |
 //! | `stop` | asking for an early end |
 //! | `run`, `report` | all of it in order; what it did |
 //! | `import` | the other way into a catalog: partitions from outside |
@@ -44,12 +45,15 @@ mod incremental;
 mod job;
 mod kernel;
 mod local;
+mod noted;
 mod observe;
 mod payloads;
+mod progress;
 mod publish;
 mod reads;
 mod report;
 mod resolve;
+mod resume;
 mod rows;
 mod run;
 mod settle;
@@ -71,6 +75,7 @@ pub use import::{Import, ImportCounts, ImportReport};
 pub use job::{At, Job, JobInput, Options, Processing};
 pub use local::LocalEngine;
 pub use observe::{Event, Observer, Silent};
+pub use progress::Checkpoint;
 pub use report::{Counts, InputReport, Mode, Orphan, Phases, Plan, PlannedTask, Report, TaskReport};
 pub use rows::{Row, RowStream, Rows, SortedRows};
 pub use run::{plan, run};

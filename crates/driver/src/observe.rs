@@ -55,6 +55,11 @@ pub enum Event<'a> {
         /// What it did.
         report: &'a TaskReport,
     },
+    /// What was done so far is being kept for the next run, in case this one is interrupted.
+    Keeping {
+        /// Batches of work.
+        results: u64,
+    },
     /// All tasks have ended, and the version is about to be committed: from here on a run does not stop any more.
     Committing {
         /// The version that it would be.

@@ -13,6 +13,7 @@ use crate::decide::decide;
 use crate::execute::{Execution, Next, view};
 use crate::job::{At, Job};
 use crate::observe::Event;
+use crate::progress::Progress;
 use crate::report::{Mode, Phases, Plan, PlannedTask, Report, TaskReport};
 use crate::resolve::resolve;
 use crate::subjects::subjects;
@@ -31,7 +32,13 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
     let resolve_ms = clock.lap();
 
     let draft = Draft::begin(&resolved.base, job.options.run, DraftOptions::default());
-    let (tasks, Next { layers, state, records }) = Execution::new(job, &resolved, &draft).run(&order)?;
+    let progress = job.options.checkpoint.as_ref();
+    let progress = progress.map(|checkpoint| Progress::new(&draft, &resolved.base, checkpoint, job.observer));
+    let executed = Execution::new(job, &resolved, &draft, progress.as_ref()).run(&order);
+    if let (Err(Error::Stopped { .. }), Some(progress)) = (&executed, &progress) {
+        progress.keep();
+    }
+    let (tasks, Next { layers, state, records }) = executed?;
     let execute_ms = clock.lap();
 
     let inputs = resolved.report();
@@ -49,6 +56,9 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
     }
     job.observer.event(&Event::Committing { version: resolved.base.version().next() });
     let committed = draft.commit(next)?;
+    if let Some(progress) = progress {
+        progress.remove();
+    }
     let commit_ms = clock.lap();
     let used = Usage::of(job) - before;
     Ok(Report {

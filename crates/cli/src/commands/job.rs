@@ -207,6 +207,7 @@ impl<'a> Prepared<'a> {
             expect_base: self.asked.base,
             state_layer: driver.state_layer.clone(),
             note: note.to_owned(),
+            checkpoint: driver.checkpoint.0.map(edge::checkpoint),
         };
         let input = |id: &CatalogId, source: &Source| JobInput {
             catalog: source.snapshot.as_ref().map_or(&output, |snapshot| snapshot.catalog()).clone(),
