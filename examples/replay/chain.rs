@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use deltic::compiler::{Setup, Task};
 use deltic::core::{CatalogId, Digest, Layer, LayerId, Name, Payload, Version};
-use deltic::driver::{At, Import, Job, JobInput, LocalEngine, Options, Report, Silent};
+use deltic::driver::{At, Import, Job, JobInput, LocalEngine, Options, Report, Silent, Stop};
 use deltic::store::{Catalog, ErrorKind, KeyRange, Snapshot, Stores};
 
 use super::{BEFORE, Example};
@@ -212,7 +212,9 @@ impl Chain {
                 expect_base: None,
                 state_layer: LayerId::new("state")?,
                 note: String::new(),
+                checkpoint: None,
             },
+            stop: Stop::new(),
         };
         Ok(deltic::driver::run(&job)?)
     }

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod import;
+mod interrupt;
 mod race;
 mod redact;
 mod shell;

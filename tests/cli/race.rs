@@ -107,20 +107,3 @@ fn a_base_that_has_moved() {
     assert!(!shell.work().join("other").exists());
     shell.ok("deltic run --set catalogs.out=file:other --expect-base 0");
 }
-
-/// An interrupt ends a command at once, and the catalog is as it was.
-#[test]
-fn an_interrupt() {
-    let shell = Shell::new();
-    shell.ok("deltic init file:in --layer names=generic && mkfifo slow.tar");
-    // Whoever runs the tests in the background has interrupts ignored, and so would all its children.
-    let import = "exec env --default-signal=INT deltic import file:in --layer names=slow.tar";
-    let slow = shell.command(import).spawn().unwrap();
-    let pipe = OpenOptions::new().write(true).open(shell.work().join("slow.tar")).unwrap();
-    shell.ok(&format!("kill -INT {}", slow.id()));
-    let slow = Ran::from(slow.wait_with_output().unwrap());
-    // Ended by the signal, which a shell shows as 130.
-    assert_eq!(slow.code, -1, "{slow:?}");
-    drop(pipe);
-    assert_eq!(shell.ok("deltic log file:in").lines().count(), 1);
-}

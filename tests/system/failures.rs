@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use deltic::core::{CatalogId, CatalogUuid, Digest, Grid, LayerId, RunId, Timestamp, Version};
-use deltic::driver::{At, Import, Job, JobInput, LocalEngine, Mode, Options, Silent, run};
+use deltic::driver::{At, Import, Job, JobInput, LocalEngine, Mode, Options, Silent, Stop, run};
 use deltic::prelude::*;
 use deltic::store::{
     Catalog, ErrorKind, KeyRange, NewCatalog, RepackOptions, Retention, Shape as StoreShape, Stores, Tree,
@@ -162,7 +162,9 @@ impl Site {
                 expect_base: None,
                 state_layer: LayerId::new("state").unwrap(),
                 note: String::new(),
+                checkpoint: None,
             },
+            stop: Stop::new(),
         })
     }
 

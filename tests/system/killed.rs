@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use deltic::core::{CatalogId, CatalogUuid, Digest, LayerId, RunId, Timestamp, Version};
-use deltic::driver::{At, Import, Job, JobInput, LocalEngine, Options, Silent, run};
+use deltic::driver::{At, Import, Job, JobInput, LocalEngine, Options, Silent, Stop, run};
 use deltic::prelude::*;
 use deltic::store::{Catalog, ErrorKind, NewCatalog, Stores};
 use deltic_testkit::Random;
@@ -101,7 +101,9 @@ impl Process {
                 expect_base: None,
                 state_layer: LayerId::new("state").unwrap(),
                 note: String::new(),
+                checkpoint: None,
             },
+            stop: Stop::new(),
         })
         .unwrap();
     }

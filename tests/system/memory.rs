@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use deltic::core::{CatalogId, CatalogUuid, LayerId, RunId, Timestamp};
-use deltic::driver::{At, Event, Job, JobInput, LocalEngine, Mode, Observer, Options, run};
+use deltic::driver::{At, Event, Job, JobInput, LocalEngine, Mode, Observer, Options, Stop, run};
 use deltic::prelude::*;
 use deltic::store::{Catalog, Committed, Draft, DraftOptions, Error, NewCatalog, NextVersion, Stores};
 
@@ -123,7 +123,9 @@ fn build_in_a_process_of_its_own() {
             expect_base: None,
             state_layer: LayerId::new("state").unwrap(),
             note: String::new(),
+            checkpoint: None,
         },
+        stop: Stop::new(),
     })
     .unwrap();
     assert_eq!(report.tasks[0].counts.fronts, partitions);

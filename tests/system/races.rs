@@ -4,7 +4,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use deltic::core::{CatalogId, CatalogUuid, LayerId, RunId, Timestamp, Version};
-use deltic::driver::{At, Error, Event, Import, Job, JobInput, LocalEngine, Observer, Options, Report, Silent, run};
+use deltic::driver::{
+    At, Error, Event, Import, Job, JobInput, LocalEngine, Observer, Options, Report, Silent, Stop, run,
+};
 use deltic::prelude::*;
 use deltic::store::testing::Operation;
 use deltic::store::{Catalog, ErrorKind, NewCatalog, Stores};
@@ -56,7 +58,9 @@ impl Site {
                 expect_base,
                 state_layer: LayerId::new("state").unwrap(),
                 note: String::new(),
+                checkpoint: None,
             },
+            stop: Stop::new(),
         })
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use deltic_compiler::Task;
 use deltic_core::{CatalogId, LayerId};
-use deltic_driver::{At, Job, JobInput, LocalEngine, Options, Report, Silent};
+use deltic_driver::{At, Job, JobInput, LocalEngine, Options, Report, Silent, Stop};
 use deltic_store::{Catalog, ErrorKind, Snapshot, Stores};
 
 use crate::compilers::{CATALOG, OUTPUT, Workload, input_layer};
@@ -77,6 +77,7 @@ impl Session {
             expect_base: None,
             state_layer: LayerId::new("state").map_err(|error| setup(error.into()))?,
             note: String::new(),
+            checkpoint: None,
         };
         deltic_driver::run(&Job {
             inputs: BTreeMap::from([(id(CATALOG)?, input)]),
@@ -85,6 +86,7 @@ impl Session {
             engine: &self.engine,
             observer: &Silent,
             options,
+            stop: Stop::new(),
         })
     }
 

@@ -1,9 +1,11 @@
 //! The edge to the machine: the clock, randomness and the running executable, read here and nowhere else.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use deltic_core::{CatalogUuid, RunId, Timestamp};
+use deltic_driver::Checkpoint;
 use deltic_store::NewCatalog;
 
 /// The time.
@@ -11,6 +13,12 @@ use deltic_store::NewCatalog;
 pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// When a run keeps what it has done: so long after the last time, by the machine's clock.
+pub fn checkpoint(every: Duration) -> Checkpoint {
+    let start = Instant::now();
+    Checkpoint { every, clock: Arc::new(move || start.elapsed()) }
 }
 
 /// A run id that was never used before: 64 bits of the system's randomness.

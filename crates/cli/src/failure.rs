@@ -6,6 +6,7 @@
 //! | 1 | failed: data, compiler or store |
 //! | 2 | usage or configuration: nothing was tried |
 //! | 3 | conflict: another run was first |
+//! | 130, 143 | stopped by Ctrl-C, by SIGTERM: nothing was published |
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -33,6 +34,7 @@ enum Exit {
     Failed,
     Usage,
     Conflict,
+    Stopped,
 }
 
 impl Failure {
@@ -51,6 +53,11 @@ impl Failure {
         Failure { exit: Exit::Conflict, ..Failure::failed(message) }
     }
 
+    /// It was asked to end, and did.
+    pub(crate) fn stopped(message: impl Into<String>) -> Failure {
+        Failure { exit: Exit::Stopped, ..Failure::failed(message) }
+    }
+
     /// A file could not be read or written.
     pub(crate) fn file(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Failure {
         Failure::failed(format!("{}: {doing}: {error}", path.display()))
@@ -63,10 +70,16 @@ impl Failure {
         self
     }
 
-    /// Says on standard error what happened, and gives the exit code.
-    pub(crate) fn report(&self) -> ExitCode {
+    /// Whether it was asked to end.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.exit == Exit::Stopped
+    }
+
+    /// Says on standard error what happened, and gives the exit code; `stopped` is that of a command that was stopped.
+    pub(crate) fn report(&self, stopped: u8) -> ExitCode {
         match self.exit {
             Exit::Unread => return ExitCode::SUCCESS,
+            Exit::Stopped => eprintln!("{}", self.message),
             Exit::Failed | Exit::Usage | Exit::Conflict => eprintln!("error: {}", self.message),
         }
         for hint in &self.hints {
@@ -77,6 +90,7 @@ impl Failure {
             Exit::Failed => 1,
             Exit::Usage => 2,
             Exit::Conflict => 3,
+            Exit::Stopped => stopped,
         })
     }
 
@@ -109,6 +123,7 @@ impl From<deltic_driver::Error> for Failure {
         let message = in_full(&error);
         match &error {
             deltic_driver::Error::Setup(_) => Failure::usage(message),
+            deltic_driver::Error::Stopped { .. } => Failure::stopped(message),
             deltic_driver::Error::BaseMoved { .. } => Failure::conflict(message),
             deltic_driver::Error::Store(error) => Failure::of_store(error, message),
             _ => Failure::failed(message),

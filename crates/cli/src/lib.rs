@@ -14,11 +14,12 @@
 //! ```
 //!
 //! A program with a flow of its own calls [`deltic_driver::run`] instead, with [`now`], [`new_run_id`],
-//! [`new_catalog`] and [`code_identity`] for what only the machine knows, and [`report`] for the text of a report.
+//! [`new_catalog`], [`checkpoint`] and [`code_identity`] for what only the machine knows, and [`report`] for the text of a report.
 
 mod area;
 mod args;
 mod asked;
+mod calls;
 mod commands;
 mod config;
 mod copy;
@@ -27,6 +28,7 @@ mod failure;
 #[cfg(test)]
 mod hostile;
 mod human;
+mod interrupt;
 mod out;
 mod progress;
 pub mod report;
@@ -39,10 +41,11 @@ use clap::FromArgMatches;
 use deltic_compiler::Setup;
 
 use args::Cli;
+use interrupt::Interrupts;
 use progress::Progress;
 use sources::Register;
 
-pub use edge::{code_identity, new_catalog, new_run_id, now};
+pub use edge::{checkpoint, code_identity, new_catalog, new_run_id, now};
 
 /// The `main` of a driver binary: all commands, with the tasks that `setup` registers.
 ///
@@ -63,8 +66,9 @@ fn start(register: Register<'_>) -> ExitCode {
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let progress = Progress::new();
     progress.start_logs(cli.verbose);
-    match commands::dispatch(cli, register, &progress) {
+    let interrupts = Interrupts::listen(&progress);
+    match commands::dispatch(cli, register, &progress, &interrupts) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(interrupts.exit_code()),
     }
 }

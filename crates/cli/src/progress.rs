@@ -13,6 +13,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::calls::Calls;
 use crate::human::count;
 
 /// All that is shown while a command runs.
@@ -28,6 +29,7 @@ pub(crate) struct Counter(ProgressBar);
 pub(crate) struct Tasks {
     progress: Progress,
     shown: RwLock<HashMap<TaskId, Shown>>,
+    pub(crate) calls: Calls,
 }
 
 /// What is shown of a task.
@@ -65,6 +67,11 @@ impl Progress {
         let _ = logs.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init();
     }
 
+    /// Says something on standard error, above the bars.
+    pub(crate) fn say(&self, line: &str) {
+        self.bars.suspend(|| eprintln!("{line}"));
+    }
+
     /// Begins to count.
     pub(crate) fn counter(&self, what: &str) -> Counter {
         self.line(what, "{prefix}  {spinner} {human_pos}  {rate}")
@@ -72,7 +79,7 @@ impl Progress {
 
     /// Shows the tasks of a run.
     pub(crate) fn tasks(&self) -> Tasks {
-        Tasks { progress: self.clone(), shown: RwLock::default() }
+        Tasks { progress: self.clone(), shown: RwLock::default(), calls: Calls::default() }
     }
 
     fn line(&self, what: &str, template: &str) -> Counter {
@@ -141,6 +148,7 @@ impl Shown {
 
 impl Observer for Tasks {
     fn event(&self, event: &Event<'_>) {
+        self.calls.note(event);
         match event {
             Event::TaskStarted { task, inputs } => {
                 tracing::info!(%task, ?inputs, "task started");

@@ -62,8 +62,8 @@ fn decode_body<T: DeserializeOwned>(body: &[u8]) -> Result<(T, usize), bincode::
     const MOST: usize = CLAIMED_PER_BYTE << 32;
     let config = bincode::config::standard();
     match body.len() {
-        0..=SHORT => bincode::serde::decode_from_slice(body, config.with_limit::<LESS>()),
-        ..=LONG => bincode::serde::decode_from_slice(body, config.with_limit::<MORE>()),
+        0..SHORT => bincode::serde::decode_from_slice(body, config.with_limit::<LESS>()),
+        SHORT..=LONG => bincode::serde::decode_from_slice(body, config.with_limit::<MORE>()),
         _ => bincode::serde::decode_from_slice(body, config.with_limit::<MOST>()),
     }
 }

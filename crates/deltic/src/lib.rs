@@ -7,7 +7,7 @@
 //! |---|---|
 //! | write a compiler | [`prelude`], [`compiler`] |
 //! | make a driver binary of compilers | [`main`] |
-//! | run tasks from a program of your own | [`driver::run`], with [`now`], [`new_run_id`] and [`code_identity`] |
+//! | run tasks from a program of your own | [`driver::run`], with [`now`], [`new_run_id`], [`checkpoint`] and [`code_identity`] |
 //! | read or write catalogs | [`store`], [`driver::Import`] |
 //! | test a compiler on histories | the crate `deltic-testkit` |
 //!
@@ -44,7 +44,7 @@
 //! }
 //! ```
 
-pub use deltic_cli::{code_identity, main, new_catalog, new_run_id, now, report, stock};
+pub use deltic_cli::{checkpoint, code_identity, main, new_catalog, new_run_id, now, report, stock};
 pub use deltic_compiler as compiler;
 pub use deltic_core as core;
 pub use deltic_driver as driver;

@@ -60,6 +60,9 @@ pub trait Kernel: Sync {
     /// Whether payloads come over a network, so that an engine should have many batches begun at once.
     fn is_remote(&self) -> bool;
 
+    /// Fails when the run was asked to end; an engine asks between batches.
+    fn go_on(&self) -> Result<()>;
+
     /// Begins to read the payloads that `map` will look at, and returns at once.
     fn begin_map(&self, items: &[Item]) -> Result<Fetch>;
 

@@ -100,6 +100,12 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
+    /// It was asked to end early, by [`Stop`](crate::Stop).
+    #[error("stopped: nothing was published; version {stands} stands")]
+    Stopped {
+        /// The version that it started from.
+        stands: Version,
+    },
     /// The engine could not run.
     #[error("engine: {0}")]
     Engine(String),

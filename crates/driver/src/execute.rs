@@ -19,8 +19,10 @@ use crate::decide::decide;
 use crate::failure::Failures;
 use crate::job::Job;
 use crate::observe::Event;
+use crate::progress::Progress;
 use crate::report::{Counts, Mode, TaskReport};
 use crate::resolve::Resolved;
+use crate::resume::StageProgress;
 use crate::stage::{Stage, StageResult};
 use crate::state::State;
 use crate::view::{RunLayer, View};
@@ -53,6 +55,7 @@ pub(crate) struct Execution<'a> {
     job: &'a Job<'a>,
     resolved: &'a Resolved,
     draft: &'a Draft,
+    progress: Option<&'a Progress<'a>>,
     layers: Layers,
     next: Next,
 }
@@ -67,8 +70,14 @@ struct Ready<'a> {
 }
 
 impl<'a> Execution<'a> {
-    pub(crate) fn new(job: &'a Job<'a>, resolved: &'a Resolved, draft: &'a Draft) -> Execution<'a> {
-        let mut execution = Execution { job, resolved, draft, layers: resolved.layers(), next: Next::default() };
+    pub(crate) fn new(
+        job: &'a Job<'a>,
+        resolved: &'a Resolved,
+        draft: &'a Draft,
+        progress: Option<&'a Progress<'a>>,
+    ) -> Execution<'a> {
+        let (layers, next) = (resolved.layers(), Next::default());
+        let mut execution = Execution { job, resolved, draft, progress, layers, next };
         execution.keep_foreign_layers();
         execution
     }
@@ -88,7 +97,7 @@ impl<'a> Execution<'a> {
     /// Runs the tasks, which come in an order in which they could run one by one; returns their reports in this order.
     pub(crate) fn run(mut self, order: &[&'a Task]) -> Result<(Vec<TaskReport>, Next)> {
         let most = self.job.engine.side_by_side();
-        let (job, base, draft) = (self.job, Base(&self.resolved.base), self.draft);
+        let (job, base, draft, progress) = (self.job, Base(&self.resolved.base), self.draft, self.progress);
         let mut waiting: BTreeSet<usize> = (0..order.len()).collect();
         let mut ready: BTreeMap<usize, Ready<'a>> = BTreeMap::new();
         let mut reports: BTreeMap<usize, TaskReport> = BTreeMap::new();
@@ -121,7 +130,7 @@ impl<'a> Execution<'a> {
                     let sender = sender.clone();
                     scope.spawn(move || {
                         // User code is guarded already; this keeps a mistake of ours from waiting for ever.
-                        let run = catch_unwind(AssertUnwindSafe(|| task.run(job, base, draft)));
+                        let run = catch_unwind(AssertUnwindSafe(|| task.run(job, base, draft, progress)));
                         let run = run.unwrap_or_else(|_| Err(Error::Engine("a task panicked".to_owned())));
                         // Nobody listens any more when the run could not go on.
                         let _ = sender.send((index, task, run));
@@ -131,7 +140,7 @@ impl<'a> Execution<'a> {
                     running -= 1;
                     receiver.recv().map_err(|_| Error::Engine("the tasks are gone".to_owned()))?
                 } else if let Some((index, task)) = ready.pop_first() {
-                    let result = task.run(job, base, draft);
+                    let result = task.run(job, base, draft, progress);
                     (index, task, result)
                 } else {
                     break;
@@ -204,7 +213,13 @@ impl Ready<'_> {
         StageResult { outputs: self.published.clone(), state, counts: Counts::default(), quarantined: Vec::new() }
     }
 
-    fn run(&self, job: &Job<'_>, base: Base<'_>, draft: &Draft) -> Result<StageResult> {
+    fn run(
+        &self,
+        job: &Job<'_>,
+        base: Base<'_>,
+        draft: &Draft,
+        progress: Option<&Progress<'_>>,
+    ) -> Result<StageResult> {
         let Ready { task, view, record, mode, published } = self;
         let full = matches!(mode, Mode::Full { .. });
         let inputs = (full && task.filter().is_none()).then(|| {
@@ -220,7 +235,9 @@ impl Ready<'_> {
             Some(known) if !fingerprint::same_layers(known, record) => None,
             _ => Some(base.state(task, draft)),
         };
-        let (engine, observer) = (job.engine, job.observer);
-        Stage { task, view, published, state, before, full, draft, engine, observer }.run()
+        let of_stage = |progress| StageProgress { progress, key: progress.key_of_task(task, record, view, published) };
+        let progress = progress.map(of_stage);
+        let (engine, observer, stop) = (job.engine, job.observer, &job.stop);
+        Stage { task, view, published, state, before, full, draft, engine, observer, stop, progress }.run()
     }
 }

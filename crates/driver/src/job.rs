@@ -8,6 +8,8 @@ use deltic_store::Catalog;
 
 use crate::engine::Engine;
 use crate::observe::Observer;
+use crate::progress::Checkpoint;
+use crate::stop::Stop;
 
 /// Everything a run works with.
 pub struct Job<'a> {
@@ -23,6 +25,8 @@ pub struct Job<'a> {
     pub observer: &'a dyn Observer,
     /// How to run.
     pub options: Options,
+    /// Who may ask for an early end.
+    pub stop: Stop,
 }
 
 /// An input catalog of a run. One catalog may be bound under several ids, at a version each; requests are counted once
@@ -108,6 +112,9 @@ pub struct Options {
     pub state_layer: LayerId,
     /// A text recorded with the version.
     pub note: String,
+    /// When what was done is kept for the next run, in case this one is interrupted; `None` for never, and then nothing is
+    /// taken over either.
+    pub checkpoint: Option<Checkpoint>,
 }
 
 impl std::fmt::Debug for Job<'_> {

@@ -22,6 +22,7 @@ use crate::error::Phase;
 use crate::failure::attempt;
 use crate::observe::{Event, Observer};
 use crate::rows::{Row, RowStream, Rows};
+use crate::stop::Stop;
 use crate::view::View;
 use crate::wire::{entry_len, read_entry, write_entry};
 use crate::{Element, Error, Failure, Result};
@@ -34,6 +35,7 @@ pub(crate) struct TaskKernel<'a> {
     pub(crate) published: &'a [Tree],
     pub(crate) draft: &'a Draft,
     pub(crate) observer: &'a dyn Observer,
+    pub(crate) stop: &'a Stop,
     pub(crate) held: Held,
 }
 
@@ -91,7 +93,7 @@ impl TaskKernel<'_> {
         failure.into()
     }
 
-    /// Runs user code; an error or a panic in it becomes an error that says where.
+    /// Runs user code, unless the run is to end; an error or a panic in it becomes an error that says where.
     fn guard<T>(
         &self,
         phase: Phase,
@@ -99,6 +101,7 @@ impl TaskKernel<'_> {
         input: Option<&Key>,
         code: impl FnOnce() -> anyhow::Result<T>,
     ) -> Result<T> {
+        let code = || self.go_on().map_err(anyhow::Error::from).and_then(|()| code());
         // What the code leaves half done after a panic is its own: nothing of it is looked at here.
         let result = catch_unwind(AssertUnwindSafe(code)).unwrap_or_else(|panic| {
             let message = panic
@@ -108,6 +111,9 @@ impl TaskKernel<'_> {
                 .unwrap_or_else(|| "without a message".to_owned());
             Err(anyhow::anyhow!("panicked: {message}"))
         });
+        if phase != Phase::MapKey {
+            self.observer.event(&Event::Returned { task: self.task.id() });
+        }
         // What went wrong in the driver on behalf of user code is not user code's fault.
         result.map_err(|source| match source.downcast::<Error>() {
             Ok(error) => error,
@@ -196,8 +202,10 @@ impl TaskKernel<'_> {
         let from = item.to_bytes();
         let context = Context::new(self.view);
         let whole = Whole::new(self.view, self.task.inputs());
+        self.observer.event(&Event::Whole { task: self.task.id(), phase: Phase::Front });
         self.guard(Phase::Front, &"the whole input", None, || {
             stage.front(&whole, self.task.outputs(), &context, &mut |emitted| {
+                self.go_on()?;
                 let mut batch = Rows::default();
                 push_rows(&emitted, &from, &mut batch);
                 Ok(rows(batch)?)
@@ -215,8 +223,10 @@ impl TaskKernel<'_> {
     ) -> Result<()> {
         let context = Context::new(self.view);
         let whole = Whole::new(self.view, self.task.inputs());
+        self.observer.event(&Event::Whole { task: self.task.id(), phase: Phase::Graph });
         self.guard(Phase::Graph, &"the input", None, || {
             let mut take = |input: &Key, outs: Vec<(u16, Name)>| {
+                self.go_on()?;
                 let number = self.view.number(&input.layer).filter(|_| self.task.inputs().contains(&input.layer));
                 let element = Element::new(number.context("it is in no input layer")?, input.name.to_bytes());
                 anyhow::ensure!(
@@ -242,8 +252,10 @@ impl TaskKernel<'_> {
     ) -> Result<()> {
         let context = Context::new(self.view);
         let whole = Whole::new(self.view, self.task.inputs());
+        self.observer.event(&Event::Whole { task: self.task.id(), phase: Phase::Back });
         self.guard(Phase::Back, &"the whole output", None, || {
             let mut publish = |layer: u16, name: Name, payload: Payload| {
+                self.go_on()?;
                 let out = Element::new(layer, name.to_bytes());
                 let outcome = self.publish(&out, Some(payload))?;
                 Ok(take(out, outcome)?)
@@ -414,6 +426,13 @@ impl TaskKernel<'_> {
 impl Kernel for TaskKernel<'_> {
     fn is_remote(&self) -> bool {
         self.view.iter().any(|(_, _, layer)| layer.now().is_remote())
+    }
+
+    fn go_on(&self) -> Result<()> {
+        match self.stop.is_asked() {
+            true => Err(Error::Stopped { stands: self.draft.base().version() }),
+            false => Ok(()),
+        }
     }
 
     fn begin_map(&self, items: &[Item]) -> Result<Fetch> {

@@ -24,6 +24,8 @@
 //! | `publish` | what was compiled becomes a layer's next tree |
 //! | `engine`, `local` | where kernels run |
 //! | `execute` | the tasks, some side by side |
+//! | `progress`, `resume`, `noted` | keeping what was done, and taking over what an interrupted run has done |
+//! | `stop` | asking for an early end |
 //! | `run`, `report` | all of it in order; what it did |
 //! | `import` | the other way into a catalog: partitions from outside |
 
@@ -47,13 +49,16 @@ mod incremental;
 mod job;
 mod kernel;
 mod local;
+mod noted;
 mod observe;
 mod payloads;
+mod progress;
 mod publish;
 mod quarantine;
 mod reads;
 mod report;
 mod resolve;
+mod resume;
 mod rows;
 mod run;
 mod settle;
@@ -61,6 +66,7 @@ mod shuffle;
 mod spill;
 mod stage;
 mod state;
+mod stop;
 mod subjects;
 mod user_graph;
 mod view;
@@ -76,7 +82,9 @@ pub use import::{Import, ImportCounts, ImportReport};
 pub use job::{At, Job, JobInput, Options, Processing};
 pub use local::LocalEngine;
 pub use observe::{Event, Observer, Silent};
+pub use progress::Checkpoint;
 pub use quarantine::{Quarantined, quarantined};
 pub use report::{Counts, InputReport, Mode, Orphan, Phases, Plan, PlannedTask, Report, TaskReport};
 pub use rows::{Row, RowStream, Rows, SortedRows};
 pub use run::{plan, run};
+pub use stop::Stop;

@@ -65,15 +65,17 @@ impl LocalEngine {
     }
 
     /// Applies `work` to batches, several at once, and hands results over in order. The error of the first batch that
-    /// failed, in order, is the one that is reported. Batches come with the bytes that are being read for them; with
-    /// `ahead`, more of them are cut early.
+    /// failed, in order, is the one that is reported. Batches come with the bytes that are being read for them; where
+    /// they come over a network, more of them are cut early.
     fn each<B: Send, R: Send>(
         &self,
-        ahead: bool,
+        kernel: &dyn Kernel,
         mut next: impl FnMut() -> Result<Option<(B, u64)>>,
         work: impl Fn(B) -> Result<R> + Sync,
         mut take: impl FnMut(R) -> Result<()>,
     ) -> Result<()> {
+        let ahead = kernel.is_remote();
+        let mut next = || kernel.go_on().and_then(|()| next());
         let Some(first) = next()? else { return Ok(()) };
         let second = if self.threads > 1 || ahead { next()? } else { None };
         let Some(second) = second else {
@@ -163,7 +165,7 @@ impl StageSession for LocalSession<'_> {
         let mut items = items.peekable();
         let ahead = kernel.is_remote();
         self.engine.each(
-            ahead,
+            kernel,
             || {
                 let Some(items) = cut(&mut items)? else { return Ok(None) };
                 let fetch = if ahead { kernel.begin_map(&items)? } else { Fetch::default() };
@@ -189,7 +191,7 @@ impl StageSession for LocalSession<'_> {
             Groups { rows: shuffle.finish()?, wanted: wanted.map(Elements::walk), carried: Rows::default() };
         let ahead = kernel.is_remote();
         engine.each(
-            ahead,
+            kernel,
             || {
                 let Some(batch) = groups.cut(kernel, &sink)? else { return Ok(None) };
                 let fetch = match &batch {

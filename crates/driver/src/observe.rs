@@ -1,9 +1,10 @@
 //! Watching a run: progress bars, logs and tests that state which partitions ran.
 
 use deltic_compiler::OutKey;
-use deltic_core::{Key, TaskId};
+use deltic_core::{Key, TaskId, Version};
 
 use crate::Failure;
+use crate::error::Phase;
 use crate::report::TaskReport;
 
 /// Something that happens in a run. Front- and back-end events come from worker threads, in no particular order.
@@ -31,6 +32,18 @@ pub enum Event<'a> {
         /// The output.
         key: &'a OutKey,
     },
+    /// User code that looks at everything is about to run.
+    Whole {
+        /// The task.
+        task: &'a TaskId,
+        /// Which part of it.
+        phase: Phase,
+    },
+    /// The user code that was about to run on this thread has returned.
+    Returned {
+        /// The task.
+        task: &'a TaskId,
+    },
     /// A published output goes, because nothing is made for it any more.
     Deleted {
         /// The task.
@@ -47,6 +60,16 @@ pub enum Event<'a> {
     TaskDone {
         /// What it did.
         report: &'a TaskReport,
+    },
+    /// What was done so far is being kept for the next run, in case this one is interrupted.
+    Keeping {
+        /// Batches of work.
+        results: u64,
+    },
+    /// All tasks have ended, and the version is about to be committed: from here on a run does not stop any more.
+    Committing {
+        /// The version that it would be.
+        version: Version,
     },
 }
 

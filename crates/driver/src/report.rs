@@ -118,11 +118,17 @@ pub struct Counts {
     pub fronts_again: u64,
     /// Unchanged inputs whose front-end need not run again for that, because what it said is remembered.
     pub remembered: u64,
+    /// Front-ends that need not run, first or again, because a run that was interrupted had run them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub fronts_resumed: u64,
     /// Outputs compiled.
     pub compiled: u64,
-    /// Of these, those compiled only because the back-end had read something that changed.
+    /// Outputs that need not be compiled, because a run that was interrupted had compiled them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub resumed: u64,
+    /// Of both, those compiled only because the back-end had read something that changed.
     pub through_reads: u64,
-    /// Of these, those that came out as published.
+    /// Of all these, those that came out as published.
     pub same: u64,
     /// Partitions published, new or changed.
     pub put: u64,

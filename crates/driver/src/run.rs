@@ -12,11 +12,13 @@ use crate::base::Base;
 use crate::decide::decide;
 use crate::execute::{Execution, Next, view};
 use crate::job::{At, Job};
+use crate::observe::Event;
+use crate::progress::Progress;
 use crate::report::{Mode, Phases, Plan, PlannedTask, Report, TaskReport};
 use crate::resolve::resolve;
 use crate::subjects::subjects;
 use crate::view::{RunLayer, View};
-use crate::{Element, Result, fingerprint, graph};
+use crate::{Element, Error, Result, fingerprint, graph};
 
 /// Runs a job and commits one new version, or none when nothing has changed.
 ///
@@ -30,7 +32,13 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
     let resolve_ms = clock.lap();
 
     let draft = Draft::begin(&resolved.base, job.options.run, DraftOptions::default());
-    let (tasks, Next { layers, state, records }) = Execution::new(job, &resolved, &draft).run(&order)?;
+    let progress = job.options.checkpoint.as_ref();
+    let progress = progress.map(|checkpoint| Progress::new(&draft, &resolved.base, checkpoint, job.observer));
+    let executed = Execution::new(job, &resolved, &draft, progress.as_ref()).run(&order);
+    if let (Err(Error::Stopped { .. }), Some(progress)) = (&executed, &progress) {
+        progress.keep();
+    }
+    let (tasks, Next { layers, state, records }) = executed?;
     let execute_ms = clock.lap();
 
     let inputs = resolved.report();
@@ -43,7 +51,14 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
         note: job.options.note.clone(),
         statistics: statistics(&tasks),
     };
+    if job.stop.is_asked() {
+        return Err(Error::Stopped { stands: resolved.base.version() });
+    }
+    job.observer.event(&Event::Committing { version: resolved.base.version().next() });
     let committed = draft.commit(next)?;
+    if let Some(progress) = progress {
+        progress.remove();
+    }
     let commit_ms = clock.lap();
     let used = Usage::of(job) - before;
     Ok(Report {

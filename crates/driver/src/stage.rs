@@ -17,8 +17,10 @@ use crate::engine::{Engine, Item, StageSession};
 use crate::kernel::{Held, TaskKernel};
 use crate::observe::Observer;
 use crate::report::Counts;
+use crate::resume::{Resuming, StageProgress};
 use crate::settle::Settling;
 use crate::state::State;
+use crate::stop::Stop;
 use crate::subjects::subjects;
 use crate::view::View;
 use crate::{Element, Error, Quarantined, Result, incremental, user_graph, whole};
@@ -37,6 +39,9 @@ pub(crate) struct Stage<'a> {
     pub(crate) draft: &'a Draft,
     pub(crate) engine: &'a dyn Engine,
     pub(crate) observer: &'a dyn Observer,
+    pub(crate) stop: &'a Stop,
+    /// Where it keeps what it has done, if it does.
+    pub(crate) progress: Option<StageProgress<'a>>,
 }
 
 /// What a stage made.
@@ -58,14 +63,22 @@ impl Stage<'_> {
             draft: self.draft,
             observer: self.observer,
             held: Held::default(),
+            stop: self.stop,
         };
-        let session = self.engine.stage(&kernel);
+        let resuming = Resuming::new(&kernel, self.progress.as_ref());
+        let session = self.engine.stage(&resuming);
+        let mut result = self.run_in(&kernel, session)?;
+        resuming.count(&mut result.counts);
+        Ok(result)
+    }
+
+    fn run_in<'s>(&'s self, kernel: &'s TaskKernel<'s>, session: Box<dyn StageSession + 's>) -> Result<StageResult> {
         match self.task.pattern() {
-            Pattern::Dep(dep) => whole::dep(&self, &kernel, dep.as_ref(), session),
-            Pattern::Global(global) => whole::global(&self, &kernel, global.as_ref()),
-            Pattern::Graph(graph) => user_graph::run(&self, &kernel, graph.as_ref(), session),
-            _ if self.full => self.full(&kernel, session),
-            _ => incremental::run(&self, &kernel, session),
+            Pattern::Dep(dep) => whole::dep(self, kernel, dep.as_ref(), session),
+            Pattern::Global(global) => whole::global(self, kernel, global.as_ref()),
+            Pattern::Graph(graph) => user_graph::run(self, kernel, graph.as_ref(), session),
+            _ if self.full => self.full(kernel, session),
+            _ => incremental::run(self, kernel, session),
         }
     }
 

@@ -30,6 +30,14 @@ pub(crate) fn write_entry(entry: &Entry, out: &mut Vec<u8>) {
     }
 }
 
+/// The part of an entry's bytes that says what it is, without where the payload lies; all of them for anything else.
+pub(crate) fn meta_of_entry(bytes: &[u8]) -> &[u8] {
+    const FIELDS: usize = Digest::LEN + 8;
+    let fields = bytes.get(FIELDS..).and_then(|rest| rest.first_chunk());
+    let end = fields.map(|len| FIELDS + 2 + usize::from(u16::from_le_bytes(*len)));
+    end.and_then(|end| bytes.get(..end)).unwrap_or(bytes)
+}
+
 /// The length of an entry's payload; 0 for anything else.
 pub(crate) fn entry_len(mut bytes: &[u8]) -> u64 {
     let bytes = &mut bytes;
@@ -93,6 +101,11 @@ mod tests {
                     bytes.push(0);
                     assert_eq!(read_entry(&bytes), None, "it takes all of them");
                 }
+                let other = Entry { place: Place::Inline(Bytes::new()), ..read_entry(&bytes).unwrap() };
+                let mut elsewhere = Vec::new();
+                write_entry(&other, &mut elsewhere);
+                assert_eq!(meta_of_entry(&bytes), meta_of_entry(&elsewhere));
+                assert_eq!(meta_of_entry(&bytes).len(), 42 + fields.as_str().len());
             }
         }
     }

@@ -8,6 +8,7 @@ use deltic_core::{Meta, NameBytes, Payload, RunId};
 use crate::commit::{self, Committed, NextVersion};
 use crate::mutant::Mutant;
 use crate::packing::Packing;
+use crate::progress::Progress;
 use crate::snapshot::Snapshot;
 use crate::source::Source;
 use crate::tree::{Codec, Entry, Place, Root, Tree, TreeEditor};
@@ -144,6 +145,11 @@ impl Draft {
     /// What was written so far.
     pub fn written(&self) -> Written {
         self.packing.written()
+    }
+
+    /// Where this draft can keep what it has done, for a later one on the same base.
+    pub fn progress(&self) -> Progress {
+        Progress::new(&self.base, Arc::clone(&self.packing))
     }
 
     /// Makes the next version: uploads what is still in memory, then creates the version's record.

@@ -3,12 +3,16 @@
 //! The rules that make it safe (`docs/format.md`, section 7):
 //!
 //! * **G1** A pack's name says on which base it was written.
-//! * **G2** A version refers only to packs of its own run and to packs that a version in its base's retained set refers to.
+//! * **G2** A version refers only to packs that runs on its base wrote, its own or others, and to packs that a version in
+//!   its base's retained set refers to.
 //! * **G3** The retained set is part of the record, shrinks only by a commit, and always holds the version itself.
 //! * **G4** The name of a version is never freed.
 //!
+//! A run that takes over what another one on the same base had done makes no difference: the packs of both carry that base.
+//!
 //! The sweeper reads the latest version `L`, marks the packs that `L` and the versions it retains refer to, lists all
-//! packs, and removes those that are not marked and whose base is less than `L`. It may be overtaken at any point, by
+//! packs, and removes those that are not marked and whose base is less than `L`; likewise the progress of runs whose base is
+//! less than `L`, which nothing refers to. It may be overtaken at any point, by
 //! writers, by retention and by other sweepers, stand still for days, or die:
 //!
 //! * A run whose base is less than `L` can not commit any more, for its version is taken (G4). So its packs are needed
@@ -48,6 +52,10 @@ pub struct Collected {
     /// Packs that no retained version needs, and that runs which are at work may be about to commit. What a run has left
     /// that died is removed after the next commit.
     pub undecided: Packs,
+    /// What runs had done that can not commit any more: removed, or would be.
+    pub progress_removed: Packs,
+    /// What runs have done that are at work, or that the next run can go on from.
+    pub progress_kept: Packs,
 }
 
 /// How many packs, and their bytes.
@@ -71,7 +79,7 @@ impl Catalog {
     ///
     /// Safe beside anything else, other sweepers included, and when it is interrupted: what is left is removed next time.
     /// Cost: reads the metadata of the latest version, of the other retained ones what differs from the next, and lists
-    /// the packs.
+    /// packs and progress.
     pub fn gc(&self, dry_run: bool) -> Result<Collected> {
         for _ in 0..TRIES {
             match self.gc_once(dry_run) {
@@ -98,11 +106,31 @@ impl Catalog {
                 undecided.add(&pack);
             }
         }
+        let (mut progress_removed, mut progress_kept) = (Packs::default(), Packs::default());
+        let mut passed = Vec::new();
+        for object in self.root().progress()? {
+            if object.name.base < latest.version() {
+                progress_removed.add(&object);
+                passed.push(object.name);
+            } else {
+                progress_kept.add(&object);
+            }
+        }
         if !dry_run {
+            // What refers to packs goes before these do.
+            self.root().remove_progress(&passed)?;
             self.root().remove_packs(&dead)?;
         }
         let retained = latest.record().retained_versions().count() as u64;
-        Ok(Collected { version: latest.version(), retained, needed, removed, undecided })
+        Ok(Collected {
+            version: latest.version(),
+            retained,
+            needed,
+            removed,
+            undecided,
+            progress_removed,
+            progress_kept,
+        })
     }
 
     /// The packs that a version and those it retains refer to. Memory: a name a pack.

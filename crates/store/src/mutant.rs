@@ -18,6 +18,8 @@ pub enum Mutant {
     MarksLatestOnly,
     /// The mark skips subtrees of equal digest, wherever they lie.
     MarksByDigest,
+    /// A run takes over what a run on another base has done.
+    ResumesAnyBase,
     /// The sweeper removes also what a run may still refer to.
     SweepsRunning,
 }

@@ -22,6 +22,8 @@ pub enum ObjectName {
     Latest,
     /// `packs/<base>-<run>-<seq>`: payloads and nodes.
     Pack(PackName),
+    /// `progress/<base>-<run>-<seq>`: what a run has done that has not committed; named as packs are.
+    Progress(PackName),
     /// `probe-<run>`: exists only while a catalog is being created.
     Probe(RunId),
 }
@@ -51,6 +53,7 @@ impl fmt::Display for ObjectName {
             ObjectName::Version(version) => write!(f, "versions/{:020}", version.0),
             ObjectName::Latest => f.write_str("versions/latest"),
             ObjectName::Pack(pack) => write!(f, "packs/{pack}"),
+            ObjectName::Progress(name) => write!(f, "progress/{name}"),
             ObjectName::Probe(run) => write!(f, "probe-{run}"),
         }
     }

@@ -6,9 +6,9 @@
 //! work, and a worker that fills one more waits for the oldest. Until its upload is done, a pack's bytes are read from
 //! memory. Memory: about `pack_bytes` for each worker, twice, and for each upload under way.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use deltic_core::{Digest, RunId, Version};
@@ -41,6 +41,8 @@ pub(crate) struct Packing {
     uploaded: Mutex<Vec<PackRecord>>,
     node_bytes: AtomicU64,
     committed: AtomicBool,
+    /// Packs of other runs on the same base, which are uploaded whole.
+    taken_over: RwLock<HashSet<PackName>>,
 }
 
 #[derive(Default)]
@@ -80,6 +82,7 @@ impl Packing {
             uploaded: Mutex::default(),
             node_bytes: AtomicU64::new(0),
             committed: AtomicBool::new(false),
+            taken_over: RwLock::default(),
         }
     }
 
@@ -169,6 +172,37 @@ impl Packing {
         lock(&self.pending).remove(&name);
     }
 
+    /// Uploads what open packs hold, and waits until everything that was full before is uploaded. A pack that a worker
+    /// is appending to at this moment may stay open. What fails stays in memory, and the commit tries again.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let open: Vec<OpenPack> = {
+            let mut lanes = lock(&self.lanes);
+            let mixed = std::mem::take(&mut lanes.mixed);
+            mixed.into_iter().chain(std::mem::take(&mut lanes.nodes)).collect()
+        };
+        let sealed = open.into_iter().map(|pack| (ObjectName::Pack(pack.name), pack.name, pack.seal()));
+        let sealed: Vec<(ObjectName, PackName, Bytes)> = sealed.collect();
+        let objects: Vec<_> = sealed.iter().map(|(object, _, bytes)| (*object, vec![bytes.clone()])).collect();
+        let uploaded = self.catalog.root().overwrite_all(&objects);
+        if uploaded.is_ok() {
+            for (_, name, bytes) in sealed {
+                self.is_uploaded(PackRecord { name, bytes: bytes.len() as u64 });
+            }
+        }
+        let uploading = std::mem::take(&mut *lock(&self.uploading));
+        for (pack, begun) in uploading {
+            if begun.wait().is_ok() {
+                self.is_uploaded(pack);
+            }
+        }
+        uploaded
+    }
+
+    /// The packs that are uploaded so far, and their lengths.
+    pub(crate) fn stored(&self) -> HashMap<PackName, u64> {
+        lock(&self.uploaded).iter().map(|pack| (pack.name, pack.bytes)).collect()
+    }
+
     /// Uploads everything that is still in memory, all packs at once, and lists the packs written, by name.
     pub(crate) fn flush(&self) -> Result<Vec<PackRecord>> {
         let lanes = std::mem::take(&mut *lock(&self.lanes));
@@ -214,6 +248,20 @@ impl Packing {
             Body::Sealed(_) => None,
         }
         .map_or_else(|| Err(wrong()), |bytes| Ok(Some(bytes)))
+    }
+
+    /// Whether the next version may refer to a pack, as far as its name tells (rule G2): the base may know those of
+    /// earlier runs; of runs on the same base only this one's are sure to be uploaded, and those that it has taken over.
+    pub(crate) fn may_refer_to(&self, pack: PackName) -> bool {
+        pack.base < self.base
+            || pack.base == self.base
+                && (pack.run == self.run
+                    || self.taken_over.read().unwrap_or_else(PoisonError::into_inner).contains(&pack))
+    }
+
+    /// Takes over packs of other runs on the same base, which are known to be uploaded whole.
+    pub(crate) fn take_over(&self, packs: impl IntoIterator<Item = PackName>) {
+        self.taken_over.write().unwrap_or_else(PoisonError::into_inner).extend(packs);
     }
 
     /// What was written so far, open packs included.

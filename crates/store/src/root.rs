@@ -182,6 +182,13 @@ impl ObjectRoot {
         self.drive(self.get_ranges_async(wanted))
     }
 
+    /// Reads ranges of objects that need not be there, all at once where that helps: an answer for each.
+    pub(crate) fn get_each(&self, wanted: &[(ObjectName, Range<u64>)]) -> Vec<Result<Bytes>> {
+        let parallel = if self.is_remote() { PARALLEL } else { 1 };
+        let requests: Vec<_> = wanted.iter().map(|(name, range)| self.get_range_async(name, range.clone())).collect();
+        self.drive(stream::iter(requests).buffered(parallel).collect())
+    }
+
     pub(crate) async fn get_ranges_async(&self, wanted: &[(ObjectName, Range<u64>)]) -> Result<Vec<Bytes>> {
         let parallel = if self.is_remote() { PARALLEL } else { 1 };
         let requests: Vec<_> = wanted.iter().map(|(name, range)| self.get_range_async(name, range.clone())).collect();

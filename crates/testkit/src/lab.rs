@@ -7,7 +7,7 @@ use deltic_compiler::Task;
 use deltic_core::{
     CatalogId, CatalogUuid, Grid, IntoName, Layer, LayerId, LayerRef, Name, Payload, RunId, Timestamp, Version,
 };
-use deltic_driver::{At, Import, Job, JobInput, LocalEngine, Options, Processing, Report};
+use deltic_driver::{At, Checkpoint, Import, Job, JobInput, LocalEngine, Options, Processing, Report, Stop};
 use deltic_store::{Catalog, NewCatalog, Snapshot, Stores};
 
 use crate::log::RunLog;
@@ -30,6 +30,7 @@ pub struct Lab {
     threads: usize,
     row_memory: usize,
     full: bool,
+    checkpoint: Option<Checkpoint>,
     ids: u64,
 }
 
@@ -73,6 +74,7 @@ impl Lab {
             threads: 1,
             row_memory: LocalEngine::ROW_MEMORY,
             full: false,
+            checkpoint: None,
             ids: 0,
         }
     }
@@ -106,6 +108,11 @@ impl Lab {
     /// Makes every task full from now on, or no longer.
     pub fn full(&mut self, full: bool) {
         self.full = full;
+    }
+
+    /// Keeps what runs have done so often from now on, so that a run which is interrupted can be gone on from; or no longer.
+    pub fn checkpoint(&mut self, checkpoint: Option<Checkpoint>) {
+        self.checkpoint = checkpoint;
     }
 
     /// Replaces the tasks, as a new build of a driver or a changed configuration does.
@@ -313,8 +320,17 @@ impl Lab {
             expect_base: None,
             state_layer: must(LayerId::new("state"), "layer"),
             note: String::new(),
+            checkpoint: self.checkpoint.clone(),
         };
-        let job = Job { inputs, output, tasks: &self.tasks, engine: &engine, observer: log.as_ref(), options };
+        let job = Job {
+            inputs,
+            output,
+            tasks: &self.tasks,
+            engine: &engine,
+            observer: log.as_ref(),
+            options,
+            stop: Stop::new(),
+        };
         let report = deltic_driver::run(&job)?;
         Ok(LabRun { report, log })
     }

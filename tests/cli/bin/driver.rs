@@ -123,6 +123,59 @@ impl DirectCompiler for Diary {
     }
 }
 
+/// `[compiler.slow]`.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+struct SlowConfig {
+    on: bool,
+    /// How long an output takes, in rounds of arithmetic.
+    rounds: u64,
+}
+
+/// Makes of `outputs N` so many outputs, with some work each; and of `pipe PATH` what comes through that pipe.
+struct Slow(SlowConfig);
+
+impl InputLayers for Slow {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/notes"])
+    }
+}
+
+impl OutputLayers for Slow {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("slow")?])
+    }
+}
+
+impl MapGroupCompiler for Slow {
+    type Value = String;
+
+    fn compile_in(&self, note: &Input, out: &mut Emit<'_, String>, _: &Context<'_>) -> Result<()> {
+        match note.text()?.trim().split_once(' ') {
+            Some(("outputs", count)) => {
+                for number in 0..count.parse::<u32>()? {
+                    out.emit(("slow", format!("{}-{number:06}", note.name())), String::new());
+                }
+            }
+            Some(("pipe", path)) => out.emit(("slow", note.name().to_string()), path.to_owned()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn compile_out(&self, out: &OutKey, mut paths: Values<'_, String>, _: &Context<'_>) -> Result<Option<Payload>> {
+        if let Some(path) = paths.next().filter(|path| !path.is_empty()) {
+            return Ok(Some(std::fs::read(path)?.into()));
+        }
+        let mut number = out.name.to_string().bytes().fold(7, |sum: u64, byte| sum.wrapping_mul(31) + u64::from(byte));
+        for _ in 0..self.0.rounds {
+            number = (number ^ (number >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+        // Too long for a leaf.
+        Ok(Some(format!("{number:>200}").into()))
+    }
+}
+
 fn main() -> ExitCode {
     deltic::main(|setup| {
         setup.filter("short", |key| key.name.to_string().len() < 3);
@@ -131,6 +184,10 @@ fn main() -> ExitCode {
         setup.add(Task::new("loud", Direct(Loud))?.version("1"))?;
         if setup.config::<DiaryConfig>("diary")?.on {
             setup.add(Task::new("diary", Direct(Diary))?.version("1"))?;
+        }
+        let slow = setup.config::<SlowConfig>("slow")?;
+        if slow.on {
+            setup.add(Task::new("slow", MapGroup(Slow(slow)))?.version("1"))?;
         }
         Ok(())
     })

@@ -9,10 +9,13 @@ use super::open;
 use crate::args;
 use crate::failure::{Failure, Outcome};
 use crate::human::{Align, columns, partitions, time};
+use crate::interrupt::Interrupts;
 use crate::out::Out;
 
 /// Creates a catalog.
-pub(super) fn init(args: args::Init, out: &mut Out) -> Outcome {
+pub(super) fn init(args: args::Init, interrupts: &Interrupts, out: &mut Out) -> Outcome {
+    let left = format!("whether there is a catalog already says `deltic log {}`", args.url);
+    interrupts.ends_by_itself(left, || vec!["the catalog to be created".to_owned()]);
     let catalog = Catalog::create(&Stores::new(), &args.url, args.layers, crate::edge::new_catalog()?)?;
     let snapshot = catalog.latest()?;
     let layers: Vec<_> = snapshot.layers().collect();

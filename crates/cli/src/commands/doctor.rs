@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::edge::new_run_id;
 use crate::failure::{Failure, Outcome};
 use crate::human::{Align, columns};
+use crate::interrupt::Interrupts;
 use crate::out::Out;
 
 /// `doctor`.
@@ -17,7 +18,9 @@ pub(crate) struct Args {
 }
 
 /// Tries a store out.
-pub(super) fn doctor(args: &Args, out: &mut Out) -> Outcome {
+pub(super) fn doctor(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
+    let left = "a folder `doctor-…` may be left behind, which can be removed";
+    interrupts.ends_by_itself(left, || vec!["the checks, which then remove their folder".to_owned()]);
     let found = deltic_store::doctor(&Stores::new(), &args.url, new_run_id()?)?;
     let one = |one: &Assumption| json!({ "name": one.name, "expected": one.expected, "problem": one.problem });
     let body = json!({ "url": args.url, "checks": found.iter().map(one).collect::<Vec<_>>() });

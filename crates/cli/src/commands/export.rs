@@ -4,7 +4,7 @@
 //! before the first byte. What `export` writes, `import` reads back as the same layer.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use deltic_core::{Layer, NameBytes};
@@ -15,21 +15,27 @@ use super::{layer, open};
 use crate::args;
 use crate::failure::{Failure, Outcome};
 use crate::human::{bytes, partitions};
+use crate::interrupt::Interrupts;
 use crate::out::Out;
 
 /// How much is read at once.
 const BATCH_BYTES: u64 = 8 << 20;
 const BATCH_PARTITIONS: usize = 256;
 
+/// How much is copied between two looks at whether to stop.
+const COPIED_BYTES: usize = 1 << 20;
+
 /// Writes a layer into a folder that is empty or not there yet.
-pub(super) fn export(args: &args::Export, out: &mut Out) -> Outcome {
+pub(super) fn export(args: &args::Export, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     let snapshot = open(&args.url, args.version)?;
     let (settings, tree) = layer(&snapshot, &args.layer)?;
-    let target = Target { root: &args.folder, settings };
+    let target = Target { root: &args.folder, settings, interrupts };
     target.prepare()?;
     for found in tree.scan(KeyRange::all()) {
         target.path_of(&found?.0)?;
     }
+    interrupts
+        .ends_by_itself("the last file may be half written", || vec!["the file that is being written".to_owned()]);
     target.write(&tree)?;
     let body = json!({
         "url": args.url,
@@ -46,6 +52,7 @@ pub(super) fn export(args: &args::Export, out: &mut Out) -> Outcome {
 struct Target<'a> {
     root: &'a Path,
     settings: &'a Layer,
+    interrupts: &'a Interrupts,
 }
 
 impl Target<'_> {
@@ -98,6 +105,7 @@ impl Target<'_> {
     fn write_batch(&self, tree: &Tree, batch: &mut Vec<(PathBuf, Entry)>) -> Outcome {
         let (paths, entries): (Vec<PathBuf>, Vec<Entry>) = batch.drain(..).unzip();
         for (path, payload) in paths.into_iter().zip(tree.read_all(&entries)?) {
+            self.go_on()?;
             let written = self.create(&path)?.write_all(payload.bytes());
             written.map_err(|error| Failure::file("it can not be written", &path, &error))?;
         }
@@ -105,14 +113,34 @@ impl Target<'_> {
     }
 
     fn write_big(&self, tree: &Tree, path: &Path, entry: &Entry) -> Outcome {
+        self.go_on()?;
         let mut reader = tree.open(entry)?;
-        let copied = std::io::copy(&mut reader, &mut self.create(path)?);
-        copied.map_err(|error| {
+        let mut file = self.create(path)?;
+        self.copy(&mut reader, &mut file, path).inspect_err(|_| {
             // Part of it may be there, and nothing of it was checked.
             let _ = fs::remove_file(path);
-            Failure::file("it can not be written", path, &error)
-        })?;
-        Ok(())
+        })
+    }
+
+    /// Copies a payload in pieces, unless the command is to stop meanwhile.
+    fn copy(&self, from: &mut impl Read, to: &mut File, path: &Path) -> Outcome {
+        let mut piece = vec![0; COPIED_BYTES];
+        loop {
+            self.go_on()?;
+            let copied = from.read(&mut piece).and_then(|read| to.write_all(&piece[..read]).map(|()| read));
+            match copied {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) => return Err(Failure::file("it can not be written", path, &error)),
+            }
+        }
+    }
+
+    fn go_on(&self) -> Outcome {
+        match self.interrupts.stop().is_asked() {
+            true => Err(Failure::stopped(format!("stopped: {} has part of the layer", self.root.display()))),
+            false => Ok(()),
+        }
     }
 
     /// Makes a new file, and the folders it is in.

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::failure::Outcome;
 use crate::human::{bytes, count};
+use crate::interrupt::Interrupts;
 use crate::out::Out;
 
 /// `gc`.
@@ -18,7 +19,8 @@ pub(crate) struct Args {
 }
 
 /// Sweeps a catalog.
-pub(super) fn gc(args: &Args, out: &mut Out) -> Outcome {
+pub(super) fn gc(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
+    interrupts.may_end("what was not removed is removed next time");
     let done = Catalog::open(&Stores::new(), &args.url)?.gc(args.dry_run)?;
     let body = json!({
         "url": args.url,

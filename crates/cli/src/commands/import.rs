@@ -16,6 +16,7 @@ use super::layer;
 use crate::args;
 use crate::failure::{Failure, Outcome};
 use crate::human::count;
+use crate::interrupt::Interrupts;
 use crate::out::Out;
 use crate::progress::{Counter, Progress};
 use crate::source::{Source, check_apart, files_of_archive, files_of_folder};
@@ -24,9 +25,11 @@ use crate::source::{Source, check_apart, files_of_archive, files_of_folder};
 const BATCH_FILES: usize = 512;
 
 /// Imports all layers named as one new version.
-pub(super) fn import(args: &args::Import, progress: &Progress, out: &mut Out) -> Outcome {
+pub(super) fn import(args: &args::Import, progress: &Progress, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     let catalog = Catalog::open(&Stores::new(), &args.url)?;
     let base = catalog.latest()?;
+    let nothing = format!("nothing was imported; version {} stands", base.version());
+    interrupts.ends_soon(&nothing);
     let mut sources: BTreeMap<&LayerId, Source> = BTreeMap::new();
     for (id, path) in &args.layers {
         layer(&base, id)?;
@@ -46,16 +49,29 @@ pub(super) fn import(args: &args::Import, progress: &Progress, out: &mut Out) ->
         for (id, source) in sources {
             let counter = progress.counter(id.as_str());
             import.replace(id)?;
-            let layer = LayerImport { import: &import, settings: import.layer(id)?, counter: &counter };
+            let layer = LayerImport { import: &import, settings: import.layer(id)?, counter: &counter, interrupts };
             match source {
                 Source::Folder(root) => layer.folder(&root)?,
                 Source::Archive(path, packing) => layer.archive(&path, packing)?,
             }
         }
+        let left = format!("whether a version was made says `deltic log {}`", args.url);
+        interrupts.ends_by_itself(left, || vec!["the version to be written".to_owned()]);
+        if interrupts.stop().is_asked() {
+            return Err(stopped());
+        }
         Ok(import.commit(crate::edge::now(), &args.note)?)
     };
-    let report = work().map_err(stands)?;
+    let report = work().map_err(|failure| match failure.is_stopped() {
+        true => Failure::stopped(format!("stopped: {nothing}")),
+        false => stands(failure),
+    })?;
     out.result("deltic.import/1", &report, || text(&report))
+}
+
+/// What ends the work of an import that is to stop.
+fn stopped() -> Failure {
+    Failure::stopped("stopped")
 }
 
 fn text(report: &ImportReport) -> String {
@@ -82,6 +98,7 @@ struct LayerImport<'a> {
     import: &'a Import,
     settings: &'a Layer,
     counter: &'a Counter,
+    interrupts: &'a Interrupts,
 }
 
 impl LayerImport<'_> {
@@ -122,6 +139,9 @@ impl LayerImport<'_> {
     }
 
     fn put(&self, name: &Name, bytes: Vec<u8>, file: &str, source: &Path) -> Outcome {
+        if self.interrupts.stop().is_asked() {
+            return Err(stopped());
+        }
         self.import.put(&self.settings.id, name, &Payload::new(bytes)).map_err(|error| match error {
             deltic_driver::Error::Publish { message, .. } => self.refused(file, source, &message),
             error => error.into(),

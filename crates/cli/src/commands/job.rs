@@ -1,10 +1,13 @@
 //! `run` and `plan`: from the configuration to a job, and from what came of it to a report.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use deltic_compiler::{BadTask, ConfigError, OnError, Pattern, Setup, Task};
 use deltic_core::{CatalogId, Key, LayerRef, TaskId, Version};
-use deltic_driver::{At, Error, Failures, Job, JobInput, LocalEngine, Options, Phase, Report, Silent};
+use deltic_driver::{
+    At, Error, Event, Failures, Job, JobInput, LocalEngine, Observer, Options, Phase, Report, Silent, Stop,
+};
 use deltic_store::{Catalog, ErrorKind, Snapshot, Stores};
 
 use crate::args;
@@ -12,8 +15,9 @@ use crate::asked::Asked;
 use crate::config::{Config, DEFAULT_FILE, Sources};
 use crate::edge;
 use crate::failure::{Failure, Outcome};
+use crate::interrupt::Interrupts;
 use crate::out::Out;
-use crate::progress::Progress;
+use crate::progress::{Progress, Tasks};
 use crate::report;
 use crate::sources::{Inputs, Register, Source};
 
@@ -21,27 +25,58 @@ use crate::sources::{Inputs, Register, Source};
 const NOWHERE: &str = "memory:an output that does not exist yet";
 
 /// Compiles and publishes.
-pub(super) fn run(args: &args::Run, register: Register<'_>, progress: &Progress, out: &mut Out) -> Outcome {
+pub(super) fn run(
+    args: &args::Run,
+    register: Register<'_>,
+    progress: &Progress,
+    interrupts: &Interrupts,
+    out: &mut Out,
+) -> Outcome {
+    interrupts.may_end("nothing was published");
     let config = load(&args.job.configuration)?;
     let stores = Stores::new();
     let prepared =
         Prepared::new(&args.job, &config, &stores, register).map_err(|failure| where_from(&config, failure))?;
-    let watched = progress.tasks();
+    let watched =
+        Arc::new(Watched { tasks: progress.tasks(), interrupts: interrupts.clone(), url: prepared.url.to_owned() });
     let catalog = match prepared.find_output()? {
         Some(catalog) => catalog,
         None => {
             // Whatever is wrong with the tasks shows before anything is created.
-            deltic_driver::plan(&prepared.job(prepared.nowhere()?, &Silent, "")?)?;
+            deltic_driver::plan(&prepared.job(prepared.nowhere()?, &Silent, "", &Stop::new())?)?;
             prepared.create_output()?
         }
     };
-    let job = prepared.job(catalog.clone(), &watched, &args.note)?;
+    let awaited = Arc::clone(&watched);
+    interrupts.ends_by_itself("nothing was published", move || awaited.tasks.calls.awaited());
+    let job = prepared.job(catalog.clone(), &*watched, &args.note, interrupts.stop())?;
     let mut report: Report = deltic_driver::run(&job).map_err(|error| prepared.explain(error, &catalog))?;
+    let version = report.version.unwrap_or(report.base);
+    interrupts.ends_by_itself(format!("version {version} stands"), || vec!["the report to be read".to_owned()]);
     // All that was asked of the stores, not only since the run began.
     report.output_requests = catalog.requests();
     let inputs = job.inputs.values().filter(|input| input.at != At::Feedback).map(|input| input.catalog.requests());
     report.input_requests = inputs.fold(Default::default(), |sum, one| sum + one);
     out.result("deltic.run/1", &report, || report::run(&report))
+}
+
+/// Watches a run, for whoever looks on and for whoever interrupts it.
+struct Watched {
+    tasks: Tasks,
+    interrupts: Interrupts,
+    /// Where the output is.
+    url: String,
+}
+
+impl Observer for Watched {
+    fn event(&self, event: &Event<'_>) {
+        self.tasks.event(event);
+        if let Event::Committing { version } = event {
+            let left = format!("whether version {version} was made says `deltic log {}`", self.url);
+            let awaited = format!("version {version} to be written");
+            self.interrupts.ends_by_itself(left, move || vec![awaited.clone()]);
+        }
+    }
 }
 
 /// Says what a run would do.
@@ -56,7 +91,7 @@ pub(super) fn plan(args: &args::Job, register: Register<'_>, out: &mut Out) -> O
             prepared.nowhere()?
         }
     };
-    let plan = deltic_driver::plan(&prepared.job(catalog, &Silent, "")?)?;
+    let plan = deltic_driver::plan(&prepared.job(catalog, &Silent, "", &Stop::new())?)?;
     out.result("deltic.plan/1", &plan, || report::plan(&plan))
 }
 
@@ -164,7 +199,7 @@ impl<'a> Prepared<'a> {
         Ok(Prepared { args, config, stores, tasks, inputs, asked, engine, code, url })
     }
 
-    fn job<'j>(&'j self, output: Catalog, observer: &'j dyn deltic_driver::Observer, note: &str) -> Outcome<Job<'j>> {
+    fn job<'j>(&'j self, output: Catalog, observer: &'j dyn Observer, note: &str, stop: &Stop) -> Outcome<Job<'j>> {
         let driver = &self.config.driver;
         let options = Options {
             code: self.code.clone(),
@@ -174,6 +209,7 @@ impl<'a> Prepared<'a> {
             expect_base: self.asked.base,
             state_layer: driver.state_layer.clone(),
             note: note.to_owned(),
+            checkpoint: driver.checkpoint.0.map(edge::checkpoint),
         };
         let input = |id: &CatalogId, source: &Source| JobInput {
             catalog: source.snapshot.as_ref().map_or(&output, |snapshot| snapshot.catalog()).clone(),
@@ -181,7 +217,7 @@ impl<'a> Prepared<'a> {
             processing: self.asked.said(id),
         };
         let inputs = self.inputs.iter().map(|(id, source)| (id.clone(), input(id, source))).collect();
-        Ok(Job { inputs, output, tasks: &self.tasks, engine: &self.engine, observer, options })
+        Ok(Job { inputs, output, tasks: &self.tasks, engine: &self.engine, observer, options, stop: stop.clone() })
     }
 
     /// The output catalog, if it exists.
@@ -238,7 +274,9 @@ impl<'a> Prepared<'a> {
             hints.extend(self.quarantine_hint(failures));
         }
         let mut failure = Failure::from(error);
-        if let Ok(base) = output.latest() {
+        if !failure.is_stopped()
+            && let Ok(base) = output.latest()
+        {
             failure = failure.hint(format!("nothing was published; version {} stands", base.version()));
         }
         hints.into_iter().fold(failure, Failure::hint)

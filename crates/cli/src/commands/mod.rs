@@ -21,31 +21,32 @@ use deltic_store::{Catalog, Snapshot, Stores, Tree};
 
 use crate::args::{Cli, Command, Config};
 use crate::failure::{Failure, Outcome};
+use crate::interrupt::Interrupts;
 use crate::out::Out;
 use crate::progress::Progress;
 use crate::sources::Register;
 
 /// Runs the command that was asked for.
-pub(crate) fn dispatch(cli: Cli, register: Register<'_>, progress: &Progress) -> Outcome {
+pub(crate) fn dispatch(cli: Cli, register: Register<'_>, progress: &Progress, interrupts: &Interrupts) -> Outcome {
     let mut out = Out::new(cli.format);
     match cli.command {
-        Command::Init(args) => catalog::init(args, &mut out)?,
+        Command::Init(args) => catalog::init(args, interrupts, &mut out)?,
         Command::Log(args) => catalog::log(&args, &mut out)?,
         Command::Errors(args) => errors::errors(&args, &mut out)?,
         Command::Digest(args) => catalog::digest(&args, &mut out)?,
-        Command::Import(args) => import::import(&args, progress, &mut out)?,
-        Command::Export(args) => export::export(&args, &mut out)?,
+        Command::Import(args) => import::import(&args, progress, interrupts, &mut out)?,
+        Command::Export(args) => export::export(&args, interrupts, &mut out)?,
         Command::Ls(args) => ls::ls(&args, &mut out)?,
         Command::Get(args) => get::get(&args, &mut out)?,
         Command::Diff(args) => diff::diff(&args, &mut out)?,
-        Command::Run(args) => job::run(&args, register, progress, &mut out)?,
+        Command::Run(args) => job::run(&args, register, progress, interrupts, &mut out)?,
         Command::Plan(args) => job::plan(&args, register, &mut out)?,
         Command::Explain(args) => explain::explain(&args, register, &mut out)?,
-        Command::Retain(args) => retain::retain(&args, &mut out)?,
-        Command::Gc(args) => gc::gc(&args, &mut out)?,
-        Command::Repack(args) => repack::repack(&args, &mut out)?,
+        Command::Retain(args) => retain::retain(&args, interrupts, &mut out)?,
+        Command::Gc(args) => gc::gc(&args, interrupts, &mut out)?,
+        Command::Repack(args) => repack::repack(&args, interrupts, &mut out)?,
         Command::Fsck(args) => fsck::fsck(&args, &mut out)?,
-        Command::Doctor(args) => doctor::doctor(&args, &mut out)?,
+        Command::Doctor(args) => doctor::doctor(&args, interrupts, &mut out)?,
         Command::Config(Config::Show(args)) => config::show(&args, register, &mut out)?,
     }
     out.finish()

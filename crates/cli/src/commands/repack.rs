@@ -8,6 +8,7 @@ use super::retain::again;
 use crate::edge::now;
 use crate::failure::Outcome;
 use crate::human::bytes;
+use crate::interrupt::Interrupts;
 use crate::out::Out;
 
 /// `repack`.
@@ -32,7 +33,8 @@ fn percent(text: &str) -> Result<u32, String> {
 }
 
 /// Repacks a catalog.
-pub(super) fn repack(args: &Args, out: &mut Out) -> Outcome {
+pub(super) fn repack(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
+    interrupts.ends_soon(format!("whether a version was made says `deltic log {}`", args.url));
     let catalog = Catalog::open(&Stores::new(), &args.url)?;
     let (below_percent, most_bytes) = (args.below, args.most_bytes);
     let options = RepackOptions { below_percent, most_bytes, ..RepackOptions::default() };

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::edge::{new_run_id, now};
 use crate::failure::Outcome;
+use crate::interrupt::Interrupts;
 use crate::out::Out;
 
 /// How often a command that lost a race against a run begins again.
@@ -53,7 +54,9 @@ fn since(text: &str) -> Result<Since, String> {
 }
 
 /// Lets versions expire.
-pub(super) fn retain(args: &Args, out: &mut Out) -> Outcome {
+pub(super) fn retain(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
+    let left = format!("whether a version was made says `deltic log {}`", args.url);
+    interrupts.ends_by_itself(left, || vec!["the version to be written".to_owned()]);
     let catalog = Catalog::open(&Stores::new(), &args.url)?;
     let since = args.since.map(|since| match since {
         Since::Time(time) => time,

@@ -6,6 +6,7 @@
 //! `[driver]` says how to run and is part of no fingerprint; `[compiler.<task>]` says what to make and is wholly part
 //! of that task's. `[catalogs]` binds symbolic ids to URLs, so that code names none.
 
+mod every;
 mod job;
 mod node;
 mod overlay;

@@ -2,12 +2,14 @@
 //! `[filters]`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use deltic_core::{CatalogId, LayerId, TaskId};
 use deltic_driver::{At, LocalEngine};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::every::{self, Every};
 use super::job::version;
 use super::node::{Content, Node};
 use super::problem::Problem;
@@ -17,7 +19,7 @@ use super::size::ByteSize;
 const SECTIONS: [&str; 4] = ["catalogs", "driver", "compiler", "filters"];
 
 /// The keys of `[driver]`: how to run. None of them is part of a fingerprint.
-const DRIVER: [&str; 6] = ["threads", "memory", "engine", "incremental", "output", "state_layer"];
+const DRIVER: [&str; 7] = ["threads", "memory", "engine", "incremental", "checkpoint", "output", "state_layer"];
 
 /// The engines there are.
 const ENGINES: [&str; 1] = ["local"];
@@ -39,6 +41,8 @@ pub(crate) struct Driver {
     pub(crate) engine: String,
     /// `false` compiles everything in every run.
     pub(crate) incremental: bool,
+    /// How often a run keeps what it has done, for the next one should it be interrupted.
+    pub(crate) checkpoint: Every,
     /// The catalog that is written.
     pub(crate) output: CatalogId,
     /// The layer id that state goes under.
@@ -53,6 +57,7 @@ impl Driver {
             memory: ByteSize(LocalEngine::ROW_MEMORY),
             engine: "local".to_owned(),
             incremental: true,
+            checkpoint: Every(Some(Duration::from_secs(60))),
             output: CatalogId::new("out")?,
             state_layer: LayerId::new("state")?,
         })
@@ -186,6 +191,13 @@ fn set(driver: &mut Driver, key: &str, node: &Node) -> Result<(), Problem> {
             Content::Scalar(Value::Bool(truth)) => driver.incremental = truth,
             _ => return Err(Problem::kind(node, key, "true or false")),
         },
+        "checkpoint" => {
+            let every = match &node.content {
+                Content::Scalar(value) => Every::read(value),
+                _ => None,
+            };
+            driver.checkpoint = every.ok_or_else(|| Problem::kind(node, key, every::EXPECTED))?;
+        }
         "engine" => {
             let engine = text(node, key, "the name of an engine in quotes")?;
             if !ENGINES.contains(&engine.as_str()) {

@@ -1,7 +1,8 @@
-//! Listing packs and removing them: what only maintenance does.
+//! Listing packs and progress, and removing them: what maintenance does, and a run that follows one which was interrupted.
 
 use std::sync::atomic::Ordering;
 
+use deltic_core::Version;
 use futures::{StreamExt, stream};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -19,17 +20,31 @@ impl ObjectRoot {
     ///
     /// Cost: one request for about a thousand packs.
     pub(crate) fn packs(&self) -> Result<Vec<PackRecord>> {
+        self.listed("packs", None)
+    }
+
+    /// The packs that runs on a version wrote, or on a later one.
+    pub(crate) fn packs_since(&self, base: Version) -> Result<Vec<PackRecord>> {
+        self.listed("packs", Some(base))
+    }
+
+    /// All objects of progress, by name, at the cost of [`ObjectRoot::packs`].
+    pub(crate) fn progress(&self) -> Result<Vec<PackRecord>> {
+        self.listed("progress", None)
+    }
+
+    fn listed(&self, folder: &'static str, since: Option<Version>) -> Result<Vec<PackRecord>> {
         self.drive(async {
             let mut attempt = 0;
             loop {
-                match self.packs_once().await {
+                match self.listed_once(folder, since).await {
                     Ok(packs) => return Ok(packs),
                     Err(_) if attempt + 1 < TRIES => {
                         self.pause(attempt).await;
                         attempt += 1;
                     }
                     Err(error) => {
-                        let message = format!("{}: the packs could not be listed", self.url);
+                        let message = format!("{}: the {folder} could not be listed", self.url);
                         return Err(Error::unavailable(message).because(&error));
                     }
                 }
@@ -37,14 +52,23 @@ impl ObjectRoot {
         })
     }
 
-    async fn packs_once(&self) -> std::result::Result<Vec<PackRecord>, object_store::Error> {
+    async fn listed_once(
+        &self,
+        folder: &str,
+        since: Option<Version>,
+    ) -> std::result::Result<Vec<PackRecord>, object_store::Error> {
         self.counters.lists.fetch_add(1, Ordering::Relaxed);
-        let prefix = Path::from("packs");
-        let mut listing = self.store.list(Some(&prefix));
+        let prefix = Path::from(folder);
+        let mut listing = match since {
+            // Names that begin with this version come after it.
+            Some(base) => self.store.list_with_offset(Some(&prefix), &prefix.clone().join(format!("{:016x}", base.0))),
+            None => self.store.list(Some(&prefix)),
+        };
         let mut packs = Vec::new();
         while let Some(found) = listing.next().await {
             let found = found?;
-            let name = found.location.as_ref().strip_prefix("packs/").and_then(|name| name.parse::<PackName>().ok());
+            let name = found.location.filename().and_then(|name| name.parse::<PackName>().ok());
+            let name = name.filter(|_| found.location.parts().count() == 2);
             packs.extend(name.map(|name| PackRecord { name, bytes: found.size }));
         }
         packs.sort_by_key(|pack| pack.name);
@@ -62,13 +86,22 @@ impl ObjectRoot {
 
     /// Removes packs; what is gone already is no failure. Stops at the first that can not be removed.
     pub(crate) fn remove_packs(&self, packs: &[PackName]) -> Result<()> {
-        packs.chunks(REMOVED_AT_ONCE).try_for_each(|packs| self.drive(self.remove_once_or_again(packs)))
+        self.remove_all(packs, ObjectName::Pack)
     }
 
-    async fn remove_once_or_again(&self, packs: &[PackName]) -> Result<()> {
+    /// Removes objects of progress in the same way.
+    pub(crate) fn remove_progress(&self, names: &[PackName]) -> Result<()> {
+        self.remove_all(names, ObjectName::Progress)
+    }
+
+    fn remove_all(&self, names: &[PackName], object: fn(PackName) -> ObjectName) -> Result<()> {
+        names.chunks(REMOVED_AT_ONCE).try_for_each(|names| self.drive(self.remove_once_or_again(names, object)))
+    }
+
+    async fn remove_once_or_again(&self, names: &[PackName], object: fn(PackName) -> ObjectName) -> Result<()> {
         let mut attempt = 0;
         loop {
-            let paths: Vec<_> = packs.iter().map(|name| Ok(ObjectName::Pack(*name).path())).collect();
+            let paths: Vec<_> = names.iter().map(|name| Ok(object(*name).path())).collect();
             let mut answers = self.store.delete_stream(stream::iter(paths).boxed());
             let mut failed = None;
             while let Some(answer) = answers.next().await {
@@ -80,7 +113,7 @@ impl ObjectRoot {
             let Some(error) = failed else { return Ok(()) };
             attempt += 1;
             if attempt == TRIES {
-                let message = format!("{}: packs could not be removed; run it again to go on", self.url);
+                let message = format!("{}: objects could not be removed; run it again to go on", self.url);
                 return Err(Error::unavailable(message).because(&error));
             }
             self.pause(attempt - 1).await;

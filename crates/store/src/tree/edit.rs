@@ -149,9 +149,7 @@ impl TreeEditor {
                 wrong("has another length than its inline bytes")
             }
             Place::Pack { stored: 0, .. } => wrong("lies in a pack and has no bytes there"),
-            Place::Pack { pack, .. }
-                if pack.base > packing.base || pack.base == packing.base && pack.run != packing.run =>
-            {
+            Place::Pack { pack, .. } if !packing.may_refer_to(*pack) => {
                 wrong(&format!("lies in pack {pack}, which this run has not written and its base does not know"))
             }
             _ => Ok(()),

@@ -1,0 +1,185 @@
+//! A kernel that notes what it made, and takes over what an interrupted run has noted.
+//!
+//! It stands between the engine and the task's kernel, and works on whole batches: batches are cut alike in each run, so
+//! most of them are found, and one that is not is run. Groups that come as a stream pass through.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use deltic_compiler::Pattern;
+use deltic_core::{Digest, Hasher};
+
+use crate::engine::{Fetch, Item, Kernel, MapBatch, Reduced};
+use crate::kernel::TaskKernel;
+use crate::noted::{read_mapped, read_reduced, write_mapped, write_reduced};
+use crate::progress::Progress;
+use crate::report::Counts;
+use crate::rows::{Row, RowStream, Rows};
+use crate::wire::meta_of_entry;
+use crate::{Element, Result};
+
+/// So many elements of a stage are run before anybody asks the store whether they were run before: so a small run, which
+/// is quickly done again, makes no request for it.
+const NOT_ASKED: u64 = 64;
+
+const FRONTS: u64 = 1;
+const BACKS: u64 = 2;
+
+/// The progress of a task's stage.
+pub(crate) struct StageProgress<'a> {
+    pub(crate) progress: &'a Progress<'a>,
+    /// What all of its results depend on.
+    pub(crate) key: Digest,
+}
+
+/// The kernel of a task, with its progress where that is kept.
+pub(crate) struct Resuming<'a> {
+    kernel: &'a TaskKernel<'a>,
+    kept: Option<&'a StageProgress<'a>>,
+    fronts: Phase,
+    backs: Phase,
+}
+
+/// Front-ends or back-ends.
+#[derive(Default)]
+struct Phase {
+    batches: AtomicU64,
+    elements: AtomicU64,
+    /// Elements whose results were taken over.
+    resumed: AtomicU64,
+}
+
+impl Phase {
+    /// Takes note of a batch; whether to ask the store for it.
+    fn asks(&self, elements: usize) -> bool {
+        let batches = self.batches.fetch_add(1, Ordering::Relaxed);
+        let before = self.elements.fetch_add(elements as u64, Ordering::Relaxed);
+        batches > 0 || before + elements as u64 > NOT_ASKED
+    }
+
+    fn took_over(&self, elements: usize) {
+        self.resumed.fetch_add(elements as u64, Ordering::Relaxed);
+    }
+}
+
+impl<'a> Resuming<'a> {
+    pub(crate) fn new(kernel: &'a TaskKernel<'a>, kept: Option<&'a StageProgress<'a>>) -> Resuming<'a> {
+        Resuming { kernel, kept, fronts: Phase::default(), backs: Phase::default() }
+    }
+
+    /// Sets what was taken over apart from what was run.
+    pub(crate) fn count(&self, counts: &mut Counts) {
+        counts.fronts_resumed = self.fronts.resumed.load(Ordering::Relaxed);
+        counts.resumed = self.backs.resumed.load(Ordering::Relaxed);
+        counts.compiled = counts.compiled.saturating_sub(counts.resumed);
+    }
+
+    /// The progress of front-ends. Those of direct tasks look at keys alone, and are sooner run than found.
+    fn of_fronts(&self) -> Option<&'a StageProgress<'a>> {
+        self.kept.filter(|_| matches!(self.kernel.task.pattern(), Pattern::Group(_)))
+    }
+
+    /// What the results of back-ends depend on: their rows, but not where the payloads lie that rows stand for.
+    fn key_of_rows(&self, kept: &StageProgress<'_>, rows: &Rows) -> Digest {
+        let stands_for_input = matches!(self.kernel.task.pattern(), Pattern::Direct { .. } | Pattern::Graph(_));
+        let mut hasher = kept.hasher(BACKS);
+        for row in rows.iter() {
+            let value = if stands_for_input { meta_of_entry(row.value) } else { row.value };
+            hasher.bytes(row.out).bytes(row.item).bytes(value);
+        }
+        hasher.finish()
+    }
+}
+
+impl StageProgress<'_> {
+    fn hasher(&self, phase: u64) -> Hasher {
+        let mut hasher = Hasher::new("deltic progress batch 1");
+        hasher.digest(&self.key).number(phase);
+        hasher
+    }
+
+    /// What the results of front-ends depend on.
+    fn key_of_items(&self, items: &[Item]) -> Digest {
+        let mut hasher = self.hasher(FRONTS);
+        for Item { element, entry } in items {
+            hasher.number(u64::from(element.layer)).bytes(&element.name).digest(&entry.meta.digest);
+            hasher.number(entry.meta.len).text(entry.meta.fields.as_str());
+        }
+        hasher.finish()
+    }
+}
+
+/// Whether these are results of just these outputs, in order.
+fn are_of(reduced: &[Reduced], rows: &Rows) -> bool {
+    let mut outs: Vec<&[u8]> = rows.iter().map(|row| row.out).collect();
+    outs.dedup();
+    outs.len() == reduced.len() && outs.iter().zip(reduced).all(|(out, reduced)| reduced.out.to_bytes() == *out)
+}
+
+fn groups(rows: &Rows) -> usize {
+    let mut last: Option<&[u8]> = None;
+    rows.iter().filter(|row| last.replace(row.out) != Some(row.out)).count()
+}
+
+impl Kernel for Resuming<'_> {
+    fn is_remote(&self) -> bool {
+        self.kernel.is_remote()
+    }
+
+    fn go_on(&self) -> Result<()> {
+        self.kernel.go_on()
+    }
+
+    fn begin_map(&self, items: &[Item]) -> Result<Fetch> {
+        match self.of_fronts() {
+            Some(kept) if kept.progress.is_known(&kept.key_of_items(items)) => Ok(Fetch::default()),
+            _ => self.kernel.begin_map(items),
+        }
+    }
+
+    fn map(&self, items: Vec<Item>, fetch: Fetch) -> Result<MapBatch> {
+        let Some(kept) = self.of_fronts() else { return self.kernel.map(items, fetch) };
+        let key = kept.key_of_items(&items);
+        if self.fronts.asks(items.len()) {
+            let found = kept.progress.find(&key).and_then(|found| read_mapped(&found));
+            let elements: Vec<&Element> = items.iter().map(|item| &item.element).collect();
+            if let Some(batch) = found.filter(|found| found.mapped.iter().map(|mapped| &mapped.item).eq(elements)) {
+                self.fronts.took_over(items.len());
+                return Ok(batch);
+            }
+        }
+        let batch = self.kernel.map(items, fetch)?;
+        if let Some(result) = write_mapped(&batch) {
+            kept.progress.note(key, &result, Vec::new());
+        }
+        Ok(batch)
+    }
+
+    fn begin_reduce(&self, rows: &Rows) -> Result<Fetch> {
+        match self.kept {
+            Some(kept) if kept.progress.is_known(&self.key_of_rows(kept, rows)) => Ok(Fetch::default()),
+            _ => self.kernel.begin_reduce(rows),
+        }
+    }
+
+    fn weight(&self, row: Row<'_>) -> u64 {
+        self.kernel.weight(row)
+    }
+
+    fn reduce(&self, rows: &mut dyn RowStream, fetch: Fetch) -> Result<Vec<Reduced>> {
+        let (Some(kept), Some(batch)) = (self.kept, rows.in_memory()) else { return self.kernel.reduce(rows, fetch) };
+        let key = self.key_of_rows(kept, batch);
+        if self.backs.asks(groups(batch)) {
+            let found = kept.progress.find(&key).and_then(|found| read_reduced(&found));
+            if let Some(reduced) = found.filter(|found| are_of(found, batch)) {
+                self.backs.took_over(reduced.len());
+                return Ok(reduced);
+            }
+        }
+        let reduced = self.kernel.reduce(rows, fetch)?;
+        let mut packs = Vec::new();
+        if let Some(result) = write_reduced(&reduced, &mut packs) {
+            kept.progress.note(key, &result, packs);
+        }
+        Ok(reduced)
+    }
+}

@@ -1,0 +1,154 @@
+//! Ctrl-C and SIGTERM: a command ends, or says what it waits for, and a second one ends it; the catalog is as it was.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStderr};
+
+use crate::shell::{Ran, Shell};
+
+const CONFIGURATION: &str =
+    "[catalogs]\nin = 'file:in'\nout = 'file:out'\n[compiler.slow]\non = true\nrounds = 2000000\n";
+
+/// A catalog with one note: of many outputs that take long, or one that takes what comes through a pipe.
+fn shell(note: &str) -> Shell {
+    let shell = Shell::new();
+    shell.write("notes/n", note);
+    shell.write("application.conf", CONFIGURATION);
+    shell.ok("mkfifo pipe && deltic init file:in --layer notes=generic && deltic import file:in --layer notes=notes");
+    shell
+}
+
+/// A command that is being run, and what it says on standard error.
+struct Running<'a> {
+    shell: &'a Shell,
+    child: Child,
+    said: BufReader<ChildStderr>,
+    text: String,
+}
+
+impl<'a> Running<'a> {
+    fn start(shell: &'a Shell, line: &str) -> Running<'a> {
+        // Whoever runs the tests in the background has interrupts ignored, and so would all its children.
+        let mut child = shell.command(&format!("exec env --default-signal=INT {line}")).spawn().unwrap();
+        let said = BufReader::new(child.stderr.take().unwrap());
+        Running { shell, child, said, text: String::new() }
+    }
+
+    /// Waits until it says something.
+    fn says(&mut self, what: &str) {
+        loop {
+            let mut line = String::new();
+            assert!(self.said.read_line(&mut line).unwrap() > 0, "`{what}` was not said: {}", self.text);
+            self.text.push_str(&line);
+            if line.contains(what) {
+                return;
+            }
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        self.shell.ok(&format!("kill -{signal} {}", self.child.id()));
+    }
+
+    /// Waits for the end.
+    fn ended(mut self) -> Ran {
+        self.said.read_to_string(&mut self.text).unwrap();
+        let mut ran = Ran::from(self.child.wait_with_output().unwrap());
+        ran.stderr = self.text;
+        ran
+    }
+}
+
+fn versions(shell: &Shell, catalog: &str) -> usize {
+    shell.ok(&format!("deltic log file:{catalog}")).lines().count()
+}
+
+#[test]
+fn a_run_that_computes() {
+    let shell = shell("outputs 100000");
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let mut run = Running::start(&shell, "notes -vv run");
+        run.says("back-end");
+        run.signal(signal);
+        let ran = run.ended();
+        assert_eq!((ran.code, ran.stdout.as_str()), (code, ""), "{}", ran.stderr);
+        assert!(ran.stderr.ends_with("\nstopped: nothing was published; version 0 stands\n"), "{}", ran.stderr);
+        assert_eq!(versions(&shell, "out"), 1);
+    }
+    // What is left of it hinders nobody.
+    shell.ok("deltic fsck file:out && notes run --set compiler.slow.rounds=1");
+    assert_eq!(versions(&shell, "out"), 2);
+}
+
+#[test]
+fn a_run_that_is_stuck() {
+    let shell = shell("pipe pipe");
+    for again in [true, false] {
+        let mut run = Running::start(&shell, "notes run");
+        // Opens once the compiler does.
+        let mut pipe = OpenOptions::new().write(true).open(shell.work().join("pipe")).unwrap();
+        run.signal("INT");
+        run.says("waiting for the back-end of slow: slow/n");
+        run.says("press Ctrl-C again to leave at once");
+        let said = if again {
+            run.signal("INT");
+            "\nstopped: nothing was published\n"
+        } else {
+            pipe.write_all(b"enough").unwrap();
+            drop(pipe);
+            "\nstopped: nothing was published; version 0 stands\n"
+        };
+        let ran = run.ended();
+        assert_eq!((ran.code, ran.stdout.as_str()), (130, ""), "{}", ran.stderr);
+        assert!(ran.stderr.ends_with(said), "{}", ran.stderr);
+        assert_eq!(versions(&shell, "out"), 1);
+    }
+}
+
+/// An import that does not get on with its source does not wait for it.
+#[test]
+fn an_import_that_is_stuck() {
+    let shell = shell("");
+    shell.ok("mkfifo slow.tar");
+    let import = Running::start(&shell, "deltic import file:in --layer notes=slow.tar");
+    let pipe = OpenOptions::new().write(true).open(shell.work().join("slow.tar")).unwrap();
+    import.signal("TERM");
+    let ran = import.ended();
+    drop(pipe);
+    let said = "stopped: nothing was imported; version 1 stands\n";
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (143, "", said));
+    assert_eq!(versions(&shell, "in"), 2);
+}
+
+/// A command that publishes nothing ends where it is.
+#[test]
+fn a_listing_that_nobody_reads() {
+    let shell = shell("outputs 3");
+    for n in 0..5000 {
+        shell.write(format!("many/{n:0>200}"), "");
+    }
+    shell.ok("deltic import file:in --layer notes=many");
+    let mut listing = Running::start(&shell, "deltic ls file:in notes");
+    // More than a pipe holds, so it waits for a reader.
+    let mut first = [0; 1];
+    listing.child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    listing.signal("INT");
+    listing.says("stopped");
+    assert_eq!(listing.child.wait().unwrap().code(), Some(130));
+}
+
+/// Whoever is started with interrupts ignored goes on ignoring them.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_that_is_ignored() {
+    let shell = shell("pipe pipe");
+    let mut run = Running::start(&shell, "env --ignore-signal=INT notes run");
+    let mut pipe = OpenOptions::new().write(true).open(shell.work().join("pipe")).unwrap();
+    run.signal("INT");
+    pipe.write_all(b"on it goes").unwrap();
+    drop(pipe);
+    run.says("created catalog");
+    let ran = run.ended();
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(shell.ok("deltic get file:out slow n"), "on it goes");
+}

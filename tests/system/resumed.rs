@@ -1,0 +1,344 @@
+//! A run that follows one which was interrupted goes on from there: it ends as an undisturbed one does, and what was kept
+//! is not compiled again. What is kept for other work, or is damaged, makes no difference.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use deltic::driver::{Checkpoint, Report};
+use deltic::prelude::*;
+use deltic::store::Stores;
+use deltic_testkit::{Faults, Lab, Mishap, Random};
+use tempfile::TempDir;
+
+use crate::patterns::{Gathers, Groups, Shape};
+
+/// Several batches of each kind.
+const INPUTS: u64 = 1500;
+
+/// Operations at the beginning of a first run that may be those which create the catalog.
+const CREATION: u64 = 16;
+
+/// Two outputs for each input, too long for a leaf; the second one only where another partition is there.
+struct Long;
+
+impl InputLayers for Long {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/a"])
+    }
+}
+
+impl OutputLayers for Long {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("y")?])
+    }
+}
+
+impl DirectCompiler for Long {
+    fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
+        out.add("y", &key.name);
+        out.add("y", format!("{}+", key.name));
+    }
+
+    fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
+        let name = output.name.to_string();
+        if let Some(other) = name.strip_suffix("7+")
+            && !context.exists("in/a", format!("{other}6"))?
+        {
+            return Ok(None);
+        }
+        Ok(Some(format!("{name:>150}{}", inputs[0].text()?).into()))
+    }
+}
+
+fn tasks(version: &str) -> Vec<Task> {
+    let shape = |salt, input, output| Shape { salt, inputs: vec![input], references: vec!["in/a"], output };
+    vec![
+        Task::new("one", MapGroup(Groups(shape(1, "in/a", "x")))).unwrap().version(version),
+        Task::new("two", Direct(Long)).unwrap().version("1"),
+        Task::new("three", DirectMany(Gathers(shape(3, "y", "z")))).unwrap().version("1"),
+    ]
+}
+
+/// Keeps everything after each batch.
+fn always() -> Option<Checkpoint> {
+    Some(Checkpoint { every: Duration::ZERO, clock: Arc::new(|| Duration::ZERO) })
+}
+
+/// Catalogs in a folder, whose files can be tampered with.
+struct Site {
+    folder: TempDir,
+    faults: Faults,
+    lab: Lab,
+}
+
+impl Site {
+    /// Inputs of one version, and an output without any run.
+    fn new(threads: usize) -> Site {
+        let (folder, faults) = (tempfile::tempdir().unwrap(), Faults::new());
+        let stores = Stores::new().with_wrapper(faults.wrapper());
+        let mut lab = Lab::on(stores, tasks("1")).at(&format!("file:{}/", folder.path().display()));
+        for number in 0..INPUTS {
+            lab.put("in/a", format!("{number:04}"), format!("{number:>200}"));
+        }
+        lab.commit_inputs();
+        lab.checkpoint(always());
+        lab.threads(threads);
+        Site { folder, faults, lab }
+    }
+
+    /// Another version of the inputs: most partitions change.
+    fn change(&mut self) {
+        for number in (0..INPUTS).filter(|number| number % 4 != 0) {
+            self.lab.put("in/a", format!("{number:04}"), format!("{number:>300}"));
+        }
+        self.lab.commit_inputs();
+    }
+
+    /// Runs until the operation of a number, from which on the process does nothing any more; whether it got there.
+    fn interrupted(&mut self, operation: u64, mishap: Mishap) -> bool {
+        self.faults.from(operation, mishap);
+        let ended = self.lab.try_run().is_ok();
+        self.faults.calm();
+        self.lab.forget_caches();
+        !ended
+    }
+
+    /// How many operations a run takes.
+    fn operations(mut self) -> u64 {
+        self.faults.calm();
+        self.lab.run();
+        self.faults.calm().operations.len() as u64
+    }
+
+    /// The files of a kind.
+    fn files(&self, kind: &str) -> Vec<PathBuf> {
+        let found = std::fs::read_dir(self.folder.path().join("out").join(kind));
+        let mut files: Vec<PathBuf> = found.into_iter().flatten().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        files
+    }
+}
+
+/// What was compiled and taken over, by task.
+fn outputs(report: &Report) -> Vec<(u64, u64)> {
+    report.tasks.iter().map(|task| (task.counts.compiled, task.counts.resumed)).collect()
+}
+
+fn compiled_or_resumed(report: &Report) -> Vec<u64> {
+    outputs(report).into_iter().map(|(compiled, resumed)| compiled + resumed).collect()
+}
+
+fn resumed(report: &Report) -> u64 {
+    outputs(report).into_iter().map(|(_, resumed)| resumed).sum()
+}
+
+/// Counts but those that say who had done it.
+fn other_counts(report: &Report) -> Vec<deltic::driver::Counts> {
+    let of = |counts: deltic::driver::Counts| deltic::driver::Counts {
+        compiled: counts.compiled + counts.resumed,
+        resumed: 0,
+        fronts_resumed: 0,
+        ..counts
+    };
+    report.tasks.iter().map(|task| of(task.counts)).collect()
+}
+
+/// Interrupts a run, full or incremental, at some of its operations, and holds what follows against an undisturbed run.
+fn interrupt(incremental: bool, threads: usize, times: u64, seed: u64) {
+    let prepared = || {
+        let mut site = Site::new(threads);
+        if incremental {
+            site.lab.run();
+            site.change();
+        }
+        site
+    };
+    let all = prepared().operations();
+    let mut undisturbed = prepared();
+    let expected = undisturbed.lab.run().report;
+    assert_eq!(resumed(&expected), 0);
+    assert!(undisturbed.files("progress").is_empty(), "a run that gets to its end leaves none");
+    undisturbed.lab.assert_equals_scratch();
+
+    let (mut random, mut most, mut late) = (Random::new(seed), 0, 0);
+    for _ in 0..times {
+        let mut site = prepared();
+        let operation = CREATION + random.below(all - CREATION);
+        let mishap = *random.pick(&[Mishap::Refused, Mishap::AnswerLost]);
+        let interrupted = site.interrupted(operation, mishap);
+        let report = site.lab.run().report;
+        let what = format!("seed {seed}, operation {operation} of {all}, {mishap:?}: {:?}", outputs(&report));
+        if report.version.is_some() {
+            assert_eq!(other_counts(&report), other_counts(&expected), "{what}");
+            assert!(site.files("progress").is_empty(), "{what}");
+        } else {
+            // It had been committed, and what was left to do was to tidy up.
+            assert_eq!(report.base, expected.version.unwrap(), "{what}");
+        }
+        site.lab.assert_equals(&undisturbed.lab);
+        let damage = site.lab.output_catalog().unwrap().fsck(true).unwrap().damage;
+        assert_eq!(damage, [], "{what}");
+        most = most.max(resumed(&report));
+        late += u64::from(interrupted && operation > all / 2 && resumed(&report) > 0);
+    }
+    let total: u64 = compiled_or_resumed(&expected).iter().sum();
+    println!("{times} interrupted of {all} operations, at most {most} of {total} outputs taken over, {late} late ones");
+    assert!(most * 2 > total && late > 0, "at most {most} of {total} were taken over, {late} times late");
+}
+
+#[test]
+fn a_full_run_goes_on() {
+    interrupt(false, 1, 8, 1);
+}
+
+#[test]
+fn an_incremental_run_goes_on() {
+    interrupt(true, 1, 8, 2);
+}
+
+#[test]
+fn a_run_on_several_threads_goes_on() {
+    interrupt(false, 4, 6, 3);
+}
+
+/// `cargo test --release -p deltic-tests --test system -- --ignored resumed:: --nocapture`
+#[test]
+#[ignore = "minutes: run it after changes to what is kept of interrupted runs"]
+fn many_runs_go_on() {
+    for seed in 10..20 {
+        for threads in [1, 2] {
+            interrupt(false, threads, 40, seed);
+            interrupt(true, threads, 40, seed);
+        }
+    }
+}
+
+/// Interrupted three quarters through, after which something may happen; how much the next run takes over of each task.
+fn after(happens: impl FnOnce(&mut Site)) -> Vec<u64> {
+    let all = Site::new(1).operations();
+    let mut site = Site::new(1);
+    assert!(site.interrupted(all * 3 / 4, Mishap::Refused));
+    happens(&mut site);
+    let report = site.lab.run().report;
+    site.lab.assert_equals_scratch();
+    outputs(&report).into_iter().map(|(_, resumed)| resumed).collect()
+}
+
+#[test]
+fn other_work_is_not_taken_over() {
+    let same = after(|_| ());
+    assert!(same[0] > 0 && same[1] > 0, "{same:?}");
+    assert_eq!(after(|site| site.lab.checkpoint(None)), [0, 0, 0], "not asked for");
+    assert_eq!(after(Site::change), [0, 0, 0], "other inputs");
+    let other = after(|site| site.lab.set_tasks(tasks("2")));
+    assert_eq!((other[0], other[1]), (0, same[1]), "another version of the first task");
+    let moved = after(|site| {
+        // Another run makes a version of the same inputs; then the task is another one.
+        site.lab.checkpoint(None);
+        site.lab.run();
+        assert!(!site.files("progress").is_empty(), "whoever takes nothing over leaves it");
+        site.lab.checkpoint(always());
+        site.lab.set_tasks(tasks("2"));
+        assert_eq!(resumed(&site.lab.run().report), 0, "another base");
+        site.lab.set_tasks(tasks("1"));
+    });
+    assert_eq!(moved, [0, 0, 0], "another base");
+}
+
+fn damage(file: &Path, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
+    std::fs::write(file, change(std::fs::read(file).unwrap())).unwrap();
+}
+
+#[test]
+fn what_is_damaged_is_passed_over() {
+    let whole: u64 = after(|_| ()).into_iter().sum();
+    let some = |happens: &dyn Fn(&PathBuf, usize)| {
+        after(|site| site.files("progress").iter().enumerate().for_each(|(number, file)| happens(file, number)))
+    };
+    let sum = |resumed: Vec<u64>| resumed.into_iter().sum::<u64>();
+    // A third of the objects, each damaged in another part.
+    let flipped = sum(some(&|file, number| {
+        if number % 3 == 0 {
+            damage(file, |mut bytes| {
+                let at = bytes.len() * (number % 10) / 10;
+                bytes[at] ^= 1;
+                bytes
+            });
+        }
+    }));
+    assert!(0 < flipped && flipped < whole, "{flipped} of {whole}");
+    let cut = sum(some(&|file, number| damage(file, |bytes| bytes[..bytes.len() * (number % 5) / 5].to_vec())));
+    assert_eq!(cut, 0);
+    let gone = sum(some(&|file, number| {
+        if number % 2 == 0 {
+            std::fs::remove_file(file).unwrap();
+        }
+    }));
+    assert!(0 < gone && gone < whole, "{gone} of {whole}");
+    // Under the name of another, as a copy of a catalog may have it.
+    let swapped = after(|site| {
+        let files = site.files("progress");
+        let contents: Vec<_> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
+        files.iter().zip(contents.iter().rev()).for_each(|(file, bytes)| std::fs::write(file, bytes).unwrap());
+    });
+    assert_eq!(sum(swapped), whole, "results are found wherever they lie");
+}
+
+/// Progress whose packs are gone or cut refers to nothing that can be read.
+#[test]
+fn packs_that_are_not_whole_are_not_referred_to() {
+    let gone = after(|site| site.files("packs").iter().for_each(|pack| std::fs::remove_file(pack).unwrap()));
+    assert_eq!(gone[1], 0);
+    let cut = after(|site| {
+        site.files("packs").iter().for_each(|pack| damage(pack, |bytes| bytes[..bytes.len() - 1].to_vec()));
+    });
+    assert_eq!(cut[1], 0);
+}
+
+#[test]
+fn a_sweep_knows_progress() {
+    let all = Site::new(1).operations();
+    let mut site = Site::new(1);
+    assert!(site.interrupted(all * 3 / 4, Mishap::Refused));
+    let catalog = site.lab.output_catalog().unwrap().clone();
+    let kept = site.files("progress");
+    let would = catalog.gc(true).unwrap();
+    let done = catalog.gc(false).unwrap();
+    assert_eq!((would, kept.clone()), (done.clone(), site.files("progress")));
+    assert_eq!((done.progress_removed.packs, done.progress_kept.packs), (0, kept.len() as u64));
+    // A damaged one is no damage of the catalog.
+    damage(&kept[0], |_| Vec::new());
+    assert_eq!(catalog.fsck(true).unwrap().damage, []);
+    // A version that nobody went on for: now nobody can any more.
+    site.lab.checkpoint(None);
+    site.lab.run();
+    let would = catalog.gc(true).unwrap();
+    assert_eq!(would.progress_removed.packs, kept.len() as u64);
+    assert_eq!(site.files("progress"), kept, "a dry run removes nothing");
+    assert_eq!(catalog.gc(false).unwrap(), would);
+    assert_eq!(site.files("progress"), [PathBuf::new(); 0]);
+}
+
+/// A run that gets to its end before its first checkpoint, and one that is small, ask and write nothing for it.
+#[test]
+fn who_is_fast_pays_nothing() {
+    let requests = |checkpoint: Option<Checkpoint>, inputs: u64| {
+        let faults = Faults::new();
+        let mut lab = Lab::on(Stores::new().with_wrapper(faults.wrapper()), tasks("1"));
+        for number in 0..inputs {
+            lab.put("in/a", format!("{number:04}"), format!("{number:>200}"));
+        }
+        lab.commit_inputs();
+        lab.checkpoint(checkpoint);
+        faults.calm();
+        lab.run();
+        faults.calm().operations.len()
+    };
+    let later = |every| Some(Checkpoint { every, clock: Arc::new(|| Duration::from_secs(7)) });
+    let minute = later(Duration::from_secs(60));
+    assert_eq!(requests(minute.clone(), 20), requests(None, 20));
+    // One listing for all tasks.
+    assert_eq!(requests(minute, INPUTS), requests(None, INPUTS) + 1);
+    assert!(requests(later(Duration::ZERO), INPUTS) > requests(None, INPUTS) + 10);
+}

@@ -1,0 +1,98 @@
+//! A run that is asked to stop, at any moment: it has published nothing, or all; and the next one goes on from there.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use deltic::core::{CatalogId, LayerId, RunId, Timestamp, Version};
+use deltic::driver::{At, Error, Event, Job, JobInput, LocalEngine, Observer, Options, Report, Stop, run};
+use deltic::prelude::*;
+use deltic::store::Catalog;
+use deltic_testkit::Lab;
+
+use crate::patterns::{Gathers, Groups, Pairs, Shape};
+
+fn tasks() -> Vec<Task> {
+    let shape = |salt, input, output| Shape { salt, inputs: vec![input], references: vec!["in/a"], output };
+    let tasks = [
+        Task::new("one", MapGroup(Groups(shape(1, "in/a", "x")))),
+        Task::new("two", Direct(Pairs(shape(2, "in/a", "y")))),
+        Task::new("three", DirectMany(Gathers(shape(3, "y", "z")))),
+    ];
+    tasks.into_iter().map(|task| task.unwrap().version("1")).collect()
+}
+
+/// Asks for the end at an event.
+struct AtEvent {
+    stop: Stop,
+    left: AtomicU64,
+    /// Whether the version was about to be committed then.
+    committing: std::sync::Mutex<bool>,
+}
+
+impl Observer for AtEvent {
+    fn event(&self, event: &Event<'_>) {
+        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            *self.committing.lock().unwrap() = matches!(event, Event::Committing { .. });
+            self.stop.ask();
+        }
+    }
+}
+
+fn stopped_at(input: &Catalog, output: &Catalog, event: u64) -> (Result<Report, Error>, bool, bool) {
+    let (tasks, engine, stop) = (tasks(), LocalEngine::new(1), Stop::new());
+    let watching = AtEvent { stop: stop.clone(), left: AtomicU64::new(event), committing: Default::default() };
+    let report = run(&Job {
+        inputs: [(CatalogId::new("in").unwrap(), JobInput::new(input.clone(), At::Latest))].into(),
+        output: output.clone(),
+        tasks: &tasks,
+        engine: &engine,
+        observer: &watching,
+        options: Options {
+            code: String::new(),
+            run: RunId(1000 + event),
+            started: Timestamp(0),
+            incremental: true,
+            expect_base: None,
+            state_layer: LayerId::new("state").unwrap(),
+            note: String::new(),
+            checkpoint: None,
+        },
+        stop: stop.clone(),
+    });
+    (report, stop.is_asked(), *watching.committing.lock().unwrap())
+}
+
+#[test]
+fn at_any_moment() {
+    let mut lab = Lab::new(tasks());
+    for number in 0..30 {
+        lab.put("in/a", format!("{number:03}"), format!("{number:>200}"));
+    }
+    lab.run();
+    for number in 0..20 {
+        lab.put("in/a", format!("{:03}", number * 2), format!("{number:>300}"));
+    }
+    lab.commit_inputs();
+    let (input, output) = (lab.input_catalog("in"), lab.output_catalog().unwrap().clone());
+    let base = output.latest().unwrap();
+    let mut event = 1;
+    loop {
+        let (report, asked, committing) = stopped_at(&input, &output, event);
+        match report {
+            Ok(report) => {
+                // Too late, so it is all there.
+                assert!(committing && asked, "event {event}");
+                assert_eq!(report.version, Some(base.version().next()));
+                break;
+            }
+            Err(error) => {
+                assert!(!committing, "event {event}");
+                assert!(matches!(&error, Error::Stopped { stands } if *stands == base.version()), "{error}");
+                assert_eq!(error.to_string(), format!("stopped: nothing was published; version {} stands", Version(1)));
+                assert_eq!(output.latest().unwrap().version(), base.version());
+            }
+        }
+        event += 1;
+    }
+    assert!(event > 100, "stopped at {event} events");
+    lab.assert_equals_scratch();
+}
