@@ -15,10 +15,12 @@ use deltic_core::{Layer, LayerId, LayerRef};
 use deltic_store::{Draft, TaskRecord, Tree};
 
 use crate::base::{Base, private_table};
+use crate::checks::Checks;
 use crate::decide::decide;
 use crate::failure::Failures;
 use crate::job::Job;
 use crate::observe::Event;
+use crate::offender::Offenders;
 use crate::report::{Counts, Mode, TaskReport};
 use crate::resolve::Resolved;
 use crate::stage::{Stage, StageResult};
@@ -53,6 +55,7 @@ pub(crate) struct Execution<'a> {
     job: &'a Job<'a>,
     resolved: &'a Resolved,
     draft: &'a Draft,
+    checks: Checks<'a>,
     layers: Layers,
     next: Next,
 }
@@ -68,9 +71,22 @@ struct Ready<'a> {
 
 impl<'a> Execution<'a> {
     pub(crate) fn new(job: &'a Job<'a>, resolved: &'a Resolved, draft: &'a Draft) -> Execution<'a> {
-        let mut execution = Execution { job, resolved, draft, layers: resolved.layers(), next: Next::default() };
+        let mut execution = Execution {
+            job,
+            resolved,
+            draft,
+            checks: Checks::default(),
+            layers: resolved.layers(),
+            next: Next::default(),
+        };
         execution.keep_foreign_layers();
         execution
+    }
+
+    /// Runs everything twice, and notes what comes out differently.
+    pub(crate) fn twice(mut self, offenders: &'a Offenders) -> Execution<'a> {
+        self.checks.twice = Some(offenders);
+        self
     }
 
     /// Layers that no task writes stay as the base has them.
@@ -88,7 +104,7 @@ impl<'a> Execution<'a> {
     /// Runs the tasks, which come in an order in which they could run one by one; returns their reports in this order.
     pub(crate) fn run(mut self, order: &[&'a Task]) -> Result<(Vec<TaskReport>, Next)> {
         let most = self.job.engine.side_by_side();
-        let (job, base, draft) = (self.job, Base(&self.resolved.base), self.draft);
+        let (job, base, draft, checks) = (self.job, Base(&self.resolved.base), self.draft, self.checks);
         let mut waiting: BTreeSet<usize> = (0..order.len()).collect();
         let mut ready: BTreeMap<usize, Ready<'a>> = BTreeMap::new();
         let mut reports: BTreeMap<usize, TaskReport> = BTreeMap::new();
@@ -121,7 +137,7 @@ impl<'a> Execution<'a> {
                     let sender = sender.clone();
                     scope.spawn(move || {
                         // User code is guarded already; this keeps a mistake of ours from waiting for ever.
-                        let run = catch_unwind(AssertUnwindSafe(|| task.run(job, base, draft)));
+                        let run = catch_unwind(AssertUnwindSafe(|| task.run(job, base, draft, checks)));
                         let run = run.unwrap_or_else(|_| Err(Error::Engine("a task panicked".to_owned())));
                         // Nobody listens any more when the run could not go on.
                         let _ = sender.send((index, task, run));
@@ -131,7 +147,7 @@ impl<'a> Execution<'a> {
                     running -= 1;
                     receiver.recv().map_err(|_| Error::Engine("the tasks are gone".to_owned()))?
                 } else if let Some((index, task)) = ready.pop_first() {
-                    let result = task.run(job, base, draft);
+                    let result = task.run(job, base, draft, checks);
                     (index, task, result)
                 } else {
                     break;
@@ -204,7 +220,7 @@ impl Ready<'_> {
         StageResult { outputs: self.published.clone(), state, counts: Counts::default(), quarantined: Vec::new() }
     }
 
-    fn run(&self, job: &Job<'_>, base: Base<'_>, draft: &Draft) -> Result<StageResult> {
+    fn run(&self, job: &Job<'_>, base: Base<'_>, draft: &Draft, checks: Checks<'_>) -> Result<StageResult> {
         let Ready { task, view, record, mode, published } = self;
         let full = matches!(mode, Mode::Full { .. });
         let inputs = (full && task.filter().is_none()).then(|| {
@@ -221,6 +237,6 @@ impl Ready<'_> {
             _ => Some(base.state(task, draft)),
         };
         let (engine, observer) = (job.engine, job.observer);
-        Stage { task, view, published, state, before, full, draft, engine, observer }.run()
+        Stage { task, view, published, state, before, full, draft, engine, observer, checks }.run()
     }
 }

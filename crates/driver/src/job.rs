@@ -108,6 +108,9 @@ pub struct Options {
     pub state_layer: LayerId,
     /// A text recorded with the version.
     pub note: String,
+    /// Runs every front- and back-end twice, and publishes nothing if anything comes out differently the second time.
+    /// Cost: more than twice the time.
+    pub check_determinism: bool,
 }
 
 impl std::fmt::Debug for Job<'_> {

@@ -12,6 +12,7 @@ use crate::base::Base;
 use crate::decide::decide;
 use crate::execute::{Execution, Next, view};
 use crate::job::{At, Job};
+use crate::offender::Offenders;
 use crate::report::{Mode, Phases, Plan, PlannedTask, Report, TaskReport};
 use crate::resolve::resolve;
 use crate::subjects::subjects;
@@ -30,7 +31,14 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
     let resolve_ms = clock.lap();
 
     let draft = Draft::begin(&resolved.base, job.options.run, DraftOptions::default());
-    let (tasks, Next { layers, state, records }) = Execution::new(job, &resolved, &draft).run(&order)?;
+    let offenders = Offenders::default();
+    let execution = Execution::new(job, &resolved, &draft);
+    let executed = match job.options.check_determinism {
+        true => execution.twice(&offenders).run(&order),
+        false => execution.run(&order),
+    };
+    offenders.refuse()?;
+    let (tasks, Next { layers, state, records }) = executed?;
     let execute_ms = clock.lap();
 
     let inputs = resolved.report();

@@ -12,7 +12,9 @@ use deltic_compiler::{Pattern, Task};
 use deltic_core::Digest;
 use deltic_store::{Draft, KeyRange, Tree};
 
-use crate::elements::Writer;
+use crate::affected::readers;
+use crate::checks::Checks;
+use crate::elements::{Elements, Sorter, Writer};
 use crate::engine::{Engine, Item, StageSession};
 use crate::kernel::{Held, TaskKernel};
 use crate::observe::Observer;
@@ -20,6 +22,7 @@ use crate::report::Counts;
 use crate::settle::Settling;
 use crate::state::State;
 use crate::subjects::subjects;
+use crate::twice::Twice;
 use crate::view::View;
 use crate::{Element, Error, Quarantined, Result, incremental, user_graph, whole};
 
@@ -37,6 +40,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) draft: &'a Draft,
     pub(crate) engine: &'a dyn Engine,
     pub(crate) observer: &'a dyn Observer,
+    pub(crate) checks: Checks<'a>,
 }
 
 /// What a stage made.
@@ -58,12 +62,21 @@ impl Stage<'_> {
             draft: self.draft,
             observer: self.observer,
             held: Held::default(),
+            keeps: true,
         };
-        let session = self.engine.stage(&kernel);
+        let Checks { twice, shuffled, .. } = self.checks;
+        let forgetful = twice.map(|_| self.view.forgetful(self.task.projections()));
+        let second = forgetful.as_ref().map(|view| kernel.to_compare(view));
+        let twice = twice.zip(second.as_ref());
+        let twice = twice.map(|(offenders, second)| Twice { first: &kernel, second, offenders, shuffled });
+        let session = match &twice {
+            Some(twice) => self.engine.stage(twice),
+            None => self.engine.stage(&kernel),
+        };
         match self.task.pattern() {
-            Pattern::Dep(dep) => whole::dep(&self, &kernel, dep.as_ref(), session),
-            Pattern::Global(global) => whole::global(&self, &kernel, global.as_ref()),
-            Pattern::Graph(graph) => user_graph::run(&self, &kernel, graph.as_ref(), session),
+            Pattern::Dep(dep) => whole::dep(&self, &kernel, twice.as_ref(), dep.as_ref(), session),
+            Pattern::Global(global) => whole::global(&self, &kernel, twice.as_ref(), global.as_ref()),
+            Pattern::Graph(graph) => user_graph::run(&self, &kernel, twice.as_ref(), graph.as_ref(), session),
             _ if self.full => self.full(&kernel, session),
             _ => incremental::run(&self, &kernel, session),
         }
@@ -89,6 +102,19 @@ impl Stage<'_> {
         let mut settling = settling.with_held(&held);
         session.reduce(None, &mut settling)?;
         settling.finish()
+    }
+
+    /// Whether a sample is compiled, and not what changed.
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.checks.sample.is_some()
+    }
+
+    /// What a change affects through reads, or whatever a sample takes: returns inputs, and adds outputs to `outputs`.
+    pub(crate) fn affected(&self, kernel: &TaskKernel<'_>, outputs: &mut Sorter) -> Result<Elements> {
+        match self.checks.sample {
+            Some(sample) => sample.affected(self, kernel, outputs),
+            None => readers(self.view, &self.state, self.set_memory(), outputs),
+        }
     }
 
     /// The layers that are compiled, by number.

@@ -7,7 +7,9 @@ use deltic_compiler::Task;
 use deltic_core::{
     CatalogId, CatalogUuid, Grid, IntoName, Layer, LayerId, LayerRef, Name, Payload, RunId, Timestamp, Version,
 };
-use deltic_driver::{At, Import, Job, JobInput, LocalEngine, Options, Processing, Report};
+use deltic_driver::{
+    At, Import, Job, JobInput, LocalEngine, Options, Processing, Rebuild, Report, Statement, Verification, Verify,
+};
 use deltic_store::{Catalog, NewCatalog, Snapshot, Stores};
 
 use crate::log::RunLog;
@@ -30,6 +32,7 @@ pub struct Lab {
     threads: usize,
     row_memory: usize,
     full: bool,
+    check_determinism: bool,
     ids: u64,
 }
 
@@ -73,6 +76,7 @@ impl Lab {
             threads: 1,
             row_memory: LocalEngine::ROW_MEMORY,
             full: false,
+            check_determinism: false,
             ids: 0,
         }
     }
@@ -106,6 +110,12 @@ impl Lab {
     /// Makes every task full from now on, or no longer.
     pub fn full(&mut self, full: bool) {
         self.full = full;
+    }
+
+    /// Runs every front- and back-end twice from now on, or no longer: a run fails that has something come out
+    /// differently.
+    pub fn check_determinism(&mut self, check: bool) {
+        self.check_determinism = check;
     }
 
     /// Replaces the tasks, as a new build of a driver or a changed configuration does.
@@ -286,7 +296,64 @@ impl Lab {
         compare(&self.output(), &scratch)
     }
 
+    /// Compiles again what was published, or a sample of it, and says what differs.
+    pub fn verify(&mut self, what: &Verify) -> deltic_driver::Result<Verification> {
+        let Some(output) = self.output.clone() else { panic!("nothing has run yet") };
+        self.with_job(output, true, |job, _| deltic_driver::verify(job, what))
+    }
+
+    /// Fails unless all that was published, state included, is what is compiled from what it was made from: by the
+    /// tasks of now, and the same when it is compiled twice in another order.
+    pub fn assert_verified(&mut self) {
+        let before = std::mem::replace(&mut self.check_determinism, true);
+        let found = must(self.verify(&Verify::default()), "verifying");
+        self.check_determinism = before;
+        if let Some(difference) = found.differences.first() {
+            panic!("{} differences, first: {difference}", found.differences.len() as u64 + found.more_differences);
+        }
+        if let Some(offender) = found.offenders.first() {
+            panic!("{} offenders, first: {offender}", found.offenders.len() as u64 + found.more_offenders);
+        }
+    }
+
+    /// Makes a version of the output again in a catalog of its own, and states how it compares.
+    pub fn rebuild(&mut self, version: u64) -> deltic_driver::Result<Statement> {
+        let Some(output) = self.output.clone() else { panic!("nothing has run yet") };
+        let version = output.snapshot(Version(version))?;
+        let inputs = deltic_driver::recorded_inputs(&version, &self.stores, &self.inputs)?;
+        let name = format!("rebuilt-{}", self.next_id());
+        let options = self.options(true);
+        let engine = LocalEngine::new(self.threads).with_row_memory(self.row_memory);
+        let url = format!("{}{name}", self.place);
+        let identity = NewCatalog {
+            uuid: CatalogUuid(u128::from(self.next_id())),
+            run: RunId(self.next_id()),
+            created: Timestamp(0),
+        };
+        let (bound, tasks, observer) = (self.bound.clone(), &self.tasks, &deltic_driver::Silent);
+        let what = Rebuild { version, inputs, bound, tasks, engine: &engine, observer, options };
+        deltic_driver::rebuild(&what, || Catalog::create(&self.stores, &url, Vec::new(), identity))
+    }
+
+    fn options(&mut self, incremental: bool) -> Options {
+        Options {
+            code: "testkit".to_owned(),
+            run: RunId(self.next_id()),
+            started: Timestamp(0),
+            incremental,
+            expect_base: None,
+            state_layer: must(LayerId::new("state"), "layer"),
+            note: String::new(),
+            check_determinism: self.check_determinism,
+        }
+    }
+
     fn run_into(&mut self, output: Catalog, incremental: bool) -> deltic_driver::Result<LabRun> {
+        self.with_job(output, incremental, |job, log| Ok(LabRun { report: deltic_driver::run(job)?, log }))
+    }
+
+    /// Does something with the job that a run is given, and the log of who watches it.
+    fn with_job<T>(&mut self, output: Catalog, incremental: bool, work: impl FnOnce(&Job<'_>, Arc<RunLog>) -> T) -> T {
         let ids = self.settings.keys().filter_map(|layer| layer.catalog.clone());
         let ids: BTreeSet<CatalogId> = ids.chain(self.bound.keys().cloned()).collect();
         let mut inputs = BTreeMap::new();
@@ -305,18 +372,9 @@ impl Lab {
         }
         let log = Arc::new(RunLog::default());
         let engine = LocalEngine::new(self.threads).with_row_memory(self.row_memory);
-        let options = Options {
-            code: "testkit".to_owned(),
-            run: RunId(self.next_id()),
-            started: Timestamp(0),
-            incremental,
-            expect_base: None,
-            state_layer: must(LayerId::new("state"), "layer"),
-            note: String::new(),
-        };
+        let options = self.options(incremental);
         let job = Job { inputs, output, tasks: &self.tasks, engine: &engine, observer: log.as_ref(), options };
-        let report = deltic_driver::run(&job)?;
-        Ok(LabRun { report, log })
+        work(&job, Arc::clone(&log))
     }
 
     fn input(&mut self, id: &CatalogId) -> Catalog {

@@ -174,6 +174,7 @@ impl<'a> Prepared<'a> {
             expect_base: self.asked.base,
             state_layer: driver.state_layer.clone(),
             note: note.to_owned(),
+            check_determinism: false,
         };
         let input = |id: &CatalogId, source: &Source| JobInput {
             catalog: source.snapshot.as_ref().map_or(&output, |snapshot| snapshot.catalog()).clone(),
