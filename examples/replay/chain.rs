@@ -212,6 +212,7 @@ impl Chain {
                 expect_base: None,
                 state_layer: LayerId::new("state")?,
                 note: String::new(),
+                check_determinism: false,
             },
         };
         Ok(deltic::driver::run(&job)?)

@@ -162,6 +162,7 @@ impl Site {
                 expect_base: None,
                 state_layer: LayerId::new("state").unwrap(),
                 note: String::new(),
+                check_determinism: false,
             },
         })
     }

@@ -101,6 +101,7 @@ impl Process {
                 expect_base: None,
                 state_layer: LayerId::new("state").unwrap(),
                 note: String::new(),
+                check_determinism: false,
             },
         })
         .unwrap();

@@ -123,6 +123,7 @@ fn build_in_a_process_of_its_own() {
             expect_base: None,
             state_layer: LayerId::new("state").unwrap(),
             note: String::new(),
+            check_determinism: false,
         },
     })
     .unwrap();

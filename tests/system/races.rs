@@ -56,6 +56,7 @@ impl Site {
                 expect_base,
                 state_layer: LayerId::new("state").unwrap(),
                 note: String::new(),
+                check_determinism: false,
             },
         })
     }

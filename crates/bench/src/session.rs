@@ -77,6 +77,7 @@ impl Session {
             expect_base: None,
             state_layer: LayerId::new("state").map_err(|error| setup(error.into()))?,
             note: String::new(),
+            check_determinism: false,
         };
         deltic_driver::run(&Job {
             inputs: BTreeMap::from([(id(CATALOG)?, input)]),

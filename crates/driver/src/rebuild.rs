@@ -63,7 +63,7 @@ pub fn recorded_inputs(
             return places;
         }
         places.push((known.url.clone(), Catalog::open(stores, &known.url)));
-        let bound = known.catalog.as_ref().and_then(|id| bound.get(id)).filter(|bound| bound.url() != known.url);
+        let bound = known.catalog.as_ref().and_then(|id| bound.get(id));
         places.extend(bound.map(|bound| (bound.url().to_owned(), Ok(bound.clone()))));
         places
     };

@@ -163,6 +163,8 @@ fn open(id: &CatalogId, known: &Dependency, places: Places) -> Result<Snapshot> 
     if found.is_empty() {
         found.push("no catalog is bound to this id".to_owned());
     }
+    // Two places can be one.
+    found.dedup();
     let message = format!("version {version} of input `{id}` can not be read: {}", found.join("; "));
     Err(Error::Refused(message))
 }

@@ -19,12 +19,12 @@ pub(crate) fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
     std::thread::scope(|scope| scope.spawn(work).join().map_err(gone))
 }
 
-/// An order that has nothing to do with the usual one, and is another one wherever there are two.
+/// An order that has nothing to do with the usual one, and in which another one is the first wherever there are two.
 fn shuffle<T>(all: &mut [T], salt: &str, bytes: impl Fn(&T) -> Vec<u8>) {
-    let before: Vec<Vec<u8>> = all.iter().map(&bytes).collect();
+    let first = all.first().map(&bytes);
     all.sort_by_cached_key(|one| Digest::of(&[salt.as_bytes(), &bytes(one)].concat()));
-    if all.iter().map(&bytes).eq(before) {
-        all.reverse();
+    if all.first().map(&bytes) == first && !all.is_empty() {
+        all.rotate_left(1);
     }
 }
 
