@@ -213,6 +213,7 @@ impl Chain {
                 state_layer: LayerId::new("state")?,
                 note: String::new(),
                 checkpoint: None,
+                check_determinism: false,
             },
             stop: Stop::new(),
         };

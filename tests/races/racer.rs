@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
 use deltic::core::{CatalogId, CatalogUuid, Digest, LayerId, RunId, Timestamp, Version};
-use deltic::driver::{At, Error, Import, Job, JobInput, LocalEngine, Options, Silent, run};
+use deltic::driver::{At, Error, Import, Job, JobInput, LocalEngine, Options, Silent, Stop, run};
 use deltic::prelude::*;
 use deltic::store::{Catalog, ErrorKind, NewCatalog, Snapshot, Stores};
 use deltic_testkit::store::{Fault, Operation, faults};
@@ -265,7 +265,10 @@ fn compile(input: &Catalog, output: &Catalog, id: RunId, writer: u64, round: u64
             expect_base: None,
             state_layer: LayerId::new("state").unwrap(),
             note: String::new(),
+            checkpoint: None,
+            check_determinism: false,
         },
+        stop: Stop::new(),
     })?;
     Ok(report.version.unwrap())
 }

@@ -102,6 +102,7 @@ impl Process {
                 state_layer: LayerId::new("state").unwrap(),
                 note: String::new(),
                 checkpoint: None,
+                check_determinism: false,
             },
             stop: Stop::new(),
         })

@@ -124,6 +124,7 @@ fn build_in_a_process_of_its_own() {
             state_layer: LayerId::new("state").unwrap(),
             note: String::new(),
             checkpoint: None,
+            check_determinism: false,
         },
         stop: Stop::new(),
     })

@@ -59,6 +59,7 @@ impl Site {
                 state_layer: LayerId::new("state").unwrap(),
                 note: String::new(),
                 checkpoint: None,
+                check_determinism: false,
             },
             stop: Stop::new(),
         })

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use deltic::driver::{Sampling, Verify};
 use deltic::prelude::*;
 use deltic_testkit::Lab;
 use expect_test::expect;
@@ -482,4 +483,8 @@ fn a_graph_that_is_updated_wrongly_is_refuted() {
     lab.run();
     let difference = lab.compare_with_scratch().unwrap_err();
     assert!(difference.contains("drawers"), "{difference}");
+    let found = lab.verify(&Verify::default()).unwrap();
+    assert!(found.differences[0].to_string().starts_with("drawers: drawers/s is missing"), "{:?}", found.differences);
+    let everything = Verify { sample: Some(Sampling { millionths: 1_000_000, seed: 0 }), ..Verify::default() };
+    assert_eq!(lab.verify(&everything).unwrap().differences, found.differences);
 }

@@ -55,6 +55,7 @@ fn stopped_at(input: &Catalog, output: &Catalog, event: u64) -> (Result<Report, 
             state_layer: LayerId::new("state").unwrap(),
             note: String::new(),
             checkpoint: None,
+            check_determinism: false,
         },
         stop: stop.clone(),
     });

@@ -78,6 +78,7 @@ impl Session {
             state_layer: LayerId::new("state").map_err(|error| setup(error.into()))?,
             note: String::new(),
             checkpoint: None,
+            check_determinism: false,
         };
         deltic_driver::run(&Job {
             inputs: BTreeMap::from([(id(CATALOG)?, input)]),

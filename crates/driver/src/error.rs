@@ -5,6 +5,8 @@ use serde::Serialize;
 
 use crate::Failures;
 
+use crate::offender::Offender;
+
 /// The result of a step of a run.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -73,6 +75,18 @@ pub enum Error {
         /// The output.
         output: String,
     },
+    /// Compiled twice, partitions came out differently. Make the compilers functions of their inputs: no order of hash
+    /// maps, clocks, randomness, threads, or anything kept between calls.
+    #[error("{} when compiled twice: {}", count(offenders.len() as u64 + more), first(offenders))]
+    NotDeterministic {
+        /// The first by task, part and key.
+        offenders: Vec<Offender>,
+        /// How many others there are.
+        more: u64,
+    },
+    /// What is asked for can not be done with what is there. Nothing was compiled.
+    #[error("{0}")]
+    Refused(String),
     /// Tasks, layers and catalogs do not fit together. Nothing has run.
     #[error("{0}")]
     Setup(String),
@@ -140,6 +154,31 @@ impl std::fmt::Display for Phase {
             Phase::Graph => "dependency graph of",
         })
     }
+}
+
+impl Phase {
+    /// The phase as data has it.
+    pub(crate) fn id(self) -> &'static str {
+        match self {
+            Phase::Filter => "filter",
+            Phase::MapKey => "map-key",
+            Phase::Front => "front",
+            Phase::Back => "back",
+            Phase::Graph => "graph",
+        }
+    }
+}
+
+fn count(offenders: u64) -> String {
+    if offenders == 1 {
+        "1 partition comes out differently".to_owned()
+    } else {
+        format!("{offenders} partitions come out differently")
+    }
+}
+
+fn first(offenders: &[Offender]) -> String {
+    offenders.first().map(ToString::to_string).unwrap_or_default()
 }
 
 fn chain(error: &anyhow::Error) -> String {

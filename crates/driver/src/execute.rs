@@ -15,10 +15,12 @@ use deltic_core::{Layer, LayerId, LayerRef};
 use deltic_store::{Draft, TaskRecord, Tree};
 
 use crate::base::{Base, private_table};
+use crate::checks::Checks;
 use crate::decide::decide;
 use crate::failure::Failures;
 use crate::job::Job;
 use crate::observe::Event;
+use crate::offender::Offenders;
 use crate::progress::Progress;
 use crate::report::{Counts, Mode, TaskReport};
 use crate::resolve::Resolved;
@@ -56,6 +58,7 @@ pub(crate) struct Execution<'a> {
     resolved: &'a Resolved,
     draft: &'a Draft,
     progress: Option<&'a Progress<'a>>,
+    checks: Checks<'a>,
     layers: Layers,
     next: Next,
 }
@@ -77,9 +80,16 @@ impl<'a> Execution<'a> {
         progress: Option<&'a Progress<'a>>,
     ) -> Execution<'a> {
         let (layers, next) = (resolved.layers(), Next::default());
-        let mut execution = Execution { job, resolved, draft, progress, layers, next };
+        let checks = Checks::default();
+        let mut execution = Execution { job, resolved, draft, progress, checks, layers, next };
         execution.keep_foreign_layers();
         execution
+    }
+
+    /// Runs everything twice, and notes what comes out differently.
+    pub(crate) fn twice(mut self, offenders: &'a Offenders) -> Execution<'a> {
+        self.checks.twice = Some(offenders);
+        self
     }
 
     /// Layers that no task writes stay as the base has them.
@@ -97,7 +107,8 @@ impl<'a> Execution<'a> {
     /// Runs the tasks, which come in an order in which they could run one by one; returns their reports in this order.
     pub(crate) fn run(mut self, order: &[&'a Task]) -> Result<(Vec<TaskReport>, Next)> {
         let most = self.job.engine.side_by_side();
-        let (job, base, draft, progress) = (self.job, Base(&self.resolved.base), self.draft, self.progress);
+        let (job, base, draft) = (self.job, Base(&self.resolved.base), self.draft);
+        let (progress, checks) = (self.progress, self.checks);
         let mut waiting: BTreeSet<usize> = (0..order.len()).collect();
         let mut ready: BTreeMap<usize, Ready<'a>> = BTreeMap::new();
         let mut reports: BTreeMap<usize, TaskReport> = BTreeMap::new();
@@ -130,7 +141,7 @@ impl<'a> Execution<'a> {
                     let sender = sender.clone();
                     scope.spawn(move || {
                         // User code is guarded already; this keeps a mistake of ours from waiting for ever.
-                        let run = catch_unwind(AssertUnwindSafe(|| task.run(job, base, draft, progress)));
+                        let run = catch_unwind(AssertUnwindSafe(|| task.run(job, base, draft, progress, checks)));
                         let run = run.unwrap_or_else(|_| Err(Error::Engine("a task panicked".to_owned())));
                         // Nobody listens any more when the run could not go on.
                         let _ = sender.send((index, task, run));
@@ -140,7 +151,7 @@ impl<'a> Execution<'a> {
                     running -= 1;
                     receiver.recv().map_err(|_| Error::Engine("the tasks are gone".to_owned()))?
                 } else if let Some((index, task)) = ready.pop_first() {
-                    let result = task.run(job, base, draft, progress);
+                    let result = task.run(job, base, draft, progress, checks);
                     (index, task, result)
                 } else {
                     break;
@@ -219,6 +230,7 @@ impl Ready<'_> {
         base: Base<'_>,
         draft: &Draft,
         progress: Option<&Progress<'_>>,
+        checks: Checks<'_>,
     ) -> Result<StageResult> {
         let Ready { task, view, record, mode, published } = self;
         let full = matches!(mode, Mode::Full { .. });
@@ -238,6 +250,6 @@ impl Ready<'_> {
         let of_stage = |progress| StageProgress { progress, key: progress.key_of_task(task, record, view, published) };
         let progress = progress.map(of_stage);
         let (engine, observer, stop) = (job.engine, job.observer, &job.stop);
-        Stage { task, view, published, state, before, full, draft, engine, observer, stop, progress }.run()
+        Stage { task, view, published, state, before, full, draft, engine, observer, stop, progress, checks }.run()
     }
 }

@@ -65,6 +65,22 @@ pub(crate) fn same_layers(base: &TaskRecord, now: &TaskRecord) -> bool {
     parts.into_iter().all(|part| base.parts.get(part) == now.parts.get(part))
 }
 
+/// Whether a task can read what it remembers from when it was another one.
+pub(crate) fn same_state(base: &TaskRecord, now: &TaskRecord) -> bool {
+    same_layers(base, now) && ["memo", "formats"].iter().all(|part| base.parts.get(*part) == now.parts.get(*part))
+}
+
+/// Each part that differs: its name, and what it was and is, as people can read it.
+pub(crate) fn other_parts(before: &TaskRecord, now: &TaskRecord) -> Vec<(String, String, String)> {
+    let names: std::collections::BTreeSet<&String> = before.parts.keys().chain(now.parts.keys()).collect();
+    let text = |record: &TaskRecord, name: &str| match (name, record.parts.get(name)) {
+        ("configuration", Some(_)) => record.configuration.to_string(),
+        (_, part) => part.cloned().unwrap_or_else(|| "none".to_owned()),
+    };
+    let differ = names.into_iter().filter(|name| before.parts.get(*name) != now.parts.get(*name));
+    differ.map(|name| (name.clone(), text(before, name), text(now, name))).collect()
+}
+
 /// Says which parts differ, as the reason of a full run.
 pub(crate) fn difference(base: &TaskRecord, now: &TaskRecord) -> String {
     let names: std::collections::BTreeSet<&String> = base.parts.keys().chain(now.parts.keys()).collect();

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use deltic_compiler::{DirectStage, Pattern};
 use deltic_store::{Entry, KeyRange};
 
-use crate::affected::{CLAIMED_ANEW, CLAIMED_BEFORE, Dirty, DirtyInputs, HELD, SAID, count_marks, present, readers};
+use crate::affected::{CLAIMED_ANEW, CLAIMED_BEFORE, Dirty, DirtyInputs, HELD, SAID, count_marks, present};
 use crate::contributors::read_values;
 use crate::elements::{Elements, Sorter, TOGETHER, Writer, decoded, read_ahead, read_ahead_within};
 use crate::engine::{Item, Mapped, StageSession};
@@ -31,7 +31,7 @@ pub(crate) fn run<'s>(
 ) -> Result<StageResult> {
     let memory = stage.set_memory();
     let mut outputs = Sorter::new(memory);
-    let reading = readers(stage.view, &stage.state, memory, &mut outputs)?;
+    let reading = stage.affected(kernel, &mut outputs)?;
     let mut fronts = Fronts {
         stage,
         kernel,

@@ -115,6 +115,9 @@ pub struct Options {
     /// When what was done is kept for the next run, in case this one is interrupted; `None` for never, and then nothing is
     /// taken over either.
     pub checkpoint: Option<Checkpoint>,
+    /// Runs every front- and back-end twice, and publishes nothing if anything comes out differently the second time.
+    /// Cost: more than twice the time.
+    pub check_determinism: bool,
 }
 
 impl std::fmt::Debug for Job<'_> {

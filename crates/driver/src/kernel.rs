@@ -14,13 +14,13 @@ use deltic_compiler::{
     Input, InputChange, Lookup, OutKey, Outputs, Pattern, Publish, RawValue, Task, ValueSource, Whole,
 };
 use deltic_core::{Digest, Hasher, Key, Layer, Name, Payload};
-use deltic_store::{Draft, Entry, Tree};
+use deltic_store::{Draft, Entry, Place, Tree};
 
 use crate::elements::read_ahead;
 use crate::engine::{Fetch, Item, Kernel, MapBatch, Mapped, Outcome, Reduced};
 use crate::error::Phase;
 use crate::failure::attempt;
-use crate::observe::{Event, Observer};
+use crate::observe::{Event, Observer, Silent};
 use crate::rows::{Row, RowStream, Rows};
 use crate::stop::Stop;
 use crate::view::View;
@@ -37,6 +37,8 @@ pub(crate) struct TaskKernel<'a> {
     pub(crate) observer: &'a dyn Observer,
     pub(crate) stop: &'a Stop,
     pub(crate) held: Held,
+    /// Whether what is made goes into the draft. Else an entry holds it itself, and is good for comparison only.
+    pub(crate) keeps: bool,
 }
 
 /// Outputs whose back-end is not to run.
@@ -45,6 +47,14 @@ pub(crate) struct Held {
     /// Hardly ever true, and asked for each group.
     any: AtomicBool,
     outs: RwLock<BTreeSet<Vec<u8>>>,
+}
+
+impl<'a> TaskKernel<'a> {
+    /// The same, to compare with what it makes: nothing is kept, nobody watches, and nothing counts as published.
+    pub(crate) fn to_compare(&self, view: &'a View) -> TaskKernel<'a> {
+        let (task, draft, stop) = (self.task, self.draft, self.stop);
+        TaskKernel { task, view, published: &[], draft, observer: &Silent, stop, held: Held::default(), keeps: false }
+    }
 }
 
 impl TaskKernel<'_> {
@@ -402,6 +412,10 @@ impl TaskKernel<'_> {
             && published.get(&out.name)?.is_some_and(|entry| entry.meta == meta)
         {
             return Ok(Outcome::Same);
+        }
+        if !self.keeps {
+            let place = Place::Inline(payload.bytes().clone());
+            return Ok(Outcome::New(Entry { meta, place }));
         }
         Ok(Outcome::New(self.draft.put_known(meta, &payload)?))
     }

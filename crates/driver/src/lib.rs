@@ -28,12 +28,18 @@
 //! | `stop` | asking for an early end |
 //! | `run`, `report` | all of it in order; what it did |
 //! | `import` | the other way into a catalog: partitions from outside |
+//! | `verify`, `sample`, `compared`, `recorded` | what is published, compiled again and compared |
+//! | `rebuild`, `statement` | a version made again from what its record names |
+//! | `checks`, `twice`, `unusual`, `offender`, `difference` | how a stage is checked while it runs, and what is found |
 
 mod affected;
 mod base;
+mod checks;
 mod claims;
+mod compared;
 mod contributors;
 mod decide;
+mod difference;
 mod element;
 mod elements;
 mod engine;
@@ -51,28 +57,38 @@ mod kernel;
 mod local;
 mod noted;
 mod observe;
+mod offender;
 mod payloads;
 mod progress;
 mod publish;
 mod quarantine;
 mod reads;
+mod rebuild;
+mod recorded;
 mod report;
 mod resolve;
 mod resume;
 mod rows;
 mod run;
+mod sample;
 mod settle;
 mod shuffle;
 mod spill;
 mod stage;
 mod state;
+mod statement;
 mod stop;
 mod subjects;
+mod twice;
+mod unusual;
 mod user_graph;
+mod verify;
 mod view;
 mod whole;
 mod wire;
 
+pub use compared::{Difference, RowDifference};
+pub use difference::FirstDifference;
 pub use element::Element;
 pub use elements::{Elements, Walk};
 pub use engine::{Engine, Fetch, Item, Kernel, MapBatch, Mapped, Outcome, ReduceSink, Reduced, StageSession};
@@ -82,9 +98,13 @@ pub use import::{Import, ImportCounts, ImportReport};
 pub use job::{At, Job, JobInput, Options, Processing};
 pub use local::LocalEngine;
 pub use observe::{Event, Observer, Silent};
+pub use offender::Offender;
 pub use progress::Checkpoint;
 pub use quarantine::{Quarantined, quarantined};
+pub use rebuild::{Rebuild, rebuild, recorded_inputs};
 pub use report::{Counts, InputReport, Mode, Orphan, Phases, Plan, PlannedTask, Report, TaskReport};
 pub use rows::{Row, RowStream, Rows, SortedRows};
 pub use run::{plan, run};
+pub use statement::{Made, Rebuilt, RebuiltDependency, RebuiltPart, RebuiltTask, Statement, Verdict};
 pub use stop::Stop;
+pub use verify::{Sampling, Standing, Verification, VerifiedInput, VerifiedTask, Verify, verify};

@@ -14,6 +14,7 @@
 //! | output whose back-end failed, or that is held back | the same, and the inputs that hold it back |
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use deltic_compiler::OnError;
 use deltic_core::TaskId;
@@ -42,6 +43,12 @@ pub struct Quarantined {
     pub key: String,
     /// What the compiler said, or which inputs hold an output back.
     pub message: String,
+}
+
+impl fmt::Display for Quarantined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} {}: {}", self.task, self.phase, self.key, self.message)
+    }
 }
 
 /// What the table says of a partition.
@@ -112,6 +119,25 @@ impl State {
     }
 }
 
+/// A partition in quarantine as a task remembers it.
+pub(crate) struct Known {
+    pub(crate) reader: Reader,
+    pub(crate) said: Quarantined,
+    /// Whether it is there only because an input that it is made from is.
+    pub(crate) is_held: bool,
+}
+
+impl State {
+    /// What is in quarantine, inputs before outputs.
+    pub(crate) fn in_quarantine(&self) -> Result<Vec<Known>> {
+        let known = read(self.task(), &self.errors)?.into_iter().map(|(reader, said)| {
+            let (phase, is_held) = (reader.phase(), !said.held_by.is_empty());
+            Known { reader, said: said.quarantined(self.task(), phase), is_held }
+        });
+        Ok(known.collect())
+    }
+}
+
 /// What fails in a stage, and what is made of it.
 pub(crate) struct Quarantine<'a> {
     stage: &'a Stage<'a>,
@@ -126,9 +152,10 @@ pub(crate) struct Quarantine<'a> {
 
 impl<'a> Quarantine<'a> {
     pub(crate) fn new(stage: &'a Stage<'a>, kernel: &'a TaskKernel<'a>) -> Quarantine<'a> {
-        let most = match stage.task.policy() {
-            OnError::Abort => 0,
-            OnError::Quarantine { most } => usize::try_from(most).unwrap_or(usize::MAX),
+        let most = match (stage.checks.failures, stage.task.policy()) {
+            (Some(most), _) => most,
+            (None, OnError::Abort) => 0,
+            (None, OnError::Quarantine { most }) => usize::try_from(most).unwrap_or(usize::MAX),
         };
         Quarantine { stage, kernel, most, failures: Failures::default(), fronts: Vec::new(), said: BTreeMap::new() }
     }

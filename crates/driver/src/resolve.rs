@@ -297,6 +297,17 @@ fn read_earlier_roots(inputs: &[(Input<'_>, Option<Snapshot>)]) {
     }
 }
 
+impl ResolvedInput {
+    /// An input that nothing was made from before.
+    pub(crate) fn anew(
+        now: Option<Snapshot>,
+        is_feedback: bool,
+        layers: BTreeMap<LayerId, Arc<RunLayer>>,
+    ) -> ResolvedInput {
+        ResolvedInput { now, from: None, is_feedback, is_reprocessed: false, layers }
+    }
+}
+
 impl Resolved {
     /// The layers that tasks read.
     pub(crate) fn layers(&self) -> BTreeMap<LayerRef, Arc<RunLayer>> {

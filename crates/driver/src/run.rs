@@ -13,6 +13,7 @@ use crate::decide::decide;
 use crate::execute::{Execution, Next, view};
 use crate::job::{At, Job};
 use crate::observe::Event;
+use crate::offender::Offenders;
 use crate::progress::Progress;
 use crate::report::{Mode, Phases, Plan, PlannedTask, Report, TaskReport};
 use crate::resolve::resolve;
@@ -32,12 +33,16 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
     let resolve_ms = clock.lap();
 
     let draft = Draft::begin(&resolved.base, job.options.run, DraftOptions::default());
-    let progress = job.options.checkpoint.as_ref();
-    let progress = progress.map(|checkpoint| Progress::new(&draft, &resolved.base, checkpoint, job.observer));
-    let executed = Execution::new(job, &resolved, &draft, progress.as_ref()).run(&order);
+    let (offenders, twice) = (Offenders::default(), job.options.check_determinism);
+    // What is found need not be run, and could not be compared.
+    let checkpoint = job.options.checkpoint.as_ref().filter(|_| !twice);
+    let progress = checkpoint.map(|checkpoint| Progress::new(&draft, &resolved.base, checkpoint, job.observer));
+    let execution = Execution::new(job, &resolved, &draft, progress.as_ref());
+    let executed = if twice { execution.twice(&offenders).run(&order) } else { execution.run(&order) };
     if let (Err(Error::Stopped { .. }), Some(progress)) = (&executed, &progress) {
         progress.keep();
     }
+    offenders.refuse()?;
     let (tasks, Next { layers, state, records }) = executed?;
     let execute_ms = clock.lap();
 

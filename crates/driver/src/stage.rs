@@ -12,7 +12,9 @@ use deltic_compiler::{Pattern, Task};
 use deltic_core::Digest;
 use deltic_store::{Draft, KeyRange, Tree};
 
-use crate::elements::Writer;
+use crate::affected::readers;
+use crate::checks::Checks;
+use crate::elements::{Elements, Sorter, Writer};
 use crate::engine::{Engine, Item, StageSession};
 use crate::kernel::{Held, TaskKernel};
 use crate::observe::Observer;
@@ -22,6 +24,7 @@ use crate::settle::Settling;
 use crate::state::State;
 use crate::stop::Stop;
 use crate::subjects::subjects;
+use crate::twice::Twice;
 use crate::view::View;
 use crate::{Element, Error, Quarantined, Result, incremental, user_graph, whole};
 
@@ -42,6 +45,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) stop: &'a Stop,
     /// Where it keeps what it has done, if it does.
     pub(crate) progress: Option<StageProgress<'a>>,
+    pub(crate) checks: Checks<'a>,
 }
 
 /// What a stage made.
@@ -64,19 +68,33 @@ impl Stage<'_> {
             observer: self.observer,
             held: Held::default(),
             stop: self.stop,
+            keeps: true,
         };
+        let Checks { twice, shuffled, .. } = self.checks;
+        let forgetful = twice.map(|_| self.view.forgetful(self.task.projections()));
+        let second = forgetful.as_ref().map(|view| kernel.to_compare(view));
+        let twice = twice.zip(second.as_ref());
+        let twice = twice.map(|(offenders, second)| Twice { first: &kernel, second, offenders, shuffled });
         let resuming = Resuming::new(&kernel, self.progress.as_ref());
-        let session = self.engine.stage(&resuming);
-        let mut result = self.run_in(&kernel, session)?;
+        let session = match &twice {
+            Some(twice) => self.engine.stage(twice),
+            None => self.engine.stage(&resuming),
+        };
+        let mut result = self.run_in(&kernel, twice.as_ref(), session)?;
         resuming.count(&mut result.counts);
         Ok(result)
     }
 
-    fn run_in<'s>(&'s self, kernel: &'s TaskKernel<'s>, session: Box<dyn StageSession + 's>) -> Result<StageResult> {
+    fn run_in<'s>(
+        &'s self,
+        kernel: &'s TaskKernel<'s>,
+        twice: Option<&Twice<'_>>,
+        session: Box<dyn StageSession + 's>,
+    ) -> Result<StageResult> {
         match self.task.pattern() {
-            Pattern::Dep(dep) => whole::dep(self, kernel, dep.as_ref(), session),
-            Pattern::Global(global) => whole::global(self, kernel, global.as_ref()),
-            Pattern::Graph(graph) => user_graph::run(self, kernel, graph.as_ref(), session),
+            Pattern::Dep(dep) => whole::dep(self, kernel, twice, dep.as_ref(), session),
+            Pattern::Global(global) => whole::global(self, kernel, twice, global.as_ref()),
+            Pattern::Graph(graph) => user_graph::run(self, kernel, twice, graph.as_ref(), session),
             _ if self.full => self.full(kernel, session),
             _ => incremental::run(self, kernel, session),
         }
@@ -102,6 +120,19 @@ impl Stage<'_> {
         let mut settling = settling.with_held(&held);
         session.reduce(None, &mut settling)?;
         settling.finish()
+    }
+
+    /// Whether a sample is compiled, and not what changed.
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.checks.sample.is_some()
+    }
+
+    /// What a change affects through reads, or whatever a sample takes: returns inputs, and adds outputs to `outputs`.
+    pub(crate) fn affected(&self, kernel: &TaskKernel<'_>, outputs: &mut Sorter) -> Result<Elements> {
+        match self.checks.sample {
+            Some(sample) => sample.affected(self, kernel, outputs),
+            None => readers(self.view, &self.state, self.set_memory(), outputs),
+        }
     }
 
     /// The layers that are compiled, by number.

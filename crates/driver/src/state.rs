@@ -63,6 +63,12 @@ impl State {
         State { task: task.clone(), ..self }
     }
 
+    /// The tables, in the order of [`TABLES`].
+    pub(crate) fn tables(&self) -> [&Tree; 8] {
+        let State { edges, contributors, values, reads, readers, published, owners, errors, .. } = self;
+        [edges, contributors, values, reads, readers, published, owners, errors]
+    }
+
     /// The tables that hold something, under the names they have in a version record.
     pub(crate) fn into_tables(self) -> impl Iterator<Item = (String, Tree)> {
         let State { task, edges, contributors, values, reads, readers, published, owners, errors } = self;

@@ -7,7 +7,7 @@ use deltic_compiler::{Graph, GraphStage, InputChange, OutKey};
 use deltic_core::Key;
 use deltic_store::{Change, Entry, KeyRange};
 
-use crate::affected::{Dirty, DirtyInputs, SAID, count_marks, present, readers};
+use crate::affected::{Dirty, DirtyInputs, SAID, count_marks, present};
 use crate::elements::{Elements, Sorter, TOGETHER, Writer, read_ahead_within};
 use crate::engine::{Mapped, StageSession};
 use crate::kernel::TaskKernel;
@@ -15,6 +15,7 @@ use crate::rows::{RowStream, Rows};
 use crate::settle::Settling;
 use crate::shuffle::{Shuffle, Sorted};
 use crate::stage::{Stage, StageResult};
+use crate::twice::{TakeEdges, Twice};
 use crate::wire::write_entry;
 use crate::{Element, Error, Result};
 
@@ -22,10 +23,11 @@ use crate::{Element, Error, Result};
 pub(crate) fn run<'s>(
     stage: &'s Stage<'s>,
     kernel: &'s TaskKernel<'s>,
+    twice: Option<&Twice<'_>>,
     graph: &dyn GraphStage,
     mut session: Box<dyn StageSession + 's>,
 ) -> Result<StageResult> {
-    let (mut said, mentioned) = Said::ask(stage, kernel, graph)?;
+    let (mut said, mentioned) = Said::ask(stage, kernel, twice, graph)?;
     let mut settling = Settling::new(stage, kernel);
     let mut rows = Rows::default();
     let mut settle = |input: Dirty, settling: &mut Settling<'_>| -> Result<Vec<Element>> {
@@ -33,7 +35,9 @@ pub(crate) fn run<'s>(
         let bytes = input.element.to_bytes();
         let outs = match said.outputs_of(&bytes, stage)? {
             Some(outs) => outs,
-            None if input.existed => stage.state.edges_of(&input.element)?.into_iter().map(|(out, _)| out).collect(),
+            None if input.existed && !stage.is_sampled() => {
+                stage.state.edges_of(&input.element)?.into_iter().map(|(out, _)| out).collect()
+            }
             None => Vec::new(),
         };
         let Some(entry) = input.now else { return settling.front_gone(&input.element) };
@@ -61,7 +65,8 @@ pub(crate) fn run<'s>(
     }
 
     let mut outputs = Sorter::new(stage.set_memory());
-    readers(stage.view, &stage.state, stage.set_memory(), &mut outputs)?;
+    let every = stage.affected(kernel, &mut outputs)?;
+    let mentioned = if stage.is_sampled() { every } else { mentioned };
     let mut inputs = Writer::new(stage.set_memory());
     for input in DirtyInputs::new(stage.task, stage.view, &mentioned) {
         let input = input?;
@@ -147,7 +152,12 @@ struct Said {
 
 impl Said {
     /// Asks the user; returns also which inputs were mentioned.
-    fn ask(stage: &Stage<'_>, kernel: &TaskKernel<'_>, graph: &dyn GraphStage) -> Result<(Said, Elements)> {
+    fn ask(
+        stage: &Stage<'_>,
+        kernel: &TaskKernel<'_>,
+        twice: Option<&Twice<'_>>,
+        graph: &dyn GraphStage,
+    ) -> Result<(Said, Elements)> {
         let mut edges = Shuffle::new(stage.set_memory());
         let mut mentioned = Sorter::new(stage.set_memory());
         let mut take = |input: Element, outs: Vec<Element>| {
@@ -160,9 +170,11 @@ impl Said {
             }
             edges.push(rows)
         };
-        if stage.full {
-            kernel.edges_of_user(graph, None, &mut take)?;
-        } else {
+        let ask = |kernel: &TaskKernel<'_>, take: TakeEdges<'_>| {
+            // What the graph was is nothing to go by when it is verified.
+            if stage.full || stage.is_sampled() {
+                return kernel.edges_of_user(graph, None, take);
+            }
             let before = Before { stage, kernel };
             let layers = stage.view.iter().filter(|(_, name, _)| stage.task.inputs().contains(name));
             let mut changes = layers.flat_map(|(number, _, layer)| {
@@ -172,7 +184,11 @@ impl Said {
                     Ok(InputChange { key, existed: old.is_some(), exists: new.is_some() })
                 })
             });
-            kernel.edges_of_user(graph, Some((&mut changes, &before)), &mut take)?;
+            kernel.edges_of_user(graph, Some((&mut changes, &before)), take)
+        };
+        match twice {
+            Some(twice) => twice.edges(&ask, &mut take)?,
+            None => ask(kernel, &mut take)?,
         }
         Ok((Said { edges: edges.finish()? }, mentioned.finish()?))
     }

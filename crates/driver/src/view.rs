@@ -87,6 +87,12 @@ impl View {
         View { names, layers: all, projections: Projections::new(projections, Projections::CACHE_BYTES) }
     }
 
+    /// The same, for the same task, with nothing that projections remember.
+    pub(crate) fn forgetful(&self, projections: Vec<Projection>) -> View {
+        let projections = Projections::new(projections, Projections::CACHE_BYTES);
+        View { names: self.names.clone(), layers: self.layers.clone(), projections }
+    }
+
     /// The layers by number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, &LayerRef, &RunLayer)> {
         (0u16..).zip(&self.names).zip(&self.layers).map(|((number, (name, _)), layer)| (number, name, layer.as_ref()))

@@ -7,7 +7,7 @@ use deltic_compiler::{DepStage, GlobalStage};
 use deltic_core::{Digest, Hasher};
 use deltic_store::KeyRange;
 
-use crate::affected::{SAID, count_marks, readers};
+use crate::affected::{SAID, count_marks};
 use crate::elements::{Elements, Sorter};
 use crate::engine::{Outcome, StageSession};
 use crate::kernel::TaskKernel;
@@ -18,6 +18,7 @@ use crate::settle::{Settling, deleted};
 use crate::shuffle::Shuffle;
 use crate::stage::{Stage, StageResult};
 use crate::state::State;
+use crate::twice::Twice;
 use crate::wire::{read_entry, write_entry};
 use crate::{Element, Error, Result};
 
@@ -28,6 +29,7 @@ const BATCH_BYTES: usize = 1 << 20;
 pub(crate) fn dep<'s>(
     stage: &'s Stage<'s>,
     kernel: &'s TaskKernel<'s>,
+    twice: Option<&Twice<'_>>,
     dep: &dyn DepStage,
     mut session: Box<dyn StageSession + 's>,
 ) -> Result<StageResult> {
@@ -38,12 +40,15 @@ pub(crate) fn dep<'s>(
     settling.counts.fronts = 1;
 
     let mut said = Shuffle::new(stage.engine.row_memory() / 2);
-    kernel.map_whole(dep, &whole, &mut |rows| said.push(rows))?;
+    match twice {
+        Some(twice) => twice.map_whole(dep, &whole, &mut |rows| said.push(rows))?,
+        None => kernel.map_whole(dep, &whole, &mut |rows| said.push(rows))?,
+    }
     let mut said = said.finish()?;
 
     let mut wanted = Sorter::new(stage.set_memory());
     if !stage.full {
-        readers(stage.view, &stage.state, stage.set_memory(), &mut wanted)?;
+        stage.affected(kernel, &mut wanted)?;
     }
 
     let mut before = Before::new(stage, &whole)?;
@@ -138,18 +143,27 @@ impl<'a> Before<'a> {
 }
 
 /// Runs a global stage, which is the same in every kind of run.
-pub(crate) fn global(stage: &Stage<'_>, kernel: &TaskKernel<'_>, global: &dyn GlobalStage) -> Result<StageResult> {
+pub(crate) fn global(
+    stage: &Stage<'_>,
+    kernel: &TaskKernel<'_>,
+    twice: Option<&Twice<'_>>,
+    global: &dyn GlobalStage,
+) -> Result<StageResult> {
     let mut counts = Counts { inputs: inputs(stage)?, ..Counts::default() };
     let mut made = Shuffle::new(stage.engine.row_memory());
     let mut batch = Rows::default();
-    kernel.compile_whole(global, &mut |out, outcome| {
+    let mut take = |out: Element, outcome: Outcome| {
         let mut value = Vec::new();
         if let Outcome::New(entry) = &outcome {
             write_entry(entry, &mut value);
         }
         batch.push(&out.to_bytes(), &[], &value);
         if batch.bytes() < BATCH_BYTES { Ok(()) } else { made.push(std::mem::take(&mut batch)) }
-    })?;
+    };
+    match twice {
+        Some(twice) => twice.compile_whole(global, &mut take)?,
+        None => kernel.compile_whole(global, &mut take)?,
+    }
     made.push(batch)?;
     let mut made = made.finish()?;
     let mut publishers: Vec<Publisher<'_>> =

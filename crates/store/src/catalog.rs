@@ -7,6 +7,7 @@ use bytes::Bytes;
 use deltic_core::{CatalogUuid, Digest, Layer, RunId, Timestamp, Version};
 use futures::future::join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
+use object_store::local::LocalFileSystem;
 
 use crate::cache::NodeCache;
 use crate::commit::{Attempt, create_version, lost};
@@ -115,6 +116,18 @@ impl Catalog {
     /// Opens a catalog. Makes no request: whether there is one shows when a version is asked for.
     pub fn open(stores: &Stores, url: &str) -> Result<Catalog> {
         Ok(Catalog::at(stores.open(url)?, Shape::FORMAT_1))
+    }
+
+    /// The same catalog to be read only: what drafts of it write goes to a folder, which must be there, and is the
+    /// caller's to remove. A draft of it must not be committed. Begins with an empty cache and counters at zero, in
+    /// which the folder's requests count too.
+    ///
+    /// For work that needs trees over what is published and must change nothing; the store gets reads alone.
+    pub fn under(&self, folder: &std::path::Path) -> Result<Catalog> {
+        let url = self.url();
+        let folder = LocalFileSystem::new_with_prefix(folder)
+            .map_err(|e| Error::unavailable(format!("{url}: a folder to write to could not be opened")).because(&e))?;
+        Ok(Catalog::at(self.root().under(Arc::new(folder)), self.shared.shape))
     }
 
     fn at(root: ObjectRoot, shape: Shape) -> Catalog {

@@ -42,6 +42,7 @@ mod mutant;
 mod node;
 mod object;
 mod open;
+mod overlay;
 mod pack;
 mod packing;
 mod payload;

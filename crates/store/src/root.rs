@@ -19,6 +19,7 @@ use futures::stream;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
 use crate::object::ObjectName;
+use crate::overlay::Overlay;
 use crate::{Error, Result};
 
 /// Requests under way at once to a remote store.
@@ -137,6 +138,12 @@ impl<T> Drop for Begun<T> {
 impl ObjectRoot {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, url: &str, executor: Executor) -> ObjectRoot {
         ObjectRoot { store, url: url.into(), executor, counters: Arc::default() }
+    }
+
+    /// The same store, with counters of its own, under another one that takes what is written.
+    pub(crate) fn under(&self, folder: Arc<dyn ObjectStore>) -> ObjectRoot {
+        let store = Arc::new(Overlay::new(Arc::clone(&self.store), folder));
+        ObjectRoot { store, counters: Arc::default(), ..self.clone() }
     }
 
     /// The URL it was opened by.

@@ -7,7 +7,10 @@ use deltic_compiler::Task;
 use deltic_core::{
     CatalogId, CatalogUuid, Grid, IntoName, Layer, LayerId, LayerRef, Name, Payload, RunId, Timestamp, Version,
 };
-use deltic_driver::{At, Checkpoint, Import, Job, JobInput, LocalEngine, Options, Processing, Report, Stop};
+use deltic_driver::{
+    At, Checkpoint, Import, Job, JobInput, LocalEngine, Options, Processing, Rebuild, Report, Statement, Stop,
+    Verification, Verify,
+};
 use deltic_store::{Catalog, NewCatalog, Snapshot, Stores};
 
 use crate::log::RunLog;
@@ -31,6 +34,7 @@ pub struct Lab {
     row_memory: usize,
     full: bool,
     checkpoint: Option<Checkpoint>,
+    check_determinism: bool,
     ids: u64,
 }
 
@@ -75,6 +79,7 @@ impl Lab {
             row_memory: LocalEngine::ROW_MEMORY,
             full: false,
             checkpoint: None,
+            check_determinism: false,
             ids: 0,
         }
     }
@@ -113,6 +118,12 @@ impl Lab {
     /// Keeps what runs have done so often from now on, so that a run which is interrupted can be gone on from; or no longer.
     pub fn checkpoint(&mut self, checkpoint: Option<Checkpoint>) {
         self.checkpoint = checkpoint;
+    }
+
+    /// Runs every front- and back-end twice from now on, or no longer: a run fails that has something come out
+    /// differently.
+    pub fn check_determinism(&mut self, check: bool) {
+        self.check_determinism = check;
     }
 
     /// Replaces the tasks, as a new build of a driver or a changed configuration does.
@@ -293,7 +304,65 @@ impl Lab {
         compare(&self.output(), &scratch)
     }
 
+    /// Compiles again what was published, or a sample of it, and says what differs.
+    pub fn verify(&mut self, what: &Verify) -> deltic_driver::Result<Verification> {
+        let Some(output) = self.output.clone() else { panic!("nothing has run yet") };
+        self.with_job(output, true, |job, _| deltic_driver::verify(job, what))
+    }
+
+    /// Fails unless all that was published, state included, is what is compiled from what it was made from: by the
+    /// tasks of now, and the same when it is compiled twice in another order.
+    pub fn assert_verified(&mut self) {
+        let before = std::mem::replace(&mut self.check_determinism, true);
+        let found = must(self.verify(&Verify::default()), "verifying");
+        self.check_determinism = before;
+        if let Some(difference) = found.differences.first() {
+            panic!("{} differences, first: {difference}", found.differences.len() as u64 + found.more_differences);
+        }
+        if let Some(offender) = found.offenders.first() {
+            panic!("{} offenders, first: {offender}", found.offenders.len() as u64 + found.more_offenders);
+        }
+    }
+
+    /// Makes a version of the output again in a catalog of its own, and states how it compares.
+    pub fn rebuild(&mut self, version: u64) -> deltic_driver::Result<Statement> {
+        let Some(output) = self.output.clone() else { panic!("nothing has run yet") };
+        let version = output.snapshot(Version(version))?;
+        let inputs = deltic_driver::recorded_inputs(&version, &self.stores, &self.inputs)?;
+        let name = format!("rebuilt-{}", self.next_id());
+        let options = self.options(true);
+        let engine = LocalEngine::new(self.threads).with_row_memory(self.row_memory);
+        let url = format!("{}{name}", self.place);
+        let identity = NewCatalog {
+            uuid: CatalogUuid(u128::from(self.next_id())),
+            run: RunId(self.next_id()),
+            created: Timestamp(0),
+        };
+        let (bound, tasks, observer) = (self.bound.clone(), &self.tasks, &deltic_driver::Silent);
+        let what = Rebuild { version, inputs, bound, tasks, engine: &engine, observer, options, stop: Stop::new() };
+        deltic_driver::rebuild(&what, || Catalog::create(&self.stores, &url, Vec::new(), identity))
+    }
+
+    fn options(&mut self, incremental: bool) -> Options {
+        Options {
+            code: "testkit".to_owned(),
+            run: RunId(self.next_id()),
+            started: Timestamp(0),
+            incremental,
+            expect_base: None,
+            state_layer: must(LayerId::new("state"), "layer"),
+            note: String::new(),
+            checkpoint: self.checkpoint.clone(),
+            check_determinism: self.check_determinism,
+        }
+    }
+
     fn run_into(&mut self, output: Catalog, incremental: bool) -> deltic_driver::Result<LabRun> {
+        self.with_job(output, incremental, |job, log| Ok(LabRun { report: deltic_driver::run(job)?, log }))
+    }
+
+    /// Does something with the job that a run is given, and the log of who watches it.
+    fn with_job<T>(&mut self, output: Catalog, incremental: bool, work: impl FnOnce(&Job<'_>, Arc<RunLog>) -> T) -> T {
         let ids = self.settings.keys().filter_map(|layer| layer.catalog.clone());
         let ids: BTreeSet<CatalogId> = ids.chain(self.bound.keys().cloned()).collect();
         let mut inputs = BTreeMap::new();
@@ -312,16 +381,7 @@ impl Lab {
         }
         let log = Arc::new(RunLog::default());
         let engine = LocalEngine::new(self.threads).with_row_memory(self.row_memory);
-        let options = Options {
-            code: "testkit".to_owned(),
-            run: RunId(self.next_id()),
-            started: Timestamp(0),
-            incremental,
-            expect_base: None,
-            state_layer: must(LayerId::new("state"), "layer"),
-            note: String::new(),
-            checkpoint: self.checkpoint.clone(),
-        };
+        let options = self.options(incremental);
         let job = Job {
             inputs,
             output,
@@ -331,8 +391,7 @@ impl Lab {
             options,
             stop: Stop::new(),
         };
-        let report = deltic_driver::run(&job)?;
-        Ok(LabRun { report, log })
+        work(&job, Arc::clone(&log))
     }
 
     fn input(&mut self, id: &CatalogId) -> Catalog {

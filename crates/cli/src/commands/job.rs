@@ -210,6 +210,7 @@ impl<'a> Prepared<'a> {
             state_layer: driver.state_layer.clone(),
             note: note.to_owned(),
             checkpoint: driver.checkpoint.0.map(edge::checkpoint),
+            check_determinism: false,
         };
         let input = |id: &CatalogId, source: &Source| JobInput {
             catalog: source.snapshot.as_ref().map_or(&output, |snapshot| snapshot.catalog()).clone(),

@@ -1,0 +1,173 @@
+//! Which inputs and outputs a verification takes: a share of each, told by the digest of their keys and a seed.
+//!
+//! So a sample is the same each time and on each machine, another seed takes another one, and a partition that comes or
+//! goes changes nothing for the others.
+
+use deltic_compiler::{Lookup as _, Pattern};
+use deltic_core::{Hasher, LayerRef};
+use deltic_store::KeyRange;
+
+use crate::affected::READ;
+use crate::elements::{Elements, Sorter, TOGETHER, Writer, read_ahead_within};
+use crate::kernel::TaskKernel;
+use crate::stage::Stage;
+use crate::state::State;
+use crate::subjects::is_subject;
+use crate::{Element, Result};
+
+/// A share of all keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sample {
+    seed: u64,
+    /// Digests whose first eight bytes are a number below this are taken.
+    below: u128,
+}
+
+impl Sample {
+    /// So many of a million keys, more or less.
+    pub(crate) fn new(millionths: u32, seed: u64) -> Sample {
+        Sample { seed, below: u128::from(millionths) * (1 << 64) / 1_000_000 }
+    }
+
+    fn takes(&self, layer: &str, name: &[u8]) -> bool {
+        let mut hasher = Hasher::new("deltic sample 1");
+        let digest = hasher.number(self.seed).text(layer).bytes(name).finish();
+        let first = digest.as_bytes().first_chunk::<8>().copied().unwrap_or_default();
+        u128::from(u64::from_be_bytes(first)) < self.below
+    }
+
+    /// The inputs that are taken, and those that taken outputs are made from; adds the taken outputs to `outputs`.
+    ///
+    /// Cost: a walk over the keys of all inputs and outputs. Which input makes an output of a direct task follows from
+    /// keys alone, so each of its inputs is also asked which outputs it maps to.
+    pub(crate) fn affected(
+        &self,
+        stage: &Stage<'_>,
+        kernel: &TaskKernel<'_>,
+        outputs: &mut Sorter,
+    ) -> Result<Elements> {
+        let mut inputs = Sorter::new(stage.set_memory());
+        self.outputs(stage, outputs, &mut inputs)?;
+        match stage.task.pattern() {
+            // The front-end runs over the whole input.
+            Pattern::Dep(_) | Pattern::Global(_) => return Ok(Elements::default()),
+            Pattern::Graph(_) => return every_input(stage),
+            Pattern::Direct { .. } | Pattern::Group(_) => {}
+        }
+        let direct = match stage.task.pattern() {
+            Pattern::Direct { stage, .. } => Some(stage.as_ref()),
+            _ => None,
+        };
+        let layers = stage.view.layers();
+        for (number, tree) in stage.inputs() {
+            let layer = layers.get(usize::from(number)).map(|(layer, _)| layer.to_string()).unwrap_or_default();
+            for found in tree.scan(KeyRange::all()) {
+                let input = Element::new(number, found?.0);
+                if !is_subject(stage.task, stage.view, &input)? {
+                    continue;
+                }
+                let mut is_taken = self.takes(&layer, &input.name);
+                if let (false, Some(direct)) = (is_taken, direct) {
+                    is_taken = match kernel.outputs_of(direct, &input) {
+                        Ok(outs) => outs.iter().any(|out| self.takes_output(stage, out)),
+                        // The failure is told when the input is compiled.
+                        Err(_) => true,
+                    };
+                }
+                if is_taken {
+                    inputs.add(&input.to_bytes(), 0)?;
+                }
+            }
+        }
+        inputs.finish()
+    }
+
+    fn takes_output(&self, stage: &Stage<'_>, out: &Element) -> bool {
+        let layer = stage.task.outputs().get(usize::from(out.layer));
+        layer.is_some_and(|layer| self.takes(&own(&layer.id), &out.name))
+    }
+
+    /// Takes published partitions: they, or the groups that make them, and the inputs that contribute to those.
+    fn outputs(&self, stage: &Stage<'_>, outputs: &mut Sorter, inputs: &mut Sorter) -> Result<()> {
+        for (number, published) in (0u16..).zip(stage.published) {
+            let mut taken: Vec<Vec<u8>> = Vec::new();
+            for found in published.scan(KeyRange::all()) {
+                let out = Element::new(number, found?.0);
+                if self.takes_output(stage, &out) {
+                    taken.push(out.to_bytes());
+                }
+                if taken.len() == TOGETHER {
+                    made_by(stage, &std::mem::take(&mut taken), outputs, inputs)?;
+                }
+            }
+            made_by(stage, &taken, outputs, inputs)?;
+        }
+        Ok(())
+    }
+}
+
+/// Adds partitions, or the groups that make them, and who contributes to these.
+fn made_by(stage: &Stage<'_>, partitions: &[Vec<u8>], outputs: &mut Sorter, inputs: &mut Sorter) -> Result<()> {
+    let mut groups = Vec::new();
+    if stage.task.pattern().splits() {
+        read_ahead_within(&stage.state.owners, partitions)?;
+        for partition in partitions {
+            let owners = State::listed(&stage.state.owners, partition)?;
+            if owners.is_empty() {
+                let element = stage.element(partition)?;
+                let layer = stage.task.outputs().get(usize::from(element.layer));
+                let name = layer.and_then(|layer| layer.name_from_bytes(&element.name).ok());
+                let name = name.map(|name| name.to_string()).unwrap_or_default();
+                return Err(stage.broken(format!("partition {name} is published, and no group is known to make it")));
+            }
+            groups.extend(owners);
+        }
+        groups.sort_unstable();
+        groups.dedup();
+    } else {
+        groups.extend_from_slice(partitions);
+    }
+    read_ahead_within(&stage.state.contributors, &groups)?;
+    for group in groups {
+        outputs.add(&group, READ)?;
+        for input in stage.state.contributors_of(&group)? {
+            inputs.add(&input, 0)?;
+        }
+    }
+    Ok(())
+}
+
+fn every_input(stage: &Stage<'_>) -> Result<Elements> {
+    let mut inputs = Writer::new(stage.set_memory());
+    for (number, tree) in stage.inputs() {
+        for found in tree.scan(KeyRange::all()) {
+            inputs.push(&Element::new(number, found?.0).to_bytes(), 0)?;
+        }
+    }
+    inputs.finish()
+}
+
+/// How a layer of the output is called in a key.
+fn own(layer: &deltic_core::LayerId) -> String {
+    LayerRef { catalog: None, layer: layer.clone() }.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_takes_its_share_the_same_each_time() {
+        let names: Vec<String> = (0..20_000).map(|number| number.to_string()).collect();
+        let taken = |sample: Sample, layer: &str| {
+            names.iter().filter(|name| sample.takes(layer, name.as_bytes())).cloned().collect::<Vec<_>>()
+        };
+        let tenth = Sample::new(100_000, 7);
+        assert!((1_800..2_200).contains(&taken(tenth, "a").len()));
+        assert_eq!(taken(tenth, "a"), taken(Sample::new(100_000, 7), "a"));
+        assert_ne!(taken(tenth, "a"), taken(Sample::new(100_000, 8), "a"));
+        assert_ne!(taken(tenth, "a"), taken(tenth, "b"));
+        assert_eq!(taken(Sample::new(1_000_000, 7), "a").len(), names.len());
+        assert_eq!(taken(Sample::new(0, 7), "a"), [""; 0]);
+    }
+}
