@@ -24,6 +24,7 @@ mod config;
 mod copy;
 mod edge;
 mod failure;
+mod findings;
 mod human;
 mod out;
 mod progress;
