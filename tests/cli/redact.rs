@@ -4,9 +4,16 @@
 /// Redacts a line.
 pub(crate) fn redact(line: &str) -> String {
     let mut line = times(line);
-    for (before, digits) in
-        [("run ", 16), ("\"run\": \"", 16), ("\"run\":\"", 16), ("\"uuid\": \"", 32), ("\"uuid\":\"", 32)]
-    {
+    for (before, digits) in [
+        ("run ", 16),
+        ("\"run\": \"", 16),
+        ("\"run\":\"", 16),
+        ("\"uuid\": \"", 32),
+        ("\"uuid\":\"", 32),
+        ("\"catalog\": \"", 32),
+        ("blake3:", 64),
+        ("statement ", 64),
+    ] {
         line = after(
             &line,
             before,
@@ -78,6 +85,8 @@ fn what_varies_is_redacted_and_nothing_else() {
     assert_eq!(redact("run 00f1ab0000000000 has made"), "run 0000000000000000 has made");
     assert_eq!(redact("at 2027-01-02T03:04:05.678Z"), "at 2026-11-20T23:00:13Z");
     assert_eq!(redact("\"resolve_ms\": 0.25,"), "\"resolve_ms\": 1,");
+    let digest = "0123456789abcdef".repeat(4);
+    assert_eq!(redact(&format!("statement {digest}")), format!("statement {}", "0".repeat(64)));
     same("run file:data/in");
     same("7 same  2 put");
     same("12022001123012  9ad54075267e");

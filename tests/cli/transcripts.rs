@@ -47,6 +47,11 @@ fn json() {
 }
 
 #[test]
+fn verification() {
+    check("tests/cli/transcripts/verifying.md");
+}
+
+#[test]
 fn help() {
     check("tests/cli/transcripts/help.md");
 }

@@ -385,6 +385,6 @@ fn a_failure_the_second_time_is_an_offence() {
     lab.put("in/texts", "a", "x");
     lab.check_determinism(true);
     let error = lab.try_run().unwrap_err().to_string();
-    expect!["1 partition comes out differently when compiled twice: once: back-end of texts/a: succeeds the first time and fails the second: once: back-end of texts/a: once only"]
+    expect!["1 partition comes out differently when compiled twice: once: back-end of texts/a: succeeds the first time and fails the second: once only"]
     .assert_eq(&error);
 }

@@ -219,6 +219,40 @@ fn what_can_not_be_compiled_any_more_is_told_with_its_key_and_once() {
     .assert_eq(&listed(&found));
 }
 
+#[test]
+fn what_is_in_quarantine_is_passed_over_and_counted() {
+    let letters = Letters::default();
+    let tasks = letters.tasks().into_iter().map(|task| task.on_error(OnError::QUARANTINE)).collect();
+    let mut lab = Lab::new(tasks);
+    lab.put("in/texts", "a", "one two");
+    lab.put("in/texts", "b", "two three");
+    lab.run();
+    "four".clone_into(&mut letters.hates.lock().unwrap());
+    // What `b` said last is kept, with what it went into; `c` never said anything.
+    lab.put("in/texts", "b", "two four");
+    lab.put("in/texts", "c", "four");
+    lab.run();
+    for what in [all(), sample(100, 0)] {
+        let found = lab.verify(&what).unwrap();
+        assert_eq!((listed(&found).as_str(), found.tasks[0].in_quarantine), ("", 4));
+    }
+    lab.assert_verified();
+    // All others are compared.
+    letters.add(1);
+    for what in [all(), sample(100, 0)] {
+        let found = lab.verify(&what).unwrap();
+        assert_eq!(listed(&found), "count: counts/one is not what is compiled, from byte 5 of 6: \"3\" and \"4\"\n");
+    }
+    letters.add(0);
+    let error = lab.rebuild(2).unwrap_err().to_string();
+    expect!["4 partitions of version 2 of memory:out are in quarantine, so that it is not made of its inputs alone: the first is count: front-end of in/texts/b: the word four"]
+        .assert_eq(&error);
+    // What fails now for the first time is told, whatever the policy.
+    "one".clone_into(&mut letters.hates.lock().unwrap());
+    let found = lab.verify(&all()).unwrap();
+    assert_eq!(found.differences[0].to_string(), "count: front-end of in/texts/a: the word one");
+}
+
 /// Makes something of an input unless it is told to keep quiet, and maps it to where it is told.
 #[derive(Clone, Default)]
 struct Moody(Arc<AtomicU64>);

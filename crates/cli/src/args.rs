@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use deltic_core::{BoundingBox, CatalogId, Layer, LayerId, Scheme, Version};
+use deltic_core::{BoundingBox, CatalogId, Layer, LayerId, Scheme, TaskId, Version};
 
 use crate::commands::{doctor, fsck, gc, repack, retain};
 use crate::out::Format;
@@ -73,6 +73,10 @@ pub(crate) enum Command {
     Run(Run),
     /// Say what a run would do, how and why; nothing is compiled or written
     Plan(Job),
+    /// Compile what is published again and compare; nothing is written
+    Verify(Verify),
+    /// Make a version again in a new catalog, from what its record names, and state whether it is the same
+    Rebuild(Rebuild),
     /// Say what the tasks are: what each reads, writes and keeps
     Explain(Configuration),
     /// Say which versions can still be read; the others expire
@@ -208,10 +212,60 @@ pub(crate) struct Run {
     /// A text to record with the version
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) note: String,
+    /// Run everything twice, and publish nothing if anything comes out differently the second time
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) check: Option<Check>,
+}
+
+/// What a run or a verification can check besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Check {
+    // Not doc comments, as in `Format`.
+    Determinism,
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+    /// About so much of all inputs and outputs
+    #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = percent, conflicts_with = "all")]
+    pub(crate) sample: u32,
+    /// Everything: all partitions, all of the state, and that nothing is missing
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Another number takes another sample
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Only these tasks
+    #[arg(long, value_name = "TASK", value_delimiter = ',')]
+    pub(crate) tasks: Vec<TaskId>,
+    /// Run everything twice, in unusual order, and list what comes out differently
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) check: Option<Check>,
+}
+
+/// `rebuild`.
+#[derive(Debug, Args)]
+pub(crate) struct Rebuild {
+    /// The catalog
+    pub(crate) url: String,
+    /// The version
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Version,
+    /// Where to create the catalog that it is made in
+    #[arg(long, value_name = "URL")]
+    pub(crate) into: String,
+    /// A file to write the statement to, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) statement: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
 }
 
 /// What `run` and `plan` share.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Job {
     #[command(flatten)]
     pub(crate) configuration: Configuration,
@@ -239,7 +293,7 @@ pub(crate) struct Job {
 }
 
 /// Where the configuration comes from.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Configuration {
     /// The configuration file; without it, application.conf is read if it is there
     #[arg(long, value_name = "FILE")]
@@ -290,6 +344,14 @@ fn limit(text: &str) -> Parsed<usize> {
     text.parse().map_err(|_| "expected a number, for example 10".to_owned())
 }
 
+/// A share, in millionths.
+fn percent(text: &str) -> Parsed<u32> {
+    let number = text.trim().trim_end_matches('%').trim_end().parse::<f64>().ok();
+    let number = number.filter(|percent| *percent > 0.0 && *percent <= 100.0);
+    let millionths = number.map(|percent| (percent * 10_000.0).ceil() as u32);
+    millionths.ok_or_else(|| "expected a number up to 100, for example 1% or 0.1%".to_owned())
+}
+
 fn input(text: &str) -> Parsed<(CatalogId, Version)> {
     let (id, version) = pair(text, "ID=VERSION, for example `in=377`")?;
     let id = CatalogId::new(id).map_err(|error| error.to_string())?;
@@ -322,6 +384,8 @@ mod tests {
         assert!(layer("topology=quad").unwrap_err().contains("no partitioning scheme"));
         assert_eq!(layer_source("a=b=c").unwrap().1, PathBuf::from("b=c"));
         assert_eq!(input("in=3").unwrap().1, Version(3));
+        assert_eq!([percent("1%"), percent("0.05 %"), percent("100")], [Ok(10_000), Ok(500), Ok(1_000_000)]);
+        assert!(["0%", "101%", "-1%", "one", "NaN", ""].into_iter().all(|text| percent(text).is_err()));
         assert!(input("in=three").is_err() && input("in=").is_err());
         assert!(
             bounding_box("-1, 2,3,4").is_ok() && bounding_box("1,2,3").is_err() && bounding_box("1,2,x,3,4").is_err()

@@ -25,6 +25,7 @@ mod config;
 mod copy;
 mod edge;
 mod failure;
+mod findings;
 #[cfg(test)]
 mod hostile;
 mod human;

@@ -1,4 +1,4 @@
-//! Plans and reports as people read them.
+//! Plans and reports as people read them; and what was found by verifications and rebuilds.
 //!
 //! ```text
 //! transit  377 → 378  6 of 3,434 changed
@@ -13,6 +13,9 @@ use deltic_core::Version;
 use deltic_driver::{Counts, InputReport, Mode, Orphan, Plan, PlannedTask, Quarantined, Report, TaskReport};
 
 use crate::human::{Align, bytes, columns, count, milliseconds, partitions};
+
+pub(crate) use crate::findings::findings;
+pub use crate::findings::{statement, verification};
 
 const NOTHING_CHANGED: &str = "nothing it reads has changed";
 

@@ -35,6 +35,16 @@ impl<'a> Inputs<'a> {
         Inputs { config, access: Access::Open { stores, asked, opened: RefCell::default() } }
     }
 
+    /// Inputs that were opened already; no others are to be looked at.
+    pub(crate) fn opened(
+        config: &'a Config,
+        stores: &'a Stores,
+        asked: &'a Asked,
+        opened: BTreeMap<CatalogId, Source>,
+    ) -> Inputs<'a> {
+        Inputs { config, access: Access::Open { stores, asked, opened: RefCell::new(opened) } }
+    }
+
     /// Inputs that are never opened.
     pub(crate) fn closed(config: &'a Config) -> Inputs<'a> {
         Inputs { config, access: Access::Closed }

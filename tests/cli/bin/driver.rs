@@ -1,5 +1,7 @@
 //! A driver binary as users write them: it counts the words of notes. Some words make it fail.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use deltic::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +52,9 @@ impl MapGroupCompiler for WordList {
     }
 }
 
+/// How often notes with the word `often` were copied: nothing that a compiler should look at.
+static TIMES: AtomicU64 = AtomicU64::new(0);
+
 /// Copies each note in capitals, below the notes it mentions with `@`.
 struct Loud;
 
@@ -80,6 +85,9 @@ impl DirectCompiler for Loud {
         }
         text.push_str(notes[0].text()?);
         ensure!(!text.contains("worse"), "worse than bad");
+        if text.contains("often") {
+            text.push_str(&format!("{} times\n", TIMES.fetch_add(1, Ordering::Relaxed)));
+        }
         Ok(Some(text.to_uppercase().into()))
     }
 }

@@ -49,7 +49,8 @@ pub(super) fn run(
     };
     let awaited = Arc::clone(&watched);
     interrupts.ends_by_itself("nothing was published", move || awaited.tasks.calls.awaited());
-    let job = prepared.job(catalog.clone(), &*watched, &args.note, interrupts.stop())?;
+    let mut job = prepared.job(catalog.clone(), &*watched, &args.note, interrupts.stop())?;
+    job.options.check_determinism = args.check.is_some();
     let mut report: Report = deltic_driver::run(&job).map_err(|error| prepared.explain(error, &catalog))?;
     let version = report.version.unwrap_or(report.base);
     interrupts.ends_by_itself(format!("version {version} stands"), || vec!["the report to be read".to_owned()]);
@@ -103,7 +104,7 @@ pub(super) fn load(args: &args::Configuration) -> Outcome<Config> {
 }
 
 /// What is missing may stand in a file that was not found.
-fn where_from(config: &Config, failure: Failure) -> Failure {
+pub(super) fn where_from(config: &Config, failure: Failure) -> Failure {
     match config.from_file {
         true => failure,
         false => failure.hint(format!("there is no {DEFAULT_FILE} in this folder; `--config` names another file")),
@@ -125,8 +126,19 @@ pub(super) fn tasks(
     })
 }
 
+/// The identity of code, where a task states none. To know it takes a look at the whole executable: only where it counts.
+pub(super) fn code_of(tasks: &[Task]) -> Outcome<String> {
+    let stated = tasks.iter().all(|task| task.code_version().is_some());
+    Ok(if stated { String::new() } else { edge::code_identity()? })
+}
+
+/// The engine that the configuration asks for.
+pub(super) fn engine(config: &Config) -> LocalEngine {
+    LocalEngine::new(config.driver.threads).with_row_memory(config.driver.memory.0)
+}
+
 /// All that a run needs but its output catalog.
-struct Prepared<'a> {
+pub(super) struct Prepared<'a> {
     args: &'a args::Job,
     config: &'a Config,
     stores: &'a Stores,
@@ -137,11 +149,11 @@ struct Prepared<'a> {
     engine: LocalEngine,
     code: String,
     /// Where the output is.
-    url: &'a str,
+    pub(super) url: &'a str,
 }
 
 impl<'a> Prepared<'a> {
-    fn new(
+    pub(super) fn new(
         args: &'a args::Job,
         config: &'a Config,
         stores: &'a Stores,
@@ -192,14 +204,17 @@ impl<'a> Prepared<'a> {
         if let Some((id, place)) = asked.places().find(|(id, _)| !inputs.contains_key(*id)) {
             return Err(Failure::usage(format!("{place}: no task reads catalog `{id}`")));
         }
-        // To know the code takes a look at the whole executable: only where it counts.
-        let stated = tasks.iter().all(|task| task.code_version().is_some());
-        let code = if stated { String::new() } else { edge::code_identity()? };
-        let engine = LocalEngine::new(config.driver.threads).with_row_memory(config.driver.memory.0);
+        let (code, engine) = (code_of(&tasks)?, engine(config));
         Ok(Prepared { args, config, stores, tasks, inputs, asked, engine, code, url })
     }
 
-    fn job<'j>(&'j self, output: Catalog, observer: &'j dyn Observer, note: &str, stop: &Stop) -> Outcome<Job<'j>> {
+    pub(super) fn job<'j>(
+        &'j self,
+        output: Catalog,
+        observer: &'j dyn Observer,
+        note: &str,
+        stop: &Stop,
+    ) -> Outcome<Job<'j>> {
         let driver = &self.config.driver;
         let options = Options {
             code: self.code.clone(),
@@ -222,7 +237,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// The output catalog, if it exists.
-    fn find_output(&self) -> Outcome<Option<Catalog>> {
+    pub(super) fn find_output(&self) -> Outcome<Option<Catalog>> {
         let found = Catalog::open(self.stores, self.url).and_then(|catalog| catalog.latest());
         match found {
             Ok(latest) => match self.snapshots().find(|(_, input)| input.uuid() == latest.uuid()) {
@@ -266,13 +281,17 @@ impl<'a> Prepared<'a> {
     }
 
     /// Adds what helps to an error of a run: that the base stands, and how to look at the input in question.
-    fn explain(&self, error: Error, output: &Catalog) -> Failure {
+    pub(super) fn explain(&self, error: Error, output: &Catalog) -> Failure {
         let mut hints = Vec::new();
         if let Error::Compiler(failures) = &error {
             let input = failures.all.iter().find_map(|failure| self.get_command(failure.input.as_ref()?));
             let which = if failures.all.len() == 1 { "this" } else { "the first" };
             hints.extend(input.map(|command| format!("see {which} input: {command}")));
             hints.extend(self.quarantine_hint(failures));
+        }
+        if let Error::NotDeterministic { offenders, .. } = &error {
+            // The first is in the message.
+            hints.extend(offenders.iter().skip(1).map(ToString::to_string));
         }
         let mut failure = Failure::from(error);
         if !failure.is_stopped()

@@ -13,8 +13,10 @@ mod get;
 mod import;
 mod job;
 mod ls;
+mod rebuild;
 pub(crate) mod repack;
 pub(crate) mod retain;
+mod verify;
 
 use deltic_core::{Layer, LayerId, Version};
 use deltic_store::{Catalog, Snapshot, Stores, Tree};
@@ -41,6 +43,8 @@ pub(crate) fn dispatch(cli: Cli, register: Register<'_>, progress: &Progress, in
         Command::Diff(args) => diff::diff(&args, &mut out)?,
         Command::Run(args) => job::run(&args, register, progress, interrupts, &mut out)?,
         Command::Plan(args) => job::plan(&args, register, &mut out)?,
+        Command::Verify(args) => verify::verify(&args, register, progress, &mut out)?,
+        Command::Rebuild(args) => rebuild::rebuild(&args, register, progress, &mut out)?,
         Command::Explain(args) => explain::explain(&args, register, &mut out)?,
         Command::Retain(args) => retain::retain(&args, interrupts, &mut out)?,
         Command::Gc(args) => gc::gc(&args, interrupts, &mut out)?,

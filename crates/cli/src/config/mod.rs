@@ -24,6 +24,8 @@ use std::path::{Path, PathBuf};
 
 use deltic_compiler::{ConfigError, Task};
 use deltic_core::CatalogId;
+use deltic_driver::At;
+use deltic_store::{Snapshot, TaskRecord};
 use serde_json::Value;
 
 pub(crate) use job::JobFile;
@@ -80,6 +82,38 @@ impl Config {
         overlay::arguments(&mut root, &sources.settings)?;
         let (catalogs, driver) = schema::check(&root)?;
         Ok(Config { root, from_file: text.is_some(), catalogs, driver })
+    }
+
+    /// The same, with the sections and filters that a version records of its tasks, and with its inputs where they were
+    /// found.
+    pub(crate) fn as_recorded(
+        mut self,
+        place: &str,
+        tasks: &[TaskRecord],
+        inputs: &BTreeMap<CatalogId, Snapshot>,
+    ) -> Config {
+        let origin = Origin::given(place, &[]);
+        for section in ["compiler", "filters"] {
+            self.root.set(&[section.to_owned()], Node::table(origin.clone()));
+        }
+        let mut set = |section: &str, task: &TaskRecord, value: Value| {
+            let path = [section.to_owned(), task.id.to_string()];
+            self.root.set(&path, Node::from_json(value, &origin));
+        };
+        for task in tasks {
+            // A task that takes none records an empty one, as one does whose configuration has no fields.
+            if task.configuration.as_object().is_none_or(|fields| !fields.is_empty()) {
+                set("compiler", task, task.configuration.clone());
+            }
+            if let Some(filter) = task.parts.get("filter").and_then(|filter| serde_json::from_str(filter).ok()) {
+                set("filters", task, filter);
+            }
+        }
+        for (id, input) in inputs {
+            let url = input.catalog().url().to_owned();
+            self.catalogs.insert(id.clone(), Binding { url, at: At::Version(input.version()) });
+        }
+        self
     }
 
     /// The sections of the compilers, by task.

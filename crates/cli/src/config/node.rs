@@ -96,6 +96,17 @@ impl Node {
         }
     }
 
+    /// A value that was all written in one place.
+    pub(crate) fn from_json(value: Value, origin: &Origin) -> Node {
+        let below = |value| Node::from_json(value, origin);
+        let content = match value {
+            Value::Array(items) => Content::List(items.into_iter().map(below).collect()),
+            Value::Object(keys) => Content::Table(keys.into_iter().map(|(key, value)| (key, below(value))).collect()),
+            scalar => Content::Scalar(scalar),
+        };
+        Node { origin: origin.clone(), content }
+    }
+
     /// The value without places.
     pub(crate) fn to_json(&self) -> Value {
         match &self.content {

@@ -1,0 +1,78 @@
+//! `rebuild`: a version made again from what its record names.
+
+use std::collections::BTreeMap;
+
+use deltic_compiler::Setup;
+use deltic_core::CatalogId;
+use deltic_driver::{At, Options, Rebuild, Stop, Verdict};
+use deltic_store::{Catalog, Snapshot, Stores};
+
+use super::job::{code_of, engine, load, tasks};
+use crate::args;
+use crate::asked::Asked;
+use crate::edge;
+use crate::failure::{Failure, Outcome};
+use crate::out::Out;
+use crate::progress::Progress;
+use crate::report;
+use crate::sources::{Inputs, Register, Source};
+
+/// Rebuilds a version and compares.
+pub(super) fn rebuild(args: &args::Rebuild, register: Register<'_>, progress: &Progress, out: &mut Out) -> Outcome {
+    let config = load(&args.configuration)?;
+    let stores = Stores::new();
+    let version = Catalog::open(&stores, &args.url)?.snapshot(args.version)?;
+    let bound: BTreeMap<CatalogId, At> =
+        config.catalogs.iter().map(|(id, binding)| (id.clone(), binding.at.clone())).collect();
+    // What can not be opened there is looked for where it was.
+    let catalogs = config.catalogs.iter().filter_map(|(id, binding)| {
+        let catalog = Catalog::open(&stores, &binding.url).ok()?;
+        matches!(binding.at, At::Latest | At::Version(_)).then(|| (id.clone(), catalog))
+    });
+    let inputs = deltic_driver::recorded_inputs(&version, &stores, &catalogs.collect())?;
+
+    let place = format!("the record of version {} of {}", version.version(), args.url);
+    let config = config.as_recorded(&place, &version.record().tasks, &inputs);
+    let source = |(id, input): (&CatalogId, &Snapshot)| {
+        (id.clone(), Source { snapshot: Some(input.clone()), at: At::Version(input.version()) })
+    };
+    let asked = Asked::default();
+    let sources = Inputs::opened(&config, &stores, &asked, inputs.iter().map(source).collect());
+    let setup = Setup::new(config.sections()).with_filters(config.filters());
+    let tasks = tasks(&config, setup, register, &sources)?;
+
+    let watched = progress.tasks();
+    let engine = engine(&config);
+    let options = Options {
+        code: code_of(&tasks)?,
+        run: edge::new_run_id()?,
+        started: edge::now(),
+        incremental: true,
+        expect_base: None,
+        state_layer: config.driver.state_layer.clone(),
+        note: String::new(),
+        checkpoint: None,
+        check_determinism: false,
+    };
+    let identity = edge::new_catalog()?;
+    let (tasks, engine, observer, stop) = (&tasks[..], &engine, &watched, Stop::new());
+    let what = Rebuild { version, inputs, bound, tasks, engine, observer, options, stop };
+    let create = || Catalog::create(&stores, &args.into, Vec::new(), identity);
+    let statement = deltic_driver::rebuild(&what, create)?;
+    if let Some(path) = &args.statement {
+        let failed = |error: &std::io::Error| Failure::file("the statement can not be written", path, error);
+        let text = serde_json::to_string_pretty(&statement.document());
+        let text = text.map_err(|error| Failure::failed(format!("the statement can not be written: {error}")))?;
+        std::fs::write(path, text + "\n").map_err(|error| failed(&error))?;
+    }
+    out.result("deltic.rebuild/1", &statement, || report::statement(&statement))?;
+    let version = args.version;
+    match statement.verdict {
+        Verdict::Equal => Ok(()),
+        Verdict::Differs => Err(Failure::failed(format!("version {version} does not come out as it is recorded"))),
+        Verdict::NotCovered => Err(Failure::failed(format!(
+            "version {version} has layers that no task writes: nothing can be said of these, and what tasks write came out \
+             as it is recorded"
+        ))),
+    }
+}
