@@ -9,5 +9,6 @@ mod import;
 mod interrupt;
 mod race;
 mod redact;
+mod secrets;
 mod shell;
 mod transcripts;
