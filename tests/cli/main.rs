@@ -7,6 +7,7 @@
 
 mod import;
 mod interrupt;
+mod names;
 mod race;
 mod redact;
 mod secrets;

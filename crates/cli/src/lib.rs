@@ -20,6 +20,7 @@ mod area;
 mod args;
 mod asked;
 mod calls;
+mod below;
 mod commands;
 mod config;
 mod copy;

@@ -71,6 +71,7 @@ impl Progress {
 
     /// Says something on standard error, above the bars.
     pub(crate) fn say(&self, line: &str) {
+        let line = self.secrets.hide(line);
         self.bars.suspend(|| eprintln!("{line}"));
     }
 

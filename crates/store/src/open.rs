@@ -156,6 +156,7 @@ fn local(url: &str, rest: &str, make: bool) -> Result<Arc<dyn ObjectStore>> {
             "{url}: there is no such folder; create the catalog with `deltic init {url} --layer …`"
         )));
     }
+    refuse_links(url, &folder)?;
     let store = LocalFileSystem::new_with_prefix(&folder)
         .map_err(|e| Error::unavailable(format!("{url}: the folder could not be opened")).because(&e))?;
     let store = store.with_fsync(true);
@@ -163,6 +164,19 @@ fn local(url: &str, rest: &str, make: bool) -> Result<Arc<dyn ObjectStore>> {
     #[cfg(unix)]
     let store = crate::local::LocalStore::new(store, folder.canonicalize().unwrap_or(folder));
     Ok(Arc::new(store))
+}
+
+/// Refuses a catalog whose own folders are links: what is swept there would be another's.
+fn refuse_links(url: &str, folder: &FilePath) -> Result<()> {
+    for part in ["packs", "progress", "versions"] {
+        if std::fs::symlink_metadata(folder.join(part)).is_ok_and(|found| found.is_symlink()) {
+            return Err(Error::invalid(format!(
+                "{url}: `{part}` is a symbolic link, so that objects of the catalog would lie elsewhere; move the whole \
+                 catalog, and let the link lead to it"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The folder of a `file:` URL: `file:relative` and `file:/absolute` are taken as they stand, `file:///absolute` by
