@@ -19,8 +19,8 @@
 mod area;
 mod args;
 mod asked;
-mod calls;
 mod below;
+mod calls;
 mod commands;
 mod config;
 mod copy;
