@@ -7,7 +7,9 @@
 
 mod import;
 mod interrupt;
+mod names;
 mod race;
 mod redact;
+mod secrets;
 mod shell;
 mod transcripts;

@@ -12,7 +12,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::process::ExitCode;
 
-use deltic_store::ErrorKind;
+use deltic_store::{ErrorKind, Secrets};
 
 use crate::config::Problem;
 
@@ -79,11 +79,14 @@ impl Failure {
     pub(crate) fn report(&self, stopped: u8) -> ExitCode {
         match self.exit {
             Exit::Unread => return ExitCode::SUCCESS,
-            Exit::Stopped => eprintln!("{}", self.message),
-            Exit::Failed | Exit::Usage | Exit::Conflict => eprintln!("error: {}", self.message),
+            Exit::Failed | Exit::Usage | Exit::Conflict | Exit::Stopped => {}
         }
+        // A message may repeat what was typed or configured, and what compilers said.
+        let secrets = Secrets::of_environment();
+        let label = if self.exit == Exit::Stopped { "" } else { "error: " };
+        eprintln!("{label}{}", secrets.hide(&self.message));
         for hint in &self.hints {
-            eprintln!("  {hint}");
+            eprintln!("  {}", secrets.hide(hint));
         }
         ExitCode::from(match self.exit {
             Exit::Unread => 0,

@@ -19,6 +19,7 @@
 mod area;
 mod args;
 mod asked;
+mod below;
 mod calls;
 mod commands;
 mod config;
@@ -36,10 +37,12 @@ pub mod report;
 mod source;
 mod sources;
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
 use deltic_compiler::Setup;
+use deltic_store::Secrets;
 
 use args::Cli;
 use interrupt::Interrupts;
@@ -61,10 +64,21 @@ pub fn stock() -> ExitCode {
     start(Box::new(copy::register))
 }
 
+/// Prints help, or what is wrong with the arguments, which has exit code 2.
+fn refuse(error: &clap::Error) -> ! {
+    let text = error.render().to_string();
+    match Secrets::of_environment().hide(&text) {
+        Cow::Borrowed(_) => error.exit(),
+        Cow::Owned(text) => {
+            eprint!("{text}");
+            std::process::exit(error.exit_code())
+        }
+    }
+}
+
 fn start(register: Register<'_>) -> ExitCode {
-    // Prints help and usage errors itself, the latter with exit code 2.
-    let matches = args::command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let parsed = args::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = parsed.unwrap_or_else(|error| refuse(&error));
     let progress = Progress::new();
     progress.start_logs(cli.verbose);
     let interrupts = Interrupts::listen(&progress);

@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use deltic_core::TaskId;
 use deltic_driver::{Event, Observer};
+use deltic_store::Secrets;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -20,6 +21,7 @@ use crate::human::count;
 #[derive(Clone)]
 pub(crate) struct Progress {
     bars: MultiProgress,
+    secrets: Arc<Secrets>,
 }
 
 /// Counts one thing; it is gone from the terminal when it is dropped.
@@ -46,7 +48,7 @@ impl Progress {
     pub(crate) fn new() -> Progress {
         let terminal = std::io::stderr().is_terminal();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Progress { bars: MultiProgress::with_draw_target(target) }
+        Progress { bars: MultiProgress::with_draw_target(target), secrets: Arc::new(Secrets::of_environment()) }
     }
 
     /// Sends logs to standard error. `DELTIC_LOG` says which, else the number of `-v` does.
@@ -69,6 +71,7 @@ impl Progress {
 
     /// Says something on standard error, above the bars.
     pub(crate) fn say(&self, line: &str) {
+        let line = self.secrets.hide(line);
         self.bars.suspend(|| eprintln!("{line}"));
     }
 
@@ -179,12 +182,18 @@ impl Observer for Tasks {
     }
 }
 
-/// Writes log lines above the bars.
-pub(crate) struct Above(MultiProgress);
+/// Writes log lines above the bars, without secrets: the clients of stores log errors and URLs as they come.
+pub(crate) struct Above {
+    bars: MultiProgress,
+    secrets: Arc<Secrets>,
+}
 
 impl Write for Above {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        self.0.suspend(|| std::io::stderr().write(line))
+        // An event comes whole, by one call.
+        let text = String::from_utf8_lossy(line);
+        self.bars.suspend(|| std::io::stderr().write_all(self.secrets.hide(&text).as_bytes()))?;
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -196,6 +205,6 @@ impl<'a> MakeWriter<'a> for Progress {
     type Writer = Above;
 
     fn make_writer(&'a self) -> Above {
-        Above(self.bars.clone())
+        Above { bars: self.bars.clone(), secrets: Arc::clone(&self.secrets) }
     }
 }

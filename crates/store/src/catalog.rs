@@ -18,6 +18,7 @@ use crate::open::Stores;
 use crate::pack::PackIndex;
 use crate::record::{CatalogRecord, FORMAT, LayerRecord, VersionRecord, check_timestamp};
 use crate::root::{ObjectRoot, Requests};
+use crate::secret::{check_url, without_secrets};
 use crate::snapshot::{Content, Snapshot};
 use crate::source::Source;
 use crate::tree::{Root, Shape, Tree};
@@ -432,8 +433,14 @@ impl Catalog {
     pub(crate) fn read_record(&self, version: Version, bytes: &Bytes) -> Result<Snapshot> {
         let object = ObjectName::Version(version);
         let corrupt = |what: String| Error::corrupt(self.url(), object, what);
-        let record: VersionRecord = check::from_json(bytes).map_err(corrupt)?;
+        let mut record: VersionRecord = check::from_json(bytes).map_err(corrupt)?;
         self.check_format(record.format)?;
+        // Whoever wrote it may have put more into a URL than a place. What is read here is printed, and copied.
+        for dependency in &mut record.dependencies {
+            if check_url(&dependency.url).is_err() {
+                dependency.url = without_secrets(&dependency.url).into_owned();
+            }
+        }
         if let Some(problem) = record.problem(version) {
             return Err(corrupt(problem));
         }

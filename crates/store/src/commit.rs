@@ -17,6 +17,7 @@ use crate::object::ObjectName;
 use crate::packing::Packing;
 use crate::record::{Dependency, FORMAT, LayerRecord, StateRecord, TaskRecord, VersionRecord, check_timestamp, retain};
 use crate::root::ObjectRoot;
+use crate::secret::holds_secret;
 use crate::snapshot::Snapshot;
 use crate::tree::Tree;
 use crate::{Error, ErrorKind, Result, check};
@@ -94,6 +95,7 @@ pub(crate) fn commit(base: &Snapshot, packing: &Packing, next: NextVersion) -> R
     if base.record().says_the_same(&record) {
         return Ok(Committed::Unchanged);
     }
+    refuse_secrets(url, &record)?;
     record.packs = packing.flush()?;
     let catalog = base.catalog();
     #[cfg(any(test, feature = "testing"))]
@@ -104,6 +106,18 @@ pub(crate) fn commit(base: &Snapshot, packing: &Packing, next: NextVersion) -> R
     let snapshot = published?;
     packing.set_committed();
     Ok(Committed::New(snapshot))
+}
+
+/// Whoever can read a catalog can read its records, and so can all that copy it.
+fn refuse_secrets(url: &str, record: &VersionRecord) -> Result<()> {
+    let body = check::to_json(record)?;
+    if !holds_secret(&String::from_utf8_lossy(&body)) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{url}: the note or the configuration of a task holds a URL with a password or a signature, and both are recorded: \
+         put secrets into the environment"
+    )))
 }
 
 /// Makes a record the next version, or says who was first.

@@ -27,6 +27,7 @@ mod catalog;
 mod check;
 mod commit;
 mod dependency;
+mod discreet;
 mod doctor;
 mod draft;
 mod error;
@@ -51,6 +52,7 @@ mod record;
 mod repack;
 mod retention;
 mod root;
+mod secret;
 mod snapshot;
 mod source;
 #[cfg(any(test, feature = "testing"))]
@@ -76,5 +78,6 @@ pub use record::{Dependency, FORMAT, LayerRecord, PackRecord, StateRecord, TaskR
 pub use repack::{RepackOptions, Repacked};
 pub use retention::{Retained, Retention};
 pub use root::{ObjectRoot, Requests};
+pub use secret::{Secrets, check_url, holds_secret};
 pub use snapshot::{Part, Snapshot};
 pub use tree::{Change, Codec, Diff, Entry, KeyRange, NodePlace, Place, Root, Scan, Shape, Tree, TreeEditor};

@@ -1,23 +1,31 @@
 //! From a URL to a store: `file:`, `memory:`, `s3://`, `az://` and `gs://`.
 //!
-//! Credentials, regions and endpoints come from the environment, as `object_store` reads them; a URL never holds any.
+//! Credentials, regions and endpoints come from the environment, as `object_store` reads them; a URL that holds any is
+//! refused.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use object_store::ObjectStore;
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::prefix::PrefixStore;
+use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use url::Url;
 
+use crate::discreet::Discreet;
 use crate::root::{Executor, ObjectRoot};
+use crate::secret::{Secrets, check_url, parse_checked, without_secrets};
 use crate::{Error, Result};
+
+/// How long the client of a remote store tries by itself. Less than it would, since every request that may be repeated
+/// is tried again above: a store that does not answer must not take minutes to be called so.
+const RETRIES: (usize, Duration) = (4, Duration::from_secs(45));
 
 /// Opens object stores by URL. Cheap to clone; clones share everything.
 ///
@@ -86,6 +94,7 @@ impl Stores {
     }
 
     fn open_at(&self, url: &str, make: bool) -> Result<ObjectRoot> {
+        check_url(url)?;
         let (scheme, rest) =
             url.split_once(':').filter(|(scheme, _)| scheme.len() > 1).ok_or_else(|| no_scheme(url))?;
         let (store, executor): (Arc<dyn ObjectStore>, Executor) = match scheme {
@@ -94,7 +103,9 @@ impl Stores {
             "s3" | "az" | "gs" => (remote(url)?, Executor::Runtime(self.runtime()?)),
             _ => {
                 return Err(Error::invalid(format!(
-                    "`{url}`: scheme `{scheme}:` is not known; expected `file:`, `memory:`, `s3://`, `az://` or `gs://`"
+                    "`{}`: scheme `{}:` is not known; expected `file:`, `memory:`, `s3://`, `az://` or `gs://`",
+                    without_secrets(url),
+                    scheme.escape_debug()
                 )));
             }
         };
@@ -131,6 +142,7 @@ fn no_scheme(url: &str) -> Error {
     if url.is_empty() {
         return Error::invalid("a catalog URL is empty; expected for example `file:data/in`");
     }
+    let url = without_secrets(url);
     Error::invalid(format!("`{url}` is not a catalog URL: it has no scheme; for a folder write `file:{url}`"))
 }
 
@@ -144,6 +156,7 @@ fn local(url: &str, rest: &str, make: bool) -> Result<Arc<dyn ObjectStore>> {
             "{url}: there is no such folder; create the catalog with `deltic init {url} --layer …`"
         )));
     }
+    refuse_links(url, &folder)?;
     let store = LocalFileSystem::new_with_prefix(&folder)
         .map_err(|e| Error::unavailable(format!("{url}: the folder could not be opened")).because(&e))?;
     let store = store.with_fsync(true);
@@ -151,6 +164,19 @@ fn local(url: &str, rest: &str, make: bool) -> Result<Arc<dyn ObjectStore>> {
     #[cfg(unix)]
     let store = crate::local::LocalStore::new(store, folder.canonicalize().unwrap_or(folder));
     Ok(Arc::new(store))
+}
+
+/// Refuses a catalog whose own folders are links: what is swept there would be another's.
+fn refuse_links(url: &str, folder: &FilePath) -> Result<()> {
+    for part in ["packs", "progress", "versions"] {
+        if std::fs::symlink_metadata(folder.join(part)).is_ok_and(|found| found.is_symlink()) {
+            return Err(Error::invalid(format!(
+                "{url}: `{part}` is a symbolic link, so that objects of the catalog would lie elsewhere; move the whole \
+                 catalog, and let the link lead to it"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The folder of a `file:` URL: `file:relative` and `file:/absolute` are taken as they stand, `file:///absolute` by
@@ -169,34 +195,35 @@ fn folder(url: &str, rest: &str) -> Result<PathBuf> {
 }
 
 fn remote(url: &str) -> Result<Arc<dyn ObjectStore>> {
-    let parsed = Url::parse(url).map_err(|e| Error::invalid(format!("`{url}` is not a URL")).because(&e))?;
-    if !parsed.username().is_empty() || parsed.password().is_some() || parsed.query().is_some() {
-        // The URL is not repeated here: it may hold a secret.
-        return Err(Error::invalid(format!(
-            "a `{}:` URL holds credentials or a query; put credentials into the environment",
-            parsed.scheme()
-        )));
-    }
+    let parsed = parse_checked(url)?;
     let Some(bucket) = parsed.host_str().filter(|host| !host.is_empty()) else {
         return Err(Error::invalid(format!("`{url}` names no bucket; expected for example `s3://bucket/folder`")));
     };
+    let secrets = Secrets::of_environment();
     let failed = |e: object_store::Error| {
-        Error::invalid(format!("{url}: the store could not be set up; check the environment")).because(&e)
+        let cause = secrets.hide(&e.to_string()).into_owned();
+        Error::invalid(format!("{url}: the store could not be set up; check the environment")).because(&cause)
+    };
+    let retry = RetryConfig {
+        max_retries: RETRIES.0,
+        retry_timeout: RETRIES.1,
+        backoff: BackoffConfig { max_backoff: Duration::from_secs(5), ..BackoffConfig::default() },
     };
     let prefix = object_store::path::Path::from_url_path(parsed.path())
         .map_err(|e| Error::invalid(format!("`{url}`: the path is not usable")).because(&e))?;
     Ok(match parsed.scheme() {
         "s3" => {
-            let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
-            prefixed(builder.with_conditional_put(S3ConditionalPut::ETagMatch).build().map_err(failed)?, prefix)
+            let builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry);
+            let store = builder.with_conditional_put(S3ConditionalPut::ETagMatch).build().map_err(failed)?;
+            prefixed(Discreet::new(store, secrets), prefix)
         }
         "az" => {
-            let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket);
-            prefixed(builder.build().map_err(failed)?, prefix)
+            let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket).with_retry(retry);
+            prefixed(Discreet::new(builder.build().map_err(failed)?, secrets), prefix)
         }
         _ => {
-            let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
-            prefixed(builder.build().map_err(failed)?, prefix)
+            let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).with_retry(retry);
+            prefixed(Discreet::new(builder.build().map_err(failed)?, secrets), prefix)
         }
     })
 }

@@ -5,6 +5,8 @@
 //! them. Remote stores are driven by one small runtime. Calls block, so they must not be made from async code.
 
 mod listing;
+#[cfg(test)]
+mod servers;
 
 use std::fmt;
 use std::future::Future;

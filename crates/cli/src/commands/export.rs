@@ -3,9 +3,9 @@
 //! A name becomes a path below the folder, and no path that leaves it is ever written: names that could are refused
 //! before the first byte. What `export` writes, `import` reads back as the same layer.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use deltic_core::{Layer, NameBytes};
 use deltic_store::{Entry, KeyRange, Tree};
@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::{layer, open};
 use crate::args;
+use crate::below::Below;
 use crate::failure::{Failure, Outcome};
 use crate::human::{bytes, partitions};
 use crate::interrupt::Interrupts;
@@ -25,12 +26,15 @@ const BATCH_PARTITIONS: usize = 256;
 /// How much is copied between two looks at whether to stop.
 const COPIED_BYTES: usize = 1 << 20;
 
+/// The longest name of a file or folder that file systems take, in bytes.
+const LONGEST_PART: usize = 255;
+
 /// Writes a layer into a folder that is empty or not there yet.
 pub(super) fn export(args: &args::Export, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     let snapshot = open(&args.url, args.version)?;
     let (settings, tree) = layer(&snapshot, &args.layer)?;
-    let target = Target { root: &args.folder, settings, interrupts };
-    target.prepare()?;
+    let below = prepare(&args.folder)?;
+    let target = Target { root: &args.folder, below, settings, interrupts };
     for found in tree.scan(KeyRange::all()) {
         target.path_of(&found?.0)?;
     }
@@ -49,42 +53,44 @@ pub(super) fn export(args: &args::Export, interrupts: &Interrupts, out: &mut Out
     })
 }
 
+/// Makes a folder, or finds it empty, and opens it.
+fn prepare(root: &Path) -> Outcome<Below> {
+    let failed = |error: std::io::Error| Failure::file("the folder can not be used", root, &error);
+    fs::create_dir_all(root).map_err(failed)?;
+    if fs::read_dir(root).map_err(failed)?.next().is_some() {
+        return Err(Failure::usage(format!("{}: the folder is not empty", root.display())));
+    }
+    Below::open(root).map_err(failed)
+}
+
 struct Target<'a> {
     root: &'a Path,
+    below: Below,
     settings: &'a Layer,
     interrupts: &'a Interrupts,
 }
 
 impl Target<'_> {
-    /// Makes the folder, or finds it empty.
-    fn prepare(&self) -> Outcome {
-        let failed = |error: &std::io::Error| Failure::file("the folder can not be used", self.root, error);
-        fs::create_dir_all(self.root).map_err(|error| failed(&error))?;
-        if fs::read_dir(self.root).map_err(|error| failed(&error))?.next().is_some() {
-            return Err(Failure::usage(format!("{}: the folder is not empty", self.root.display())));
-        }
-        Ok(())
-    }
-
-    /// Where a partition goes; an error if that could lie anywhere but below the folder.
-    fn path_of(&self, name: &NameBytes) -> Outcome<PathBuf> {
+    /// Where below the folder a partition goes; an error if that could lie anywhere else, or can not be a file's name.
+    fn path_of(&self, name: &NameBytes) -> Outcome<String> {
         let name = self.settings.name_from_bytes(name).map_err(|error| Failure::failed(error.to_string()))?;
         let text = name.to_string();
         let harmless = |part: &str| {
             let foreign = cfg!(windows) && part.contains(['\\', ':', '<', '>', '"', '|', '?', '*']);
-            !matches!(part, "" | "." | "..") && !foreign
+            !matches!(part, "" | "." | "..") && !foreign && part.len() <= LONGEST_PART
         };
         if !text.split('/').all(harmless) {
             return Err(Failure::failed(format!(
-                "layer `{}`: partition `{text}` can not be exported: its name is no path below a folder",
+                "layer `{}`: partition `{text}` can not be exported: its name is no path below a folder whose \
+                 parts are at most {LONGEST_PART} bytes long",
                 self.settings.id
             )));
         }
-        Ok(text.split('/').fold(self.root.to_owned(), |path, part| path.join(part)))
+        Ok(text)
     }
 
     fn write(&self, tree: &Tree) -> Outcome {
-        let (mut batch, mut size): (Vec<(PathBuf, Entry)>, u64) = (Vec::new(), 0);
+        let (mut batch, mut size): (Vec<(String, Entry)>, u64) = (Vec::new(), 0);
         for found in tree.scan(KeyRange::all()) {
             let (name, entry) = found?;
             let path = self.path_of(&name)?;
@@ -102,28 +108,28 @@ impl Target<'_> {
         self.write_batch(tree, &mut batch)
     }
 
-    fn write_batch(&self, tree: &Tree, batch: &mut Vec<(PathBuf, Entry)>) -> Outcome {
-        let (paths, entries): (Vec<PathBuf>, Vec<Entry>) = batch.drain(..).unzip();
+    fn write_batch(&self, tree: &Tree, batch: &mut Vec<(String, Entry)>) -> Outcome {
+        let (paths, entries): (Vec<String>, Vec<Entry>) = batch.drain(..).unzip();
         for (path, payload) in paths.into_iter().zip(tree.read_all(&entries)?) {
             self.go_on()?;
             let written = self.create(&path)?.write_all(payload.bytes());
-            written.map_err(|error| Failure::file("it can not be written", &path, &error))?;
+            written.map_err(|error| Failure::file("it can not be written", &self.root.join(path), &error))?;
         }
         Ok(())
     }
 
-    fn write_big(&self, tree: &Tree, path: &Path, entry: &Entry) -> Outcome {
+    fn write_big(&self, tree: &Tree, path: &str, entry: &Entry) -> Outcome {
         self.go_on()?;
         let mut reader = tree.open(entry)?;
         let mut file = self.create(path)?;
         self.copy(&mut reader, &mut file, path).inspect_err(|_| {
             // Part of it may be there, and nothing of it was checked.
-            let _ = fs::remove_file(path);
+            let _ = self.below.remove(path);
         })
     }
 
     /// Copies a payload in pieces, unless the command is to stop meanwhile.
-    fn copy(&self, from: &mut impl Read, to: &mut File, path: &Path) -> Outcome {
+    fn copy(&self, from: &mut impl Read, to: &mut File, path: &str) -> Outcome {
         let mut piece = vec![0; COPIED_BYTES];
         loop {
             self.go_on()?;
@@ -131,7 +137,7 @@ impl Target<'_> {
             match copied {
                 Ok(0) => return Ok(()),
                 Ok(_) => {}
-                Err(error) => return Err(Failure::file("it can not be written", path, &error)),
+                Err(error) => return Err(Failure::file("it can not be written", &self.root.join(path), &error)),
             }
         }
     }
@@ -144,16 +150,10 @@ impl Target<'_> {
     }
 
     /// Makes a new file, and the folders it is in.
-    fn create(&self, path: &Path) -> Outcome<File> {
-        let create = || {
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder)?;
-            }
-            OpenOptions::new().write(true).create_new(true).open(path)
-        };
-        create().map_err(|error| {
+    fn create(&self, path: &str) -> Outcome<File> {
+        self.below.create(path).map_err(|error| {
             let clash = "another partition's name is the same path, or part of it, on this file system";
-            Failure::file("it can not be created", path, &error).hint(clash)
+            Failure::file("it can not be created", &self.root.join(path), &error).hint(clash)
         })
     }
 }

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use super::layer;
 use crate::args;
+use crate::below::Below;
 use crate::failure::{Failure, Outcome};
 use crate::human::count;
 use crate::interrupt::Interrupts;
@@ -104,12 +105,13 @@ struct LayerImport<'a> {
 impl LayerImport<'_> {
     fn folder(&self, root: &Path) -> Outcome {
         let files = files_of_folder(root)?;
+        let below = Below::open(root).map_err(|error| Failure::file("the folder can not be read", root, &error))?;
         let tiles = self.tile_names(root, &files)?;
         for batch in files.chunks(BATCH_FILES) {
             let put = |file: &String| {
-                let path = root.join(file);
                 let name = self.name(file, tiles, root)?;
-                let bytes = std::fs::read(&path).map_err(|error| Failure::file("it can not be read", &path, &error))?;
+                let unreadable = |error| Failure::file("it can not be read", &root.join(file), &error);
+                let bytes = below.read(file).map_err(unreadable)?;
                 self.put(&name, bytes, file, root)
             };
             let done: Vec<Outcome> = batch.par_iter().map(put).collect();

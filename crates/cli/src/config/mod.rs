@@ -12,6 +12,7 @@ mod node;
 mod overlay;
 mod problem;
 mod schema;
+mod secrets;
 mod show;
 mod size;
 #[cfg(test)]
@@ -80,6 +81,7 @@ impl Config {
         root.origin = Origin::Default;
         overlay::environment(&mut root, &sources.environment)?;
         overlay::arguments(&mut root, &sources.settings)?;
+        secrets::refuse(&root)?;
         let (catalogs, driver) = schema::check(&root)?;
         Ok(Config { root, from_file: text.is_some(), catalogs, driver })
     }

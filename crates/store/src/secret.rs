@@ -1,0 +1,279 @@
+//! Keeps secrets out of what people and records are told.
+//!
+//! A secret gets into a text in three ways: in a URL, as `user:password@` or as a signature in its query; as the value
+//! of a variable of the environment, which a store may send back; and in the answer of a server, which may repeat all
+//! that it was asked. [`Secrets::hide`] takes out all three, and is what everything passes that is logged or is an error
+//! of a store. What is taken out is replaced by `***`; nothing else of a text changes.
+//!
+//! This is the second line: URLs with secrets are refused where catalogs are opened ([`check_url`]), so that there is
+//! nothing to hide in what is recorded.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use url::Url;
+use url::form_urlencoded;
+
+use crate::{Error, Result};
+
+/// What stands in the place of a secret.
+const HIDDEN: &str = "***";
+
+/// A value that is shorter says too little, and hiding it would deface every text that it happens to occur in.
+const SHORTEST: usize = 6;
+
+/// How the client of the stores introduces what a server answered, up to the end of the text.
+const ANSWERS: [&str; 2] = ["Server returned non-2xx status code: ", "Server returned error response: "];
+
+/// Parameters of URLs, headers and connection strings whose values are secrets, in lower case.
+const PARAMETERS: [&str; 12] = [
+    "sig",
+    "signature",
+    "credential",
+    "x-amz-signature",
+    "x-amz-credential",
+    "x-amz-security-token",
+    "x-goog-signature",
+    "x-goog-credential",
+    "awsaccesskeyid",
+    "accountkey",
+    "sharedaccesssignature",
+    "authorization",
+];
+
+/// The secrets that are known by their values.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    values: Vec<String>,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secrets({})", self.values.len())
+    }
+}
+
+impl Secrets {
+    /// The secrets among the variables of the environment: those for the stores that hold keys, tokens and the like.
+    pub fn of_environment() -> Secrets {
+        Secrets::among(
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        )
+    }
+
+    /// The secrets among variables.
+    fn among(variables: impl IntoIterator<Item = (String, String)>) -> Secrets {
+        let mut values = Vec::new();
+        for (name, value) in variables {
+            if is_secret(&name) {
+                values.extend(in_all_notations(&value));
+                // A signature or key is also read by itself.
+                let parts = value.split(['&', ';']).filter_map(|part| part.split_once('='));
+                let parts = parts.filter(|(name, _)| PARAMETERS.contains(&name.to_ascii_lowercase().as_str()));
+                values.extend(parts.flat_map(|(_, part)| in_all_notations(part)));
+            }
+            // Of endpoints and proxies, whatever they are called.
+            let user = value.split_once("://").and_then(|(_, rest)| Some(&rest[..authority(rest).1?.checked_sub(1)?]));
+            let password = user.and_then(|user| Some(user.split_once(':')?.1));
+            values.extend([user, password].into_iter().flatten().flat_map(in_all_notations));
+        }
+        values.retain(|value| value.len() >= SHORTEST);
+        // The longest first: one may be a part of another.
+        values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        values.dedup();
+        Secrets { values }
+    }
+
+    /// The text without secrets: those of URLs, those that are known, and what servers answered.
+    pub fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut text = Cow::Borrowed(text);
+        let rules: [&dyn Fn(&str) -> Option<String>; 4] =
+            [&without_answer, &without_url_secrets, &without_parameters, &|text| self.without_values(text)];
+        for rule in rules {
+            if let Some(changed) = rule(&text) {
+                text = Cow::Owned(changed);
+            }
+        }
+        text
+    }
+
+    fn without_values(&self, text: &str) -> Option<String> {
+        let found: Vec<&String> = self.values.iter().filter(|value| text.contains(value.as_str())).collect();
+        (!found.is_empty())
+            .then(|| found.iter().fold(text.to_owned(), |text, value| text.replace(value.as_str(), HIDDEN)))
+    }
+}
+
+/// A secret as it stands, as URLs escape it, and as it is meant if it is escaped already, as signatures are.
+fn in_all_notations(secret: &str) -> Vec<String> {
+    let escaped: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let plus_kept = secret.replace('+', "%2B");
+    let decoded = form_urlencoded::parse(plus_kept.as_bytes()).next().map(|(decoded, _)| decoded.into_owned());
+    [secret.to_owned(), escaped].into_iter().chain(decoded.filter(|_| secret.contains('%'))).collect()
+}
+
+/// Whether a variable of the environment holds a secret, by its name.
+fn is_secret(name: &str) -> bool {
+    let service = ["AWS_", "AZURE_", "GOOGLE_"].iter().any(|service| name.starts_with(service));
+    let secret = ["KEY", "SECRET", "TOKEN", "SAS", "PASSWORD", "CONNECTION_STRING"];
+    // Files are named, and hold the secret themselves.
+    service && secret.iter().any(|part| name.contains(part)) && !name.ends_with("_FILE") && !name.ends_with("_URI")
+}
+
+/// Refuses a URL that holds what no catalog's URL may hold: a user or password, a query or fragment, a port, or a path
+/// that leads upwards. The error repeats nothing of what may be a secret.
+///
+/// Credentials come from the environment. A URL is recorded by the versions that are made from its catalog, printed
+/// and logged; and one catalog should go by one URL.
+pub fn check_url(url: &str) -> Result<()> {
+    let refused = |what: &str| Err(Error::invalid(format!("`{}` {what}", without_secrets(url))));
+    let Some((scheme, rest)) = url.split_once("://") else {
+        // `file:folder` and `memory:name` are taken as they stand. Any other has no meaning, and may be part of a secret.
+        return Ok(());
+    };
+    if authority(rest).1.is_some() {
+        return refused("holds credentials: put them into the environment, for example AWS_ACCESS_KEY_ID");
+    }
+    if rest.contains('?') {
+        return refused(
+            "has a query: put signatures and tokens into the environment; a `?` of a name is written `%3F`",
+        );
+    }
+    if rest.contains('#') {
+        return refused("has a fragment, which names nothing; a `#` of a name is written `%23`");
+    }
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if scheme != "file" && host.contains(':') {
+        return refused("has a port: put the endpoint into the environment, for example AWS_ENDPOINT_URL");
+    }
+    let upwards = |part: &str| matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    if path.split(['/', '\\']).any(upwards) || path.to_ascii_lowercase().contains("%2f") || path.contains("%00") {
+        return refused("has a path that leads upwards, or with an escaped `/` or zero: write the path that is meant");
+    }
+    Ok(())
+}
+
+/// Whether a text holds a URL with a password or a signature.
+pub fn holds_secret(text: &str) -> bool {
+    without_url_passwords(text).is_some() || without_parameters(text).is_some()
+}
+
+/// A text without what can be told to be a secret by its form alone.
+pub(crate) fn without_secrets(text: &str) -> Cow<'_, str> {
+    Secrets::default().hide(text)
+}
+
+/// Of what follows `://`: where the user and password end, if there are any, and the rest. A password may have a `/` that
+/// nobody has escaped.
+fn authority(rest: &str) -> (&str, Option<usize>) {
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let host = &rest[..end];
+    if let Some(at) = host.rfind('@') {
+        return (host, Some(at + 1));
+    }
+    let port = host.rsplit_once(':').map(|(_, port)| port);
+    match port {
+        Some(port) if !host.starts_with('[') && !port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (host, Some(rest.rfind('@').map_or(end, |at| at + 1)))
+        }
+        _ => (host, None),
+    }
+}
+
+fn without_answer(text: &str) -> Option<String> {
+    let start = ANSWERS.iter().filter_map(|answer| Some(text.find(answer)? + answer.len())).min()?;
+    let (said, answer) = text.split_at(start);
+    let status = if said.ends_with(ANSWERS[0]) { answer.split(": ").next().unwrap_or_default() } else { "" };
+    // Beside the status the code of the error, which is one word of a known few.
+    let code = answer.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
+    let code = code.filter(|code| code.len() <= 40 && code.bytes().all(|byte| byte.is_ascii_alphabetic()));
+    let status: String = status.chars().take(40).collect();
+    let code = code.map_or(String::new(), |code| format!(" ({code})"));
+    let said = said.trim_end_matches(": ");
+    let changed = if status.is_empty() { format!("{said}{code}") } else { format!("{said}: {status}{code}") };
+    (changed != text).then_some(changed)
+}
+
+/// Goes through the URLs of a text.
+fn urls(text: &str, change: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let (mut out, mut rest, mut changed) = (String::new(), text, false);
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        let end = after
+            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '<' | '>' | ')'))
+            .unwrap_or(after.len());
+        let (url, after) = after.split_at(end);
+        out.push_str(before);
+        let new = change(url);
+        changed |= new.is_some();
+        out.push_str(new.as_deref().unwrap_or(url));
+        rest = after;
+    }
+    out.push_str(rest);
+    changed.then_some(out)
+}
+
+fn without_url_passwords(text: &str) -> Option<String> {
+    urls(text, |url| {
+        let (_, user) = authority(url);
+        let user = user.filter(|end| !url[..*end].starts_with(HIDDEN))?;
+        Some(if url[..user].ends_with('@') {
+            format!("{HIDDEN}@{}", &url[user..])
+        } else {
+            format!("{HIDDEN}{}", &url[user..])
+        })
+    })
+}
+
+fn without_url_secrets(text: &str) -> Option<String> {
+    let text = without_url_passwords(text).map_or(Cow::Borrowed(text), Cow::Owned);
+    let queries = urls(&text, |url| {
+        let (place, more) = url.split_at(url.find(['?', '#'])? + 1);
+        (more != HIDDEN).then(|| format!("{place}{HIDDEN}"))
+    });
+    queries.or(match text {
+        Cow::Owned(changed) => Some(changed),
+        Cow::Borrowed(_) => None,
+    })
+}
+
+/// Hides the values of parameters and headers by their names, wherever they stand.
+fn without_parameters(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let mut hidden: Vec<(usize, usize)> = Vec::new();
+    for (at, mark) in text.bytes().enumerate().filter(|(_, byte)| matches!(byte, b'=' | b':')) {
+        let start = lower.as_bytes()[..at].iter().rposition(|byte| !name(*byte)).map_or(0, |before| before + 1);
+        if !PARAMETERS.contains(&&lower[start..at]) || hidden.last().is_some_and(|(_, end)| at < *end) {
+            continue;
+        }
+        // A header reaches to the end of its line, a parameter to the next.
+        let ends = |c: char| match mark {
+            b':' => matches!(c, '\r' | '\n'),
+            _ => c.is_whitespace() || matches!(c, '&' | ';' | ',' | '"' | '\'' | '`' | '<' | '>' | ')'),
+        };
+        let value = &text[at + 1..];
+        let end = at + 1 + value.find(ends).unwrap_or(value.len());
+        if !value[..end - at - 1].trim().is_empty() && value[..end - at - 1].trim() != HIDDEN {
+            hidden.push((at + 1, end));
+        }
+    }
+    let mut out = String::new();
+    let mut from = 0;
+    for (start, end) in &hidden {
+        out.push_str(&text[from..*start]);
+        out.push_str(HIDDEN);
+        from = *end;
+    }
+    out.push_str(&text[from..]);
+    (!hidden.is_empty()).then_some(out)
+}
+
+/// Parses a URL of a remote store that was checked.
+pub(crate) fn parse_checked(url: &str) -> Result<Url> {
+    check_url(url)?;
+    Url::parse(url).map_err(|e| Error::invalid(format!("`{}` is not a URL", without_secrets(url))).because(&e))
+}
+
+#[cfg(test)]
+mod tests;
