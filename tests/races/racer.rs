@@ -151,7 +151,8 @@ impl Drop for Racer {
 impl Ack {
     fn read(writer: u64, text: &str) -> Ack {
         let parts: Vec<&str> = text.split_whitespace().collect();
-        let [round, version, run, digest] = parts[..] else { panic!("{text}") };
+        assert_eq!(parts.len(), 4, "{text}");
+        let [round, version, run, digest] = [parts[0], parts[1], parts[2], parts[3]];
         Ack {
             writer,
             round: round.parse().unwrap(),

@@ -61,10 +61,12 @@ fn decode_body<T: DeserializeOwned>(body: &[u8]) -> Result<(T, usize), bincode::
     const MORE: usize = CLAIMED_PER_BYTE * LONG + CLAIMED_PER_BYTE;
     const MOST: usize = CLAIMED_PER_BYTE << 32;
     let config = bincode::config::standard();
-    match body.len() {
-        0..SHORT => bincode::serde::decode_from_slice(body, config.with_limit::<LESS>()),
-        SHORT..=LONG => bincode::serde::decode_from_slice(body, config.with_limit::<MORE>()),
-        _ => bincode::serde::decode_from_slice(body, config.with_limit::<MOST>()),
+    if body.len() <= SHORT {
+        bincode::serde::decode_from_slice(body, config.with_limit::<LESS>())
+    } else if body.len() <= LONG {
+        bincode::serde::decode_from_slice(body, config.with_limit::<MORE>())
+    } else {
+        bincode::serde::decode_from_slice(body, config.with_limit::<MOST>())
     }
 }
 

@@ -81,8 +81,13 @@ impl Catalog {
                 format!("{url}: there is a catalog already; open it, or choose another URL"),
             )
         };
-        if catalog.root().get(&ObjectName::Version(Version(0)))?.is_some() {
-            return Err(exists());
+        let first_two = async { futures::join!(catalog.record_bytes(Version(0)), catalog.record_bytes(Version(1))) };
+        match catalog.root().drive(first_two) {
+            (Ok(None), Ok(None)) => {}
+            (Ok(Some(_)), _) => return Err(exists()),
+            // The first version's object is lost. Made anew, it would not be the one that the next one names.
+            (Ok(None), Ok(Some(_))) => return Err(catalog.missing(Version(0))),
+            (Err(error), _) | (_, Err(error)) => return Err(error),
         }
         refuse_careless_store(catalog.root(), identity.run)?;
         let uuid = catalog.claim(&identity)?;
@@ -178,11 +183,20 @@ impl Catalog {
         self.root().drive(self.catalog_record_async())
     }
 
-    /// Says so if the record of a version is that of another catalog: then its objects are missed here.
+    /// Says so if the record of a version is that of another catalog, or of another line of this one's history: then its
+    /// objects are missed here, or are others.
     pub(crate) async fn is_foreign(&self, version: Version, uuid: CatalogUuid) -> Option<Error> {
-        let record = self.catalog_record_async().await.ok()??;
-        let what = format!("it is of catalog {uuid}, and this is {}", record.catalog);
-        (record.catalog != uuid).then(|| Error::corrupt(self.url(), ObjectName::Version(version), what))
+        let corrupt = |what: String| Some(Error::corrupt(self.url(), ObjectName::Version(version), what));
+        if let Ok(Some(record)) = self.catalog_record_async().await
+            && record.catalog != uuid
+        {
+            return corrupt(format!("it is of catalog {uuid}, and this is {}", record.catalog));
+        }
+        let bytes = self.record_bytes(version).await.ok()??;
+        let after = self.record_bytes(version.next()).await.ok()??;
+        let after = self.read_record(version.next(), &after).ok()?;
+        let fits = after.record().parent == Some(Digest::of(&bytes));
+        if fits { None } else { corrupt(format!("it is not the parent that version {} names", after.version())) }
     }
 
     async fn catalog_record_async(&self) -> Result<Option<CatalogRecord>> {
@@ -280,7 +294,8 @@ impl Catalog {
                 if !seen.record().retains(version) {
                     return Err(self.expired(version, &seen));
                 }
-                (None, self.record_bytes(version).await?)
+                let bytes = self.record_bytes(version).await?;
+                return self.read_record(version, &bytes.ok_or_else(|| self.missing(version))?).map(Some);
             }
             Some(_) => match self.record_bytes(version).await? {
                 Some(bytes) => (Some(latest::find(self).await), Some(bytes)),
@@ -292,13 +307,24 @@ impl Catalog {
             }
         };
         // That the latest version can not be read is no reason not to read this one.
-        if let Some(Ok(Some(latest))) = latest {
-            self.remember(&latest);
+        if let Some(Ok(Some(latest))) = &latest {
+            self.remember(latest);
             if latest.version() >= version && !latest.record().retains(version) {
-                return Err(self.expired(version, &latest));
+                return Err(self.expired(version, latest));
             }
         }
-        bytes.map(|bytes| self.read_record(version, &bytes)).transpose()
+        match (bytes, latest) {
+            (Some(bytes), _) => self.read_record(version, &bytes).map(Some),
+            (None, Some(Ok(Some(latest)))) if latest.version() >= version => Err(self.missing(version)),
+            (None, Some(Err(error))) => Err(error),
+            (None, _) => Ok(None),
+        }
+    }
+
+    /// What a record is that is not there although there are later ones.
+    fn missing(&self, version: Version) -> Error {
+        let what = "the object is missing, although later versions are there";
+        Error::corrupt(self.url(), ObjectName::Version(version), what)
     }
 
     fn expired(&self, version: Version, latest: &Snapshot) -> Error {
@@ -319,12 +345,6 @@ impl Catalog {
         expired.then(|| self.expired(version, &latest))
     }
 
-    /// The record of a version, whether it can be read or not.
-    fn record_of(&self, version: Version) -> Result<Snapshot> {
-        let found = self.root().drive(self.record_bytes(version))?;
-        self.found(Some(version), found.map(|bytes| self.read_record(version, &bytes)).transpose())
-    }
-
     /// Says so if a run on `base` has lost its race, so that what it reads may be gone.
     pub(crate) async fn overtaken(&self, base: Version) -> Option<Error> {
         let bytes = self.record_bytes(base.next()).await.ok()??;
@@ -335,13 +355,7 @@ impl Catalog {
     /// The records of versions, whether they can be read or not, in the order asked; all at once where that helps.
     pub(crate) fn records(&self, versions: &[Version]) -> Result<Vec<Snapshot>> {
         let read = |version: Version| async move {
-            let bytes = self.record_bytes(version).await?.ok_or_else(|| {
-                Error::corrupt(
-                    self.url(),
-                    ObjectName::Version(version),
-                    "the object is missing, although later versions are there",
-                )
-            })?;
+            let bytes = self.record_bytes(version).await?.ok_or_else(|| self.missing(version))?;
             self.read_record(version, &bytes)
         };
         self.root().drive(async {
@@ -445,7 +459,8 @@ impl Catalog {
             return Err(corrupt(problem));
         }
         if let Some(seen) = self.seen().filter(|seen| seen.uuid() != record.catalog) {
-            return Err(corrupt(format!("it is of catalog {}, and this is {}", record.catalog, seen.uuid())));
+            let (ours, seen) = (seen.uuid(), seen.version());
+            return Err(corrupt(format!("it is of catalog {}, and version {seen} is of {ours}", record.catalog)));
         }
         Ok(Snapshot::new(self.clone(), record, Digest::of(bytes)))
     }
@@ -506,7 +521,8 @@ impl Iterator for Log {
         let found = match std::mem::replace(&mut self.next, Next::Done) {
             Next::Done => return None,
             Next::Latest => self.catalog.latest(),
-            Next::Version(version, named) => self.catalog.record_of(version).and_then(|snapshot| {
+            Next::Version(version, named) => self.catalog.records(&[version]).and_then(|mut found| {
+                let snapshot = found.swap_remove(0);
                 if named.is_some_and(|digest| digest != snapshot.record_digest()) {
                     let object = ObjectName::Version(version);
                     let what = format!("it is not the parent that version {} names", version.next());

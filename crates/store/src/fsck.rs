@@ -141,10 +141,11 @@ impl Catalog {
     fn check_records(&self, latest: &Snapshot, findings: &mut Findings) -> Result<Vec<Snapshot>> {
         let mut retained = Vec::new();
         let mut after: Option<Snapshot> = None;
-        let numbers: Vec<Version> = (0..=latest.version().0).rev().map(Version).collect();
-        for batch in numbers.chunks(RECORDS_AHEAD) {
+        let mut numbers = (0..=latest.version().0).rev().map(Version).peekable();
+        while numbers.peek().is_some() {
+            let batch: Vec<Version> = numbers.by_ref().take(RECORDS_AHEAD).collect();
             // All at once; and one by one where one of them is damaged.
-            let found: Vec<Result<Snapshot>> = match self.records(batch) {
+            let found: Vec<Result<Snapshot>> = match self.records(&batch) {
                 Ok(found) => found.into_iter().map(Ok).collect(),
                 Err(_) => batch.iter().map(|one| self.records(&[*one]).map(|mut one| one.swap_remove(0))).collect(),
             };

@@ -28,7 +28,7 @@ use deltic_core::Version;
 
 use crate::catalog::{Catalog, RECORDS_AHEAD};
 use crate::mutant::Mutant;
-use crate::object::PackName;
+use crate::object::{ObjectName, PackName};
 use crate::record::PackRecord;
 use crate::snapshot::Snapshot;
 use crate::walk::Walk;
@@ -93,6 +93,7 @@ impl Catalog {
 
     fn gc_once(&self, dry_run: bool) -> Result<Collected> {
         let latest = self.latest()?;
+        self.check_standing(&latest)?;
         let marked = self.mark(&latest)?;
         let (mut needed, mut removed, mut undecided) = (Packs::default(), Packs::default(), Packs::default());
         let mut dead = Vec::new();
@@ -133,6 +134,24 @@ impl Catalog {
         })
     }
 
+    /// Checks that the latest version is of this catalog and follows the one before it. A record of another catalog, or
+    /// of a copy that went on by itself, may be right in itself and need nothing of what is here.
+    fn check_standing(&self, latest: &Snapshot) -> Result<()> {
+        self.check_catalog_record(latest)?;
+        let Some(before) = latest.version().0.checked_sub(1).map(Version) else { return Ok(()) };
+        self.records(&[before])?.iter().try_for_each(|before| self.check_parent(latest, before))
+    }
+
+    /// Checks that of two versions in a row the one is the parent of the other.
+    fn check_parent(&self, after: &Snapshot, before: &Snapshot) -> Result<()> {
+        let version = before.version();
+        if after.version() != version.next() || after.record().parent == Some(before.record_digest()) {
+            return Ok(());
+        }
+        let what = format!("it is not the parent that version {} names", after.version());
+        Err(Error::corrupt(self.url(), ObjectName::Version(version), what))
+    }
+
     /// The packs that a version and those it retains refer to. Memory: a name a pack.
     fn mark(&self, latest: &Snapshot) -> Result<HashSet<PackName>> {
         let mut marked = HashSet::new();
@@ -146,16 +165,23 @@ impl Catalog {
         Ok(marked)
     }
 
-    /// Goes through a version and all that it retains, newest first.
+    /// Goes through a version and all that it retains, newest first. Of two versions in a row the one must be the parent
+    /// that the other names: a record of another line of the catalog's history may be right in itself, and would name
+    /// other packs.
     pub(crate) fn retained_by(&self, latest: &Snapshot, mut take: impl FnMut(&Snapshot) -> Result<()>) -> Result<()> {
         take(latest)?;
         if self.is_mutant(Mutant::MarksLatestOnly) {
             return Ok(());
         }
         let mut others = latest.record().retained_versions().skip(1).peekable();
+        let mut after = latest.clone();
         while others.peek().is_some() {
             let batch: Vec<Version> = others.by_ref().take(RECORDS_AHEAD).collect();
-            self.records(&batch)?.iter().try_for_each(&mut take)?;
+            for snapshot in self.records(&batch)? {
+                self.check_parent(&after, &snapshot)?;
+                take(&snapshot)?;
+                after = snapshot;
+            }
         }
         Ok(())
     }

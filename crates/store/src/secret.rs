@@ -87,7 +87,7 @@ impl Secrets {
     /// The text without secrets: those of URLs, those that are known, and what servers answered.
     pub fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
-        let rules: [&dyn Fn(&str) -> Option<String>; 4] =
+        let rules: [Rule<'_>; 4] =
             [&without_answer, &without_url_secrets, &without_parameters, &|text| self.without_values(text)];
         for rule in rules {
             if let Some(changed) = rule(&text) {
@@ -103,6 +103,9 @@ impl Secrets {
             .then(|| found.iter().fold(text.to_owned(), |text, value| text.replace(value.as_str(), HIDDEN)))
     }
 }
+
+/// What a rule makes of a text, if it changes it.
+type Rule<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A secret as it stands, as URLs escape it, and as it is meant if it is escaped already, as signatures are.
 fn in_all_notations(secret: &str) -> Vec<String> {

@@ -32,7 +32,7 @@ pub(super) fn rebuild(args: &args::Rebuild, register: Register<'_>, progress: &P
     let inputs = deltic_driver::recorded_inputs(&version, &stores, &catalogs.collect())?;
 
     let place = format!("the record of version {} of {}", version.version(), args.url);
-    let config = config.as_recorded(&place, &version.record().tasks, &inputs);
+    let config = config.with_recorded(&place, &version.record().tasks, &inputs);
     let source = |(id, input): (&CatalogId, &Snapshot)| {
         (id.clone(), Source { snapshot: Some(input.clone()), at: At::Version(input.version()) })
     };

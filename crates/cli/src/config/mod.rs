@@ -88,7 +88,7 @@ impl Config {
 
     /// The same, with the sections and filters that a version records of its tasks, and with its inputs where they were
     /// found.
-    pub(crate) fn as_recorded(
+    pub(crate) fn with_recorded(
         mut self,
         place: &str,
         tasks: &[TaskRecord],

@@ -8,6 +8,7 @@ mod budget;
 mod catalog;
 mod commit;
 mod corruption;
+mod damage;
 mod doctor;
 mod draft;
 mod fsck;
