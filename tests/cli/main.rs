@@ -11,5 +11,6 @@ mod names;
 mod race;
 mod redact;
 mod secrets;
+mod resume;
 mod shell;
 mod transcripts;
