@@ -15,7 +15,7 @@ fn shell() -> Shell {
     let shell = Shell::new();
     shell.write("notes/n", format!("outputs {OUTPUTS}"));
     let driver = "[driver]\nthreads = 2\ncheckpoint = '250ms'\n";
-    let compiler = "[compiler.slow]\non = true\nrounds = 100000\n";
+    let compiler = "[compiler.slow]\non = true\nrounds = 60000\n";
     shell.write("application.conf", format!("[catalogs]\nin = 'file:in'\nout = 'file:out'\n{driver}{compiler}"));
     shell.ok("deltic init file:in --layer notes=generic && deltic import file:in --layer notes=notes");
     shell
