@@ -10,7 +10,7 @@ mod interrupt;
 mod names;
 mod race;
 mod redact;
-mod secrets;
 mod resume;
+mod secrets;
 mod shell;
 mod transcripts;
