@@ -10,6 +10,7 @@ mod interrupt;
 mod names;
 mod race;
 mod redact;
+mod resume;
 mod secrets;
 mod shell;
 mod transcripts;

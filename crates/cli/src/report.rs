@@ -109,21 +109,34 @@ const TASK_COLUMNS: [Align; 8] = {
 
 fn task(report: &TaskReport) -> Vec<String> {
     let Counts {
-        inputs, inputs_through_reads, cut_off, remembered, retried, through_reads, same, put, deleted, ..
+        inputs,
+        inputs_through_reads,
+        cut_off,
+        remembered,
+        retried,
+        through_reads,
+        resumed,
+        same,
+        put,
+        deleted,
+        ..
     } = report.counts;
     let of = |number: u64, what: &str| if number == 0 { String::new() } else { format!("{} {what}", count(number)) };
-    let (mode, remark) = match &report.mode {
+    let resumed = of(resumed, "from the run that was interrupted");
+    let (mode, remarks) = match &report.mode {
         Mode::Skipped => return vec![report.task.to_string(), "skipped".to_owned(), NOTHING_CHANGED.to_owned()],
         Mode::Incremental { .. } => {
             let remarks = [
                 of(inputs_through_reads + through_reads, "through references"),
                 of(remembered, "remembered"),
                 of(retried, "tried again"),
+                resumed,
             ];
-            ("incremental", remarks.into_iter().filter(|remark| !remark.is_empty()).collect::<Vec<_>>().join(", "))
+            ("incremental", remarks.to_vec())
         }
-        Mode::Full { reason } => ("full", reason.clone()),
+        Mode::Full { reason } => ("full", vec![reason.clone(), resumed]),
     };
+    let remark = remarks.into_iter().filter(|remark| !remark.is_empty()).collect::<Vec<_>>().join(", ");
     vec![
         report.task.to_string(),
         mode.to_owned(),

@@ -65,6 +65,11 @@ impl TaskKernel<'_> {
         self.held.any.store(!held.is_empty(), Ordering::Release);
     }
 
+    /// Whether there is any back-end that is not to run.
+    pub(crate) fn holds_any(&self) -> bool {
+        self.held.any.load(Ordering::Acquire)
+    }
+
     /// Whether the back-end of an output is not to run.
     pub(crate) fn is_held(&self, out: &[u8]) -> bool {
         let Held { any, outs } = &self.held;

@@ -279,6 +279,24 @@ mod tests {
         assert_eq!(packs.iter().map(|pack| pack.seq).collect::<Vec<_>>(), [2, 5]);
     }
 
+    #[test]
+    fn what_failed_is_not_noted() {
+        let failure = || {
+            let task = deltic_core::TaskId::new("t").unwrap();
+            let key = "k".to_owned();
+            let (phase, message) = (crate::Phase::Back, "no".to_owned());
+            Box::new(crate::Failure { task, phase, key, input: None, message })
+        };
+        let mut batch = mapped();
+        batch.mapped[1].failed = Some(failure());
+        assert!(write_mapped(&batch).is_none());
+        for outcome in [Outcome::Failed(failure()), Outcome::Held] {
+            let mut batch = reduced();
+            batch[2].outcome = outcome;
+            assert!(write_reduced(&batch, &mut Vec::new()).is_none());
+        }
+    }
+
     /// Nothing panics and nothing is taken for more than its bytes, whatever they are.
     #[test]
     fn what_is_cut_short_or_too_long_is_refused() {

@@ -1,7 +1,8 @@
 //! A kernel that notes what it made, and takes over what an interrupted run has noted.
 //!
 //! It stands between the engine and the task's kernel, and works on whole batches: batches are cut alike in each run, so
-//! most of them are found, and one that is not is run. Groups that come as a stream pass through.
+//! most of them are found, and one that is not is run. Groups that come as a stream pass through, and batches in which
+//! something failed are not noted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -76,6 +77,11 @@ impl<'a> Resuming<'a> {
     /// The progress of front-ends. Those of direct tasks look at keys alone, and are sooner run than found.
     fn of_fronts(&self) -> Option<&'a StageProgress<'a>> {
         self.kept.filter(|_| matches!(self.kernel.task.pattern(), Pattern::Group(_)))
+    }
+
+    /// The progress of back-ends. Whether one is to run depends on more than its rows once a front-end has failed.
+    fn of_backs(&self) -> Option<&'a StageProgress<'a>> {
+        self.kept.filter(|_| !self.kernel.holds_any())
     }
 
     /// What the results of back-ends depend on: their rows, but not where the payloads lie that rows stand for.
@@ -155,7 +161,7 @@ impl Kernel for Resuming<'_> {
     }
 
     fn begin_reduce(&self, rows: &Rows) -> Result<Fetch> {
-        match self.kept {
+        match self.of_backs() {
             Some(kept) if kept.progress.is_known(&self.key_of_rows(kept, rows)) => Ok(Fetch::default()),
             _ => self.kernel.begin_reduce(rows),
         }
@@ -166,7 +172,9 @@ impl Kernel for Resuming<'_> {
     }
 
     fn reduce(&self, rows: &mut dyn RowStream, fetch: Fetch) -> Result<Vec<Reduced>> {
-        let (Some(kept), Some(batch)) = (self.kept, rows.in_memory()) else { return self.kernel.reduce(rows, fetch) };
+        let (Some(kept), Some(batch)) = (self.of_backs(), rows.in_memory()) else {
+            return self.kernel.reduce(rows, fetch);
+        };
         let key = self.key_of_rows(kept, batch);
         if self.backs.asks(groups(batch)) {
             let found = kept.progress.find(&key).and_then(|found| read_reduced(&found));

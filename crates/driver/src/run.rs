@@ -39,7 +39,7 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
     let progress = checkpoint.map(|checkpoint| Progress::new(&draft, &resolved.base, checkpoint, job.observer));
     let execution = Execution::new(job, &resolved, &draft, progress.as_ref());
     let executed = if twice { execution.twice(&offenders).run(&order) } else { execution.run(&order) };
-    if let (Err(Error::Stopped { .. }), Some(progress)) = (&executed, &progress) {
+    if let Some(progress) = progress.as_ref().filter(|_| job.stop.is_asked()) {
         progress.keep();
     }
     offenders.refuse()?;

@@ -30,6 +30,8 @@ pub(super) fn gc(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome
         "needed": done.needed,
         "removed": done.removed,
         "undecided": done.undecided,
+        "progress_removed": progress(&done.progress_removed),
+        "progress_kept": progress(&done.progress_kept),
     });
     out.result("deltic.gc/1", body, || {
         let verb = if args.dry_run { "would remove" } else { "removed" };
@@ -41,8 +43,21 @@ pub(super) fn gc(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome
                 packs(&done.undecided)
             ));
         }
+        if done.progress_removed.packs > 0 {
+            let of = "of what interrupted runs had done";
+            text.push_str(&format!("\n{verb} {} {of}", bytes(done.progress_removed.bytes)));
+        }
+        if done.progress_kept.packs > 0 {
+            let of = "of what an interrupted run has done, or one at work: the next run goes on from there";
+            text.push_str(&format!("\nkept {} {of}", bytes(done.progress_kept.bytes)));
+        }
         text
     })
+}
+
+/// How many objects of progress, and their bytes.
+fn progress(objects: &Packs) -> serde_json::Value {
+    json!({ "objects": objects.packs, "bytes": objects.bytes })
 }
 
 /// How many packs, and their size.

@@ -72,6 +72,12 @@ struct Watched {
 impl Observer for Watched {
     fn event(&self, event: &Event<'_>) {
         self.tasks.event(event);
+        if let Event::Keeping { .. } = event
+            && self.interrupts.stop().is_asked()
+        {
+            let awaited = || vec!["what was done to be kept for the next run".to_owned()];
+            self.interrupts.ends_by_itself("nothing was published", awaited);
+        }
         if let Event::Committing { version } = event {
             let left = format!("whether version {version} was made says `deltic log {}`", self.url);
             let awaited = format!("version {version} to be written");

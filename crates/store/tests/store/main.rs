@@ -15,6 +15,7 @@ mod fsck;
 mod gc;
 mod golden;
 mod hostile;
+mod progress;
 mod repack;
 mod retention;
 mod simulation;

@@ -1,19 +1,19 @@
 //! Those who take part: writers, some of which go back to older versions; retention; sweepers; readers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread::Scope;
 
-use deltic_core::{NameBytes, RunId, Timestamp, Version};
+use deltic_core::{Digest, NameBytes, Payload, RunId, Timestamp, Version};
 use deltic_store::testing::Mutant;
 use deltic_store::{
-    Catalog, Committed, Draft, DraftOptions, Entry, Error, ErrorKind, KeyRange, RepackOptions, Result, Retention,
-    Snapshot, Stores, Tree,
+    Catalog, Codec, Committed, Draft, DraftOptions, Entry, Error, ErrorKind, KeyRange, PackName, Place, RepackOptions,
+    Result, Retention, Snapshot, Stores, Tree,
 };
 
 use super::open;
 use super::schedule::{Random, Turns};
 use super::truth::Truth;
-use crate::support::{Model, Ops, edit, names, next};
+use crate::support::{Model, Ops, names, next};
 
 /// Packs of a few payloads.
 const OPTIONS: DraftOptions = DraftOptions { pack_bytes: 500, inline_bytes: 16, big_bytes: 1000 };
@@ -112,8 +112,30 @@ impl Actor<'_> {
             let value = vec![b'a' + self.random.below(2) as u8; if self.random.once_in(4) { 10 } else { 90 }];
             ops.insert(key, (!self.random.once_in(4)).then_some(value));
         }
+        let progress = draft.progress();
+        let mut ops: BTreeMap<Vec<u8>, Option<Entry>> = ops.iter().map(|(k, v)| (k.clone(), put(&draft, v))).collect();
+        let mut takes_over = false;
+        if !self.random.once_in(4) {
+            // What another writer had done before it died, or is about to commit itself.
+            let found = progress.find(&Digest::of(b"done"));
+            takes_over = found.is_some();
+            ops.extend(found.iter().flat_map(|found| kept(found)));
+        }
+        if !takes_over && self.random.once_in(3) {
+            let written: Vec<_> = ops.iter().filter_map(|(key, entry)| line(key, entry.as_ref()?, run)).collect();
+            progress.settle()?;
+            let stored = progress.stored();
+            let packs: Vec<_> = written.iter().map(|(_, pack)| (*pack, stored[pack])).collect();
+            let lines: Vec<String> = written.into_iter().map(|(line, _)| line).collect();
+            progress.write(&[(Digest::of(b"done"), lines.concat().into())], &packs)?;
+            if !self.random.once_in(4) {
+                // It ends here, and is begun again at once.
+                return self.write();
+            }
+        }
         let tree = draft.adopt(&names(&from));
-        let tree = match edit(&draft, &tree, &ops) {
+        let ops = ops.into_iter().map(|(key, entry)| Ok::<_, Error>((NameBytes::from(&key[..]), entry)));
+        let tree = match draft.edit(&tree, ops) {
             // What the base does not retain can not be taken: that is the rule that is being tested.
             Err(error) if *error.kind() == ErrorKind::InvalidInput && from.version() < base.version() => return Ok(()),
             done => done?,
@@ -122,6 +144,12 @@ impl Actor<'_> {
         self.truth.means(run, model);
         if let Committed::New(made) = draft.commit(next(&tree))? {
             self.truth.acknowledged(made.version(), run);
+            if takes_over {
+                self.truth.took_over();
+            }
+        }
+        if self.random.once_in(2) {
+            progress.remove();
         }
         Ok(())
     }
@@ -169,6 +197,34 @@ impl Actor<'_> {
         }
         Ok(())
     }
+}
+
+fn put(draft: &Draft, value: &Option<Vec<u8>>) -> Option<Entry> {
+    value.as_ref().map(|value| draft.put(&value.clone().into()).unwrap())
+}
+
+/// What is kept of an entry that a run has put into a pack of its own: key, first byte of the payload, pack and offset.
+fn line(key: &[u8], entry: &Entry, run: RunId) -> Option<(String, PackName)> {
+    let Place::Pack { pack, offset, .. } = entry.place else { return None };
+    let letter = ['a', 'b'].into_iter().find(|letter| entry.meta == long(*letter).meta())?;
+    (pack.run == run).then(|| (format!("{} {letter} {pack} {offset}\n", String::from_utf8_lossy(key)), pack))
+}
+
+/// The entries that were kept.
+fn kept(lines: &[u8]) -> Vec<(Vec<u8>, Option<Entry>)> {
+    let entry = |line: &str| {
+        let [key, letter, pack, offset] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let meta = long(letter.chars().next().unwrap()).meta();
+        let (pack, offset) = (pack.parse().unwrap(), offset.parse().unwrap());
+        let place = Place::Pack { pack, offset, stored: meta.len, codec: Codec::Raw };
+        (key.as_bytes().to_vec(), Some(Entry { meta, place }))
+    };
+    std::str::from_utf8(lines).unwrap().lines().map(entry).collect()
+}
+
+/// A payload that is too long for a leaf.
+fn long(letter: char) -> Payload {
+    vec![letter as u8; 90].into()
 }
 
 /// Everything a tree holds.

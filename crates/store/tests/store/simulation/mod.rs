@@ -1,4 +1,5 @@
-//! The real code of commit, retention, repacking and sweeping in histories that seeds decide.
+//! The real code of commit, retention, repacking and sweeping in histories that seeds decide, with writers that take over
+//! what others on the same base had done.
 //!
 //! What must hold at every step:
 //!
@@ -41,6 +42,7 @@ fn open(stores: &Stores, mutant: Mutant) -> Catalog {
 struct Happened {
     versions: u64,
     removed: u64,
+    taken_over: u64,
 }
 
 /// Plays the history of a seed; says what was broken.
@@ -85,6 +87,7 @@ fn histories(seeds: std::ops::Range<u64>, mutant: Mutant) -> (Vec<String>, Happe
                 Ok(one) => {
                     all.versions += one.versions;
                     all.removed += one.removed;
+                    all.taken_over += one.taken_over;
                 }
                 Err(failure) => failures.push(failure),
             }
@@ -97,7 +100,10 @@ fn histories(seeds: std::ops::Range<u64>, mutant: Mutant) -> (Vec<String>, Happe
             (Vec::new(), Happened::default()),
             |mut sum, one| {
                 sum.0.extend(one.0);
-                (sum.0, Happened { versions: sum.1.versions + one.1.versions, removed: sum.1.removed + one.1.removed })
+                let (all, one) = (sum.1, one.1);
+                let versions = all.versions + one.versions;
+                let (removed, taken_over) = (all.removed + one.removed, all.taken_over + one.taken_over);
+                (sum.0, Happened { versions, removed, taken_over })
             },
         )
     })
@@ -109,6 +115,7 @@ fn assert_whole(seeds: std::ops::Range<u64>) {
     assert!(failures.is_empty(), "{} of {count} histories broken, the first: {}", failures.len(), failures[0]);
     // A simulation in which nothing happens proves nothing.
     assert!(happened.versions > 8 * count && happened.removed > 4 * count, "{happened:?} in {count} histories");
+    assert!(happened.taken_over > count / 10, "{happened:?} in {count} histories");
     println!("{count} histories: {happened:?}");
 }
 
@@ -143,6 +150,7 @@ fn every_mutant_is_caught() {
         Mutant::MarksLatestOnly,
         Mutant::MarksByDigest,
         Mutant::SweepsRunning,
+        Mutant::ResumesAnyBase,
     ];
     for mutant in mutants {
         let (failures, _) = histories(0..150, mutant);

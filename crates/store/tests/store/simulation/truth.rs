@@ -29,6 +29,7 @@ struct Known {
     versions: Vec<(Model, BTreeSet<String>)>,
     packs: BTreeSet<String>,
     removed: u64,
+    taken_over: u64,
 }
 
 impl Truth {
@@ -51,6 +52,11 @@ impl Truth {
         if let Some(before) = before {
             self.wrong(format!("version {version} was acknowledged to runs {before} and {run}"));
         }
+    }
+
+    /// A run was told that it has made a version in which there is what another run had done.
+    pub(crate) fn took_over(&self) {
+        self.known.lock().unwrap().taken_over += 1;
     }
 
     /// An actor saw what must not be.
@@ -145,7 +151,7 @@ impl Truth {
         if swept.needed.packs != needed.len() as u64 {
             return Err(format!("a sweep marked {} packs, and {} are needed", swept.needed.packs, needed.len()));
         }
-        Ok(Happened { versions: latest.version().0, removed: known.removed })
+        Ok(Happened { versions: latest.version().0, removed: known.removed, taken_over: known.taken_over })
     }
 }
 

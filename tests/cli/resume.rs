@@ -1,0 +1,81 @@
+//! A long build that is killed, or interrupted, goes on where it was: measured with real processes.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr};
+
+use serde_json::Value;
+
+use crate::shell::{Ran, Shell};
+
+/// Outputs of the build.
+const OUTPUTS: u64 = 40_000;
+
+/// A catalog with one note, of many outputs that take some work each.
+fn shell() -> Shell {
+    let shell = Shell::new();
+    shell.write("notes/n", format!("outputs {OUTPUTS}"));
+    let driver = "[driver]\nthreads = 2\ncheckpoint = '250ms'\n";
+    let compiler = "[compiler.slow]\non = true\nrounds = 60000\n";
+    shell.write("application.conf", format!("[catalogs]\nin = 'file:in'\nout = 'file:out'\n{driver}{compiler}"));
+    shell.ok("deltic init file:in --layer notes=generic && deltic import file:in --layer notes=notes");
+    shell
+}
+
+/// Starts a run and lets it compile so many outputs.
+fn compiled(shell: &Shell, outputs: u64) -> (Child, BufReader<ChildStderr>) {
+    let mut child = shell.command("exec env --default-signal=INT notes -vv run").spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let (mut line, mut seen) = (String::new(), 0);
+    while seen < outputs {
+        line.clear();
+        assert!(said.read_line(&mut line).unwrap() > 0, "the run has ended after {seen} outputs");
+        seen += u64::from(line.contains("back-end task=slow"));
+    }
+    (child, said)
+}
+
+/// Goes on to the end; how much of it was compiled, and how much taken over.
+fn go_on(shell: &Shell) -> (u64, u64) {
+    let report: Value = serde_json::from_str(&shell.ok("notes run --format json")).unwrap();
+    let slow = report["tasks"].as_array().unwrap().iter().find(|task| task["task"] == "slow").unwrap();
+    let (compiled, resumed) = (slow["compiled"].as_u64().unwrap(), slow["resumed"].as_u64().unwrap_or_default());
+    assert_eq!(compiled + resumed, OUTPUTS);
+    assert_eq!(shell.ok("ls out/progress").lines().count(), 0, "what was kept is gone");
+    (compiled, resumed)
+}
+
+fn digests(shell: &Shell) -> String {
+    shell.ok("deltic digest file:out && deltic fsck file:out --payloads > /dev/null")
+}
+
+#[test]
+fn a_build_that_is_killed_late() {
+    let shell = shell();
+    let (mut run, said) = compiled(&shell, OUTPUTS * 8 / 10);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    drop(said);
+    assert_eq!(shell.ok("deltic log file:out").lines().count(), 1);
+    let (compiled, resumed) = go_on(&shell);
+    println!("killed at 80 %: {compiled} of {OUTPUTS} compiled, {resumed} taken over");
+    assert!(compiled * 100 <= OUTPUTS * 25, "{compiled} of {OUTPUTS} compiled");
+    let resumed_digests = digests(&shell);
+    shell.ok("rm -r out && notes run --set driver.checkpoint=false");
+    assert_eq!(resumed_digests, digests(&shell), "as if nothing had happened");
+}
+
+#[test]
+fn a_build_that_is_interrupted() {
+    let shell = shell();
+    let (run, mut said) = compiled(&shell, OUTPUTS / 2);
+    shell.ok(&format!("kill -INT {}", run.id()));
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    let ran = Ran::from(run.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.stdout.as_str()), (130, ""), "{rest}");
+    let text = shell.ok("deltic gc file:out");
+    assert!(text.contains("the next run goes on from there"), "{text}");
+    // Nothing that had been done is lost but what was being worked on.
+    let (compiled, _) = go_on(&shell);
+    assert!(compiled * 100 <= OUTPUTS * 53, "{compiled} of {OUTPUTS} compiled");
+}
