@@ -1,10 +1,11 @@
 //! `rebuild`: a version made again from what its record names.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use deltic_compiler::Setup;
 use deltic_core::CatalogId;
-use deltic_driver::{At, Options, Rebuild, Stop, Verdict};
+use deltic_driver::{At, Options, Rebuild, Verdict};
 use deltic_store::{Catalog, Snapshot, Stores};
 
 use super::job::{code_of, engine, load, tasks};
@@ -12,13 +13,21 @@ use crate::args;
 use crate::asked::Asked;
 use crate::edge;
 use crate::failure::{Failure, Outcome};
+use crate::interrupt::Interrupts;
 use crate::out::Out;
 use crate::progress::Progress;
 use crate::report;
 use crate::sources::{Inputs, Register, Source};
 
 /// Rebuilds a version and compares.
-pub(super) fn rebuild(args: &args::Rebuild, register: Register<'_>, progress: &Progress, out: &mut Out) -> Outcome {
+pub(super) fn rebuild(
+    args: &args::Rebuild,
+    register: Register<'_>,
+    progress: &Progress,
+    interrupts: &Interrupts,
+    out: &mut Out,
+) -> Outcome {
+    interrupts.may_end("nothing was rebuilt");
     let config = load(&args.configuration)?;
     let stores = Stores::new();
     let version = Catalog::open(&stores, &args.url)?.snapshot(args.version)?;
@@ -41,7 +50,9 @@ pub(super) fn rebuild(args: &args::Rebuild, register: Register<'_>, progress: &P
     let setup = Setup::new(config.sections()).with_filters(config.filters());
     let tasks = tasks(&config, setup, register, &sources)?;
 
-    let watched = progress.tasks();
+    let watched = Arc::new(progress.tasks());
+    let awaited = Arc::clone(&watched);
+    interrupts.ends_by_itself("nothing was rebuilt", move || awaited.calls.awaited());
     let engine = engine(&config);
     let options = Options {
         code: code_of(&tasks)?,
@@ -55,8 +66,8 @@ pub(super) fn rebuild(args: &args::Rebuild, register: Register<'_>, progress: &P
         check_determinism: false,
     };
     let identity = edge::new_catalog()?;
-    let (tasks, engine, observer, stop) = (&tasks[..], &engine, &watched, Stop::new());
-    let what = Rebuild { version, inputs, bound, tasks, engine, observer, options, stop };
+    let (tasks, stop) = (&tasks[..], interrupts.stop().clone());
+    let what = Rebuild { version, inputs, bound, tasks, engine: &engine, observer: &*watched, options, stop };
     let create = || Catalog::create(&stores, &args.into, Vec::new(), identity);
     let statement = deltic_driver::rebuild(&what, create)?;
     if let Some(path) = &args.statement {

@@ -1,18 +1,28 @@
 //! `verify`: what is published, compiled again and compared.
 
-use deltic_driver::{Sampling, Stop, Verify};
+use std::sync::Arc;
+
+use deltic_driver::{Sampling, Verify};
 use deltic_store::Stores;
 
 use super::job::{Prepared, load, where_from};
 use crate::args;
 use crate::failure::{Failure, Outcome};
+use crate::interrupt::Interrupts;
 use crate::out::Out;
 use crate::progress::Progress;
 use crate::report;
 use crate::sources::Register;
 
 /// Verifies the latest version of the output.
-pub(super) fn verify(args: &args::Verify, register: Register<'_>, progress: &Progress, out: &mut Out) -> Outcome {
+pub(super) fn verify(
+    args: &args::Verify,
+    register: Register<'_>,
+    progress: &Progress,
+    interrupts: &Interrupts,
+    out: &mut Out,
+) -> Outcome {
+    interrupts.may_end("nothing was written");
     let config = load(&args.configuration)?;
     let stores = Stores::new();
     let asked = args::Job { configuration: args.configuration.clone(), ..args::Job::default() };
@@ -21,8 +31,10 @@ pub(super) fn verify(args: &args::Verify, register: Register<'_>, progress: &Pro
         let (output, url) = (&config.driver.output, prepared.url);
         return Err(Failure::failed(format!("catalog `{output}` at {url} does not exist: there is nothing to verify")));
     };
-    let watched = progress.tasks();
-    let mut job = prepared.job(catalog, &watched, "", &Stop::new())?;
+    let watched = Arc::new(progress.tasks());
+    let awaited = Arc::clone(&watched);
+    interrupts.ends_by_itself("nothing was written", move || awaited.calls.awaited());
+    let mut job = prepared.job(catalog, &*watched, "", interrupts.stop())?;
     job.options.check_determinism = args.check.is_some();
     let sample = (!args.all).then_some(Sampling { millionths: args.sample, seed: args.seed });
     let found = deltic_driver::verify(&job, &Verify { sample, tasks: args.tasks.clone() })?;

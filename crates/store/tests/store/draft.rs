@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use deltic_core::{Digest, Fields, Meta, NameBytes, Payload, RunId};
+use deltic_store::testing::{Operation, RequestLog};
 use deltic_store::{
     BlobKind, Catalog, Codec, Draft, DraftOptions, Entry, Error, ErrorKind, KeyRange, PackName, Place, Stores,
 };
@@ -238,4 +239,34 @@ fn everything_can_be_shared_between_threads() {
     shared::<(Stores, Catalog, deltic_store::Snapshot, deltic_store::Tree, Draft, Error)>();
     fn sent<T: Send>() {}
     sent::<(deltic_store::Scan, deltic_store::Diff, deltic_store::PayloadReader, deltic_store::TreeEditor)>();
+}
+
+#[test]
+fn a_catalog_under_a_folder_is_read_and_never_written() {
+    let log = RequestLog::new();
+    let stores = Stores::new().with_wrapper(log.wrapper());
+    let catalog = create(&stores, "memory:c");
+    let options = DraftOptions { inline_bytes: 0, ..DraftOptions::default() };
+    let draft = Draft::begin(&catalog.latest().unwrap(), RunId(7), options);
+    let tree = build(&draft, &numbered(0..2000, 0));
+    commit(draft, &tree);
+    log.take();
+
+    let folder = tempfile::tempdir().unwrap();
+    let under = catalog.under(folder.path()).unwrap();
+    // Packs so small that many are uploaded.
+    let options = DraftOptions { pack_bytes: 5_000, ..options };
+    let base = under.latest().unwrap();
+    let draft = Draft::begin(&base, RunId(8), options);
+    let before = names(&base);
+    let ops: Ops = (0..500).map(|n| (format!("{n:06}").into_bytes(), Some(vec![n as u8; 300]))).collect();
+    let now = edit(&draft, &before, &ops).unwrap();
+    let mut model = numbered(0..2000, 0);
+    model.extend(ops.into_iter().map(|(name, body)| (name, body.unwrap_or_default())));
+    assert_eq!(content(&now), model, "what was written and what was there, together");
+    assert_eq!(changes(&before, &now).len(), 500);
+    drop(draft);
+    assert!(std::fs::read_dir(folder.path().join("packs")).unwrap().count() > 10);
+    assert!(log.take().iter().all(|request| matches!(request.operation, Operation::Get | Operation::List)));
+    assert_eq!(content(&names(&catalog.latest().unwrap())), numbered(0..2000, 0));
 }
