@@ -37,6 +37,11 @@ fn a_driver_of_ones_own() {
 }
 
 #[test]
+fn damage() {
+    check("tests/cli/transcripts/damage.md");
+}
+
+#[test]
 fn configuration() {
     check("tests/cli/transcripts/configuration.md");
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
 mod budgets;
+mod damage;
 mod dataset;
 mod dataset_plan;
 mod dataset_ran;
