@@ -45,7 +45,10 @@ fn a_later_run_on_the_base_finds_it_and_may_refer_to_its_packs() {
 
     let draft = begin(&catalog, 71);
     let put = || {
-        draft.edit(&draft.empty_tree(), [Ok::<_, deltic_store::Error>((b"a".into(), Some(entry.clone())))].into_iter())
+        draft.edit(
+            &draft.empty_tree(),
+            [Ok::<_, deltic_store::Error>((b"a".as_slice().into(), Some(entry.clone())))].into_iter(),
+        )
     };
     let error = put().unwrap_err().to_string();
     assert!(error.contains(&format!("lies in pack {pack}, which this run has not written")), "{error}");
@@ -118,8 +121,8 @@ fn what_is_damaged_is_passed_over() {
     left(&catalog, 70);
     let (object, whole) = objects(&store).into_iter().find(|(object, _)| object.starts_with("progress/")).unwrap();
     let put = |bytes: Vec<u8>| {
-        let put = object_store::ObjectStoreExt::put(&*store, &object.as_str().into(), bytes.into());
-        futures::executor::block_on(put).unwrap();
+        let place = object.as_str().into();
+        futures::executor::block_on(object_store::ObjectStoreExt::put(&*store, &place, bytes.into())).unwrap();
     };
     let found = || begin(&catalog, 71).progress().find(&key(1));
     let mut used = 0;
