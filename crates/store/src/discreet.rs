@@ -26,9 +26,10 @@ pub(crate) struct Discreet<S> {
     secrets: Secrets,
 }
 
-impl<S> fmt::Display for Discreet<S> {
+impl<S: fmt::Display> fmt::Display for Discreet<S> {
+    /// As the store itself, which names its bucket.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Discreet")
+        f.write_str(&self.secrets.hide(&self.inner.to_string()))
     }
 }
 

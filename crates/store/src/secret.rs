@@ -146,8 +146,12 @@ pub fn check_url(url: &str) -> Result<()> {
         return refused("has a fragment, which names nothing; a `#` of a name is written `%23`");
     }
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    if scheme != "file" && host.contains(':') {
-        return refused("has a port: put the endpoint into the environment, for example AWS_ENDPOINT_URL");
+    if host.contains(':') {
+        return refused(match scheme {
+            // Read as a drive by some and as a port by others.
+            "file" => "has a `:` before its path: write `file:///`, and then the path",
+            _ => "has a port: put the endpoint into the environment, for example AWS_ENDPOINT_URL",
+        });
     }
     let upwards = |part: &str| matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
     if path.split(['/', '\\']).any(upwards) || path.to_ascii_lowercase().contains("%2f") || path.contains("%00") {

@@ -82,6 +82,7 @@ fn urls_with_more_than_a_place_are_refused() {
         "file://key:secret@host/x",
         "file:///x?sig=secret",
         "file:///x#secret",
+        "file://c:/x",
         "ftp://key:secret@host/x",
         "s3://bucket/a/../b",
         "s3://bucket/a/%2E%2e/b",
