@@ -173,6 +173,115 @@ fn runs_over_damage_name_it_and_can_be_made_again() {
     assert!(counts.named > 40 && counts.did_not_matter > 10 && counts.went_back == 2, "{counts:?}");
 }
 
+/// Looks at an atlas for each text, and takes what it can not read for something else.
+#[derive(Clone, Copy)]
+enum Careless {
+    /// An error like any other.
+    PassesOn,
+    /// An error of its own.
+    Retells,
+    /// Nothing.
+    Overlooks,
+}
+
+impl InputLayers for Careless {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/texts"])
+    }
+
+    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/atlas"])
+    }
+}
+
+impl OutputLayers for Careless {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("maps")?])
+    }
+}
+
+impl DirectCompiler for Careless {
+    fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
+        out.add("maps", &key.name);
+    }
+
+    fn compile(&self, _: &OutKey, _: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
+        let map = context.read("in/atlas", "world");
+        let map = match self {
+            Careless::PassesOn => map?,
+            Careless::Retells => map.map_err(|error| anyhow!("no world: {error}"))?,
+            Careless::Overlooks => map.unwrap_or_default(),
+        };
+        Ok(Some(map.map_or_else(|| "nothing".into(), |map| map.payload)))
+    }
+}
+
+/// Copies an atlas, and leaves out what it can not read.
+struct Overlooks;
+
+impl InputLayers for Overlooks {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/atlas", "in/texts"])
+    }
+}
+
+impl OutputLayers for Overlooks {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Careless::Overlooks.output_layers()
+    }
+}
+
+impl GlobalCompiler for Overlooks {
+    fn compile(&self, input: &Whole<'_>, out: &mut Publish<'_>, _: &Context<'_>) -> Result<()> {
+        for map in input.partitions("in/atlas")?.flatten() {
+            out.put(("maps", &map.key.name), map.payload);
+        }
+        Ok(())
+    }
+}
+
+/// What a store fails on is the store's failure, whatever a compiler makes of it: nothing is published without it, and
+/// no partition is put in quarantine for it.
+#[test]
+fn what_can_not_be_read_is_no_failure_of_compilers_and_can_not_be_overlooked() {
+    let direct = |careless| Task::new("maps", Direct(careless)).unwrap();
+    let tasks = [
+        direct(Careless::PassesOn),
+        direct(Careless::Retells),
+        direct(Careless::Overlooks),
+        Task::new("maps", Global(Overlooks)).unwrap(),
+    ];
+    for (number, task) in tasks.into_iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        let task = task.version("1").on_error(OnError::QUARANTINE);
+        let mut lab = Lab::new(vec![task]).at(&format!("file://{}/", folder.path().display()));
+        for threads in [1, 2] {
+            lab.threads(threads);
+            lab.put("in/texts", "a", format!("a text {threads}"));
+            lab.put("in/atlas", "world", "earth ".repeat(100) + &threads.to_string());
+            lab.commit_inputs();
+            let whole = files(folder.path());
+            let mut damaged = whole.clone();
+            for file in damaged.values_mut() {
+                let found = file.windows(6).position(|bytes| bytes == b"earth ");
+                found.into_iter().for_each(|at| file[at] ^= 1);
+            }
+            restore(folder.path(), &damaged);
+            lab.forget_caches();
+            match lab.try_run() {
+                Err(Error::Store(error)) => assert!(matches!(error.kind(), ErrorKind::Corrupt { .. }), "{error}"),
+                other => panic!("{number}, {threads} threads: {other:?}"),
+            }
+            let mut now = files(folder.path());
+            now.extend(whole);
+            restore(folder.path(), &now);
+            lab.forget_caches();
+            lab.run();
+            lab.assert_equals_scratch();
+        }
+    }
+}
+
 /// `cargo test --release -p deltic-tests --test system -- --ignored damage:: --nocapture`
 #[test]
 #[ignore = "minutes: many bytes of every object"]

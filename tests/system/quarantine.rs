@@ -469,6 +469,69 @@ fn without_the_layers_it_had_a_task_can_not_tell_what_to_keep() {
     assert!(error.contains("reads or writes other layers than before"), "{error}");
 }
 
+/// Makes partitions of the words of all texts that begin with one letter. A word `worse` fails.
+struct Split {
+    references: &'static [&'static str],
+}
+
+impl InputLayers for Split {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/texts"])
+    }
+
+    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
+        self.references.iter().map(|layer| Ok(LayerRef::parse(layer)?)).collect()
+    }
+}
+
+impl OutputLayers for Split {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("words")?])
+    }
+}
+
+impl MapSplitCompiler for Split {
+    type Value = String;
+
+    fn compile_in(&self, input: &Input, out: &mut Emit<'_, String>, _: &Context<'_>) -> Result<()> {
+        for word in input.text()?.split_whitespace() {
+            out.emit(("words", &word[..1]), word.to_owned());
+        }
+        Ok(())
+    }
+
+    fn compile_out(&self, _: &OutKey, words: Values<'_, String>, out: &mut Publish<'_>, _: &Context<'_>) -> Result<()> {
+        for word in words {
+            ensure!(word != "worse", "worse than bad");
+            out.put(("words", &word), word.clone());
+        }
+        Ok(())
+    }
+}
+
+/// The same of a group: which partitions were its is told by state alone.
+#[test]
+fn without_the_layers_it_had_a_task_can_not_tell_what_a_group_made() {
+    let task = |references| {
+        let task = Task::new("words", MapSplit(Split { references })).unwrap().version("1");
+        vec![task.on_error(OnError::QUARANTINE)]
+    };
+    let mut lab = Lab::new(task(&["in/atlas"]));
+    put(&mut lab, &[("a", "one worm"), ("b", "won")]);
+    lab.run();
+    put(&mut lab, &[("b", "worse")]);
+    lab.run();
+    assert_eq!(lab.names("words"), ["one", "won", "worm"]);
+    lab.set_tasks(task(&[]));
+    let error = lab.try_run().unwrap_err().to_string();
+    assert!(error.contains("back-end of words/w: worse than bad"), "{error}");
+    assert!(error.contains("reads or writes other layers than before"), "{error}");
+    assert_eq!(lab.names("words"), ["one", "won", "worm"]);
+    put(&mut lab, &[("b", "won")]);
+    lab.run();
+    lab.assert_equals_scratch();
+}
+
 /// Tasks that do not read what failed are run, so that all of a run is named; in order, on any number of threads.
 #[test]
 fn all_tasks_are_heard() {

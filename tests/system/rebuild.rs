@@ -8,7 +8,7 @@ use deltic::core::{CatalogUuid, Grid, RunId, Timestamp, Version};
 use deltic::driver::{Statement, Verdict, recorded_inputs};
 use deltic::prelude::*;
 use deltic::store::{Catalog, Committed, Draft, DraftOptions, NewCatalog, NextVersion, Retention, Stores};
-use deltic_testkit::{Lab, RandomHistory};
+use deltic_testkit::{Faults, Lab, Mishap, RandomHistory};
 use expect_test::expect;
 
 use crate::patterns::{Gathers, Pairs, Shape, TILES, random_tasks};
@@ -203,6 +203,20 @@ fn another_catalog_under_the_url_of_an_input_is_told() {
     let bound = [("in".parse().unwrap(), lab.input_catalog("in"))].into_iter().collect();
     let inputs = recorded_inputs(&recorded, &stores, &bound).unwrap();
     assert_eq!(inputs.len(), 1);
+}
+
+/// A place that does not answer any more is no reason not to look in the other one.
+#[test]
+fn an_input_that_moved_from_a_place_that_is_down_is_found() {
+    let mut lab = lab();
+    let recorded = lab.output();
+    let faults = Faults::new();
+    let stores = Stores::new().with_wrapper(faults.wrapper());
+    faults.from(0, Mishap::Refused);
+    let error = recorded_inputs(&recorded, &stores, &BTreeMap::new()).unwrap_err().to_string();
+    assert!(error.contains("memory:in-in") && error.contains("could not be read"), "{error}");
+    let bound = [("in".parse().unwrap(), lab.input_catalog("in"))].into_iter().collect();
+    assert_eq!(recorded_inputs(&recorded, &stores, &bound).unwrap().len(), 1);
 }
 
 fn foreign() -> Task {

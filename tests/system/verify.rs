@@ -253,6 +253,30 @@ fn what_is_in_quarantine_is_passed_over_and_counted() {
     assert_eq!(found.differences[0].to_string(), "count: front-end of in/texts/a: the word one");
 }
 
+/// What failed may not fail again; what then comes of it is not what is published, and no finding.
+#[test]
+fn what_is_in_quarantine_may_come_out_meanwhile() {
+    let letters = Letters::default();
+    let tasks = letters.tasks().into_iter().map(|task| task.on_error(OnError::QUARANTINE)).collect();
+    let mut lab = Lab::new(tasks);
+    lab.put("in/texts", "a", "one two");
+    lab.put("in/texts", "b", "two three");
+    lab.run();
+    "four".clone_into(&mut letters.hates.lock().unwrap());
+    lab.put("in/texts", "b", "one four");
+    lab.put("in/texts", "c", "four five");
+    lab.run();
+    letters.hates.lock().unwrap().clear();
+    // `b` goes to `one`, which is made of `a` alone, and with `c` to what is not there.
+    for what in [all(), sample(100, 0)] {
+        let found = lab.verify(&what).unwrap();
+        assert_eq!((listed(&found).as_str(), found.tasks[0].in_quarantine), ("", 4));
+    }
+    lab.run();
+    lab.assert_equals_scratch();
+    lab.assert_verified();
+}
+
 /// Makes something of an input unless it is told to keep quiet, and maps it to where it is told.
 #[derive(Clone, Default)]
 struct Moody(Arc<AtomicU64>);

@@ -35,7 +35,7 @@ impl<'a> Inputs<'a> {
         Inputs { config, access: Access::Open { stores, asked, opened: RefCell::default() } }
     }
 
-    /// Inputs that were opened already; no others are to be looked at.
+    /// Inputs of which some were opened already; others are opened as they are bound.
     pub(crate) fn opened(
         config: &'a Config,
         stores: &'a Stores,

@@ -102,12 +102,15 @@ fn part_now(view: &View, layer: u16, name: &NameBytes, part: &Projected) -> Resu
     });
     match taken {
         Ok(part) => Ok(part_digest(part.as_deref())),
-        Err(source) => Err(Error::Projection {
-            projection: projection.clone(),
-            argument: argument.clone(),
-            key: view.show(&Element::new(layer, name.clone())),
-            source,
-        }),
+        Err(source) => {
+            view.check()?;
+            Err(Error::Projection {
+                projection: projection.clone(),
+                argument: argument.clone(),
+                key: view.show(&Element::new(layer, name.clone())),
+                source,
+            })
+        }
     }
 }
 

@@ -27,8 +27,10 @@ pub(crate) const MOST_FAILURES: usize = 10_000;
 /// engines: that is no finding.
 pub(crate) fn findings(error: Error) -> Result<Vec<String>, Error> {
     match error {
-        Error::Compiler(Failures { all, because, .. }) => {
-            Ok(all.iter().map(ToString::to_string).chain(because).collect())
+        Error::Compiler(Failures { all, because, cut_short }) => {
+            let task = all.last().map(|last| last.task.clone()).filter(|_| cut_short);
+            let more = task.map(|task| format!("{task}: too much failed to go on, and there may be more"));
+            Ok(all.iter().map(ToString::to_string).chain(because).chain(more).collect())
         }
         Error::Projection { .. }
         | Error::TwoProducers { .. }

@@ -12,7 +12,7 @@ use crate::checks::MOST;
 use crate::difference::FirstDifference;
 use crate::quarantine::Known;
 use crate::reads::Reader;
-use crate::stage::StageResult;
+use crate::stage::{StageResult, find};
 use crate::state::{State, TABLES};
 use crate::view::View;
 use crate::{Element, Error, Result, quarantine};
@@ -133,18 +133,26 @@ pub(crate) struct PassedOver {
 }
 
 impl PassedOver {
-    /// Adds what is in quarantine, and the partitions that groups in it are known to make.
-    pub(crate) fn add(&mut self, quarantine: &[Known], known: &State) -> Result<()> {
+    /// Adds what is in quarantine, and what may differ because of it: outputs to which an input says something else now,
+    /// for it need not fail again, and the partitions that groups were known to make, or make now.
+    pub(crate) fn add(&mut self, quarantine: &[Known], known: &State, now: &State) -> Result<()> {
+        let mut outs = BTreeSet::new();
         for Known { reader, .. } in quarantine {
             match reader {
-                Reader::Front(input) => drop(self.inputs.insert(input.to_bytes())),
-                Reader::Back(out) => {
-                    let out = out.to_bytes();
-                    self.partitions.extend(State::listed(&known.published, &out)?);
-                    self.outs.insert(out);
+                Reader::Front(input) => {
+                    self.inputs.insert(input.to_bytes());
+                    let (before, after) = (known.edges_of(input)?, now.edges_of(input)?);
+                    let all = before.iter().chain(&after).map(|(out, _)| out);
+                    outs.extend(all.filter(|out| find(&before, out) != find(&after, out)).map(Element::to_bytes));
                 }
+                Reader::Back(out) => drop(outs.insert(out.to_bytes())),
             }
         }
+        for out in &outs {
+            self.partitions.extend(State::listed(&known.published, out)?);
+            self.partitions.extend(State::listed(&now.published, out)?);
+        }
+        self.outs.append(&mut outs);
         Ok(())
     }
 }

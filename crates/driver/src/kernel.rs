@@ -108,7 +108,8 @@ impl TaskKernel<'_> {
         failure.into()
     }
 
-    /// Runs user code, unless the run is to end; an error or a panic in it becomes an error that says where.
+    /// Runs user code, unless the run is to end; an error or a panic in it becomes an error that says where. What a store
+    /// failed on meanwhile is the store's failure, whatever the code made of it.
     fn guard<T>(
         &self,
         phase: Phase,
@@ -129,6 +130,7 @@ impl TaskKernel<'_> {
         if phase != Phase::MapKey {
             self.observer.event(&Event::Returned { task: self.task.id() });
         }
+        self.view.check()?;
         // What went wrong in the driver on behalf of user code is not user code's fault.
         result.map_err(|source| match source.downcast::<Error>() {
             Ok(error) => error,

@@ -58,9 +58,9 @@ impl<'a> PayloadScan<'a> {
 }
 
 impl Iterator for PayloadScan<'_> {
-    type Item = deltic_compiler::Result<(NameBytes, Meta, Payload)>;
+    type Item = Result<(NameBytes, Meta, Payload)>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.step().map_err(anyhow::Error::from).transpose()
+        self.step().transpose()
     }
 }

@@ -168,7 +168,16 @@ impl<'a> Quarantine<'a> {
 
     /// A back-end failed.
     pub(crate) fn back_failed(&mut self, out: &Element, failure: Failure) -> Result<()> {
+        // What is published of an output is told by its name, what a group made by state alone.
+        if self.most > 0 && self.stage.before.is_none() && self.stage.task.pattern().splits() {
+            self.failures.because = Some(self.unknown("which partitions to keep for these groups"));
+        }
         self.failed(Reader::Back(out.clone()), failure)
+    }
+
+    fn unknown(&self, what: &str) -> String {
+        let task = self.stage.task.id();
+        format!("task `{task}` reads or writes other layers than before, so that {what} is not known")
     }
 
     fn failed(&mut self, reader: Reader, failure: Failure) -> Result<()> {
@@ -179,7 +188,7 @@ impl<'a> Quarantine<'a> {
 
     /// Ends the run where it may not go on. Called when all front-ends are through, and when all back-ends are.
     fn check(&mut self) -> Result<()> {
-        if self.failures.all.is_empty() || self.said.len() <= self.most {
+        if self.failures.all.is_empty() || self.said.len() <= self.most && self.failures.because.is_none() {
             return Ok(());
         }
         if self.most > 0 && self.failures.because.is_none() {
@@ -204,12 +213,7 @@ impl<'a> Quarantine<'a> {
         match (&self.stage.before, self.most) {
             (_, 0) => {}
             (None, _) => {
-                self.failures.because = Some(format!(
-                    "task `{}` reads or writes other layers than before, so that which outputs to keep for these inputs \
-                     is not known",
-                    self.stage.task.id()
-                ));
-                return Err(Error::Compiler(std::mem::take(&mut self.failures)));
+                self.failures.because = Some(self.unknown("which outputs to keep for these inputs"));
             }
             (Some(before), _) => {
                 let earlier = read(self.stage.task.id(), &before.errors)?;

@@ -138,7 +138,7 @@ impl<'a> Recorded<'a> {
 /// Opens a recorded version where it may be found.
 fn open(id: &CatalogId, known: &Dependency, places: Places) -> Result<Snapshot> {
     let Dependency { uuid, version, digest, .. } = known;
-    let mut found = Vec::new();
+    let (mut found, mut failed) = (Vec::new(), None);
     for (place, catalog) in places {
         let opened = catalog.and_then(|catalog| catalog.snapshot(*version));
         match opened {
@@ -157,8 +157,12 @@ fn open(id: &CatalogId, known: &Dependency, places: Places) -> Result<Snapshot> 
             Err(error) if matches!(error.kind(), ErrorKind::NotFound) => {
                 found.push(format!("it is not there: {error}"));
             }
-            Err(error) => return Err(error.into()),
+            // It may be found in another place, where that one can not be looked at.
+            Err(error) => drop(failed.get_or_insert(error)),
         }
+    }
+    if let Some(error) = failed {
+        return Err(error.into());
     }
     if found.is_empty() {
         found.push("no catalog is bound to this id".to_owned());

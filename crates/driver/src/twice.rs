@@ -318,7 +318,7 @@ impl Twice<'_> {
             }
             take(out, outcome)
         })?;
-        // Only the meta is kept here, so that no more is held than there are keys.
+        // What is made the second time lies in its row, and beyond a share of memory in a file.
         let again = apart(|| {
             self.second.compile_whole(stage, &mut |out, outcome| match outcome {
                 Outcome::New(entry) => row(&mut two, &out, &Made(entry).bytes()),

@@ -179,7 +179,7 @@ impl Said {
             let layers = stage.view.iter().filter(|(_, name, _)| stage.task.inputs().contains(name));
             let mut changes = layers.flat_map(|(number, _, layer)| {
                 layer.changes().map(move |change| {
-                    let Change { key, old, new } = change?;
+                    let Change { key, old, new } = stage.view.answer(change)?;
                     let key = stage.view.key(&Element::new(number, key))?;
                     Ok(InputChange { key, existed: old.is_some(), exists: new.is_some() })
                 })
@@ -224,7 +224,8 @@ struct Before<'a> {
 impl Graph for Before<'_> {
     fn outputs_of(&self, input: &Key) -> deltic_compiler::Result<Vec<OutKey>> {
         let Some(layer) = self.stage.view.number(&input.layer) else { return Ok(Vec::new()) };
-        let edges = self.stage.state.edges_of(&Element::new(layer, input.name.to_bytes()))?;
+        let edges = self.stage.state.edges_of(&Element::new(layer, input.name.to_bytes()));
+        let edges = self.kernel.view.answer(edges)?;
         Ok(edges.iter().map(|(out, _)| self.kernel.out_key(out)).collect::<Result<_>>()?)
     }
 
@@ -235,6 +236,6 @@ impl Graph for Before<'_> {
         };
         let out = Element::new(layer.0, output.name.to_bytes()).to_bytes();
         let key = |input: &Vec<u8>| Ok(self.stage.view.key(&self.stage.element(input)?)?);
-        self.stage.state.contributors_of(&out)?.iter().map(key).collect()
+        self.kernel.view.answer(self.stage.state.contributors_of(&out))?.iter().map(key).collect()
     }
 }

@@ -273,8 +273,8 @@ impl<'a> Verifying<'a> {
             Ok(result) => {
                 let failed = result.state.in_quarantine()?;
                 let mut passed_over = PassedOver::default();
-                passed_over.add(&quarantine, &known)?;
-                passed_over.add(&failed, &known)?;
+                passed_over.add(&quarantine, &known, &result.state)?;
+                passed_over.add(&failed, &known, &result.state)?;
                 let before: BTreeSet<&Reader> = quarantine.iter().map(|known| &known.reader).collect();
                 for Known { reader, said, is_held } in failed {
                     if !is_held && !before.contains(&reader) {

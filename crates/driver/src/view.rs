@@ -7,7 +7,7 @@ use deltic_core::{Key, Layer, LayerRef, Meta, NameBytes, Payload};
 use deltic_store::{Change, KeyRange, Tree};
 
 use crate::payloads::PayloadScan;
-use crate::{Element, Result};
+use crate::{Element, Error, Result};
 
 /// A layer in a run.
 pub(crate) struct RunLayer {
@@ -71,6 +71,8 @@ pub(crate) struct View {
     names: Vec<(LayerRef, Layer)>,
     layers: Vec<Arc<RunLayer>>,
     projections: Projections,
+    /// What a store failed on while compilers looked at something.
+    failed: OnceLock<deltic_store::Error>,
 }
 
 impl View {
@@ -84,13 +86,28 @@ impl View {
             names.push((name, layer.settings().clone()));
             all.push(layer);
         }
-        View { names, layers: all, projections: Projections::new(projections, Projections::CACHE_BYTES) }
+        let projections = Projections::new(projections, Projections::CACHE_BYTES);
+        View { names, layers: all, projections, failed: OnceLock::new() }
     }
 
     /// The same, for the same task, with nothing that projections remember.
     pub(crate) fn forgetful(&self, projections: Vec<Projection>) -> View {
         let projections = Projections::new(projections, Projections::CACHE_BYTES);
-        View { names: self.names.clone(), layers: self.layers.clone(), projections }
+        View { names: self.names.clone(), layers: self.layers.clone(), projections, failed: OnceLock::new() }
+    }
+
+    /// An answer for compilers. What a store fails on is noted: they may make anything of an error, or nothing.
+    pub(crate) fn answer<T>(&self, found: Result<T>) -> deltic_compiler::Result<T> {
+        if let Err(Error::Store(error)) = &found {
+            // The first is told.
+            let _ = self.failed.set(error.clone());
+        }
+        Ok(found?)
+    }
+
+    /// The first failure of a store that compilers were answered with. After it nothing that they make counts.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.failed.get().map_or(Ok(()), |error| Err(error.clone().into()))
     }
 
     /// The layers by number.
@@ -129,20 +146,24 @@ impl Lookup for View {
 
     fn read(&self, layer: u16, name: &[u8]) -> deltic_compiler::Result<Option<(Meta, Payload)>> {
         let tree = self.layers[usize::from(layer)].now();
-        let Some(entry) = tree.get(name)? else { return Ok(None) };
-        let payload = tree.read(&entry)?;
-        Ok(Some((entry.meta, payload)))
+        let read = || {
+            let Some(entry) = tree.get(name)? else { return Ok(None) };
+            let payload = tree.read(&entry)?;
+            Ok(Some((entry.meta, payload)))
+        };
+        self.answer(read())
     }
 
     fn meta(&self, layer: u16, name: &[u8]) -> deltic_compiler::Result<Option<Meta>> {
-        Ok(self.layers[usize::from(layer)].now().get(name)?.map(|entry| entry.meta))
+        let found = self.layers[usize::from(layer)].now().get(name).map_err(Error::from);
+        Ok(self.answer(found)?.map(|entry| entry.meta))
     }
 
     fn list(&self, layer: u16, prefix: &[u8]) -> deltic_compiler::Result<Vec<(NameBytes, Meta)>> {
         let found = self.layers[usize::from(layer)].now().scan(KeyRange::prefix(prefix));
         found
             .map(|found| {
-                let (name, entry) = found?;
+                let (name, entry) = self.answer(found.map_err(Error::from))?;
                 Ok((name, entry.meta))
             })
             .collect()
@@ -151,7 +172,7 @@ impl Lookup for View {
     fn scan(&self, layer: u16) -> Box<dyn Iterator<Item = deltic_compiler::Result<(NameBytes, Meta)>> + '_> {
         let found = self.layers[usize::from(layer)].now().scan(KeyRange::all());
         Box::new(found.map(|found| {
-            let (name, entry) = found?;
+            let (name, entry) = self.answer(found.map_err(Error::from))?;
             Ok((name, entry.meta))
         }))
     }
@@ -160,7 +181,7 @@ impl Lookup for View {
         &self,
         layer: u16,
     ) -> Box<dyn Iterator<Item = deltic_compiler::Result<(NameBytes, Meta, Payload)>> + '_> {
-        Box::new(PayloadScan::new(self.layers[usize::from(layer)].now()))
+        Box::new(PayloadScan::new(self.layers[usize::from(layer)].now()).map(|found| self.answer(found)))
     }
 
     fn projections(&self) -> &Projections {
