@@ -1,7 +1,7 @@
 //! What a stage does besides its work while it is being checked.
 
-use crate::offender::Offenders;
-use crate::sample::Sample;
+use crate::twice::Offenders;
+use crate::verify::Sample;
 use crate::{Error, Failures};
 
 /// How a stage is checked: not at all, unless told otherwise.

@@ -3,9 +3,7 @@
 use deltic_core::{LayerId, TaskId, Version};
 use serde::Serialize;
 
-use crate::Failures;
-
-use crate::offender::Offender;
+use crate::{Failures, Offender};
 
 /// The result of a step of a run.
 pub type Result<T> = std::result::Result<T, Error>;

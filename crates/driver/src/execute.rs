@@ -20,13 +20,13 @@ use crate::decide::decide;
 use crate::failure::Failures;
 use crate::job::Job;
 use crate::observe::Event;
-use crate::offender::Offenders;
 use crate::progress::Progress;
 use crate::report::{Counts, Mode, TaskReport};
 use crate::resolve::Resolved;
 use crate::resume::StageProgress;
 use crate::stage::{Stage, StageResult};
 use crate::state::State;
+use crate::twice::Offenders;
 use crate::view::{RunLayer, View};
 use crate::{Error, Result, fingerprint};
 

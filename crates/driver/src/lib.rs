@@ -28,15 +28,15 @@
 //! | `stop` | asking for an early end |
 //! | `run`, `report` | all of it in order; what it did |
 //! | `import` | the other way into a catalog: partitions from outside |
-//! | `verify`, `sample`, `compared`, `recorded` | what is published, compiled again and compared |
-//! | `rebuild`, `statement` | a version made again from what its record names |
-//! | `checks`, `twice`, `unusual`, `offender`, `difference` | how a stage is checked while it runs, and what is found |
+//! | `verify` | what is published, compiled again and compared |
+//! | `rebuild` | a version made again from what its record names |
+//! | `recorded`, `difference` | what a version was made from, and where two payloads differ first: for both |
+//! | `checks`, `twice` | how a stage is checked while it runs: user code runs twice, and must do the same |
 
 mod affected;
 mod base;
 mod checks;
 mod claims;
-mod compared;
 mod contributors;
 mod decide;
 mod difference;
@@ -57,7 +57,6 @@ mod kernel;
 mod local;
 mod noted;
 mod observe;
-mod offender;
 mod payloads;
 mod progress;
 mod publish;
@@ -70,24 +69,20 @@ mod resolve;
 mod resume;
 mod rows;
 mod run;
-mod sample;
 mod settle;
 mod shuffle;
 mod spill;
 mod stage;
 mod state;
-mod statement;
 mod stop;
 mod subjects;
 mod twice;
-mod unusual;
 mod user_graph;
 mod verify;
 mod view;
 mod whole;
 mod wire;
 
-pub use compared::{Difference, RowDifference};
 pub use difference::FirstDifference;
 pub use element::Element;
 pub use elements::{Elements, Walk};
@@ -98,13 +93,16 @@ pub use import::{Import, ImportCounts, ImportReport};
 pub use job::{At, Job, JobInput, Options, Processing};
 pub use local::LocalEngine;
 pub use observe::{Event, Observer, Silent};
-pub use offender::Offender;
 pub use progress::Checkpoint;
 pub use quarantine::{Quarantined, quarantined};
-pub use rebuild::{Rebuild, rebuild, recorded_inputs};
+pub use rebuild::{
+    Made, Rebuild, Rebuilt, RebuiltDependency, RebuiltPart, RebuiltTask, Statement, Verdict, rebuild, recorded_inputs,
+};
 pub use report::{Counts, InputReport, Mode, Orphan, Phases, Plan, PlannedTask, Report, TaskReport};
 pub use rows::{Row, RowStream, Rows, SortedRows};
 pub use run::{plan, run};
-pub use statement::{Made, Rebuilt, RebuiltDependency, RebuiltPart, RebuiltTask, Statement, Verdict};
 pub use stop::Stop;
-pub use verify::{Sampling, Standing, Verification, VerifiedInput, VerifiedTask, Verify, verify};
+pub use twice::Offender;
+pub use verify::{
+    Difference, RowDifference, Sampling, Standing, Verification, VerifiedInput, VerifiedTask, Verify, verify,
+};

@@ -13,11 +13,11 @@ use crate::decide::decide;
 use crate::execute::{Execution, Next, view};
 use crate::job::{At, Job};
 use crate::observe::Event;
-use crate::offender::Offenders;
 use crate::progress::Progress;
 use crate::report::{Mode, Phases, Plan, PlannedTask, Report, TaskReport};
 use crate::resolve::resolve;
 use crate::subjects::subjects;
+use crate::twice::Offenders;
 use crate::view::{RunLayer, View};
 use crate::{Element, Error, Result, fingerprint, graph};
 

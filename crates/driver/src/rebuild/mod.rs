@@ -3,6 +3,8 @@
 //! The inputs are those that the record names, at their versions; the tasks must have the very fingerprints that it
 //! holds. What comes out is a statement of what was compared, which can be kept.
 
+mod statement;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use deltic_compiler::{OnError, Task};
@@ -16,12 +18,13 @@ use crate::engine::Engine;
 use crate::execute::{Execution, Next};
 use crate::job::{At, Job, Options};
 use crate::observe::Observer;
-use crate::offender::Offenders;
 use crate::quarantine::quarantined;
 use crate::recorded::{Places, Recorded};
 use crate::resolve::Resolved;
-use crate::statement::{Made, Rebuilt, RebuiltDependency, RebuiltPart, RebuiltTask, Statement, Verdict};
+use crate::twice::Offenders;
 use crate::{Error, Result, Stop, fingerprint, graph};
+
+pub use statement::{Made, Rebuilt, RebuiltDependency, RebuiltPart, RebuiltTask, Statement, Verdict};
 
 /// What to rebuild, and with what.
 pub struct Rebuild<'a> {

@@ -9,6 +9,9 @@
 //! full, and all of its state is compared as well. Trees go to a folder which is removed; the output catalog gets reads
 //! alone.
 
+mod compared;
+mod sample;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -19,18 +22,20 @@ use serde::Serialize;
 
 use crate::base::Base;
 use crate::checks::{Checks, MOST_FAILURES, findings};
-use crate::compared::{Compared, Difference, Differences, PassedOver, foreign};
 use crate::execute::{Layers, view};
 use crate::job::{At, Job};
-use crate::offender::{Offender, Offenders};
 use crate::quarantine::Known;
 use crate::reads::Reader;
 use crate::recorded::Recorded;
-use crate::sample::Sample;
 use crate::stage::Stage;
 use crate::state::State;
+use crate::twice::{Offender, Offenders};
 use crate::view::RunLayer;
 use crate::{Error, Result, fingerprint, graph};
+
+use compared::{Compared, Differences, PassedOver, foreign};
+pub use compared::{Difference, RowDifference};
+pub(crate) use sample::Sample;
 
 /// What to verify.
 #[derive(Debug, Clone, Default)]

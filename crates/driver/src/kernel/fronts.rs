@@ -1,0 +1,145 @@
+//! Front-ends: what inputs say to outputs, one by one or all at once.
+
+use anyhow::Context as _;
+use deltic_compiler::{
+    Context, DepStage, DirectStage, Edges, Emitted, Graph, GraphStage, GroupStage, Input, InputChange, Lookup as _,
+    Whole,
+};
+use deltic_core::{Digest, Hasher, Key, Name};
+
+use super::{TaskKernel, wanted_of};
+use crate::engine::{Fetch, Item, Kernel as _, MapBatch, Mapped};
+use crate::failure::attempt;
+use crate::observe::Event;
+use crate::rows::Rows;
+use crate::wire::write_entry;
+use crate::{Element, Phase, Result};
+
+impl TaskKernel<'_> {
+    pub(super) fn map_direct(&self, stage: &dyn DirectStage, items: Vec<Item>) -> Result<MapBatch> {
+        let mut batch = MapBatch::default();
+        let (mut from, mut to, mut value) = (Vec::new(), Vec::new(), Vec::new());
+        for Item { element, entry } in items {
+            let outs = self.outputs_of(stage, &element)?;
+            from.clear();
+            element.write(&mut from);
+            value.clear();
+            write_entry(&entry, &mut value);
+            for out in &outs {
+                to.clear();
+                out.write(&mut to);
+                batch.rows.push(&to, &from, &value);
+            }
+            let edges = outs.into_iter().map(|out| (out, entry.meta.digest)).collect();
+            batch.mapped.push(Mapped { item: element, edges, reads: Vec::new(), failed: None });
+        }
+        Ok(batch)
+    }
+
+    pub(super) fn map_group(&self, stage: &dyn GroupStage, items: Vec<Item>, fetch: Fetch) -> Result<MapBatch> {
+        let payloads = self.payloads(&wanted_of(&items), fetch)?;
+        let mut batch = MapBatch::default();
+        let mut from = Vec::new();
+        for (item, payload) in items.into_iter().zip(payloads) {
+            let key = self.key(&item.element, Phase::Front)?;
+            self.observer.event(&Event::Front { task: self.task.id(), key: &key });
+            let input = Input { key, meta: item.entry.meta, payload };
+            let context = Context::new(self.view);
+            let emitted = self.guard(Phase::Front, &input.key, Some(&input.key), || {
+                stage.front(&input, self.task.outputs(), &context)
+            });
+            let (edges, reads, failed) = match attempt(emitted)? {
+                Ok(emitted) => {
+                    from.clear();
+                    item.element.write(&mut from);
+                    (push_rows(&emitted, &from, &mut batch.rows), context.into_seen(), None)
+                }
+                Err(failure) => (Vec::new(), Vec::new(), Some(failure)),
+            };
+            batch.mapped.push(Mapped { item: item.element, edges, reads, failed });
+        }
+        Ok(batch)
+    }
+
+    /// Runs a front-end over the whole input; `rows` takes what it says, as said by `item`.
+    pub(crate) fn map_whole(
+        &self,
+        stage: &dyn DepStage,
+        item: &Element,
+        rows: &mut dyn FnMut(Rows) -> Result<()>,
+    ) -> Result<()> {
+        let from = item.to_bytes();
+        let context = Context::new(self.view);
+        let whole = Whole::new(self.view, self.task.inputs());
+        self.observer.event(&Event::Whole { task: self.task.id(), phase: Phase::Front });
+        self.guard(Phase::Front, &"the whole input", None, || {
+            stage.front(&whole, self.task.outputs(), &context, &mut |emitted| {
+                self.go_on()?;
+                let mut batch = Rows::default();
+                push_rows(&emitted, &from, &mut batch);
+                Ok(rows(batch)?)
+            })
+        })
+    }
+
+    /// Asks for the dependency graph, or for what is new in it: `changes` and the graph of the base say what that is.
+    /// `take` takes the outputs of each input that was mentioned.
+    pub(crate) fn edges_of_user(
+        &self,
+        stage: &dyn GraphStage,
+        before: Option<(&mut dyn Iterator<Item = deltic_compiler::Result<InputChange>>, &dyn Graph)>,
+        take: &mut dyn FnMut(Element, Vec<Element>) -> Result<()>,
+    ) -> Result<()> {
+        let context = Context::new(self.view);
+        let whole = Whole::new(self.view, self.task.inputs());
+        self.observer.event(&Event::Whole { task: self.task.id(), phase: Phase::Graph });
+        self.guard(Phase::Graph, &"the input", None, || {
+            let mut take = |input: &Key, outs: Vec<(u16, Name)>| {
+                self.go_on()?;
+                let number = self.view.number(&input.layer).filter(|_| self.task.inputs().contains(&input.layer));
+                let element = Element::new(number.context("it is in no input layer")?, input.name.to_bytes());
+                anyhow::ensure!(
+                    self.view.meta(element.layer, &element.name)?.is_some(),
+                    "outputs are set for {input}, which does not exist"
+                );
+                let outs = outs.into_iter().map(|(layer, name)| Element::new(layer, name.to_bytes()));
+                Ok(take(element, outs.collect())?)
+            };
+            let mut edges = Edges::new(self.task.outputs(), &mut take);
+            match before {
+                Some((changes, graph)) => stage.update(&whole, changes, graph, &mut edges, &context),
+                None => stage.graph(&whole, &mut edges, &context),
+            }
+        })
+    }
+}
+
+/// Makes rows of what a front-end emitted; returns its edges.
+fn push_rows(emitted: &Emitted, from: &[u8], rows: &mut Rows) -> Vec<(Element, Digest)> {
+    let mut to = Vec::new();
+    let mut outs: Vec<(Element, &[u8])> = Vec::with_capacity(emitted.rows.len());
+    for row in &emitted.rows {
+        let out = Element::new(row.layer, row.name.to_bytes());
+        to.clear();
+        out.write(&mut to);
+        rows.push(&to, from, emitted.value(row));
+        outs.push((out, emitted.value(row)));
+    }
+    edges_of(outs)
+}
+
+/// The outputs that values go to, in order, each with the digest of all values for it in order of emission.
+fn edges_of(mut outs: Vec<(Element, &[u8])>) -> Vec<(Element, Digest)> {
+    outs.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut edges: Vec<(Element, Digest)> = Vec::with_capacity(outs.len());
+    let mut outs = outs.into_iter().peekable();
+    while let Some((out, first)) = outs.next() {
+        let mut hasher = Hasher::new("deltic edge 1");
+        hasher.bytes(first);
+        while let Some((_, value)) = outs.next_if(|(next, _)| *next == out) {
+            hasher.bytes(value);
+        }
+        edges.push((out, hasher.finish()));
+    }
+    edges
+}
