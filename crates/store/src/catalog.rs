@@ -1,28 +1,34 @@
-//! A catalog: creating, opening, and the way to its versions.
+//! A catalog: opening, and the way to its versions.
+
+mod create;
+mod log;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use deltic_core::{CatalogUuid, Digest, Layer, RunId, Timestamp, Version};
+use deltic_core::{CatalogUuid, Digest, Version};
 use futures::future::join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 
 use crate::cache::NodeCache;
-use crate::commit::{Attempt, create_version, lost};
+use crate::commit::lost;
 use crate::mutant::Mutant;
 use crate::node::NodeRef;
 use crate::object::{ObjectName, PackName};
 use crate::open::Stores;
 use crate::pack::PackIndex;
-use crate::record::{CatalogRecord, FORMAT, LayerRecord, VersionRecord, check_timestamp};
+use crate::record::{CatalogRecord, FORMAT, VersionRecord};
 use crate::root::{ObjectRoot, Requests};
 use crate::secret::{check_url, without_secrets};
 use crate::snapshot::{Content, Snapshot};
 use crate::source::Source;
-use crate::tree::{Root, Shape, Tree};
+use crate::tree::{Shape, Tree};
 use crate::{Error, ErrorKind, Result, check, latest, record};
+
+pub use create::NewCatalog;
+pub use log::Log;
 
 /// Bytes of decoded nodes that are kept per catalog.
 const CACHE_BYTES: usize = 32 << 20;
@@ -46,17 +52,6 @@ struct Shared {
     latest: Mutex<Option<Arc<Content>>>,
 }
 
-/// What makes a new catalog this one and no other. Drawn by the caller, since randomness and clocks are parameters.
-#[derive(Debug, Clone, Copy)]
-pub struct NewCatalog {
-    /// The catalog's own identity, random.
-    pub uuid: CatalogUuid,
-    /// The run that makes version 0, random.
-    pub run: RunId,
-    /// The time. Informational.
-    pub created: Timestamp,
-}
-
 impl fmt::Debug for Catalog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Catalog({})", self.url())
@@ -64,61 +59,6 @@ impl fmt::Debug for Catalog {
 }
 
 impl Catalog {
-    /// Creates a catalog with version 0: the layers given, all empty.
-    ///
-    /// Checks first that the store honours put-if-absent, on which every later commit relies. What an interrupted
-    /// creation left is completed; a complete catalog is [`ErrorKind::AlreadyExists`].
-    pub fn create(stores: &Stores, url: &str, mut layers: Vec<Layer>, identity: NewCatalog) -> Result<Catalog> {
-        check_timestamp(identity.created)?;
-        layers.sort_by(|a, b| a.id.cmp(&b.id));
-        if let Some(pair) = layers.windows(2).find(|pair| pair[0].id == pair[1].id) {
-            return Err(Error::invalid(format!("{url}: layer `{}` is given twice", pair[0].id)));
-        }
-        let catalog = Catalog::at(stores.open_or_make(url)?, Shape::FORMAT_1);
-        let exists = || {
-            Error::new(
-                ErrorKind::AlreadyExists,
-                format!("{url}: there is a catalog already; open it, or choose another URL"),
-            )
-        };
-        let first_two = async { futures::join!(catalog.record_bytes(Version(0)), catalog.record_bytes(Version(1))) };
-        match catalog.root().drive(first_two) {
-            (Ok(None), Ok(None)) => {}
-            (Ok(Some(_)), _) => return Err(exists()),
-            // The first version's object is lost. Made anew, it would not be the one that the next one names.
-            (Ok(None), Ok(Some(_))) => return Err(catalog.missing(Version(0))),
-            (Err(error), _) | (_, Err(error)) => return Err(error),
-        }
-        refuse_careless_store(catalog.root(), identity.run)?;
-        let uuid = catalog.claim(&identity)?;
-        let layers: Vec<LayerRecord> =
-            layers.into_iter().map(|layer| LayerRecord { layer, root: Root::empty() }).collect();
-        let record = VersionRecord {
-            format: FORMAT,
-            catalog: uuid,
-            version: Version(0),
-            parent: None,
-            run: identity.run,
-            created: identity.created,
-            note: String::new(),
-            digest: VersionRecord::catalog_digest(&layers),
-            layers,
-            state: Vec::new(),
-            dependencies: Vec::new(),
-            tasks: Vec::new(),
-            retained: vec![(Version(0), Version(0))],
-            packs: Vec::new(),
-            statistics: serde_json::Value::Null,
-        };
-        let body = Bytes::from(check::to_json(&record)?);
-        match create_version(&catalog, &record, &body)? {
-            Attempt::Won => {}
-            Attempt::Lost(_) => return Err(exists()),
-        }
-        catalog.remember(&Snapshot::new(catalog.clone(), record, Digest::of(&body)));
-        Ok(catalog)
-    }
-
     /// Opens a catalog. Makes no request: whether there is one shows when a version is asked for.
     pub fn open(stores: &Stores, url: &str) -> Result<Catalog> {
         Ok(Catalog::at(stores.open(url)?, Shape::FORMAT_1))
@@ -157,26 +97,6 @@ impl Catalog {
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn with_shape(&self, shape: Shape) -> Catalog {
         Catalog::at(self.shared.root.clone(), shape)
-    }
-
-    /// Writes `catalog.json`, or reads the one that an interrupted creation left; the uuid in it is the catalog's.
-    fn claim(&self, identity: &NewCatalog) -> Result<CatalogUuid> {
-        let record =
-            CatalogRecord { format: FORMAT, catalog: identity.uuid, created: identity.created, tree: Shape::FORMAT_1 };
-        let body = Bytes::from(check::to_json(&record)?);
-        let written = self.root().create(&ObjectName::Catalog, &body);
-        match (self.catalog_record()?, written) {
-            (Some(found), _) => Ok(found.catalog),
-            (None, Err(error)) => {
-                let message = format!("{}: {} could not be written", self.url(), ObjectName::Catalog);
-                Err(Error::unavailable(message).because(&error))
-            }
-            (None, Ok(())) => Err(Error::unavailable(format!(
-                "{}: {} was written and can not be read back; the store is not usable",
-                self.url(),
-                ObjectName::Catalog
-            ))),
-        }
     }
 
     fn catalog_record(&self) -> Result<Option<CatalogRecord>> {
@@ -380,12 +300,6 @@ impl Catalog {
         }
     }
 
-    /// Walks all versions, newest first, those that have expired too, checking that each is the parent that the one
-    /// after it names. Cost: one request a version.
-    pub fn log(&self) -> Log {
-        Log { catalog: self.clone(), next: Next::Latest }
-    }
-
     /// What this catalog and its clones have asked of the store since it was opened.
     pub fn requests(&self) -> Requests {
         self.shared.root.requests()
@@ -463,79 +377,5 @@ impl Catalog {
             return Err(corrupt(format!("it is of catalog {}, and version {seen} is of {ours}", record.catalog)));
         }
         Ok(Snapshot::new(self.clone(), record, Digest::of(bytes)))
-    }
-}
-
-/// Checks that of two creations of one object the second is refused and changes nothing.
-fn refuse_careless_store(root: &ObjectRoot, run: RunId) -> Result<()> {
-    let probe = ObjectName::Probe(run);
-    let (first, second) = (Bytes::from_static(b"first"), Bytes::from_static(b"second"));
-    root.create(&probe, &first).map_err(|error| {
-        let message = format!(
-            "{}: a new object could not be created; the store must be writable and, for a folder, support hard links",
-            root.url()
-        );
-        Error::unavailable(message).because(&error)
-    })?;
-    let again = root.create(&probe, &second);
-    let kept = root.get(&probe);
-    if let Err(error) = root.remove(&probe) {
-        tracing::warn!(%error, "the object of the self-test stays behind");
-    }
-    let kept = kept?.is_some_and(|body| body == first);
-    match again {
-        Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) if kept => Ok(()),
-        Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) | Ok(()) => {
-            Err(Error::invalid(format!(
-                "{}: the store overwrites an object that it was asked to create only if absent, so two runs could lose each \
-             other's versions; use a store that honours conditional writes",
-                root.url()
-            )))
-        }
-        Err(error) => Err(Error::unavailable(format!(
-            "{}: the self-test of conditional writes got no clear answer; try again",
-            root.url()
-        ))
-        .because(&error)),
-    }
-}
-
-/// The versions of a catalog, newest first.
-#[derive(Debug)]
-pub struct Log {
-    catalog: Catalog,
-    next: Next,
-}
-
-#[derive(Debug)]
-enum Next {
-    Latest,
-    Version(Version, Option<Digest>),
-    Done,
-}
-
-impl Iterator for Log {
-    type Item = Result<Snapshot>;
-
-    fn next(&mut self) -> Option<Result<Snapshot>> {
-        let found = match std::mem::replace(&mut self.next, Next::Done) {
-            Next::Done => return None,
-            Next::Latest => self.catalog.latest(),
-            Next::Version(version, named) => self.catalog.records(&[version]).and_then(|mut found| {
-                let snapshot = found.swap_remove(0);
-                if named.is_some_and(|digest| digest != snapshot.record_digest()) {
-                    let object = ObjectName::Version(version);
-                    let what = format!("it is not the parent that version {} names", version.next());
-                    return Err(Error::corrupt(self.catalog.url(), object, what));
-                }
-                Ok(snapshot)
-            }),
-        };
-        if let Ok(snapshot) = &found
-            && let Some(before) = snapshot.version().0.checked_sub(1)
-        {
-            self.next = Next::Version(Version(before), snapshot.record().parent);
-        }
-        Some(found)
     }
 }

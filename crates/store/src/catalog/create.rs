@@ -1,0 +1,136 @@
+//! Creating a catalog: the store is tried, then it is claimed, then there is version 0.
+
+use bytes::Bytes;
+use deltic_core::{CatalogUuid, Digest, Layer, RunId, Timestamp, Version};
+
+use super::Catalog;
+use crate::commit::{Attempt, create_version};
+use crate::object::ObjectName;
+use crate::open::Stores;
+use crate::record::{CatalogRecord, FORMAT, LayerRecord, VersionRecord, check_timestamp};
+use crate::root::ObjectRoot;
+use crate::snapshot::Snapshot;
+use crate::tree::{Root, Shape};
+use crate::{Error, ErrorKind, Result, check};
+
+/// What makes a new catalog this one and no other. Drawn by the caller, since randomness and clocks are parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct NewCatalog {
+    /// The catalog's own identity, random.
+    pub uuid: CatalogUuid,
+    /// The run that makes version 0, random.
+    pub run: RunId,
+    /// The time. Informational.
+    pub created: Timestamp,
+}
+
+impl Catalog {
+    /// Creates a catalog with version 0: the layers given, all empty.
+    ///
+    /// Checks first that the store honours put-if-absent, on which every later commit relies. What an interrupted
+    /// creation left is completed; a complete catalog is [`ErrorKind::AlreadyExists`].
+    pub fn create(stores: &Stores, url: &str, mut layers: Vec<Layer>, identity: NewCatalog) -> Result<Catalog> {
+        check_timestamp(identity.created)?;
+        layers.sort_by(|a, b| a.id.cmp(&b.id));
+        if let Some(pair) = layers.windows(2).find(|pair| pair[0].id == pair[1].id) {
+            return Err(Error::invalid(format!("{url}: layer `{}` is given twice", pair[0].id)));
+        }
+        let catalog = Catalog::at(stores.open_or_make(url)?, Shape::FORMAT_1);
+        let exists = || {
+            Error::new(
+                ErrorKind::AlreadyExists,
+                format!("{url}: there is a catalog already; open it, or choose another URL"),
+            )
+        };
+        let first_two = async { futures::join!(catalog.record_bytes(Version(0)), catalog.record_bytes(Version(1))) };
+        match catalog.root().drive(first_two) {
+            (Ok(None), Ok(None)) => {}
+            (Ok(Some(_)), _) => return Err(exists()),
+            // The first version's object is lost. Made anew, it would not be the one that the next one names.
+            (Ok(None), Ok(Some(_))) => return Err(catalog.missing(Version(0))),
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        }
+        refuse_careless_store(catalog.root(), identity.run)?;
+        let uuid = catalog.claim(&identity)?;
+        let layers: Vec<LayerRecord> =
+            layers.into_iter().map(|layer| LayerRecord { layer, root: Root::empty() }).collect();
+        let record = VersionRecord {
+            format: FORMAT,
+            catalog: uuid,
+            version: Version(0),
+            parent: None,
+            run: identity.run,
+            created: identity.created,
+            note: String::new(),
+            digest: VersionRecord::catalog_digest(&layers),
+            layers,
+            state: Vec::new(),
+            dependencies: Vec::new(),
+            tasks: Vec::new(),
+            retained: vec![(Version(0), Version(0))],
+            packs: Vec::new(),
+            statistics: serde_json::Value::Null,
+        };
+        let body = Bytes::from(check::to_json(&record)?);
+        match create_version(&catalog, &record, &body)? {
+            Attempt::Won => {}
+            Attempt::Lost(_) => return Err(exists()),
+        }
+        catalog.remember(&Snapshot::new(catalog.clone(), record, Digest::of(&body)));
+        Ok(catalog)
+    }
+
+    /// Writes `catalog.json`, or reads the one that an interrupted creation left; the uuid in it is the catalog's.
+    fn claim(&self, identity: &NewCatalog) -> Result<CatalogUuid> {
+        let record =
+            CatalogRecord { format: FORMAT, catalog: identity.uuid, created: identity.created, tree: Shape::FORMAT_1 };
+        let body = Bytes::from(check::to_json(&record)?);
+        let written = self.root().create(&ObjectName::Catalog, &body);
+        match (self.catalog_record()?, written) {
+            (Some(found), _) => Ok(found.catalog),
+            (None, Err(error)) => {
+                let message = format!("{}: {} could not be written", self.url(), ObjectName::Catalog);
+                Err(Error::unavailable(message).because(&error))
+            }
+            (None, Ok(())) => Err(Error::unavailable(format!(
+                "{}: {} was written and can not be read back; the store is not usable",
+                self.url(),
+                ObjectName::Catalog
+            ))),
+        }
+    }
+}
+
+/// Checks that of two creations of one object the second is refused and changes nothing.
+fn refuse_careless_store(root: &ObjectRoot, run: RunId) -> Result<()> {
+    let probe = ObjectName::Probe(run);
+    let (first, second) = (Bytes::from_static(b"first"), Bytes::from_static(b"second"));
+    root.create(&probe, &first).map_err(|error| {
+        let message = format!(
+            "{}: a new object could not be created; the store must be writable and, for a folder, support hard links",
+            root.url()
+        );
+        Error::unavailable(message).because(&error)
+    })?;
+    let again = root.create(&probe, &second);
+    let kept = root.get(&probe);
+    if let Err(error) = root.remove(&probe) {
+        tracing::warn!(%error, "the object of the self-test stays behind");
+    }
+    let kept = kept?.is_some_and(|body| body == first);
+    match again {
+        Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) if kept => Ok(()),
+        Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) | Ok(()) => {
+            Err(Error::invalid(format!(
+                "{}: the store overwrites an object that it was asked to create only if absent, so two runs could lose each \
+             other's versions; use a store that honours conditional writes",
+                root.url()
+            )))
+        }
+        Err(error) => Err(Error::unavailable(format!(
+            "{}: the self-test of conditional writes got no clear answer; try again",
+            root.url()
+        ))
+        .because(&error)),
+    }
+}

@@ -1,0 +1,115 @@
+//! What a lab's output is held against: a run from scratch, another lab, a verification, a rebuild.
+
+use deltic_core::{CatalogUuid, RunId, Timestamp, Version};
+use deltic_driver::{LocalEngine, Rebuild, Statement, Stop, Verification, Verify};
+use deltic_store::{Catalog, NewCatalog, Snapshot};
+
+use super::{Lab, must};
+
+impl Lab {
+    /// Fails unless outputs and state equal, digest for digest, those of a run from scratch.
+    pub fn assert_equals_scratch(&mut self) {
+        if let Err(difference) = self.compare_with_scratch() {
+            panic!("incremental differs from scratch: {difference}");
+        }
+    }
+
+    /// Fails unless the last versions of both labs have one number, and equal outputs, state and dependencies.
+    pub fn assert_equals(&self, other: &Lab) {
+        let (one, other) = (self.output(), other.output());
+        if let Err(difference) = compare(&one, &other) {
+            panic!("the labs differ: {difference}");
+        }
+        assert_eq!(one.version(), other.version(), "the labs made different numbers of versions");
+        let versions = |snapshot: &Snapshot| {
+            let dependencies = snapshot.record().dependencies.iter();
+            dependencies.map(|known| (known.catalog.clone(), known.version, known.digest)).collect::<Vec<_>>()
+        };
+        assert_eq!(versions(&one), versions(&other), "the labs were made from different versions");
+    }
+
+    /// Compares layers and state with a run from nothing; says what differs first.
+    pub fn compare_with_scratch(&mut self) -> Result<(), String> {
+        let scratch = self.scratch();
+        compare(&self.output(), &scratch)
+    }
+
+    /// Compiles again what was published, or a sample of it, and says what differs.
+    pub fn verify(&mut self, what: &Verify) -> deltic_driver::Result<Verification> {
+        let Some(output) = self.output.clone() else { panic!("nothing has run yet") };
+        self.with_job(output, true, |job, _| deltic_driver::verify(job, what))
+    }
+
+    /// Fails unless all that was published, state included, is what is compiled from what it was made from: by the
+    /// tasks of now, and the same when it is compiled twice in another order.
+    pub fn assert_verified(&mut self) {
+        let before = std::mem::replace(&mut self.check_determinism, true);
+        let found = must(self.verify(&Verify::default()), "verifying");
+        self.check_determinism = before;
+        if let Some(difference) = found.differences.first() {
+            panic!("{} differences, first: {difference}", found.differences.len() as u64 + found.more_differences);
+        }
+        if let Some(offender) = found.offenders.first() {
+            panic!("{} offenders, first: {offender}", found.offenders.len() as u64 + found.more_offenders);
+        }
+    }
+
+    /// Makes a version of the output again in a catalog of its own, and states how it compares.
+    pub fn rebuild(&mut self, version: u64) -> deltic_driver::Result<Statement> {
+        let Some(output) = self.output.clone() else { panic!("nothing has run yet") };
+        let version = output.snapshot(Version(version))?;
+        let inputs = deltic_driver::recorded_inputs(&version, &self.stores, &self.inputs)?;
+        let name = format!("rebuilt-{}", self.next_id());
+        let options = self.options(true);
+        let engine = LocalEngine::new(self.threads).with_row_memory(self.row_memory);
+        let url = format!("{}{name}", self.place);
+        let identity = NewCatalog {
+            uuid: CatalogUuid(u128::from(self.next_id())),
+            run: RunId(self.next_id()),
+            created: Timestamp(0),
+        };
+        let (bound, tasks, observer) = (self.bound.clone(), &self.tasks, &deltic_driver::Silent);
+        let what = Rebuild { version, inputs, bound, tasks, engine: &engine, observer, options, stop: Stop::new() };
+        deltic_driver::rebuild(&what, || Catalog::create(&self.stores, &url, Vec::new(), identity))
+    }
+}
+
+/// Names the first layer or state table in which two versions differ.
+pub(crate) fn compare(one: &Snapshot, other: &Snapshot) -> Result<(), String> {
+    for layer in one.layers().chain(other.layers()) {
+        let digest = |snapshot: &Snapshot| snapshot.tree(&layer.id).map(|tree| tree.digest());
+        if digest(one) != digest(other) {
+            return Err(format!(
+                "layer `{}`{}",
+                layer.id,
+                first_difference(one.tree(&layer.id), other.tree(&layer.id))
+            ));
+        }
+    }
+    for table in one.state_tables().chain(other.state_tables()) {
+        let (a, b) = (one.state_table(table), other.state_table(table));
+        if a.as_ref().map(|tree| tree.digest()) != b.as_ref().map(|tree| tree.digest()) {
+            return Err(format!("state table `{table}`{}", first_difference(a, b)));
+        }
+    }
+    if one.digest() != other.digest() {
+        return Err("the catalogs' digests".to_owned());
+    }
+    Ok(())
+}
+
+fn first_difference(one: Option<deltic_store::Tree>, other: Option<deltic_store::Tree>) -> String {
+    let (Some(one), Some(other)) = (one, other) else { return ": only one has it".to_owned() };
+    match one.diff(&other).next() {
+        Some(Ok(change)) => {
+            let side = match (&change.old, &change.new) {
+                (Some(_), Some(_)) => "has other content",
+                (Some(_), None) => "should not exist",
+                (None, _) => "is missing",
+            };
+            format!(": `{}` {side}", String::from_utf8_lossy(&change.key).escape_debug())
+        }
+        Some(Err(error)) => format!(": {error}"),
+        None => String::new(),
+    }
+}
