@@ -204,16 +204,8 @@ impl Chain {
             engine: &*self.engine,
             observer: &Silent,
             options: Options {
-                // The tasks state their code's versions.
-                code: String::new(),
-                run: deltic::new_run_id()?,
-                started: deltic::now(),
                 incremental,
-                expect_base: None,
-                state_layer: LayerId::new("state")?,
-                note: String::new(),
-                checkpoint: None,
-                check_determinism: false,
+                ..Options::new(deltic::new_run_id()?, deltic::now(), LayerId::new("state")?)
             },
             stop: Stop::new(),
         };

@@ -258,17 +258,7 @@ fn compile(input: &Catalog, output: &Catalog, id: RunId, writer: u64, round: u64
         tasks: &tasks,
         engine: &engine,
         observer: &Silent,
-        options: Options {
-            code: String::new(),
-            run: id,
-            started: Timestamp(0),
-            incremental: true,
-            expect_base: None,
-            state_layer: LayerId::new("state").unwrap(),
-            note: String::new(),
-            checkpoint: None,
-            check_determinism: false,
-        },
+        options: Options::new(id, Timestamp(0), LayerId::new("state").unwrap()),
         stop: Stop::new(),
     })?;
     Ok(report.version.unwrap())

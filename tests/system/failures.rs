@@ -154,17 +154,7 @@ impl Site {
             tasks: &self.tasks,
             engine: &engine,
             observer: &Silent,
-            options: Options {
-                code: String::new(),
-                run: id,
-                started: Timestamp(0),
-                incremental: true,
-                expect_base: None,
-                state_layer: LayerId::new("state").unwrap(),
-                note: String::new(),
-                checkpoint: None,
-                check_determinism: false,
-            },
+            options: Options::new(id, Timestamp(0), LayerId::new("state").unwrap()),
             stop: Stop::new(),
         })
     }

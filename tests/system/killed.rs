@@ -19,7 +19,7 @@ use deltic::store::{Catalog, ErrorKind, NewCatalog, Stores};
 use deltic_testkit::Random;
 use deltic_testkit::store::{Fault, faults};
 
-use crate::patterns::{Gathers, Groups, Pairs, Shape};
+use crate::patterns::three_tasks;
 
 /// The variables that tell the process of its own where its catalogs are, and which process it is.
 const FOLDER: &str = "DELTIC_TEST_KILLED_FOLDER";
@@ -30,16 +30,6 @@ const MARK: &str = "operation:";
 const EDITIONS: u64 = 8;
 /// The signal that can not be caught.
 const SIGKILL: i32 = 9;
-
-fn tasks() -> Vec<Task> {
-    let shape = |salt, input, output| Shape { salt, inputs: vec![input], references: vec!["in/a"], output };
-    let tasks = [
-        Task::new("one", MapGroup(Groups(shape(1, "in/a", "x")))),
-        Task::new("two", Direct(Pairs(shape(2, "in/a", "y")))),
-        Task::new("three", DirectMany(Gathers(shape(3, "y", "z")))),
-    ];
-    tasks.into_iter().map(|task| task.unwrap().version("1")).collect()
-}
 
 /// One process of a history: numbers for its runs that no other draws.
 struct Process {
@@ -86,24 +76,14 @@ impl Process {
     }
 
     fn run(&mut self, input: &Catalog, output: &Catalog) {
-        let (engine, tasks) = (LocalEngine::new(2), tasks());
+        let (engine, tasks) = (LocalEngine::new(2), three_tasks());
         run(&Job {
             inputs: [(CatalogId::new("in").unwrap(), JobInput::new(input.clone(), At::Latest))].into(),
             output: output.clone(),
             tasks: &tasks,
             engine: &engine,
             observer: &Silent,
-            options: Options {
-                code: String::new(),
-                run: RunId(self.draw()),
-                started: Timestamp(0),
-                incremental: true,
-                expect_base: None,
-                state_layer: LayerId::new("state").unwrap(),
-                note: String::new(),
-                checkpoint: None,
-                check_determinism: false,
-            },
+            options: Options::new(RunId(self.draw()), Timestamp(0), LayerId::new("state").unwrap()),
             stop: Stop::new(),
         })
         .unwrap();

@@ -1,6 +1,6 @@
 //! Everything that takes more than one crate to test, in one binary.
 
-#![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can not go on has failed")]
 
 mod budgets;
 mod damage;

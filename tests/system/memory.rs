@@ -115,17 +115,7 @@ fn build_in_a_process_of_its_own() {
         tasks: &tasks,
         engine: &engine,
         observer: &watch,
-        options: Options {
-            code: String::new(),
-            run: RunId(200 + version),
-            started: Timestamp(0),
-            incremental: true,
-            expect_base: None,
-            state_layer: LayerId::new("state").unwrap(),
-            note: String::new(),
-            checkpoint: None,
-            check_determinism: false,
-        },
+        options: Options::new(RunId(200 + version), Timestamp(0), LayerId::new("state").unwrap()),
         stop: Stop::new(),
     })
     .unwrap();

@@ -323,3 +323,14 @@ pub(crate) fn random_tasks(seed: u64) -> Vec<Task> {
     .map(|task| task.unwrap().version("1"))
     .collect()
 }
+
+/// A chain of tasks of three patterns, over layer `a` of input `in`.
+pub(crate) fn three_tasks() -> Vec<Task> {
+    let shape = |salt, input, output| Shape { salt, inputs: vec![input], references: vec!["in/a"], output };
+    let tasks = [
+        Task::new("one", MapGroup(Groups(shape(1, "in/a", "x")))),
+        Task::new("two", Direct(Pairs(shape(2, "in/a", "y")))),
+        Task::new("three", DirectMany(Gathers(shape(3, "y", "z")))),
+    ];
+    tasks.into_iter().map(|task| task.unwrap().version("1")).collect()
+}

@@ -50,17 +50,7 @@ impl Site {
             tasks: &self.tasks,
             engine: &engine,
             observer,
-            options: Options {
-                code: String::new(),
-                run: RunId(id),
-                started: Timestamp(0),
-                incremental: true,
-                expect_base,
-                state_layer: LayerId::new("state").unwrap(),
-                note: String::new(),
-                checkpoint: None,
-                check_determinism: false,
-            },
+            options: Options { expect_base, ..Options::new(RunId(id), Timestamp(0), LayerId::new("state").unwrap()) },
             stop: Stop::new(),
         })
     }

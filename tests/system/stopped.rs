@@ -8,17 +8,7 @@ use deltic::prelude::*;
 use deltic::store::Catalog;
 use deltic_testkit::Lab;
 
-use crate::patterns::{Gathers, Groups, Pairs, Shape};
-
-fn tasks() -> Vec<Task> {
-    let shape = |salt, input, output| Shape { salt, inputs: vec![input], references: vec!["in/a"], output };
-    let tasks = [
-        Task::new("one", MapGroup(Groups(shape(1, "in/a", "x")))),
-        Task::new("two", Direct(Pairs(shape(2, "in/a", "y")))),
-        Task::new("three", DirectMany(Gathers(shape(3, "y", "z")))),
-    ];
-    tasks.into_iter().map(|task| task.unwrap().version("1")).collect()
-}
+use crate::patterns::three_tasks;
 
 /// Asks for the end at an event.
 struct AtEvent {
@@ -38,7 +28,7 @@ impl Observer for AtEvent {
 }
 
 fn stopped_at(input: &Catalog, output: &Catalog, event: u64) -> (Result<Report, Error>, bool, bool) {
-    let (tasks, engine, stop) = (tasks(), LocalEngine::new(1), Stop::new());
+    let (tasks, engine, stop) = (three_tasks(), LocalEngine::new(1), Stop::new());
     let watching = AtEvent { stop: stop.clone(), left: AtomicU64::new(event), committing: Default::default() };
     let report = run(&Job {
         inputs: [(CatalogId::new("in").unwrap(), JobInput::new(input.clone(), At::Latest))].into(),
@@ -46,17 +36,7 @@ fn stopped_at(input: &Catalog, output: &Catalog, event: u64) -> (Result<Report, 
         tasks: &tasks,
         engine: &engine,
         observer: &watching,
-        options: Options {
-            code: String::new(),
-            run: RunId(1000 + event),
-            started: Timestamp(0),
-            incremental: true,
-            expect_base: None,
-            state_layer: LayerId::new("state").unwrap(),
-            note: String::new(),
-            checkpoint: None,
-            check_determinism: false,
-        },
+        options: Options::new(RunId(1000 + event), Timestamp(0), LayerId::new("state").unwrap()),
         stop: stop.clone(),
     });
     (report, stop.is_asked(), *watching.committing.lock().unwrap())
@@ -64,7 +44,7 @@ fn stopped_at(input: &Catalog, output: &Catalog, event: u64) -> (Result<Report, 
 
 #[test]
 fn at_any_moment() {
-    let mut lab = Lab::new(tasks());
+    let mut lab = Lab::new(three_tasks());
     for number in 0..30 {
         lab.put("in/a", format!("{number:03}"), format!("{number:>200}"));
     }

@@ -69,17 +69,9 @@ impl Session {
         let setup = |error: anyhow::Error| deltic_driver::Error::Setup(format!("{error:#}"));
         let id = |text| CatalogId::new(text).map_err(|error| setup(error.into()));
         let input = JobInput::new(self.input.clone(), At::Latest);
-        let options = Options {
-            code: String::new(),
-            run: new_run_id().map_err(setup)?,
-            started: now(),
-            incremental: !self.full,
-            expect_base: None,
-            state_layer: LayerId::new("state").map_err(|error| setup(error.into()))?,
-            note: String::new(),
-            checkpoint: None,
-            check_determinism: false,
-        };
+        let state_layer = LayerId::new("state").map_err(|error| setup(error.into()))?;
+        let options =
+            Options { incremental: !self.full, ..Options::new(new_run_id().map_err(setup)?, now(), state_layer) };
         deltic_driver::run(&Job {
             inputs: BTreeMap::from([(id(CATALOG)?, input)]),
             output: self.output.clone(),

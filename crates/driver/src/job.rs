@@ -120,6 +120,24 @@ pub struct Options {
     pub check_determinism: bool,
 }
 
+impl Options {
+    /// Incremental, for tasks that state their code's version: no checkpoints, no checks, no note, from whatever version the
+    /// output is at.
+    pub fn new(run: RunId, started: Timestamp, state_layer: LayerId) -> Options {
+        Options {
+            code: String::new(),
+            run,
+            started,
+            incremental: true,
+            expect_base: None,
+            state_layer,
+            note: String::new(),
+            checkpoint: None,
+            check_determinism: false,
+        }
+    }
+}
+
 impl std::fmt::Debug for Job<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Job").field("inputs", &self.inputs).field("options", &self.options).finish_non_exhaustive()

@@ -56,14 +56,7 @@ pub(super) fn rebuild(
     let engine = engine(&config);
     let options = Options {
         code: code_of(&tasks)?,
-        run: edge::new_run_id()?,
-        started: edge::now(),
-        incremental: true,
-        expect_base: None,
-        state_layer: config.driver.state_layer.clone(),
-        note: String::new(),
-        checkpoint: None,
-        check_determinism: false,
+        ..Options::new(edge::new_run_id()?, edge::now(), config.driver.state_layer.clone())
     };
     let identity = edge::new_catalog()?;
     let (tasks, stop) = (&tasks[..], interrupts.stop().clone());
