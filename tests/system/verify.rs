@@ -221,12 +221,8 @@ fn what_can_not_be_compiled_any_more_is_told_with_its_key_and_once() {
 
 #[test]
 fn what_is_in_quarantine_is_passed_over_and_counted() {
-    let letters = Letters::default();
-    let tasks = letters.tasks().into_iter().map(|task| task.on_error(OnError::QUARANTINE)).collect();
-    let mut lab = Lab::new(tasks);
-    lab.put("in/texts", "a", "one two");
-    lab.put("in/texts", "b", "two three");
-    lab.run();
+    let (letters, mut lab) = letters();
+    lab.set_tasks(letters.tasks().into_iter().map(|task| task.on_error(OnError::QUARANTINE)).collect());
     "four".clone_into(&mut letters.hates.lock().unwrap());
     // What `b` said last is kept, with what it went into; `c` never said anything.
     lab.put("in/texts", "b", "two four");
@@ -256,12 +252,8 @@ fn what_is_in_quarantine_is_passed_over_and_counted() {
 /// What failed may not fail again; what then comes of it is not what is published, and no finding.
 #[test]
 fn what_is_in_quarantine_may_come_out_meanwhile() {
-    let letters = Letters::default();
-    let tasks = letters.tasks().into_iter().map(|task| task.on_error(OnError::QUARANTINE)).collect();
-    let mut lab = Lab::new(tasks);
-    lab.put("in/texts", "a", "one two");
-    lab.put("in/texts", "b", "two three");
-    lab.run();
+    let (letters, mut lab) = letters();
+    lab.set_tasks(letters.tasks().into_iter().map(|task| task.on_error(OnError::QUARANTINE)).collect());
     "four".clone_into(&mut letters.hates.lock().unwrap());
     lab.put("in/texts", "b", "one four");
     lab.put("in/texts", "c", "four five");

@@ -45,7 +45,8 @@ pub(crate) fn command() -> clap::Command {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed (data, compiler, store), 2 usage or configuration, 3 conflict (another run was first).
+Exit codes: 0 done, 1 failed (data, compiler, store), 2 usage or configuration, 3 conflict (another run was first), 130 \
+or 143 stopped by Ctrl-C or SIGTERM.
 Results go to standard output, progress and logs to standard error.";
 
 /// The commands.
