@@ -41,3 +41,22 @@ pub(crate) fn findings(error: Error) -> Result<Vec<String>, Error> {
         error => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Failure, Phase};
+
+    #[test]
+    fn a_list_that_was_cut_short_says_so() {
+        let task = deltic_core::TaskId::new("words").unwrap();
+        let (key, message) = ("in/texts/a".to_owned(), "no".to_owned());
+        let all = vec![Failure { task, phase: Phase::Front, key, input: None, message }];
+        let found = |cut_short| {
+            findings(Error::Compiler(Failures { all: all.clone(), cut_short, because: None })).unwrap().join("\n")
+        };
+        assert_eq!(found(false), "words: front-end of in/texts/a: no");
+        let more = "\nwords: too much failed to go on, and there may be more";
+        assert_eq!(found(true), found(false) + more);
+    }
+}
