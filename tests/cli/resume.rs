@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use crate::shell::{Ran, Shell};
 
-/// Outputs of the build.
+/// Outputs of a build.
 const OUTPUTS: u64 = 40_000;
 
 /// A catalog with one note, of many outputs that take some work each.
-fn shell() -> Shell {
+fn shell(outputs: u64) -> Shell {
     let shell = Shell::new();
-    shell.write("notes/n", format!("outputs {OUTPUTS}"));
-    let driver = "[driver]\nthreads = 2\ncheckpoint = '250ms'\n";
+    shell.write("notes/n", format!("outputs {outputs}"));
+    let driver = "[driver]\nthreads = 2\ncheckpoint = '100ms'\n";
     let compiler = "[compiler.slow]\non = true\nrounds = 60000\n";
     shell.write("application.conf", format!("[catalogs]\nin = 'file:in'\nout = 'file:out'\n{driver}{compiler}"));
     shell.ok("deltic init file:in --layer notes=generic && deltic import file:in --layer notes=notes");
@@ -35,11 +35,11 @@ fn compiled(shell: &Shell, outputs: u64) -> (Child, BufReader<ChildStderr>) {
 }
 
 /// Goes on to the end; how much of it was compiled, and how much taken over.
-fn go_on(shell: &Shell) -> (u64, u64) {
+fn go_on(shell: &Shell, outputs: u64) -> (u64, u64) {
     let report: Value = serde_json::from_str(&shell.ok("notes run --format json")).unwrap();
     let slow = report["tasks"].as_array().unwrap().iter().find(|task| task["task"] == "slow").unwrap();
     let (compiled, resumed) = (slow["compiled"].as_u64().unwrap(), slow["resumed"].as_u64().unwrap_or_default());
-    assert_eq!(compiled + resumed, OUTPUTS);
+    assert_eq!(compiled + resumed, outputs);
     assert_eq!(shell.ok("ls out/progress").lines().count(), 0, "what was kept is gone");
     (compiled, resumed)
 }
@@ -48,25 +48,37 @@ fn digests(shell: &Shell) -> String {
     shell.ok("deltic digest file:out && deltic fsck file:out --payloads > /dev/null")
 }
 
-#[test]
-fn a_build_that_is_killed_late() {
-    let shell = shell();
-    let (mut run, said) = compiled(&shell, OUTPUTS * 8 / 10);
+/// Kills a build when four fifths of its outputs are compiled.
+fn killed_late(outputs: u64) {
+    let shell = shell(outputs);
+    let (mut run, said) = compiled(&shell, outputs * 8 / 10);
     run.kill().unwrap();
     run.wait().unwrap();
     drop(said);
     assert_eq!(shell.ok("deltic log file:out").lines().count(), 1);
-    let (compiled, resumed) = go_on(&shell);
-    println!("killed at 80 %: {compiled} of {OUTPUTS} compiled, {resumed} taken over");
-    assert!(compiled * 100 <= OUTPUTS * 25, "{compiled} of {OUTPUTS} compiled");
+    let (compiled, resumed) = go_on(&shell, outputs);
+    println!("killed at 80 %: {compiled} of {outputs} compiled, {resumed} taken over");
+    assert!(compiled * 100 <= outputs * 25, "{compiled} of {outputs} compiled");
     let resumed_digests = digests(&shell);
     shell.ok("rm -r out && notes run --set driver.checkpoint=false");
     assert_eq!(resumed_digests, digests(&shell), "as if nothing had happened");
 }
 
 #[test]
+fn a_build_that_is_killed_late() {
+    killed_late(OUTPUTS);
+}
+
+/// `cargo test -p deltic-tests --test cli -- --ignored resume:: --nocapture`
+#[test]
+#[ignore = "minutes: run it for the figure in docs/guarantees.md"]
+fn a_longer_build_that_is_killed_late() {
+    killed_late(5 * OUTPUTS);
+}
+
+#[test]
 fn a_build_that_is_interrupted() {
-    let shell = shell();
+    let shell = shell(OUTPUTS);
     let (run, mut said) = compiled(&shell, OUTPUTS / 2);
     shell.ok(&format!("kill -INT {}", run.id()));
     let mut rest = String::new();
@@ -76,6 +88,6 @@ fn a_build_that_is_interrupted() {
     let text = shell.ok("deltic gc file:out");
     assert!(text.contains("the next run goes on from there"), "{text}");
     // Nothing that had been done is lost but what was being worked on.
-    let (compiled, _) = go_on(&shell);
+    let (compiled, _) = go_on(&shell, OUTPUTS);
     assert!(compiled * 100 <= OUTPUTS * 53, "{compiled} of {OUTPUTS} compiled");
 }

@@ -26,6 +26,7 @@ mod races;
 mod rebuild;
 mod ref_tree;
 mod resumed;
+mod resumed_random;
 mod shapes;
 mod side_by_side;
 mod special;

@@ -20,10 +20,10 @@ use crate::patterns::{TILES, number, random_tasks};
 
 /// What makes compilers fail: nothing at 0, else a fifth of what they look at, another one for each number.
 #[derive(Clone, Default)]
-struct Mood(Arc<AtomicU64>);
+pub(crate) struct Mood(Arc<AtomicU64>);
 
 impl Mood {
-    fn set(&self, mood: u64) {
+    pub(crate) fn set(&self, mood: u64) {
         self.0.store(mood, Ordering::SeqCst);
     }
 
@@ -117,7 +117,7 @@ impl<S: GraphStage + ?Sized> GraphStage for Moody<S> {
 }
 
 /// The same task, in a mood.
-fn moody(task: &Task, mood: &Mood) -> Task {
+pub(crate) fn moody(task: &Task, mood: &Mood) -> Task {
     let mood = mood.clone();
     let pattern = match task.pattern().clone() {
         Pattern::Direct { stage, one_producer } => {
@@ -147,7 +147,7 @@ fn published(lab: &Lab) -> BTreeMap<(LayerId, String), String> {
     all
 }
 
-fn apply(lab: &mut Lab, step: &[Edit]) {
+pub(crate) fn apply(lab: &mut Lab, step: &[Edit]) {
     for Edit { layer, name, payload } in step {
         match payload {
             Some(payload) => lab.put(layer, name, payload.clone()),

@@ -246,6 +246,81 @@ fn other_work_is_not_taken_over() {
     assert_eq!(moved, [0, 0, 0], "another base");
 }
 
+/// An output for each input, with what another layer says.
+struct Flagged;
+
+impl InputLayers for Flagged {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/a"])
+    }
+
+    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/flags"])
+    }
+}
+
+impl OutputLayers for Flagged {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("flagged")?])
+    }
+}
+
+impl DirectCompiler for Flagged {
+    fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
+        out.add("flagged", &key.name);
+    }
+
+    fn compile(&self, output: &OutKey, _: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
+        let flag = context.read("in/flags", "flag")?.map(|flag| flag.payload);
+        Ok(Some(format!("{:>200}{flag:?}", output.name.to_string()).into()))
+    }
+}
+
+/// What is compiled is the same, and what compilers look up beside it is not.
+#[test]
+fn what_was_only_read_counts() {
+    let prepared = || {
+        let faults = Faults::new();
+        let tasks = vec![Task::new("flagged", Direct(Flagged)).unwrap().version("1")];
+        let mut lab = Lab::on(Stores::new().with_wrapper(faults.wrapper()), tasks);
+        for number in 0..100 {
+            lab.put("in/a", format!("{number:04}"), "x");
+        }
+        lab.put("in/flags", "flag", "up");
+        lab.commit_inputs();
+        lab.checkpoint(always());
+        (lab, faults)
+    };
+    let (mut lab, faults) = prepared();
+    faults.calm();
+    lab.run();
+    let all = faults.calm().operations.len() as u64;
+    for (flag, expected) in [("up", 100), ("down", 0)] {
+        let (mut lab, faults) = prepared();
+        // What is left to do is the pack of nodes, the record, the hint and the removal of what was kept.
+        faults.from(all - 4, Mishap::Refused);
+        assert!(lab.try_run().is_err());
+        faults.calm();
+        lab.forget_caches();
+        lab.put("in/flags", "flag", flag);
+        assert_eq!(resumed(&lab.run().report), expected, "{flag}");
+        lab.assert_equals_scratch();
+    }
+}
+
+/// Whoever asks for everything to be compiled gets what is compiled since, and not what was found out before.
+#[test]
+fn a_run_of_everything_goes_on_from_its_like() {
+    assert_eq!(after(|site| site.lab.full(true)), [0, 0, 0], "it was not asked for everything then");
+    let all = Site::new(1).operations();
+    let mut site = Site::new(1);
+    site.lab.full(true);
+    assert!(site.interrupted(all * 3 / 4, Mishap::Refused));
+    let resumed = resumed(&site.lab.run().report);
+    assert!(resumed > 0, "{resumed}");
+    site.lab.assert_equals_scratch();
+}
+
 fn damage(file: &Path, change: impl FnOnce(Vec<u8>) -> Vec<u8>) {
     std::fs::write(file, change(std::fs::read(file).unwrap())).unwrap();
 }
@@ -294,6 +369,39 @@ fn packs_that_are_not_whole_are_not_referred_to() {
         site.files("packs").iter().for_each(|pack| damage(pack, |bytes| bytes[..bytes.len() - 1].to_vec()));
     });
     assert_eq!(cut[1], 0);
+}
+
+/// An object of progress that is right in itself and names no packs; `docs/format.md` says how it is made.
+fn without_packs(object: &[u8]) -> Vec<u8> {
+    let footer = object.len() - 48;
+    let len = u64::from_le_bytes(object[footer..footer + 8].try_into().unwrap());
+    let (results, index) = object[..footer].split_at(footer - len as usize);
+    let after_number = |bytes: &[u8]| 1 + bytes.iter().position(|byte| byte & 0x80 == 0).unwrap();
+    assert!(index[0] < 0x80, "the number of packs takes a byte");
+    let mut rest = &index[1..];
+    for _ in 0..index[0] {
+        // Base, run, number, length.
+        rest = &rest[after_number(rest) + 8..];
+        rest = &rest[after_number(rest)..];
+        rest = &rest[after_number(rest)..];
+    }
+    let index = [&[0][..], rest].concat();
+    let len = index.len() as u64;
+    let digest = deltic::core::Digest::of(&index);
+    [results, &index, &len.to_le_bytes(), digest.as_bytes(), &object[object.len() - 8..]].concat()
+}
+
+/// Results that refer to packs which nobody has looked for are not used; no run fails for them.
+#[test]
+fn packs_that_are_not_named_are_not_referred_to() {
+    let strange = after(|site| {
+        for file in site.files("progress") {
+            damage(&file, |object| without_packs(&object));
+        }
+        site.files("packs").iter().for_each(|pack| std::fs::remove_file(pack).unwrap());
+    });
+    assert!(strange[0] > 0, "the objects are read: {strange:?}");
+    assert_eq!(strange[1], 0);
 }
 
 #[test]

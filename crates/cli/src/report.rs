@@ -102,6 +102,8 @@ pub(crate) fn in_quarantine(one: &Quarantined) -> String {
     format!("{} {}: {}", one.phase, one.key, one.message)
 }
 
+const INTERRUPTED: &str = "from the run that was interrupted";
+
 const TASK_COLUMNS: [Align; 8] = {
     use Align::{Left, Right};
     [Left, Left, Right, Right, Right, Right, Right, Left]
@@ -116,13 +118,18 @@ fn task(report: &TaskReport) -> Vec<String> {
         retried,
         through_reads,
         resumed,
+        fronts_resumed,
         same,
         put,
         deleted,
         ..
     } = report.counts;
     let of = |number: u64, what: &str| if number == 0 { String::new() } else { format!("{} {what}", count(number)) };
-    let resumed = of(resumed, "from the run that was interrupted");
+    let resumed = match (fronts_resumed, resumed) {
+        (0, outputs) => of(outputs, INTERRUPTED),
+        (fronts, 0) => format!("{} front-ends {INTERRUPTED}", count(fronts)),
+        (fronts, outputs) => format!("{} front-ends and {} outputs {INTERRUPTED}", count(fronts), count(outputs)),
+    };
     let (mode, remarks) = match &report.mode {
         Mode::Skipped => return vec![report.task.to_string(), "skipped".to_owned(), NOTHING_CHANGED.to_owned()],
         Mode::Incremental { .. } => {

@@ -10,6 +10,7 @@ use deltic_store::{Catalog, Codec, Draft, DraftOptions, Entry, NewCatalog, PackN
 
 use crate::contributors::read_values;
 use crate::elements::Elements;
+use crate::noted::{self, read_mapped, read_reduced, write_mapped, write_reduced};
 use crate::reads::Reader;
 use crate::rows::RowStream;
 use crate::shuffle::Shuffle;
@@ -167,6 +168,8 @@ fn check_all(range: std::ops::Range<u64>) {
         taken(ask_state(&kept.borrow(), bytes))
     };
     let element = Element::new(7, b"name".as_slice()).to_bytes();
+    let mapped = write_mapped(&noted::tests::mapped()).unwrap();
+    let reduced = write_reduced(&noted::tests::reduced(), &mut Vec::new()).unwrap();
     check(
         &[
             Decoder::new("an entry", entries(), (2, 1 << 13), |bytes| {
@@ -182,6 +185,18 @@ fn check_all(range: std::ops::Range<u64>) {
                 .with_words(&["\0", "\u{1}"]),
             Decoder::new("values", vec![b"\x03\0\0\0abc\0\0\0\0".to_vec()], (16, 64), |bytes| {
                 read_values(bytes).is_some()
+            }),
+            Decoder::new("what front-ends said", vec![mapped.clone()], (64, 1 << 12), |bytes| {
+                read_mapped(bytes).is_some_and(|batch| {
+                    assert_eq!(write_mapped(&batch).as_deref(), Some(bytes), "it has one form");
+                    true
+                })
+            }),
+            Decoder::new("what became of outputs", vec![reduced.clone()], (64, 1 << 12), |bytes| {
+                read_reduced(bytes).is_some_and(|batch| {
+                    assert_eq!(write_reduced(&batch, &mut Vec::new()).as_deref(), Some(bytes), "it has one form");
+                    true
+                })
             }),
             // Each holds a block of its file, and another is held while it is written.
             Decoder::new("rows in a file", vec![rows()], (8, 4 << 16), |bytes| taken(walk_rows(bytes))),
@@ -206,6 +221,18 @@ fn decoders_bear_anything() {
 #[ignore = "long: run with --ignored and DELTIC_SEEDS=FROM..TO"]
 fn decoders_bear_much_more() {
     check_all(seeds("0..100000"));
+}
+
+/// Results of which most is made, for their length.
+#[test]
+fn noted_reads_keep_the_bound() {
+    let mut batch = noted::tests::reduced();
+    let read = |_| Seen::Presence(3, b"".as_slice().into());
+    batch[0].reads = (0..100_000).map(read).collect();
+    let bytes = write_reduced(&batch, &mut Vec::new()).unwrap();
+    let held = allocation_counter::measure(|| assert!(read_reduced(&bytes).is_some()));
+    let times = held.bytes_max as f64 / bytes.len() as f64;
+    assert!((16.0..64.0).contains(&times), "{times} times its length");
 }
 
 /// A file that is longer than a block, with a length that leads out of it.

@@ -1,7 +1,8 @@
 //! What a kernel made of a batch, as bytes: to be kept in progress, and taken over from there.
 //!
-//! Lengths are four little-endian bytes. Elements end themselves. Whatever bytes are read, what comes of it takes a few
-//! times their length at most.
+//! Lengths are four little-endian bytes. Elements end themselves. Whatever bytes are read, what comes of it takes at most
+//! 64 times their length, and 4 KiB; a read of a partition with a short name comes close to that. A change of this form is
+//! a change of the key that results are kept under, `deltic progress batch` in [`resume`](crate::resume).
 
 use deltic_compiler::{Projected, Seen};
 use deltic_core::Digest;
@@ -50,22 +51,17 @@ pub(crate) fn write_mapped(batch: &MapBatch) -> Option<Vec<u8>> {
 /// Reads it back; `None` for anything else.
 pub(crate) fn read_mapped(mut bytes: &[u8]) -> Option<MapBatch> {
     let bytes = &mut bytes;
-    let mut batch = MapBatch::default();
-    for _ in 0..len(bytes)? {
+    let mapped = several(bytes, LEAST_OF_ONE, |bytes| {
         let item = Element::read(bytes)?;
-        let mut edges = Vec::new();
-        for _ in 0..len(bytes)? {
-            edges.push((Element::read(bytes)?, digest(bytes)?));
-        }
-        batch.mapped.push(Mapped { item, edges, reads: read_reads(bytes)?, failed: None });
-    }
+        let edges = several(bytes, Digest::LEN, |bytes| Some((Element::read(bytes)?, digest(bytes)?)))?;
+        Some(Mapped { item, edges, reads: several(bytes, LEAST, read_seen)?, failed: None })
+    })?;
     let mut rows = Rows::default();
     for _ in 0..len(bytes)? {
         let (out, item, value) = (short(bytes)?, short(bytes)?, part(bytes)?);
         rows.push(out, item, value);
     }
-    batch.rows = rows;
-    bytes.is_empty().then_some(batch)
+    bytes.is_empty().then_some(MapBatch { mapped, rows })
 }
 
 /// What became of outputs; the packs that it refers to go into `packs`. `None` where one failed or was held back, which
@@ -109,30 +105,28 @@ pub(crate) fn write_reduced(batch: &[Reduced], packs: &mut Vec<PackName>) -> Opt
 /// Reads it back; `None` for anything else.
 pub(crate) fn read_reduced(mut bytes: &[u8]) -> Option<Vec<Reduced>> {
     let bytes = &mut bytes;
-    let mut batch = Vec::new();
-    for _ in 0..len(bytes)? {
+    let batch = several(bytes, LEAST_OF_ONE, |bytes| {
         let (out, item) = (Element::read(bytes)?, Element::read(bytes)?);
         let outcome = match *bytes.split_off_first()? {
             NOTHING => Outcome::Nothing,
             SAME => Outcome::Same,
             NEW => Outcome::New(read_entry(part(bytes)?)?),
             SEVERAL => {
-                let mut made = Vec::new();
-                for _ in 0..len(bytes)? {
+                let made = several(bytes, LEAST, |bytes| {
                     let partition = Element::read(bytes)?;
                     let entry = match *bytes.split_off_first()? {
                         SAME => None,
                         NEW => Some(read_entry(part(bytes)?)?),
                         _ => return None,
                     };
-                    made.push((partition, entry));
-                }
+                    Some((partition, entry))
+                })?;
                 Outcome::Several(made)
             }
             _ => return None,
         };
-        batch.push(Reduced { out, item, outcome, reads: read_reads(bytes)? });
-    }
+        Some(Reduced { out, item, outcome, reads: several(bytes, LEAST, read_seen)? })
+    })?;
     bytes.is_empty().then_some(batch)
 }
 
@@ -155,24 +149,33 @@ fn write_reads(reads: &[Seen], out: &mut Vec<u8>) {
     }
 }
 
-fn read_reads(bytes: &mut &[u8]) -> Option<Vec<Seen>> {
-    let mut reads = Vec::new();
-    for _ in 0..len(bytes)? {
-        let tag = *bytes.split_off_first()?;
-        let Element { layer, name } = Element::read(bytes)?;
-        reads.push(match tag {
-            PARTITION => Seen::Partition(layer, name),
-            PRESENCE => Seen::Presence(layer, name),
-            WITHIN => Seen::Within(layer, name),
-            PART => {
-                let mut text = || String::from_utf8(part(bytes)?.to_vec()).ok();
-                let (projection, argument) = (text()?, text()?);
-                Seen::Part(layer, name, Projected { projection, argument }, digest(bytes)?)
-            }
-            _ => return None,
-        });
-    }
-    Some(reads)
+fn read_seen(bytes: &mut &[u8]) -> Option<Seen> {
+    let tag = *bytes.split_off_first()?;
+    let Element { layer, name } = Element::read(bytes)?;
+    Some(match tag {
+        PARTITION => Seen::Partition(layer, name),
+        PRESENCE => Seen::Presence(layer, name),
+        WITHIN => Seen::Within(layer, name),
+        PART => {
+            let mut text = || String::from_utf8(part(bytes)?.to_vec()).ok();
+            let (projection, argument) = (text()?, text()?);
+            Seen::Part(layer, name, Projected { projection, argument }, digest(bytes)?)
+        }
+        _ => return None,
+    })
+}
+
+/// The packs that outcomes refer to.
+pub(crate) fn packs_of(batch: &[Reduced]) -> impl Iterator<Item = PackName> {
+    let entries = batch.iter().flat_map(|reduced| match &reduced.outcome {
+        Outcome::New(entry) => vec![entry],
+        Outcome::Several(made) => made.iter().filter_map(|(_, entry)| entry.as_ref()).collect(),
+        Outcome::Nothing | Outcome::Same | Outcome::Failed(_) | Outcome::Held => Vec::new(),
+    });
+    entries.filter_map(|entry| match entry.place {
+        Place::Pack { pack, .. } => Some(pack),
+        Place::Inline(_) => None,
+    })
 }
 
 fn put_entry(entry: &Entry, out: &mut Vec<u8>, packs: &mut Vec<PackName>) {
@@ -191,6 +194,22 @@ fn put_len(len: usize, out: &mut Vec<u8>) {
 fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     put_len(bytes.len(), out);
     out.extend_from_slice(bytes);
+}
+
+/// The fewest bytes that an element takes with anything beside it.
+const LEAST: usize = 4;
+
+/// The fewest bytes that the result of a front- or back-end takes.
+const LEAST_OF_ONE: usize = 11;
+
+/// Reads how many there are, each of at least so many bytes, and these.
+fn several<T>(bytes: &mut &[u8], least: usize, mut one: impl FnMut(&mut &[u8]) -> Option<T>) -> Option<Vec<T>> {
+    let count = len(bytes)?;
+    let mut all = Vec::with_capacity(count.min(bytes.len() / least));
+    for _ in 0..count {
+        all.push(one(bytes)?);
+    }
+    Some(all)
 }
 
 fn len(bytes: &mut &[u8]) -> Option<usize> {
@@ -216,7 +235,7 @@ fn digest(bytes: &mut &[u8]) -> Option<Digest> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use bytes::Bytes;
     use deltic_core::{Fields, Meta, RunId, Version};
@@ -243,7 +262,7 @@ mod tests {
         Entry { meta: Meta { digest: Digest::of(b"abc"), len: 3, fields: Fields::default() }, place }
     }
 
-    fn mapped() -> MapBatch {
+    pub(crate) fn mapped() -> MapBatch {
         let mut rows = Rows::default();
         rows.push(b"out", b"item", b"value");
         rows.push(b"", b"i", b"");
@@ -255,7 +274,7 @@ mod tests {
         }
     }
 
-    fn reduced() -> Vec<Reduced> {
+    pub(crate) fn reduced() -> Vec<Reduced> {
         let inline = Entry { place: Place::Inline(Bytes::from_static(b"abc")), ..entry(0) };
         let several = vec![(element(0, "p"), None), (element(0, "q"), Some(entry(2))), (element(1, "r"), Some(inline))];
         let outcomes = [
@@ -277,6 +296,15 @@ mod tests {
         let bytes = write_reduced(&reduced(), &mut packs).unwrap();
         assert_eq!(format!("{:?}", read_reduced(&bytes).unwrap()), format!("{:?}", reduced()));
         assert_eq!(packs.iter().map(|pack| pack.seq).collect::<Vec<_>>(), [2, 5]);
+    }
+
+    /// Whoever changes the form must change the key too (`deltic progress batch` in `resume.rs`), or a new driver reads
+    /// what an old one has left. Then these digests change.
+    #[test]
+    fn the_form_belongs_to_its_key() {
+        let digest = |bytes: &[u8]| Digest::of(bytes).short();
+        let (mapped, reduced) = (write_mapped(&mapped()).unwrap(), write_reduced(&reduced(), &mut Vec::new()).unwrap());
+        assert_eq!((digest(&mapped).as_str(), digest(&reduced).as_str()), ("f269fd4dfdd8", "ef1b5dc717cf"));
     }
 
     #[test]

@@ -34,7 +34,8 @@ const MAX_NOTE_BYTES: usize = 16 << 20;
 /// How often a run keeps what it has done, so that the next one can go on from there if it is interrupted.
 #[derive(Clone)]
 pub struct Checkpoint {
-    /// At least so long lies between two checkpoints, and before the first. Zero is after each batch.
+    /// At least so long lies between two checkpoints, and before the first. Zero is after each batch; then even a small run
+    /// asks what an earlier one has left.
     pub every: Duration,
     /// The time since some moment in the past.
     pub clock: Arc<dyn Fn() -> Duration + Send + Sync>,
@@ -51,6 +52,8 @@ pub(crate) struct Progress<'a> {
     store: deltic_store::Progress,
     base: &'a Snapshot,
     checkpoint: &'a Checkpoint,
+    /// Whether the run compiles what a change can affect, and not everything because somebody said so.
+    incremental: bool,
     observer: &'a dyn Observer,
     notes: Mutex<Notes>,
     /// Held by whoever writes.
@@ -89,16 +92,21 @@ impl<'a> Progress<'a> {
         draft: &Draft,
         base: &'a Snapshot,
         checkpoint: &'a Checkpoint,
+        incremental: bool,
         observer: &'a dyn Observer,
     ) -> Progress<'a> {
         let notes = Mutex::new(Notes::new((checkpoint.clock)()));
-        Progress { store: draft.progress(), base, checkpoint, observer, notes, writing: Mutex::default() }
+        Progress { store: draft.progress(), base, checkpoint, incremental, observer, notes, writing: Mutex::default() }
     }
 
     /// What the results of a task depend on, besides what is in a batch.
+    ///
+    /// Whoever asks for everything to be compiled may do so because of something that a run does not know of. So such a
+    /// run takes over from its like only.
     pub(crate) fn key_of_task(&self, task: &Task, record: &TaskRecord, view: &View, published: &[Tree]) -> Digest {
         let mut hasher = Hasher::new("deltic progress 1");
         hasher.digest(&self.base.record_digest()).text(task.id().as_str()).digest(&record.fingerprint);
+        hasher.number(u64::from(self.incremental));
         for (_, name, layer) in view.iter() {
             hasher.text(&name.to_string()).digest(&layer.now().digest());
         }
@@ -111,6 +119,16 @@ impl<'a> Progress<'a> {
     /// What an earlier run has noted under a key.
     pub(crate) fn find(&self, key: &Digest) -> Option<Bytes> {
         self.store.find(key)
+    }
+
+    /// Whether even a small run asks what an earlier one has noted.
+    pub(crate) fn asks_always(&self) -> bool {
+        self.checkpoint.every.is_zero()
+    }
+
+    /// Whether a result of an earlier run may refer to a pack.
+    pub(crate) fn may_refer_to(&self, pack: &PackName) -> bool {
+        self.store.may_refer_to(pack)
     }
 
     /// Whether an earlier run is known to have noted something under a key: without looking for it.

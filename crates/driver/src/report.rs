@@ -118,12 +118,12 @@ pub struct Counts {
     pub fronts_again: u64,
     /// Unchanged inputs whose front-end need not run again for that, because what it said is remembered.
     pub remembered: u64,
-    /// Front-ends that need not run, first or again, because a run that was interrupted had run them.
+    /// Of `fronts` and `fronts_again`, those that did not run, because a run that was interrupted had run them.
     #[serde(skip_serializing_if = "is_zero")]
     pub fronts_resumed: u64,
     /// Outputs compiled.
     pub compiled: u64,
-    /// Outputs that need not be compiled, because a run that was interrupted had compiled them.
+    /// Outputs that were not compiled, because a run that was interrupted had compiled them; not among `compiled`.
     #[serde(skip_serializing_if = "is_zero")]
     pub resumed: u64,
     /// Of both, those compiled only because the back-end had read something that changed.

@@ -11,7 +11,7 @@ use deltic_core::{Digest, Hasher};
 
 use crate::engine::{Fetch, Item, Kernel, MapBatch, Reduced};
 use crate::kernel::TaskKernel;
-use crate::noted::{read_mapped, read_reduced, write_mapped, write_reduced};
+use crate::noted::{packs_of, read_mapped, read_reduced, write_mapped, write_reduced};
 use crate::progress::Progress;
 use crate::report::Counts;
 use crate::rows::{Row, RowStream, Rows};
@@ -30,6 +30,15 @@ pub(crate) struct StageProgress<'a> {
     pub(crate) progress: &'a Progress<'a>,
     /// What all of its results depend on.
     pub(crate) key: Digest,
+}
+
+impl StageProgress<'_> {
+    /// Reads what became of outputs. It is nothing to refer to where it names packs that its object did not name.
+    fn usable(&self, found: &[u8]) -> Option<Vec<Reduced>> {
+        let found = read_reduced(found)?;
+        let usable = packs_of(&found).all(|pack| self.progress.may_refer_to(&pack));
+        usable.then_some(found)
+    }
 }
 
 /// The kernel of a task, with its progress where that is kept.
@@ -51,10 +60,10 @@ struct Phase {
 
 impl Phase {
     /// Takes note of a batch; whether to ask the store for it.
-    fn asks(&self, elements: usize) -> bool {
+    fn asks(&self, kept: &StageProgress<'_>, elements: usize) -> bool {
         let batches = self.batches.fetch_add(1, Ordering::Relaxed);
         let before = self.elements.fetch_add(elements as u64, Ordering::Relaxed);
-        batches > 0 || before + elements as u64 > NOT_ASKED
+        batches > 0 || kept.progress.asks_always() || before + elements as u64 > NOT_ASKED
     }
 
     fn took_over(&self, elements: usize) {
@@ -145,7 +154,7 @@ impl Kernel for Resuming<'_> {
     fn map(&self, items: Vec<Item>, fetch: Fetch) -> Result<MapBatch> {
         let Some(kept) = self.of_fronts() else { return self.kernel.map(items, fetch) };
         let key = kept.key_of_items(&items);
-        if self.fronts.asks(items.len()) {
+        if self.fronts.asks(kept, items.len()) {
             let found = kept.progress.find(&key).and_then(|found| read_mapped(&found));
             let elements: Vec<&Element> = items.iter().map(|item| &item.element).collect();
             if let Some(batch) = found.filter(|found| found.mapped.iter().map(|mapped| &mapped.item).eq(elements)) {
@@ -176,8 +185,8 @@ impl Kernel for Resuming<'_> {
             return self.kernel.reduce(rows, fetch);
         };
         let key = self.key_of_rows(kept, batch);
-        if self.backs.asks(groups(batch)) {
-            let found = kept.progress.find(&key).and_then(|found| read_reduced(&found));
+        if self.backs.asks(kept, groups(batch)) {
+            let found = kept.progress.find(&key).and_then(|found| kept.usable(&found));
             if let Some(reduced) = found.filter(|found| are_of(found, batch)) {
                 self.backs.took_over(reduced.len());
                 return Ok(reduced);

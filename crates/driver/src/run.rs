@@ -36,7 +36,8 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
     let (offenders, twice) = (Offenders::default(), job.options.check_determinism);
     // What is found need not be run, and could not be compared.
     let checkpoint = job.options.checkpoint.as_ref().filter(|_| !twice);
-    let progress = checkpoint.map(|checkpoint| Progress::new(&draft, &resolved.base, checkpoint, job.observer));
+    let (base, incremental) = (&resolved.base, job.options.incremental);
+    let progress = checkpoint.map(|checkpoint| Progress::new(&draft, base, checkpoint, incremental, job.observer));
     let execution = Execution::new(job, &resolved, &draft, progress.as_ref());
     let executed = if twice { execution.twice(&offenders).run(&order) } else { execution.run(&order) };
     if let Some(progress) = progress.as_ref().filter(|_| job.stop.is_asked()) {

@@ -9,6 +9,7 @@ use crate::latest::parse_hint;
 use crate::node::{Columns, Node, NodeRef, NodeWriter};
 use crate::object::PackName;
 use crate::pack::{IndexWriter, PackIndex};
+use crate::progress::tests as progress;
 use crate::record::{CatalogRecord, LayerRecord, StateRecord, TaskRecord, VersionRecord};
 use crate::tree::{Codec, Entry, NodePlace, Place, Root, Shape};
 use crate::varint::Reader;
@@ -226,6 +227,10 @@ fn decoders() -> Vec<Decoder<'static>> {
             PackIndex::read_ends(b"DLTPACK\x01", 22, bytes).is_ok()
         })
         .sealed(indexed),
+        Decoder::new("an object of progress", vec![progress::sample().0], (8, 1 << 10), |bytes| {
+            progress::read(bytes).is_some()
+        })
+        .sealed(progress::sealed),
         Decoder::new("catalog.json", vec![check::to_json(&catalog_record()).unwrap()], (128, 1 << 16), |bytes| {
             check::from_json::<CatalogRecord>(bytes).is_ok()
         })

@@ -253,10 +253,12 @@ impl Packing {
     /// Whether the next version may refer to a pack, as far as its name tells (rule G2): the base may know those of
     /// earlier runs; of runs on the same base only this one's are sure to be uploaded, and those that it has taken over.
     pub(crate) fn may_refer_to(&self, pack: PackName) -> bool {
-        pack.base < self.base
-            || pack.base == self.base
-                && (pack.run == self.run
-                    || self.taken_over.read().unwrap_or_else(PoisonError::into_inner).contains(&pack))
+        pack.base < self.base || pack.base == self.base && (pack.run == self.run || self.has_taken_over(&pack))
+    }
+
+    /// Whether it is a pack of another run on the same base that is known to be uploaded whole.
+    pub(crate) fn has_taken_over(&self, pack: &PackName) -> bool {
+        self.taken_over.read().unwrap_or_else(PoisonError::into_inner).contains(pack)
     }
 
     /// Takes over packs of other runs on the same base, which are known to be uploaded whole.

@@ -128,6 +128,12 @@ impl Progress {
         }
     }
 
+    /// Whether a result that was found may refer to a pack: it is there at its full length, and an object that can be used
+    /// names it. Makes no request.
+    pub fn may_refer_to(&self, pack: &PackName) -> bool {
+        self.packing.has_taken_over(pack)
+    }
+
     /// Removes what this run has written, and what it knows of earlier ones: the version is there, or is not needed. What
     /// can not be removed is left to the sweep.
     pub fn remove(&self) {
@@ -200,7 +206,7 @@ fn passed_over<T: Default>(error: &crate::Error) -> T {
 
 /// What an index says: the packs that are referred to, and under each key where its result lies and its digest.
 #[derive(Debug, PartialEq, Eq)]
-struct Index {
+pub(crate) struct Index {
     packs: Vec<(PackName, u64)>,
     results: Vec<(Digest, Range<u64>, Digest)>,
 }
@@ -238,7 +244,7 @@ fn index_len(tail: &[u8]) -> Option<u64> {
     footer.ends_with(&END).then(|| Reader(footer).array().ok().map(u64::from_le_bytes))?
 }
 
-/// Reads index and footer of an object of so many bytes.
+/// Reads index and footer of an object of so many bytes. Memory: at most eight times their length.
 fn read_index(tail: &[u8], size: u64) -> std::result::Result<Index, Malformed> {
     let split = tail.len().checked_sub(FOOTER_LEN as usize).ok_or(Malformed("it is too short"))?;
     let (bytes, footer) = tail.split_at(split);
@@ -274,10 +280,11 @@ fn read_index(tail: &[u8], size: u64) -> std::result::Result<Index, Malformed> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn sample() -> (Vec<u8>, Index) {
+    /// An object, and what its index says.
+    pub(crate) fn sample() -> (Vec<u8>, Index) {
         let pack = |seq| PackName { base: Version(7), run: RunId(8), seq };
         let results = [(Digest::of(b"a"), Bytes::from_static(b"result a")), (Digest::of(b"b"), Bytes::new())];
         let bytes = encode(&results, &[(pack(3), 500), (pack(1), 7), (pack(3), 500)]).concat();
@@ -291,8 +298,20 @@ mod tests {
         (bytes, index)
     }
 
-    fn read(bytes: &[u8]) -> Option<Index> {
-        let len = usize::try_from(index_len(bytes)? + FOOTER_LEN).ok()?;
+    /// The digest in an object's footer made right, as far as there is one.
+    pub(crate) fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+        let footer = bytes.len().saturating_sub(FOOTER_LEN as usize);
+        let index = index_len(&bytes).and_then(|len| usize::try_from(len).ok()).and_then(|len| footer.checked_sub(len));
+        if let Some(index) = index {
+            let digest = Digest::of(&bytes[index..footer]);
+            bytes[footer + 8..footer + 8 + Digest::LEN].copy_from_slice(digest.as_bytes());
+        }
+        bytes
+    }
+
+    /// Reads the index of an object that is there as a whole.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Index> {
+        let len = usize::try_from(index_len(bytes)?.checked_add(FOOTER_LEN)?).ok()?;
         read_index(&bytes[bytes.len().checked_sub(len)?..], bytes.len() as u64).ok()
     }
 
