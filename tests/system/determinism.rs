@@ -68,6 +68,7 @@ enum Place {
     Front,
     Back,
     Reads,
+    BackReads,
     Edges,
 }
 
@@ -108,7 +109,8 @@ impl MapGroupCompiler for Leaks {
 
     fn compile_out(&self, out: &OutKey, texts: Values<'_, String>, context: &Context<'_>) -> Result<Option<Payload>> {
         let texts: Vec<String> = texts.collect();
-        context.exists("in/texts", "fixed")?;
+        let read = self.text(Place::BackReads, &out.to_string(), "fixed");
+        context.exists("in/texts", read.replace(' ', "-"))?;
         Ok(Some(self.text(Place::Back, &out.to_string(), &texts.join(" ")).into()))
     }
 }
@@ -144,7 +146,7 @@ fn every_leak_is_caught_at_either_end() {
 
 #[test]
 fn what_is_sorted_is_no_leak() {
-    for place in [Place::Front, Place::Back, Place::Reads, Place::Edges] {
+    for place in [Place::Front, Place::Back, Place::Reads, Place::BackReads, Place::Edges] {
         let mut lab = lab(Leak::None, place);
         lab.run();
         lab.put("in/texts", "b", "other words");
@@ -164,6 +166,9 @@ fn other_reads_and_other_outputs() {
     assert_eq!((reads.key.as_str(), reads.first), ("in/texts/a", None));
     let what = reads.what.trim_end_matches(" the first time only");
     assert!(what.starts_with("looks at in/texts/fixed-") && what != reads.what, "{what}");
+    let reads = found(Place::BackReads);
+    assert_eq!((reads.key.as_str(), reads.first), ("texts/a", None));
+    assert!(reads.what.starts_with("looks at in/texts/fixed-"), "{}", reads.what);
     let edges = found(Place::Edges);
     assert!(edges.what.starts_with("says something else to texts/a-"), "{}", edges.what);
 }

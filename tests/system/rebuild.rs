@@ -265,3 +265,64 @@ fn inputs_as_of_earlier_runs_and_feedback_are_versions_as_any_other() {
         assert_eq!(statement.verdict, Verdict::Equal, "version {version}: {statement:?}");
     }
 }
+
+/// Copies notes, fails on those that are `bad`, and looks whether there is one of a number that nobody has told it of.
+#[derive(Clone, Default)]
+struct Picky(Arc<AtomicU64>);
+
+impl InputLayers for Picky {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/notes"])
+    }
+}
+
+impl OutputLayers for Picky {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("picky")?])
+    }
+}
+
+impl DirectCompiler for Picky {
+    fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
+        out.add("picky", &key.name);
+    }
+
+    fn compile(&self, _: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
+        let text = inputs[0].text()?;
+        ensure!(text != "bad", "a bad note");
+        context.exists("in/notes", format!("{}", self.0.load(Ordering::Relaxed)))?;
+        Ok(Some(text.into()))
+    }
+}
+
+fn picky(picky: &Picky) -> Lab {
+    let task = Task::new("picky", Direct(picky.clone())).unwrap().version("1");
+    Lab::new(vec![task.on_error(OnError::QUARANTINE)])
+}
+
+#[test]
+fn a_version_with_partitions_in_quarantine_is_refused() {
+    let mut lab = picky(&Picky::default());
+    lab.put("in/notes", "a", "good");
+    lab.put("in/notes", "b", "bad");
+    lab.run();
+    let error = refused(&mut lab, 1);
+    assert!(error.starts_with("1 partitions of version 1 of ") && error.contains("are in quarantine"), "{error}");
+    assert!(error.ends_with("the first is picky: back-end of picky/b: a bad note"), "{error}");
+    lab.put("in/notes", "b", "better");
+    lab.run();
+    assert_eq!(lab.rebuild(2).unwrap().verdict, Verdict::Equal);
+}
+
+#[test]
+fn a_state_that_comes_out_differently_is_told_though_all_layers_are_equal() {
+    let compiler = Picky::default();
+    let mut lab = picky(&compiler);
+    lab.put("in/notes", "a", "good");
+    lab.run();
+    compiler.0.store(1, Ordering::Relaxed);
+    let statement = lab.rebuild(1).unwrap();
+    assert!(statement.layers.iter().all(|layer| layer.equal) && !statement.state_equal, "{statement:?}");
+    assert_eq!(statement.verdict, Verdict::Differs);
+    assert!(statement.state_first.is_some(), "{statement:?}");
+}

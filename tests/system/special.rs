@@ -1,7 +1,7 @@
 //! Inputs that are not simply a catalog at its latest version: pinned, as some runs ago, and what the output was.
 
-use deltic::core::Version;
-use deltic::driver::{Mode, Processing};
+use deltic::core::{CatalogId, LayerId, RunId, Timestamp, Version};
+use deltic::driver::{At, Job, JobInput, LocalEngine, Mode, Options, Processing, Silent, Stop, run};
 use deltic::prelude::*;
 use deltic_testkit::{Edit, Lab, RandomHistory};
 use expect_test::{Expect, expect};
@@ -287,6 +287,52 @@ fn what_can_not_be_bound() {
     let nowhere = Shape { salt: 1, inputs: vec!["self/nowhere"], references: Vec::new(), output: "x" };
     expect!["catalog `self` has no layer `nowhere` at version 0: it has none"]
         .assert_eq(&wrong(Lab::new(vec![task("x", Direct(Pairs(nowhere)))]).feedback("self")));
+}
+
+/// Where an id is bound to another catalog, versions of the same numbers are others: there is no base to diff against.
+#[test]
+fn an_id_that_is_bound_to_another_catalog() {
+    let tasks = || {
+        let shape = Shape { salt: 1, inputs: vec!["in/a"], references: Vec::new(), output: "x" };
+        vec![task("x", Direct(Pairs(shape)))]
+    };
+    let mut here = Lab::new(tasks());
+    here.put("in/a", "a", "1");
+    here.put("in/a", "b", "2");
+    here.run();
+    // Its catalogs are numbered in another order, so that `in` is another one.
+    let mut there = Lab::new(tasks()).at("memory:there-");
+    there.input_catalog("earlier");
+    there.put("in/a", "a", "9");
+    there.put("in/a", "c", "3");
+    there.run();
+    there.put("in/a", "d", "4");
+    there.run();
+    let (output, other) = (here.output_catalog().unwrap().clone(), there.input_catalog("in"));
+    assert_ne!(here.input_catalog("in").latest().unwrap().uuid(), other.latest().unwrap().uuid());
+    let (tasks, engine) = (tasks(), LocalEngine::new(1));
+    let report = run(&Job {
+        inputs: [(CatalogId::new("in").unwrap(), JobInput::new(other, At::Latest))].into(),
+        output: output.clone(),
+        tasks: &tasks,
+        engine: &engine,
+        observer: &Silent,
+        options: Options {
+            code: String::new(),
+            run: RunId(1000),
+            started: Timestamp(0),
+            incremental: true,
+            expect_base: None,
+            state_layer: LayerId::new("state").unwrap(),
+            note: String::new(),
+            checkpoint: None,
+            check_determinism: false,
+        },
+        stop: Stop::new(),
+    });
+    let report = report.unwrap();
+    assert!(matches!(report.tasks[0].mode, Mode::Full { .. }), "{:?}", report.tasks[0].mode);
+    assert_eq!(output.latest().unwrap().digest(), there.output().digest());
 }
 
 /// Tasks of every pattern that read all kinds of special inputs, as subjects and as references.

@@ -401,6 +401,47 @@ fn versions_that_were_read_are_read_and_nothing_is_written() {
     assert!(asked.len() > 10 && asked.iter().all(|request| reads.contains(&request.operation)), "{asked:?}");
 }
 
+/// Says the same of each input, at length: a payload that gets a pack of its own, which is not left for the commit.
+struct Long(Arc<AtomicU64>);
+
+impl InputLayers for Long {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/texts"])
+    }
+}
+
+impl OutputLayers for Long {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("long")?])
+    }
+}
+
+impl DirectCompiler for Long {
+    fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
+        out.add("long", &key.name);
+    }
+
+    fn compile(&self, _: &OutKey, _: &[Input], _: &Context<'_>) -> Result<Option<Payload>> {
+        Ok(Some(vec![self.0.load(Ordering::Relaxed) as u8; 9 << 20].into()))
+    }
+}
+
+#[test]
+fn what_differs_is_not_written_however_long_it_is() {
+    let log = RequestLog::new();
+    let said = Arc::new(AtomicU64::new(1));
+    let task = Task::new("long", Direct(Long(Arc::clone(&said)))).unwrap().version("1");
+    let mut lab = Lab::on(Stores::new().with_wrapper(log.wrapper()), vec![task]);
+    lab.put("in/texts", "a", "a");
+    lab.run();
+    said.store(2, Ordering::Relaxed);
+    log.take();
+    assert_eq!(lab.verify(&all()).unwrap().differences.len(), 1);
+    let asked = log.take();
+    let reads = [Operation::Get, Operation::List];
+    assert!(!asked.is_empty() && asked.iter().all(|request| reads.contains(&request.operation)), "{asked:?}");
+}
+
 #[test]
 fn a_version_that_was_removed_can_not_be_verified_against() {
     let (_, mut lab) = letters();

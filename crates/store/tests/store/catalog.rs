@@ -205,6 +205,22 @@ fn dependencies_of_dependencies_are_listed_once_a_version() {
     assert!(transitive_dependencies(&[(id("l"), &left), (id("l"), &right)]).is_err());
 }
 
+/// A record that another program wrote may name a catalog by a URL that holds more than a place.
+#[test]
+fn urls_of_dependencies_are_read_without_what_may_be_secret() {
+    let (store, stores) = tampered();
+    let catalog = create(&stores, "memory:x");
+    let source = create(&Stores::new(), "memory:source").latest().unwrap();
+    let mut dependencies = transitive_dependencies(&[(CatalogId::new("in").unwrap(), &source)]).unwrap();
+    dependencies[0].url = "s3://bucket/folder?code=hidden".to_owned();
+    let draft = begin(&catalog.latest().unwrap(), 2);
+    let tree = build(&draft, &numbered(0..3, 0));
+    assert!(matches!(draft.commit(NextVersion { dependencies, ..next(&tree) }).unwrap(), Committed::New(_)));
+    assert!(String::from_utf8_lossy(&objects(&store)["versions/00000000000000000001"]).contains("hidden"));
+    let read = Catalog::open(&stores, "memory:x").unwrap().latest().unwrap();
+    assert_eq!(read.record().dependencies[0].url, "s3://bucket/folder?***");
+}
+
 #[test]
 fn commits_through_two_openings_see_each_other() {
     let stores = Stores::new();
