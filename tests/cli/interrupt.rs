@@ -2,7 +2,9 @@
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStderr};
+use std::process::{Child, ChildStderr, Command};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use crate::shell::{Ran, Shell};
 
@@ -24,6 +26,18 @@ struct Running<'a> {
     child: Child,
     said: BufReader<ChildStderr>,
     text: String,
+    _guarded: Sender<()>,
+}
+
+/// Kills a process that does not end in a minute, so that a signal without effect is a failure and not a wait for ever.
+fn guard(process: u32) -> Sender<()> {
+    let (guarded, ended) = channel::<()>();
+    std::thread::spawn(move || {
+        if ended.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout) {
+            Command::new("kill").args(["-KILL", &process.to_string()]).status().unwrap();
+        }
+    });
+    guarded
 }
 
 impl<'a> Running<'a> {
@@ -31,7 +45,8 @@ impl<'a> Running<'a> {
         // Whoever runs the tests in the background has interrupts ignored, and so would all its children.
         let mut child = shell.command(&format!("exec env --default-signal=INT {line}")).spawn().unwrap();
         let said = BufReader::new(child.stderr.take().unwrap());
-        Running { shell, child, said, text: String::new() }
+        let guarded = guard(child.id());
+        Running { shell, child, said, text: String::new(), _guarded: guarded }
     }
 
     /// Waits until it says something.

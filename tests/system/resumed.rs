@@ -184,7 +184,10 @@ fn interrupt(incremental: bool, threads: usize, times: u64, seed: u64) {
     }
     let total: u64 = compiled_or_resumed(&expected).iter().sum();
     println!("{times} interrupted of {all} operations, at most {most} of {total} outputs taken over, {late} late ones");
-    assert!(most * 2 > total && late > 0, "at most {most} of {total} were taken over, {late} times late");
+    // With several threads the number of operations varies, and with it what an interruption leaves.
+    if threads == 1 {
+        assert!(most * 2 > total && late > 0, "at most {most} of {total} were taken over, {late} times late");
+    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! A run that is asked to stop, at any moment: it has published nothing, or all; and the next one goes on from there.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use deltic::core::{CatalogId, LayerId, RunId, Timestamp, Version};
-use deltic::driver::{At, Error, Event, Job, JobInput, LocalEngine, Observer, Options, Report, Stop, run};
+use deltic::driver::{At, Checkpoint, Error, Event, Job, JobInput, LocalEngine, Observer, Options, Report, Stop, run};
 use deltic::prelude::*;
 use deltic::store::Catalog;
 use deltic_testkit::Lab;
@@ -27,7 +29,12 @@ impl Observer for AtEvent {
     }
 }
 
-fn stopped_at(input: &Catalog, output: &Catalog, event: u64) -> (Result<Report, Error>, bool, bool) {
+fn stopped_at(
+    input: &Catalog,
+    output: &Catalog,
+    event: u64,
+    checkpoint: Option<Checkpoint>,
+) -> (Result<Report, Error>, bool, bool) {
     let (tasks, engine, stop) = (three_tasks(), LocalEngine::new(1), Stop::new());
     let watching = AtEvent { stop: stop.clone(), left: AtomicU64::new(event), committing: Default::default() };
     let report = run(&Job {
@@ -36,7 +43,10 @@ fn stopped_at(input: &Catalog, output: &Catalog, event: u64) -> (Result<Report, 
         tasks: &tasks,
         engine: &engine,
         observer: &watching,
-        options: Options::new(RunId(1000 + event), Timestamp(0), LayerId::new("state").unwrap()),
+        options: Options {
+            checkpoint,
+            ..Options::new(RunId(1000 + event), Timestamp(0), LayerId::new("state").unwrap())
+        },
         stop: stop.clone(),
     });
     (report, stop.is_asked(), *watching.committing.lock().unwrap())
@@ -57,7 +67,7 @@ fn at_any_moment() {
     let base = output.latest().unwrap();
     let mut event = 1;
     loop {
-        let (report, asked, committing) = stopped_at(&input, &output, event);
+        let (report, asked, committing) = stopped_at(&input, &output, event, None);
         match report {
             Ok(report) => {
                 // Too late, so it is all there.
@@ -75,5 +85,28 @@ fn at_any_moment() {
         event += 1;
     }
     assert!(event > 100, "stopped at {event} events");
+    lab.assert_equals_scratch();
+}
+
+/// Long before the next checkpoint: a run that stops makes one.
+#[test]
+fn what_was_done_is_kept() {
+    let mut lab = Lab::new(three_tasks());
+    for number in 0..30 {
+        lab.put("in/a", format!("{number:03}"), format!("{number:>200}"));
+    }
+    lab.run();
+    for number in 0..30 {
+        lab.put("in/a", format!("{number:03}"), format!("{number:>300}"));
+    }
+    lab.commit_inputs();
+    let (input, output) = (lab.input_catalog("in"), lab.output_catalog().unwrap().clone());
+    let every = |every| Some(Checkpoint { every, clock: Arc::new(|| Duration::ZERO) });
+    let (stopped, ..) = stopped_at(&input, &output, 120, every(Duration::from_secs(3600)));
+    assert!(matches!(stopped, Err(Error::Stopped { .. })), "{stopped:?}");
+    // Nobody asks for the end of this one; as small as it is, it looks for what was kept.
+    let (report, asked, _) = stopped_at(&input, &output, 1_000_000, every(Duration::ZERO));
+    let counts: Vec<_> = report.unwrap().tasks.iter().map(|task| task.counts).collect();
+    assert!(!asked && counts.iter().any(|counts| counts.resumed > 0), "{counts:?}");
     lab.assert_equals_scratch();
 }
