@@ -68,6 +68,17 @@ const WORDS: &[&str] = &[
     ",",
 ];
 
+/// A setting of the driver that stands in the environment.
+fn variable(name: &'static str, setting: &'static str, valid: &[&str]) -> Decoder<'static> {
+    let valid = valid.iter().map(|text| text.as_bytes().to_vec()).collect();
+    Decoder::new(name, valid, (512, 1 << 16), move |bytes| {
+        let Ok(text) = std::str::from_utf8(bytes) else { return false };
+        let environment = vec![(OsString::from(format!("DELTIC__DRIVER__{setting}")), OsString::from(text))];
+        Config::merge("x", None, &Sources { environment, ..Sources::default() }).is_ok()
+    })
+    .with_words(&["99999999999999999999", "9", " MiB", " B", "h", "ns", "-", ".", "[", "\""])
+}
+
 /// An archive of two files in a folder.
 fn tar() -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
@@ -136,12 +147,9 @@ fn check_all(range: std::ops::Range<u64>) {
                 |bytes| std::str::from_utf8(bytes).is_ok_and(|text| setting(text).is_ok()),
             )
             .with_words(WORDS),
-            Decoder::new("a variable", vec![b"3".to_vec(), b"1000".to_vec()], (512, 1 << 16), |bytes| {
-                let Ok(text) = std::str::from_utf8(bytes) else { return false };
-                let environment = vec![(OsString::from("DELTIC__DRIVER__THREADS"), OsString::from(text))];
-                Config::merge("x", None, &Sources { environment, ..Sources::default() }).is_ok()
-            })
-            .with_words(WORDS),
+            variable("a number in a variable", "THREADS", &["3", "1000"]),
+            variable("a size in a variable", "MEMORY", &["512 MiB", "0 B", "1 GiB"]),
+            variable("a time in a variable", "CHECKPOINT", &["90s", "1h 30m", "false"]),
             Decoder::new("a tar archive", vec![tar()], (8, archive), |bytes| read_archive(&plain, bytes))
                 .sealed(summed),
             Decoder::new("a tar.gz archive", vec![gzip(&tar())], (4000, archive), |bytes| read_archive(&zipped, bytes)),
@@ -158,7 +166,7 @@ fn check_all(range: std::ops::Range<u64>) {
 
 #[test]
 fn decoders_bear_anything() {
-    check_all(0..300);
+    check_all(0..2000);
 }
 
 /// `DELTIC_SEEDS=FROM..TO cargo test --release -p deltic-cli --lib -- --ignored hostile:: --nocapture`
