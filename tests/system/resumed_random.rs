@@ -90,9 +90,20 @@ fn check(seed: u64, happened: &mut Happened) {
     let quarantine = || OnError::Quarantine { most: 1000 };
     let tasks = of_version("1", seed, quarantine());
     let mut pair = Pair::new(&tasks);
+    let mut old_mood = 0;
     for (number_of, step) in (1u64..).zip(&history) {
         let of_step = number(&[&seed, &number_of]);
-        mood.set(if of_step.is_multiple_of(3) { of_step } else { 0 });
+        let new_mood = if of_step.is_multiple_of(3) { of_step } else { 0 };
+        if new_mood != old_mood {
+            // No run knows of moods, and what was kept in another one would be taken over: the base has to move.
+            pair.each(|lab| {
+                lab.put("in/a", "mood", number_of.to_string());
+                lab.set_tasks(tasks.clone());
+                drop(lab.run());
+            });
+            mood.set(new_mood);
+            old_mood = new_mood;
+        }
         let mut left: &[Edit] = step;
         let full = random.below(2) == 0;
         for attempt in 0..random.below(5) {
