@@ -10,6 +10,11 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+#[path = "seeds.rs"]
+mod seeds;
+
+pub(crate) use seeds::seeds;
+
 /// A decoder, and what it is given.
 pub(crate) struct Decoder<'a> {
     pub(crate) name: &'static str,
@@ -98,13 +103,6 @@ pub(crate) fn check(decoders: &[Decoder<'_>], seeds: Range<u64>) {
         println!("{:<34} {inputs:>9} inputs {taken:>9} taken, memory up to {used:>4} ‰ of its bound", decoder.name);
         assert!(inputs < 100 || taken < inputs, "{}: it takes whatever it is given", decoder.name);
     }
-}
-
-/// `DELTIC_SEEDS=FROM..TO`, or these.
-pub(crate) fn seeds(otherwise: &str) -> Range<u64> {
-    let seeds = std::env::var("DELTIC_SEEDS").unwrap_or_else(|_| otherwise.to_owned());
-    let (from, to) = seeds.split_once("..").expect("DELTIC_SEEDS=FROM..TO");
-    from.parse().expect("a number")..to.parse().expect("a number")
 }
 
 /// A valid encoding that was changed, or random bytes, alone or behind what a valid encoding begins with.

@@ -109,9 +109,7 @@ macro_rules! operators {
 #[test]
 #[ignore = "long: run with --ignored and DELTIC_SEEDS=FROM..TO"]
 fn dataset_many_seeds() {
-    let seeds = std::env::var("DELTIC_SEEDS").unwrap_or_else(|_| "0..100".to_owned());
-    let (from, to) = seeds.split_once("..").unwrap();
-    for seed in from.parse::<u64>().unwrap()..to.parse().unwrap() {
+    for seed in crate::seeds::seeds("0..100") {
         for (name, build) in ALL {
             let caught = std::panic::catch_unwind(|| check(*build, seed));
             assert!(caught.is_ok(), "{name}, seed {seed}");

@@ -481,10 +481,8 @@ fn mishaps_at_random() {
 #[test]
 #[ignore = "long: run with --ignored and DELTIC_SEEDS=FROM..TO"]
 fn many_histories_with_mishaps() {
-    let seeds = std::env::var("DELTIC_SEEDS").unwrap_or_else(|_| "0..3".to_owned());
-    let (from, to) = seeds.split_once("..").unwrap();
     let (mut operations, mut disturbed) = (0, 0);
-    for seed in from.parse::<u64>().unwrap()..to.parse().unwrap() {
+    for seed in crate::seeds::seeds("0..3") {
         let (names, tiles) = (RandomHistory::generic_names(4), RandomHistory::tile_names(3));
         let layers = vec![("in/a".to_owned(), names), ("in/t".to_owned(), tiles)];
         let mut edits = RandomHistory { layers, steps: 48, contents: 5 }.make(seed);

@@ -33,9 +33,7 @@ proptest! {
 #[test]
 #[ignore = "long: run with --ignored and DELTIC_SEEDS=FROM..TO"]
 fn many_seeds() {
-    let seeds = std::env::var("DELTIC_SEEDS").unwrap_or_else(|_| "0..1000".to_owned());
-    let (from, to) = seeds.split_once("..").unwrap();
-    for seed in from.parse::<u64>().unwrap()..to.parse().unwrap() {
+    for seed in crate::seeds::seeds("0..1000") {
         let caught = std::panic::catch_unwind(|| check_incremental(&random_tasks(seed), &filled(8, seed)));
         assert!(caught.is_ok(), "seed {seed}");
     }

@@ -210,9 +210,7 @@ fn a_history_of_killed_processes() {
 #[test]
 #[ignore = "long: run with --ignored, and DELTIC_SEEDS=FROM..TO for other than one seed of 250 kills"]
 fn hundreds_of_killed_processes() {
-    let seeds = std::env::var("DELTIC_SEEDS").unwrap_or_else(|_| "0..1".to_owned());
-    let (from, to) = seeds.split_once("..").unwrap();
-    for seed in from.parse::<u64>().unwrap()..to.parse().unwrap() {
+    for seed in crate::seeds::seeds("0..1") {
         let kills = kill(seed, 250);
         println!("seed {seed}: {kills:?}");
         assert!(kills.hit >= 250);

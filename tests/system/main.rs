@@ -27,6 +27,8 @@ mod rebuild;
 mod ref_tree;
 mod resumed;
 mod resumed_random;
+#[path = "../support/seeds.rs"]
+mod seeds;
 mod shapes;
 mod side_by_side;
 mod special;

@@ -240,9 +240,7 @@ fn what_fails_stays_and_recovers_without_a_trace() {
 #[test]
 #[ignore = "long: run with --ignored and DELTIC_SEEDS=FROM..TO"]
 fn many_moods() {
-    let seeds = std::env::var("DELTIC_SEEDS").unwrap_or_else(|_| "0..200".to_owned());
-    let (from, to) = seeds.split_once("..").unwrap();
-    let met: usize = (from.parse::<u64>().unwrap()..to.parse().unwrap()).map(check).sum();
+    let met: usize = crate::seeds::seeds("0..200").map(check).sum();
     eprintln!("{met} times a partition was in quarantine");
 }
 

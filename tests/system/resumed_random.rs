@@ -177,9 +177,7 @@ fn interrupted_runs_end_as_undisturbed_ones() {
 #[test]
 #[ignore = "long: run with --ignored and DELTIC_SEEDS=FROM..TO"]
 fn many_interrupted_runs() {
-    let seeds = std::env::var("DELTIC_SEEDS").unwrap_or_else(|_| "0..200".to_owned());
-    let (from, to) = seeds.split_once("..").unwrap();
     let mut happened = Happened::default();
-    (from.parse().unwrap()..to.parse().unwrap()).for_each(|seed| check(seed, &mut happened));
+    crate::seeds::seeds("0..200").for_each(|seed| check(seed, &mut happened));
     println!("{happened:?}");
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails should fail loudly")]
 
+#[path = "../../../../tests/support/seeds.rs"]
+mod seeds;
 mod support;
 
 mod budget;

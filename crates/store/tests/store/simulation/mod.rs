@@ -128,9 +128,7 @@ fn hundreds_of_histories_break_nothing() {
 #[test]
 #[ignore = "minutes: run it after changes to commit, retention, repacking or sweeping"]
 fn many_more_histories_break_nothing() {
-    let seeds = std::env::var("DELTIC_SEEDS").unwrap_or_else(|_| "0..10000".to_owned());
-    let (from, to) = seeds.split_once("..").unwrap();
-    assert_whole(from.parse().unwrap()..to.parse().unwrap());
+    assert_whole(crate::seeds::seeds("0..10000"));
 }
 
 #[test]
