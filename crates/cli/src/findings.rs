@@ -84,7 +84,7 @@ fn more(number: u64, what: &str) -> Option<String> {
 
 /// What a rebuild states, without a final line break.
 pub fn statement(statement: &Statement) -> String {
-    let input = |known: &&deltic_driver::RebuiltDependency| {
+    let input = |known: &&deltic_store::Dependency| {
         let id = known.catalog.as_ref().map(ToString::to_string).unwrap_or_default();
         vec![id, known.version.to_string(), known.digest.short()]
     };

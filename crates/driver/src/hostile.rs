@@ -3,10 +3,9 @@
 
 use std::cell::Cell;
 
-use bytes::Bytes;
 use deltic_compiler::{Projected, Seen};
-use deltic_core::{CatalogUuid, Digest, Fields, Meta, Payload, RunId, Timestamp, Version};
-use deltic_store::{Catalog, Codec, Draft, DraftOptions, Entry, NewCatalog, PackName, Place, Stores, Tree};
+use deltic_core::{CatalogUuid, Digest, Payload, RunId, Timestamp};
+use deltic_store::{Catalog, Draft, DraftOptions, NewCatalog, Stores, Tree};
 
 use crate::contributors::read_values;
 use crate::elements::Elements;
@@ -16,7 +15,7 @@ use crate::rows::RowStream;
 use crate::shuffle::Shuffle;
 use crate::spill::{Spill, SpillWriter};
 use crate::state::{State, edge_key};
-use crate::wire::{entry_len, read_entry, write_entry};
+use crate::wire::{self, entry_len, read_entry, write_entry};
 use crate::{Element, Error, Result};
 
 #[path = "../../../tests/support/hostile.rs"]
@@ -25,21 +24,12 @@ mod harness;
 use harness::{Decoder, check, seeds};
 
 fn entries() -> Vec<Vec<u8>> {
-    let mut fields = Fields::default();
-    fields.set("a", "b").unwrap();
-    let pack = PackName { base: Version(7), run: RunId(8), seq: 9 };
-    let places = [
-        Place::Inline(Bytes::from_static(b"abc")),
-        Place::Pack { pack, offset: 1 << 40, stored: 3, codec: Codec::Raw },
-        Place::Pack { pack, offset: 0, stored: 2, codec: Codec::Zstd },
-    ];
-    let entry = |place: Place| {
+    let bytes = |entry| {
         let mut bytes = Vec::new();
-        let meta = Meta { digest: Digest::of(b"abc"), len: 3, fields: fields.clone() };
-        write_entry(&Entry { meta, place }, &mut bytes);
+        write_entry(&entry, &mut bytes);
         bytes
     };
-    places.map(entry).to_vec()
+    wire::tests::entries().map(bytes).to_vec()
 }
 
 /// Rows as they lie in a file: three lengths, then the bytes.
@@ -169,7 +159,7 @@ fn check_all(range: std::ops::Range<u64>) {
     };
     let element = Element::new(7, b"name".as_slice()).to_bytes();
     let mapped = write_mapped(&noted::tests::mapped()).unwrap();
-    let reduced = write_reduced(&noted::tests::reduced(), &mut Vec::new()).unwrap();
+    let reduced = write_reduced(&noted::tests::reduced()).unwrap();
     check(
         &[
             Decoder::new("an entry", entries(), (2, 1 << 13), |bytes| {
@@ -194,7 +184,7 @@ fn check_all(range: std::ops::Range<u64>) {
             }),
             Decoder::new("what became of outputs", vec![reduced.clone()], (64, 1 << 12), |bytes| {
                 read_reduced(bytes).is_some_and(|batch| {
-                    assert_eq!(write_reduced(&batch, &mut Vec::new()).as_deref(), Some(bytes), "it has one form");
+                    assert_eq!(write_reduced(&batch).as_deref(), Some(bytes), "it has one form");
                     true
                 })
             }),
@@ -229,7 +219,7 @@ fn noted_reads_keep_the_bound() {
     let mut batch = noted::tests::reduced();
     let read = |_| Seen::Presence(3, b"".as_slice().into());
     batch[0].reads = (0..100_000).map(read).collect();
-    let bytes = write_reduced(&batch, &mut Vec::new()).unwrap();
+    let bytes = write_reduced(&batch).unwrap();
     let held = allocation_counter::measure(|| assert!(read_reduced(&bytes).is_some()));
     let times = held.bytes_max as f64 / bytes.len() as f64;
     assert!((16.0..64.0).contains(&times), "{times} times its length");

@@ -4,6 +4,8 @@
 //! 64 times their length, and 4 KiB; a read of a partition with a short name comes close to that. A change of this form is
 //! a change of the key that results are kept under, `deltic progress batch` in [`resume`](crate::resume).
 
+use std::collections::BTreeSet;
+
 use deltic_compiler::{Projected, Seen};
 use deltic_core::Digest;
 use deltic_store::{Entry, PackName, Place};
@@ -11,7 +13,7 @@ use deltic_store::{Entry, PackName, Place};
 use crate::Element;
 use crate::engine::{MapBatch, Mapped, Outcome, Reduced};
 use crate::rows::Rows;
-use crate::wire::{read_entry, write_entry};
+use crate::wire::{read_entry, take, write_entry};
 
 const PARTITION: u8 = 0;
 const PRESENCE: u8 = 1;
@@ -64,9 +66,8 @@ pub(crate) fn read_mapped(mut bytes: &[u8]) -> Option<MapBatch> {
     bytes.is_empty().then_some(MapBatch { mapped, rows })
 }
 
-/// What became of outputs; the packs that it refers to go into `packs`. `None` where one failed or was held back, which
-/// is to be tried again.
-pub(crate) fn write_reduced(batch: &[Reduced], packs: &mut Vec<PackName>) -> Option<Vec<u8>> {
+/// What became of outputs. `None` where one failed or was held back, which is to be tried again.
+pub(crate) fn write_reduced(batch: &[Reduced]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     put_len(batch.len(), &mut out);
     for Reduced { out: to, item, outcome, reads } in batch {
@@ -77,7 +78,7 @@ pub(crate) fn write_reduced(batch: &[Reduced], packs: &mut Vec<PackName>) -> Opt
             Outcome::Same => out.push(SAME),
             Outcome::New(entry) => {
                 out.push(NEW);
-                put_entry(entry, &mut out, packs);
+                put_entry(entry, &mut out);
             }
             Outcome::Failed(_) | Outcome::Held => return None,
             Outcome::Several(made) => {
@@ -89,7 +90,7 @@ pub(crate) fn write_reduced(batch: &[Reduced], packs: &mut Vec<PackName>) -> Opt
                         None => out.push(SAME),
                         Some(entry) => {
                             out.push(NEW);
-                            put_entry(entry, &mut out, packs);
+                            put_entry(entry, &mut out);
                         }
                     }
                 }
@@ -97,8 +98,6 @@ pub(crate) fn write_reduced(batch: &[Reduced], packs: &mut Vec<PackName>) -> Opt
         }
         write_reads(reads, &mut out);
     }
-    packs.sort_unstable();
-    packs.dedup();
     Some(out)
 }
 
@@ -165,23 +164,23 @@ fn read_seen(bytes: &mut &[u8]) -> Option<Seen> {
     })
 }
 
-/// The packs that outcomes refer to.
-pub(crate) fn packs_of(batch: &[Reduced]) -> impl Iterator<Item = PackName> {
+/// The packs that outcomes refer to, each once, in order.
+pub(crate) fn packs_of(batch: &[Reduced]) -> Vec<PackName> {
     let entries = batch.iter().flat_map(|reduced| match &reduced.outcome {
         Outcome::New(entry) => vec![entry],
         Outcome::Several(made) => made.iter().filter_map(|(_, entry)| entry.as_ref()).collect(),
         Outcome::Nothing | Outcome::Same | Outcome::Failed(_) | Outcome::Held => Vec::new(),
     });
-    entries.filter_map(|entry| match entry.place {
-        Place::Pack { pack, .. } => Some(pack),
-        Place::Inline(_) => None,
-    })
+    let packs: BTreeSet<PackName> = entries
+        .filter_map(|entry| match entry.place {
+            Place::Pack { pack, .. } => Some(pack),
+            Place::Inline(_) => None,
+        })
+        .collect();
+    packs.into_iter().collect()
 }
 
-fn put_entry(entry: &Entry, out: &mut Vec<u8>, packs: &mut Vec<PackName>) {
-    if let Place::Pack { pack, .. } = entry.place {
-        packs.push(pack);
-    }
+fn put_entry(entry: &Entry, out: &mut Vec<u8>) {
     let mut bytes = Vec::new();
     write_entry(entry, &mut bytes);
     put_bytes(&bytes, out);
@@ -213,9 +212,7 @@ fn several<T>(bytes: &mut &[u8], least: usize, mut one: impl FnMut(&mut &[u8]) -
 }
 
 fn len(bytes: &mut &[u8]) -> Option<usize> {
-    let (head, rest) = bytes.split_first_chunk()?;
-    *bytes = rest;
-    usize::try_from(u32::from_le_bytes(*head)).ok()
+    usize::try_from(u32::from_le_bytes(*take(bytes)?)).ok()
 }
 
 fn part<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
@@ -229,9 +226,7 @@ fn short<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 fn digest(bytes: &mut &[u8]) -> Option<Digest> {
-    let (head, rest) = bytes.split_first_chunk()?;
-    *bytes = rest;
-    Some(Digest::from_bytes(*head))
+    Some(Digest::from_bytes(*take(bytes)?))
 }
 
 #[cfg(test)]
@@ -292,10 +287,9 @@ pub(crate) mod tests {
     fn what_was_noted_is_read_as_it_was() {
         let bytes = write_mapped(&mapped()).unwrap();
         assert_eq!(format!("{:?}", read_mapped(&bytes).unwrap()), format!("{:?}", mapped()));
-        let mut packs = Vec::new();
-        let bytes = write_reduced(&reduced(), &mut packs).unwrap();
+        let bytes = write_reduced(&reduced()).unwrap();
         assert_eq!(format!("{:?}", read_reduced(&bytes).unwrap()), format!("{:?}", reduced()));
-        assert_eq!(packs.iter().map(|pack| pack.seq).collect::<Vec<_>>(), [2, 5]);
+        assert_eq!(packs_of(&reduced()).iter().map(|pack| pack.seq).collect::<Vec<_>>(), [2, 5]);
     }
 
     /// Whoever changes the form must change the key too (`deltic progress batch` in `resume.rs`), or a new driver reads
@@ -303,7 +297,7 @@ pub(crate) mod tests {
     #[test]
     fn the_form_belongs_to_its_key() {
         let digest = |bytes: &[u8]| Digest::of(bytes).short();
-        let (mapped, reduced) = (write_mapped(&mapped()).unwrap(), write_reduced(&reduced(), &mut Vec::new()).unwrap());
+        let (mapped, reduced) = (write_mapped(&mapped()).unwrap(), write_reduced(&reduced()).unwrap());
         assert_eq!((digest(&mapped).as_str(), digest(&reduced).as_str()), ("f269fd4dfdd8", "ef1b5dc717cf"));
     }
 
@@ -321,14 +315,14 @@ pub(crate) mod tests {
         for outcome in [Outcome::Failed(failure()), Outcome::Held] {
             let mut batch = reduced();
             batch[2].outcome = outcome;
-            assert!(write_reduced(&batch, &mut Vec::new()).is_none());
+            assert!(write_reduced(&batch).is_none());
         }
     }
 
     /// Nothing panics and nothing is taken for more than its bytes, whatever they are.
     #[test]
     fn what_is_cut_short_or_too_long_is_refused() {
-        let (mapped, reduced) = (write_mapped(&mapped()).unwrap(), write_reduced(&reduced(), &mut Vec::new()).unwrap());
+        let (mapped, reduced) = (write_mapped(&mapped()).unwrap(), write_reduced(&reduced()).unwrap());
         for len in 0..mapped.len() {
             assert!(read_mapped(&mapped[..len]).is_none(), "{len}");
         }

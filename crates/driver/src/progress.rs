@@ -132,7 +132,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Whether an earlier run is known to have noted something under a key: without looking for it.
-    pub(crate) fn is_known(&self, key: &Digest) -> bool {
+    pub(crate) fn is_known(&self, key: impl FnOnce() -> Digest) -> bool {
         self.store.is_known(key)
     }
 

@@ -36,7 +36,7 @@ impl StageProgress<'_> {
     /// Reads what became of outputs. It is nothing to refer to where it names packs that its object did not name.
     fn usable(&self, found: &[u8]) -> Option<Vec<Reduced>> {
         let found = read_reduced(found)?;
-        let usable = packs_of(&found).all(|pack| self.progress.may_refer_to(&pack));
+        let usable = packs_of(&found).iter().all(|pack| self.progress.may_refer_to(pack));
         usable.then_some(found)
     }
 }
@@ -146,7 +146,7 @@ impl Kernel for Resuming<'_> {
 
     fn begin_map(&self, items: &[Item]) -> Result<Fetch> {
         match self.of_fronts() {
-            Some(kept) if kept.progress.is_known(&kept.key_of_items(items)) => Ok(Fetch::default()),
+            Some(kept) if kept.progress.is_known(|| kept.key_of_items(items)) => Ok(Fetch::default()),
             _ => self.kernel.begin_map(items),
         }
     }
@@ -171,7 +171,7 @@ impl Kernel for Resuming<'_> {
 
     fn begin_reduce(&self, rows: &Rows) -> Result<Fetch> {
         match self.of_backs() {
-            Some(kept) if kept.progress.is_known(&self.key_of_rows(kept, rows)) => Ok(Fetch::default()),
+            Some(kept) if kept.progress.is_known(|| self.key_of_rows(kept, rows)) => Ok(Fetch::default()),
             _ => self.kernel.begin_reduce(rows),
         }
     }
@@ -193,9 +193,8 @@ impl Kernel for Resuming<'_> {
             }
         }
         let reduced = self.kernel.reduce(rows, fetch)?;
-        let mut packs = Vec::new();
-        if let Some(result) = write_reduced(&reduced, &mut packs) {
-            kept.progress.note(key, &result, packs);
+        if let Some(result) = write_reduced(&reduced) {
+            kept.progress.note(key, &result, packs_of(&reduced));
         }
         Ok(reduced)
     }

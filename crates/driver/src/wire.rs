@@ -69,18 +69,19 @@ pub(crate) fn read_entry(mut bytes: &[u8]) -> Option<Entry> {
     Some(Entry { meta: Meta { digest, len, fields }, place })
 }
 
-fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
+/// Takes so many bytes from the front; `None` where there are fewer.
+pub(crate) fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
     let (head, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(head)
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    #[test]
-    fn entries_survive() {
+    /// An entry with fields for each kind of place.
+    pub(crate) fn entries() -> [Entry; 3] {
         let mut fields = Fields::default();
         fields.set("a", "b").unwrap();
         let pack = PackName { base: Version(7), run: RunId(8), seq: 9 };
@@ -89,9 +90,15 @@ mod tests {
             Place::Pack { pack, offset: 1 << 40, stored: 3, codec: Codec::Raw },
             Place::Pack { pack, offset: 0, stored: 2, codec: Codec::Zstd },
         ];
-        for place in places {
-            for fields in [&fields, &Fields::default()] {
-                let meta = Meta { digest: Digest::of(b"abc"), len: 3, fields: fields.clone() };
+        let meta = Meta { digest: Digest::of(b"abc"), len: 3, fields };
+        places.map(|place| Entry { meta: meta.clone(), place })
+    }
+
+    #[test]
+    fn entries_survive() {
+        for Entry { meta, place } in entries() {
+            for fields in [&meta.fields, &Fields::default()] {
+                let meta = Meta { fields: fields.clone(), ..meta };
                 let entry = Entry { meta, place: place.clone() };
                 let mut bytes = Vec::new();
                 write_entry(&entry, &mut bytes);

@@ -105,9 +105,11 @@ impl Progress {
         self.catalog.root().overwrite(&ObjectName::Progress(name), &encode(results, packs))
     }
 
-    /// Whether an earlier run has left a result under a key. Makes no request: false before the first [`Progress::find`].
-    pub fn is_known(&self, key: &Digest) -> bool {
-        self.earlier.get().is_some_and(|earlier| earlier.results.contains_key(key))
+    /// Whether an earlier run has left a result under a key, which is worked out only where there is any. Makes no request:
+    /// false before the first [`Progress::find`].
+    pub fn is_known(&self, key: impl FnOnce() -> Digest) -> bool {
+        let earlier = self.earlier.get().filter(|earlier| !earlier.results.is_empty());
+        earlier.is_some_and(|earlier| earlier.results.contains_key(&key()))
     }
 
     /// The result that an earlier run has left under a key; `None` where there is none that can be used.

@@ -24,7 +24,7 @@ use crate::resolve::Resolved;
 use crate::twice::Offenders;
 use crate::{Error, Result, Stop, fingerprint, graph};
 
-pub use statement::{Made, Rebuilt, RebuiltDependency, RebuiltPart, RebuiltTask, Statement, Verdict};
+pub use statement::{Made, Rebuilt, RebuiltPart, RebuiltTask, Statement, Verdict};
 
 /// What to rebuild, and with what.
 pub struct Rebuild<'a> {
@@ -222,14 +222,6 @@ fn compare(recorded: &Snapshot, rebuilt: &Snapshot, tasks: &[Task], time: Timest
         }
     }
     let record = recorded.record();
-    let dependency = |known: &Dependency| RebuiltDependency {
-        catalog: known.catalog.clone(),
-        uuid: known.uuid,
-        url: known.url.clone(),
-        version: known.version,
-        digest: known.digest,
-        direct: known.direct,
-    };
     let task = |task: &TaskRecord| RebuiltTask {
         task: task.id.clone(),
         fingerprint: task.fingerprint,
@@ -252,7 +244,7 @@ fn compare(recorded: &Snapshot, rebuilt: &Snapshot, tasks: &[Task], time: Timest
     let statement = Statement {
         recorded: of(recorded),
         rebuilt: of(rebuilt),
-        dependencies: record.dependencies.iter().map(dependency).collect(),
+        dependencies: record.dependencies.clone(),
         tasks: record.tasks.iter().map(task).collect(),
         layers,
         state_equal,

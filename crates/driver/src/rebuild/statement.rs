@@ -3,8 +3,8 @@
 //! The digest covers all else that the document says: BLAKE3 of it as JSON, without the digest, with the keys of objects
 //! sorted and without white space.
 
-use deltic_core::{CatalogId, CatalogUuid, Digest, TaskId, Version};
-use deltic_store::Tree;
+use deltic_core::{CatalogUuid, Digest, TaskId, Version};
+use deltic_store::{Dependency, Tree};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ pub struct Statement {
     /// What was made.
     pub rebuilt: Rebuilt,
     /// What it was made from.
-    pub dependencies: Vec<RebuiltDependency>,
+    pub dependencies: Vec<Dependency>,
     /// The tasks that made it.
     pub tasks: Vec<RebuiltTask>,
     /// The layers.
@@ -66,23 +66,6 @@ pub struct Rebuilt {
     pub digest: Digest,
     /// The digest of its state.
     pub state: Digest,
-}
-
-/// A version that another one was made from.
-#[derive(Debug, Clone, Serialize)]
-pub struct RebuiltDependency {
-    /// The id that it was read under; none for what an input was made from.
-    pub catalog: Option<CatalogId>,
-    /// The catalog.
-    pub uuid: CatalogUuid,
-    /// Where it was.
-    pub url: String,
-    /// Its number.
-    pub version: Version,
-    /// The digest of its layers.
-    pub digest: Digest,
-    /// Whether it was read itself.
-    pub direct: bool,
 }
 
 /// A task.
