@@ -5,6 +5,7 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod environment;
 mod import;
 mod interrupt;
 mod names;
@@ -12,5 +13,6 @@ mod race;
 mod redact;
 mod resume;
 mod secrets;
+mod server;
 mod shell;
 mod transcripts;
