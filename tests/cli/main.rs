@@ -6,9 +6,12 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod environment;
+mod hostile;
 mod import;
 mod interrupt;
 mod names;
+mod output;
+mod printing;
 mod race;
 mod redact;
 mod resume;
