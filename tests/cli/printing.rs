@@ -92,3 +92,25 @@ fn children_do_not_hold_standard_output() {
     let ran = shell.run("(PATH=$PWD/bin:$PATH timeout 120 notes run 2> said) | timeout 60 cat && echo end > alive");
     assert!(ran.code == 0 && ran.stdout.contains("committed version 1"), "{ran:?}");
 }
+
+#[test]
+fn an_exit_in_a_compiler_is_no_success() {
+    for code in [0, 3] {
+        let shell = site(|n| if n == 30 { format!("exit {code}") } else { "print".to_owned() });
+        for line in ["notes run", "notes run --format json", "notes run --check determinism"] {
+            let ran = run(&shell, line);
+            assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{line}: {ran:?}");
+            assert!(ran.stderr.contains("error: the process was ended from inside"), "{line}: {ran:?}");
+            assert_eq!(shell.ok("deltic log file:out").lines().count(), 1, "{line}: nothing was published");
+        }
+    }
+    // Also where tasks are set up; and what ends on purpose has its own code.
+    let shell = site(|_| String::new());
+    for line in ["plan", "run", "explain", "config show", "verify"] {
+        let ran = run(&shell, &format!("notes {line} --set compiler.noise.setup='\"exit 0\"'"));
+        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{line}: {ran:?}");
+    }
+    shell.ok("notes run && notes --help && notes plan --help");
+    assert_eq!(run(&shell, "notes nonsense").code, 2);
+    assert_eq!(run(&shell, "env PRINTED_AFTER=x notes log file:out").code, 0);
+}

@@ -74,6 +74,7 @@ fn start(register: Register<'_>) -> ExitCode {
     progress.start_logs(cli.verbose);
     progress.watch_panics();
     let stdout = Stdout::keep();
+    let _ends_here = deltic_exit::Guard::arm();
     let interrupts = Interrupts::listen(&progress);
     let mut out = Out::new(cli.format, stdout.writer());
     let command = commands::dispatch(cli.command, register, &progress, &interrupts, &mut out);
