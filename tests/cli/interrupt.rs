@@ -6,6 +6,7 @@ use std::process::{Child, ChildStderr, Command};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use crate::server::Server;
 use crate::shell::{Ran, Shell};
 
 const CONFIGURATION: &str =
@@ -166,4 +167,64 @@ fn an_interrupt_that_is_ignored() {
     let ran = run.ended();
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(shell.ok("deltic get file:out slow n"), "on it goes");
+}
+
+/// Every command, with what it waits for at a server that never answers.
+const LINES: [&str; 19] = [
+    "deltic init URL --layer notes=generic",
+    "deltic import URL --layer notes=notes",
+    "deltic export URL --layer notes exported",
+    "deltic log URL",
+    "deltic ls URL",
+    "deltic get URL notes n",
+    "deltic diff URL 0 1",
+    "deltic errors URL",
+    "deltic digest URL",
+    "deltic run --set catalogs.out=URL",
+    "deltic plan --set catalogs.out=URL",
+    "deltic verify --set catalogs.out=URL",
+    "deltic rebuild URL --version 1 --into file:again",
+    "deltic retain URL --last 1",
+    "deltic gc URL",
+    "deltic repack URL",
+    "deltic fsck URL",
+    "deltic doctor URL",
+    "deltic run --set catalogs.in=URL",
+];
+
+/// Those that open no catalog.
+const AT_ONCE: [&str; 2] = ["deltic explain", "deltic config show"];
+
+/// One signal ends every command that waits for a server.
+#[test]
+fn a_server_that_never_answers() {
+    let shell = shell("");
+    shell.write(
+        "copy.conf",
+        "[catalogs]\nin = 'file:in'\nout = 'file:out'\n[compiler.copy]\nfrom = 'in'\nlayers = ['notes']\n",
+    );
+    shell.assert_covers(LINES.into_iter().chain(AT_ONCE));
+    for line in LINES {
+        let server = Server::silent();
+        let mut line = format!("env {} {}", server.variables(), line.replace("URL", "s3://bucket/x"));
+        if line.contains(" --set ") {
+            line.push_str(" --config copy.conf");
+        }
+        let run = Running::start(&shell, &line);
+        server.asked.recv_timeout(Duration::from_secs(60)).unwrap();
+        run.signal("INT");
+        let ran = run.ended();
+        assert_eq!((ran.code, ran.stdout.as_str()), (130, ""), "{line}: {ran:?}");
+        assert!(ran.stderr.lines().last().unwrap_or_default().starts_with("stopped"), "{line}: {ran:?}");
+    }
+}
+
+/// What is waited for is said, without being asked.
+#[test]
+fn silence_is_said() {
+    let (shell, server) = (shell(""), Server::silent());
+    let mut run = Running::start(&shell, &format!("env {} deltic log s3://bucket/x", server.variables()));
+    run.says("s3://bucket/x: waiting for versions/");
+    run.signal("INT");
+    assert_eq!(run.ended().code, 130);
 }

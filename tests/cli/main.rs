@@ -5,12 +5,17 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod environment;
+mod hostile;
 mod import;
 mod interrupt;
 mod names;
+mod output;
+mod printing;
 mod race;
 mod redact;
 mod resume;
 mod secrets;
+mod server;
 mod shell;
 mod transcripts;

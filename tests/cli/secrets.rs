@@ -1,11 +1,12 @@
 //! Secrets of the environment and of URLs get into nothing that is said or stored, whatever a store answers.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
+use crate::server::head;
 use crate::shell::{Ran, Shell};
 
 /// What must not be seen. Each is also looked for as a URL escapes it.
@@ -43,22 +44,7 @@ impl Echo {
 }
 
 fn answer(mut client: &TcpStream, status: &str, heard: &Mutex<String>) -> std::io::Result<()> {
-    let mut from = BufReader::new(client);
-    let (mut head, mut length) = (String::new(), 0);
-    loop {
-        let before = head.len();
-        if from.read_line(&mut head)? == 0 {
-            return Ok(());
-        }
-        let line = head[before..].to_lowercase();
-        if let Some(number) = line.strip_prefix("content-length:") {
-            length = number.trim().parse().unwrap();
-        }
-        if line == "\r\n" {
-            break;
-        }
-    }
-    std::io::copy(&mut from.take(length), &mut std::io::sink())?;
+    let Ok(head) = head(client) else { return Ok(()) };
     heard.lock().unwrap().push_str(&head);
     let body = format!("<Error><Code>Refused</Code><Message>{head}</Message><a>{}</a></Error>", SECRETS.join(" "));
     let length = body.len();

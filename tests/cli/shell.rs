@@ -49,6 +49,26 @@ impl Shell {
         Ran::from(self.command(line).output().unwrap())
     }
 
+    /// All commands that there are, as the help lists them: what a test of every command has to go through.
+    pub(crate) fn commands(&self) -> Vec<String> {
+        let help = self.ok("deltic --help");
+        let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+        // What a command does may go on in the next line, further in.
+        let names =
+            listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next().filter(|name| !name.is_empty()));
+        let names: Vec<String> = names.map(str::to_owned).collect();
+        assert!(names.len() > 15 && names.contains(&"run".to_owned()), "{help}");
+        names.into_iter().filter(|name| name != "help").collect()
+    }
+
+    /// Fails unless each command is in one of the lines, which begin with the binary's name.
+    pub(crate) fn assert_covers<'a>(&self, lines: impl IntoIterator<Item = &'a str>) {
+        let covered: Vec<&str> = lines.into_iter().filter_map(|line| line.split_whitespace().nth(1)).collect();
+        for command in self.commands() {
+            assert!(covered.contains(&command.as_str()), "`{command}` is not in the table of this test");
+        }
+    }
+
     /// Runs a command line that must succeed, and gives its standard output.
     pub(crate) fn ok(&self, line: &str) -> String {
         let ran = self.run(line);

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -35,18 +36,18 @@ pub(crate) struct Cli {
     pub(crate) verbose: u8,
 }
 
-/// The command line of the binary that is running, whatever it is called.
-pub(crate) fn command() -> clap::Command {
-    let name = std::env::args_os().next().unwrap_or_default();
-    let name = std::path::Path::new(&name).file_name().map(|name| name.to_string_lossy().into_owned());
+/// The command line of a binary, whatever it is called: by the first of its arguments.
+pub(crate) fn command(called: Option<&OsString>) -> clap::Command {
+    let name = called.and_then(|called| std::path::Path::new(called).file_name());
+    let name = name.map(|name| name.to_string_lossy().into_owned());
     // That one argument may come before two others is more than the parser can say of itself.
     let usage = format!("{} diff [OPTIONS] <URL> [LAYER] <A> <B>", name.as_deref().unwrap_or("deltic"));
     Cli::command().mut_subcommand("diff", |diff| diff.override_usage(usage))
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed (data, compiler, store), 2 usage or configuration, 3 conflict (another run was first), 130 \
-or 143 stopped by Ctrl-C or SIGTERM.
+Exit codes: 0 done, 1 failed (data, compiler, store), 2 usage or configuration, 3 conflict (another run was first), 4 done \
+but the result could not be written, 130 or 143 stopped by Ctrl-C or SIGTERM.
 Results go to standard output, progress and logs to standard error.";
 
 /// The commands.
@@ -375,7 +376,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_sound() {
-        command().debug_assert();
+        command(None).debug_assert();
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! | 1 | failed: data, compiler or store |
 //! | 2 | usage or configuration: nothing was tried |
 //! | 3 | conflict: another run was first |
+//! | 4 | done, but the result could not be written: what was committed stands |
 //! | 130, 143 | stopped by Ctrl-C, by SIGTERM: nothing was published |
 
 use std::error::Error as StdError;
@@ -15,11 +16,12 @@ use std::process::ExitCode;
 use deltic_store::{ErrorKind, Secrets};
 
 use crate::config::Problem;
+use crate::shown;
 
 /// What a command returns.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
-/// Why a command failed.
+/// Why a command failed: a message of one line, and more lines below it.
 #[derive(Debug)]
 pub(crate) struct Failure {
     exit: Exit,
@@ -31,6 +33,10 @@ pub(crate) struct Failure {
 enum Exit {
     /// The reader of the output has gone: nothing failed.
     Unread,
+    /// The output could not be written.
+    Unwritten,
+    /// The same, of a command that has done what it was to do.
+    DoneUnwritten,
     Failed,
     Usage,
     Conflict,
@@ -70,6 +76,16 @@ impl Failure {
         self
     }
 
+    /// The same, if it is the output that failed, of a command that had done something by then: that is said.
+    pub(crate) fn after(self, done: String) -> Failure {
+        match self.exit {
+            // Nothing else than this is said.
+            Exit::Unread => Failure { message: format!("nobody read the output to its end: {done}"), ..self },
+            Exit::Unwritten => Failure { exit: Exit::DoneUnwritten, ..self.hint(done) },
+            _ => self,
+        }
+    }
+
     /// Whether it was asked to end.
     pub(crate) fn is_stopped(&self) -> bool {
         self.exit == Exit::Stopped
@@ -77,22 +93,22 @@ impl Failure {
 
     /// Says on standard error what happened, and gives the exit code; `stopped` is that of a command that was stopped.
     pub(crate) fn report(&self, stopped: u8) -> ExitCode {
-        match self.exit {
-            Exit::Unread => return ExitCode::SUCCESS,
-            Exit::Failed | Exit::Usage | Exit::Conflict | Exit::Stopped => {}
-        }
         // A message may repeat what was typed or configured, and what compilers said.
         let secrets = Secrets::of_environment();
-        let label = if self.exit == Exit::Stopped { "" } else { "error: " };
-        eprintln!("{label}{}", secrets.hide(&self.message));
-        for hint in &self.hints {
-            eprintln!("  {}", secrets.hide(hint));
+        let label = if matches!(self.exit, Exit::Stopped | Exit::Unread) { "" } else { "error: " };
+        let say = |label: &str, line: &str| {
+            shown::to_stderr(&format!("{label}{}\n", shown::line(&secrets.hide(line))));
+        };
+        if !self.message.is_empty() {
+            say(label, &self.message);
         }
+        self.hints.iter().for_each(|hint| say("  ", hint));
         ExitCode::from(match self.exit {
             Exit::Unread => 0,
-            Exit::Failed => 1,
+            Exit::Failed | Exit::Unwritten => 1,
             Exit::Usage => 2,
             Exit::Conflict => 3,
+            Exit::DoneUnwritten => 4,
             Exit::Stopped => stopped,
         })
     }
@@ -125,6 +141,12 @@ impl From<deltic_driver::Error> for Failure {
     fn from(error: deltic_driver::Error) -> Failure {
         let message = in_full(&error);
         match &error {
+            // The one error of several lines, each about one partition.
+            deltic_driver::Error::Compiler(_) => {
+                let mut lines = message.split('\n');
+                let first = Failure::failed(lines.next().unwrap_or_default());
+                lines.fold(first, |failure, line| failure.hint(line.trim_start()))
+            }
             deltic_driver::Error::Setup(_) => Failure::usage(message),
             deltic_driver::Error::Stopped { .. } => Failure::stopped(message),
             deltic_driver::Error::BaseMoved { .. } => Failure::conflict(message),
@@ -157,11 +179,12 @@ impl From<anyhow::Error> for Failure {
 }
 
 /// What became of the output.
-pub(crate) fn unread_or_failed(error: &std::io::Error) -> Failure {
+pub(crate) fn unwritten(error: &std::io::Error) -> Failure {
     if error.kind() == std::io::ErrorKind::BrokenPipe {
         return Failure { exit: Exit::Unread, ..Failure::failed("") };
     }
-    Failure::failed(format!("the output could not be written: {error}"))
+    let message = format!("the output could not be written: {error}");
+    Failure { exit: Exit::Unwritten, ..Failure::failed(message) }
 }
 
 /// An error with its causes, none of them twice.
@@ -193,7 +216,7 @@ mod tests {
     #[test]
     fn a_reader_that_has_gone_is_no_failure() {
         let gone = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
-        assert_eq!(unread_or_failed(&gone).exit, Exit::Unread);
-        assert_eq!(unread_or_failed(&std::io::Error::other("x")).exit, Exit::Failed);
+        assert_eq!(unwritten(&gone).exit, Exit::Unread);
+        assert_eq!(unwritten(&std::io::Error::other("x")).exit, Exit::Unwritten);
     }
 }

@@ -10,9 +10,15 @@
 use deltic_driver::{Made, RebuiltPart, Standing, Statement, Verdict, Verification, VerifiedTask};
 
 use crate::human::{Align, columns, count, partitions};
+use crate::report::printed;
 
-/// What a verification found, without a final line break.
+/// What a verification found, without a final line break. Whatever is in it, no line of it can be forged, and none commands a
+/// terminal.
 pub fn verification(found: &Verification) -> String {
+    printed(&verification_lines(found))
+}
+
+pub(crate) fn verification_lines(found: &Verification) -> Vec<String> {
     let inputs: Vec<Vec<String>> =
         found.inputs.iter().map(|input| vec![input.catalog.to_string(), input.version.to_string()]).collect();
     let mut lines = columns(&[Align::Left; 2], &inputs);
@@ -34,7 +40,7 @@ pub fn verification(found: &Verification) -> String {
         true => format!("{what}: just what is compiled from its inputs"),
         false => format!("{what}: {}", findings(found)),
     });
-    lines.join("\n")
+    lines
 }
 
 /// How much a verification found.
@@ -82,8 +88,12 @@ fn more(number: u64, what: &str) -> Option<String> {
     (number > 0).then(|| format!("and {} more {what}", count(number)))
 }
 
-/// What a rebuild states, without a final line break.
+/// What a rebuild states, likewise.
 pub fn statement(statement: &Statement) -> String {
+    printed(&statement_lines(statement))
+}
+
+pub(crate) fn statement_lines(statement: &Statement) -> Vec<String> {
     let input = |known: &&deltic_store::Dependency| {
         let id = known.catalog.as_ref().map(ToString::to_string).unwrap_or_default();
         vec![id, known.version.to_string(), known.digest.short()]
@@ -106,7 +116,7 @@ pub fn statement(statement: &Statement) -> String {
         recorded.version, recorded.url, rebuilt.version, rebuilt.url
     ));
     lines.push(format!("statement {}", statement.digest));
-    lines.join("\n")
+    lines
 }
 
 fn part(part: &RebuiltPart) -> Vec<String> {

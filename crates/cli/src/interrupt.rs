@@ -153,7 +153,7 @@ impl Interrupts {
     fn leave(&self, doing: &Doing) -> ! {
         let left = if doing.left.is_empty() { String::new() } else { format!(": {}", doing.left) };
         self.0.progress.say(&format!("stopped{left}"));
-        std::process::exit(i32::from(self.exit_code()))
+        deltic_exit::leave(i32::from(self.exit_code()))
     }
 }
 

@@ -33,21 +33,22 @@ mod human;
 mod interrupt;
 mod out;
 mod progress;
+mod refusal;
 pub mod report;
+mod shown;
 mod source;
 mod sources;
+mod stdout;
 
-use std::borrow::Cow;
 use std::process::ExitCode;
 
-use clap::FromArgMatches;
 use deltic_compiler::Setup;
-use deltic_store::Secrets;
 
-use args::Cli;
 use interrupt::Interrupts;
+use out::Out;
 use progress::Progress;
 use sources::Register;
+use stdout::Stdout;
 
 pub use edge::{checkpoint, code_identity, new_catalog, new_run_id, now};
 
@@ -55,6 +56,9 @@ pub use edge::{checkpoint, code_identity, new_catalog, new_run_id, now};
 ///
 /// `setup` is called once, by the commands that need the tasks, with the configuration's `[compiler.<task>]` sections
 /// in it.
+///
+/// While a command runs, standard output is kept for its result: what compilers and their child processes print there goes to
+/// standard error (on Unix). A panic is said on standard error in one form; a hook that `setup` sets takes the place of that.
 pub fn main(setup: impl FnOnce(&mut Setup) -> anyhow::Result<()>) -> ExitCode {
     start(Box::new(|into, _| setup(into)))
 }
@@ -64,25 +68,17 @@ pub fn stock() -> ExitCode {
     start(Box::new(copy::register))
 }
 
-/// Prints help, or what is wrong with the arguments, which has exit code 2.
-fn refuse(error: &clap::Error) -> ! {
-    let text = error.render().to_string();
-    match Secrets::of_environment().hide(&text) {
-        Cow::Borrowed(_) => error.exit(),
-        Cow::Owned(text) => {
-            eprint!("{text}");
-            std::process::exit(error.exit_code())
-        }
-    }
-}
-
 fn start(register: Register<'_>) -> ExitCode {
-    let parsed = args::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
-    let cli = parsed.unwrap_or_else(|error| refuse(&error));
+    let cli = refusal::parse().unwrap_or_else(|error| refusal::refuse(&error));
     let progress = Progress::new();
     progress.start_logs(cli.verbose);
+    progress.watch_panics();
+    let stdout = Stdout::keep();
+    let _ends_here = deltic_exit::Guard::arm();
     let interrupts = Interrupts::listen(&progress);
-    match commands::dispatch(cli, register, &progress, &interrupts) {
+    let mut out = Out::new(cli.format, stdout.writer());
+    let command = commands::dispatch(cli.command, register, &progress, &interrupts, &mut out);
+    match out.finish(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(interrupts.exit_code()),
     }

@@ -16,6 +16,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::calls::Calls;
 use crate::human::count;
+use crate::shown;
 
 /// All that is shown while a command runs.
 #[derive(Clone)]
@@ -60,19 +61,46 @@ impl Progress {
             _ => "trace",
         };
         let filter = EnvFilter::builder().with_default_directive(tracing::Level::WARN.into());
-        let filter = match std::env::var("DELTIC_LOG") {
-            Ok(text) if verbose == 0 => filter.parse_lossy(text),
-            _ => filter.parse_lossy(default),
+        let asked = std::env::var("DELTIC_LOG").ok().filter(|_| verbose == 0);
+        let filter = match asked.as_deref().map(|asked| filter.parse(asked)) {
+            Some(Ok(filter)) => filter,
+            Some(Err(error)) => {
+                self.say(&format!("DELTIC_LOG says nothing of logs, and is passed over: {error}"));
+                filter.parse_lossy(default)
+            }
+            None => filter.parse_lossy(default),
         };
         let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(self.clone());
-        // Fails where a user's binary has set up logs of its own: those win.
-        let _ = logs.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init();
+        // Without colours, so that every escape in a log line is foreign. Fails where a user's binary has set up logs of its
+        // own: those win.
+        let _ = logs.with_ansi(false).with_target(false).try_init();
+    }
+
+    /// Says on standard error what panics, with a backtrace where `RUST_BACKTRACE` asks for one.
+    pub(crate) fn watch_panics(&self) {
+        let progress = self.clone();
+        std::panic::set_hook(Box::new(move |panic| {
+            let thread = std::thread::current();
+            let place = panic.location().map(ToString::to_string).unwrap_or_default();
+            let mut text = format!("thread '{}' panicked at {place}", thread.name().unwrap_or("<unnamed>"));
+            let message = panic.payload_as_str().map(shown::quoted).filter(|message| !message.is_empty());
+            let backtrace = std::backtrace::Backtrace::capture();
+            let captured = backtrace.status() == std::backtrace::BacktraceStatus::Captured;
+            text.extend(message.map(|message| format!(":\n{message}")));
+            text.extend(captured.then(|| format!("\n{backtrace}")));
+            progress.above(&shown::lines(&text));
+        }));
     }
 
     /// Says something on standard error, above the bars.
     pub(crate) fn say(&self, line: &str) {
-        let line = self.secrets.hide(line);
-        self.bars.suspend(|| eprintln!("{line}"));
+        self.above(&shown::line(line));
+    }
+
+    /// Writes lines that are fit to be shown.
+    fn above(&self, lines: &str) {
+        let lines = format!("{}\n", self.secrets.hide(lines));
+        self.bars.suspend(|| shown::to_stderr(&lines));
     }
 
     /// Begins to count.
@@ -93,7 +121,7 @@ impl Progress {
             let _ = write!(out, "{} a second", count(state.per_sec().round() as u64));
         };
         line.set_style(style.with_key("rate", rate));
-        line.set_prefix(what.to_owned());
+        line.set_prefix(shown::line(what).into_owned());
         if !self.bars.is_hidden() {
             line.enable_steady_tick(Duration::from_millis(200));
         }
@@ -183,16 +211,13 @@ impl Observer for Tasks {
 }
 
 /// Writes log lines above the bars, without secrets: the clients of stores log errors and URLs as they come.
-pub(crate) struct Above {
-    bars: MultiProgress,
-    secrets: Arc<Secrets>,
-}
+pub(crate) struct Above(Progress);
 
 impl Write for Above {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        // An event comes whole, by one call.
+        // An event comes whole, by one call, and is one line.
         let text = String::from_utf8_lossy(line);
-        self.bars.suspend(|| std::io::stderr().write_all(self.secrets.hide(&text).as_bytes()))?;
+        self.0.say(text.strip_suffix('\n').unwrap_or(&text));
         Ok(line.len())
     }
 
@@ -205,6 +230,6 @@ impl<'a> MakeWriter<'a> for Progress {
     type Writer = Above;
 
     fn make_writer(&'a self) -> Above {
-        Above { bars: self.bars.clone(), secrets: Arc::clone(&self.secrets) }
+        Above(self.clone())
     }
 }

@@ -14,13 +14,18 @@ use deltic_driver::{Counts, InputReport, Mode, Orphan, Plan, PlannedTask, Quaran
 
 use crate::human::{Align, bytes, columns, count, milliseconds, partitions};
 
-pub(crate) use crate::findings::findings;
+pub(crate) use crate::findings::{findings, statement_lines, verification_lines};
 pub use crate::findings::{statement, verification};
+use crate::shown;
 
 const NOTHING_CHANGED: &str = "nothing it reads has changed";
 
-/// What a run did, without a final line break.
+/// What a run did, without a final line break. Whatever is in it, no line of it can be forged, and none commands a terminal.
 pub fn run(report: &Report) -> String {
+    printed(&run_lines(report))
+}
+
+pub(crate) fn run_lines(report: &Report) -> Vec<String> {
     let mut lines = inputs(&report.inputs);
     lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
     lines.extend(columns(&TASK_COLUMNS, &report.tasks.iter().map(task).collect::<Vec<_>>()));
@@ -37,11 +42,15 @@ pub fn run(report: &Report) -> String {
         ),
         None => format!("nothing changed: version {} stands ({took})", report.base),
     });
-    lines.join("\n")
+    lines
 }
 
-/// What a run would do, without a final line break.
+/// What a run would do, likewise.
 pub fn plan(plan: &Plan) -> String {
+    printed(&plan_lines(plan))
+}
+
+pub(crate) fn plan_lines(plan: &Plan) -> Vec<String> {
     let mut lines = inputs(&plan.inputs);
     lines.extend(plan.notes.iter().map(|note| format!("note: {note}")));
     lines.extend(columns(&PLAN_COLUMNS, &plan.tasks.iter().map(planned).collect::<Vec<_>>()));
@@ -51,7 +60,12 @@ pub fn plan(plan: &Plan) -> String {
         true => format!("a run would do nothing: version {} stands", plan.base),
         false => format!("a run would start from version {}; nothing was written", plan.base),
     });
-    lines.join("\n")
+    lines
+}
+
+/// The lines as one text, each fit to be shown.
+pub(crate) fn printed(lines: &[String]) -> String {
+    lines.iter().map(|line| shown::line(line)).collect::<Vec<_>>().join("\n")
 }
 
 fn orphan(orphan: &Orphan) -> String {

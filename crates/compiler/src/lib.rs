@@ -21,6 +21,9 @@
 //! code's version. There is no fourth: a compiler that reads a file, a clock or an environment variable breaks the
 //! promise that an incremental run equals a build from scratch.
 //!
+//! A compiler may print, to look into it: the command line sends what it prints to standard error. It must not end the process:
+//! what fails is an error, and an exit counts as a failure of the whole run, whatever its code.
+//!
 //! Front- and back-ends are plain methods. To test one, give it a [`Partition`] and a context over a [`Fixture`]:
 //!
 //! ```

@@ -55,8 +55,10 @@ impl Failure {
 }
 
 impl fmt::Display for Failure {
+    /// On one line: a line break of the message is written `\n`, so that the next line is never the message's own.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} {}: {}", self.task, self.phase, self.key, self.message)
+        let message = self.message.replace('\n', "\\n");
+        write!(f, "{}: {} {}: {message}", self.task, self.phase, self.key)
     }
 }
 

@@ -1,16 +1,20 @@
-//! A store whose errors hold no secrets.
+//! A store whose errors hold no secrets, and whose panics are errors.
 //!
 //! The errors of remote stores repeat the request's URL, whose query may be a signature, and the server's answer, which
 //! may repeat all that it was asked. Here each passes [`Secrets::hide`] where it leaves the store, so that no place above
 //! can forget to. Which kind of error it is stays as it was.
+//!
+//! The clients panic on some settings and answers that they take for impossible. A request that does has failed as any other
+//! that got no answer.
 
 use std::fmt;
 use std::ops::Range;
+use std::panic::AssertUnwindSafe;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
@@ -37,6 +41,23 @@ impl<S> Discreet<S> {
     pub(crate) fn new(inner: S, secrets: Secrets) -> Discreet<S> {
         Discreet { inner, secrets }
     }
+
+    /// Awaits a request.
+    async fn ask<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
+        let answer = AssertUnwindSafe(request).catch_unwind().await;
+        answer.unwrap_or_else(|_| Err(panicked())).map_err(|e| discreet(&self.secrets, e))
+    }
+
+    /// Awaits what a request yields, one by one.
+    fn each<T: Send + 'static>(&self, items: BoxStream<'static, Result<T>>) -> BoxStream<'static, Result<T>> {
+        let secrets = self.secrets.clone();
+        let items = AssertUnwindSafe(items).catch_unwind();
+        items.map(move |one| one.unwrap_or_else(|_| Err(panicked())).map_err(|e| discreet(&secrets, e))).boxed()
+    }
+}
+
+fn panicked() -> Error {
+    Error::Generic { store: "store", source: "the client of the store panicked".into() }
 }
 
 /// The same error, with a text that holds no secrets as its only cause.
@@ -68,7 +89,7 @@ pub(crate) fn discreet(secrets: &Secrets, error: Error) -> Error {
 #[async_trait]
 impl<S: ObjectStore> ObjectStore for Discreet<S> {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        self.inner.put_opts(location, payload, options).await.map_err(|e| discreet(&self.secrets, e))
+        self.ask(self.inner.put_opts(location, payload, options)).await
     }
 
     async fn put_multipart_opts(
@@ -81,41 +102,55 @@ impl<S: ObjectStore> ObjectStore for Discreet<S> {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let mut found = self.inner.get_opts(location, options).await.map_err(|e| discreet(&self.secrets, e))?;
+        let mut found = self.ask(self.inner.get_opts(location, options)).await?;
         found.payload = match found.payload {
-            GetResultPayload::Stream(body) => {
-                let secrets = self.secrets.clone();
-                GetResultPayload::Stream(body.map(move |part| part.map_err(|e| discreet(&secrets, e))).boxed())
-            }
+            GetResultPayload::Stream(body) => GetResultPayload::Stream(self.each(body)),
             other => other,
         };
         Ok(found)
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.inner.get_ranges(location, ranges).await.map_err(|e| discreet(&self.secrets, e))
+        self.ask(self.inner.get_ranges(location, ranges)).await
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        let secrets = self.secrets.clone();
-        self.inner.delete_stream(locations).map(move |one| one.map_err(|e| discreet(&secrets, e))).boxed()
+        self.each(self.inner.delete_stream(locations))
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let secrets = self.secrets.clone();
-        self.inner.list(prefix).map(move |one| one.map_err(|e| discreet(&secrets, e))).boxed()
+        self.each(self.inner.list(prefix))
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        let secrets = self.secrets.clone();
-        self.inner.list_with_offset(prefix, offset).map(move |one| one.map_err(|e| discreet(&secrets, e))).boxed()
+        self.each(self.inner.list_with_offset(prefix, offset))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await.map_err(|e| discreet(&self.secrets, e))
+        self.ask(self.inner.list_with_delimiter(prefix)).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, options).await.map_err(|e| discreet(&self.secrets, e))
+        self.ask(self.inner.copy_opts(from, to, options)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+    use futures::stream;
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    #[test]
+    fn a_client_that_panics_has_failed() {
+        let store = Discreet::new(InMemory::new(), Secrets::default());
+        let panics = || -> Result<()> { panic!("no such port") };
+        let error = block_on(store.ask(async { panics() })).unwrap_err();
+        assert!(matches!(error, Error::Generic { .. }) && error.to_string().contains("panicked"), "{error}");
+        let items = stream::iter([1, 2, 3]).map(move |item| if item == 2 { panics().map(|()| item) } else { Ok(item) });
+        let found: Vec<Result<i32>> = block_on(store.each(items.boxed()).collect());
+        assert!(matches!(found[..], [Ok(1), Err(Error::Generic { .. })]), "{found:?}");
     }
 }

@@ -30,6 +30,7 @@ mod dependency;
 mod discreet;
 mod doctor;
 mod draft;
+mod environment;
 mod error;
 mod fsck;
 mod gc;

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use url::Url;
 
 use crate::discreet::Discreet;
+use crate::environment;
 use crate::root::{Executor, ObjectRoot};
 use crate::secret::{Secrets, check_url, parse_checked, without_secrets};
 use crate::{Error, Result};
@@ -199,33 +201,62 @@ fn remote(url: &str) -> Result<Arc<dyn ObjectStore>> {
     let Some(bucket) = parsed.host_str().filter(|host| !host.is_empty()) else {
         return Err(Error::invalid(format!("`{url}` names no bucket; expected for example `s3://bucket/folder`")));
     };
+    let prefix = object_store::path::Path::from_url_path(parsed.path())
+        .map_err(|e| Error::invalid(format!("`{url}`: the path is not usable")).because(&e))?;
+    let scheme = parsed.scheme();
+    environment::check(scheme).map_err(|wrong| Error::invalid(format!("{url}: {wrong}")))?;
     let secrets = Secrets::of_environment();
-    let failed = |e: object_store::Error| {
-        let cause = secrets.hide(&e.to_string()).into_owned();
-        Error::invalid(format!("{url}: the store could not be set up; check the environment")).because(&cause)
+    let failed = |error: &str, alone: &dyn Fn(&str, &str) -> Option<String>| {
+        let cause = secrets.hide(error).into_owned();
+        let name = environment::culprit(scheme, error, alone);
+        let what = name.map_or("check the environment".to_owned(), |name| format!("check {name} in the environment"));
+        Error::invalid(format!("{url}: the store could not be set up; {what}")).because(&cause)
     };
     let retry = RetryConfig {
         max_retries: RETRIES.0,
         retry_timeout: RETRIES.1,
         backoff: BackoffConfig { max_backoff: Duration::from_secs(5), ..BackoffConfig::default() },
     };
-    let prefix = object_store::path::Path::from_url_path(parsed.path())
-        .map_err(|e| Error::invalid(format!("`{url}`: the path is not usable")).because(&e))?;
-    Ok(match parsed.scheme() {
+    match scheme {
         "s3" => {
             let builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry);
-            let store = builder.with_conditional_put(S3ConditionalPut::ETagMatch).build().map_err(failed)?;
-            prefixed(Discreet::new(store, secrets), prefix)
+            let builder = builder.with_conditional_put(S3ConditionalPut::ETagMatch);
+            let alone = |name: &str, value: &str| {
+                let builder = AmazonS3Builder::new().with_bucket_name(bucket).with_config(name.parse().ok()?, value);
+                built(|| builder.build()).err()
+            };
+            let store = built(|| builder.build()).map_err(|error| failed(&error, &alone))?;
+            Ok(prefixed(Discreet::new(store, secrets.clone()), prefix))
         }
         "az" => {
             let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket).with_retry(retry);
-            prefixed(Discreet::new(builder.build().map_err(failed)?, secrets), prefix)
+            let alone = |name: &str, value: &str| {
+                let builder = MicrosoftAzureBuilder::new().with_container_name(bucket).with_account("account");
+                let builder = builder.with_config(name.parse().ok()?, value);
+                built(|| builder.build()).err()
+            };
+            let store = built(|| builder.build()).map_err(|error| failed(&error, &alone))?;
+            Ok(prefixed(Discreet::new(store, secrets.clone()), prefix))
         }
         _ => {
             let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).with_retry(retry);
-            prefixed(Discreet::new(builder.build().map_err(failed)?, secrets), prefix)
+            let alone = |name: &str, value: &str| {
+                let builder = GoogleCloudStorageBuilder::new().with_bucket_name(bucket);
+                let builder = builder.with_config(name.parse().ok()?, value);
+                built(|| builder.build()).err()
+            };
+            let store = built(|| builder.build()).map_err(|error| failed(&error, &alone))?;
+            Ok(prefixed(Discreet::new(store, secrets.clone()), prefix))
         }
-    })
+    }
+}
+
+/// Makes a client; what it does not bear is an error too, not a panic.
+fn built<S>(build: impl FnOnce() -> object_store::Result<S>) -> std::result::Result<S, String> {
+    match catch_unwind(AssertUnwindSafe(build)) {
+        Ok(built) => built.map_err(|error| error.to_string()),
+        Err(_) => Err("the client panicked".to_owned()),
+    }
 }
 
 fn prefixed<S: ObjectStore>(store: S, prefix: object_store::path::Path) -> Arc<dyn ObjectStore> {

@@ -11,9 +11,10 @@ mod servers;
 use std::fmt;
 use std::future::Future;
 use std::ops::{Range, Sub};
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -29,6 +30,13 @@ const PARALLEL: usize = 64;
 
 /// Tries of a request that may be repeated without harm.
 const TRIES: u32 = 3;
+
+/// How long a request to a remote store may take before it is said what is waited for, and how often that is said.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How the errors of a store end that has no such bucket, or container: otherwise they look like those of an object that is
+/// not there.
+const NO_BUCKET: [&str; 2] = ["(NoSuchBucket)", "(ContainerNotFound)"];
 
 /// How requests are driven.
 #[derive(Clone)]
@@ -57,6 +65,8 @@ struct Counters {
     lists: AtomicU64,
     bytes_read: AtomicU64,
     bytes_written: AtomicU64,
+    /// When it was last said what is waited for.
+    told: Mutex<Option<Instant>>,
 }
 
 /// How many requests were made and how many bytes they moved, retries included.
@@ -242,8 +252,7 @@ impl ObjectRoot {
 
     /// Removes an object, if the store lets us.
     pub(crate) fn remove(&self, name: &ObjectName) -> Result<()> {
-        let path = name.path();
-        self.drive(self.store.delete(&path)).map_err(|e| self.failed(name, "removed", &e))
+        self.drive(self.delete_async(name)).map_err(|e| self.failed(name, "removed", &e))
     }
 
     /// Waits for requests, also for those of other stores that are made together with ones of this store.
@@ -251,6 +260,30 @@ impl ObjectRoot {
         match &self.executor {
             Executor::Inline | Executor::Task => futures::executor::block_on(future),
             Executor::Runtime(runtime) => runtime.handle().block_on(future),
+        }
+    }
+
+    async fn delete_async(&self, name: &ObjectName) -> std::result::Result<(), object_store::Error> {
+        let path = name.path();
+        self.watched(name, "to be removed", self.store.delete(&path)).await
+    }
+
+    /// Awaits a request, and says what is waited for while there is no answer.
+    async fn watched<F: Future>(&self, what: &(dyn fmt::Display + Sync), to_be: &str, request: F) -> F::Output {
+        if !self.is_remote() {
+            return request.await;
+        }
+        let (mut request, begun) = (pin!(request), Instant::now());
+        loop {
+            if let Ok(answer) = tokio::time::timeout(PATIENCE, &mut request).await {
+                return answer;
+            }
+            // Many requests wait at once: one of them speaks for all.
+            let mut told = self.counters.told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.is_none_or(|told| told.elapsed() >= PATIENCE / 2) {
+                *told = Some(Instant::now());
+                tracing::warn!("{}: waiting for {what} {to_be}, for {} s now", self.url, begun.elapsed().as_secs());
+            }
         }
     }
 
@@ -270,7 +303,9 @@ impl ObjectRoot {
         loop {
             match self.get_once(name, None).await {
                 Ok((body, _)) => return Ok(Some(body)),
-                Err(object_store::Error::NotFound { .. }) => return Ok(None),
+                Err(error @ object_store::Error::NotFound { .. }) => {
+                    return self.no_bucket(&error).map_or(Ok(None), Err);
+                }
                 Err(_) if attempt + 1 < TRIES => {
                     self.pause(attempt).await;
                     attempt += 1;
@@ -288,8 +323,10 @@ impl ObjectRoot {
             let problem = match self.get_once(name, Some(range.clone())).await {
                 Ok((body, _)) if body.len() as u64 == range.end - range.start => return Ok(body),
                 Ok((_, size)) => return Err(self.too_short(name, size, &range)),
-                Err(object_store::Error::NotFound { .. }) => {
-                    return Err(Error::corrupt(&self.url, name, "the object is missing, although it is referred to"));
+                Err(error @ object_store::Error::NotFound { .. }) => {
+                    let missing =
+                        || Error::corrupt(&self.url, name, "the object is missing, although it is referred to");
+                    return Err(self.no_bucket(&error).unwrap_or_else(missing));
                 }
                 // A range beyond the end is an error of its own in each store, so ask for the size.
                 Err(error) if attempt + 1 == TRIES => match self.size(name).await {
@@ -313,9 +350,13 @@ impl ObjectRoot {
     ) -> std::result::Result<(Bytes, u64), object_store::Error> {
         self.counters.gets.fetch_add(1, Ordering::Relaxed);
         let options = GetOptions { range: range.clone().map(GetRange::Bounded), ..GetOptions::default() };
-        let answer = self.store.get_opts(&name.path(), options).await?;
-        let size = answer.meta.size;
-        let body = answer.bytes().await?;
+        let path = name.path();
+        let request = async {
+            let answer = self.store.get_opts(&path, options).await?;
+            let size = answer.meta.size;
+            Ok::<_, object_store::Error>((answer.bytes().await?, size))
+        };
+        let (body, size) = self.watched(name, "to be read", request).await?;
         self.counters.bytes_read.fetch_add(body.len() as u64, Ordering::Relaxed);
         let expected = range.map_or(size, |range| range.end.min(size).saturating_sub(range.start));
         if body.len() as u64 != expected {
@@ -327,7 +368,9 @@ impl ObjectRoot {
 
     async fn size(&self, name: &ObjectName) -> Option<u64> {
         self.counters.gets.fetch_add(1, Ordering::Relaxed);
-        self.store.head(&name.path()).await.ok().map(|meta| meta.size)
+        let path = name.path();
+        let answer = self.watched(name, "to be looked at", self.store.head(&path)).await;
+        answer.ok().map(|meta| meta.size)
     }
 
     async fn put_async(
@@ -338,7 +381,9 @@ impl ObjectRoot {
     ) -> std::result::Result<(), object_store::Error> {
         self.counters.puts.fetch_add(1, Ordering::Relaxed);
         self.counters.bytes_written.fetch_add(body.content_length() as u64, Ordering::Relaxed);
-        self.store.put_opts(&name.path(), body, PutOptions::from(mode)).await.map(|_| ())
+        let path = name.path();
+        let request = self.store.put_opts(&path, body, PutOptions::from(mode));
+        self.watched(name, "to be written", request).await.map(|_| ())
     }
 
     pub(crate) async fn overwrite_async(&self, name: &ObjectName, parts: &[Bytes]) -> Result<()> {
@@ -360,7 +405,18 @@ impl ObjectRoot {
         Error::corrupt(&self.url, name, format!("it has {size} bytes, and bytes up to {} are referred to", range.end))
     }
 
+    /// The error for a bucket that is not there, if that is what an error says.
+    fn no_bucket(&self, error: &object_store::Error) -> Option<Error> {
+        let said = error.to_string();
+        let code = NO_BUCKET.into_iter().find(|code| said.ends_with(code))?;
+        let what = "there is no such bucket or container: make it, or check the URL and the endpoint";
+        Some(Error::unavailable(format!("{}: {what}", self.url)).because(&code.trim_matches(['(', ')'])))
+    }
+
     fn failed(&self, name: &ObjectName, what: &str, error: &object_store::Error) -> Error {
+        if let Some(no_bucket) = self.no_bucket(error) {
+            return no_bucket;
+        }
         Error::unavailable(format!("{}: {name} could not be {what}", self.url)).because(error)
     }
 }

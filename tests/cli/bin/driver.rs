@@ -184,7 +184,75 @@ impl MapGroupCompiler for Slow {
     }
 }
 
+/// `[compiler.noise]`.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+struct NoiseConfig {
+    on: bool,
+    /// What is done while the tasks are set up.
+    setup: String,
+}
+
+/// Copies notes, and does on the way what each says.
+struct Noise;
+
+impl InputLayers for Noise {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/notes"])
+    }
+}
+
+impl OutputLayers for Noise {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("noise")?])
+    }
+}
+
+impl DirectCompiler for Noise {
+    fn map_key(&self, note: &Key, out: &mut Outputs<'_>) {
+        out.add("noise", &note.name);
+    }
+
+    fn compile(&self, _: &OutKey, notes: &[Input], _: &Context<'_>) -> Result<Option<Payload>> {
+        let note = &notes[0];
+        make_noise(note.text()?, &note.name().to_string())?;
+        Ok(Some(note.payload.clone()))
+    }
+}
+
+/// What a user's code may do to the process: `print`, `eprint`, `child`, `exit CODE`, and `panic` or `fail` with the rest.
+fn make_noise(what: &str, name: &str) -> Result<()> {
+    let (what, rest) = what.split_once(' ').unwrap_or((what, ""));
+    match what.trim() {
+        "print" => {
+            println!("printed for {name}");
+            print!("[printed without a line break for {name}]");
+        }
+        "eprint" => eprintln!("told for {name}"),
+        "child" => {
+            let said = format!("echo printed by a child for {name}; echo told by a child for {name} >&2");
+            std::process::Command::new("sh").args(["-c", &said]).status()?;
+        }
+        "exit" => std::process::exit(rest.trim().parse()?),
+        "panic" => panic!("{rest}"),
+        "fail" => bail!("{rest}"),
+        _ => {}
+    }
+    Ok(())
+}
+
 fn main() -> ExitCode {
+    if let Ok(text) = std::env::var("PRINTED_BEFORE") {
+        print!("{text}");
+    }
+    let code = run();
+    if let Ok(text) = std::env::var("PRINTED_AFTER") {
+        println!("{text}");
+    }
+    code
+}
+
+fn run() -> ExitCode {
     deltic::main(|setup| {
         setup.filter("short", |key| key.name.to_string().len() < 3);
         let words = WordList(setup.config("word-list")?);
@@ -192,6 +260,11 @@ fn main() -> ExitCode {
         setup.add(Task::new("loud", Direct(Loud))?.version("1"))?;
         if setup.config::<DiaryConfig>("diary")?.on {
             setup.add(Task::new("diary", Direct(Diary))?.version("1"))?;
+        }
+        let noise = setup.config::<NoiseConfig>("noise")?;
+        if noise.on {
+            make_noise(&noise.setup, "setup")?;
+            setup.add(Task::new("noise", Direct(Noise))?.version("1"))?;
         }
         let slow = setup.config::<SlowConfig>("slow")?;
         if slow.on {

@@ -15,9 +15,11 @@ use crate::out::Out;
 /// Creates a catalog.
 pub(super) fn init(args: args::Init, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     let left = format!("whether there is a catalog already says `deltic log {}`", args.url);
-    interrupts.ends_by_itself(left, || vec!["the catalog to be created".to_owned()]);
+    interrupts.ends_soon(left);
     let catalog = Catalog::create(&Stores::new(), &args.url, args.layers, crate::edge::new_catalog()?)?;
-    let snapshot = catalog.latest()?;
+    let created = format!("the catalog {} was created", args.url);
+    let snapshot = catalog.latest().map_err(|error| Failure::from(error).hint(&created))?;
+    out.has_done(format!("{created} at version {}", snapshot.version()));
     let layers: Vec<_> = snapshot.layers().collect();
     let body = json!({
         "url": args.url,
@@ -92,6 +94,6 @@ pub(super) fn digest(args: &args::Digest, out: &mut Out) -> Outcome {
             layers.iter().map(|(id, digest)| row("layer", id, digest.to_string())).collect();
         rows.push(vec!["state".to_owned(), String::new(), snapshot.state_digest().to_string()]);
         rows.push(vec!["catalog".to_owned(), String::new(), snapshot.digest().to_string()]);
-        columns(&[Align::Left, Align::Left, Align::Left], &rows).join("\n")
+        columns(&[Align::Left, Align::Left, Align::Left], &rows)
     })
 }

@@ -25,5 +25,5 @@ pub(super) fn show(args: &args::Show, register: Register<'_>, out: &mut Out) -> 
     }
     let text = if args.origin { with_origins(&values) } else { document(&values) };
     let text = text.map_err(|error| Failure::failed(format!("a value can not be written as TOML: {error}")))?;
-    out.bytes(text.as_bytes())
+    out.part(&text)
 }

@@ -20,7 +20,7 @@ pub(crate) struct Args {
 /// Tries a store out.
 pub(super) fn doctor(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     let left = "a folder `doctor-…` may be left behind, which can be removed";
-    interrupts.ends_by_itself(left, || vec!["the checks, which then remove their folder".to_owned()]);
+    interrupts.ends_soon(left);
     let found = deltic_store::doctor(&Stores::new(), &args.url, new_run_id()?)?;
     let one = |one: &Assumption| json!({ "name": one.name, "expected": one.expected, "problem": one.problem });
     let body = json!({ "url": args.url, "checks": found.iter().map(one).collect::<Vec<_>>() });
@@ -33,7 +33,7 @@ pub(super) fn doctor(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Out
                 one.problem.clone().unwrap_or_else(|| one.expected.to_owned()),
             ]
         };
-        columns(&[Align::Left; 3], &found.iter().map(row).collect::<Vec<_>>()).join("\n")
+        columns(&[Align::Left; 3], &found.iter().map(row).collect::<Vec<_>>())
     })?;
     match found.iter().filter(|one| one.problem.is_some()).count() {
         0 => Ok(()),

@@ -61,7 +61,7 @@ fn of(task: &Task) -> Explained<'_> {
     }
 }
 
-fn text(tasks: &[Explained<'_>]) -> String {
+fn text(tasks: &[Explained<'_>]) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for task in tasks {
         lines.push(format!("{}  {}", task.task, task.pattern));
@@ -84,5 +84,5 @@ fn text(tasks: &[Explained<'_>]) -> String {
         let code = task.version.map_or("that of the binary".to_owned(), |version| format!("version {version}"));
         list("code", &[code]);
     }
-    lines.join("\n")
+    lines
 }

@@ -41,6 +41,7 @@ pub(super) fn export(args: &args::Export, interrupts: &Interrupts, out: &mut Out
     interrupts
         .ends_by_itself("the last file may be half written", || vec!["the file that is being written".to_owned()]);
     target.write(&tree)?;
+    out.has_done(format!("layer `{}` of version {} was exported", args.layer, snapshot.version()));
     let body = json!({
         "url": args.url,
         "version": snapshot.version(),

@@ -68,7 +68,7 @@ fn damage(damage: &Damage) -> Value {
     })
 }
 
-fn text(found: &Checked) -> String {
+fn text(found: &Checked) -> Vec<String> {
     let number = |number: u64, one: &str| format!("{} {one}{}", count(number), if number == 1 { "" } else { "s" });
     let mut lines: Vec<String> = Vec::new();
     for damage in &found.damage {
@@ -96,7 +96,7 @@ fn text(found: &Checked) -> String {
         packs(&found.packs),
         number(found.payloads, "payload"),
     ));
-    lines.join("\n")
+    lines
 }
 
 fn entries(number: u64) -> String {

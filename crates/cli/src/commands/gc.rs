@@ -22,6 +22,9 @@ pub(crate) struct Args {
 pub(super) fn gc(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     interrupts.may_end("what was not removed is removed next time");
     let done = Catalog::open(&Stores::new(), &args.url)?.gc(args.dry_run)?;
+    if !args.dry_run && done.removed.packs + done.progress_removed.packs > 0 {
+        out.has_done("what no version needs was removed");
+    }
     let body = json!({
         "url": args.url,
         "dry_run": args.dry_run,
@@ -36,20 +39,20 @@ pub(super) fn gc(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome
     out.result("deltic.gc/1", body, || {
         let verb = if args.dry_run { "would remove" } else { "removed" };
         let versions = if done.retained == 1 { "1 version needs" } else { "versions that can be read need" };
-        let mut text = format!("{verb} {}; {versions} {}", packs(&done.removed), packs(&done.needed));
+        let mut text = vec![format!("{verb} {}; {versions} {}", packs(&done.removed), packs(&done.needed))];
         if done.undecided.packs > 0 {
-            text.push_str(&format!(
-                "\nkept {} that runs at work may be about to commit: decided after the next version",
+            text.push(format!(
+                "kept {} that runs at work may be about to commit: decided after the next version",
                 packs(&done.undecided)
             ));
         }
         if done.progress_removed.packs > 0 {
             let of = "of what interrupted runs had done";
-            text.push_str(&format!("\n{verb} {} {of}", bytes(done.progress_removed.bytes)));
+            text.push(format!("{verb} {} {of}", bytes(done.progress_removed.bytes)));
         }
         if done.progress_kept.packs > 0 {
             let of = "of what an interrupted run has done, or one at work: the next run goes on from there";
-            text.push_str(&format!("\nkept {} {of}", bytes(done.progress_kept.bytes)));
+            text.push(format!("kept {} {of}", bytes(done.progress_kept.bytes)));
         }
         text
     })

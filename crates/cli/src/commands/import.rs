@@ -67,6 +67,9 @@ pub(super) fn import(args: &args::Import, progress: &Progress, interrupts: &Inte
         true => Failure::stopped(format!("stopped: {nothing}")),
         false => stands(failure),
     })?;
+    if let Some(version) = report.version {
+        out.has_done(format!("version {version} was committed"));
+    }
     out.result("deltic.import/1", &report, || text(&report))
 }
 

@@ -44,7 +44,7 @@ pub(super) fn run(
         None => {
             // Whatever is wrong with the tasks shows before anything is created.
             deltic_driver::plan(&prepared.job(prepared.nowhere()?, &Silent, "", &Stop::new())?)?;
-            prepared.create_output()?
+            prepared.create_output(progress)?
         }
     };
     let awaited = Arc::clone(&watched);
@@ -52,13 +52,16 @@ pub(super) fn run(
     let mut job = prepared.job(catalog.clone(), &*watched, &args.note, interrupts.stop())?;
     job.options.check_determinism = args.check.is_some();
     let mut report: Report = deltic_driver::run(&job).map_err(|error| prepared.explain(error, &catalog))?;
+    if let Some(version) = report.version {
+        out.has_done(format!("version {version} was committed"));
+    }
     let version = report.version.unwrap_or(report.base);
     interrupts.ends_by_itself(format!("version {version} stands"), || vec!["the report to be read".to_owned()]);
     // All that was asked of the stores, not only since the run began.
     report.output_requests = catalog.requests();
     let inputs = job.inputs.values().filter(|input| input.at != At::Feedback).map(|input| input.catalog.requests());
     report.input_requests = inputs.fold(Default::default(), |sum, one| sum + one);
-    out.result("deltic.run/1", &report, || report::run(&report))
+    out.result("deltic.run/1", &report, || report::run_lines(&report))
 }
 
 /// Watches a run, for whoever looks on and for whoever interrupts it.
@@ -87,19 +90,20 @@ impl Observer for Watched {
 }
 
 /// Says what a run would do.
-pub(super) fn plan(args: &args::Job, register: Register<'_>, out: &mut Out) -> Outcome {
+pub(super) fn plan(args: &args::Job, register: Register<'_>, progress: &Progress, out: &mut Out) -> Outcome {
     let config = load(&args.configuration)?;
     let stores = Stores::new();
     let prepared = Prepared::new(args, &config, &stores, register).map_err(|failure| where_from(&config, failure))?;
     let catalog = match prepared.find_output()? {
         Some(catalog) => catalog,
         None => {
-            eprintln!("catalog `{}` at {} does not exist yet: a run creates it", config.driver.output, prepared.url);
+            let (output, url) = (&config.driver.output, prepared.url);
+            progress.say(&format!("catalog `{output}` at {url} does not exist yet: a run creates it"));
             prepared.nowhere()?
         }
     };
     let plan = deltic_driver::plan(&prepared.job(catalog, &Silent, "", &Stop::new())?)?;
-    out.result("deltic.plan/1", &plan, || report::plan(&plan))
+    out.result("deltic.plan/1", &plan, || report::plan_lines(&plan))
 }
 
 /// Reads the configuration that the command line asks for.
@@ -269,10 +273,10 @@ impl<'a> Prepared<'a> {
         self.inputs.iter().filter_map(|(id, source)| Some((id, source.snapshot.as_ref()?)))
     }
 
-    fn create_output(&self) -> Outcome<Catalog> {
+    fn create_output(&self, progress: &Progress) -> Outcome<Catalog> {
         match Catalog::create(self.stores, self.url, Vec::new(), edge::new_catalog()?) {
             Ok(catalog) => {
-                eprintln!("created catalog `{}` at {}", self.config.driver.output, self.url);
+                progress.say(&format!("created catalog `{}` at {}", self.config.driver.output, self.url));
                 Ok(catalog)
             }
             // Another run has just created it, and the two will see which of them commits first.

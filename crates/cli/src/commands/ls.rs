@@ -88,5 +88,5 @@ fn layers(url: &str, snapshot: &Snapshot, out: &mut Out) -> Outcome {
     if out.format == crate::out::Format::Text && rows.is_empty() {
         return Ok(());
     }
-    out.result("deltic.layers/1", body, || columns(&align, &rows).join("\n"))
+    out.result("deltic.layers/1", body, || columns(&align, &rows))
 }

@@ -21,7 +21,7 @@ mod verify;
 use deltic_core::{Layer, LayerId, Version};
 use deltic_store::{Catalog, Snapshot, Stores, Tree};
 
-use crate::args::{Cli, Command, Config};
+use crate::args::{Command, Config};
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupts;
 use crate::out::Out;
@@ -29,31 +29,35 @@ use crate::progress::Progress;
 use crate::sources::Register;
 
 /// Runs the command that was asked for.
-pub(crate) fn dispatch(cli: Cli, register: Register<'_>, progress: &Progress, interrupts: &Interrupts) -> Outcome {
-    let mut out = Out::new(cli.format);
-    match cli.command {
-        Command::Init(args) => catalog::init(args, interrupts, &mut out)?,
-        Command::Log(args) => catalog::log(&args, &mut out)?,
-        Command::Errors(args) => errors::errors(&args, &mut out)?,
-        Command::Digest(args) => catalog::digest(&args, &mut out)?,
-        Command::Import(args) => import::import(&args, progress, interrupts, &mut out)?,
-        Command::Export(args) => export::export(&args, interrupts, &mut out)?,
-        Command::Ls(args) => ls::ls(&args, &mut out)?,
-        Command::Get(args) => get::get(&args, &mut out)?,
-        Command::Diff(args) => diff::diff(&args, &mut out)?,
-        Command::Run(args) => job::run(&args, register, progress, interrupts, &mut out)?,
-        Command::Plan(args) => job::plan(&args, register, &mut out)?,
-        Command::Verify(args) => verify::verify(&args, register, progress, interrupts, &mut out)?,
-        Command::Rebuild(args) => rebuild::rebuild(&args, register, progress, interrupts, &mut out)?,
-        Command::Explain(args) => explain::explain(&args, register, &mut out)?,
-        Command::Retain(args) => retain::retain(&args, interrupts, &mut out)?,
-        Command::Gc(args) => gc::gc(&args, interrupts, &mut out)?,
-        Command::Repack(args) => repack::repack(&args, interrupts, &mut out)?,
-        Command::Fsck(args) => fsck::fsck(&args, &mut out)?,
-        Command::Doctor(args) => doctor::doctor(&args, interrupts, &mut out)?,
-        Command::Config(Config::Show(args)) => config::show(&args, register, &mut out)?,
+pub(crate) fn dispatch(
+    command: Command,
+    register: Register<'_>,
+    progress: &Progress,
+    interrupts: &Interrupts,
+    out: &mut Out,
+) -> Outcome {
+    match command {
+        Command::Init(args) => catalog::init(args, interrupts, out),
+        Command::Log(args) => catalog::log(&args, out),
+        Command::Errors(args) => errors::errors(&args, out),
+        Command::Digest(args) => catalog::digest(&args, out),
+        Command::Import(args) => import::import(&args, progress, interrupts, out),
+        Command::Export(args) => export::export(&args, interrupts, out),
+        Command::Ls(args) => ls::ls(&args, out),
+        Command::Get(args) => get::get(&args, out),
+        Command::Diff(args) => diff::diff(&args, out),
+        Command::Run(args) => job::run(&args, register, progress, interrupts, out),
+        Command::Plan(args) => job::plan(&args, register, progress, out),
+        Command::Verify(args) => verify::verify(&args, register, progress, interrupts, out),
+        Command::Rebuild(args) => rebuild::rebuild(&args, register, progress, interrupts, out),
+        Command::Explain(args) => explain::explain(&args, register, out),
+        Command::Retain(args) => retain::retain(&args, interrupts, out),
+        Command::Gc(args) => gc::gc(&args, interrupts, out),
+        Command::Repack(args) => repack::repack(&args, interrupts, out),
+        Command::Fsck(args) => fsck::fsck(&args, out),
+        Command::Doctor(args) => doctor::doctor(&args, interrupts, out),
+        Command::Config(Config::Show(args)) => config::show(&args, register, out),
     }
-    out.finish()
 }
 
 /// A catalog at a version, or at its latest.

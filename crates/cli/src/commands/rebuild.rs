@@ -63,13 +63,17 @@ pub(super) fn rebuild(
     let what = Rebuild { version, inputs, bound, tasks, engine: &engine, observer: &*watched, options, stop };
     let create = || Catalog::create(&stores, &args.into, Vec::new(), identity);
     let statement = deltic_driver::rebuild(&what, create)?;
+    let made = &statement.rebuilt;
+    let made = format!("version {} was rebuilt as version {} of {}", args.version, made.version, made.url);
+    out.has_done(made.clone());
     if let Some(path) = &args.statement {
-        let failed = |error: &std::io::Error| Failure::file("the statement can not be written", path, error);
+        let failed =
+            |error: &std::io::Error| Failure::file("the statement can not be written", path, error).hint(&made);
         let text = serde_json::to_string_pretty(&statement.document());
         let text = text.map_err(|error| Failure::failed(format!("the statement can not be written: {error}")))?;
         std::fs::write(path, text + "\n").map_err(|error| failed(&error))?;
     }
-    out.result("deltic.rebuild/1", &statement, || report::statement(&statement))?;
+    out.result("deltic.rebuild/1", &statement, || report::statement_lines(&statement))?;
     let version = args.version;
     match statement.verdict {
         Verdict::Equal => Ok(()),

@@ -39,6 +39,9 @@ pub(super) fn repack(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Out
     let (below_percent, most_bytes) = (args.below, args.most_bytes);
     let options = RepackOptions { below_percent, most_bytes, ..RepackOptions::default() };
     let done = again(|run| catalog.repack(&options, run, now(), args.dry_run))?;
+    if let Some(version) = done.version {
+        out.has_done(format!("version {version} was committed"));
+    }
     let body = json!({
         "url": args.url,
         "dry_run": args.dry_run,
@@ -50,14 +53,12 @@ pub(super) fn repack(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Out
     out.result("deltic.repack/1", body, || {
         let (replaced, live) = (packs(&done.replaced), bytes(done.live_bytes));
         match done.version {
-            _ if done.replaced.packs == 0 => "nothing to do: no pack is that sparse".to_owned(),
-            None => format!("would replace {replaced}, by writing the {live} that are needed of them again"),
-            Some(version) => format!(
-                "committed version {version}: it needs {} in place of {replaced}\nonce the versions before it have \
-                 expired, `deltic gc {}` frees the space",
-                packs(&done.written),
-                args.url
-            ),
+            _ if done.replaced.packs == 0 => vec!["nothing to do: no pack is that sparse".to_owned()],
+            None => vec![format!("would replace {replaced}, by writing the {live} that are needed of them again")],
+            Some(version) => vec![
+                format!("committed version {version}: it needs {} in place of {replaced}", packs(&done.written)),
+                format!("once the versions before it have expired, `deltic gc {}` frees the space", args.url),
+            ],
         }
     })
 }

@@ -56,7 +56,7 @@ fn since(text: &str) -> Result<Since, String> {
 /// Lets versions expire.
 pub(super) fn retain(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     let left = format!("whether a version was made says `deltic log {}`", args.url);
-    interrupts.ends_by_itself(left, || vec!["the version to be written".to_owned()]);
+    interrupts.ends_soon(left);
     let catalog = Catalog::open(&Stores::new(), &args.url)?;
     let since = args.since.map(|since| match since {
         Since::Time(time) => time,
@@ -64,6 +64,9 @@ pub(super) fn retain(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Out
     });
     let rules = Retention { last: args.last, keep: args.keep.iter().copied().collect(), since };
     let done = again(|run| catalog.retain(&rules, run, now(), args.dry_run))?;
+    if let Some(version) = done.version {
+        out.has_done(format!("version {version} was committed"));
+    }
     let body = json!({
         "url": args.url,
         "dry_run": args.dry_run,
@@ -74,15 +77,15 @@ pub(super) fn retain(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Out
     out.result("deltic.retain/1", body, || text(&done, args))
 }
 
-fn text(done: &Retained, args: &Args) -> String {
+fn text(done: &Retained, args: &Args) -> Vec<String> {
     let (retained, expired) = (ranges(&done.retained), ranges(&done.expired));
     match done.version {
-        _ if done.expired.is_empty() => format!("nothing expires: {retained} can be read"),
-        None => format!("would expire: {expired}; could still be read: {retained}"),
-        Some(version) => format!(
-            "committed version {version}: {expired} expired, {retained} can be read\n`deltic gc {}` frees the space",
-            args.url
-        ),
+        _ if done.expired.is_empty() => vec![format!("nothing expires: {retained} can be read")],
+        None => vec![format!("would expire: {expired}; could still be read: {retained}")],
+        Some(version) => vec![
+            format!("committed version {version}: {expired} expired, {retained} can be read"),
+            format!("`deltic gc {}` frees the space", args.url),
+        ],
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn verify(
     job.options.check_determinism = args.check.is_some();
     let sample = (!args.all).then_some(Sampling { millionths: args.sample, seed: args.seed });
     let found = deltic_driver::verify(&job, &Verify { sample, tasks: args.tasks.clone() })?;
-    out.result("deltic.verify/1", &found, || report::verification(&found))?;
+    out.result("deltic.verify/1", &found, || report::verification_lines(&found))?;
     if found.is_clean() {
         return Ok(());
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Config;
 use super::node::Origin;
+use crate::shown;
 
 /// One effective value.
 #[derive(Debug, Clone, Serialize)]
@@ -70,7 +71,10 @@ pub(crate) fn with_origins(values: &[Shown]) -> Result<String, toml::ser::Error>
         })
         .collect::<Result<_, toml::ser::Error>>()?;
     let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
-    let commented = lines.iter().zip(values).map(|(line, shown)| format!("{line:width$}  # {}\n", shown.origin));
+    let commented = lines
+        .iter()
+        .zip(values)
+        .map(|(line, shown)| format!("{line:width$}  # {}\n", shown::line(&shown.origin.to_string())));
     Ok(commented.collect())
 }
 
@@ -88,16 +92,63 @@ pub(crate) fn document(values: &[Shown]) -> Result<String, toml::ser::Error> {
             table.insert(last.clone(), shown.value.clone());
         }
     }
-    toml::to_string(&root)
+    let mut kept = Kept::default();
+    let text = toml::to_string(&kept.out_of(Value::Object(root)))?;
+    Ok(kept.back_in(text))
 }
 
 fn inline(value: &Value) -> Result<String, toml::ser::Error> {
-    let mut text = String::new();
-    value.serialize(toml::ser::ValueSerializer::new(&mut text))?;
-    Ok(text)
+    let (mut kept, mut text) = (Kept::default(), String::new());
+    kept.out_of(value.clone()).serialize(toml::ser::ValueSerializer::new(&mut text))?;
+    Ok(kept.back_in(text))
 }
 
 fn bare_or_quoted(key: &str) -> String {
     let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    if bare { key.to_owned() } else { format!("{key:?}") }
+    if bare { key.to_owned() } else { quoted(key) }
+}
+
+/// A text in the one notation of TOML in which every character can be escaped, and all that need it are.
+fn quoted(text: &str) -> String {
+    shown::document(&Value::from(text).to_string()).into_owned()
+}
+
+/// Texts that can not be shown as they are, kept out of the writer's hands: it prints line breaks, and chooses notations that
+/// know no escapes.
+#[derive(Default)]
+struct Kept(Vec<String>);
+
+impl Kept {
+    fn placeholder(number: usize) -> String {
+        format!("%{number}%")
+    }
+
+    fn out_of_text(&mut self, text: String) -> String {
+        // What looks like a placeholder is kept too, so that each is one.
+        if shown::line(&text) == text && !text.starts_with('%') {
+            return text;
+        }
+        self.0.push(text);
+        Kept::placeholder(self.0.len() - 1)
+    }
+
+    fn out_of(&mut self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.out_of_text(text)),
+            Value::Array(items) => Value::Array(items.into_iter().map(|item| self.out_of(item)).collect()),
+            Value::Object(keys) => {
+                let below = |(key, value)| (self.out_of_text(key), self.out_of(value));
+                Value::Object(keys.into_iter().map(below).collect())
+            }
+            other => other,
+        }
+    }
+
+    fn back_in(&self, text: String) -> String {
+        let one = |text: String, (number, kept): (usize, &String)| {
+            // A quoted text holds no quotes but its own, so that none of those put in before is taken for a placeholder.
+            text.replace(&format!("\"{}\"", Kept::placeholder(number)), &quoted(kept))
+        };
+        self.0.iter().enumerate().rev().fold(text, one)
+    }
 }

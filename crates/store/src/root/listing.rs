@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 
 use deltic_core::Version;
 use futures::{StreamExt, stream};
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
 use super::{ObjectRoot, TRIES};
@@ -45,7 +44,8 @@ impl ObjectRoot {
                     }
                     Err(error) => {
                         let message = format!("{}: the {folder} could not be listed", self.url);
-                        return Err(Error::unavailable(message).because(&error));
+                        let failed = || Error::unavailable(message).because(&error);
+                        return Err(self.no_bucket(&error).unwrap_or_else(failed));
                     }
                 }
             }
@@ -65,7 +65,7 @@ impl ObjectRoot {
             None => self.store.list(Some(&prefix)),
         };
         let mut packs = Vec::new();
-        while let Some(found) = listing.next().await {
+        while let Some(found) = self.watched(&folder, "to be listed", listing.next()).await {
             let found = found?;
             let name = found.location.filename().and_then(|name| name.parse::<PackName>().ok());
             let name = name.filter(|_| found.location.parts().count() == 2);
@@ -77,8 +77,7 @@ impl ObjectRoot {
 
     /// Removes an object, unless it is gone already.
     pub(crate) fn remove_if_there(&self, name: &ObjectName) -> Result<()> {
-        let path = name.path();
-        match self.drive(self.store.delete(&path)) {
+        match self.drive(self.delete_async(name)) {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.failed(name, "removed", &error)),
         }
@@ -104,7 +103,7 @@ impl ObjectRoot {
             let paths: Vec<_> = names.iter().map(|name| Ok(object(*name).path())).collect();
             let mut answers = self.store.delete_stream(stream::iter(paths).boxed());
             let mut failed = None;
-            while let Some(answer) = answers.next().await {
+            while let Some(answer) = self.watched(&"objects", "to be removed", answers.next()).await {
                 match answer {
                     Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
                     Err(error) => failed = Some(error),

@@ -1,0 +1,76 @@
+//! The command line as it was typed: parsed, or refused with what is wrong with it.
+
+use std::ffi::OsString;
+
+use clap::FromArgMatches;
+use clap::error::Result;
+use deltic_store::Secrets;
+
+use crate::args::{Cli, command};
+use crate::shown;
+
+/// Parses the arguments of the process.
+pub(crate) fn parse() -> Result<Cli> {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    parse_from(&typed)
+}
+
+fn parse_from(typed: &[OsString]) -> Result<Cli> {
+    let read = |typed: &[OsString]| {
+        let matches = command(typed.first()).try_get_matches_from(typed);
+        matches.and_then(|matches| Cli::from_arg_matches(&matches))
+    };
+    read(typed).map_err(|error| {
+        // The parser repeats what was typed, between its own lines and colours: so it is given text that can be shown.
+        let shown: Vec<OsString> =
+            typed.iter().map(|typed| shown::line(&typed.to_string_lossy()).as_ref().into()).collect();
+        read(&shown).err().unwrap_or(error)
+    })
+}
+
+/// Prints help, or what is wrong with the arguments, which has exit code 2.
+pub(crate) fn refuse(error: &clap::Error) -> ! {
+    let text = error.render().to_string();
+    let said = shown::lines(&text);
+    let said = Secrets::of_environment().hide(&said).into_owned();
+    if said == text {
+        // In colours, where it is a terminal.
+        error.exit()
+    }
+    shown::to_stderr(&said);
+    std::process::exit(error.exit_code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_typed_is_repeated_as_one_line() {
+        let bad = "x\nerror: \u{1b}[2Jno\u{202e}";
+        let value = format!("in={bad}");
+        for typed in [
+            vec!["deltic", bad],
+            vec![bad, "init"],
+            vec!["deltic", "log", "file:in", bad],
+            vec!["deltic", "log", "file:in", "-n", bad],
+            vec!["deltic", "log", "file:in", "--format", bad],
+            vec!["deltic", "log", "file:in", "--", bad, bad],
+            vec!["deltic", "run", "--input", value.as_str()],
+            vec!["deltic", "init", "file:in", "--layer", value.as_str()],
+        ] {
+            let typed: Vec<OsString> = typed.into_iter().map(OsString::from).collect();
+            let error = parse_from(&typed).unwrap_err();
+            let text = error.render().ansi().to_string();
+            // The parser's own colours are the only sequences.
+            let text = text.replace("\u{1b}[0m", "").replace("\u{1b}[1m", "").replace("\u{1b}[4m", "");
+            let text =
+                ["31", "32", "33"].iter().fold(text, |text, colour| text.replace(&format!("\u{1b}[{colour}m"), ""));
+            assert!(
+                text.chars().all(|c| c == '\n' || shown::line(&c.to_string()) == c.to_string()),
+                "{typed:?}: {text:?}"
+            );
+            assert!(!text.contains("\nerror:"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The variables that the clients of remote stores read, checked before they do.
+//!
+//! A client takes an endpoint as it stands, and panics at its first request where that is no URL; a key with a line break
+//! at its end does the same. So every variable that is read is looked at first, and what is wrong is said with its name.
+
+use object_store::ClientConfigKey;
+use object_store::aws::AmazonS3ConfigKey;
+use object_store::azure::AzureConfigKey;
+use object_store::gcp::GoogleConfigKey;
+use url::Url;
+
+use crate::secret::without_secrets;
+use crate::{Error, Result};
+
+/// What a variable holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The URL of a server.
+    Url,
+    /// That of a proxy: other schemes, or none.
+    Proxy,
+    /// What becomes part of the name of a server.
+    Word,
+    /// Anything else.
+    Text,
+}
+
+/// What the client of a store makes of a variable; none if it does not read it.
+fn kind(scheme: &str, name: &str) -> Option<Kind> {
+    if matches!(name, "HTTP_PROXY" | "http_proxy" | "HTTPS_PROXY" | "https_proxy" | "ALL_PROXY" | "all_proxy") {
+        return Some(Kind::Proxy);
+    }
+    let key = name.to_ascii_lowercase();
+    let proxy = ClientConfigKey::ProxyUrl;
+    match scheme {
+        "s3" if name.starts_with("AWS_") => {
+            use AmazonS3ConfigKey as Key;
+            Some(match key.parse().ok()? {
+                Key::Endpoint | Key::S3Endpoint | Key::StsEndpoint => Kind::Url,
+                Key::MetadataEndpoint | Key::ContainerCredentialsFullUri => Kind::Url,
+                Key::Client(key) if key == proxy => Kind::Proxy,
+                Key::Region | Key::DefaultRegion => Kind::Word,
+                _ => Kind::Text,
+            })
+        }
+        "az" if matches!(name, "AZURITE_BLOB_STORAGE_URL" | "IDENTITY_ENDPOINT") => Some(Kind::Url),
+        "az" if name == "IDENTITY_HEADER" => Some(Kind::Text),
+        "az" if name.starts_with("AZURE_") => {
+            use AzureConfigKey as Key;
+            Some(match key.parse().ok()? {
+                Key::Endpoint | Key::MsiEndpoint | Key::AuthorityHost | Key::FabricTokenServiceUrl => Kind::Url,
+                Key::Client(key) if key == proxy => Kind::Proxy,
+                Key::AccountName => Kind::Word,
+                _ => Kind::Text,
+            })
+        }
+        "gs" if name == "SERVICE_ACCOUNT" => Some(Kind::Text),
+        "gs" if matches!(name, "GCE_METADATA_HOST" | "GCE_METADATA_ROOT" | "GCE_METADATA_IP") => Some(Kind::Word),
+        "gs" if name.starts_with("GOOGLE_") => Some(match key.parse().ok()? {
+            GoogleConfigKey::BaseUrl => Kind::Url,
+            GoogleConfigKey::Client(key) if key == proxy => Kind::Proxy,
+            _ => Kind::Text,
+        }),
+        _ => None,
+    }
+}
+
+/// Checks the variables of the environment that the client of a store reads, by the scheme of the store's URL.
+pub(crate) fn check(scheme: &str) -> Result<()> {
+    let mut variables: Vec<_> = std::env::vars_os().collect();
+    // Of several that are wrong, always the same one is named.
+    variables.sort();
+    for (name, value) in variables {
+        let Some(name) = name.to_str() else { continue };
+        let Some(kind) = kind(scheme, name) else { continue };
+        let wrong = match value.to_str() {
+            Some(value) => wrong(kind, value),
+            None => Some("is not UTF-8".to_owned()),
+        };
+        if let Some(wrong) = wrong {
+            return Err(Error::invalid(format!("the variable {name} of the environment {wrong}")));
+        }
+    }
+    Ok(())
+}
+
+/// The variable by which a client can not be made, if one alone is enough to get the same error.
+pub(crate) fn culprit(scheme: &str, error: &str, alone: impl Fn(&str, &str) -> Option<String>) -> Option<String> {
+    let mut variables: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| kind(scheme, name).is_some())
+        .collect();
+    variables.sort();
+    let found =
+        variables.into_iter().find(|(name, value)| alone(&name.to_ascii_lowercase(), value).as_deref() == Some(error));
+    found.map(|(name, _)| name)
+}
+
+/// What is wrong with a value. Only what names a server is repeated: anything else may be a secret.
+fn wrong(kind: Kind, value: &str) -> Option<String> {
+    if value.chars().any(char::is_control) {
+        return Some("holds a control character, such as a line break at its end".to_owned());
+    }
+    if value.trim() != value {
+        return Some("begins or ends with a space".to_owned());
+    }
+    let shown = without_secrets(value);
+    match kind {
+        Kind::Url => {
+            let why = not_http(value)?;
+            let example = "expected for example `http://localhost:9000`";
+            Some(match value.is_empty() {
+                true => "is empty: unset it".to_owned(),
+                false => format!("is `{}`, which is no URL of a server: {why}; {example}", shown.escape_debug()),
+            })
+        }
+        Kind::Proxy if value.is_empty() => None,
+        Kind::Proxy => {
+            let why = not_proxy(value)?;
+            let example = "expected for example `http://localhost:3128`";
+            Some(format!("is `{}`, which is no URL of a proxy: {why}; {example}", shown.escape_debug()))
+        }
+        Kind::Word => {
+            let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '[' | ']');
+            let bad = !value.chars().all(fits);
+            bad.then(|| format!("is `{}`, which can not be part of the name of a server", shown.escape_debug()))
+        }
+        Kind::Text => None,
+    }
+}
+
+/// Why a text is no URL that a client takes as the place of a server.
+fn not_http(text: &str) -> Option<String> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Some("it does not begin with `http://` or `https://`".to_owned());
+    };
+    if !matches!(scheme, "http" | "https") {
+        return Some("it does not begin with `http://` or `https://`".to_owned());
+    }
+    not_server(text, rest)
+}
+
+fn not_proxy(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+    match scheme {
+        "http" | "https" | "socks4" | "socks4a" | "socks5" | "socks5h" => not_server(&format!("http://{rest}"), rest),
+        _ => Some(format!("`{}` is the scheme of no proxy", scheme.escape_debug())),
+    }
+}
+
+/// Why what follows a scheme names no server. Stricter than the standard of URLs, which mends what clients refuse.
+fn not_server(url: &str, rest: &str) -> Option<String> {
+    if rest.is_empty() || rest.starts_with(['/', '?', '#', ':']) {
+        return Some("it names no server".to_owned());
+    }
+    let odd = |c: char| !c.is_ascii_graphic() || "\"<>\\^`{|}".contains(c);
+    if let Some(odd) = rest.chars().find(|c| odd(*c)) {
+        return Some(format!("it holds a `{}`", odd.escape_debug()));
+    }
+    if rest.contains(['?', '#']) {
+        return Some("it has a query or a fragment".to_owned());
+    }
+    Url::parse(url).err().map(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_variable_that_is_read_has_a_kind() {
+        for (scheme, name, expected) in [
+            ("s3", "AWS_ENDPOINT", Kind::Url),
+            ("s3", "AWS_ENDPOINT_URL", Kind::Url),
+            ("s3", "AWS_ENDPOINT_URL_S3", Kind::Url),
+            ("s3", "AWS_ENDPOINT_URL_STS", Kind::Url),
+            ("s3", "AWS_METADATA_ENDPOINT", Kind::Url),
+            ("s3", "AWS_CONTAINER_CREDENTIALS_FULL_URI", Kind::Url),
+            ("s3", "AWS_PROXY_URL", Kind::Proxy),
+            ("s3", "AWS_REGION", Kind::Word),
+            ("s3", "AWS_SECRET_ACCESS_KEY", Kind::Text),
+            ("az", "AZURE_STORAGE_ENDPOINT", Kind::Url),
+            ("az", "AZURE_ENDPOINT", Kind::Url),
+            ("az", "AZURE_MSI_ENDPOINT", Kind::Url),
+            ("az", "IDENTITY_ENDPOINT", Kind::Url),
+            ("az", "AZURE_AUTHORITY_HOST", Kind::Url),
+            ("az", "AZURITE_BLOB_STORAGE_URL", Kind::Url),
+            ("az", "AZURE_PROXY_URL", Kind::Proxy),
+            ("az", "AZURE_USE_FABRIC_ENDPOINT", Kind::Text),
+            ("gs", "GOOGLE_BASE_URL", Kind::Url),
+            ("gs", "GOOGLE_PROXY_URL", Kind::Proxy),
+            ("gs", "HTTPS_PROXY", Kind::Proxy),
+        ] {
+            assert_eq!(kind(scheme, name), Some(expected), "{name}");
+        }
+        for (scheme, name) in [("s3", "AWS_PROFILE"), ("s3", "AZURE_ENDPOINT"), ("az", "AWS_ENDPOINT"), ("s3", "HOME")]
+        {
+            assert_eq!(kind(scheme, name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn places_of_servers_are_checked() {
+        for good in ["http://localhost:9000", "https://host", "http://u:p@127.0.0.1:9000/path/", "http://[::1]:80"] {
+            assert_eq!((wrong(Kind::Url, good), wrong(Kind::Proxy, good)), (None, None), "{good}");
+        }
+        for good in ["localhost:3128", "socks5://host:1080", "u:p@host:1", ""] {
+            assert_eq!(wrong(Kind::Proxy, good), None, "{good}");
+        }
+        for bad in [
+            "localhost:9000",
+            "http://",
+            "http:///x",
+            "http:localhost",
+            "http://:9000",
+            "http://host:99999",
+            " http://host",
+            "http://host\n",
+            "http://ho st",
+            "http://hóst",
+            "http://host\\x",
+            "http://host?x",
+            "http://[::1",
+            "ftp://host",
+            "",
+        ] {
+            assert!(wrong(Kind::Url, bad).is_some(), "{bad:?}");
+            // Of these, a proxy may be.
+            let proxy = matches!(bad, "" | "localhost:9000");
+            assert_eq!(wrong(Kind::Proxy, bad).is_none(), proxy, "{bad:?}");
+        }
+        assert_eq!(
+            wrong(Kind::Text, "secret\n"),
+            Some("holds a control character, such as a line break at its end".into())
+        );
+        assert!(wrong(Kind::Word, "us east-1").is_some() && wrong(Kind::Word, "us-east-1").is_none());
+        let said = wrong(Kind::Url, "http://user:password@ho st").unwrap();
+        assert!(!said.contains("password"), "{said}");
+    }
+}

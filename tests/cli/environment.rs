@@ -1,0 +1,108 @@
+//! The environment that remote stores are found by, when it is wrong; and servers that have nothing, or say nothing.
+
+use std::io::{Read, Write};
+
+use crate::server::Server;
+use crate::shell::{Ran, Shell};
+
+/// A configuration whose catalogs are at a URL, in a shell of its own.
+fn site(url: &str) -> Shell {
+    let shell = Shell::new();
+    shell.write("names/a", "a");
+    shell.write(
+        "application.conf",
+        format!("[catalogs]\nin = 'file:in'\nout = '{url}'\n[compiler.copy]\nfrom = 'in'\nlayers = ['names']\n"),
+    );
+    shell.ok("deltic init file:in --layer names=generic && deltic import file:in --layer names=names");
+    shell
+}
+
+/// A variable that can not be meant ends every command before a request is made, with its name, and with no panic.
+#[test]
+fn variables_that_are_wrong_are_named() {
+    let keys = "AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=b AZURE_STORAGE_ACCOUNT_NAME=a AZURE_STORAGE_TOKEN=c";
+    let urls = ["localhost:9000", "http://", "http://127.0.0.1:99999", " http://127.0.0.1:1", "http://a b", "", "x"];
+    let mut wrong: Vec<(&str, &str, &str)> = Vec::new();
+    for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_METADATA_ENDPOINT"] {
+        wrong.extend(urls.iter().map(|value| ("s3://bucket/x", name, *value)));
+    }
+    for name in ["AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT", "AZURITE_BLOB_STORAGE_URL", "IDENTITY_ENDPOINT"] {
+        wrong.extend(urls.iter().map(|value| ("az://container/x", name, *value)));
+    }
+    wrong.extend(urls.iter().map(|value| ("gs://bucket/x", "GOOGLE_BASE_URL", *value)));
+    for url in ["s3://bucket/x", "az://container/x", "gs://bucket/x"] {
+        wrong.extend([(url, "HTTPS_PROXY", "http://"), (url, "http_proxy", "a b"), (url, "ALL_PROXY", "ftp://a")]);
+    }
+    wrong.extend([
+        ("s3://bucket/x", "AWS_REGION", "us east"),
+        ("s3://bucket/x", "AWS_SESSION_TOKEN", "line\n"),
+        ("s3://bucket/x", "AWS_ALLOW_HTTP", "perhaps"),
+        ("s3://bucket/x", "AWS_TIMEOUT", "soon"),
+        ("az://container/x", "AZURE_STORAGE_USE_EMULATOR", "perhaps"),
+        ("gs://bucket/x", "GOOGLE_SERVICE_ACCOUNT", "no/such/file"),
+    ]);
+    let shell = Shell::new();
+    for (url, name, value) in wrong {
+        let ran = shell.run(&format!("env {keys} '{name}={value}' deltic log {url}"));
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{name}={value:?}: {ran:?}");
+        assert!(ran.stderr.contains(name) && !ran.stderr.contains("panicked"), "{name}={value:?}: {ran:?}");
+    }
+    // Every command, by way of one.
+    let site = site("s3://bucket/x");
+    for line in
+        ["deltic init s3://bucket/x --layer a=generic", "deltic doctor s3://bucket/x", "deltic run", "deltic plan"]
+    {
+        let ran = site.run(&format!("env {keys} AWS_ENDPOINT_URL=localhost:9000 {line}"));
+        assert!(ran.code == 2 && ran.stderr.contains("AWS_ENDPOINT_URL"), "{line}: {ran:?}");
+    }
+    // What is not read is nobody's concern.
+    let ran = site.run("env AWS_ENDPOINT_URL=localhost:9000 HTTP_PROXY=: deltic log file:in");
+    assert_eq!(ran.code, 0, "{ran:?}");
+}
+
+/// A bucket that is missing is no catalog that is missing: nothing is to be created there.
+#[test]
+fn a_missing_bucket_is_not_a_missing_catalog() {
+    for (url, code) in [("s3://bucket/x", "NoSuchBucket"), ("az://container/x", "ContainerNotFound")] {
+        let none = Server::saying("404 Not Found", &format!("<Error><Code>{code}</Code><Message>no</Message></Error>"));
+        let shell = site(url);
+        for line in [
+            "log URL",
+            "ls URL",
+            "init URL --layer a=generic",
+            "import URL --layer names=names",
+            "retain URL --last 1",
+            "gc URL",
+            "fsck URL",
+            "plan",
+            "run",
+            "verify",
+        ] {
+            let ran = shell.run(&format!("env {} deltic {}", none.variables(), line.replace("URL", url)));
+            assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{line}: {ran:?}");
+            assert!(ran.stderr.contains("no such bucket") && ran.stderr.contains(code), "{line}: {ran:?}");
+            assert!(!ran.stderr.contains("does not exist") && !ran.stderr.contains("no catalog"), "{line}: {ran:?}");
+        }
+        // An object that is not there has another code.
+        let empty = Server::saying("404 Not Found", "<Error><Code>NoSuchKey</Code></Error>");
+        let ran = shell.run(&format!("env {} deltic log {url}", empty.variables()));
+        assert!(ran.code == 1 && ran.stderr.contains("no catalog"), "{ran:?}");
+    }
+}
+
+/// A server that never answers, and one that begins to and stops, are given up; here with less patience than by default.
+#[test]
+fn silence_comes_to_an_end() {
+    let stalling = Server::start(|client| {
+        let _ = client.write_all(b"HTTP/1.1 200 OK\r\nETag: \"x\"\r\nLast-Modified: Fri, 20 Nov 2026 23:00:13 GMT\r\n");
+        let _ = client.write_all(b"Content-Length: 1000\r\n\r\n{");
+        let _ = client.read_to_end(&mut Vec::new());
+    });
+    let shell = Shell::new();
+    for server in [Server::silent(), stalling] {
+        let variables = format!("{} AWS_TIMEOUT=50ms", server.variables());
+        let ran: Ran = shell.run(&format!("env {variables} timeout 120 deltic log s3://bucket/x"));
+        assert!(ran.code == 1 && ran.stderr.contains("could not be read"), "{ran:?}");
+        assert!(server.asked.try_iter().count() > 3, "it was tried again");
+    }
+}

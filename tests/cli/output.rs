@@ -1,0 +1,111 @@
+//! Output that can not be written, or that nobody reads: what was done by then is said, and the exit code tells it from a
+//! failure.
+
+use std::process::Stdio;
+
+use crate::shell::{Ran, Shell};
+
+/// Catalogs with something to do for every command.
+fn site() -> Shell {
+    let shell = Shell::new();
+    for n in 0..4 {
+        let text = |version: &str| format!("{n} of the {version} version").repeat(100);
+        shell.write(format!("first/{n}"), text("first"));
+        shell.write(format!("second/{n}"), text(if n < 3 { "second" } else { "first" }));
+        shell.write(format!("third/{n}"), text("third"));
+    }
+    shell.write(
+        "application.conf",
+        "[catalogs]\nin = 'file:in'\nout = 'file:out'\n[compiler.copy]\nfrom = 'in'\nlayers = ['names']\n",
+    );
+    shell.ok("deltic init file:in --layer names=generic && deltic import file:in --layer names=first");
+    shell.ok("deltic import file:in --layer names=second && deltic run --set catalogs.out=file:published");
+    // One of whose packs little is needed, and one of whose packs nothing is.
+    shell.ok("cp -r in thin && cp -r in swept && deltic import file:swept --layer names=third");
+    shell.ok("cp -r in kept && deltic retain file:thin --last 1 && deltic retain file:swept --last 1");
+    shell
+}
+
+/// Every command: what it says of what it has done, or nothing if it changes nothing.
+const LINES: [(&str, &str); 20] = [
+    ("deltic init file:new --layer a=generic", "the catalog file:new was created at version 0"),
+    ("deltic import file:in --layer names=third", "version 3 was committed"),
+    ("deltic export file:in --layer names exported", "layer `names` of version 3 was exported"),
+    ("deltic run", "version 1 was committed"),
+    ("deltic rebuild file:published --version 1 --into file:again", "version 1 was rebuilt as version 1 of file:again"),
+    ("deltic retain file:kept --last 1", "version 3 was committed"),
+    ("deltic gc file:swept", "what no version needs was removed"),
+    ("deltic repack file:thin --below 100%", "version 4 was committed"),
+    ("deltic log file:in", ""),
+    ("deltic ls file:in", ""),
+    ("deltic get file:in names 0", ""),
+    ("deltic diff file:in 0 1", ""),
+    ("deltic digest file:in", ""),
+    ("deltic errors file:published --format json", ""),
+    ("deltic plan", ""),
+    ("deltic verify --set catalogs.out=file:published", ""),
+    ("deltic explain", ""),
+    ("deltic fsck file:in", ""),
+    ("deltic doctor file:here", ""),
+    ("deltic config show", ""),
+];
+
+fn done(line: &str, ran: &Ran, said: &str) {
+    assert!(!ran.stderr.contains("panicked"), "{line}: {ran:?}");
+    if !said.is_empty() {
+        assert!(ran.stderr.contains(said), "{line}: {ran:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_the_output() {
+    Shell::new().assert_covers(LINES.map(|(line, _)| line));
+    for (format, shell) in [("text", site()), ("json", site())] {
+        for (line, said) in LINES {
+            // `get` knows no JSON.
+            let format = if line.contains(" get ") { "text" } else { format };
+            let line = if line.contains("--format") { line.to_owned() } else { format!("{line} --format {format}") };
+            let ran = shell.run(&format!("{line} > /dev/full"));
+            let code = if said.is_empty() { 1 } else { 4 };
+            assert_eq!(ran.code, code, "{line}: {ran:?}");
+            assert!(ran.stderr.contains("error: the output could not be written: No space left"), "{line}: {ran:?}");
+            done(&line, &ran, said);
+        }
+        // What was said to be there is.
+        assert_eq!(shell.ok("deltic log file:out | wc -l").trim(), "2");
+        assert_eq!(shell.ok("deltic log file:in | wc -l").trim(), "4");
+        // Where nothing was done, nothing is said to be.
+        let ran = shell.run("deltic run > /dev/full");
+        assert!(ran.code == 1 && !ran.stderr.contains("committed"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_pipe_that_nobody_reads() {
+    let shell = site();
+    for (line, said) in LINES {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = shell.command(line).stdout(Stdio::from(writer)).output().unwrap();
+        let ran = Ran::from(output);
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+        done(line, &ran, said);
+        if said.is_empty() {
+            assert!(!ran.stderr.contains("nobody read"), "{line}: {ran:?}");
+        }
+    }
+}
+
+/// Standard error is full as well: then nothing can be said, and the code says it all.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_both() {
+    let shell = site();
+    for (line, code) in [("run", 4), ("log file:in", 1), ("log file:none", 1), ("log ftp://x", 2), ("nonsense", 2)] {
+        let ran = shell.run(&format!("deltic {line} > /dev/full 2> /dev/full"));
+        assert_eq!(ran.code, code, "{line}: {ran:?}");
+    }
+    let ran = shell.run("deltic plan --set catalogs.out=file:none 2> /dev/full");
+    assert!(ran.code == 0 && ran.stdout.contains("would start from version 0"), "{ran:?}");
+}

@@ -1,0 +1,116 @@
+//! What compilers print, and compilers that end the process: results stay results, and nobody takes one for the other.
+
+use crate::shell::{Ran, Shell};
+
+const NOTES: usize = 60;
+
+/// A catalog of notes, each of which makes the task `noise` do something.
+fn site(note: impl Fn(usize) -> String) -> Shell {
+    let shell = Shell::new();
+    for n in 0..NOTES {
+        shell.write(format!("notes/{n:02}"), note(n));
+    }
+    shell.write(
+        "application.conf",
+        "[catalogs]\nin = 'file:in'\nout = 'file:out'\n[driver]\nthreads = 4\n[compiler.noise]\non = true\nsetup = 'print'\n\
+         [compiler.word-list]\nmin_length = 1000\n",
+    );
+    shell.ok("deltic init file:in --layer notes=generic && deltic import file:in --layer notes=notes");
+    shell
+}
+
+/// A command that must not hang.
+fn run(shell: &Shell, line: &str) -> Ran {
+    shell.run(&format!("timeout 120 {line}"))
+}
+
+const KINDS: [&str; 4] = ["print", "eprint", "child", "panic no such luck"];
+
+#[test]
+fn what_compilers_print_goes_to_standard_error() {
+    let shell = site(|n| KINDS[n % 3].to_owned());
+    let said = |ran: &Ran, text: &str| ran.stderr.matches(text).count();
+    for (line, times) in [
+        ("notes run", 1),
+        ("notes run --full --format json", 1),
+        ("notes run --full --check determinism", 2),
+        ("notes verify --all", 1),
+        ("notes verify --all --format json", 1),
+        ("notes rebuild file:out --version 1 --into file:again --format json", 1),
+        ("notes plan", 0),
+        ("notes plan --format json", 0),
+        ("notes explain", 0),
+        ("notes config show", 0),
+    ] {
+        let ran = run(&shell, line);
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+        assert!(!ran.stdout.contains("printed") && !ran.stdout.is_empty(), "{line}: {ran:?}");
+        if line.ends_with("json") {
+            serde_json::from_str::<serde_json::Value>(&ran.stdout).unwrap();
+        }
+        // Nothing is lost, the ends of lines that have none included.
+        assert_eq!(said(&ran, "printed for setup\n"), 1, "{line}: {ran:?}");
+        assert_eq!(said(&ran, "[printed without a line break for setup]"), 1, "{line}: {ran:?}");
+        for n in 0..NOTES {
+            let texts: &[String] = match n % 3 {
+                0 => &[format!("printed for {n:02}\n"), format!("[printed without a line break for {n:02}]")],
+                1 => &[format!("told for {n:02}\n")],
+                _ => &[format!("printed by a child for {n:02}\n"), format!("told by a child for {n:02}\n")],
+            };
+            for text in texts {
+                assert_eq!(said(&ran, text), times, "{line}: {text}: {ran:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn panics_are_said_beside_what_is_printed() {
+    let shell = site(|n| KINDS[if n == 7 { 3 } else { n % 3 }].to_owned());
+    let ran = run(&shell, "notes run --format json");
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
+    assert!(ran.stderr.contains("panicked at ") && ran.stderr.contains("\n  | no such luck\n"), "{ran:?}");
+    assert!(ran.stderr.contains("error: noise: back-end of noise/07: panicked: no such luck\n"), "{ran:?}");
+    assert!(ran.stderr.contains("printed for 00\n"), "{ran:?}");
+}
+
+/// What a program prints before and after its command is its own.
+#[test]
+fn around_the_command_standard_output_is_as_it_was() {
+    let shell = site(|_| "print".to_owned());
+    let ran = run(&shell, "env PRINTED_BEFORE='<before>' PRINTED_AFTER='<after>' notes run");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.starts_with("<before>in ") && ran.stdout.ends_with("ms\n<after>\n"), "{ran:?}");
+}
+
+/// Children get no hand on the real standard output: one that lives on would keep its reader waiting.
+#[test]
+fn children_do_not_hold_standard_output() {
+    let shell = site(|n| if n == 0 { "child".to_owned() } else { String::new() });
+    shell.ok("mkfifo alive && mkdir bin && printf '#!/bin/sh\\nread x < alive &\\n' > bin/sh && chmod +x bin/sh");
+    // The child leaves a process behind that waits for the pipe, which opens after the result was read to its end.
+    let ran = shell.run("(PATH=$PWD/bin:$PATH timeout 120 notes run 2> said) | timeout 60 cat && echo end > alive");
+    assert!(ran.code == 0 && ran.stdout.contains("committed version 1"), "{ran:?}");
+}
+
+#[test]
+fn an_exit_in_a_compiler_is_no_success() {
+    for code in [0, 3] {
+        let shell = site(|n| if n == 30 { format!("exit {code}") } else { "print".to_owned() });
+        for line in ["notes run", "notes run --format json", "notes run --check determinism"] {
+            let ran = run(&shell, line);
+            assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{line}: {ran:?}");
+            assert!(ran.stderr.contains("error: the process was ended from inside"), "{line}: {ran:?}");
+            assert_eq!(shell.ok("deltic log file:out").lines().count(), 1, "{line}: nothing was published");
+        }
+    }
+    // Also where tasks are set up; and what ends on purpose has its own code.
+    let shell = site(|_| String::new());
+    for line in ["plan", "run", "explain", "config show", "verify"] {
+        let ran = run(&shell, &format!("notes {line} --set compiler.noise.setup='\"exit 0\"'"));
+        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{line}: {ran:?}");
+    }
+    shell.ok("notes run && notes --help && notes plan --help");
+    assert_eq!(run(&shell, "notes nonsense").code, 2);
+    assert_eq!(run(&shell, "env PRINTED_AFTER=x notes log file:out").code, 0);
+}
