@@ -246,14 +246,16 @@ impl GlobalCompiler for Passes {
     }
 }
 
-/// An incremental-dep compiler: an input goes into an output by its place among all, three to an output.
+/// An incremental-dep compiler: an input goes into an output by its place among all, three to an output, counted from what
+/// one of them says.
 #[derive(Debug, Clone)]
 pub(crate) struct Thirds(pub(crate) Shape);
 layers_of!(Thirds);
 
 impl Thirds {
     fn places(&self, input: &Whole<'_>, mut each: impl FnMut(Key, String) -> Result<()>) -> Result<()> {
-        let mut place = 0;
+        let first = input.read(self.0.inputs[0], (number(&[&self.0.salt]) % 4).to_string())?;
+        let mut place = number(&[&first.map(|first| first.payload)]) % 3;
         for layer in &self.0.inputs {
             for listed in input.list(layer)? {
                 let key = Key { layer: LayerRef::parse(layer)?, name: listed?.name };
@@ -266,7 +268,7 @@ impl Thirds {
 }
 
 impl IncrementalDepCompiler for Thirds {
-    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>, _: &Context<'_>) -> Result<()> {
+    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()> {
         self.places(input, |key, place| out.set(&key, [(self.0.output, place)]))
     }
 
@@ -276,7 +278,6 @@ impl IncrementalDepCompiler for Thirds {
         changes: &mut dyn Iterator<Item = Result<InputChange>>,
         before: &dyn Graph,
         out: &mut Edges<'_>,
-        _: &Context<'_>,
     ) -> Result<()> {
         for change in changes {
             let InputChange { key, existed, exists } = change?;

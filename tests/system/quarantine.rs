@@ -100,8 +100,8 @@ impl<S: GraphStage + ?Sized> GraphStage for Moody<S> {
         self.0.declared()
     }
 
-    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>, context: &Context<'_>) -> Result<()> {
-        self.0.graph(input, out, context)
+    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()> {
+        self.0.graph(input, out)
     }
 
     fn update(
@@ -110,9 +110,8 @@ impl<S: GraphStage + ?Sized> GraphStage for Moody<S> {
         changes: &mut dyn Iterator<Item = Result<InputChange>>,
         before: &dyn Graph,
         out: &mut Edges<'_>,
-        context: &Context<'_>,
     ) -> Result<()> {
-        self.0.update(input, changes, before, out, context)
+        self.0.update(input, changes, before, out)
     }
 }
 

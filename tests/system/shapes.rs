@@ -413,7 +413,7 @@ impl Drawers {
 }
 
 impl IncrementalDepCompiler for Drawers {
-    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>, _: &Context<'_>) -> Result<()> {
+    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()> {
         Drawers::places(input)?.into_iter().try_for_each(|(key, drawer)| out.set(&key, [("drawers", drawer)]))
     }
 
@@ -423,7 +423,6 @@ impl IncrementalDepCompiler for Drawers {
         changes: &mut dyn Iterator<Item = Result<InputChange>>,
         before: &dyn Graph,
         out: &mut Edges<'_>,
-        _: &Context<'_>,
     ) -> Result<()> {
         let changed: Vec<Key> = changes.map(|change| change.map(|change| change.key)).collect::<Result<_>>()?;
         for (key, drawer) in Drawers::places(input)? {

@@ -196,7 +196,7 @@ impl<'a> Context<'a> {
     }
 }
 
-fn checked(settings: &Layer, name: impl IntoName) -> Result<(Name, NameBytes)> {
+pub(crate) fn checked(settings: &Layer, name: impl IntoName) -> Result<(Name, NameBytes)> {
     let name = name.into_name()?;
     settings.check(&name)?;
     let bytes = name.to_bytes();
