@@ -54,17 +54,28 @@ impl Shape {
     fn result(&self, seed: u64, context: &Context<'_>) -> Result<Option<Payload>> {
         let seen = if seed.is_multiple_of(3) { self.look(seed, context)? } else { String::new() };
         let made = number(&[&seed, &seen]);
-        Ok((!made.is_multiple_of(4)).then(|| (made % 5).to_string().into()))
+        if made.is_multiple_of(4) {
+            return Ok(None);
+        }
+        // Equal bytes with other user fields, and the other way round.
+        let payload = Payload::from((made % 5).to_string());
+        Ok(Some(match made / 5 % 3 {
+            0 => payload,
+            field => payload.with_field("made", &field.to_string())?,
+        }))
     }
 }
 
 /// Parts of a partition that change more rarely than it does, and sometimes are not there.
 fn bits() -> Vec<Projection> {
+    let decode = |payload: &Payload| {
+        Ok(format!("{} {:?}", std::str::from_utf8(payload.bytes())?, payload.fields()))
+    };
     let part = |text: &String, argument: &str| {
         let number = number(&[text, &argument]);
         Ok((!number.is_multiple_of(5)).then_some(number / 5 % 2))
     };
-    vec![Projection::new("bit", |payload: &Payload| Ok(String::from_utf8(payload.bytes().to_vec())?), part)]
+    vec![Projection::new("bit", decode, part)]
 }
 
 /// The layer whose names are tiles.

@@ -132,7 +132,7 @@ pub(crate) fn moody(task: &Task, mood: &Mood) -> Task {
     task.memo_limit().into_iter().fold(new, Task::memo)
 }
 
-/// All that is published: by layer and name, the payload's digest.
+/// All that is published: by layer and name, the digest of its content.
 fn published(lab: &Lab) -> BTreeMap<(LayerId, String), String> {
     let output = lab.output();
     let mut all = BTreeMap::new();
@@ -140,7 +140,7 @@ fn published(lab: &Lab) -> BTreeMap<(LayerId, String), String> {
         for found in output.tree(&layer.id).unwrap().scan(KeyRange::all()) {
             let (name, entry) = found.unwrap();
             let name = layer.name_from_bytes(&name).unwrap().to_string();
-            all.insert((layer.id.clone(), name), entry.meta.digest.to_string());
+            all.insert((layer.id.clone(), name), entry.meta.content_digest().to_string());
         }
     }
     all

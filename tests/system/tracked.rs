@@ -1,4 +1,4 @@
-//! No look gets lost: not one of code over the whole input.
+//! No look gets lost: not one of code over the whole input, and not what it tells of user fields.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,64 @@ use expect_test::expect;
 
 type Table = BTreeMap<String, String>;
 
-/// Puts texts on the shelves that a table names.
+/// Says in which language a text is: that is a user field of a table that the text names.
+struct Languages;
+
+impl InputLayers for Languages {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/texts"])
+    }
+
+    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/tables"])
+    }
+
+    fn projections(&self) -> Vec<Projection> {
+        let decode = |payload: &Payload| Ok(payload.fields().get("language").unwrap_or("none").to_owned());
+        vec![Projection::new("language", decode, |language: &String, _: &str| Ok(Some(language.clone())))]
+    }
+}
+
+impl OutputLayers for Languages {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("languages")?])
+    }
+}
+
+impl DirectCompiler for Languages {
+    fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
+        out.add("languages", &key.name);
+    }
+
+    fn compile(&self, _: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
+        let table = inputs[0].text()?;
+        let projected = context.project::<String>("in/tables", table, "language", "")?.unwrap_or_default();
+        let decoded = context.decoded::<String>("in/tables", table, "language")?.unwrap_or_default();
+        Ok(Some(format!("{projected} {decoded}").into()))
+    }
+}
+
+fn table_in(language: &str) -> Payload {
+    Payload::from("{}").with_field("language", language).unwrap()
+}
+
+#[test]
+fn equal_bytes_with_other_fields_are_decoded_apart() {
+    let mut lab = Lab::new(vec![Task::new("languages", Direct(Languages)).unwrap().version("1")]);
+    for (name, table) in [("fr", table_in("french")), ("de", table_in("german")), ("xx", "{}".into())] {
+        lab.put("in/tables", name, table);
+        lab.put("in/texts", name, name);
+    }
+    lab.run();
+    let made = |lab: &Lab| ["de", "fr", "xx"].map(|name| lab.text("languages", name).unwrap()).join(", ");
+    assert_eq!(made(&lab), "german german, french french, none none");
+    lab.put("in/tables", "fr", table_in("old french"));
+    expect!["back   languages  languages/fr\n"].assert_eq(&lab.run().log());
+    assert_eq!(made(&lab), "german german, old french old french, none none");
+    lab.assert_equals_scratch();
+}
+
+/// Puts texts on the shelves that a table names, and lists them there with their user field.
 struct Shelves;
 
 impl InputLayers for Shelves {
@@ -62,8 +119,8 @@ impl IncrementalDepCompiler for Shelves {
     }
 
     fn compile(&self, _: &OutKey, inputs: &[Input], _: &Context<'_>) -> Result<Option<Payload>> {
-        let texts: Vec<&str> = inputs.iter().map(Partition::text).collect::<Result<_>>()?;
-        Ok(Some(texts.join(" ").into()))
+        let language = |input: &Input| input.payload.fields().get("language").unwrap_or("none").to_owned();
+        Ok(Some(inputs.iter().map(language).collect::<Vec<_>>().join(" ").into()))
     }
 }
 
@@ -71,10 +128,21 @@ fn shelves() -> Lab {
     let mut lab = Lab::new(vec![Task::new("shelves", IncrementalDep(Shelves)).unwrap().version("1")]);
     lab.put("in/tables", "shelves", r#"{"a": "low", "b": "low", "c": "high"}"#);
     for (name, language) in [("a", "one"), ("b", "two"), ("c", "two")] {
-        lab.put("in/texts", name, language);
+        lab.put("in/texts", name, table_in(language));
     }
     lab.run();
     lab
+}
+
+#[test]
+fn a_graph_follows_a_change_of_user_fields_alone() {
+    let mut lab = shelves();
+    assert_eq!(lab.text("shelves", "low").as_deref(), Some("one two"));
+    lab.put("in/texts", "a", table_in("three"));
+    expect!["back   shelves  shelves/low\n"].assert_eq(&lab.run().log());
+    assert_eq!(lab.text("shelves", "low").as_deref(), Some("three two"));
+    lab.assert_equals_scratch();
+    lab.assert_verified();
 }
 
 #[test]

@@ -127,11 +127,10 @@ impl<'a> Context<'a> {
         let place = || format!("projection `{projection}` of {layer}/{name} for `{argument}`");
         anyhow::ensure!(!argument.contains('\0'), "{}: the argument has a zero byte in it", place());
         let meta = self.lookup.meta(index, &bytes).with_context(place)?;
-        let part =
-            self.lookup.projections().part(projection, argument, meta.map(|meta| (meta.digest, meta.len)), || {
-                let found = self.lookup.read(index, &bytes)?;
-                found.map(|(_, payload)| payload).context("the partition is listed but can not be read")
-            });
+        let part = self.lookup.projections().part(projection, argument, meta.as_ref(), || {
+            let found = self.lookup.read(index, &bytes)?;
+            found.map(|(_, payload)| payload).context("the partition is listed but can not be read")
+        });
         let part = part.with_context(place)?;
         let seen = Projected { projection: projection.to_owned(), argument: argument.to_owned() };
         self.seen.borrow_mut().push(Seen::Part(index, bytes, seen, part_digest(part.as_deref())));
@@ -151,7 +150,7 @@ impl<'a> Context<'a> {
         self.seen.borrow_mut().push(Seen::Partition(index, bytes.clone()));
         let place = || format!("reading {layer}/{name}");
         let Some(meta) = self.lookup.meta(index, &bytes).with_context(place)? else { return Ok(None) };
-        let whole = self.lookup.projections().whole(projection, (meta.digest, meta.len), || {
+        let whole = self.lookup.projections().whole(projection, &meta, || {
             let found = self.lookup.read(index, &bytes)?;
             found.map(|(_, payload)| payload).context("the partition is listed but can not be read")
         });

@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use deltic_core::{Digest, Hasher, Payload};
+use deltic_core::{Digest, Hasher, Meta, Payload};
 use serde::Serialize;
 
 use crate::{Result, codec};
@@ -106,7 +106,7 @@ impl Projections {
         &self,
         id: &str,
         argument: &str,
-        partition: Option<(Digest, u64)>,
+        partition: Option<&Meta>,
         read: impl FnOnce() -> Result<Payload>,
     ) -> Result<Option<Vec<u8>>> {
         let projection = self.get(id)?;
@@ -119,7 +119,7 @@ impl Projections {
     pub(crate) fn whole<W: Send + Sync + 'static>(
         &self,
         id: &str,
-        partition: (Digest, u64),
+        partition: &Meta,
         read: impl FnOnce() -> Result<Payload>,
     ) -> Result<Arc<W>> {
         let decoded = self.decode(self.get(id)?, partition, read)?;
@@ -131,17 +131,17 @@ impl Projections {
     fn decode(
         &self,
         projection: &Projection,
-        (digest, len): (Digest, u64),
+        meta: &Meta,
         read: impl FnOnce() -> Result<Payload>,
     ) -> Result<Decoded> {
-        let key = (projection.id.clone(), digest);
+        let key = (projection.id.clone(), meta.content_digest());
         let cache = || self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = cache().get(&key) {
             return Ok(found);
         }
         // Outside the lock: two workers may decode the same, none waits for another's partition.
         let decoded = (projection.decode)(&read()?)?;
-        cache().insert(key, &decoded, len);
+        cache().insert(key, &decoded, meta.len);
         Ok(decoded)
     }
 
@@ -165,7 +165,7 @@ impl fmt::Debug for Projections {
     }
 }
 
-/// Decoded partitions by projection and digest, of two generations: what is used moves to the young one; when that is
+/// Decoded partitions by projection and content, of two generations: what is used moves to the young one; when that is
 /// full it becomes the old one, and what was old and unused is dropped.
 #[derive(Default)]
 struct Cache {

@@ -95,8 +95,7 @@ pub(crate) fn readers(view: &View, state: &State, memory: usize, outputs: &mut S
 fn part_now(view: &View, layer: u16, name: &NameBytes, part: &Projected) -> Result<Digest> {
     let Projected { projection, argument } = part;
     let taken = view.meta(layer, name).and_then(|meta| {
-        let partition = meta.map(|meta| (meta.digest, meta.len));
-        view.projections().part(projection, argument, partition, || {
+        view.projections().part(projection, argument, meta.as_ref(), || {
             Ok(view.read(layer, name)?.map(|(_, payload)| payload).unwrap_or_default())
         })
     });

@@ -30,7 +30,7 @@ impl TaskKernel<'_> {
                 out.write(&mut to);
                 batch.rows.push(&to, &from, &value);
             }
-            let edges = outs.into_iter().map(|out| (out, entry.meta.digest)).collect();
+            let edges = outs.into_iter().map(|out| (out, entry.meta.content_digest())).collect();
             batch.mapped.push(Mapped { item: element, edges, reads: Vec::new(), failed: None });
         }
         Ok(batch)
