@@ -305,7 +305,7 @@ fn a_projection_that_fails_is_an_error_that_says_where() {
     lab.put("in/texts", "a", "one");
     lab.run();
     lab.put("in/tables", "words", "no table");
-    expect!["projection `row` of in/tables/words for `one`: not the expected JSON: expected ident at line 1 column 2"]
+    expect!["translate: back-end of translated/a: projection `row` of in/tables/words for `one`: not the expected JSON: expected ident at line 1 column 2"]
         .assert_eq(&lab.try_run().unwrap_err().to_string());
 }
 

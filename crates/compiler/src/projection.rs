@@ -100,19 +100,17 @@ impl Projections {
         Projections { all, decoded: Mutex::new(Cache { limit: cache_bytes, ..Cache::default() }) }
     }
 
-    /// A projection's part of a partition: encoded, none when the partition or the part does not exist. `read` is called
-    /// for the payload unless its decoded form is at hand.
-    pub fn part(
+    /// The parts of a partition, if it exists: decodes it. `read` is called for the payload unless its decoded form is at
+    /// hand.
+    pub fn parts(
         &self,
         id: &str,
-        argument: &str,
         partition: Option<&Meta>,
         read: impl FnOnce() -> Result<Payload>,
-    ) -> Result<Option<Vec<u8>>> {
+    ) -> Result<Parts<'_>> {
         let projection = self.get(id)?;
-        let Some(partition) = partition else { return Ok(None) };
-        let decoded = self.decode(projection, partition, read)?;
-        (projection.part)(&decoded, argument)
+        let decoded = partition.map(|meta| self.decode(projection, meta, read)).transpose()?;
+        Ok(Parts { projection, decoded })
     }
 
     /// A partition as a projection decodes it.
@@ -128,12 +126,7 @@ impl Projections {
             .map_err(|_| anyhow::anyhow!("projection `{id}` decodes to another type than the one asked for"))
     }
 
-    fn decode(
-        &self,
-        projection: &Projection,
-        meta: &Meta,
-        read: impl FnOnce() -> Result<Payload>,
-    ) -> Result<Decoded> {
+    fn decode(&self, projection: &Projection, meta: &Meta, read: impl FnOnce() -> Result<Payload>) -> Result<Decoded> {
         let key = (projection.id.clone(), meta.content_digest());
         let cache = || self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = cache().get(&key) {
@@ -150,6 +143,25 @@ impl Projections {
             let known: Vec<&str> = self.all.iter().map(Projection::id).collect();
             format!("the task has no projection `{id}`: it registers `{}` in `projections`", known.join("`, `"))
         })
+    }
+}
+
+/// The parts of one partition, as a projection decodes it.
+pub struct Parts<'a> {
+    projection: &'a Projection,
+    decoded: Option<Decoded>,
+}
+
+impl Parts<'_> {
+    /// A part, encoded: none when the partition or the part does not exist.
+    pub fn part(&self, argument: &str) -> Result<Option<Vec<u8>>> {
+        self.decoded.as_ref().map_or(Ok(None), |decoded| (self.projection.part)(decoded, argument))
+    }
+}
+
+impl fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("projection", &self.projection.id).finish_non_exhaustive()
     }
 }
 

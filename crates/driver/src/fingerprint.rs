@@ -15,7 +15,7 @@ fn state_format(task: &Task) -> u32 {
     match task.pattern() {
         // 2: edges of inputs with user fields hold these.
         Pattern::Graph(_) => 2,
-        // 2: what is decoded follows user fields.
+        // 2: a look with a projection that failed is kept, and what is decoded follows user fields.
         _ if !task.projections().is_empty() => 2,
         _ => 1,
     }
