@@ -24,9 +24,11 @@ pub(crate) fn tiles(plan: &DataPlan) -> DataSet<Tile, u64> {
     plan.layer(TILES).map_values(number)
 }
 
+/// The number that a partition holds, in its user field too.
 #[expect(clippy::needless_pass_by_value, reason = "a step on values takes them")]
 pub(crate) fn number(partition: Partition) -> Result<u64> {
-    Ok(partition.text()?.parse()?)
+    let field = partition.payload.fields().get(RandomHistory::FIELD);
+    Ok(partition.text()?.parse::<u64>()? + field.map_or(0, |field| 5 * field.len() as u64 + u64::from(field == "b")))
 }
 
 /// Publishes what a set holds, as text.
@@ -157,6 +159,12 @@ operators! {
     group: |plan| {
         show(&numbers(plan, "in/a").group(first).map_values(|members| Ok(members.len())));
         show_as("up", &tiles(plan).filter(|_, number| Ok(*number != 1)).group(above));
+    }
+
+    groups_of_partitions: |plan| {
+        let partitions = plan.layer::<String>("in/a");
+        show(&partitions.group_by(|key, partition| Ok([(first(key), partition)])));
+        show_as("also", &partitions.persist().resolve_same(&partitions, |_, kept, own| Ok((kept, own))));
     }
 
     group_over_layers: |plan| {

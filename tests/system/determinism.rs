@@ -244,7 +244,7 @@ impl GlobalCompiler for Numbers {
 }
 
 impl IncrementalDepCompiler for Numbers {
-    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>, _: &Context<'_>) -> Result<()> {
+    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()> {
         for found in input.partitions("in/texts")? {
             out.set(&found?.key, [("texts", format!("to-{}", self.leak()))])?;
         }
@@ -257,7 +257,6 @@ impl IncrementalDepCompiler for Numbers {
         changes: &mut dyn Iterator<Item = Result<InputChange>>,
         _: &dyn Graph,
         out: &mut Edges<'_>,
-        _: &Context<'_>,
     ) -> Result<()> {
         for change in changes {
             out.set(&change?.key, [("texts", format!("to-{}", self.leak()))])?;

@@ -33,6 +33,7 @@ mod shapes;
 mod side_by_side;
 mod special;
 mod stopped;
+mod tracked;
 mod transit;
 mod verify;
 mod which_ran;

@@ -39,8 +39,8 @@ impl Shape {
         }
         let name = format!("{}{}", number(&[&by, &"a"]) % 3, number(&[&by, &"b"]) % 4);
         Ok(match number(&[&by, &"how"]) % 7 {
-            5 => format!("{:?}", context.project::<u64>(layer, &name, "bit", &(by % 3).to_string())?),
-            6 => format!("{:?}", context.decoded::<String>(layer, &name, "bit")?),
+            5 => caught(context.project::<u64>(layer, &name, "bit", &(by % 3).to_string())),
+            6 => caught(context.decoded::<String>(layer, &name, "bit")),
             0 | 1 => format!("{:?}", context.read(layer, &name)?.map(|found| found.payload)),
             2 => format!("{:?}", context.exists(layer, &name)?),
             3 => format!("{:?}", context.list(layer, Within::Prefix(&name[..1]))?),
@@ -54,17 +54,37 @@ impl Shape {
     fn result(&self, seed: u64, context: &Context<'_>) -> Result<Option<Payload>> {
         let seen = if seed.is_multiple_of(3) { self.look(seed, context)? } else { String::new() };
         let made = number(&[&seed, &seen]);
-        Ok((!made.is_multiple_of(4)).then(|| (made % 5).to_string().into()))
+        if made.is_multiple_of(4) {
+            return Ok(None);
+        }
+        // Equal bytes with other user fields, and the other way round.
+        let payload = Payload::from((made % 5).to_string());
+        Ok(Some(match made / 5 % 3 {
+            0 => payload,
+            field => payload.with_field("made", &field.to_string())?,
+        }))
     }
 }
 
-/// Parts of a partition that change more rarely than it does, and sometimes are not there.
+/// What a compiler makes of a look that may fail: it goes on, with what the error says.
+fn caught<T: std::fmt::Debug>(found: Result<T>) -> String {
+    found.map_or_else(|error| format!("{error:#}"), |found| format!("{found:?}"))
+}
+
+/// Parts of a partition that change more rarely than it does, and sometimes are not there. Some partitions can not be
+/// decoded, and some parts not be taken.
 fn bits() -> Vec<Projection> {
+    let decode = |payload: &Payload| {
+        let text = format!("{} {:?}", std::str::from_utf8(payload.bytes())?, payload.fields());
+        ensure!(!number(&[&text]).is_multiple_of(4), "no bits in {text}");
+        Ok(text)
+    };
     let part = |text: &String, argument: &str| {
         let number = number(&[text, &argument]);
+        ensure!(!number.is_multiple_of(7), "no bit in {text}");
         Ok((!number.is_multiple_of(5)).then_some(number / 5 % 2))
     };
-    vec![Projection::new("bit", |payload: &Payload| Ok(String::from_utf8(payload.bytes().to_vec())?), part)]
+    vec![Projection::new("bit", decode, part)]
 }
 
 /// The layer whose names are tiles.
@@ -246,14 +266,16 @@ impl GlobalCompiler for Passes {
     }
 }
 
-/// An incremental-dep compiler: an input goes into an output by its place among all, three to an output.
+/// An incremental-dep compiler: an input goes into an output by its place among all, three to an output, counted from what
+/// one of them says.
 #[derive(Debug, Clone)]
 pub(crate) struct Thirds(pub(crate) Shape);
 layers_of!(Thirds);
 
 impl Thirds {
     fn places(&self, input: &Whole<'_>, mut each: impl FnMut(Key, String) -> Result<()>) -> Result<()> {
-        let mut place = 0;
+        let first = input.read(self.0.inputs[0], (number(&[&self.0.salt]) % 4).to_string())?;
+        let mut place = number(&[&first.map(|first| first.payload)]) % 3;
         for layer in &self.0.inputs {
             for listed in input.list(layer)? {
                 let key = Key { layer: LayerRef::parse(layer)?, name: listed?.name };
@@ -266,7 +288,7 @@ impl Thirds {
 }
 
 impl IncrementalDepCompiler for Thirds {
-    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>, _: &Context<'_>) -> Result<()> {
+    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()> {
         self.places(input, |key, place| out.set(&key, [(self.0.output, place)]))
     }
 
@@ -276,7 +298,6 @@ impl IncrementalDepCompiler for Thirds {
         changes: &mut dyn Iterator<Item = Result<InputChange>>,
         before: &dyn Graph,
         out: &mut Edges<'_>,
-        _: &Context<'_>,
     ) -> Result<()> {
         for change in changes {
             let InputChange { key, existed, exists } = change?;

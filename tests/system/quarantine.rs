@@ -100,8 +100,8 @@ impl<S: GraphStage + ?Sized> GraphStage for Moody<S> {
         self.0.declared()
     }
 
-    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>, context: &Context<'_>) -> Result<()> {
-        self.0.graph(input, out, context)
+    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()> {
+        self.0.graph(input, out)
     }
 
     fn update(
@@ -110,9 +110,8 @@ impl<S: GraphStage + ?Sized> GraphStage for Moody<S> {
         changes: &mut dyn Iterator<Item = Result<InputChange>>,
         before: &dyn Graph,
         out: &mut Edges<'_>,
-        context: &Context<'_>,
     ) -> Result<()> {
-        self.0.update(input, changes, before, out, context)
+        self.0.update(input, changes, before, out)
     }
 }
 
@@ -133,7 +132,7 @@ pub(crate) fn moody(task: &Task, mood: &Mood) -> Task {
     task.memo_limit().into_iter().fold(new, Task::memo)
 }
 
-/// All that is published: by layer and name, the payload's digest.
+/// All that is published: by layer and name, the digest of its content.
 fn published(lab: &Lab) -> BTreeMap<(LayerId, String), String> {
     let output = lab.output();
     let mut all = BTreeMap::new();
@@ -141,7 +140,7 @@ fn published(lab: &Lab) -> BTreeMap<(LayerId, String), String> {
         for found in output.tree(&layer.id).unwrap().scan(KeyRange::all()) {
             let (name, entry) = found.unwrap();
             let name = layer.name_from_bytes(&name).unwrap().to_string();
-            all.insert((layer.id.clone(), name), entry.meta.digest.to_string());
+            all.insert((layer.id.clone(), name), entry.meta.content_digest().to_string());
         }
     }
     all

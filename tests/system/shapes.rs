@@ -305,7 +305,7 @@ fn a_projection_that_fails_is_an_error_that_says_where() {
     lab.put("in/texts", "a", "one");
     lab.run();
     lab.put("in/tables", "words", "no table");
-    expect!["projection `row` of in/tables/words for `one`: not the expected JSON: expected ident at line 1 column 2"]
+    expect!["translate: back-end of translated/a: projection `row` of in/tables/words for `one`: not the expected JSON: expected ident at line 1 column 2"]
         .assert_eq(&lab.try_run().unwrap_err().to_string());
 }
 
@@ -413,7 +413,7 @@ impl Drawers {
 }
 
 impl IncrementalDepCompiler for Drawers {
-    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>, _: &Context<'_>) -> Result<()> {
+    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()> {
         Drawers::places(input)?.into_iter().try_for_each(|(key, drawer)| out.set(&key, [("drawers", drawer)]))
     }
 
@@ -423,7 +423,6 @@ impl IncrementalDepCompiler for Drawers {
         changes: &mut dyn Iterator<Item = Result<InputChange>>,
         before: &dyn Graph,
         out: &mut Edges<'_>,
-        _: &Context<'_>,
     ) -> Result<()> {
         let changed: Vec<Key> = changes.map(|change| change.map(|change| change.key)).collect::<Result<_>>()?;
         for (key, drawer) in Drawers::places(input)? {

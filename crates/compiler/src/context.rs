@@ -2,6 +2,10 @@
 //!
 //! Each look is recorded with what it asked, not with what it found, so an absent partition that appears later makes
 //! its readers run again just as a changed one does. A reference needs no declaration and can not be forgotten.
+//!
+//! A compiler may make anything of an error, or catch a panic. So each look is recorded before it can fail on what is
+//! stored. Only what no partition can change fails without a record: a layer that the task does not have, or a name or
+//! an argument that is not legal. Layers, their settings and code are part of the fingerprint.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -111,10 +115,11 @@ impl<'a> Context<'a> {
     }
 
     /// Reads a part of a partition: what a registered [`Projection`](crate::Projection) makes of it for an argument,
-    /// such as a row of a table. The caller runs again when just that part changes, appears or goes.
+    /// such as a row of a table. The caller runs again when just that part changes, appears or goes. Where the projection
+    /// failed there is no part: then it runs again when anything in the partition changes.
     ///
-    /// Errors: as for [`Context::read`]; the task registers no such projection, it does not yield a `T`, or the argument
-    /// has a zero byte in it.
+    /// Errors: as for [`Context::read`]; the task registers no such projection, it failed, it does not yield a `T`, or the
+    /// argument has a zero byte in it.
     pub fn project<T: DeserializeOwned>(
         &self,
         layer: &str,
@@ -126,15 +131,17 @@ impl<'a> Context<'a> {
         let (name, bytes) = checked(settings, name)?;
         let place = || format!("projection `{projection}` of {layer}/{name} for `{argument}`");
         anyhow::ensure!(!argument.contains('\0'), "{}: the argument has a zero byte in it", place());
+        // Until there is a part, a failure or a panic of the projection depends on the whole partition.
+        self.seen.borrow_mut().push(Seen::Partition(index, bytes.clone()));
         let meta = self.lookup.meta(index, &bytes).with_context(place)?;
-        let part =
-            self.lookup.projections().part(projection, argument, meta.map(|meta| (meta.digest, meta.len)), || {
-                let found = self.lookup.read(index, &bytes)?;
-                found.map(|(_, payload)| payload).context("the partition is listed but can not be read")
-            });
-        let part = part.with_context(place)?;
+        let parts = self.lookup.projections().parts(projection, meta.as_ref(), || self.payload(index, &bytes));
+        let part = parts.and_then(|parts| parts.part(argument)).with_context(place)?;
         let seen = Projected { projection: projection.to_owned(), argument: argument.to_owned() };
-        self.seen.borrow_mut().push(Seen::Part(index, bytes, seen, part_digest(part.as_deref())));
+        let seen = Seen::Part(index, bytes, seen, part_digest(part.as_deref()));
+        // Projections can not look at anything, so the last look is still this one.
+        if let Some(last) = self.seen.borrow_mut().last_mut() {
+            *last = seen;
+        }
         part.map(|part| codec::decode(&part).with_context(place)).transpose()
     }
 
@@ -151,10 +158,7 @@ impl<'a> Context<'a> {
         self.seen.borrow_mut().push(Seen::Partition(index, bytes.clone()));
         let place = || format!("reading {layer}/{name}");
         let Some(meta) = self.lookup.meta(index, &bytes).with_context(place)? else { return Ok(None) };
-        let whole = self.lookup.projections().whole(projection, (meta.digest, meta.len), || {
-            let found = self.lookup.read(index, &bytes)?;
-            found.map(|(_, payload)| payload).context("the partition is listed but can not be read")
-        });
+        let whole = self.lookup.projections().whole(projection, &meta, || self.payload(index, &bytes));
         whole.with_context(place).map(Some)
     }
 
@@ -181,6 +185,12 @@ impl<'a> Context<'a> {
         seen
     }
 
+    /// The payload of a partition that exists.
+    fn payload(&self, layer: u16, name: &[u8]) -> Result<Payload> {
+        let found = self.lookup.read(layer, name)?;
+        found.map(|(_, payload)| payload).context("the partition is listed but can not be read")
+    }
+
     fn layer(&self, text: &str) -> Result<(u16, &'a LayerRef, &'a Layer)> {
         let wanted = LayerRef::parse(text)?;
         let layers = self.lookup.layers();
@@ -196,7 +206,7 @@ impl<'a> Context<'a> {
     }
 }
 
-fn checked(settings: &Layer, name: impl IntoName) -> Result<(Name, NameBytes)> {
+pub(crate) fn checked(settings: &Layer, name: impl IntoName) -> Result<(Name, NameBytes)> {
     let name = name.into_name()?;
     settings.check(&name)?;
     let bytes = name.to_bytes();

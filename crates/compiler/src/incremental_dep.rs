@@ -15,9 +15,12 @@ use crate::{Context, GraphStage, Input, InputLayers, OutKey, OutputLayers, Patte
 /// After any chain of changes [`update`](IncrementalDepCompiler::update) must have said what
 /// [`graph`](IncrementalDepCompiler::graph) says of the inputs as they are then. Nothing checks that in a run; the check
 /// of incremental runs in `deltic-testkit` does, on histories, and `verify` on published data.
+///
+/// The graph is made from the input layers alone, because of these `update` is told what changed: it has no
+/// [`Context`]. A table that it depends on is one more input layer, whose partitions need not go into any output.
 pub trait IncrementalDepCompiler: InputLayers + OutputLayers + Send + Sync + 'static {
     /// Says of every input which outputs are made from it.
-    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>, context: &Context<'_>) -> Result<()>;
+    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()>;
 
     /// Says of every input that goes into other outputs than before which these are; `changes` are what changed in the
     /// input layers, in order. Inputs that nothing is said of keep
@@ -28,7 +31,6 @@ pub trait IncrementalDepCompiler: InputLayers + OutputLayers + Send + Sync + 'st
         changes: &mut dyn Iterator<Item = Result<InputChange>>,
         before: &dyn Graph,
         out: &mut Edges<'_>,
-        context: &Context<'_>,
     ) -> Result<()>;
 
     /// Compiles one output from all its inputs, which are sorted by key and never none. `None` means the output does
@@ -115,8 +117,8 @@ impl<C: IncrementalDepCompiler> GraphStage for Erased<C> {
         &self.0
     }
 
-    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>, context: &Context<'_>) -> Result<()> {
-        self.0.graph(input, out, context)
+    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()> {
+        self.0.graph(input, out)
     }
 
     fn update(
@@ -125,8 +127,7 @@ impl<C: IncrementalDepCompiler> GraphStage for Erased<C> {
         changes: &mut dyn Iterator<Item = Result<InputChange>>,
         before: &dyn Graph,
         out: &mut Edges<'_>,
-        context: &Context<'_>,
     ) -> Result<()> {
-        self.0.update(input, changes, before, out, context)
+        self.0.update(input, changes, before, out)
     }
 }

@@ -109,7 +109,7 @@ pub use pattern::{
     BackEnd, CompileInputs, Declared, DepStage, DirectStage, GlobalStage, GraphStage, GroupStage, Pattern,
 };
 pub use policy::OnError;
-pub use projection::{Projection, Projections, part_digest};
+pub use projection::{Parts, Projection, Projections, part_digest};
 pub use publish::{Publish, Take};
 pub use ref_tree::{RefStructure, RefTree, RefTreeCompiler, References, Targets};
 pub use setup::{ConfigError, Setup};

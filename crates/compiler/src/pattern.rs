@@ -120,7 +120,7 @@ pub trait GraphStage: CompileInputs {
     /// The declared layers.
     fn declared(&self) -> &dyn Declared;
     /// The outputs of every input.
-    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>, context: &Context<'_>) -> Result<()>;
+    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()>;
     /// The outputs of inputs whose outputs are others than before.
     fn update(
         &self,
@@ -128,7 +128,6 @@ pub trait GraphStage: CompileInputs {
         changes: &mut dyn Iterator<Item = Result<InputChange>>,
         before: &dyn Graph,
         out: &mut Edges<'_>,
-        context: &Context<'_>,
     ) -> Result<()>;
 }
 

@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use deltic_core::{Digest, Hasher, Payload};
+use deltic_core::{Digest, Hasher, Meta, Payload};
 use serde::Serialize;
 
 use crate::{Result, codec};
@@ -100,26 +100,24 @@ impl Projections {
         Projections { all, decoded: Mutex::new(Cache { limit: cache_bytes, ..Cache::default() }) }
     }
 
-    /// A projection's part of a partition: encoded, none when the partition or the part does not exist. `read` is called
-    /// for the payload unless its decoded form is at hand.
-    pub fn part(
+    /// The parts of a partition, if it exists: decodes it. `read` is called for the payload unless its decoded form is at
+    /// hand.
+    pub fn parts(
         &self,
         id: &str,
-        argument: &str,
-        partition: Option<(Digest, u64)>,
+        partition: Option<&Meta>,
         read: impl FnOnce() -> Result<Payload>,
-    ) -> Result<Option<Vec<u8>>> {
+    ) -> Result<Parts<'_>> {
         let projection = self.get(id)?;
-        let Some(partition) = partition else { return Ok(None) };
-        let decoded = self.decode(projection, partition, read)?;
-        (projection.part)(&decoded, argument)
+        let decoded = partition.map(|meta| self.decode(projection, meta, read)).transpose()?;
+        Ok(Parts { projection, decoded })
     }
 
     /// A partition as a projection decodes it.
     pub(crate) fn whole<W: Send + Sync + 'static>(
         &self,
         id: &str,
-        partition: (Digest, u64),
+        partition: &Meta,
         read: impl FnOnce() -> Result<Payload>,
     ) -> Result<Arc<W>> {
         let decoded = self.decode(self.get(id)?, partition, read)?;
@@ -128,20 +126,15 @@ impl Projections {
             .map_err(|_| anyhow::anyhow!("projection `{id}` decodes to another type than the one asked for"))
     }
 
-    fn decode(
-        &self,
-        projection: &Projection,
-        (digest, len): (Digest, u64),
-        read: impl FnOnce() -> Result<Payload>,
-    ) -> Result<Decoded> {
-        let key = (projection.id.clone(), digest);
+    fn decode(&self, projection: &Projection, meta: &Meta, read: impl FnOnce() -> Result<Payload>) -> Result<Decoded> {
+        let key = (projection.id.clone(), meta.content_digest());
         let cache = || self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = cache().get(&key) {
             return Ok(found);
         }
         // Outside the lock: two workers may decode the same, none waits for another's partition.
         let decoded = (projection.decode)(&read()?)?;
-        cache().insert(key, &decoded, len);
+        cache().insert(key, &decoded, meta.len);
         Ok(decoded)
     }
 
@@ -150,6 +143,25 @@ impl Projections {
             let known: Vec<&str> = self.all.iter().map(Projection::id).collect();
             format!("the task has no projection `{id}`: it registers `{}` in `projections`", known.join("`, `"))
         })
+    }
+}
+
+/// The parts of one partition, as a projection decodes it.
+pub struct Parts<'a> {
+    projection: &'a Projection,
+    decoded: Option<Decoded>,
+}
+
+impl Parts<'_> {
+    /// A part, encoded: none when the partition or the part does not exist.
+    pub fn part(&self, argument: &str) -> Result<Option<Vec<u8>>> {
+        self.decoded.as_ref().map_or(Ok(None), |decoded| (self.projection.part)(decoded, argument))
+    }
+}
+
+impl fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("projection", &self.projection.id).finish_non_exhaustive()
     }
 }
 
@@ -165,7 +177,7 @@ impl fmt::Debug for Projections {
     }
 }
 
-/// Decoded partitions by projection and digest, of two generations: what is used moves to the young one; when that is
+/// Decoded partitions by projection and content, of two generations: what is used moves to the young one; when that is
 /// full it becomes the old one, and what was old and unused is dropped.
 #[derive(Default)]
 struct Cache {

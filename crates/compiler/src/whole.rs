@@ -1,10 +1,13 @@
 //! All of the input at once, for compilers that can not look at one partition at a time.
+//!
+//! What is read here is not recorded as a look: code over the whole input runs again whenever any of it changes.
 
 use std::fmt;
 
 use anyhow::Context as _;
-use deltic_core::{Layer, LayerRef, Meta};
+use deltic_core::{IntoName, Key, Layer, LayerRef, Meta};
 
+use crate::context::checked;
 use crate::{Listed, Lookup, Partition, Result};
 
 /// The input layers of a task as streams, never as a whole in memory.
@@ -33,9 +36,20 @@ impl<'a> Whole<'a> {
         let (number, key, settings) = self.layer(layer)?;
         Ok(self.lookup.scan_payloads(number).map(move |found| {
             let (name, meta, payload): (_, Meta, _) = found.with_context(|| format!("reading {key}"))?;
-            let key = deltic_core::Key { layer: key.clone(), name: settings.name_from_bytes(&name)? };
+            let key = Key { layer: key.clone(), name: settings.name_from_bytes(&name)? };
             Ok(Partition { key, meta, payload })
         }))
+    }
+
+    /// Reads one partition of an input layer; `None` when it does not exist.
+    ///
+    /// Errors: the layer is not among the task's input layers, the name is not legal in it, or the store failed.
+    pub fn read(&self, layer: &str, name: impl IntoName) -> Result<Option<Partition>> {
+        let (number, layer, settings) = self.layer(layer)?;
+        let (name, bytes) = checked(settings, name)?;
+        let key = Key { layer: layer.clone(), name };
+        let found = self.lookup.read(number, &bytes).with_context(|| format!("reading {key}"))?;
+        Ok(found.map(|(meta, payload)| Partition { key, meta, payload }))
     }
 
     fn layer(&self, text: &str) -> Result<(u16, &'a LayerRef, &'a Layer)> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Digest, Error, Result};
+use crate::{Digest, Error, Hasher, Result};
 
 /// A partition's bytes and the user fields that go with them. Cheap to clone.
 ///
@@ -87,6 +87,9 @@ impl fmt::Debug for Payload {
         if let Ok(text) = std::str::from_utf8(&self.bytes[..self.bytes.len().min(80)]) {
             write!(f, ", {text:?}")?;
         }
+        if !self.fields.is_empty() {
+            write!(f, ", {:?}", self.fields)?;
+        }
         f.write_str(")")
     }
 }
@@ -124,6 +127,19 @@ pub struct Meta {
     pub len: u64,
     /// User fields.
     pub fields: Fields,
+}
+
+impl Meta {
+    /// One digest for all that a payload is, bytes and user fields: what stands for "the same content" wherever fields
+    /// can be seen. Without fields it is the digest of the bytes.
+    pub fn content_digest(&self) -> Digest {
+        if self.fields.is_empty() {
+            return self.digest;
+        }
+        let mut hasher = Hasher::new("deltic content 1");
+        hasher.digest(&self.digest).text(self.fields.as_str());
+        hasher.finish()
+    }
 }
 
 /// Small named texts that travel with a payload and are part of its content: sorted by name, 512 bytes in all.
@@ -214,6 +230,18 @@ mod tests {
         assert!(Fields::from_canonical(b"junk").is_err());
         assert!(one.set("c", "\u{1e}").is_err());
         assert!(one.set("c", &"x".repeat(600)).is_err());
+    }
+
+    #[test]
+    fn fields_are_content() {
+        let plain = Payload::from("abc");
+        let fields = |value: &str| Payload::from("abc").with_field("k", value).unwrap();
+        assert_eq!(plain.meta().content_digest(), Digest::of(b"abc"));
+        let all = [&plain, &fields("1"), &fields("2")].map(|payload| payload.meta().content_digest());
+        assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2], "{all:?}");
+        assert_ne!(Payload::from("abd").with_field("k", "1").unwrap().meta().content_digest(), all[1]);
+        assert_eq!(format!("{plain:?}"), r#"Payload(3 bytes, "abc")"#);
+        assert_eq!(format!("{:?}", fields("1")), r#"Payload(3 bytes, "abc", {"k": "1"})"#);
     }
 
     #[test]

@@ -5,13 +5,14 @@
 //! and looked up many at a time; sets of readers go to a file beyond their share of memory.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use deltic_compiler::{Lookup as _, Projected, Task, part_digest};
-use deltic_core::{Digest, NameBytes};
+use deltic_compiler::{Lookup as _, Task, part_digest};
+use deltic_core::NameBytes;
 use deltic_store::{Change, Entry};
 
 use crate::elements::{Elements, Sorter, TOGETHER, Walk, read_ahead};
-use crate::reads::Reader;
+use crate::reads::{PartNow, Reader};
 use crate::report::Counts;
 use crate::state::State;
 use crate::subjects::subjects;
@@ -81,8 +82,8 @@ pub(crate) fn readers(view: &View, state: &State, memory: usize, outputs: &mut S
             if some.is_empty() {
                 break;
             }
-            let part_now = |layer, name: &NameBytes, part: &Projected| part_now(view, layer, name, part);
-            state.readers_of(&watch, &some, &part_now, |reader| match reader {
+            let parts_now = |layer, name: &NameBytes, projection: &str| parts_now(view, layer, name, projection);
+            state.readers_of(&watch, &some, &parts_now, |reader| match reader {
                 Reader::Front(input) => inputs.add(&input.to_bytes(), 0),
                 Reader::Back(output) => outputs.add(&output.to_bytes(), READ),
             })?;
@@ -91,27 +92,26 @@ pub(crate) fn readers(view: &View, state: &State, memory: usize, outputs: &mut S
     inputs.finish()
 }
 
-/// What a part of a partition is now: taken by the projection that looked at it.
-fn part_now(view: &View, layer: u16, name: &NameBytes, part: &Projected) -> Result<Digest> {
-    let Projected { projection, argument } = part;
-    let taken = view.meta(layer, name).and_then(|meta| {
-        let partition = meta.map(|meta| (meta.digest, meta.len));
-        view.projections().part(projection, argument, partition, || {
+/// The parts of a partition as they are now, by the projection that somebody looked with. Where user code fails, that is
+/// for the reader to find, who may make anything of it: only a failure of a store is one here.
+fn parts_now<'a>(view: &'a View, layer: u16, name: &NameBytes, projection: &str) -> Result<PartNow<'a>> {
+    let parts = unless_it_fails(view, || {
+        let meta = view.meta(layer, name)?;
+        view.projections().parts(projection, meta.as_ref(), || {
             Ok(view.read(layer, name)?.map(|(_, payload)| payload).unwrap_or_default())
         })
-    });
-    match taken {
-        Ok(part) => Ok(part_digest(part.as_deref())),
-        Err(source) => {
-            view.check()?;
-            Err(Error::Projection {
-                projection: projection.clone(),
-                argument: argument.clone(),
-                key: view.show(&Element::new(layer, name.clone())),
-                source,
-            })
-        }
-    }
+    })?;
+    Ok(Box::new(move |argument| match &parts {
+        Some(parts) => unless_it_fails(view, || Ok(part_digest(parts.part(argument)?.as_deref()))),
+        None => Ok(None),
+    }))
+}
+
+/// What code of a projection comes to; none where it fails or panics.
+fn unless_it_fails<T>(view: &View, code: impl FnOnce() -> deltic_compiler::Result<T>) -> Result<Option<T>> {
+    let ran = catch_unwind(AssertUnwindSafe(code));
+    view.check()?;
+    Ok(ran.ok().and_then(deltic_compiler::Result::ok))
 }
 
 /// The inputs that changed, came or went, and those that read something that did: in order.

@@ -32,8 +32,7 @@ pub(crate) fn findings(error: Error) -> Result<Vec<String>, Error> {
             let more = task.map(|task| format!("{task}: too much failed to go on, and there may be more"));
             Ok(all.iter().map(ToString::to_string).chain(because).chain(more).collect())
         }
-        Error::Projection { .. }
-        | Error::TwoProducers { .. }
+        Error::TwoProducers { .. }
         | Error::TwoGroups { .. }
         | Error::MentionedTwice { .. }
         | Error::PublishedTwice { .. }

@@ -30,18 +30,6 @@ pub enum Error {
         /// The second.
         second: String,
     },
-    /// A projection failed on a partition that changed, so who depends on it can not be told.
-    #[error("projection `{projection}` of {key} for `{argument}`: {}", chain(source))]
-    Projection {
-        /// The projection.
-        projection: String,
-        /// What it was given.
-        argument: String,
-        /// The partition.
-        key: String,
-        /// What it said.
-        source: anyhow::Error,
-    },
     /// Two groups publish one output.
     #[error(
         "{task}: output {output} is published by two groups, {first} and {second}: a partition belongs to one group, so \
@@ -177,8 +165,4 @@ fn count(offenders: u64) -> String {
 
 fn first(offenders: &[Offender]) -> String {
     offenders.first().map(ToString::to_string).unwrap_or_default()
-}
-
-fn chain(error: &anyhow::Error) -> String {
-    format!("{error:#}")
 }

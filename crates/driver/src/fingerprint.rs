@@ -5,12 +5,21 @@
 
 use std::collections::BTreeMap;
 
-use deltic_compiler::{CODEC_VERSION, Task};
+use deltic_compiler::{CODEC_VERSION, Pattern, Task};
 use deltic_core::{Digest, Hasher, Layer, LayerRef};
 use deltic_store::TaskRecord;
 
-/// The version of the rules by which stages keep state. A change makes every task full.
-pub(crate) const STATE_FORMAT: u32 = 1;
+/// The version of the rules by which stages keep state. A change makes every task full; one that concerns some tasks
+/// alone makes these full.
+fn state_format(task: &Task) -> u32 {
+    match task.pattern() {
+        // 2: edges of inputs with user fields hold these.
+        Pattern::Graph(_) => 2,
+        // 2: a look with a projection that failed is kept, and what is decoded follows user fields.
+        _ if !task.projections().is_empty() => 2,
+        _ => 1,
+    }
+}
 
 /// The part that lists private layers; not there where there are none.
 const PRIVATE: &str = "private layers";
@@ -40,7 +49,7 @@ pub(crate) fn record(task: &Task, layers: &[(LayerRef, Layer)], code: &str) -> T
     if let Some(filter) = task.filter() {
         part("filter", serde_json::json!(filter).to_string());
     }
-    part("formats", format!("codec {CODEC_VERSION}, state {STATE_FORMAT}"));
+    part("formats", format!("codec {CODEC_VERSION}, state {}", state_format(task)));
     let mut hasher = Hasher::new("deltic fingerprint 1");
     for (name, value) in &parts {
         hasher.text(name).text(value);

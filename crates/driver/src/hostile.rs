@@ -121,7 +121,12 @@ fn ask_state(draft: &Draft, row: &[u8]) -> Result<()> {
             _ => {
                 let watch = state.watch(element.layer)?;
                 let changes = [(b"a".as_slice().into(), true), (b"b".as_slice().into(), false)];
-                state.readers_of(&watch, &changes, &|_, _, _| Ok(Digest::of(b"now")), |_| Ok(()))?;
+                state.readers_of(
+                    &watch,
+                    &changes,
+                    &|_, _, _| Ok(Box::new(|_| Ok(Some(Digest::of(b"now"))))),
+                    |_| Ok(()),
+                )?;
             }
         }
     }

@@ -66,8 +66,11 @@ impl Watch {
     }
 }
 
-/// What a part of a partition is now: the layer, the name, which part.
-pub(crate) type PartNow<'a> = dyn Fn(u16, &NameBytes, &Projected) -> Result<Digest> + 'a;
+/// The parts of a partition as they are now: the layer, the name, the projection.
+pub(crate) type PartsNow<'a> = dyn Fn(u16, &NameBytes, &str) -> Result<PartNow<'a>> + 'a;
+
+/// What a part is now, by the argument that it is asked for with; none where the projection fails on it.
+pub(crate) type PartNow<'a> = Box<dyn Fn(&str) -> Result<Option<Digest>> + 'a>;
 
 impl State {
     /// What a reader looked at last time, in order.
@@ -87,13 +90,13 @@ impl State {
     /// whether it came or went.
     ///
     /// Cost: for each change a look-up in `readers` for each kind of look that anybody made at the layer, and for
-    /// listings one for each length of prefix that anybody used; the leaves of all of them are read together. A part that
-    /// somebody looked at is taken once.
+    /// listings one for each length of prefix that anybody used; the leaves of all of them are read together. A partition
+    /// that somebody looked at a part of is decoded once for each projection, and the part is taken once.
     pub(crate) fn readers_of(
         &self,
         watch: &Watch,
         changes: &[(NameBytes, bool)],
-        part_now: &PartNow<'_>,
+        parts_now: &PartsNow<'_>,
         mut take: impl FnMut(Reader) -> Result<()>,
     ) -> Result<()> {
         let mut prefixes: Vec<Vec<u8>> = Vec::new();
@@ -111,22 +114,24 @@ impl State {
         }
         if watch.part {
             for (name, _) in changes {
-                self.readers_of_parts(watch.layer, name, part_now, &mut take)?;
+                self.readers_of_parts(watch.layer, name, parts_now, &mut take)?;
             }
         }
         Ok(())
     }
 
-    /// Everybody who looked at a part of a partition that is not what it was.
+    /// Everybody who looked at a part of a partition that is not what it was, or that can not be taken any more.
     fn readers_of_parts(
         &self,
         layer: u16,
         name: &NameBytes,
-        part_now: &PartNow<'_>,
+        parts_now: &PartsNow<'_>,
         take: &mut dyn FnMut(Reader) -> Result<()>,
     ) -> Result<()> {
         let prefix = part_prefix(layer, name);
-        let mut known: Option<(Projected, Digest)> = None;
+        // Looks come by projection, then argument.
+        let mut parts: Option<(String, PartNow<'_>)> = None;
+        let mut last: Option<(String, Option<Digest>)> = None;
         for found in self.readers.scan(KeyRange::prefix(&prefix)) {
             let (key, entry) = found?;
             let mut fields = key[prefix.len()..].splitn(3, |byte| *byte == 0);
@@ -135,13 +140,23 @@ impl State {
                 return Err(self.broken("a look at a part that is cut short"));
             };
             let reader = self.reader(fields.next().unwrap_or_default())?;
-            let part = Projected { projection, argument };
-            let now = match &known {
-                Some((known, now)) if *known == part => *now,
-                _ => part_now(layer, name, &part)?,
+            let part_now = match &parts {
+                Some((known, part_now)) if *known == projection => part_now,
+                _ => {
+                    last = None;
+                    let part_now = parts_now(layer, name, &projection)?;
+                    &parts.insert((projection, part_now)).1
+                }
             };
-            known = Some((part, now));
-            if self.digest(&self.readers, &entry)? != Some(now) {
+            let now = match &last {
+                Some((known, now)) if *known == argument => *now,
+                _ => {
+                    let now = part_now(&argument)?;
+                    last = Some((argument, now));
+                    now
+                }
+            };
+            if now.is_none() || self.digest(&self.readers, &entry)? != now {
                 take(reader)?;
             }
         }

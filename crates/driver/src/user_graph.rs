@@ -1,7 +1,7 @@
 //! Stages whose dependency graph the user keeps up to date.
 //!
-//! What the user says of inputs takes the place of front-ends: an input that is mentioned, or that changed, says its
-//! digest to its outputs, so the outputs of a changed input, and those that an input joins or leaves, are compiled.
+//! What the user says of inputs takes the place of front-ends: an input that is mentioned, or that changed, says the
+//! digest of its content to its outputs, so the outputs of a changed input, and those that an input joins or leaves, are compiled.
 
 use deltic_compiler::{Graph, GraphStage, InputChange, OutKey};
 use deltic_core::Key;
@@ -47,7 +47,7 @@ pub(crate) fn run<'s>(
         if rows.len() >= 16 * TOGETHER {
             session.add(std::mem::take(&mut rows))?;
         }
-        let edges = outs.into_iter().map(|out| (out, entry.meta.digest)).collect();
+        let edges = outs.into_iter().map(|out| (out, entry.meta.content_digest())).collect();
         settling.front_ran(&Mapped { item: input.element, edges, reads: Vec::new(), failed: None }, input.existed)
     };
     if stage.full {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use deltic_core::{Digest, Layer, LayerId, Version};
-use deltic_store::{Catalog, Change, KeyRange, Snapshot, Stores, Tree};
+use deltic_core::{Digest, Fields, Layer, LayerId, Version};
+use deltic_store::{Catalog, Change, Entry, KeyRange, Snapshot, Stores, Tree};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
+use super::ls::fields_of;
 use crate::args;
 use crate::failure::{Failure, Outcome};
 use crate::out::Out;
@@ -21,6 +22,11 @@ struct Differs {
     old: Option<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     new: Option<Digest>,
+    /// User fields, where they are not the same: equal digests do not mean equal content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_fields: Option<Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_fields: Option<Map<String, Value>>,
 }
 
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -89,6 +95,10 @@ fn whole(settings: Layer, tree: &Tree, added: bool) -> Changes {
 
 fn differs(settings: &Layer, change: Change) -> Outcome<Differs> {
     let name = settings.name_from_bytes(&change.key).map_err(|error| Failure::failed(error.to_string()))?;
+    let fields = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.meta.fields.clone());
+    let (old_fields, new_fields) = (fields(&change.old), fields(&change.new));
+    let differ = old_fields.clone().unwrap_or_default() != new_fields.clone().unwrap_or_default();
+    let shown = |fields: Option<Fields>| fields.filter(|_| differ).map(|fields| fields_of(&fields));
     Ok(Differs {
         change: match (&change.old, &change.new) {
             (None, _) => Kind::Added,
@@ -99,5 +109,34 @@ fn differs(settings: &Layer, change: Change) -> Outcome<Differs> {
         name: name.to_string(),
         old: change.old.map(|entry| entry.meta.digest),
         new: change.new.map(|entry| entry.meta.digest),
+        old_fields: shown(old_fields),
+        new_fields: shown(new_fields),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use deltic_core::{Name, Payload};
+    use deltic_store::Place;
+
+    use super::*;
+
+    #[test]
+    fn user_fields_are_shown_where_they_differ() {
+        let entry = |payload: &Payload| {
+            let (meta, place) = (payload.meta(), Place::Inline(payload.bytes().clone()));
+            Some(Entry { meta, place })
+        };
+        let shown = |old: Option<Entry>, new: Option<Entry>| {
+            let key = Name::generic("bern").unwrap().to_bytes();
+            let differs = differs(&Layer::generic("names").unwrap(), Change { key, old, new });
+            let json = serde_json::to_value(differs.unwrap()).unwrap();
+            json.get("old_fields").into_iter().chain(json.get("new_fields")).map(Value::to_string).collect::<Vec<_>>()
+        };
+        let (plain, german) = (Payload::from("Bern"), Payload::from("Bern").with_field("in", "german").unwrap());
+        assert_eq!(shown(entry(&plain), entry(&german)), ["{}", r#"{"in":"german"}"#]);
+        assert_eq!(shown(entry(&german), None), [r#"{"in":"german"}"#]);
+        assert_eq!(shown(None, entry(&plain)), [""; 0]);
+        assert_eq!(shown(entry(&german), entry(&Payload::from("B").with_fields(german.fields().clone()))), [""; 0]);
+    }
 }

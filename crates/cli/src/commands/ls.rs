@@ -1,6 +1,6 @@
 //! `ls`: the partitions of a layer, or the layers of a catalog.
 
-use deltic_core::{Digest, Layer, Name, NameBytes};
+use deltic_core::{Digest, Fields, Layer, Name, NameBytes};
 use deltic_store::{Entry, KeyRange, Snapshot, Tree};
 use serde::Serialize;
 use serde_json::json;
@@ -32,12 +32,17 @@ pub(super) fn ls(args: &args::Ls, out: &mut Out) -> Outcome {
         name: name.to_string(),
         bytes: entry.meta.len,
         digest: entry.meta.digest,
-        fields: entry.meta.fields.iter().map(|(name, value)| (name.to_owned(), value.into())).collect(),
+        fields: fields_of(&entry.meta.fields),
     };
     let found = find(settings, &tree, args)?.map(|found| found.map(listed));
     out.list("deltic.ls/1", &head, "partitions", found, |listed| {
         format!("{:>10}  {}  {}", listed.bytes, listed.digest.short(), listed.name)
     })
+}
+
+/// User fields as an object.
+pub(super) fn fields_of(fields: &Fields) -> serde_json::Map<String, serde_json::Value> {
+    fields.iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
 }
 
 type Found<'a> = Box<dyn Iterator<Item = Outcome<(Name, Entry)>> + 'a>;

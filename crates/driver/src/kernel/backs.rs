@@ -21,6 +21,7 @@ impl TaskKernel<'_> {
         stage: &dyn GlobalStage,
         take: &mut dyn FnMut(Element, Outcome) -> Result<()>,
     ) -> Result<()> {
+        // What it looks at is not recorded: it runs whenever anything changed that it could look at.
         let context = Context::new(self.view);
         let whole = Whole::new(self.view, self.task.inputs());
         self.observer.event(&Event::Whole { task: self.task.id(), phase: Phase::Back });

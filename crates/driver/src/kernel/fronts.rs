@@ -30,7 +30,7 @@ impl TaskKernel<'_> {
                 out.write(&mut to);
                 batch.rows.push(&to, &from, &value);
             }
-            let edges = outs.into_iter().map(|out| (out, entry.meta.digest)).collect();
+            let edges = outs.into_iter().map(|out| (out, entry.meta.content_digest())).collect();
             batch.mapped.push(Mapped { item: element, edges, reads: Vec::new(), failed: None });
         }
         Ok(batch)
@@ -69,6 +69,7 @@ impl TaskKernel<'_> {
         rows: &mut dyn FnMut(Rows) -> Result<()>,
     ) -> Result<()> {
         let from = item.to_bytes();
+        // What it looks at is not recorded: it runs whenever anything changed that it could look at.
         let context = Context::new(self.view);
         let whole = Whole::new(self.view, self.task.inputs());
         self.observer.event(&Event::Whole { task: self.task.id(), phase: Phase::Front });
@@ -90,7 +91,6 @@ impl TaskKernel<'_> {
         before: Option<(&mut dyn Iterator<Item = deltic_compiler::Result<InputChange>>, &dyn Graph)>,
         take: &mut dyn FnMut(Element, Vec<Element>) -> Result<()>,
     ) -> Result<()> {
-        let context = Context::new(self.view);
         let whole = Whole::new(self.view, self.task.inputs());
         self.observer.event(&Event::Whole { task: self.task.id(), phase: Phase::Graph });
         self.guard(Phase::Graph, &"the input", None, || {
@@ -107,8 +107,8 @@ impl TaskKernel<'_> {
             };
             let mut edges = Edges::new(self.task.outputs(), &mut take);
             match before {
-                Some((changes, graph)) => stage.update(&whole, changes, graph, &mut edges, &context),
-                None => stage.graph(&whole, &mut edges, &context),
+                Some((changes, graph)) => stage.update(&whole, changes, graph, &mut edges),
+                None => stage.graph(&whole, &mut edges),
             }
         })
     }
