@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can not go on has failed")]
 
+#[cfg(target_os = "linux")]
+mod bounded;
 mod budgets;
 mod damage;
 mod dataset;
