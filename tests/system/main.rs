@@ -14,6 +14,7 @@ mod dataset_ran;
 mod determinism;
 mod failures;
 mod filters;
+mod fingerprints;
 mod graph;
 mod incremental;
 #[cfg(unix)]
