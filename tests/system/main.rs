@@ -37,6 +37,7 @@ mod seeds;
 mod shapes;
 mod side_by_side;
 mod special;
+mod stated;
 mod stopped;
 mod transit;
 mod verify;
