@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can not go on has failed")]
 
+#[cfg(target_os = "linux")]
+mod batches;
+#[cfg(target_os = "linux")]
+mod bounded;
 mod budgets;
 mod damage;
 mod dataset;
@@ -10,6 +14,7 @@ mod dataset_ran;
 mod determinism;
 mod failures;
 mod filters;
+mod fingerprints;
 mod graph;
 mod incremental;
 #[cfg(unix)]
@@ -32,6 +37,7 @@ mod seeds;
 mod shapes;
 mod side_by_side;
 mod special;
+mod stated;
 mod stopped;
 mod tracked;
 mod transit;

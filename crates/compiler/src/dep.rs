@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::emit::Sink;
+use crate::nameless;
 use crate::pattern::{BackEnd, Declared};
 use crate::{
     Context, DepStage, Emit, InputLayers, OutKey, OutputLayers, Pattern, Publish, Result, ValueSource, Values, Whole,
@@ -69,5 +70,9 @@ impl<C: DepCompiler> BackEnd for Erased<C> {
         let payload = Values::give(values, layers, |values| self.0.compile_out(output, values, context))?;
         out.put_sole(output, payload);
         Ok(())
+    }
+
+    fn values_need(&self) -> Option<&'static str> {
+        nameless::needs::<C::Value>()
     }
 }

@@ -79,6 +79,7 @@ mod layers;
 mod leveling;
 mod map_group;
 mod map_split;
+mod nameless;
 mod partition;
 mod pattern;
 mod policy;

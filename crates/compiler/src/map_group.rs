@@ -7,6 +7,7 @@ use deltic_core::{Layer, LayerRef, Payload};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::nameless;
 use crate::pattern::{BackEnd, Declared};
 use crate::{
     Context, Emit, Emitted, GroupStage, Input, InputLayers, OutKey, OutputLayers, Pattern, Publish, Result,
@@ -69,5 +70,9 @@ impl<C: MapGroupCompiler> BackEnd for Erased<C> {
         let payload = Values::give(values, layers, |values| self.0.compile_out(output, values, context))?;
         out.put_sole(output, payload);
         Ok(())
+    }
+
+    fn values_need(&self) -> Option<&'static str> {
+        nameless::needs::<C::Value>()
     }
 }

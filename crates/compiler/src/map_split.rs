@@ -6,6 +6,7 @@ use deltic_core::{Layer, LayerRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::nameless;
 use crate::pattern::{BackEnd, Declared};
 use crate::{
     Context, Emit, Emitted, GroupStage, Input, InputLayers, OutKey, OutputLayers, Pattern, Publish, Result,
@@ -70,5 +71,9 @@ impl<C: MapSplitCompiler> BackEnd for Erased<C> {
 
     fn splits(&self) -> bool {
         true
+    }
+
+    fn values_need(&self) -> Option<&'static str> {
+        nameless::needs::<C::Value>()
     }
 }

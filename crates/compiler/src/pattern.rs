@@ -54,6 +54,15 @@ impl Pattern {
         }
     }
 
+    /// Why its intermediate values can not be written and read back, if that is known from their type.
+    pub(crate) fn values_need(&self) -> Option<&'static str> {
+        match self {
+            Pattern::Direct { .. } | Pattern::Global(_) | Pattern::Graph(_) => None,
+            Pattern::Group(stage) => stage.values_need(),
+            Pattern::Dep(stage) => stage.values_need(),
+        }
+    }
+
     pub(crate) fn declared(&self) -> &dyn Declared {
         match self {
             Pattern::Direct { stage, .. } => stage.declared(),
@@ -146,6 +155,11 @@ pub trait BackEnd: Send + Sync {
     /// Whether a group may become any number of partitions. Else it is at most the one that is called as the group is.
     fn splits(&self) -> bool {
         false
+    }
+
+    /// Why its values can not be written and read back, if that is known from their type.
+    fn values_need(&self) -> Option<&'static str> {
+        None
     }
 }
 

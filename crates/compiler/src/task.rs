@@ -38,7 +38,8 @@ pub struct BadTask {
 impl Task {
     /// Makes a task of a compiler: `Task::new("coverage", MapGroup(Coverage { level: 8 }))`.
     ///
-    /// Errors: the id is not legal, a layer is not legal or named twice, there is no input or no output layer.
+    /// Errors: the id is not legal, a layer is not legal or named twice, there is no input or no output layer, intermediate
+    /// values are of a type that can not be written without names.
     pub fn new(id: &str, pattern: impl Into<Pattern>) -> Result<Task> {
         let bad = |message: String| BadTask { id: id.to_owned(), message };
         let declare = |what: &str, error: anyhow::Error| bad(format!("{what}: {error:#}"));
@@ -47,6 +48,13 @@ impl Task {
         let mut inputs = declared.inputs().map_err(|e| declare("input layers", e))?;
         let mut references = declared.references().map_err(|e| declare("reference layers", e))?;
         let mut outputs = declared.outputs().map_err(|e| declare("output layers", e))?;
+        if let Some(needs) = pattern.values_need() {
+            return Err(bad(format!(
+                "its `Value` can not be an intermediate value: {needs}; these are written without names, so emit a type \
+                 that serde writes field by field, or the text of the JSON"
+            ))
+            .into());
+        }
         inputs.sort();
         references.sort();
         outputs.sort_by(|a, b| a.id.cmp(&b.id));

@@ -14,6 +14,9 @@ use crate::{Element, Result};
 /// So many elements are looked up together, and results settled together.
 pub(crate) const TOGETHER: usize = 256;
 
+/// About how many bytes of them, whatever their number.
+pub(crate) const TOGETHER_BYTES: usize = 1 << 20;
+
 /// A sorted set of elements, each as [`Element::write`] makes it and with eight bits of marks.
 ///
 /// Memory: at most the share it was made with. A walk of a set in a file holds a block of it.

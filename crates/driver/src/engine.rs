@@ -66,7 +66,8 @@ pub trait Kernel: Sync {
     /// Begins to read the payloads that `map` will look at, and returns at once.
     fn begin_map(&self, items: &[Item]) -> Result<Fetch>;
 
-    /// Runs the front-end of each item. What was not begun is read now.
+    /// Runs the front-ends of items, in order, until all have run or what they emitted is enough for one batch. What was
+    /// not begun is read now.
     fn map(&self, items: Vec<Item>, fetch: Fetch) -> Result<MapBatch>;
 
     /// Begins to read the payloads that `reduce` will look at, and returns at once.
@@ -85,13 +86,23 @@ pub trait Kernel: Sync {
 pub struct Fetch {
     /// For each layer that payloads are read from, which of the batch's they are.
     pub(crate) begun: Option<Vec<(Vec<usize>, Payloads)>>,
-    /// Their bytes.
+    /// Those that were read already.
+    pub(crate) ready: Option<Vec<Payload>>,
+    /// The bytes of those that are on their way.
     pub(crate) bytes: u64,
 }
 
 impl Fetch {
+    /// Payloads that were read already, in the order of the batch.
+    pub(crate) fn ready(payloads: Vec<Payload>) -> Fetch {
+        Fetch { ready: Some(payloads), ..Fetch::default() }
+    }
+
     /// Waits for the payloads, in the order of the batch; `None` when nothing was begun.
     pub(crate) fn wait(self) -> Result<Option<Vec<Payload>>> {
+        if self.ready.is_some() {
+            return Ok(self.ready);
+        }
         let Some(begun) = self.begun else { return Ok(None) };
         let mut payloads = vec![Payload::default(); begun.iter().map(|(places, _)| places.len()).sum()];
         for (places, layer) in begun {
@@ -119,6 +130,38 @@ pub struct MapBatch {
     pub mapped: Vec<Mapped>,
     /// The rows for the shuffle, in order of items and of emission.
     pub rows: Rows,
+    /// The items that were not run because others had emitted enough, in order, as batches: each with what was read for
+    /// it. An engine runs them next.
+    pub rest: Vec<(Vec<Item>, Fetch)>,
+}
+
+/// Bytes that the front-ends of one batch emit before the rest of the batch becomes batches of its own; one item alone
+/// may emit more.
+pub(crate) const EMITTED_BYTES: u64 = 4 << 20;
+
+/// About how many bytes an edge, a read or a partition of a group takes.
+const PART_BYTES: usize = 128;
+
+impl MapBatch {
+    /// About how many bytes it takes, besides what is left of the batch.
+    pub(crate) fn weight(&self) -> u64 {
+        self.rows.bytes() as u64 + self.mapped.iter().map(Mapped::weight).sum::<u64>()
+    }
+}
+
+impl Mapped {
+    /// About how many bytes it takes.
+    pub(crate) fn weight(&self) -> u64 {
+        (PART_BYTES * (1 + self.edges.len() + self.reads.len())) as u64
+    }
+}
+
+impl Reduced {
+    /// About how many bytes it takes.
+    pub(crate) fn weight(&self) -> u64 {
+        let made = if let Outcome::Several(made) = &self.outcome { 2 * made.len() } else { 2 };
+        (PART_BYTES * (made + self.reads.len())) as u64
+    }
 }
 
 /// What is known of a front-end's work on one item.

@@ -12,7 +12,7 @@ use deltic_store::{Entry, KeyRange};
 
 use crate::affected::{CLAIMED_ANEW, CLAIMED_BEFORE, Dirty, DirtyInputs, HELD, SAID, count_marks, present};
 use crate::contributors::read_values;
-use crate::elements::{Elements, Sorter, TOGETHER, Writer, decoded, read_ahead, read_ahead_within};
+use crate::elements::{Elements, Sorter, TOGETHER, TOGETHER_BYTES, Writer, decoded, read_ahead, read_ahead_within};
 use crate::engine::{Item, Mapped, StageSession};
 use crate::kernel::TaskKernel;
 use crate::reads::Reader;
@@ -39,6 +39,7 @@ pub(crate) fn run<'s>(
         inputs: Writer::new(memory),
         outputs,
         done: Vec::new(),
+        done_bytes: 0,
     };
 
     // Inputs that are gone have no item; they wait here for their place in the order.
@@ -87,15 +88,20 @@ struct Fronts<'a> {
     outputs: Sorter,
     /// Settled together: affected inputs in order, each with what its front-end said unless it is gone.
     done: Vec<(Dirty, Option<Mapped>)>,
+    /// Their bytes.
+    done_bytes: u64,
 }
 
 impl<'a> Fronts<'a> {
     fn done(&mut self, input: Dirty, mapped: Option<Mapped>) -> Result<()> {
+        self.done_bytes += mapped.as_ref().map_or(0, Mapped::weight);
         self.done.push((input, mapped));
-        if self.done.len() < TOGETHER { Ok(()) } else { self.settle() }
+        let is_full = self.done.len() >= TOGETHER || self.done_bytes >= TOGETHER_BYTES as u64;
+        if is_full { self.settle() } else { Ok(()) }
     }
 
     fn settle(&mut self) -> Result<()> {
+        self.done_bytes = 0;
         let state = &self.stage.state;
         if self.stage.is_group() {
             let elements = || self.done.iter().map(|(input, _)| &input.element);
@@ -174,7 +180,7 @@ impl Affected {
                 said.iter().filter(|_| !asked).for_each(|value| rows.push(row.item, &input, value));
                 remembered.advance()?;
             }
-            if rows.len() >= 16 * TOGETHER {
+            if rows.bytes() >= TOGETHER_BYTES {
                 session.add(std::mem::take(&mut rows))?;
             }
         }
@@ -231,7 +237,15 @@ struct Others {
 
 /// Reads what is remembered for an output.
 fn remember(stage: &Stage<'_>, out: &[u8], values: &[(Vec<u8>, Entry)], remembered: &mut Shuffle) -> Result<()> {
-    for some in values.chunks(TOGETHER) {
+    let mut left = values;
+    while !left.is_empty() {
+        let mut bytes = 0;
+        let fits = left.iter().take(TOGETHER).take_while(|(_, entry)| {
+            bytes += entry.meta.len;
+            bytes <= TOGETHER_BYTES as u64
+        });
+        let (some, rest) = left.split_at(fits.count().max(1));
+        left = rest;
         let entries: Vec<Entry> = some.iter().map(|(_, entry)| entry.clone()).collect();
         let mut rows = Rows::default();
         for ((input, _), said) in some.iter().zip(stage.state.values.read_all(&entries)?) {

@@ -82,6 +82,7 @@ mod verify;
 mod view;
 mod whole;
 mod wire;
+mod workers;
 
 pub use difference::FirstDifference;
 pub use element::Element;

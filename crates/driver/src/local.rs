@@ -1,19 +1,17 @@
 //! The local engine: rayon threads in this process.
 //!
-//! Work is cut into batches of bounded size. A single batch runs on the calling thread, and the thread pool is started
-//! when there is a second one, so small runs cost nothing. The calling thread cuts the next batches and takes results
-//! while the pool works. Where payloads come over a network it also begins to read those of many batches ahead, so
-//! that the pool finds them there.
+//! Work is cut into batches of bounded size and bounded weight, which [`workers`](crate::workers) runs. The calling thread
+//! cuts the next batches and takes results while the pool works. Where payloads come over a network it also begins to
+//! read those of many batches ahead, so that the pool finds them there.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{OnceLock, mpsc};
+use std::sync::OnceLock;
 
 use crate::elements::Walk;
 use crate::engine::{Engine, Fetch, Item, Kernel, MapBatch, Mapped, ReduceSink, Reduced, StageSession};
 use crate::rows::{RowStream, Rows, SortedRows};
 use crate::shuffle::{Shuffle, Sorted};
+use crate::workers::{Done, Workers};
 use crate::{Elements, Error, Result};
 
 /// The most items or rows in a batch.
@@ -24,7 +22,9 @@ const BATCH_BYTES: u64 = 2 << 20;
 /// request is under way, with room to spare.
 const AHEAD_BYTES: u64 = 24 << 20;
 /// Batches that are begun for each thread on a remote store.
-const AHEAD_BATCHES: u64 = 16;
+const AHEAD_BATCHES: usize = 16;
+/// Bytes of rows that are cut into batches for each thread before they are compiled.
+const CUT_BYTES: u64 = 8 << 20;
 /// A group with more bytes of rows than this is given to its back-end as a stream.
 const HOT_BYTES: u64 = 8 << 20;
 
@@ -64,73 +64,20 @@ impl LocalEngine {
         self.pool.get_or_init(start).as_ref().map_err(|e| Error::Engine(format!("starting threads: {e}")))
     }
 
-    /// Applies `work` to batches, several at once, and hands results over in order. The error of the first batch that
-    /// failed, in order, is the one that is reported. Batches come with the bytes that are being read for them; where
-    /// they come over a network, more of them are cut early.
-    fn each<B: Send, R: Send>(
-        &self,
-        kernel: &dyn Kernel,
-        mut next: impl FnMut() -> Result<Option<(B, u64)>>,
-        work: impl Fn(B) -> Result<R> + Sync,
-        mut take: impl FnMut(R) -> Result<()>,
-    ) -> Result<()> {
+    /// How batches of a stage are run.
+    fn workers<'a>(&'a self, kernel: &'a dyn Kernel) -> Workers<'a> {
         let ahead = kernel.is_remote();
-        let mut next = || kernel.go_on().and_then(|()| next());
-        let Some(first) = next()? else { return Ok(()) };
-        let second = if self.threads > 1 || ahead { next()? } else { None };
-        let Some(second) = second else {
-            take(work(first.0)?)?;
-            while let Some((batch, _)) = next()? {
-                take(work(batch)?)?;
-            }
-            return Ok(());
-        };
-        let mut ready = vec![second, first];
-        // Enough that a slow batch does not leave the other workers idle, few enough that memory stays bounded.
-        let most = self.threads as u64 * if ahead { AHEAD_BATCHES } else { 3 };
-        let most_bytes = self.threads as u64 * AHEAD_BYTES;
-        let (sender, receiver) = mpsc::channel();
-        let work = &work;
-        self.pool()?.in_place_scope(|scope| {
-            let (mut sent, mut taken, mut ended) = (0, 0, false);
-            let (mut flying, mut lengths) = (0, VecDeque::new());
-            let mut waiting: BTreeMap<u64, Result<R>> = BTreeMap::new();
-            loop {
-                while !ended && sent - taken < most && flying < most_bytes {
-                    let batch = match ready.pop() {
-                        Some(batch) => Some(batch),
-                        None => next()?,
-                    };
-                    let Some((batch, bytes)) = batch else {
-                        ended = true;
-                        break;
-                    };
-                    flying += bytes;
-                    lengths.push_back(bytes);
-                    let (sender, number) = (sender.clone(), sent);
-                    scope.spawn(move |_| {
-                        // User code is guarded already; this keeps a mistake of ours from waiting for ever.
-                        let done = catch_unwind(AssertUnwindSafe(|| work(batch)));
-                        let failed = |_| Err(Error::Engine("a worker panicked".to_owned()));
-                        // Nobody listens any more when an earlier batch failed.
-                        let _ = sender.send((number, done.unwrap_or_else(failed)));
-                    });
-                    sent += 1;
-                }
-                if taken == sent {
-                    return Ok(());
-                }
-                let Ok((number, result)) = receiver.recv() else {
-                    return Err(Error::Engine("the workers are gone".to_owned()));
-                };
-                waiting.insert(number, result);
-                while let Some(result) = waiting.remove(&taken) {
-                    taken += 1;
-                    flying -= lengths.pop_front().unwrap_or_default();
-                    take(result?)?;
-                }
-            }
-        })
+        let threads = self.threads as u64;
+        Workers {
+            kernel,
+            pool: Box::new(|| self.pool()),
+            threads: self.threads,
+            reads_ahead: ahead,
+            // Enough that a slow batch does not leave the other workers idle, few enough that memory stays bounded.
+            batches: self.threads * if ahead { AHEAD_BATCHES } else { 3 },
+            coming_bytes: threads * if ahead { AHEAD_BYTES } else { CUT_BYTES },
+            done_bytes: (self.row_memory as u64 / 2).max(BATCH_BYTES),
+        }
     }
 }
 
@@ -164,16 +111,19 @@ impl StageSession for LocalSession<'_> {
         let (kernel, shuffle) = (self.kernel, &mut self.shuffle);
         let mut items = items.peekable();
         let ahead = kernel.is_remote();
-        self.engine.each(
-            kernel,
+        self.engine.workers(kernel).each(
             || {
                 let Some(items) = cut(&mut items)? else { return Ok(None) };
                 let fetch = if ahead { kernel.begin_map(&items)? } else { Fetch::default() };
                 let bytes = fetch.bytes;
                 Ok(Some(((items, fetch), bytes)))
             },
-            |(items, fetch)| kernel.map(items, fetch),
-            |MapBatch { mapped, rows }| {
+            |(items, fetch)| {
+                let mut batch = kernel.map(items, fetch)?;
+                let (weight, rest) = (batch.weight(), std::mem::take(&mut batch.rest));
+                Ok(Done { result: batch, weight, rest })
+            },
+            |MapBatch { mapped, rows, .. }| {
                 shuffle.push(rows)?;
                 mapped.into_iter().try_for_each(&mut *take)
             },
@@ -190,20 +140,23 @@ impl StageSession for LocalSession<'_> {
         let mut groups =
             Groups { rows: shuffle.finish()?, wanted: wanted.map(Elements::walk), carried: Rows::default() };
         let ahead = kernel.is_remote();
-        engine.each(
-            kernel,
+        engine.workers(kernel).each(
             || {
                 let Some(batch) = groups.cut(kernel, &sink)? else { return Ok(None) };
-                let fetch = match &batch {
-                    Batch::Rows(rows) if ahead => kernel.begin_reduce(rows)?,
-                    _ => Fetch::default(),
+                let (fetch, bytes) = match &batch {
+                    Batch::Rows(rows) if ahead => (kernel.begin_reduce(rows)?, rows.memory() as u64),
+                    Batch::Rows(rows) => (Fetch::default(), rows.memory() as u64),
+                    Batch::Done(_) => (Fetch::default(), 0),
                 };
-                let bytes = fetch.bytes;
+                let bytes = bytes + fetch.bytes;
                 Ok(Some(((batch, fetch), bytes)))
             },
-            |(batch, fetch)| match batch {
-                Batch::Rows(rows) => kernel.reduce(&mut SortedRows::new(&rows), fetch),
-                Batch::Done(reduced) => Ok(reduced),
+            |(batch, fetch)| {
+                let reduced = match batch {
+                    Batch::Rows(rows) => kernel.reduce(&mut SortedRows::new(&rows), fetch)?,
+                    Batch::Done(reduced) => reduced,
+                };
+                Ok(Done { weight: reduced.iter().map(Reduced::weight).sum(), result: reduced, rest: Vec::new() })
             },
             |reduced| reduced.into_iter().try_for_each(|one| sink.borrow_mut().reduced(one)),
         )
@@ -251,7 +204,10 @@ impl Groups<'_> {
             let Some(row) = self.next_wanted()? else { break };
             let starts_group = last.is_none_or(|last| last.out != row.out);
             if starts_group {
-                if batch.len() >= BATCH_ITEMS || batch.bytes() as u64 + weight >= BATCH_BYTES {
+                let own = (row.out.len() + row.item.len() + row.value.len()) as u64 + kernel.weight(row);
+                let is_full = batch.len() >= BATCH_ITEMS || batch.bytes() as u64 + weight >= BATCH_BYTES;
+                // What is large is not copied behind others.
+                if is_full || own >= BATCH_BYTES && !batch.is_empty() {
                     return Ok(Some(Batch::Rows(batch)));
                 }
                 (group, before) = (batch.len(), batch.bytes());
@@ -264,6 +220,7 @@ impl Groups<'_> {
                 if group > 0 {
                     // The groups before it first.
                     self.carried = batch.split_off(group);
+                    batch.trim();
                     return Ok(Some(Batch::Rows(batch)));
                 }
                 let mut hot = HotGroup { head: batch, next: 0, rest: &mut self.rows, sink, told: false };

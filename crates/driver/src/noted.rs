@@ -63,7 +63,7 @@ pub(crate) fn read_mapped(mut bytes: &[u8]) -> Option<MapBatch> {
         let (out, item, value) = (short(bytes)?, short(bytes)?, part(bytes)?);
         rows.push(out, item, value);
     }
-    bytes.is_empty().then_some(MapBatch { mapped, rows })
+    bytes.is_empty().then_some(MapBatch { mapped, rows, rest: Vec::new() })
 }
 
 /// What became of outputs. `None` where one failed or was held back, which is to be tried again.
@@ -266,6 +266,7 @@ pub(crate) mod tests {
         MapBatch {
             mapped: vec![one, Mapped { item: element(2, ""), edges: Vec::new(), reads: Vec::new(), failed: None }],
             rows,
+            rest: Vec::new(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::iter::Peekable;
 
 use deltic_core::{Meta, NameBytes, Payload};
-use deltic_store::{KeyRange, Payloads, Scan, Tree};
+use deltic_store::{Entry, KeyRange, Payloads, Scan, Tree};
 
 use crate::Result;
 
@@ -29,8 +29,12 @@ impl<'a> PayloadScan<'a> {
 
     fn begin(&mut self) -> Result<()> {
         let (mut names, mut entries, mut bytes) = (Vec::new(), Vec::new(), 0);
-        while names.len() < SCAN_ITEMS && (names.is_empty() || bytes < SCAN_BYTES) {
-            let Some(found) = self.found.next() else { break };
+        while names.len() < SCAN_ITEMS {
+            let fits = |found: &deltic_store::Result<(NameBytes, Entry)>| match found {
+                Ok((_, entry)) => names.is_empty() || bytes + entry.meta.len <= SCAN_BYTES,
+                Err(_) => true,
+            };
+            let Some(found) = self.found.next_if(fits) else { break };
             let (name, entry) = found?;
             bytes += entry.meta.len;
             names.push((name, entry.meta.clone()));

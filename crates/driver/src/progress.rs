@@ -29,7 +29,7 @@ const MEMORY_BYTES: usize = 4 << 20;
 const OBJECT_BYTES: usize = 16 << 20;
 
 /// A result with more bytes is not noted: it would be held in memory as a whole.
-const MAX_NOTE_BYTES: usize = 16 << 20;
+pub(crate) const MAX_NOTE_BYTES: usize = 16 << 20;
 
 /// How often a run keeps what it has done, so that the next one can go on from there if it is interrupted.
 #[derive(Clone)]

@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use deltic_compiler::Pattern;
 use deltic_core::{Digest, Hasher};
 
-use crate::engine::{Fetch, Item, Kernel, MapBatch, Reduced};
-use crate::kernel::TaskKernel;
+use crate::Result;
+use crate::engine::{Fetch, Item, Kernel, MapBatch, Mapped, Reduced};
+use crate::kernel::{TaskKernel, pieces};
 use crate::noted::{packs_of, read_mapped, read_reduced, write_mapped, write_reduced};
-use crate::progress::Progress;
+use crate::progress::{MAX_NOTE_BYTES, Progress};
 use crate::report::Counts;
 use crate::rows::{Row, RowStream, Rows};
 use crate::wire::meta_of_entry;
-use crate::{Element, Result};
 
 /// So many elements of a stage are run before anybody asks the store whether they were run before: so a small run, which
 /// is quickly done again, makes no request for it.
@@ -123,6 +123,12 @@ impl StageProgress<'_> {
     }
 }
 
+/// Whether these are results of the first of these items, in order: of as many as emitted enough.
+fn are_first(mapped: &[Mapped], items: &[Item]) -> bool {
+    let same = |(mapped, item): (&Mapped, &Item)| mapped.item == item.element;
+    !mapped.is_empty() && mapped.len() <= items.len() && mapped.iter().zip(items).all(same)
+}
+
 /// Whether these are results of just these outputs, in order.
 fn are_of(reduced: &[Reduced], rows: &Rows) -> bool {
     let mut outs: Vec<&[u8]> = rows.iter().map(|row| row.out).collect();
@@ -156,14 +162,17 @@ impl Kernel for Resuming<'_> {
         let key = kept.key_of_items(&items);
         if self.fronts.asks(kept, items.len()) {
             let found = kept.progress.find(&key).and_then(|found| read_mapped(&found));
-            let elements: Vec<&Element> = items.iter().map(|item| &item.element).collect();
-            if let Some(batch) = found.filter(|found| found.mapped.iter().map(|mapped| &mapped.item).eq(elements)) {
-                self.fronts.took_over(items.len());
+            if let Some(mut batch) = found.filter(|found| are_first(&found.mapped, &items)) {
+                let taken = batch.mapped.len();
+                self.fronts.took_over(taken);
+                batch.rest = pieces(items.into_iter().skip(taken).collect(), None, taken);
                 return Ok(batch);
             }
         }
         let batch = self.kernel.map(items, fetch)?;
-        if let Some(result) = write_mapped(&batch) {
+        if batch.weight() <= MAX_NOTE_BYTES as u64
+            && let Some(result) = write_mapped(&batch)
+        {
             kept.progress.note(key, &result, Vec::new());
         }
         Ok(batch)

@@ -6,7 +6,7 @@ use deltic_store::Tree;
 
 use crate::claims::Claims;
 use crate::contributors::Contributors;
-use crate::elements::{Elements, TOGETHER, Walk, read_ahead_within};
+use crate::elements::{Elements, TOGETHER, TOGETHER_BYTES, Walk, read_ahead_within};
 use crate::engine::{Mapped, Outcome, ReduceSink, Reduced};
 use crate::kernel::TaskKernel;
 use crate::observe::Event;
@@ -34,6 +34,8 @@ pub(crate) struct Settling<'a> {
     waiting: Option<Walk<'a>>,
     /// Results that are settled together.
     reduced: Vec<Reduced>,
+    /// Their bytes.
+    reduced_bytes: u64,
     pub(crate) counts: Counts,
 }
 
@@ -51,6 +53,7 @@ impl<'a> Settling<'a> {
             quarantine: Quarantine::new(stage, kernel),
             waiting: None,
             reduced: Vec::new(),
+            reduced_bytes: 0,
             counts: Counts::default(),
         }
     }
@@ -82,6 +85,7 @@ impl<'a> Settling<'a> {
             quarantine: self.quarantine,
             waiting: Some(waiting.walk()),
             reduced: self.reduced,
+            reduced_bytes: self.reduced_bytes,
             stage: self.stage,
             kernel: self.kernel,
             publishers: self.publishers,
@@ -184,6 +188,7 @@ impl<'a> Settling<'a> {
     }
 
     fn settle(&mut self) -> Result<()> {
+        self.reduced_bytes = 0;
         let state = &self.stage.state;
         if !self.stage.full {
             let readers = self.reduced.iter().map(|reduced| Reader::Back(reduced.out.clone()).bytes());
@@ -287,7 +292,9 @@ impl ReduceSink for Settling<'_> {
     }
 
     fn reduced(&mut self, reduced: Reduced) -> Result<()> {
+        self.reduced_bytes += reduced.weight();
         self.reduced.push(reduced);
-        if self.reduced.len() < TOGETHER { Ok(()) } else { self.settle() }
+        let is_full = self.reduced.len() >= TOGETHER || self.reduced_bytes >= TOGETHER_BYTES as u64;
+        if is_full { self.settle() } else { Ok(()) }
     }
 }

@@ -145,24 +145,38 @@ pub(crate) struct Sorted {
     least: Option<usize>,
 }
 
-/// A run being read: its next row is at hand. Memory: a row, which is never longer than what is left of the file, and a
-/// block.
+/// A run being read: the key of its next row is at hand, and the value once it is asked for, so that of many runs with
+/// large values one value is in memory. Memory: a key and a block, and a value, which is never longer than what is left of
+/// the file.
 #[derive(Debug)]
 struct Run {
     file: SpillReader,
     lengths: (usize, usize),
+    /// The key of the row, then its value if that was read.
     row: Vec<u8>,
+    /// Bytes of the value, while they are not read.
+    unread: u64,
     ended: bool,
 }
 
+/// Room that a run keeps for the next row.
+const KEPT_BYTES: usize = 1 << 16;
+
 impl Run {
     fn open(spill: Spill) -> std::io::Result<Run> {
-        let mut run = Run { file: spill.read(), lengths: (0, 0), row: Vec::new(), ended: false };
+        let mut run = Run { file: spill.read(), lengths: (0, 0), row: Vec::new(), unread: 0, ended: false };
         run.advance()?;
         Ok(run)
     }
 
     fn advance(&mut self) -> std::io::Result<()> {
+        if self.row.capacity() > KEPT_BYTES {
+            self.row = Vec::new();
+        }
+        if self.unread > 0 {
+            std::io::copy(&mut self.file.by_ref().take(self.unread), &mut std::io::sink())?;
+            self.unread = 0;
+        }
         if self.file.left() == 0 {
             self.ended = true;
             return Ok(());
@@ -171,13 +185,23 @@ impl Run {
         self.file.read_exact(&mut head)?;
         let [a, b, c, d, value @ ..] = head;
         let (out, item) = (u16::from_le_bytes([a, b]) as usize, u16::from_le_bytes([c, d]) as usize);
-        let len = out + item + u32::from_le_bytes(value) as usize;
-        if len as u64 > self.file.left() {
+        let (key, value) = (out + item, u64::from(u32::from_le_bytes(value)));
+        if key as u64 + value > self.file.left() {
             return Err(damaged());
         }
-        self.lengths = (out, item);
-        self.row.resize(len, 0);
+        (self.lengths, self.unread) = ((out, item), value);
+        self.row.resize(key, 0);
         self.file.read_exact(&mut self.row)
+    }
+
+    /// Reads the value of the row at hand.
+    fn read_value(&mut self) -> std::io::Result<()> {
+        let key = self.lengths.0 + self.lengths.1;
+        let value = usize::try_from(self.unread).map_err(|_| damaged())?;
+        self.row.resize(key + value, 0);
+        self.file.read_exact(&mut self.row[key..])?;
+        self.unread = 0;
+        Ok(())
     }
 
     fn key(&self) -> &[u8] {
@@ -212,7 +236,13 @@ impl RowStream for Sorted {
         }
         Ok(match self.least {
             None => None,
-            Some(run) if run < self.runs.len() => Some(self.runs[run].get()),
+            Some(run) if run < self.runs.len() => {
+                let run = &mut self.runs[run];
+                if run.unread > 0 {
+                    run.read_value().map_err(failed)?;
+                }
+                Some(run.get())
+            }
             Some(_) => self.in_memory().map(|(rows, row)| rows.get(row)),
         })
     }

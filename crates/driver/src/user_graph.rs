@@ -8,7 +8,7 @@ use deltic_core::Key;
 use deltic_store::{Change, Entry, KeyRange};
 
 use crate::affected::{Dirty, DirtyInputs, SAID, count_marks, present};
-use crate::elements::{Elements, Sorter, TOGETHER, Writer, read_ahead_within};
+use crate::elements::{Elements, Sorter, TOGETHER, TOGETHER_BYTES, Writer, read_ahead_within};
 use crate::engine::{Mapped, StageSession};
 use crate::kernel::TaskKernel;
 use crate::rows::{RowStream, Rows};
@@ -44,7 +44,7 @@ pub(crate) fn run<'s>(
         for out in &outs {
             push(&mut rows, out, &bytes, &entry);
         }
-        if rows.len() >= 16 * TOGETHER {
+        if rows.bytes() >= TOGETHER_BYTES {
             session.add(std::mem::take(&mut rows))?;
         }
         let edges = outs.into_iter().map(|out| (out, entry.meta.content_digest())).collect();
@@ -111,6 +111,9 @@ fn other_contributors(
             for input in stage.state.contributors_of(out)? {
                 batch.push(&input, out, &[]);
             }
+            if batch.bytes() >= TOGETHER_BYTES {
+                turned.push(std::mem::take(&mut batch))?;
+            }
         }
         turned.push(batch)?;
     }
@@ -118,6 +121,7 @@ fn other_contributors(
     loop {
         let (mut again, mut pairs) = (Vec::new(), Vec::new());
         while again.len() < TOGETHER
+            && pairs.len() < 16 * TOGETHER
             && let Some(first) = turned.peek()?
         {
             let input = first.out.to_vec();
@@ -139,6 +143,9 @@ fn other_contributors(
         let mut rows = Rows::default();
         for (index, out) in pairs {
             push(&mut rows, &out, &again[index].to_bytes(), &entries[index]);
+            if rows.bytes() >= TOGETHER_BYTES {
+                session.add(std::mem::take(&mut rows))?;
+            }
         }
         session.add(rows)?;
     }

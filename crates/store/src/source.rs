@@ -265,4 +265,20 @@ mod tests {
         let expected = [(pack(0), 0..60, 0..3), (pack(0), 1000..1010, 3..4), (pack(1), 1010..1020, 4..6)];
         assert_eq!(requests, expected);
     }
+
+    #[test]
+    fn a_request_reads_no_more_than_so_many_bytes_and_nothing_is_left_out() {
+        let pack = PackName { base: Version(0), run: RunId(1), seq: 0 };
+        let blob = REQUEST_BYTES / 3 + 1;
+        let sorted: Vec<_> = (0..9).map(|n| (pack, n * blob..(n + 1) * blob, n as usize)).collect();
+        let requests = coalesce(&sorted, 40);
+        assert_eq!(
+            requests.iter().map(|(_, _, members)| members.clone()).collect::<Vec<_>>(),
+            [0..2, 2..4, 4..6, 6..8, 8..9]
+        );
+        assert!(requests.iter().all(|(_, range, _)| range.end - range.start <= REQUEST_BYTES));
+        // One blob alone may have more.
+        let one = [(pack, 0..2 * REQUEST_BYTES, 0), (pack, 2 * REQUEST_BYTES..2 * REQUEST_BYTES + 1, 1)];
+        assert_eq!(coalesce(&one, 40).len(), 2);
+    }
 }

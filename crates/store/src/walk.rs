@@ -95,3 +95,64 @@ fn difference(old: &Tree, new: &Tree, visit: &mut Visit<'_>) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use deltic_core::{CatalogUuid, Layer, NameBytes, Payload, RunId, Timestamp};
+
+    use super::*;
+    use crate::catalog::NewCatalog;
+    use crate::tree::{NodePlace, Shape};
+    use crate::{Catalog, Committed, Draft, DraftOptions, NextVersion, Stores};
+
+    /// All nodes of a tree, one by one.
+    fn nodes(tree: &Tree, node: &NodeRef, found: &mut HashSet<NodePlace>) {
+        found.insert(node.place);
+        let read = tree.source.node(node).unwrap();
+        children(&read).for_each(|child| nodes(tree, &child, found));
+    }
+
+    /// Levels of many more nodes than are read together: everything differs, or an entry here and there does. Each node
+    /// is visited, and none twice.
+    #[test]
+    fn each_node_of_wide_levels_is_visited_once() {
+        let catalog = |inner_bits| {
+            let layers = vec![Layer::generic("a").unwrap()];
+            let new = NewCatalog { uuid: CatalogUuid(1), run: RunId(1), created: Timestamp(0) };
+            let catalog = Catalog::create(&Stores::new(), "memory:", layers, new).unwrap();
+            catalog.with_shape(Shape { leaf_bits: 1, inner_bits })
+        };
+        // One node above 500 leaves; and hundreds of nodes with eight leaves each.
+        for (inner_bits, entries, step) in [(10, 1000, 1), (10, 1000, 3), (3, 4000, 1), (3, 4000, 16)] {
+            let catalog = catalog(inner_bits);
+            let mut expected = HashSet::new();
+            for (run, step) in [(7u64, 1), (8, step)] {
+                let base = catalog.latest().unwrap();
+                let draft = Draft::begin(&base, RunId(run), DraftOptions::default());
+                let before = base.trees().next().map_or(draft.empty_tree(), |(_, tree)| tree);
+                let puts = (0..entries).step_by(step).map(|number| {
+                    let entry = draft.put(&Payload::new(format!("{number} {run}").into_bytes()))?;
+                    Ok::<_, crate::Error>((NameBytes::from(format!("{number:06}").as_bytes()), Some(entry)))
+                });
+                let tree = draft.edit(&before, puts).unwrap();
+                let layers = vec![(Layer::generic("a").unwrap(), tree)];
+                let Committed::New(made) = draft.commit(NextVersion { layers, ..NextVersion::default() }).unwrap()
+                else {
+                    panic!("nothing to commit")
+                };
+                for (_, tree) in made.trees() {
+                    nodes(&tree, &tree.root.node().unwrap(), &mut expected);
+                }
+            }
+            let latest = catalog.latest().unwrap();
+            let mut walk = Walk::new();
+            let mut visited = Vec::new();
+            for snapshot in [&latest, &catalog.snapshot(deltic_core::Version(1)).unwrap()] {
+                walk.version(snapshot, &mut |node, _| visited.push(node.place)).unwrap();
+            }
+            let once: HashSet<NodePlace> = visited.iter().copied().collect();
+            assert_eq!((visited.len(), once.len()), (expected.len(), expected.len()), "{inner_bits} {step}");
+            assert!(once == expected && expected.len() > 4 * BATCH);
+        }
+    }
+}

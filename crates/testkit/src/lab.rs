@@ -34,6 +34,7 @@ pub struct Lab {
     full: bool,
     checkpoint: Option<Checkpoint>,
     check_determinism: bool,
+    code: String,
     ids: u64,
 }
 
@@ -79,6 +80,7 @@ impl Lab {
             full: false,
             checkpoint: None,
             check_determinism: false,
+            code: "testkit".to_owned(),
             ids: 0,
         }
     }
@@ -123,6 +125,11 @@ impl Lab {
     /// differently.
     pub fn check_determinism(&mut self, check: bool) {
         self.check_determinism = check;
+    }
+
+    /// Runs as another build of the program from now on: what counts for tasks that state no version.
+    pub fn code(&mut self, code: &str) {
+        code.clone_into(&mut self.code);
     }
 
     /// Replaces the tasks, as a new build of a driver or a changed configuration does.
@@ -278,7 +285,7 @@ impl Lab {
 
     fn options(&mut self, incremental: bool) -> Options {
         Options {
-            code: "testkit".to_owned(),
+            code: self.code.clone(),
             run: RunId(self.next_id()),
             started: Timestamp(0),
             incremental,

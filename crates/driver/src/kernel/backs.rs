@@ -55,10 +55,13 @@ impl TaskKernel<'_> {
         self.observer.event(&Event::Back { task: self.task.id(), key: &key });
         let context = Context::new(self.view);
         let mut values = GroupValues { rows: &mut *rows, out: &bytes, used: false };
-        let mut made: Vec<(Element, Payload)> = Vec::new();
+        let mut made: Vec<(Element, Outcome)> = Vec::new();
         let ran = self.guard(Phase::Back, &key, None, || {
+            // Stored as they come: all of a group's partitions need not fit into memory.
             let mut take = |layer: u16, name: Name, payload: Payload| {
-                made.push((Element::new(layer, name.to_bytes()), payload));
+                let out = Element::new(layer, name.to_bytes());
+                let outcome = self.publish(&out, Some(payload))?;
+                made.push((out, outcome));
                 Ok(())
             };
             let mut publish = Publish::new(self.task.outputs(), &mut take);
@@ -68,8 +71,8 @@ impl TaskKernel<'_> {
         // A back-end need not look at all its values.
         pass(rows, &bytes)?;
         let outcome = ran.and_then(|()| match stage.splits() {
-            true => self.publish_several(&key, made),
-            false => self.publish(&out, made.pop().map(|(_, payload)| payload)),
+            true => self.several(&key, made),
+            false => Ok(made.pop().map_or(Outcome::Nothing, |(_, outcome)| outcome)),
         });
         Ok(Some(reduced(out, item, outcome, context)?))
     }
@@ -159,18 +162,15 @@ impl TaskKernel<'_> {
         Ok(Outcome::New(self.draft.put_known(meta, &payload)?))
     }
 
-    /// The same for all partitions of a group.
-    fn publish_several(&self, group: &OutKey, mut made: Vec<(Element, Payload)>) -> Result<Outcome> {
+    /// What became of a group, given what became of its partitions.
+    fn several(&self, group: &OutKey, mut made: Vec<(Element, Outcome)>) -> Result<Outcome> {
         made.sort_by(|a, b| a.0.cmp(&b.0));
         if let Some(twice) = made.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             let problem = anyhow::anyhow!("it publishes {} twice", self.out_key(&twice[0].0)?);
             return Err(self.failed(Phase::Back, group.to_string(), None, &problem));
         }
-        let publish = |(out, payload)| match self.publish(&out, Some(payload))? {
-            Outcome::New(entry) => Ok((out, Some(entry))),
-            _ => Ok((out, None)),
-        };
-        Ok(Outcome::Several(made.into_iter().map(publish).collect::<Result<_>>()?))
+        let entry = |outcome| if let Outcome::New(entry) = outcome { Some(entry) } else { None };
+        Ok(Outcome::Several(made.into_iter().map(|(out, outcome)| (out, entry(outcome))).collect()))
     }
 }
 

@@ -5,10 +5,10 @@ use deltic_compiler::{
     Context, DepStage, DirectStage, Edges, Emitted, Graph, GraphStage, GroupStage, Input, InputChange, Lookup as _,
     Whole,
 };
-use deltic_core::{Digest, Hasher, Key, Name};
+use deltic_core::{Digest, Hasher, Key, Name, Payload};
 
 use super::{TaskKernel, wanted_of};
-use crate::engine::{Fetch, Item, Kernel as _, MapBatch, Mapped};
+use crate::engine::{EMITTED_BYTES, Fetch, Item, Kernel as _, MapBatch, Mapped};
 use crate::failure::attempt;
 use crate::observe::Event;
 use crate::rows::Rows;
@@ -19,7 +19,12 @@ impl TaskKernel<'_> {
     pub(super) fn map_direct(&self, stage: &dyn DirectStage, items: Vec<Item>) -> Result<MapBatch> {
         let mut batch = MapBatch::default();
         let (mut from, mut to, mut value) = (Vec::new(), Vec::new(), Vec::new());
-        for Item { element, entry } in items {
+        let mut emitted = 0;
+        let mut items = items.into_iter();
+        while emitted < EMITTED_BYTES
+            && let Some(Item { element, entry }) = items.next()
+        {
+            let before = batch.rows.bytes();
             let outs = self.outputs_of(stage, &element)?;
             from.clear();
             element.write(&mut from);
@@ -31,8 +36,11 @@ impl TaskKernel<'_> {
                 batch.rows.push(&to, &from, &value);
             }
             let edges = outs.into_iter().map(|out| (out, entry.meta.content_digest())).collect();
-            batch.mapped.push(Mapped { item: element, edges, reads: Vec::new(), failed: None });
+            let mapped = Mapped { item: element, edges, reads: Vec::new(), failed: None };
+            emitted += mapped.weight() + (batch.rows.bytes() - before) as u64;
+            batch.mapped.push(mapped);
         }
+        batch.rest = pieces(items.collect(), None, batch.mapped.len());
         Ok(batch)
     }
 
@@ -40,7 +48,12 @@ impl TaskKernel<'_> {
         let payloads = self.payloads(&wanted_of(&items), fetch)?;
         let mut batch = MapBatch::default();
         let mut from = Vec::new();
-        for (item, payload) in items.into_iter().zip(payloads) {
+        let mut emitted_bytes = 0;
+        let mut left = items.into_iter().zip(payloads);
+        while emitted_bytes < EMITTED_BYTES
+            && let Some((item, payload)) = left.next()
+        {
+            let before = batch.rows.bytes();
             let key = self.key(&item.element, Phase::Front)?;
             self.observer.event(&Event::Front { task: self.task.id(), key: &key });
             let input = Input { key, meta: item.entry.meta, payload };
@@ -48,6 +61,8 @@ impl TaskKernel<'_> {
             let emitted = self.guard(Phase::Front, &input.key, Some(&input.key), || {
                 stage.front(&input, self.task.outputs(), &context)
             });
+            // What was emitted is copied next: not beside what it was made from.
+            drop(input);
             let (edges, reads, failed) = match attempt(emitted)? {
                 Ok(emitted) => {
                     from.clear();
@@ -56,8 +71,12 @@ impl TaskKernel<'_> {
                 }
                 Err(failure) => (Vec::new(), Vec::new(), Some(failure)),
             };
-            batch.mapped.push(Mapped { item: item.element, edges, reads, failed });
+            let mapped = Mapped { item: item.element, edges, reads, failed };
+            emitted_bytes += mapped.weight() + (batch.rows.bytes() - before) as u64;
+            batch.mapped.push(mapped);
         }
+        let (items, payloads) = left.unzip();
+        batch.rest = pieces(items, Some(payloads), batch.mapped.len());
         Ok(batch)
     }
 
@@ -112,6 +131,19 @@ impl TaskKernel<'_> {
             }
         })
     }
+}
+
+/// Cuts what is left of a batch into batches of so many items, with the payloads that were read for them.
+pub(crate) fn pieces(items: Vec<Item>, payloads: Option<Vec<Payload>>, size: usize) -> Vec<(Vec<Item>, Fetch)> {
+    let mut payloads = payloads.map(Vec::into_iter);
+    let mut items = items.into_iter().peekable();
+    let mut pieces = Vec::new();
+    while items.peek().is_some() {
+        let piece: Vec<Item> = items.by_ref().take(size.max(1)).collect();
+        let fetch = payloads.as_mut().map(|payloads| Fetch::ready(payloads.by_ref().take(piece.len()).collect()));
+        pieces.push((piece, fetch.unwrap_or_default()));
+    }
+    pieces
 }
 
 /// Makes rows of what a front-end emitted; returns its edges.

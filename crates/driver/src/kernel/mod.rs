@@ -8,6 +8,8 @@
 mod backs;
 mod fronts;
 
+pub(crate) use fronts::pieces;
+
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -151,7 +153,8 @@ impl TaskKernel<'_> {
             Ok((places, tree.begin_read_all(entries)?))
         };
         let begun = layers.into_iter().map(begin).collect::<Result<_>>()?;
-        Ok(Fetch { begun: Some(begun), bytes: wanted.iter().map(|(_, entry)| entry.meta.len).sum() })
+        let bytes = wanted.iter().map(|(_, entry)| entry.meta.len).sum();
+        Ok(Fetch { begun: Some(begun), ready: None, bytes })
     }
 
     /// The payloads of entries: those that were begun, else they are read now.

@@ -26,7 +26,7 @@ use crate::{Element, Error, Phase, Result};
 
 pub use offender::Offender;
 pub(crate) use offender::Offenders;
-use unusual::{Tee, apart, map_shuffled, reduce_shuffled};
+use unusual::{Tee, apart, map_shuffled, map_some_shuffled, reduce_shuffled};
 pub(crate) use whole::TakeEdges;
 
 /// A kernel that runs everything twice and gives on what came out the first time.
@@ -64,11 +64,12 @@ impl Kernel for Twice<'_> {
     }
 
     fn map(&self, items: Vec<Item>, fetch: Fetch) -> Result<MapBatch> {
-        let again = items.clone();
+        let mut again = items.clone();
         let one = match self.shuffled {
-            true => map_shuffled(self.first, items, FIRST)?,
+            true => map_some_shuffled(self.first, items, FIRST)?,
             false => self.first.map(items, fetch)?,
         };
+        again.truncate(one.mapped.len());
         match apart(|| map_shuffled(self.second, again.clone(), SECOND))? {
             Ok(two) => self.compare_batches(&one, &two)?,
             // One of them can not even be mapped: one by one, to know which.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use deltic_core::Digest;
 
 use crate::engine::{Fetch, Item, Kernel, MapBatch, Reduced};
-use crate::kernel::TaskKernel;
+use crate::kernel::{TaskKernel, pieces};
 use crate::rows::{Row, RowStream, Rows, SortedRows};
 use crate::shuffle::{Shuffle, Sorted};
 use crate::{Error, Result};
@@ -28,10 +28,38 @@ fn shuffle<T>(all: &mut [T], salt: &str, bytes: impl Fn(&T) -> Vec<u8>) {
     }
 }
 
+/// Runs front-ends in another order, of the first of these items only where all of them emit too much for one batch.
+pub(crate) fn map_some_shuffled(kernel: &TaskKernel<'_>, mut items: Vec<Item>, salt: &str) -> Result<MapBatch> {
+    let mut rest = Vec::new();
+    loop {
+        let mut some = items.clone();
+        shuffle(&mut some, salt, |item| item.element.to_bytes());
+        let batch = kernel.map(some, Fetch::default())?;
+        if batch.rest.is_empty() {
+            return Ok(MapBatch { rest: pieces(rest, None, items.len()), ..in_order(batch) });
+        }
+        let mut left = items.split_off(batch.mapped.len());
+        left.append(&mut rest);
+        rest = left;
+    }
+}
+
 /// Runs front-ends in another order; what comes out is in the usual one.
 pub(crate) fn map_shuffled(kernel: &TaskKernel<'_>, mut items: Vec<Item>, salt: &str) -> Result<MapBatch> {
     shuffle(&mut items, salt, |item| item.element.to_bytes());
-    let MapBatch { mut mapped, rows } = kernel.map(items, Fetch::default())?;
+    let mut all = MapBatch::default();
+    let mut left = vec![(items, Fetch::default())];
+    while let Some((items, fetch)) = left.pop() {
+        let MapBatch { mapped, rows, rest } = kernel.map(items, fetch)?;
+        all.mapped.extend(mapped);
+        rows.iter().for_each(|row| all.rows.push(row.out, row.item, row.value));
+        left.extend(rest.into_iter().rev());
+    }
+    Ok(in_order(all))
+}
+
+fn in_order(batch: MapBatch) -> MapBatch {
+    let MapBatch { mut mapped, rows, rest } = batch;
     mapped.sort_by(|a, b| a.item.cmp(&b.item));
     let mut of_item: BTreeMap<&[u8], Vec<usize>> = BTreeMap::new();
     for (number, row) in rows.iter().enumerate() {
@@ -41,7 +69,7 @@ pub(crate) fn map_shuffled(kernel: &TaskKernel<'_>, mut items: Vec<Item>, salt: 
     for row in of_item.into_values().flatten().map(|number| rows.get(number)) {
         ordered.push(row.out, row.item, row.value);
     }
-    Ok(MapBatch { mapped, rows: ordered })
+    MapBatch { mapped, rows: ordered, rest }
 }
 
 /// Sorted rows by group, each with its output.

@@ -6,6 +6,7 @@
 mod seeds;
 mod support;
 
+mod batches;
 mod budget;
 mod catalog;
 mod commit;

@@ -1,0 +1,357 @@
+//! Finds types that can not be intermediate values, before one of them is written.
+//!
+//! Intermediate values are written without names and types, so a type that asks what comes next can not be read back. It is
+//! asked here: a value of the type is read from a source that has an answer to every question but that one. Enums are
+//! read as often as there are variants, each time as another one; texts, numbers and lists are as small as they can be. What
+//! a type refuses, as it may of numbers or texts that mean nothing to it, is no finding.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::value::U64Deserializer;
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
+
+/// Types within types that are looked into; deeper ones, and those that hold themselves, are not.
+const DEPTH: u32 = 24;
+
+/// Enums are read as each of so many variants.
+const VARIANTS: u32 = 64;
+
+/// What a type needs that there is not, if it needs something.
+pub(crate) fn needs<T: DeserializeOwned>() -> Option<&'static str> {
+    let seen = Seen { needs: Cell::new(None), variants: Cell::new(0) };
+    for variant in 0..VARIANTS {
+        // What comes of it is no matter.
+        let _ = T::deserialize(Probe { seen: &seen, variant, depth: 0 });
+        if let Some(needs) = seen.needs.get() {
+            return Some(needs);
+        }
+        if variant + 1 >= seen.variants.get() {
+            break;
+        }
+    }
+    None
+}
+
+struct Seen {
+    needs: Cell<Option<&'static str>>,
+    /// The most variants that an enum has.
+    variants: Cell<u32>,
+}
+
+/// Answers what it is asked with the least there is.
+#[derive(Clone, Copy)]
+struct Probe<'a> {
+    seen: &'a Seen,
+    variant: u32,
+    depth: u32,
+}
+
+/// What ends a probe.
+#[derive(Debug)]
+struct Ended;
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ended")
+    }
+}
+
+impl std::error::Error for Ended {}
+
+impl de::Error for Ended {
+    fn custom<T: fmt::Display>(_: T) -> Ended {
+        Ended
+    }
+}
+
+type Result<T> = std::result::Result<T, Ended>;
+
+impl<'a> Probe<'a> {
+    fn found<T>(self, needs: &'static str) -> Result<T> {
+        self.seen.needs.set(Some(needs));
+        Err(Ended)
+    }
+
+    fn below(self) -> Probe<'a> {
+        Probe { depth: self.depth + 1, ..self }
+    }
+
+    fn items(self, left: usize) -> Items<'a> {
+        Items { probe: self.below(), left: if self.depth < DEPTH { left } else { 0 } }
+    }
+}
+
+macro_rules! least {
+    ($($method:ident $visit:ident $value:expr;)*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+            visitor.$visit($value)
+        })*
+    };
+}
+
+impl<'de> Deserializer<'de> for Probe<'_> {
+    type Error = Ended;
+
+    least! {
+        deserialize_bool visit_bool false;
+        deserialize_i8 visit_i8 1;
+        deserialize_i16 visit_i16 1;
+        deserialize_i32 visit_i32 1;
+        deserialize_i64 visit_i64 1;
+        deserialize_i128 visit_i128 1;
+        deserialize_u8 visit_u8 1;
+        deserialize_u16 visit_u16 1;
+        deserialize_u32 visit_u32 1;
+        deserialize_u64 visit_u64 1;
+        deserialize_u128 visit_u128 1;
+        deserialize_f32 visit_f32 1.0;
+        deserialize_f64 visit_f64 1.0;
+        deserialize_char visit_char 'a';
+        deserialize_str visit_str "";
+        deserialize_string visit_string String::new();
+        deserialize_bytes visit_bytes &[];
+        deserialize_byte_buf visit_byte_buf Vec::new();
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value> {
+        self.found(
+            "it asks what comes next, as `serde_json::Value` and enums do that are untagged or tagged internally",
+        )
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, _: V) -> Result<V::Value> {
+        // Fields come by their place and variants by their number.
+        self.found(
+            "it asks for names, as structs with `#[serde(flatten)]` do and enums with `#[serde(tag = …, content = …)]`",
+        )
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        if self.depth < DEPTH { visitor.visit_some(self.below()) } else { visitor.visit_none() }
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value> {
+        if self.depth < DEPTH { visitor.visit_newtype_struct(self.below()) } else { Err(Ended) }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        visitor.visit_seq(self.items(1))
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value> {
+        visitor.visit_seq(self.items(len))
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(self, _: &'static str, len: usize, visitor: V) -> Result<V::Value> {
+        visitor.visit_seq(self.items(len))
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        visitor.visit_map(self.items(1))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        visitor.visit_seq(self.items(fields.len()))
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        let count = u32::try_from(variants.len()).unwrap_or(VARIANTS);
+        self.seen.variants.set(self.seen.variants.get().max(count));
+        if self.depth >= DEPTH || count == 0 {
+            return Err(Ended);
+        }
+        visitor.visit_enum(Chosen(self.below(), self.variant % count))
+    }
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+}
+
+/// So many items or entries.
+struct Items<'a> {
+    probe: Probe<'a>,
+    left: usize,
+}
+
+impl<'de> de::SeqAccess<'de> for Items<'_> {
+    type Error = Ended;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
+        let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
+        self.left = left;
+        seed.deserialize(self.probe).map(Some)
+    }
+}
+
+impl<'de> de::MapAccess<'de> for Items<'_> {
+    type Error = Ended;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
+        de::SeqAccess::next_element_seed(self, seed)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value> {
+        seed.deserialize(self.probe)
+    }
+}
+
+/// A variant by number.
+struct Chosen<'a>(Probe<'a>, u32);
+
+impl<'a, 'de> de::EnumAccess<'de> for Chosen<'a> {
+    type Error = Ended;
+    type Variant = Probe<'a>;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Probe<'a>)> {
+        let number: U64Deserializer<Ended> = u64::from(self.1).into_deserializer();
+        Ok((seed.deserialize(number)?, self.0))
+    }
+}
+
+impl<'de> de::VariantAccess<'de> for Probe<'_> {
+    type Error = Ended;
+
+    fn unit_variant(self) -> Result<()> {
+        Ok(())
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value> {
+        seed.deserialize(self)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value> {
+        visitor.visit_seq(self.items(len))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value> {
+        visitor.visit_seq(self.items(fields.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+    use std::num::NonZeroU32;
+
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::codec;
+
+    #[derive(Serialize, Deserialize)]
+    enum Plain {
+        Unit,
+        New(u8),
+        Tuple(String, Vec<u8>),
+        Struct { a: Option<f64>, b: BTreeMap<String, Box<Plain>> },
+    }
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Untagged {
+        A(u8),
+        B(String),
+    }
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    enum Internal {
+        A { a: u8 },
+    }
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(tag = "kind", content = "value")]
+    enum Adjacent {
+        A(u8),
+        B,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Flat {
+        a: u8,
+        #[serde(flatten)]
+        rest: HashMap<String, String>,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct FlatStruct {
+        #[serde(flatten)]
+        rest: Inner,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct Inner {
+        b: u8,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    enum Late {
+        A,
+        B(Vec<Option<serde_json::Value>>),
+    }
+
+    #[test]
+    fn what_can_be_written_and_read_back_is_taken() {
+        assert_eq!(needs::<(u8, i128, f32, char, bool, String, ())>(), None);
+        assert_eq!(needs::<Vec<Option<(NonZeroU32, [u8; 3])>>>(), None);
+        assert_eq!(needs::<BTreeMap<(u8, String), Vec<Plain>>>(), None);
+        assert_eq!(needs::<HashMap<String, std::time::Duration>>(), None);
+        assert_eq!(needs::<std::net::IpAddr>(), None);
+        assert_eq!(needs::<std::collections::BTreeSet<std::path::PathBuf>>(), None);
+        let _ = (Plain::Unit, Plain::New(1), Plain::Tuple(String::new(), vec![]));
+        let _ = Plain::Struct { a: None, b: BTreeMap::new() };
+    }
+
+    /// Those that are refused are those that the codec can not write or read back.
+    #[test]
+    fn what_can_not_be_read_back_is_refused_and_nothing_else() {
+        fn comes_back<T: Serialize + DeserializeOwned>(value: &T) -> bool {
+            let mut bytes = Vec::new();
+            codec::encode(value, &mut bytes).is_ok() && codec::decode::<T>(&bytes).is_ok()
+        }
+        let flat = Flat { a: 1, rest: HashMap::from([("b".to_owned(), "c".to_owned())]) };
+        let inner = Internal::A { a: 1 };
+        let value = serde_json::json!({ "a": [1, "b", null] });
+        let late = Late::B(vec![Some(value.clone())]);
+        let (a, b) = (needs::<Untagged>(), needs::<Internal>());
+        for (refused, back) in [
+            (needs::<serde_json::Value>(), comes_back(&value)),
+            (a, comes_back(&Untagged::A(1)) || comes_back(&Untagged::B("x".to_owned()))),
+            (b, comes_back(&inner)),
+            (needs::<Flat>(), comes_back(&flat)),
+            (needs::<FlatStruct>(), comes_back(&FlatStruct { rest: Inner { b: 1 } })),
+            (needs::<Late>(), comes_back(&late)),
+            (needs::<Vec<(u8, Flat)>>(), comes_back(&vec![(1u8, flat)])),
+            (needs::<Adjacent>(), comes_back(&Adjacent::A(1)) && comes_back(&Adjacent::B)),
+            (needs::<Plain>(), comes_back(&Plain::New(1))),
+        ] {
+            assert_eq!(refused.is_none(), back, "{refused:?}");
+        }
+        assert!(matches!(late, Late::A | Late::B(_)));
+        assert!(needs::<FlatStruct>().is_some_and(|needs| needs.contains("flatten")));
+    }
+}
