@@ -15,7 +15,7 @@ use object_store::local::LocalFileSystem;
 use crate::cache::NodeCache;
 use crate::commit::lost;
 use crate::mutant::Mutant;
-use crate::node::NodeRef;
+use crate::node::Wanted;
 use crate::object::{ObjectName, PackName};
 use crate::open::Stores;
 use crate::pack::PackIndex;
@@ -188,7 +188,7 @@ impl Catalog {
                 None => latest::find(catalog).await,
             }
         });
-        let mut nodes: Vec<(&Source, Vec<NodeRef>)> = Vec::new();
+        let mut nodes: Vec<(&Source, Vec<Wanted>)> = Vec::new();
         for (tree, root) in roots.iter().filter_map(|tree| Some((tree, tree.root.node()?))) {
             let same = |source: &Source| Arc::ptr_eq(&source.catalog.shared, &tree.source.catalog.shared);
             match nodes.iter_mut().find(|(source, _)| same(source)) {

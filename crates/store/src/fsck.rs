@@ -93,9 +93,20 @@ struct Referred {
     digest: Digest,
     node: bool,
     codec: crate::tree::Codec,
+    /// The payload's length; a node's is what is stored.
+    len: u64,
 }
 
 impl Findings {
+    /// Notes what is referred to at a place. Two that differ can not both be right.
+    fn refer(&mut self, pack: PackName, offset: u64, referred: Referred) {
+        let known = *self.referred.entry(pack).or_default().entry(offset).or_insert(referred);
+        if known != referred {
+            let what = "one place in it is referred to in different ways";
+            self.damaged(Bad::Blob(pack, offset), &ObjectName::Pack(pack), what);
+        }
+    }
+
     /// Notes that something is wrong; with a place only what is found there first. What is said in the same words of
     /// several places of an object is one damage.
     fn damaged(&mut self, bad: Bad, object: &ObjectName, what: impl Into<String>) {

@@ -31,6 +31,8 @@ mod discreet;
 mod doctor;
 mod draft;
 mod error;
+#[cfg(test)]
+mod forged;
 mod fsck;
 mod gc;
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::catalog::Catalog;
 use crate::commit::{publish, same_again};
 use crate::draft::{Draft, DraftOptions};
 use crate::gc::Packs;
-use crate::node::{Columns, Node, NodeRef, NodeWriter};
+use crate::node::{Columns, Node, NodeRef, NodeWriter, TreeNode, Wanted};
 use crate::object::PackName;
 use crate::snapshot::{Part, Snapshot};
 use crate::source::Source;
@@ -166,9 +166,9 @@ struct Rewriter<'a> {
 
 impl Rewriter<'_> {
     /// The same node, where neither it nor anything below it lies in a chosen pack.
-    fn node(&mut self, tree: &Tree, reference: &NodeRef) -> Result<NodeRef> {
-        let source = &*tree.source;
-        let node = source.node(reference)?;
+    fn node(&mut self, tree: &Tree, wanted: &Wanted) -> Result<NodeRef> {
+        let (source, reference) = (&*tree.source, &wanted.node);
+        let node = source.node(wanted)?;
         let columns = match node.level() {
             0 => self.leaf(source, &node)?,
             _ => self.inner(tree, &node)?,
@@ -187,11 +187,11 @@ impl Rewriter<'_> {
         Ok(NodeRef { place, ..*reference })
     }
 
-    fn inner(&mut self, tree: &Tree, node: &Node) -> Result<Option<Columns>> {
+    fn inner(&mut self, tree: &Tree, node: &TreeNode) -> Result<Option<Columns>> {
         let (mut columns, mut changed) = (Columns::default(), false);
-        for (index, child) in (0..node.len()).filter_map(|index| Some((index, node.child(index)?))) {
+        for (index, child) in node.children().enumerate() {
             let written = self.node(tree, &child)?;
-            changed |= written != child;
+            changed |= written != child.node;
             columns.push_child(node.key(index), &written);
         }
         Ok(changed.then_some(columns))

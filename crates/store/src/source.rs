@@ -7,7 +7,7 @@ use bytes::Bytes;
 use deltic_core::{CatalogUuid, Version};
 
 use crate::catalog::Catalog;
-use crate::node::{Node, NodeRef};
+use crate::node::{Node, NodeRef, TreeNode, Wanted};
 use crate::object::{ObjectName, PackName};
 use crate::packing::Packing;
 use crate::root::Begun;
@@ -21,7 +21,7 @@ pub(crate) struct Blob {
     pub(crate) len: u64,
 }
 
-type Nodes = Vec<Arc<Node>>;
+type Nodes = Vec<TreeNode>;
 
 /// Reads one catalog; and, within a draft of it, what the draft has not uploaded yet.
 pub(crate) struct Source {
@@ -56,31 +56,31 @@ impl Source {
     }
 
     /// A node that is cached, if it is.
-    pub(crate) fn cached(&self, node: &NodeRef) -> Result<Option<Arc<Node>>> {
-        match self.catalog.cache().get(&node.place) {
-            Some(found) => self.verified(found, node).map(Some),
+    pub(crate) fn cached(&self, wanted: &Wanted) -> Result<Option<TreeNode>> {
+        match self.catalog.cache().get(&wanted.node.place) {
+            Some(found) => self.verified(found, wanted).map(Some),
             None => Ok(None),
         }
     }
 
-    /// Reads a node and checks it against what its parent says of it.
-    pub(crate) fn node(&self, node: &NodeRef) -> Result<Arc<Node>> {
-        match self.cached(node)? {
+    /// Reads a node and checks it against what the nodes above say of it.
+    pub(crate) fn node(&self, wanted: &Wanted) -> Result<TreeNode> {
+        match self.cached(wanted)? {
             Some(found) => Ok(found),
-            None => self.decode(node, &self.blob(node.blob())?),
+            None => self.decode(wanted, &self.blob(wanted.node.blob())?),
         }
     }
 
     /// Reads several nodes, all at once where that helps; answers in the order asked.
-    pub(crate) fn nodes(&self, wanted: &[NodeRef]) -> Result<Nodes> {
+    pub(crate) fn nodes(&self, wanted: &[Wanted]) -> Result<Nodes> {
         self.catalog.root().drive(self.nodes_async(wanted))
     }
 
     /// The same beside other requests.
-    pub(crate) async fn nodes_async(&self, wanted: &[NodeRef]) -> Result<Nodes> {
-        let mut nodes: Vec<Option<Arc<Node>>> = wanted.iter().map(|node| self.cached(node)).collect::<Result<_>>()?;
+    pub(crate) async fn nodes_async(&self, wanted: &[Wanted]) -> Result<Nodes> {
+        let mut nodes: Vec<Option<TreeNode>> = wanted.iter().map(|node| self.cached(node)).collect::<Result<_>>()?;
         let missing: Vec<usize> = (0..wanted.len()).filter(|&index| nodes[index].is_none()).collect();
-        let blobs: Vec<Blob> = missing.iter().map(|&index| wanted[index].blob()).collect();
+        let blobs: Vec<Blob> = missing.iter().map(|&index| wanted[index].node.blob()).collect();
         let reading = self.plan(&blobs)?;
         let answers = match reading.requests.is_empty() {
             true => Vec::new(),
@@ -95,9 +95,9 @@ impl Source {
     /// Reads nodes of this and of another source, all at once where that helps.
     pub(crate) fn nodes_of_both(
         &self,
-        wanted: &[NodeRef],
+        wanted: &[Wanted],
         other: &Source,
-        of_other: &[NodeRef],
+        of_other: &[Wanted],
     ) -> Result<(Nodes, Nodes)> {
         let root = if self.catalog.root().is_remote() { self.catalog.root() } else { other.catalog.root() };
         let (mine, others) =
@@ -172,23 +172,19 @@ impl Source {
         })
     }
 
-    fn decode(&self, node: &NodeRef, bytes: &[u8]) -> Result<Arc<Node>> {
-        let decoded = Node::decode(bytes).map_err(|what| self.corrupt(node, &what))?;
-        let decoded = self.verified(Arc::new(decoded), node)?;
-        self.catalog.cache().insert(node.place, &decoded);
+    fn decode(&self, wanted: &Wanted, bytes: &[u8]) -> Result<TreeNode> {
+        let decoded = Node::decode(bytes).map_err(|what| self.corrupt(&wanted.node, &what))?;
+        let decoded = self.verified(Arc::new(decoded), wanted)?;
+        self.catalog.cache().insert(wanted.node.place, decoded.node());
         Ok(decoded)
     }
 
-    /// Checks a node against what its parent says. The level is checked although the digest covers it, since a parent
-    /// that names a child of its own level would never end.
-    fn verified(&self, found: Arc<Node>, node: &NodeRef) -> Result<Arc<Node>> {
-        if found.digest() != node.digest || found.level() != node.level {
-            return Err(self.corrupt(node, &"its digest is not the one that it is referred to by"));
+    /// Checks a node against what the nodes above say of it.
+    fn verified(&self, found: Arc<Node>, wanted: &Wanted) -> Result<TreeNode> {
+        match wanted.problem(&found) {
+            Some(what) => Err(self.corrupt(&wanted.node, &what)),
+            None => Ok(wanted.found(found)),
         }
-        if found.count() != node.count || found.bytes() != node.bytes {
-            return Err(self.corrupt(node, &"its counts are not those that it is referred to with"));
-        }
-        Ok(found)
     }
 
     fn corrupt(&self, node: &NodeRef, what: &dyn std::fmt::Display) -> Error {

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use bytes::Bytes;
-use deltic_core::Digest;
 
 use super::{Bad, Findings, Referred, reason};
 use crate::Error;
@@ -48,13 +47,8 @@ pub(super) fn check(catalog: &Catalog, payloads: bool, findings: &mut Findings) 
                 continue;
             }
             findings.checked.payloads += 1;
-            match digest(&mut window, &one.blob(*offset)) {
-                Ok(found) if found == Some(one.digest) => {}
-                Ok(_) => {
-                    let what = "bytes of payloads do not match their digests";
-                    findings.damaged(Bad::Blob(pack, *offset), &object, what);
-                }
-                Err(error) => findings.damaged(Bad::Blob(pack, *offset), &object, reason(&error)?),
+            if let Err(error) = payload(&mut window, one, *offset) {
+                findings.damaged(Bad::Blob(pack, *offset), &object, reason(&error)?);
             }
         }
     }
@@ -93,21 +87,26 @@ fn read_index(catalog: &Catalog, pack: PackName, bytes: u64) -> Result<PackIndex
     PackIndex::read_ends(&header, bytes - whole - HEADER.len() as u64, &tail).map_err(|what| corrupt(what.0))
 }
 
-/// The digest of a payload's bytes; none when they can not be decompressed.
-fn digest(window: &mut Window<'_>, blob: &PackBlob) -> Result<Option<Digest>> {
-    let pieces = Pieces { window, next: blob.offset, end: blob.offset.saturating_add(blob.stored) };
+/// Compares a payload's bytes with its length and digest.
+fn payload(window: &mut Window<'_>, one: &Referred, offset: u64) -> Result<()> {
+    let (catalog, object) = (window.catalog, ObjectName::Pack(window.pack));
+    let pieces = Pieces { window, next: offset, end: offset.saturating_add(one.stored) };
     let mut hasher = blake3::Hasher::new();
-    let hashed = match blob.codec {
-        Codec::Raw => hasher.update_reader(pieces).map(|_| ()),
-        Codec::Zstd => {
-            zstd::stream::read::Decoder::new(pieces).and_then(|pieces| hasher.update_reader(pieces).map(|_| ()))
-        }
+    // One byte more than it has would tell that it is longer.
+    let most = one.len.saturating_add(1);
+    let hashed = match one.codec {
+        Codec::Raw => hasher.update_reader(pieces.take(most)).map(|_| ()),
+        Codec::Zstd => zstd::stream::read::Decoder::new(pieces)
+            .and_then(|pieces| hasher.update_reader(pieces.take(most)).map(|_| ())),
     };
-    match hashed {
-        Ok(()) => Ok(Some(Digest::from_bytes(*hasher.finalize().as_bytes()))),
-        // What the store says goes through; what zstd says is about the payload.
-        Err(error) => error.downcast::<Error>().map_or(Ok(None), Err),
+    // What the store says goes through; what zstd says is about the payload.
+    if let Err(Ok(error)) = hashed.map_err(std::io::Error::downcast::<Error>) {
+        return Err(error);
     }
+    if hasher.count() == one.len && hasher.finalize().as_bytes() == one.digest.as_bytes() {
+        return Ok(());
+    }
+    Err(Error::corrupt(catalog.url(), object, "bytes of payloads do not match their digests"))
 }
 
 /// Reads a pack from its beginning to its end, so that blobs side by side share a request.

@@ -12,6 +12,7 @@ mod decode;
 mod encode;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use std::sync::LazyLock;
 
@@ -19,6 +20,7 @@ use deltic_core::Digest;
 
 pub(crate) use columns::{Columns, Where};
 pub(crate) use encode::NodeWriter;
+pub(crate) use wanted::{TreeNode, Wanted};
 
 use crate::source::Blob;
 use crate::tree::{Entry, NodePlace, Place};
@@ -126,8 +128,9 @@ impl Node {
         Entry { meta: self.columns.meta(index), place }
     }
 
-    /// The child at an index of an inner node. `None` when the node is malformed, which decoding rules out.
-    pub(crate) fn child(&self, index: usize) -> Option<NodeRef> {
+    /// What an inner node says of the child at an index; to read it take [`TreeNode::child`]. `None` when the node is
+    /// malformed, which decoding rules out.
+    pub(crate) fn child_ref(&self, index: usize) -> Option<NodeRef> {
         self.columns.child(index, self.level)
     }
 
