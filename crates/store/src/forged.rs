@@ -7,13 +7,14 @@ use bytes::Bytes;
 use deltic_core::{CatalogUuid, Digest, Fields, Layer, Meta, NameBytes, RunId, Timestamp, Version};
 
 use crate::commit::{publish, same_again};
-use crate::node::{Columns, NodeRef, NodeWriter};
+use crate::node::{Columns, MAX_NODE_BYTES, NodeRef, NodeWriter};
 use crate::object::{ObjectName, PackName};
 use crate::pack::{HEADER, IndexWriter};
 use crate::record::VersionRecord;
 use crate::tree::{Codec, Entry, KeyRange, NodePlace, Place, Root, Tree};
 use crate::{
-    BlobKind, Catalog, Draft, DraftOptions, Error, ErrorKind, NewCatalog, RepackOptions, Result, Snapshot, Stores,
+    BlobKind, Catalog, Draft, DraftOptions, Error, ErrorKind, NewCatalog, RepackOptions, Result, Retention, Snapshot,
+    Stores,
 };
 
 const URL: &str = "memory:forged";
@@ -292,4 +293,61 @@ fn a_payload_that_is_referred_to_in_two_ways_is_damage() {
         let found = Catalog::open(&stores, URL).unwrap().fsck(true).unwrap();
         assert_eq!((all.is_err(), !found.damage.is_empty()), (damaged, damaged), "{metas:?}: {:?}", found.damage);
     }
+}
+
+/// A record may say any numbers: what goes through them ends where objects end.
+#[test]
+fn versions_that_a_record_names_and_are_not_there_are_not_counted_through() {
+    const NUMBER: u64 = 1 << 62;
+    let stores = Stores::new();
+    let first = catalog(&stores);
+    let mut record = same_again(&first.latest().unwrap(), RunId(67), Timestamp(9), String::new()).unwrap();
+    record.version = Version(NUMBER);
+    record.retained = vec![(Version(0), Version(NUMBER))];
+    publish(&first, record).unwrap();
+    let open = || Catalog::open(&stores, URL).unwrap();
+    assert_eq!(open().latest().unwrap().version(), Version(NUMBER));
+    let object = |number| ObjectName::Version(Version(number)).to_string();
+    let missing = Some(ErrorKind::Corrupt { object: object(NUMBER - 1) });
+    let kind = |result: Result<()>| result.err().map(|error| error.kind().clone());
+    let retain = |rules: &Retention| open().retain(rules, RunId(68), Timestamp(10), false);
+    for rules in [
+        Retention { last: Some(u64::MAX), ..Retention::default() },
+        Retention { last: Some(1), ..Retention::default() },
+        Retention { since: Some(Timestamp(5)), ..Retention::default() },
+    ] {
+        assert_eq!(kind(retain(&rules).map(|_| ())), missing, "{rules:?}");
+    }
+    assert_eq!(kind(open().gc(false).map(|_| ())), missing);
+    let repack = open().repack(&RepackOptions::default(), RunId(80), Timestamp(0), false);
+    assert_eq!(kind(repack.map(|_| ())), missing);
+    assert_eq!(open().log().count(), 2);
+    assert_eq!(kind(open().snapshot(Version(5)).map(|_| ())), Some(ErrorKind::Corrupt { object: object(5) }));
+
+    let found = open().fsck(true).unwrap();
+    assert_eq!(found.versions, 2);
+    let [damage] = &found.damage[..] else { panic!("{:?}", found.damage) };
+    assert_eq!(damage.object, object(1));
+    assert!(damage.what.contains(&format!("all versions up to {}", NUMBER - 1)), "{damage:?}");
+    assert_eq!(damage.touches[0].versions, [(Version(1), Version(NUMBER - 1))]);
+
+    // What needs none of them goes on.
+    let kept = retain(&Retention { keep: [Version(0)].into(), ..Retention::default() }).unwrap();
+    assert_eq!(kept.expired, [(Version(1), Version(NUMBER - 1))]);
+    assert_eq!(kept.version, Some(Version(NUMBER + 1)));
+}
+
+/// Offsets and lengths of any size are errors, and nothing is read of them.
+#[test]
+fn a_node_that_would_be_longer_than_any_is_not_read() {
+    let stores = Stores::new();
+    let catalog = catalog(&stores);
+    let mut forge = Forge::new(0);
+    let (root, pack) = (forge.leaf(&["a"]), forge.name);
+    let place = NodePlace { stored: MAX_NODE_BYTES + 1, ..root.place };
+    forge.commit(&catalog, NodeRef { place, ..root });
+    let before = catalog.requests().gets;
+    let error = names(&catalog.latest().unwrap()).get(b"a").unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Corrupt { object: ObjectName::Pack(pack).to_string() }, "{error}");
+    assert_eq!(catalog.requests().gets, before + 1, "whether there is a later version");
 }

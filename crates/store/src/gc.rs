@@ -70,7 +70,8 @@ pub struct Packs {
 impl Packs {
     pub(crate) fn add(&mut self, pack: &PackRecord) {
         self.packs += 1;
-        self.bytes += pack.bytes;
+        // Sizes of files with holes may add up to more than can be counted.
+        self.bytes = self.bytes.saturating_add(pack.bytes);
     }
 }
 
@@ -122,7 +123,7 @@ impl Catalog {
             self.root().remove_progress(&passed)?;
             self.root().remove_packs(&dead)?;
         }
-        let retained = latest.record().retained_versions().count() as u64;
+        let retained = latest.record().retained_count();
         Ok(Collected {
             version: latest.version(),
             retained,

@@ -176,9 +176,15 @@ impl VersionRecord {
         self.retained.iter().any(|&(first, last)| (first..=last).contains(&version))
     }
 
-    /// The versions that can be read as of this one, newest first.
+    /// The versions that can be read as of this one, newest first. A record may name more than there are: read each before
+    /// the next is taken, so that the first that is missing is the end.
     pub fn retained_versions(&self) -> impl Iterator<Item = Version> {
         self.retained.iter().rev().flat_map(|(first, last)| (first.0..=last.0).rev()).map(Version)
+    }
+
+    /// How many versions can be read as of this one.
+    pub(crate) fn retained_count(&self) -> u64 {
+        self.retained.iter().fold(0u64, |sum, (first, last)| sum.saturating_add((last.0 - first.0).saturating_add(1)))
     }
 
     /// Whether two versions say the same: places, times, figures and retained versions aside.

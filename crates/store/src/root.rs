@@ -5,6 +5,7 @@
 //! them. Remote stores are driven by one small runtime. Calls block, so they must not be made from async code.
 
 mod listing;
+mod read;
 #[cfg(test)]
 mod servers;
 
@@ -18,11 +19,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
 use crate::object::ObjectName;
 use crate::overlay::Overlay;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Requests under way at once to a remote store.
 const PARALLEL: usize = 64;
@@ -158,6 +159,16 @@ impl ObjectRoot {
         !matches!(self.executor, Executor::Inline)
     }
 
+    /// Whether what turned out wrong is asked for once more before it is called damage: a remote store, or what lies
+    /// between, may answer wrongly once. A folder gives the same bytes again.
+    pub(crate) fn asks_again(&self, error: &Error) -> bool {
+        let again = self.is_remote() && matches!(error.kind(), ErrorKind::Corrupt { .. });
+        if again {
+            tracing::warn!(%error, "read once more, because the store is remote");
+        }
+        again
+    }
+
     /// Begins to do something on the runtime and returns at once; `None` where there is none, and nothing is done.
     /// What is dropped before it has ended is given up.
     pub(crate) fn begin<T, F>(&self, work: impl FnOnce(ObjectRoot) -> F) -> Option<Begun<T>>
@@ -265,71 +276,6 @@ impl ObjectRoot {
         }
     }
 
-    pub(crate) async fn get_async(&self, name: &ObjectName) -> Result<Option<Bytes>> {
-        let mut attempt = 0;
-        loop {
-            match self.get_once(name, None).await {
-                Ok((body, _)) => return Ok(Some(body)),
-                Err(object_store::Error::NotFound { .. }) => return Ok(None),
-                Err(_) if attempt + 1 < TRIES => {
-                    self.pause(attempt).await;
-                    attempt += 1;
-                }
-                Err(error) => return Err(self.failed(name, "read", &error)),
-            }
-        }
-    }
-
-    /// Reads a range of an object that must be there and reach that far. An answer that was cut short is asked for
-    /// again, as after any error; an object that is too short is corrupt.
-    async fn get_range_async(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes> {
-        let mut attempt = 0;
-        loop {
-            let problem = match self.get_once(name, Some(range.clone())).await {
-                Ok((body, _)) if body.len() as u64 == range.end - range.start => return Ok(body),
-                Ok((_, size)) => return Err(self.too_short(name, size, &range)),
-                Err(object_store::Error::NotFound { .. }) => {
-                    return Err(Error::corrupt(&self.url, name, "the object is missing, although it is referred to"));
-                }
-                // A range beyond the end is an error of its own in each store, so ask for the size.
-                Err(error) if attempt + 1 == TRIES => match self.size(name).await {
-                    Some(size) if size < range.end => self.too_short(name, size, &range),
-                    _ => self.failed(name, "read", &error),
-                },
-                Err(error) => self.failed(name, "read", &error),
-            };
-            attempt += 1;
-            if attempt == TRIES {
-                return Err(problem);
-            }
-            self.pause(attempt - 1).await;
-        }
-    }
-
-    async fn get_once(
-        &self,
-        name: &ObjectName,
-        range: Option<Range<u64>>,
-    ) -> std::result::Result<(Bytes, u64), object_store::Error> {
-        self.counters.gets.fetch_add(1, Ordering::Relaxed);
-        let options = GetOptions { range: range.clone().map(GetRange::Bounded), ..GetOptions::default() };
-        let answer = self.store.get_opts(&name.path(), options).await?;
-        let size = answer.meta.size;
-        let body = answer.bytes().await?;
-        self.counters.bytes_read.fetch_add(body.len() as u64, Ordering::Relaxed);
-        let expected = range.map_or(size, |range| range.end.min(size).saturating_sub(range.start));
-        if body.len() as u64 != expected {
-            let source = format!("the answer has {} bytes of {expected}", body.len()).into();
-            return Err(object_store::Error::Generic { store: "deltic", source });
-        }
-        Ok((body, size))
-    }
-
-    async fn size(&self, name: &ObjectName) -> Option<u64> {
-        self.counters.gets.fetch_add(1, Ordering::Relaxed);
-        self.store.head(&name.path()).await.ok().map(|meta| meta.size)
-    }
-
     async fn put_async(
         &self,
         name: &ObjectName,
@@ -354,10 +300,6 @@ impl ObjectRoot {
                 Err(error) => return Err(self.failed(name, "written", &error)),
             }
         }
-    }
-
-    fn too_short(&self, name: &ObjectName, size: u64, range: &Range<u64>) -> Error {
-        Error::corrupt(&self.url, name, format!("it has {size} bytes, and bytes up to {} are referred to", range.end))
     }
 
     fn failed(&self, name: &ObjectName, what: &str, error: &object_store::Error) -> Error {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use deltic_core::{CatalogUuid, Version};
 
 use crate::catalog::Catalog;
-use crate::node::{Node, NodeRef, TreeNode, Wanted};
+use crate::node::{MAX_NODE_BYTES, Node, NodeRef, TreeNode, Wanted};
 use crate::object::{ObjectName, PackName};
 use crate::packing::Packing;
 use crate::root::Begun;
@@ -65,9 +65,13 @@ impl Source {
 
     /// Reads a node and checks it against what the nodes above say of it.
     pub(crate) fn node(&self, wanted: &Wanted) -> Result<TreeNode> {
-        match self.cached(wanted)? {
-            Some(found) => Ok(found),
-            None => self.decode(wanted, &self.blob(wanted.node.blob())?),
+        if let Some(found) = self.cached(wanted)? {
+            return Ok(found);
+        }
+        let bytes = self.blob(self.node_blob(wanted)?)?;
+        match self.decode(wanted, &bytes) {
+            Err(error) => self.catalog.root().drive(self.decode_again(wanted, error)),
+            decoded => decoded,
         }
     }
 
@@ -80,16 +84,56 @@ impl Source {
     pub(crate) async fn nodes_async(&self, wanted: &[Wanted]) -> Result<Nodes> {
         let mut nodes: Vec<Option<TreeNode>> = wanted.iter().map(|node| self.cached(node)).collect::<Result<_>>()?;
         let missing: Vec<usize> = (0..wanted.len()).filter(|&index| nodes[index].is_none()).collect();
-        let blobs: Vec<Blob> = missing.iter().map(|&index| wanted[index].node.blob()).collect();
-        let reading = self.plan(&blobs)?;
-        let answers = match reading.requests.is_empty() {
-            true => Vec::new(),
-            false => self.explain(self.catalog.root().get_ranges_async(&reading.ranges()).await).await?,
-        };
-        for (index, bytes) in missing.into_iter().zip(reading.into_bodies(&answers)) {
-            nodes[index] = Some(self.decode(&wanted[index], &bytes)?);
+        let blobs: Vec<Blob> = missing.iter().map(|&index| self.node_blob(&wanted[index])).collect::<Result<_>>()?;
+        let mut rest = (&missing[..], &blobs[..]);
+        while !rest.0.is_empty() {
+            let mut bytes = 0;
+            let fits = |blob: &&Blob| {
+                bytes += blob.len;
+                bytes <= NODES_BYTES
+            };
+            let count = rest.1.iter().take_while(fits).count().max(1);
+            let (indices, blobs) = (&rest.0[..count], &rest.1[..count]);
+            rest = (&rest.0[count..], &rest.1[count..]);
+            let reading = self.plan(blobs)?;
+            let answers = match reading.requests.is_empty() {
+                true => Vec::new(),
+                false => self.explain(self.catalog.root().get_ranges_async(&reading.ranges()).await).await?,
+            };
+            for (&index, bytes) in indices.iter().zip(reading.into_bodies(&answers)) {
+                nodes[index] = Some(match self.decode(&wanted[index], &bytes) {
+                    Err(error) => self.decode_again(&wanted[index], error).await?,
+                    Ok(decoded) => decoded,
+                });
+            }
         }
         Ok(nodes.into_iter().flatten().collect())
+    }
+
+    /// The bytes of a node, which has not more than a node can have.
+    fn node_blob(&self, wanted: &Wanted) -> Result<Blob> {
+        match wanted.node.blob() {
+            blob if blob.len > MAX_NODE_BYTES => Err(self.corrupt(&wanted.node, &"it is longer than a node can be")),
+            blob => Ok(blob),
+        }
+    }
+
+    /// Reads a node whose bytes were wrong a second time.
+    async fn decode_again(&self, wanted: &Wanted, error: Error) -> Result<TreeNode> {
+        let bytes = self.again(wanted.node.blob(), error).await?;
+        self.decode(wanted, &bytes)
+    }
+
+    /// Reads a blob a second time, after the bytes that came first were wrong in the way that `error` says. Where no other
+    /// bytes can come, of a folder or a pack in memory, it is the error.
+    pub(crate) async fn again(&self, blob: Blob, error: Error) -> Result<Bytes> {
+        let root = self.catalog.root();
+        if self.in_memory(blob)?.is_some() || !root.asks_again(&error) {
+            return Err(error);
+        }
+        let wanted = [(ObjectName::Pack(blob.pack), self.range(blob)?)];
+        let mut bodies = self.explain(root.get_ranges_async(&wanted).await).await?;
+        bodies.pop().ok_or_else(|| Error::internal("a request was not answered"))
     }
 
     /// Reads nodes of this and of another source, all at once where that helps.
@@ -193,6 +237,9 @@ impl Source {
         Error::corrupt(self.catalog.url(), ObjectName::Pack(place.pack), what)
     }
 }
+
+/// Nodes that are read at once have so many bytes together, or are one. All nodes at once of honest trees have less.
+const NODES_BYTES: u64 = 64 << 20;
 
 /// The most bytes that one request reads on behalf of several blobs.
 const REQUEST_BYTES: u64 = 8 << 20;

@@ -11,7 +11,8 @@ use crate::Error;
 use crate::Result;
 use crate::catalog::Catalog;
 use crate::object::{ObjectName, PackName};
-use crate::pack::{BlobKind, FOOTER_LEN, HEADER, PackBlob, PackIndex};
+use crate::pack::{BlobKind, PackBlob, PackIndex};
+use crate::record::PackRecord;
 use crate::tree::Codec;
 
 /// Bytes of a pack that are read at once.
@@ -26,9 +27,8 @@ pub(super) fn check(catalog: &Catalog, payloads: bool, findings: &mut Findings) 
             findings.damaged(Bad::Pack(pack), &object, "the object is missing, although it is referred to");
             continue;
         };
-        findings.checked.packs.packs += 1;
-        findings.checked.packs.bytes += bytes;
-        let index = match read_index(catalog, pack, *bytes) {
+        findings.checked.packs.add(&PackRecord { name: pack, bytes: *bytes });
+        let index = match catalog.pack_index(pack, *bytes) {
             Ok(index) => index,
             Err(error) => {
                 // Without its index a pack can still be read; whether its payloads are whole is known by their bytes.
@@ -47,7 +47,14 @@ pub(super) fn check(catalog: &Catalog, payloads: bool, findings: &mut Findings) 
                 continue;
             }
             findings.checked.payloads += 1;
-            if let Err(error) = payload(&mut window, one, *offset) {
+            let mut checked = payload(&mut window, one, *offset);
+            if let Err(error) = &checked
+                && catalog.root().asks_again(error)
+            {
+                window.bytes = Bytes::new();
+                checked = payload(&mut window, one, *offset);
+            }
+            if let Err(error) = checked {
                 findings.damaged(Bad::Blob(pack, *offset), &object, reason(&error)?);
             }
         }
@@ -60,31 +67,6 @@ impl Referred {
         let kind = if self.node { BlobKind::Node } else { BlobKind::Payload };
         PackBlob { kind, codec: self.codec, offset, stored: self.stored, digest: self.digest }
     }
-}
-
-/// Reads the index of a pack of a known length by its ends, without what lies between.
-fn read_index(catalog: &Catalog, pack: PackName, bytes: u64) -> Result<PackIndex> {
-    let object = ObjectName::Pack(pack);
-    let corrupt = |what: &str| Error::corrupt(catalog.url(), object, what);
-    let read = |range| -> Result<Bytes> {
-        let mut bodies = catalog.root().get_ranges(&[(object, range)])?;
-        bodies.pop().ok_or_else(|| Error::internal("a request was not answered"))
-    };
-    let least = (HEADER.len() + FOOTER_LEN) as u64;
-    if bytes < least {
-        return Err(corrupt("it is too short to be a pack"));
-    }
-    let header = read(0..HEADER.len() as u64)?;
-    // Mostly the index is short and comes with the footer.
-    let mut tail = read(bytes - (bytes - HEADER.len() as u64).min(64 << 10)..bytes)?;
-    let len = PackIndex::index_len(&tail).ok_or_else(|| corrupt("it does not end as a pack"))?;
-    let whole = len.checked_add(FOOTER_LEN as u64).filter(|whole| *whole <= bytes - HEADER.len() as u64);
-    let whole = whole.ok_or_else(|| corrupt("its index is longer than the pack"))?;
-    if whole > tail.len() as u64 {
-        tail = read(bytes - whole..bytes)?;
-    }
-    let tail = tail.slice(tail.len() - whole as usize..);
-    PackIndex::read_ends(&header, bytes - whole - HEADER.len() as u64, &tail).map_err(|what| corrupt(what.0))
 }
 
 /// Compares a payload's bytes with its length and digest.

@@ -35,10 +35,10 @@ pub(super) fn by(
         }
     }
     for (bad, index) in bad {
-        if let Bad::Record(version) = bad
-            && latest.record().retains(*version)
-        {
-            let versions = vec![(*version, *version)];
+        let Bad::Records(first, last) = *bad else { continue };
+        let meet = |&(from, to): &(Version, Version)| (from.max(first), to.min(last));
+        let versions: Vec<_> = latest.record().retained.iter().map(meet).filter(|(from, to)| from <= to).collect();
+        if !versions.is_empty() {
             damage[*index].touches.push(Touched { versions, part: None, after: None, last: None, entries: 0 });
         }
     }

@@ -31,6 +31,8 @@ pub(crate) const MAX_ENTRIES: usize = 65_536;
 pub(crate) const MAX_KEY_BYTES: usize = 16 << 10;
 /// The longest meta section before compression.
 pub(crate) const MAX_SECTION_BYTES: usize = 64 << 20;
+/// The longest node: its longest section, not compressed, a digest an entry, and what is around them.
+pub(crate) const MAX_NODE_BYTES: u64 = (MAX_SECTION_BYTES + MAX_ENTRIES * Digest::LEN + 64) as u64;
 /// Every so many keys one is written in full. So the keys of a node never take more than this many times the section
 /// that holds them: what a decoder allocates is bounded by what it was given.
 const RESTART: usize = 16;

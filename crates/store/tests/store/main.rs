@@ -6,6 +6,7 @@
 mod seeds;
 mod support;
 
+mod bounds;
 mod budget;
 mod catalog;
 mod commit;
@@ -20,6 +21,7 @@ mod hostile;
 mod progress;
 mod repack;
 mod retention;
+mod second_read;
 mod simulation;
 mod tree;
 
