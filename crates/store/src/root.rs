@@ -8,6 +8,7 @@ mod listing;
 mod read;
 #[cfg(test)]
 mod servers;
+mod unfinished;
 
 use std::fmt;
 use std::future::Future;
@@ -49,6 +50,8 @@ pub struct ObjectRoot {
     url: Arc<str>,
     executor: Executor,
     counters: Arc<Counters>,
+    /// Where it lies when it is a folder.
+    folder: Option<Arc<std::path::Path>>,
 }
 
 #[derive(Default)]
@@ -140,13 +143,13 @@ impl<T> Drop for Begun<T> {
 
 impl ObjectRoot {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, url: &str, executor: Executor) -> ObjectRoot {
-        ObjectRoot { store, url: url.into(), executor, counters: Arc::default() }
+        ObjectRoot { store, url: url.into(), executor, counters: Arc::default(), folder: None }
     }
 
     /// The same store, with counters of its own, under another one that takes what is written.
     pub(crate) fn under(&self, folder: Arc<dyn ObjectStore>) -> ObjectRoot {
         let store = Arc::new(Overlay::new(Arc::clone(&self.store), folder));
-        ObjectRoot { store, counters: Arc::default(), ..self.clone() }
+        ObjectRoot { store, counters: Arc::default(), folder: None, ..self.clone() }
     }
 
     /// The URL it was opened by.
