@@ -2,6 +2,7 @@
 
 mod create;
 mod log;
+mod pack;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,10 +16,9 @@ use object_store::local::LocalFileSystem;
 use crate::cache::NodeCache;
 use crate::commit::lost;
 use crate::mutant::Mutant;
-use crate::node::NodeRef;
-use crate::object::{ObjectName, PackName};
+use crate::node::Wanted;
+use crate::object::ObjectName;
 use crate::open::Stores;
-use crate::pack::PackIndex;
 use crate::record::{CatalogRecord, FORMAT, VersionRecord};
 use crate::root::{ObjectRoot, Requests};
 use crate::secret::{check_url, without_secrets};
@@ -112,25 +112,37 @@ impl Catalog {
         {
             return corrupt(format!("it is of catalog {uuid}, and this is {}", record.catalog));
         }
-        let bytes = self.record_bytes(version).await.ok()??;
-        let after = self.record_bytes(version.next()).await.ok()??;
-        let after = self.read_record(version.next(), &after).ok()?;
-        let fits = after.record().parent == Some(Digest::of(&bytes));
+        let read = |version: Version| async move {
+            let bytes = self.record_bytes(version).await.ok()??;
+            Some((Digest::of(&bytes), self.read_version(version, &bytes).await.ok()))
+        };
+        let (digest, record) = read(version).await?;
+        let (_, after) = read(version.next()).await?;
+        let after = after?;
+        let fits = after.record().parent == Some(record.map_or(digest, |record| record.record_digest()));
         if fits { None } else { corrupt(format!("it is not the parent that version {} names", after.version())) }
     }
 
     async fn catalog_record_async(&self) -> Result<Option<CatalogRecord>> {
-        let Some(bytes) = self.root().get_async(&ObjectName::Catalog).await? else {
-            return Ok(None);
-        };
+        let read = || async { self.root().get_async(&ObjectName::Catalog).await };
+        let Some(bytes) = read().await? else { return Ok(None) };
+        match self.read_catalog_record(&bytes) {
+            Err(error) if self.root().asks_again(&error) => {
+                read().await?.map_or(Err(error), |bytes| self.read_catalog_record(&bytes)).map(Some)
+            }
+            record => record.map(Some),
+        }
+    }
+
+    fn read_catalog_record(&self, bytes: &[u8]) -> Result<CatalogRecord> {
         let record: CatalogRecord =
-            check::from_json(&bytes).map_err(|what| Error::corrupt(self.url(), ObjectName::Catalog, what))?;
+            check::from_json(bytes).map_err(|what| Error::corrupt(self.url(), ObjectName::Catalog, what))?;
         self.check_format(record.format)?;
         if record.tree != Shape::FORMAT_1 {
             let what = "its tree constants are not those of its format";
             return Err(Error::corrupt(self.url(), ObjectName::Catalog, what));
         }
-        Ok(Some(record))
+        Ok(record)
     }
 
     /// Checks `catalog.json` against a version.
@@ -188,7 +200,7 @@ impl Catalog {
                 None => latest::find(catalog).await,
             }
         });
-        let mut nodes: Vec<(&Source, Vec<NodeRef>)> = Vec::new();
+        let mut nodes: Vec<(&Source, Vec<Wanted>)> = Vec::new();
         for (tree, root) in roots.iter().filter_map(|tree| Some((tree, tree.root.node()?))) {
             let same = |source: &Source| Arc::ptr_eq(&source.catalog.shared, &tree.source.catalog.shared);
             match nodes.iter_mut().find(|(source, _)| same(source)) {
@@ -215,7 +227,7 @@ impl Catalog {
                     return Err(self.expired(version, &seen));
                 }
                 let bytes = self.record_bytes(version).await?;
-                return self.read_record(version, &bytes.ok_or_else(|| self.missing(version))?).map(Some);
+                return self.read_version(version, &bytes.ok_or_else(|| self.missing(version))?).await.map(Some);
             }
             Some(_) => match self.record_bytes(version).await? {
                 Some(bytes) => (Some(latest::find(self).await), Some(bytes)),
@@ -234,7 +246,7 @@ impl Catalog {
             }
         }
         match (bytes, latest) {
-            (Some(bytes), _) => self.read_record(version, &bytes).map(Some),
+            (Some(bytes), _) => self.read_version(version, &bytes).await.map(Some),
             (None, Some(Ok(Some(latest)))) if latest.version() >= version => Err(self.missing(version)),
             (None, Some(Err(error))) => Err(error),
             (None, _) => Ok(None),
@@ -268,7 +280,7 @@ impl Catalog {
     /// Says so if a run on `base` has lost its race, so that what it reads may be gone.
     pub(crate) async fn overtaken(&self, base: Version) -> Option<Error> {
         let bytes = self.record_bytes(base.next()).await.ok()??;
-        let winner = self.read_record(base.next(), &bytes).ok()?;
+        let winner = self.read_version(base.next(), &bytes).await.ok()?;
         Some(lost(self, base.next(), winner.record().run))
     }
 
@@ -276,7 +288,7 @@ impl Catalog {
     pub(crate) fn records(&self, versions: &[Version]) -> Result<Vec<Snapshot>> {
         let read = |version: Version| async move {
             let bytes = self.record_bytes(version).await?.ok_or_else(|| self.missing(version))?;
-            self.read_record(version, &bytes)
+            self.read_version(version, &bytes).await
         };
         self.root().drive(async {
             let reads: Vec<_> = versions.iter().map(|version| read(*version)).collect();
@@ -303,15 +315,6 @@ impl Catalog {
     /// What this catalog and its clones have asked of the store since it was opened.
     pub fn requests(&self) -> Requests {
         self.shared.root.requests()
-    }
-
-    /// Reads the index at the end of a pack and checks its header, index and length. Cost: one request that reads the
-    /// whole pack; for checking and salvage.
-    pub fn pack(&self, name: PackName) -> Result<PackIndex> {
-        let object = ObjectName::Pack(name);
-        let bytes =
-            self.root().get(&object)?.ok_or_else(|| Error::corrupt(self.url(), object, "the object is missing"))?;
-        PackIndex::read(&bytes).map_err(|what| Error::corrupt(self.url(), object, what))
     }
 
     pub(crate) fn root(&self) -> &ObjectRoot {
@@ -358,7 +361,19 @@ impl Catalog {
         self.root().get_async(&ObjectName::Version(version)).await
     }
 
-    pub(crate) fn read_record(&self, version: Version, bytes: &Bytes) -> Result<Snapshot> {
+    /// Reads the record of a version from the bytes that were read of it; where they are wrong, and the store is remote, from
+    /// those that a second read gives.
+    pub(crate) async fn read_version(&self, version: Version, bytes: &Bytes) -> Result<Snapshot> {
+        match self.read_record(version, bytes) {
+            Err(error) if self.root().asks_again(&error) => match self.record_bytes(version).await? {
+                Some(bytes) => self.read_record(version, &bytes),
+                None => Err(error),
+            },
+            read => read,
+        }
+    }
+
+    fn read_record(&self, version: Version, bytes: &Bytes) -> Result<Snapshot> {
         let object = ObjectName::Version(version);
         let corrupt = |what: String| Error::corrupt(self.url(), object, what);
         let mut record: VersionRecord = check::from_json(bytes).map_err(corrupt)?;

@@ -13,7 +13,7 @@ use deltic_core::{Digest, Layer, RunId, Timestamp, Version};
 use serde_json::Value;
 
 use crate::catalog::Catalog;
-use crate::object::ObjectName;
+use crate::object::{MAX_RECORD_BYTES, ObjectName};
 use crate::packing::Packing;
 use crate::record::{Dependency, FORMAT, LayerRecord, StateRecord, TaskRecord, VersionRecord, check_timestamp, retain};
 use crate::root::ObjectRoot;
@@ -122,9 +122,24 @@ fn refuse_secrets(url: &str, record: &VersionRecord) -> Result<()> {
     )))
 }
 
+/// The bytes of a record, unless they are more than is read of one.
+pub(crate) fn record_bytes(catalog: &Catalog, record: &VersionRecord) -> Result<Bytes> {
+    let body = Bytes::from(check::to_json(record)?);
+    if body.len() as u64 <= MAX_RECORD_BYTES {
+        return Ok(body);
+    }
+    Err(Error::invalid(format!(
+        "{}: the record of version {} would have {} bytes, and can have {MAX_RECORD_BYTES}; shorten what is recorded with it: \
+         the note, statistics, configurations of tasks",
+        catalog.url(),
+        record.version,
+        body.len()
+    )))
+}
+
 /// Makes a record the next version, or says who was first.
 pub(crate) fn publish(catalog: &Catalog, record: VersionRecord) -> Result<Snapshot> {
-    let body = Bytes::from(check::to_json(&record)?);
+    let body = record_bytes(catalog, &record)?;
     match create_version(catalog, &record, &body)? {
         Attempt::Won => {}
         Attempt::Lost(winner) => return Err(lost(catalog, record.version, winner)),
@@ -192,7 +207,11 @@ async fn try_create(catalog: &Catalog, record: &VersionRecord, body: &Bytes) -> 
         match catalog.root().get_async(&object).await {
             Ok(Some(found)) if found == *body => return Ok(Attempt::Won),
             Ok(Some(found)) => {
-                let winner = catalog.read_record(record.version, &found)?;
+                let winner = catalog.read_version(record.version, &found).await?;
+                if winner.record_digest() == Digest::of(body) {
+                    // The first answer was wrong, and not what it says.
+                    return Ok(Attempt::Won);
+                }
                 catalog.remember(&winner);
                 return Ok(Attempt::Lost(winner.record().run));
             }

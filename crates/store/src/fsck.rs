@@ -8,14 +8,14 @@ mod pack;
 mod touched;
 mod tree;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use deltic_core::{Digest, NameBytes, Version};
 
 use crate::catalog::{Catalog, RECORDS_AHEAD};
 use crate::gc::Packs;
 use crate::object::{ObjectName, PackName};
-use crate::record::VersionRecord;
+use crate::record::{VersionRecord, minus};
 use crate::snapshot::{Part, Snapshot};
 use crate::{Error, ErrorKind, Result};
 
@@ -72,8 +72,8 @@ enum Bad {
     Pack(PackName),
     /// The blob that begins at an offset of a pack.
     Blob(PackName, u64),
-    /// A version's record.
-    Record(Version),
+    /// The records of versions, from one to another.
+    Records(Version, Version),
     /// An object that no version is made of.
     Other,
 }
@@ -93,9 +93,20 @@ struct Referred {
     digest: Digest,
     node: bool,
     codec: crate::tree::Codec,
+    /// The payload's length; a node's is what is stored.
+    len: u64,
 }
 
 impl Findings {
+    /// Notes what is referred to at a place. Two that differ can not both be right.
+    fn refer(&mut self, pack: PackName, offset: u64, referred: Referred) {
+        let known = *self.referred.entry(pack).or_default().entry(offset).or_insert(referred);
+        if known != referred {
+            let what = "one place in it is referred to in different ways";
+            self.damaged(Bad::Blob(pack, offset), &ObjectName::Pack(pack), what);
+        }
+    }
+
     /// Notes that something is wrong; with a place only what is found there first. What is said in the same words of
     /// several places of an object is one damage.
     fn damaged(&mut self, bad: Bad, object: &ObjectName, what: impl Into<String>) {
@@ -141,25 +152,25 @@ impl Catalog {
     fn check_records(&self, latest: &Snapshot, findings: &mut Findings) -> Result<Vec<Snapshot>> {
         let mut retained = Vec::new();
         let mut after: Option<Snapshot> = None;
-        let mut numbers = (0..=latest.version().0).rev().map(Version).peekable();
-        while numbers.peek().is_some() {
-            let batch: Vec<Version> = numbers.by_ref().take(RECORDS_AHEAD).collect();
+        let (versions, gaps) = to_look_for(latest.version(), self.root().versions()?);
+        for batch in versions.chunks(RECORDS_AHEAD) {
             // All at once; and one by one where one of them is damaged.
-            let found: Vec<Result<Snapshot>> = match self.records(&batch) {
+            let found: Vec<Result<Snapshot>> = match self.records(batch) {
                 Ok(found) => found.into_iter().map(Ok).collect(),
                 Err(_) => batch.iter().map(|one| self.records(&[*one]).map(|mut one| one.swap_remove(0))).collect(),
             };
             for (version, found) in batch.iter().zip(found) {
                 findings.checked.versions += 1;
-                let object = ObjectName::Version(*version);
+                let (object, bad) = (ObjectName::Version(*version), Bad::Records(*version, *version));
                 match found {
                     Err(error) => {
-                        findings.damaged(Bad::Record(*version), &object, reason(&error)?);
+                        findings.damaged(bad, &object, reason(&error)?);
                         after = None;
                     }
                     Ok(snapshot) => {
-                        if let Some(what) = after.as_ref().and_then(|after| wrong_parent(after.record(), &snapshot)) {
-                            findings.damaged(Bad::Record(*version), &object, what);
+                        let after_it = after.as_ref().filter(|after| after.version() == version.next());
+                        if let Some(what) = after_it.and_then(|after| wrong_parent(after.record(), &snapshot)) {
+                            findings.damaged(bad, &object, what);
                         }
                         if latest.record().retains(*version) {
                             retained.push(snapshot.clone());
@@ -169,8 +180,39 @@ impl Catalog {
                 }
             }
         }
+        for (first, last) in gaps {
+            let what = format!(
+                "the object is missing, and so are those of all versions up to {last}, although later versions are there"
+            );
+            findings.damaged(Bad::Records(first, last), &ObjectName::Version(first), what);
+        }
         Ok(retained)
     }
+}
+
+/// The longest row of missing records of which each is looked for, and named. A record may have any number.
+const MOST_MISSING: u64 = 64;
+
+/// The versions up to the latest whose records are to be read, newest first, by those that are there; and the rows of numbers
+/// between these that are too long to look for each.
+fn to_look_for(latest: Version, mut there: Vec<Version>) -> (Vec<Version>, Vec<(Version, Version)>) {
+    there.retain(|version| *version < latest);
+    let (mut versions, mut gaps) = (vec![latest], Vec::new());
+    let mut next = latest.0;
+    let mut missing = |versions: &mut Vec<Version>, row: std::ops::Range<u64>| {
+        if row.end - row.start <= MOST_MISSING {
+            versions.extend(row.rev().map(Version));
+        } else {
+            gaps.push((Version(row.start), Version(row.end - 1)));
+        }
+    };
+    for version in there.into_iter().rev() {
+        missing(&mut versions, version.0 + 1..next);
+        versions.push(version);
+        next = version.0;
+    }
+    missing(&mut versions, 0..next);
+    (versions, gaps)
 }
 
 /// Says what does not fit between a version and the one that follows it.
@@ -182,9 +224,9 @@ fn wrong_parent(after: &VersionRecord, parent: &Snapshot) -> Option<String> {
     if after.catalog != parent.uuid() {
         return Some(format!("it is of another catalog than version {version}"));
     }
-    let revived: BTreeSet<Version> =
-        after.retained_versions().filter(|one| *one != version && !parent.record().retains(*one)).take(1).collect();
-    revived.first().map(|one| format!("version {version} retains version {one}, which had expired before"))
+    let retained = minus(&after.retained, &[(version, version)]);
+    let revived = minus(&retained, &parent.record().retained);
+    revived.first().map(|(one, _)| format!("version {version} retains version {one}, which had expired before"))
 }
 
 /// What is wrong, if it is the catalog that is; a store that does not answer says nothing about it.
@@ -196,4 +238,24 @@ fn reason(error: &Error) -> Result<String> {
     let text = error.to_string();
     let what = text.split_once(" is corrupt: ").map_or(text.as_str(), |(_, what)| what);
     Ok(what.trim_end_matches("; restore the object from a copy").to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_looked_for_is_bounded_by_what_is_there() {
+        let numbers = |numbers: &[u64]| numbers.iter().copied().map(Version).collect::<Vec<_>>();
+        assert_eq!(to_look_for(Version(3), numbers(&[0, 1, 2, 3, 9])), (numbers(&[3, 2, 1, 0]), vec![]));
+        assert_eq!(to_look_for(Version(0), vec![]), (numbers(&[0]), vec![]), "it was read");
+        assert_eq!(to_look_for(Version(5), numbers(&[1, 5])), (numbers(&[5, 4, 3, 2, 1, 0]), vec![]));
+        let (versions, gaps) = to_look_for(Version(1 << 62), numbers(&[0, 1 + MOST_MISSING, 99_999]));
+        assert_eq!(versions.len() as u64, 1 + 1 + 1 + MOST_MISSING + 1);
+        let gap = |first, last| (Version(first), Version(last));
+        assert_eq!(gaps, [gap(100_000, (1 << 62) - 1), gap(2 + MOST_MISSING, 99_998)]);
+        let (versions, gaps) = to_look_for(Version(2 + MOST_MISSING), numbers(&[0]));
+        assert_eq!((versions.len(), gaps), (2, vec![gap(1, 1 + MOST_MISSING)]));
+        assert_eq!(to_look_for(Version(u64::MAX), vec![]).1, [gap(0, u64::MAX - 1)]);
+    }
 }

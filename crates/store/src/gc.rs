@@ -12,7 +12,8 @@
 //!
 //! The sweeper reads the latest version `L`, marks the packs that `L` and the versions it retains refer to, lists all
 //! packs, and removes those that are not marked and whose base is less than `L`; likewise the progress of runs whose base is
-//! less than `L`, which nothing refers to. It may be overtaken at any point, by
+//! less than `L`, which nothing refers to, and what writers of a folder have left unfinished that could come to nothing any
+//! more. It may be overtaken at any point, by
 //! writers, by retention and by other sweepers, stand still for days, or die:
 //!
 //! * A run whose base is less than `L` can not commit any more, for its version is taken (G4). So its packs are needed
@@ -56,6 +57,10 @@ pub struct Collected {
     pub progress_removed: Packs,
     /// What runs have done that are at work, or that the next run can go on from.
     pub progress_kept: Packs,
+    /// Files of a folder that a writer which was killed has left half-written: removed, or would be.
+    pub unfinished_removed: Packs,
+    /// The same of writers that may be at work.
+    pub unfinished_kept: Packs,
 }
 
 /// How many packs, and their bytes.
@@ -69,8 +74,30 @@ pub struct Packs {
 
 impl Packs {
     pub(crate) fn add(&mut self, pack: &PackRecord) {
+        self.add_bytes(pack.bytes);
+    }
+
+    fn add_bytes(&mut self, bytes: u64) {
         self.packs += 1;
-        self.bytes += pack.bytes;
+        // Sizes of files with holes may add up to more than can be counted.
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+/// Whether nothing can come of what somebody began to write as an object, as of a version that is there.
+///
+/// * Of packs and progress by the base in the name: that run can not commit any more.
+/// * A record whose version is there can not be created again, nor can `catalog.json`, and a probe belongs to a creation that
+///   is bound to fail.
+/// * The hint is written by every commit, and its name does not say by which. That of a writer at work may go too: it tries
+///   again, and a hint that is old or missing costs requests and nothing else.
+///
+/// Names are not freed by this: whoever creates an object of such a name later is refused, or tries again.
+fn is_dead(name: &ObjectName, latest: Version) -> bool {
+    match name {
+        ObjectName::Pack(name) | ObjectName::Progress(name) => name.base < latest,
+        ObjectName::Version(version) => *version <= latest,
+        ObjectName::Catalog | ObjectName::Latest | ObjectName::Probe(_) => true,
     }
 }
 
@@ -117,12 +144,23 @@ impl Catalog {
                 progress_kept.add(&object);
             }
         }
+        let (mut unfinished_removed, mut unfinished_kept) = (Packs::default(), Packs::default());
+        let mut left = Vec::new();
+        for file in self.root().unfinished()? {
+            if is_dead(&file.name, latest.version()) {
+                unfinished_removed.add_bytes(file.bytes);
+                left.push(file);
+            } else {
+                unfinished_kept.add_bytes(file.bytes);
+            }
+        }
         if !dry_run {
             // What refers to packs goes before these do.
             self.root().remove_progress(&passed)?;
             self.root().remove_packs(&dead)?;
+            left.iter().try_for_each(|file| self.root().remove_unfinished(file))?;
         }
-        let retained = latest.record().retained_versions().count() as u64;
+        let retained = latest.record().retained_count();
         Ok(Collected {
             version: latest.version(),
             retained,
@@ -131,6 +169,8 @@ impl Catalog {
             undecided,
             progress_removed,
             progress_kept,
+            unfinished_removed,
+            unfinished_kept,
         })
     }
 

@@ -10,10 +10,10 @@
 use bytes::Bytes;
 use deltic_core::Version;
 
-use crate::Result;
 use crate::catalog::Catalog;
 use crate::object::ObjectName;
 use crate::snapshot::Snapshot;
+use crate::{ErrorKind, Result};
 
 /// Versions probed one by one before the steps double: a hint is rarely older than this.
 const SINGLE_STEPS: u64 = 4;
@@ -35,7 +35,7 @@ pub(crate) async fn find(catalog: &Catalog) -> Result<Option<Snapshot>> {
     };
     let (after, here) = futures::join!(catalog.record_bytes(hint.next()), catalog.record_bytes(hint));
     match (after?, here?) {
-        (None, Some(here)) => catalog.read_record(hint, &here).map(Some),
+        (None, Some(here)) => catalog.read_version(hint, &here).await.map(Some),
         (Some(after), _) => climb(catalog, hint.next(), after).await,
         (None, None) => match hint.0 {
             0 => Ok(None),
@@ -46,10 +46,12 @@ pub(crate) async fn find(catalog: &Catalog) -> Result<Option<Snapshot>> {
 
 /// The number in `versions/latest`, if there is one. A hint that can not be read is no hint.
 async fn hint(catalog: &Catalog) -> Result<Option<Version>> {
-    let Some(bytes) = catalog.root().get_async(&ObjectName::Latest).await? else {
-        return Ok(None);
-    };
-    Ok(parse_hint(&bytes))
+    match catalog.root().get_async(&ObjectName::Latest).await {
+        Ok(bytes) => Ok(bytes.and_then(|bytes| parse_hint(&bytes))),
+        // It is longer than any number.
+        Err(error) if matches!(error.kind(), ErrorKind::Corrupt { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The number that a hint says, if it says one. Allocates nothing.
@@ -67,7 +69,7 @@ async fn climb(catalog: &Catalog, mut present: Version, mut bytes: Bytes) -> Res
         let probed = Version(present.0.saturating_add(step));
         if probed == present {
             // Where numbers end. No catalog gets there, but whoever can write to its store can say so.
-            return catalog.read_record(present, &bytes).map(Some);
+            return catalog.read_version(present, &bytes).await.map(Some);
         }
         match catalog.record_bytes(probed).await? {
             Some(found) => (present, bytes) = (probed, found),
@@ -84,7 +86,7 @@ async fn climb(catalog: &Catalog, mut present: Version, mut bytes: Bytes) -> Res
 async fn descend(catalog: &Catalog, absent: u64) -> Result<Option<Snapshot>> {
     let before = Version(absent - 1);
     if let Some(bytes) = catalog.record_bytes(before).await? {
-        return catalog.read_record(before, &bytes).map(Some);
+        return catalog.read_version(before, &bytes).await.map(Some);
     }
     match catalog.record_bytes(Version(0)).await? {
         Some(bytes) => halve(catalog, Version(0), bytes, before).await,
@@ -106,5 +108,5 @@ async fn halve(
             None => absent = probed,
         }
     }
-    catalog.read_record(present, &bytes).map(Some)
+    catalog.read_version(present, &bytes).await.map(Some)
 }

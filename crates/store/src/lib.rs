@@ -32,6 +32,8 @@ mod doctor;
 mod draft;
 mod environment;
 mod error;
+#[cfg(test)]
+mod forged;
 mod fsck;
 mod gc;
 #[cfg(test)]

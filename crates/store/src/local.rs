@@ -25,6 +25,9 @@ use object_store::{
 /// Files kept open at most; beyond that all are closed and those in use are opened again.
 const OPEN_FILES: usize = 64;
 
+/// Memory that is taken without asking whether it is there: without it the process ends.
+const MEMORY_AT_ONCE: usize = 64 << 20;
+
 /// A folder whose packs are read without being opened each time.
 #[derive(Debug)]
 pub(crate) struct LocalStore {
@@ -61,7 +64,11 @@ impl LocalStore {
         if range.end > pack.meta.size {
             return None;
         }
-        let mut body = vec![0; usize::try_from(range.end - range.start).ok()?];
+        let len = usize::try_from(range.end - range.start).ok()?;
+        if len > MEMORY_AT_ONCE && Vec::<u8>::new().try_reserve_exact(len).is_err() {
+            return None;
+        }
+        let mut body = vec![0; len];
         pack.file.read_exact_at(&mut body, range.start).ok()?;
         let payload = GetResultPayload::Stream(Box::pin(stream::iter([Ok(Bytes::from(body))])));
         let (attributes, extensions) = Default::default();

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+/// The longest record of a version.
+pub(crate) const MAX_RECORD_BYTES: u64 = 64 << 20;
+
 /// An object of a catalog, relative to its root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -43,6 +46,30 @@ pub struct PackName {
 impl ObjectName {
     pub(crate) fn path(&self) -> Path {
         Path::from(self.to_string())
+    }
+
+    /// The most bytes that it has: what is longer is read no further. Packs and progress are read by ranges, of which each
+    /// has its own bound.
+    pub(crate) fn most_bytes(&self) -> u64 {
+        match self {
+            ObjectName::Latest => 64,
+            ObjectName::Catalog | ObjectName::Probe(_) => 1 << 20,
+            ObjectName::Version(_) | ObjectName::Pack(_) | ObjectName::Progress(_) => MAX_RECORD_BYTES,
+        }
+    }
+
+    /// Reads a name back; none when it is that of no object. One notation only.
+    pub(crate) fn parse(text: &str) -> Option<ObjectName> {
+        let name = match text.split_once('/') {
+            None if text == "catalog.json" => ObjectName::Catalog,
+            None => ObjectName::Probe(RunId(u64::from_str_radix(text.strip_prefix("probe-")?, 16).ok()?)),
+            Some(("versions", "latest")) => ObjectName::Latest,
+            Some(("versions", number)) => ObjectName::Version(Version(number.parse().ok()?)),
+            Some(("packs", name)) => ObjectName::Pack(name.parse().ok()?),
+            Some(("progress", name)) => ObjectName::Progress(name.parse().ok()?),
+            Some(_) => return None,
+        };
+        (name.to_string() == text).then_some(name)
     }
 }
 
@@ -115,6 +142,27 @@ mod tests {
             assert!(bad.parse::<PackName>().is_err(), "{bad}");
         }
         assert!("000000000000002a-0000000000000007-0003-1".parse::<PackName>().is_err());
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        let pack = PackName { base: Version(42), run: RunId(7), seq: 3 };
+        for name in [
+            ObjectName::Catalog,
+            ObjectName::Version(Version(0)),
+            ObjectName::Version(Version(u64::MAX)),
+            ObjectName::Latest,
+            ObjectName::Pack(pack),
+            ObjectName::Progress(pack),
+            ObjectName::Probe(RunId(7)),
+        ] {
+            assert_eq!(ObjectName::parse(&name.to_string()), Some(name));
+        }
+        for other in
+            ["", "versions", "versions/", "versions/42", "versions/+0000000000000000042", "other/latest", "probe-7"]
+        {
+            assert_eq!(ObjectName::parse(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -115,7 +115,9 @@ impl Stores {
             Some(wrap) => wrap(store),
             None => store,
         };
-        Ok(ObjectRoot::new(store, url, executor))
+        let root = ObjectRoot::new(store, url, executor);
+        // What killed writers leave beside objects no listing shows.
+        Ok(if scheme == "file" { root.in_folder(&resolved(folder(url, rest)?)) } else { root })
     }
 
     fn memory(&self, name: &str) -> Arc<dyn ObjectStore> {
@@ -162,10 +164,14 @@ fn local(url: &str, rest: &str, make: bool) -> Result<Arc<dyn ObjectStore>> {
     let store = LocalFileSystem::new_with_prefix(&folder)
         .map_err(|e| Error::unavailable(format!("{url}: the folder could not be opened")).because(&e))?;
     let store = store.with_fsync(true);
-    // Resolved as the store does it: what the process does to its working directory later must not matter.
     #[cfg(unix)]
-    let store = crate::local::LocalStore::new(store, folder.canonicalize().unwrap_or(folder));
+    let store = crate::local::LocalStore::new(store, resolved(folder));
     Ok(Arc::new(store))
+}
+
+/// A folder as the store resolves it: what the process does to its working directory later must not matter.
+fn resolved(folder: PathBuf) -> PathBuf {
+    folder.canonicalize().unwrap_or(folder)
 }
 
 /// Refuses a catalog whose own folders are links: what is swept there would be another's.

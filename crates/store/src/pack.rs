@@ -15,6 +15,10 @@ pub(crate) const HEADER: [u8; 8] = *b"DLTPACK\x01";
 const END: [u8; 8] = *b"\x01KCAPTLD";
 /// Length of the index, its BLAKE3, and the end mark.
 pub(crate) const FOOTER_LEN: usize = 8 + Digest::LEN + END.len();
+/// The longest index that is read: that of about two million blobs.
+pub(crate) const MAX_INDEX_BYTES: u64 = 64 << 20;
+/// A pack whose index is as long as this is full, however little its blobs take.
+pub(crate) const FULL_INDEX_BYTES: usize = 16 << 20;
 
 /// What a blob in a pack is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +115,7 @@ impl IndexWriter {
 
 impl PackIndex {
     /// Reads the index of a whole pack: header, footer, index, and that the blobs fill the pack exactly.
+    #[cfg(test)]
     pub(crate) fn read(pack: &[u8]) -> Result<PackIndex, Malformed> {
         let body = pack.strip_prefix(&HEADER).ok_or(Malformed("it does not begin as a pack"))?;
         if body.len() < FOOTER_LEN {

@@ -16,7 +16,7 @@ use deltic_core::{Digest, RunId, Version};
 use crate::catalog::Catalog;
 use crate::draft::{DraftOptions, Written};
 use crate::object::{ObjectName, PackName};
-use crate::pack::{BlobKind, HEADER, IndexWriter, single};
+use crate::pack::{BlobKind, FULL_INDEX_BYTES, HEADER, IndexWriter, single};
 use crate::record::PackRecord;
 use crate::root::Begun;
 use crate::source::Blob;
@@ -110,7 +110,7 @@ impl Packing {
         let mut pack = self.take(apart);
         let (offset, len) = pack.append(kind, blob, digest)?;
         let name = pack.name;
-        if len >= self.options.pack_bytes {
+        if len >= self.options.pack_bytes || pack.index.len() >= FULL_INDEX_BYTES {
             let body = pack.seal();
             self.upload(name, body)?;
         } else {

@@ -1,5 +1,5 @@
 //! Reading payloads: one, many in few requests, or piece by piece. Nothing is handed out whole before its digest has
-//! been checked.
+//! been checked. What a remote store answers wrongly is read a second time before it is called damage.
 //!
 //! Memory: a payload that is read whole takes the length that its leaf says, and where it is compressed at most 32,768
 //! times what is stored, as much as zstd can make of it. One that is read by pieces takes 4 MiB and, where it is
@@ -23,12 +23,10 @@ const PIECE_BYTES: u64 = 4 << 20;
 
 /// Reads the payload of an entry.
 pub(crate) fn read(source: &Source, entry: &Entry) -> Result<Payload> {
-    match &entry.place {
-        Place::Inline(bytes) => inline(entry, bytes),
-        Place::Pack { pack, offset, stored, codec } => {
-            let blob = Blob { pack: *pack, offset: *offset, len: *stored };
-            unpack(source, &entry.meta, *pack, *codec, source.blob(blob)?)
-        }
+    match (&entry.place, blob(source, entry)?) {
+        (Place::Inline(bytes), _) => inline(entry, bytes),
+        (Place::Pack { codec, .. }, Some(blob)) => unpack(source, &entry.meta, blob, *codec, source.blob(blob)?),
+        (Place::Pack { .. }, None) => Err(Error::internal("a payload in a pack has no place")),
     }
 }
 
@@ -47,7 +45,7 @@ impl fmt::Debug for Payloads {
 
 impl Payloads {
     pub(crate) fn begin(source: &Arc<Source>, entries: Vec<Entry>) -> Result<Payloads> {
-        let reading = source.begin(&blobs(&entries))?;
+        let reading = source.begin(&blobs(source, &entries)?)?;
         Ok(Payloads { source: Arc::clone(source), entries, reading })
     }
 
@@ -60,16 +58,27 @@ impl Payloads {
 
 /// Reads the payloads of entries, in their order.
 pub(crate) fn read_all(source: &Source, entries: &[Entry]) -> Result<Vec<Payload>> {
-    unpack_all(source, entries, source.blobs(&blobs(entries))?)
+    unpack_all(source, entries, source.blobs(&blobs(source, entries)?)?)
 }
 
 /// What has to be read of these entries.
-fn blobs(entries: &[Entry]) -> Vec<Blob> {
-    let blob = |entry: &Entry| match &entry.place {
-        Place::Inline(_) => None,
-        Place::Pack { pack, offset, stored, .. } => Some(Blob { pack: *pack, offset: *offset, len: *stored }),
+fn blobs(source: &Source, entries: &[Entry]) -> Result<Vec<Blob>> {
+    entries.iter().filter_map(|entry| blob(source, entry).transpose()).collect()
+}
+
+/// What has to be read of an entry; nothing of one that is inline. Whoever has memory for the payload has it for what is
+/// stored of it.
+fn blob(source: &Source, entry: &Entry) -> Result<Option<Blob>> {
+    let Place::Pack { pack, offset, stored, codec } = entry.place else { return Ok(None) };
+    let len = entry.meta.len;
+    let most = match codec {
+        Codec::Raw => len,
+        Codec::Zstd => len.saturating_add(len / 128).saturating_add(1024),
     };
-    entries.iter().filter_map(blob).collect()
+    if stored > most {
+        return Err(mismatch(source, &entry.meta, pack, "its length is not the one it is referred to with"));
+    }
+    Ok(Some(Blob { pack, offset, len: stored }))
 }
 
 fn unpack_all(source: &Source, entries: &[Entry], bodies: Vec<Bytes>) -> Result<Vec<Payload>> {
@@ -78,9 +87,10 @@ fn unpack_all(source: &Source, entries: &[Entry], bodies: Vec<Bytes>) -> Result<
         .iter()
         .map(|entry| match &entry.place {
             Place::Inline(bytes) => inline(entry, bytes),
-            Place::Pack { pack, codec, .. } => {
+            Place::Pack { pack, offset, stored, codec } => {
                 let body = bodies.next().ok_or_else(|| Error::internal("a request was not answered"))?;
-                unpack(source, &entry.meta, *pack, *codec, body)
+                let blob = Blob { pack: *pack, offset: *offset, len: *stored };
+                unpack(source, &entry.meta, blob, *codec, body)
             }
         })
         .collect()
@@ -95,7 +105,17 @@ fn inline(entry: &Entry, bytes: &Bytes) -> Result<Payload> {
     Ok(Payload::new(bytes.clone()).with_fields(entry.meta.fields.clone()))
 }
 
-fn unpack(source: &Source, meta: &Meta, pack: PackName, codec: Codec, body: Bytes) -> Result<Payload> {
+fn unpack(source: &Source, meta: &Meta, blob: Blob, codec: Codec, body: Bytes) -> Result<Payload> {
+    match unpack_once(source, meta, blob.pack, codec, body) {
+        Err(error) => {
+            let body = source.catalog.root().drive(source.again(blob, error))?;
+            unpack_once(source, meta, blob.pack, codec, body)
+        }
+        read => read,
+    }
+}
+
+fn unpack_once(source: &Source, meta: &Meta, pack: PackName, codec: Codec, body: Bytes) -> Result<Payload> {
     let bytes = match codec {
         Codec::Raw => body,
         Codec::Zstd => usize::try_from(meta.len)
@@ -122,17 +142,25 @@ fn mismatch(source: &Source, meta: &Meta, pack: PackName, what: &str) -> Error {
 ///
 /// The last piece is handed out only when the digest of all of them has turned out right; otherwise reading fails
 /// with [`io::ErrorKind::InvalidData`] and a [`crate::Error`] inside. Use nothing of it before the end.
+///
+/// One that is no longer than a piece is checked before any of it is handed out. What a remote store gives of a longer one, and
+/// turns out wrong, is read a second time: when it is right then, the error says that it was damaged on its way
+/// ([`crate::ErrorKind::Unavailable`]), and trying again helps.
 pub struct PayloadReader {
     source: Arc<Source>,
-    meta: Meta,
-    pack: Option<PackName>,
+    entry: Entry,
     input: Input,
     hasher: blake3::Hasher,
     left: u64,
+    /// Whether it is the second time.
+    is_second: bool,
 }
 
 enum Input {
-    Inline(Bytes),
+    /// Short, and not read yet.
+    Unread,
+    /// Read and checked.
+    Whole(Bytes),
     Raw(Pieces),
     Zstd(Box<zstd::stream::read::Decoder<'static, io::BufReader<Pieces>>>),
 }
@@ -146,44 +174,58 @@ struct Pieces {
 
 impl fmt::Debug for PayloadReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PayloadReader({}, {} of {} bytes left)", self.meta.digest.short(), self.left, self.meta.len)
+        let meta = &self.entry.meta;
+        write!(f, "PayloadReader({}, {} of {} bytes left)", meta.digest.short(), self.left, meta.len)
     }
 }
 
 impl PayloadReader {
     pub(crate) fn new(source: &Arc<Source>, entry: &Entry) -> Result<PayloadReader> {
-        let (input, pack) = match &entry.place {
-            Place::Inline(bytes) => (Input::Inline(inline(entry, bytes)?.bytes().clone()), None),
-            Place::Pack { pack, stored, codec: Codec::Raw, .. } if *stored != entry.meta.len => {
+        let input = match (&entry.place, blob(source, entry)?) {
+            (Place::Pack { pack, stored, codec: Codec::Raw, .. }, _) if *stored != entry.meta.len => {
                 let what = "its length is not the one it is referred to with";
                 return Err(mismatch(source, &entry.meta, *pack, what));
             }
-            Place::Pack { pack, offset, stored, codec } => {
-                let rest = Blob { pack: *pack, offset: *offset, len: *stored };
+            (Place::Pack { codec, .. }, Some(rest)) if entry.meta.len > PIECE_BYTES => {
                 let pieces = Pieces { source: Arc::clone(source), rest, piece: Bytes::new() };
-                let input = match codec {
+                match codec {
                     Codec::Raw => Input::Raw(pieces),
                     Codec::Zstd => Input::Zstd(Box::new(
                         zstd::stream::read::Decoder::new(pieces)
                             .map_err(|e| Error::internal("zstd could not be set up").because(&e))?,
                     )),
-                };
-                (input, Some(*pack))
+                }
             }
+            _ => Input::Unread,
         };
-        let (meta, hasher) = (entry.meta.clone(), blake3::Hasher::new());
-        Ok(PayloadReader { source: Arc::clone(source), left: meta.len, meta, pack, input, hasher })
+        let (source, entry, hasher) = (Arc::clone(source), entry.clone(), blake3::Hasher::new());
+        Ok(PayloadReader { source, left: entry.meta.len, entry, input, hasher, is_second: false })
     }
 
     /// What the payload is.
     pub fn meta(&self) -> &Meta {
-        &self.meta
+        &self.entry.meta
     }
 
+    /// What is wrong with what was read, some of which is handed out already.
     fn wrong(&self, what: &str) -> io::Error {
-        match self.pack {
-            Some(pack) => mismatch(&self.source, &self.meta, pack, what).into(),
-            None => io::Error::new(io::ErrorKind::InvalidData, what.to_owned()),
+        let Place::Pack { pack, .. } = self.entry.place else {
+            return io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+        };
+        let error = mismatch(&self.source, &self.entry.meta, pack, what);
+        if self.is_second || !self.source.catalog.root().asks_again(&error) {
+            return error.into();
+        }
+        let second =
+            PayloadReader::new(&self.source, &self.entry).map(|reader| PayloadReader { is_second: true, ..reader });
+        match second.map_err(io::Error::from).and_then(|mut reader| io::copy(&mut reader, &mut io::sink())) {
+            Err(error) => error,
+            Ok(_) => {
+                let (url, digest) = (self.source.catalog.url(), self.entry.meta.digest.short());
+                let message =
+                    format!("{url}: payload {digest} was damaged on its way, and is whole in the store; try again");
+                Error::unavailable(message).into()
+            }
         }
     }
 }
@@ -195,8 +237,16 @@ impl Read for PayloadReader {
             return Ok(0);
         }
         let buffer = &mut buffer[..most];
+        if matches!(self.input, Input::Unread) {
+            self.input = Input::Whole(read(&self.source, &self.entry)?.bytes().clone());
+        }
         let taken = match &mut self.input {
-            Input::Inline(bytes) => bytes.reader().read(buffer)?,
+            Input::Unread => 0,
+            Input::Whole(bytes) => {
+                let taken = bytes.reader().read(buffer)?;
+                self.left -= taken as u64;
+                return Ok(taken);
+            }
             Input::Raw(pieces) => pieces.read(buffer)?,
             Input::Zstd(decoder) => match decoder.read(buffer) {
                 Ok(taken) => taken,
@@ -210,7 +260,7 @@ impl Read for PayloadReader {
         }
         self.hasher.update(&buffer[..taken]);
         let left = self.left - taken as u64;
-        if left == 0 && self.hasher.finalize().as_bytes() != self.meta.digest.as_bytes() {
+        if left == 0 && self.hasher.finalize().as_bytes() != self.entry.meta.digest.as_bytes() {
             return Err(self.wrong("its bytes do not match its digest"));
         }
         self.left = left;

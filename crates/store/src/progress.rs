@@ -35,6 +35,9 @@ const FOOTER_LEN: u64 = 8 + Digest::LEN as u64 + END.len() as u64;
 /// Bytes at the end of an object that are read first: more than most indexes have.
 const TAIL_BYTES: u64 = 32 << 10;
 
+/// Ends of objects that are read at once.
+const TAILS_AHEAD: usize = 64;
+
 /// The longest index that is read.
 const MAX_INDEX_BYTES: u64 = 8 << 20;
 
@@ -159,10 +162,11 @@ impl Progress {
         let since = if any_base { Version(0) } else { self.packing.base };
         let packs: HashMap<PackName, u64> =
             root.packs_since(since)?.into_iter().map(|pack| (pack.name, pack.bytes)).collect();
-        let ranges = |of: &dyn Fn(&PackRecord) -> Range<u64>| -> Vec<(ObjectName, Range<u64>)> {
-            found.iter().map(|object| (ObjectName::Progress(object.name), of(object))).collect()
-        };
-        let tails = root.get_each(&ranges(&|object| object.bytes.saturating_sub(TAIL_BYTES)..object.bytes));
+        let tail = |object: &PackRecord| object.bytes.saturating_sub(TAIL_BYTES)..object.bytes;
+        let tails = found.chunks(TAILS_AHEAD).flat_map(|batch| {
+            let wanted = batch.iter().map(|object| (ObjectName::Progress(object.name), tail(object)));
+            root.get_each(&wanted.collect::<Vec<_>>())
+        });
         for (object, tail) in found.iter().zip(tails) {
             earlier.objects.push(object.name);
             let index = tail.and_then(|tail| self.index(object, tail));

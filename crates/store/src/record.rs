@@ -176,9 +176,15 @@ impl VersionRecord {
         self.retained.iter().any(|&(first, last)| (first..=last).contains(&version))
     }
 
-    /// The versions that can be read as of this one, newest first.
+    /// The versions that can be read as of this one, newest first. A record may name more than there are: read each before
+    /// the next is taken, so that the first that is missing is the end.
     pub fn retained_versions(&self) -> impl Iterator<Item = Version> {
         self.retained.iter().rev().flat_map(|(first, last)| (first.0..=last.0).rev()).map(Version)
+    }
+
+    /// How many versions can be read as of this one.
+    pub(crate) fn retained_count(&self) -> u64 {
+        self.retained.iter().fold(0u64, |sum, (first, last)| sum.saturating_add((last.0 - first.0).saturating_add(1)))
     }
 
     /// Whether two versions say the same: places, times, figures and retained versions aside.
@@ -239,6 +245,22 @@ pub(crate) fn ranges(versions: impl IntoIterator<Item = Version>) -> Vec<(Versio
     ranges
 }
 
+/// What sorted ranges hold that other sorted ranges do not.
+pub(crate) fn minus(ranges: &[(Version, Version)], others: &[(Version, Version)]) -> Vec<(Version, Version)> {
+    let mut left = Vec::new();
+    for &(first, last) in ranges {
+        let from = others.partition_point(|(_, to)| *to < first);
+        // Where what is left of the range begins; none after the greatest number.
+        let mut begin = Some(first);
+        for &(from, to) in others[from..].iter().take_while(|(from, _)| *from <= last) {
+            left.extend(begin.filter(|begin| *begin < from).map(|begin| (begin, Version(from.0 - 1))));
+            begin = to.0.checked_add(1).map(Version);
+        }
+        left.extend(begin.filter(|begin| *begin <= last).map(|begin| (begin, last)));
+    }
+    left
+}
+
 fn are_ranges(ranges: &[(Version, Version)]) -> bool {
     ranges.iter().all(|(first, last)| first <= last)
         && ranges.windows(2).all(|pair| pair[0].1.0.saturating_add(1) < pair[1].0.0)
@@ -292,6 +314,34 @@ mod tests {
         assert_eq!(retain(&ranges(&[(0, 3)]), Version(9)), ranges(&[(0, 3), (9, 9)]));
         assert_eq!(retain(&ranges(&[(0, 3), (5, 6)]), Version(4)), ranges(&[(0, 6)]));
         assert_eq!(retain(&ranges(&[(0, 3)]), Version(2)), ranges(&[(0, 3)]));
+    }
+
+    #[test]
+    fn what_is_taken_from_ranges_is_gone() {
+        let pairs = |pairs: &[(u64, u64)]| pairs.iter().map(|&(a, b)| (Version(a), Version(b))).collect::<Vec<_>>();
+        let end = u64::MAX;
+        for (all, without, left) in [
+            (&[(0, 1 << 62)][..], &[(5, 5), (9, 1 << 62)][..], &[(0, 4), (6, 8)][..]),
+            (&[(0, end)], &[(end, end)], &[(0, end - 1)]),
+            (&[(3, 9)], &[(0, 20)], &[]),
+            (&[(3, 9)], &[], &[(3, 9)]),
+            (&[(3, 9)], &[(0, 3), (9, 9)], &[(4, 8)]),
+            (&[(0, 2), (4, 6), (8, 9)], &[(1, 4), (6, 8)], &[(0, 0), (5, 5), (9, 9)]),
+        ] {
+            assert_eq!(minus(&pairs(all), &pairs(without)), pairs(left), "{all:?} without {without:?}");
+        }
+        // Against sets, for all small ranges.
+        let subsets = || (0..1u32 << 7).map(|bits| ranges((0..7).filter(move |n| bits >> n & 1 == 1).map(Version)));
+        let set = |ranges: &[(Version, Version)]| -> BTreeSet<u64> {
+            ranges.iter().flat_map(|(first, last)| first.0..=last.0).collect()
+        };
+        for one in subsets() {
+            for two in subsets() {
+                let left = minus(&one, &two);
+                assert!(are_ranges(&left), "{one:?} {two:?} {left:?}");
+                assert_eq!(set(&left), set(&one).difference(&set(&two)).copied().collect::<BTreeSet<_>>());
+            }
+        }
     }
 
     #[test]

@@ -16,8 +16,9 @@ use crate::catalog::Catalog;
 use crate::commit::{publish, same_again};
 use crate::draft::{Draft, DraftOptions};
 use crate::gc::Packs;
-use crate::node::{Columns, Node, NodeRef, NodeWriter};
+use crate::node::{Columns, Node, NodeRef, NodeWriter, TreeNode, Wanted};
 use crate::object::PackName;
+use crate::record::PackRecord;
 use crate::snapshot::{Part, Snapshot};
 use crate::source::Source;
 use crate::tree::{Codec, Place, Root, Tree};
@@ -86,12 +87,12 @@ impl Catalog {
         sparse.sort_by(|a, b| (u128::from(a.0) * u128::from(b.1), a.2).cmp(&(u128::from(b.0) * u128::from(a.1), b.2)));
         let (mut replaced, mut live_bytes, mut chosen) = (Packs::default(), 0, BTreeSet::new());
         for (needed, bytes, name) in sparse {
-            if options.most_bytes.is_some_and(|most| live_bytes + needed > most) {
+            let with_it = needed.saturating_add(live_bytes);
+            if options.most_bytes.is_some_and(|most| with_it > most) {
                 break;
             }
-            live_bytes += needed;
-            replaced.packs += 1;
-            replaced.bytes += bytes;
+            live_bytes = with_it;
+            replaced.add(&PackRecord { name, bytes });
             chosen.insert(name);
         }
         let mut done = Repacked { version: None, replaced, live_bytes, written: Packs::default() };
@@ -131,7 +132,8 @@ impl Catalog {
             let first = newer.is_none();
             let mut add = |pack: PackName, bytes: u64| {
                 let live = live.entry(pack).or_default();
-                *(if first { &mut live.by_latest } else { &mut live.by_older }) += bytes;
+                let live = if first { &mut live.by_latest } else { &mut live.by_older };
+                *live = live.saturating_add(bytes);
             };
             walk.version(snapshot, &mut |place, node| {
                 add(place.place.pack, place.place.stored);
@@ -166,9 +168,9 @@ struct Rewriter<'a> {
 
 impl Rewriter<'_> {
     /// The same node, where neither it nor anything below it lies in a chosen pack.
-    fn node(&mut self, tree: &Tree, reference: &NodeRef) -> Result<NodeRef> {
-        let source = &*tree.source;
-        let node = source.node(reference)?;
+    fn node(&mut self, tree: &Tree, wanted: &Wanted) -> Result<NodeRef> {
+        let (source, reference) = (&*tree.source, &wanted.node);
+        let node = source.node(wanted)?;
         let columns = match node.level() {
             0 => self.leaf(source, &node)?,
             _ => self.inner(tree, &node)?,
@@ -187,11 +189,11 @@ impl Rewriter<'_> {
         Ok(NodeRef { place, ..*reference })
     }
 
-    fn inner(&mut self, tree: &Tree, node: &Node) -> Result<Option<Columns>> {
+    fn inner(&mut self, tree: &Tree, node: &TreeNode) -> Result<Option<Columns>> {
         let (mut columns, mut changed) = (Columns::default(), false);
-        for (index, child) in (0..node.len()).filter_map(|index| Some((index, node.child(index)?))) {
+        for (index, child) in node.children().enumerate() {
             let written = self.node(tree, &child)?;
-            changed |= written != child;
+            changed |= written != child.node;
             columns.push_child(node.key(index), &written);
         }
         Ok(changed.then_some(columns))

@@ -10,7 +10,7 @@ use deltic_core::{RunId, Timestamp, Version};
 
 use crate::catalog::{Catalog, RECORDS_AHEAD};
 use crate::commit::{publish, same_again};
-use crate::record::{ranges, retain};
+use crate::record::{minus, ranges, retain};
 use crate::snapshot::Snapshot;
 use crate::{Error, ErrorKind, Result};
 
@@ -21,7 +21,8 @@ pub struct Retention {
     pub last: Option<u64>,
     /// These. Each must be one that can be read now.
     pub keep: BTreeSet<Version>,
-    /// Every version that was the latest at some moment since then, by the times in the records.
+    /// Every version that may have been the latest at some moment since then, by the times in the records as far as they do
+    /// not contradict each other: where they do, more is kept.
     pub since: Option<Timestamp>,
 }
 
@@ -39,18 +40,17 @@ pub struct Retained {
 
 impl Catalog {
     /// Keeps the versions that `retention` names and the latest, and lets the others expire; with `dry_run` only says
-    /// which. Makes a version only when one expires.
+    /// which. Makes a version only when one expires. `created` is the time that it is made, now.
     ///
     /// Fails with [`ErrorKind::Conflict`] when another run made the next version meanwhile, and with
     /// [`ErrorKind::Expired`] or [`ErrorKind::NotFound`] when a version to keep can not be kept. Cost: one request for
-    /// each version that `last` and `since` have to look at, and a commit.
+    /// each version that `last` has to look at, with `since` for each that can be read, and a commit.
     pub fn retain(&self, retention: &Retention, run: RunId, created: Timestamp, dry_run: bool) -> Result<Retained> {
         let latest = self.latest()?;
-        let before: BTreeSet<Version> = latest.record().retained_versions().collect();
-        let mut kept = self.named(&latest, &before, retention)?;
+        let mut kept = self.named(&latest, retention, created)?;
         kept.insert(latest.version());
-        let expired = ranges(before.difference(&kept).copied());
         let retained = ranges(kept);
+        let expired = minus(&latest.record().retained, &retained);
         if expired.is_empty() || dry_run {
             return Ok(Retained { version: None, retained, expired });
         }
@@ -61,14 +61,14 @@ impl Catalog {
     }
 
     /// The versions that the rules name, of those that can be read.
-    fn named(&self, latest: &Snapshot, before: &BTreeSet<Version>, rules: &Retention) -> Result<BTreeSet<Version>> {
+    fn named(&self, latest: &Snapshot, rules: &Retention, now: Timestamp) -> Result<BTreeSet<Version>> {
         if rules.last.is_none() && rules.keep.is_empty() && rules.since.is_none() {
             return Err(Error::invalid("retention names no versions to keep; say how many, which, or since when"));
         }
         if rules.last == Some(0) {
             return Err(Error::invalid("the latest version is always kept: the last 0 versions can not be"));
         }
-        if let Some(version) = rules.keep.difference(before).next() {
+        if let Some(version) = rules.keep.iter().find(|version| !latest.record().retains(**version)) {
             let url = self.url();
             // A version that is not there, or has expired, says so itself.
             self.snapshot(*version)?;
@@ -77,31 +77,57 @@ impl Catalog {
         }
         let mut kept = rules.keep.clone();
         let mut last = rules.last.map(|last| Counting { left: last, after: None });
-        let mut since = rules.since;
-        let mut versions = before.iter().rev().copied();
-        while last.is_some() || since.is_some() {
+        let mut made: Vec<(Version, Timestamp)> = Vec::new();
+        let mut versions = looked_at(latest, rules.since.is_some());
+        while last.is_some() || rules.since.is_some() {
             let batch: Vec<Version> = versions.by_ref().take(RECORDS_AHEAD).collect();
             if batch.is_empty() {
                 break;
             }
             for snapshot in self.records(&batch)? {
-                let version = snapshot.version();
-                if let Some(time) = since {
-                    kept.insert(version);
-                    // It was the latest then: those before it were not, whatever their clocks said.
-                    since = (snapshot.record().created > time).then_some(time);
-                }
-                if let Some(counting) = &mut last {
+                made.push((snapshot.version(), snapshot.record().created));
+                if let Some(counting) = last.as_mut().filter(|_| latest.record().retains(snapshot.version())) {
                     if counting.takes(&snapshot) {
-                        kept.insert(version);
+                        kept.insert(snapshot.version());
                     } else {
                         last = None;
                     }
                 }
             }
         }
+        if let Some(time) = rules.since {
+            let first = stood_at(made.iter().rev().copied(), time, now).unwrap_or(Version(0));
+            let since = made.iter().map(|(version, _)| *version).filter(|version| *version >= first);
+            kept.extend(since.filter(|version| latest.record().retains(*version)));
+        }
         Ok(kept)
     }
+}
+
+/// The versions that can be read, newest first; with the times they stood also the one after each row of them, which ended
+/// the time of the row's last.
+fn looked_at(latest: &Snapshot, with_ends: bool) -> impl Iterator<Item = Version> {
+    let row = move |&(first, last): &(Version, Version)| {
+        let end = if with_ends { last.next().min(latest.version()) } else { last };
+        (first.0..=end.0).rev().map(Version)
+    };
+    latest.record().retained.iter().rev().flat_map(row)
+}
+
+/// The newest of some versions that was surely made by a time: none before it was the latest after that. The versions come
+/// oldest first, each with the time in its record.
+///
+/// Versions are dated by the clocks of whoever made them. A version is made after all that have lower numbers, so a time
+/// before one of theirs is wrong, or theirs is; and one that is still to come is wrong. Neither says that a version is old.
+fn stood_at(versions: impl Iterator<Item = (Version, Timestamp)>, time: Timestamp, now: Timestamp) -> Option<Version> {
+    let (mut newest, mut stood) = (Timestamp(0), None);
+    for (version, made) in versions.filter(|(_, made)| *made <= now) {
+        if made >= newest {
+            newest = made;
+            stood = if made <= time { Some(version) } else { stood };
+        }
+    }
+    stood
 }
 
 /// Counts versions from the latest backwards.
@@ -123,5 +149,44 @@ impl Counting {
         }
         self.after = Some(snapshot.clone());
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: u64 = 1000;
+
+    proptest! {
+        /// With clocks that are right the version that stood is found. With some that are evidently wrong, ahead of now or
+        /// behind an earlier version, none that stood later is passed over.
+        #[test]
+        fn nothing_expires_that_stood_later(
+            steps in proptest::collection::vec((0u64..60, 0u8..4, any::<u64>()), 1..20),
+            time in 0..NOW,
+        ) {
+            let (mut truth, mut dated, mut newest) = (0, Vec::new(), 0);
+            let mut all = Vec::new();
+            for (step, kind, random) in steps {
+                truth = (truth + step).min(NOW);
+                let stamp = match kind {
+                    0 => NOW + 1 + random % 1000,
+                    1 if newest > 0 => random % newest,
+                    _ => truth,
+                };
+                newest = if stamp <= NOW { newest.max(stamp) } else { newest };
+                all.push(truth);
+                dated.push(stamp);
+            }
+            let versions = |times: &[u64]| {
+                (0..).map(Version).zip(times.iter().map(|time| Timestamp(*time)).collect::<Vec<_>>())
+            };
+            let stood = all.iter().rposition(|made| *made <= time).map(|index| Version(index as u64));
+            prop_assert_eq!(stood_at(versions(&all), Timestamp(time), Timestamp(NOW)), stood);
+            prop_assert!(stood_at(versions(&dated), Timestamp(time), Timestamp(NOW)) <= stood);
+        }
     }
 }

@@ -5,8 +5,10 @@
 //! them. Remote stores are driven by one small runtime. Calls block, so they must not be made from async code.
 
 mod listing;
+mod read;
 #[cfg(test)]
 mod servers;
+mod unfinished;
 
 use std::fmt;
 use std::future::Future;
@@ -19,11 +21,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
 use crate::object::ObjectName;
 use crate::overlay::Overlay;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Requests under way at once to a remote store.
 const PARALLEL: usize = 64;
@@ -56,6 +58,8 @@ pub struct ObjectRoot {
     url: Arc<str>,
     executor: Executor,
     counters: Arc<Counters>,
+    /// Where it lies when it is a folder.
+    folder: Option<Arc<std::path::Path>>,
 }
 
 #[derive(Default)]
@@ -149,13 +153,13 @@ impl<T> Drop for Begun<T> {
 
 impl ObjectRoot {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, url: &str, executor: Executor) -> ObjectRoot {
-        ObjectRoot { store, url: url.into(), executor, counters: Arc::default() }
+        ObjectRoot { store, url: url.into(), executor, counters: Arc::default(), folder: None }
     }
 
     /// The same store, with counters of its own, under another one that takes what is written.
     pub(crate) fn under(&self, folder: Arc<dyn ObjectStore>) -> ObjectRoot {
         let store = Arc::new(Overlay::new(Arc::clone(&self.store), folder));
-        ObjectRoot { store, counters: Arc::default(), ..self.clone() }
+        ObjectRoot { store, counters: Arc::default(), folder: None, ..self.clone() }
     }
 
     /// The URL it was opened by.
@@ -166,6 +170,16 @@ impl ObjectRoot {
     /// Whether a request costs a round trip over a network, so that many should be made at once.
     pub(crate) fn is_remote(&self) -> bool {
         !matches!(self.executor, Executor::Inline)
+    }
+
+    /// Whether what turned out wrong is asked for once more before it is called damage: a remote store, or what lies
+    /// between, may answer wrongly once. A folder gives the same bytes again.
+    pub(crate) fn asks_again(&self, error: &Error) -> bool {
+        let again = self.is_remote() && matches!(error.kind(), ErrorKind::Corrupt { .. });
+        if again {
+            tracing::warn!(%error, "read once more, because the store is remote");
+        }
+        again
     }
 
     /// Begins to do something on the runtime and returns at once; `None` where there is none, and nothing is done.
@@ -298,81 +312,6 @@ impl ObjectRoot {
         }
     }
 
-    pub(crate) async fn get_async(&self, name: &ObjectName) -> Result<Option<Bytes>> {
-        let mut attempt = 0;
-        loop {
-            match self.get_once(name, None).await {
-                Ok((body, _)) => return Ok(Some(body)),
-                Err(error @ object_store::Error::NotFound { .. }) => {
-                    return self.no_bucket(&error).map_or(Ok(None), Err);
-                }
-                Err(_) if attempt + 1 < TRIES => {
-                    self.pause(attempt).await;
-                    attempt += 1;
-                }
-                Err(error) => return Err(self.failed(name, "read", &error)),
-            }
-        }
-    }
-
-    /// Reads a range of an object that must be there and reach that far. An answer that was cut short is asked for
-    /// again, as after any error; an object that is too short is corrupt.
-    async fn get_range_async(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes> {
-        let mut attempt = 0;
-        loop {
-            let problem = match self.get_once(name, Some(range.clone())).await {
-                Ok((body, _)) if body.len() as u64 == range.end - range.start => return Ok(body),
-                Ok((_, size)) => return Err(self.too_short(name, size, &range)),
-                Err(error @ object_store::Error::NotFound { .. }) => {
-                    let missing =
-                        || Error::corrupt(&self.url, name, "the object is missing, although it is referred to");
-                    return Err(self.no_bucket(&error).unwrap_or_else(missing));
-                }
-                // A range beyond the end is an error of its own in each store, so ask for the size.
-                Err(error) if attempt + 1 == TRIES => match self.size(name).await {
-                    Some(size) if size < range.end => self.too_short(name, size, &range),
-                    _ => self.failed(name, "read", &error),
-                },
-                Err(error) => self.failed(name, "read", &error),
-            };
-            attempt += 1;
-            if attempt == TRIES {
-                return Err(problem);
-            }
-            self.pause(attempt - 1).await;
-        }
-    }
-
-    async fn get_once(
-        &self,
-        name: &ObjectName,
-        range: Option<Range<u64>>,
-    ) -> std::result::Result<(Bytes, u64), object_store::Error> {
-        self.counters.gets.fetch_add(1, Ordering::Relaxed);
-        let options = GetOptions { range: range.clone().map(GetRange::Bounded), ..GetOptions::default() };
-        let path = name.path();
-        let request = async {
-            let answer = self.store.get_opts(&path, options).await?;
-            let size = answer.meta.size;
-            Ok::<_, object_store::Error>((answer.bytes().await?, size))
-        };
-        let (body, size) = self.watched(name, "to be read", request).await?;
-        self.counters.bytes_read.fetch_add(body.len() as u64, Ordering::Relaxed);
-        let expected = range.map_or(size, |range| range.end.min(size).saturating_sub(range.start));
-        if body.len() as u64 != expected {
-            let source = format!("the answer has {} bytes of {expected}", body.len()).into();
-            return Err(object_store::Error::Generic { store: "deltic", source });
-        }
-        Ok((body, size))
-    }
-
-    async fn size(&self, name: &ObjectName) -> Option<u64> {
-        self.counters.gets.fetch_add(1, Ordering::Relaxed);
-        let path = name.path();
-        let answer = self.watched(name, "to be looked at", self.store.head(&path)).await;
-        answer.ok().map(|meta| meta.size)
-    }
-
     async fn put_async(
         &self,
         name: &ObjectName,
@@ -399,10 +338,6 @@ impl ObjectRoot {
                 Err(error) => return Err(self.failed(name, "written", &error)),
             }
         }
-    }
-
-    fn too_short(&self, name: &ObjectName, size: u64, range: &Range<u64>) -> Error {
-        Error::corrupt(&self.url, name, format!("it has {size} bytes, and bytes up to {} are referred to", range.end))
     }
 
     /// The error for a bucket that is not there, if that is what an error says.

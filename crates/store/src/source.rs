@@ -7,7 +7,7 @@ use bytes::Bytes;
 use deltic_core::{CatalogUuid, Version};
 
 use crate::catalog::Catalog;
-use crate::node::{Node, NodeRef};
+use crate::node::{MAX_NODE_BYTES, Node, NodeRef, TreeNode, Wanted};
 use crate::object::{ObjectName, PackName};
 use crate::packing::Packing;
 use crate::root::Begun;
@@ -21,7 +21,7 @@ pub(crate) struct Blob {
     pub(crate) len: u64,
 }
 
-type Nodes = Vec<Arc<Node>>;
+type Nodes = Vec<TreeNode>;
 
 /// Reads one catalog; and, within a draft of it, what the draft has not uploaded yet.
 pub(crate) struct Source {
@@ -56,48 +56,92 @@ impl Source {
     }
 
     /// A node that is cached, if it is.
-    pub(crate) fn cached(&self, node: &NodeRef) -> Result<Option<Arc<Node>>> {
-        match self.catalog.cache().get(&node.place) {
-            Some(found) => self.verified(found, node).map(Some),
+    pub(crate) fn cached(&self, wanted: &Wanted) -> Result<Option<TreeNode>> {
+        match self.catalog.cache().get(&wanted.node.place) {
+            Some(found) => self.verified(found, wanted).map(Some),
             None => Ok(None),
         }
     }
 
-    /// Reads a node and checks it against what its parent says of it.
-    pub(crate) fn node(&self, node: &NodeRef) -> Result<Arc<Node>> {
-        match self.cached(node)? {
-            Some(found) => Ok(found),
-            None => self.decode(node, &self.blob(node.blob())?),
+    /// Reads a node and checks it against what the nodes above say of it.
+    pub(crate) fn node(&self, wanted: &Wanted) -> Result<TreeNode> {
+        if let Some(found) = self.cached(wanted)? {
+            return Ok(found);
+        }
+        let bytes = self.blob(self.node_blob(wanted)?)?;
+        match self.decode(wanted, &bytes) {
+            Err(error) => self.catalog.root().drive(self.decode_again(wanted, error)),
+            decoded => decoded,
         }
     }
 
     /// Reads several nodes, all at once where that helps; answers in the order asked.
-    pub(crate) fn nodes(&self, wanted: &[NodeRef]) -> Result<Nodes> {
+    pub(crate) fn nodes(&self, wanted: &[Wanted]) -> Result<Nodes> {
         self.catalog.root().drive(self.nodes_async(wanted))
     }
 
     /// The same beside other requests.
-    pub(crate) async fn nodes_async(&self, wanted: &[NodeRef]) -> Result<Nodes> {
-        let mut nodes: Vec<Option<Arc<Node>>> = wanted.iter().map(|node| self.cached(node)).collect::<Result<_>>()?;
+    pub(crate) async fn nodes_async(&self, wanted: &[Wanted]) -> Result<Nodes> {
+        let mut nodes: Vec<Option<TreeNode>> = wanted.iter().map(|node| self.cached(node)).collect::<Result<_>>()?;
         let missing: Vec<usize> = (0..wanted.len()).filter(|&index| nodes[index].is_none()).collect();
-        let blobs: Vec<Blob> = missing.iter().map(|&index| wanted[index].blob()).collect();
-        let reading = self.plan(&blobs)?;
-        let answers = match reading.requests.is_empty() {
-            true => Vec::new(),
-            false => self.explain(self.catalog.root().get_ranges_async(&reading.ranges()).await).await?,
-        };
-        for (index, bytes) in missing.into_iter().zip(reading.into_bodies(&answers)) {
-            nodes[index] = Some(self.decode(&wanted[index], &bytes)?);
+        let blobs: Vec<Blob> = missing.iter().map(|&index| self.node_blob(&wanted[index])).collect::<Result<_>>()?;
+        let mut rest = (&missing[..], &blobs[..]);
+        while !rest.0.is_empty() {
+            let mut bytes = 0;
+            let fits = |blob: &&Blob| {
+                bytes += blob.len;
+                bytes <= NODES_BYTES
+            };
+            let count = rest.1.iter().take_while(fits).count().max(1);
+            let (indices, blobs) = (&rest.0[..count], &rest.1[..count]);
+            rest = (&rest.0[count..], &rest.1[count..]);
+            let reading = self.plan(blobs)?;
+            let answers = match reading.requests.is_empty() {
+                true => Vec::new(),
+                false => self.explain(self.catalog.root().get_ranges_async(&reading.ranges()).await).await?,
+            };
+            for (&index, bytes) in indices.iter().zip(reading.into_bodies(&answers)) {
+                nodes[index] = Some(match self.decode(&wanted[index], &bytes) {
+                    Err(error) => self.decode_again(&wanted[index], error).await?,
+                    Ok(decoded) => decoded,
+                });
+            }
         }
         Ok(nodes.into_iter().flatten().collect())
+    }
+
+    /// The bytes of a node, which has not more than a node can have.
+    fn node_blob(&self, wanted: &Wanted) -> Result<Blob> {
+        match wanted.node.blob() {
+            blob if blob.len > MAX_NODE_BYTES => Err(self.corrupt(&wanted.node, &"it is longer than a node can be")),
+            blob => Ok(blob),
+        }
+    }
+
+    /// Reads a node whose bytes were wrong a second time.
+    async fn decode_again(&self, wanted: &Wanted, error: Error) -> Result<TreeNode> {
+        let bytes = self.again(wanted.node.blob(), error).await?;
+        self.decode(wanted, &bytes)
+    }
+
+    /// Reads a blob a second time, after the bytes that came first were wrong in the way that `error` says. Where no other
+    /// bytes can come, of a folder or a pack in memory, it is the error.
+    pub(crate) async fn again(&self, blob: Blob, error: Error) -> Result<Bytes> {
+        let root = self.catalog.root();
+        if self.in_memory(blob)?.is_some() || !root.asks_again(&error) {
+            return Err(error);
+        }
+        let wanted = [(ObjectName::Pack(blob.pack), self.range(blob)?)];
+        let mut bodies = self.explain(root.get_ranges_async(&wanted).await).await?;
+        bodies.pop().ok_or_else(|| Error::internal("a request was not answered"))
     }
 
     /// Reads nodes of this and of another source, all at once where that helps.
     pub(crate) fn nodes_of_both(
         &self,
-        wanted: &[NodeRef],
+        wanted: &[Wanted],
         other: &Source,
-        of_other: &[NodeRef],
+        of_other: &[Wanted],
     ) -> Result<(Nodes, Nodes)> {
         let root = if self.catalog.root().is_remote() { self.catalog.root() } else { other.catalog.root() };
         let (mine, others) =
@@ -172,23 +216,19 @@ impl Source {
         })
     }
 
-    fn decode(&self, node: &NodeRef, bytes: &[u8]) -> Result<Arc<Node>> {
-        let decoded = Node::decode(bytes).map_err(|what| self.corrupt(node, &what))?;
-        let decoded = self.verified(Arc::new(decoded), node)?;
-        self.catalog.cache().insert(node.place, &decoded);
+    fn decode(&self, wanted: &Wanted, bytes: &[u8]) -> Result<TreeNode> {
+        let decoded = Node::decode(bytes).map_err(|what| self.corrupt(&wanted.node, &what))?;
+        let decoded = self.verified(Arc::new(decoded), wanted)?;
+        self.catalog.cache().insert(wanted.node.place, decoded.node());
         Ok(decoded)
     }
 
-    /// Checks a node against what its parent says. The level is checked although the digest covers it, since a parent
-    /// that names a child of its own level would never end.
-    fn verified(&self, found: Arc<Node>, node: &NodeRef) -> Result<Arc<Node>> {
-        if found.digest() != node.digest || found.level() != node.level {
-            return Err(self.corrupt(node, &"its digest is not the one that it is referred to by"));
+    /// Checks a node against what the nodes above say of it.
+    fn verified(&self, found: Arc<Node>, wanted: &Wanted) -> Result<TreeNode> {
+        match wanted.problem(&found) {
+            Some(what) => Err(self.corrupt(&wanted.node, &what)),
+            None => Ok(wanted.found(found)),
         }
-        if found.count() != node.count || found.bytes() != node.bytes {
-            return Err(self.corrupt(node, &"its counts are not those that it is referred to with"));
-        }
-        Ok(found)
     }
 
     fn corrupt(&self, node: &NodeRef, what: &dyn std::fmt::Display) -> Error {
@@ -197,6 +237,9 @@ impl Source {
         Error::corrupt(self.catalog.url(), ObjectName::Pack(place.pack), what)
     }
 }
+
+/// Nodes that are read at once have so many bytes together, or are one. All nodes at once of honest trees have less.
+const NODES_BYTES: u64 = 64 << 20;
 
 /// The most bytes that one request reads on behalf of several blobs.
 const REQUEST_BYTES: u64 = 8 << 20;

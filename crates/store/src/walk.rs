@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::Result;
 use crate::mutant::Mutant;
-use crate::node::{Node, NodeRef};
+use crate::node::{Node, NodeRef, TreeNode, Wanted};
 use crate::snapshot::{Part, Snapshot};
 use crate::source::Source;
 use crate::tree::Tree;
@@ -47,16 +47,12 @@ impl Walk {
     }
 }
 
-fn children(node: &Node) -> impl Iterator<Item = NodeRef> {
-    (0..node.len()).filter_map(|index| node.child(index))
-}
-
 /// Visits nodes and all that is below them.
-fn full(source: &Source, nodes: &[NodeRef], visit: &mut Visit<'_>) -> Result<()> {
+fn full(source: &Source, nodes: &[Wanted], visit: &mut Visit<'_>) -> Result<()> {
     for batch in nodes.chunks(BATCH) {
         let read = source.nodes(batch)?;
-        batch.iter().zip(&read).for_each(|(place, node)| visit(place, node));
-        let below: Vec<NodeRef> = read.iter().flat_map(|node| children(node)).collect();
+        batch.iter().zip(&read).for_each(|(wanted, node)| visit(&wanted.node, node));
+        let below: Vec<Wanted> = read.iter().flat_map(TreeNode::children).collect();
         full(source, &below, visit)?;
     }
     Ok(())
@@ -66,30 +62,30 @@ fn full(source: &Source, nodes: &[NodeRef], visit: &mut Visit<'_>) -> Result<()>
 fn difference(old: &Tree, new: &Tree, visit: &mut Visit<'_>) -> Result<()> {
     let (Some(old_root), new_root) = (old.root.node(), new.root.node()) else { return Ok(()) };
     let by_digest = old.source.catalog.is_mutant(Mutant::MarksByDigest);
-    let key = |node: &NodeRef| if by_digest { Err(node.digest) } else { Ok(node.place) };
-    let (mut olds, mut news): (Vec<NodeRef>, Vec<NodeRef>) = (Vec::new(), Vec::new());
-    let top = new_root.map_or(0, |root| root.level).max(old_root.level);
+    let key = |Wanted { node, .. }: &Wanted| if by_digest { Err(node.digest) } else { Ok(node.place) };
+    let (mut olds, mut news): (Vec<Wanted>, Vec<Wanted>) = (Vec::new(), Vec::new());
+    let top = new_root.as_ref().map_or(0, |root| root.node.level).max(old_root.node.level);
     for level in (0..=top).rev() {
-        olds.extend(Some(old_root).filter(|root| root.level == level));
-        news.extend(new_root.filter(|root| root.level == level));
+        olds.extend(Some(&old_root).filter(|root| root.node.level == level).cloned());
+        news.extend(new_root.as_ref().filter(|root| root.node.level == level).cloned());
         let (in_old, in_new): (HashSet<_>, HashSet<_>) =
             (olds.iter().map(key).collect(), news.iter().map(key).collect());
         olds.retain(|node| !in_new.contains(&key(node)));
         news.retain(|node| !in_old.contains(&key(node)));
-        if olds.is_empty() && level <= old_root.level {
+        if olds.is_empty() && level <= old_root.node.level {
             return Ok(());
         }
         let mut below = Vec::new();
         for batch in olds.chunks(BATCH) {
             let read = old.source.nodes(batch)?;
-            batch.iter().zip(&read).for_each(|(place, node)| visit(place, node));
-            below.extend(read.iter().flat_map(|node| children(node)));
+            batch.iter().zip(&read).for_each(|(wanted, node)| visit(&wanted.node, node));
+            below.extend(read.iter().flat_map(TreeNode::children));
         }
         olds = below;
         let mut below = Vec::new();
         // Leaves of the newer tree are never looked into: that it refers to them is known from above.
         for batch in news.chunks(BATCH).filter(|_| level > 0) {
-            below.extend(new.source.nodes(batch)?.iter().flat_map(|node| children(node)));
+            below.extend(new.source.nodes(batch)?.iter().flat_map(TreeNode::children));
         }
         news = below;
     }
@@ -106,10 +102,10 @@ mod tests {
     use crate::{Catalog, Committed, Draft, DraftOptions, NextVersion, Stores};
 
     /// All nodes of a tree, one by one.
-    fn nodes(tree: &Tree, node: &NodeRef, found: &mut HashSet<NodePlace>) {
-        found.insert(node.place);
-        let read = tree.source.node(node).unwrap();
-        children(&read).for_each(|child| nodes(tree, &child, found));
+    fn nodes(tree: &Tree, wanted: &Wanted, found: &mut HashSet<NodePlace>) {
+        found.insert(wanted.node.place);
+        let read = tree.source.node(wanted).unwrap();
+        read.children().for_each(|child| nodes(tree, &child, found));
     }
 
     /// Levels of many more nodes than are read together: everything differs, or an entry here and there does. Each node

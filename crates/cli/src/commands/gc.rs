@@ -33,8 +33,10 @@ pub(super) fn gc(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome
         "needed": done.needed,
         "removed": done.removed,
         "undecided": done.undecided,
-        "progress_removed": progress(&done.progress_removed),
-        "progress_kept": progress(&done.progress_kept),
+        "progress_removed": objects(&done.progress_removed),
+        "progress_kept": objects(&done.progress_kept),
+        "unfinished_removed": objects(&done.unfinished_removed),
+        "unfinished_kept": objects(&done.unfinished_kept),
     });
     out.result("deltic.gc/1", body, || {
         let verb = if args.dry_run { "would remove" } else { "removed" };
@@ -54,13 +56,30 @@ pub(super) fn gc(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome
             let of = "of what an interrupted run has done, or one at work: the next run goes on from there";
             text.push(format!("kept {} {of}", bytes(done.progress_kept.bytes)));
         }
+        if done.unfinished_removed.packs > 0 {
+            text.push_str(&format!(
+                "\n{verb} {} that killed writers left half-written",
+                files(&done.unfinished_removed)
+            ));
+        }
+        if done.unfinished_kept.packs > 0 {
+            text.push_str(&format!(
+                "\nkept {} that are half-written, and that runs at work may finish: decided after the next version",
+                files(&done.unfinished_kept)
+            ));
+        }
         text
     })
 }
 
-/// How many objects of progress, and their bytes.
-fn progress(objects: &Packs) -> serde_json::Value {
+/// How many objects that are no packs, and their bytes.
+fn objects(objects: &Packs) -> serde_json::Value {
     json!({ "objects": objects.packs, "bytes": objects.bytes })
+}
+
+/// How many files, and their size.
+fn files(files: &Packs) -> String {
+    format!("{} file{}, {}", count(files.packs), if files.packs == 1 { "" } else { "s" }, bytes(files.bytes))
 }
 
 /// How many packs, and their size.

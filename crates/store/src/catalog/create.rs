@@ -4,7 +4,7 @@ use bytes::Bytes;
 use deltic_core::{CatalogUuid, Digest, Layer, RunId, Timestamp, Version};
 
 use super::Catalog;
-use crate::commit::{Attempt, create_version};
+use crate::commit::{Attempt, create_version, record_bytes};
 use crate::object::ObjectName;
 use crate::open::Stores;
 use crate::record::{CatalogRecord, FORMAT, LayerRecord, VersionRecord, check_timestamp};
@@ -71,7 +71,7 @@ impl Catalog {
             packs: Vec::new(),
             statistics: serde_json::Value::Null,
         };
-        let body = Bytes::from(check::to_json(&record)?);
+        let body = record_bytes(&catalog, &record)?;
         match create_version(&catalog, &record, &body)? {
             Attempt::Won => {}
             Attempt::Lost(_) => return Err(exists()),

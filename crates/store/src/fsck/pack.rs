@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use bytes::Bytes;
-use deltic_core::Digest;
 
 use super::{Bad, Findings, Referred, reason};
 use crate::Error;
 use crate::Result;
 use crate::catalog::Catalog;
 use crate::object::{ObjectName, PackName};
-use crate::pack::{BlobKind, FOOTER_LEN, HEADER, PackBlob, PackIndex};
+use crate::pack::{BlobKind, PackBlob, PackIndex};
+use crate::record::PackRecord;
 use crate::tree::Codec;
 
 /// Bytes of a pack that are read at once.
@@ -27,9 +27,8 @@ pub(super) fn check(catalog: &Catalog, payloads: bool, findings: &mut Findings) 
             findings.damaged(Bad::Pack(pack), &object, "the object is missing, although it is referred to");
             continue;
         };
-        findings.checked.packs.packs += 1;
-        findings.checked.packs.bytes += bytes;
-        let index = match read_index(catalog, pack, *bytes) {
+        findings.checked.packs.add(&PackRecord { name: pack, bytes: *bytes });
+        let index = match catalog.pack_index(pack, *bytes) {
             Ok(index) => index,
             Err(error) => {
                 // Without its index a pack can still be read; whether its payloads are whole is known by their bytes.
@@ -48,13 +47,15 @@ pub(super) fn check(catalog: &Catalog, payloads: bool, findings: &mut Findings) 
                 continue;
             }
             findings.checked.payloads += 1;
-            match digest(&mut window, &one.blob(*offset)) {
-                Ok(found) if found == Some(one.digest) => {}
-                Ok(_) => {
-                    let what = "bytes of payloads do not match their digests";
-                    findings.damaged(Bad::Blob(pack, *offset), &object, what);
-                }
-                Err(error) => findings.damaged(Bad::Blob(pack, *offset), &object, reason(&error)?),
+            let mut checked = payload(&mut window, one, *offset);
+            if let Err(error) = &checked
+                && catalog.root().asks_again(error)
+            {
+                window.bytes = Bytes::new();
+                checked = payload(&mut window, one, *offset);
+            }
+            if let Err(error) = checked {
+                findings.damaged(Bad::Blob(pack, *offset), &object, reason(&error)?);
             }
         }
     }
@@ -68,46 +69,26 @@ impl Referred {
     }
 }
 
-/// Reads the index of a pack of a known length by its ends, without what lies between.
-fn read_index(catalog: &Catalog, pack: PackName, bytes: u64) -> Result<PackIndex> {
-    let object = ObjectName::Pack(pack);
-    let corrupt = |what: &str| Error::corrupt(catalog.url(), object, what);
-    let read = |range| -> Result<Bytes> {
-        let mut bodies = catalog.root().get_ranges(&[(object, range)])?;
-        bodies.pop().ok_or_else(|| Error::internal("a request was not answered"))
-    };
-    let least = (HEADER.len() + FOOTER_LEN) as u64;
-    if bytes < least {
-        return Err(corrupt("it is too short to be a pack"));
-    }
-    let header = read(0..HEADER.len() as u64)?;
-    // Mostly the index is short and comes with the footer.
-    let mut tail = read(bytes - (bytes - HEADER.len() as u64).min(64 << 10)..bytes)?;
-    let len = PackIndex::index_len(&tail).ok_or_else(|| corrupt("it does not end as a pack"))?;
-    let whole = len.checked_add(FOOTER_LEN as u64).filter(|whole| *whole <= bytes - HEADER.len() as u64);
-    let whole = whole.ok_or_else(|| corrupt("its index is longer than the pack"))?;
-    if whole > tail.len() as u64 {
-        tail = read(bytes - whole..bytes)?;
-    }
-    let tail = tail.slice(tail.len() - whole as usize..);
-    PackIndex::read_ends(&header, bytes - whole - HEADER.len() as u64, &tail).map_err(|what| corrupt(what.0))
-}
-
-/// The digest of a payload's bytes; none when they can not be decompressed.
-fn digest(window: &mut Window<'_>, blob: &PackBlob) -> Result<Option<Digest>> {
-    let pieces = Pieces { window, next: blob.offset, end: blob.offset.saturating_add(blob.stored) };
+/// Compares a payload's bytes with its length and digest.
+fn payload(window: &mut Window<'_>, one: &Referred, offset: u64) -> Result<()> {
+    let (catalog, object) = (window.catalog, ObjectName::Pack(window.pack));
+    let pieces = Pieces { window, next: offset, end: offset.saturating_add(one.stored) };
     let mut hasher = blake3::Hasher::new();
-    let hashed = match blob.codec {
-        Codec::Raw => hasher.update_reader(pieces).map(|_| ()),
-        Codec::Zstd => {
-            zstd::stream::read::Decoder::new(pieces).and_then(|pieces| hasher.update_reader(pieces).map(|_| ()))
-        }
+    // One byte more than it has would tell that it is longer.
+    let most = one.len.saturating_add(1);
+    let hashed = match one.codec {
+        Codec::Raw => hasher.update_reader(pieces.take(most)).map(|_| ()),
+        Codec::Zstd => zstd::stream::read::Decoder::new(pieces)
+            .and_then(|pieces| hasher.update_reader(pieces.take(most)).map(|_| ())),
     };
-    match hashed {
-        Ok(()) => Ok(Some(Digest::from_bytes(*hasher.finalize().as_bytes()))),
-        // What the store says goes through; what zstd says is about the payload.
-        Err(error) => error.downcast::<Error>().map_or(Ok(None), Err),
+    // What the store says goes through; what zstd says is about the payload.
+    if let Err(Ok(error)) = hashed.map_err(std::io::Error::downcast::<Error>) {
+        return Err(error);
     }
+    if hasher.count() == one.len && hasher.finalize().as_bytes() == one.digest.as_bytes() {
+        return Ok(());
+    }
+    Err(Error::corrupt(catalog.url(), object, "bytes of payloads do not match their digests"))
 }
 
 /// Reads a pack from its beginning to its end, so that blobs side by side share a request.

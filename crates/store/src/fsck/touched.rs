@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use deltic_core::{NameBytes, Version};
 
 use super::{Bad, Damage, Touched};
-use crate::node::NodeRef;
+use crate::node::Wanted;
 use crate::object::PackName;
 use crate::record::ranges;
 use crate::snapshot::{Part, Snapshot};
@@ -35,10 +35,10 @@ pub(super) fn by(
         }
     }
     for (bad, index) in bad {
-        if let Bad::Record(version) = bad
-            && latest.record().retains(*version)
-        {
-            let versions = vec![(*version, *version)];
+        let Bad::Records(first, last) = *bad else { continue };
+        let meet = |&(from, to): &(Version, Version)| (from.max(first), to.min(last));
+        let versions: Vec<_> = latest.record().retained.iter().map(meet).filter(|(from, to)| from <= to).collect();
+        if !versions.is_empty() {
             damage[*index].touches.push(Touched { versions, part: None, after: None, last: None, entries: 0 });
         }
     }
@@ -70,12 +70,13 @@ impl Walk<'_> {
     }
 
     /// Walks a node whose keys come after one and end with another; an empty one says that they end with the tree.
-    fn node(&mut self, node: &NodeRef, after: Option<&NameBytes>, last: &NameBytes) -> Result<()> {
+    fn node(&mut self, wanted: &Wanted, after: Option<&NameBytes>, last: &NameBytes) -> Result<()> {
+        let node = &wanted.node;
         if let Some(damage) = self.at(node.place.pack, node.place.offset) {
             self.touch(damage, after, last, node.count);
             return Ok(());
         }
-        let read = match self.tree.source.node(node) {
+        let read = match self.tree.source.node(wanted) {
             Ok(read) => read,
             // It was found whole, or is not to be found where damage is.
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt { .. }) => return Ok(()),
@@ -83,7 +84,7 @@ impl Walk<'_> {
         };
         if read.level() > 0 {
             let mut after = after.cloned();
-            for (index, child) in (0..read.len()).filter_map(|index| Some((index, read.child(index)?))) {
+            for (index, child) in read.children().enumerate() {
                 let key = NameBytes::from(read.key(index));
                 self.node(&child, after.as_ref(), &key)?;
                 after = Some(key);

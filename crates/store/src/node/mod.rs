@@ -12,6 +12,7 @@ mod decode;
 mod encode;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use std::sync::LazyLock;
 
@@ -19,6 +20,7 @@ use deltic_core::Digest;
 
 pub(crate) use columns::{Columns, Where};
 pub(crate) use encode::NodeWriter;
+pub(crate) use wanted::{TreeNode, Wanted};
 
 use crate::source::Blob;
 use crate::tree::{Entry, NodePlace, Place};
@@ -29,6 +31,8 @@ pub(crate) const MAX_ENTRIES: usize = 65_536;
 pub(crate) const MAX_KEY_BYTES: usize = 16 << 10;
 /// The longest meta section before compression.
 pub(crate) const MAX_SECTION_BYTES: usize = 64 << 20;
+/// The longest node: its longest section, not compressed, a digest an entry, and what is around them.
+pub(crate) const MAX_NODE_BYTES: u64 = (MAX_SECTION_BYTES + MAX_ENTRIES * Digest::LEN + 64) as u64;
 /// Every so many keys one is written in full. So the keys of a node never take more than this many times the section
 /// that holds them: what a decoder allocates is bounded by what it was given.
 const RESTART: usize = 16;
@@ -126,8 +130,9 @@ impl Node {
         Entry { meta: self.columns.meta(index), place }
     }
 
-    /// The child at an index of an inner node. `None` when the node is malformed, which decoding rules out.
-    pub(crate) fn child(&self, index: usize) -> Option<NodeRef> {
+    /// What an inner node says of the child at an index; to read it take [`TreeNode::child`]. `None` when the node is
+    /// malformed, which decoding rules out.
+    pub(crate) fn child_ref(&self, index: usize) -> Option<NodeRef> {
         self.columns.child(index, self.level)
     }
 

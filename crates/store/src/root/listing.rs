@@ -11,6 +11,9 @@ use crate::object::{ObjectName, PackName};
 use crate::record::PackRecord;
 use crate::{Error, Result};
 
+/// Objects that are listed at most: a listing is held in memory, and one without an end is given up.
+const MOST_LISTED: usize = 1 << 24;
+
 /// Objects that one call asks the store to remove: as many as S3 takes in one request.
 const REMOVED_AT_ONCE: usize = 1000;
 
@@ -19,24 +22,51 @@ impl ObjectRoot {
     ///
     /// Cost: one request for about a thousand packs.
     pub(crate) fn packs(&self) -> Result<Vec<PackRecord>> {
-        self.listed("packs", None)
+        self.packs_listed("packs", None)
     }
 
     /// The packs that runs on a version wrote, or on a later one.
     pub(crate) fn packs_since(&self, base: Version) -> Result<Vec<PackRecord>> {
-        self.listed("packs", Some(base))
+        self.packs_listed("packs", Some(base))
     }
 
     /// All objects of progress, by name, at the cost of [`ObjectRoot::packs`].
     pub(crate) fn progress(&self) -> Result<Vec<PackRecord>> {
-        self.listed("progress", None)
+        self.packs_listed("progress", None)
     }
 
-    fn listed(&self, folder: &'static str, since: Option<Version>) -> Result<Vec<PackRecord>> {
+    fn packs_listed(&self, folder: &'static str, since: Option<Version>) -> Result<Vec<PackRecord>> {
+        let pack = |object, bytes| match object {
+            ObjectName::Pack(name) | ObjectName::Progress(name) => Some(PackRecord { name, bytes }),
+            _ => None,
+        };
+        let mut packs = self.listed(folder, since, MOST_LISTED, &pack)?;
+        packs.sort_by_key(|pack| pack.name);
+        Ok(packs)
+    }
+
+    /// The numbers of the versions whose records are there, ascending, at the cost of [`ObjectRoot::packs`].
+    pub(crate) fn versions(&self) -> Result<Vec<Version>> {
+        let version = |object, _| match object {
+            ObjectName::Version(version) => Some(version),
+            _ => None,
+        };
+        let mut versions = self.listed("versions", None, MOST_LISTED, &version)?;
+        versions.sort_unstable();
+        Ok(versions)
+    }
+
+    fn listed<T>(
+        &self,
+        folder: &'static str,
+        since: Option<Version>,
+        most: usize,
+        take: &dyn Fn(ObjectName, u64) -> Option<T>,
+    ) -> Result<Vec<T>> {
         self.drive(async {
             let mut attempt = 0;
             loop {
-                match self.listed_once(folder, since).await {
+                match self.listed_once(folder, since, most, take).await {
                     Ok(packs) => return Ok(packs),
                     Err(_) if attempt + 1 < TRIES => {
                         self.pause(attempt).await;
@@ -52,11 +82,13 @@ impl ObjectRoot {
         })
     }
 
-    async fn listed_once(
+    async fn listed_once<T>(
         &self,
         folder: &str,
         since: Option<Version>,
-    ) -> std::result::Result<Vec<PackRecord>, object_store::Error> {
+        most: usize,
+        take: &dyn Fn(ObjectName, u64) -> Option<T>,
+    ) -> std::result::Result<Vec<T>, object_store::Error> {
         self.counters.lists.fetch_add(1, Ordering::Relaxed);
         let prefix = Path::from(folder);
         let mut listing = match since {
@@ -64,15 +96,17 @@ impl ObjectRoot {
             Some(base) => self.store.list_with_offset(Some(&prefix), &prefix.clone().join(format!("{:016x}", base.0))),
             None => self.store.list(Some(&prefix)),
         };
-        let mut packs = Vec::new();
+        let (mut objects, mut seen) = (Vec::new(), 0);
         while let Some(found) = self.watched(&folder, "to be listed", listing.next()).await {
             let found = found?;
-            let name = found.location.filename().and_then(|name| name.parse::<PackName>().ok());
-            let name = name.filter(|_| found.location.parts().count() == 2);
-            packs.extend(name.map(|name| PackRecord { name, bytes: found.size }));
+            seen += 1;
+            if seen > most {
+                let source = format!("there are more than {most} objects").into();
+                return Err(object_store::Error::Generic { store: "deltic", source });
+            }
+            objects.extend(ObjectName::parse(found.location.as_ref()).and_then(|name| take(name, found.size)));
         }
-        packs.sort_by_key(|pack| pack.name);
-        Ok(packs)
+        Ok(objects)
     }
 
     /// Removes an object, unless it is gone already.
@@ -117,5 +151,30 @@ impl ObjectRoot {
             }
             self.pause(attempt - 1).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use deltic_core::RunId;
+    use object_store::memory::InMemory;
+
+    use super::super::Executor;
+    use super::*;
+
+    #[test]
+    fn a_listing_that_is_too_long_is_given_up() {
+        let root = ObjectRoot::new(Arc::new(InMemory::new()), "memory:", Executor::Inline);
+        for seq in 0..5 {
+            let name = PackName { base: Version(0), run: RunId(1), seq };
+            root.overwrite(&ObjectName::Pack(name), &[Bytes::from_static(b"x")]).unwrap();
+        }
+        let listed = |most| root.listed("packs", None, most, &|name, _| Some(name));
+        assert_eq!(listed(5).unwrap().len(), 5);
+        let error = listed(4).unwrap_err();
+        assert!(matches!(error.kind(), crate::ErrorKind::Unavailable), "{error}");
     }
 }

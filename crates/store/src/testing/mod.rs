@@ -2,6 +2,7 @@
 //!
 //! Both are decorators of any `ObjectStore`, to be put around by [`crate::Stores::with_wrapper`].
 
+mod answers;
 mod mutants;
 mod rounds;
 
@@ -20,6 +21,7 @@ use object_store::{
 };
 
 pub use crate::mutant::Mutant;
+pub use answers::answers;
 pub(crate) use mutants::after_a_loss;
 pub use mutants::{packs_of, with_mutant};
 pub use rounds::Rounds;

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::node::{Node, NodeRef};
+use crate::node::{Node, NodeRef, TreeNode, Wanted};
 use crate::source::Source;
 use crate::{Error, Result};
 
 /// A position among the nodes of a level. Seeks and steps must go to the right.
 pub(crate) struct Cursor {
     source: Arc<Source>,
-    root: NodeRef,
+    root: Wanted,
     level: u8,
     /// The inner nodes above the current one, and which child the way goes through.
-    path: Vec<(Arc<Node>, usize)>,
+    path: Vec<(TreeNode, usize)>,
     started: bool,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct Found {
 
 impl Cursor {
     /// Stands before the first node of `level`, which is the root's or one below it.
-    pub(crate) fn new(source: &Arc<Source>, root: NodeRef, level: u8) -> Cursor {
+    pub(crate) fn new(source: &Arc<Source>, root: Wanted, level: u8) -> Cursor {
         Cursor { source: Arc::clone(source), root, level, path: Vec::new(), started: false }
     }
 
@@ -60,15 +60,15 @@ impl Cursor {
     fn descend(&mut self, choose: impl Fn(&Node) -> usize) -> Result<Found> {
         self.started = true;
         loop {
-            let reference = match self.path.last() {
-                None => self.root,
+            let wanted = match self.path.last() {
+                None => self.root.clone(),
                 Some((node, index)) => node
                     .child(*index)
                     .ok_or_else(|| Error::internal("an inner node has no child where it has a key"))?,
             };
-            let node = self.source.node(&reference)?;
-            if reference.level == self.level {
-                return Ok(Found { node, reference });
+            let node = self.source.node(&wanted)?;
+            if wanted.node.level == self.level {
+                return Ok(Found { node: Arc::clone(node.node()), reference: wanted.node });
             }
             let index = choose(&node);
             self.path.push((node, index));

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use deltic_core::NameBytes;
 
 use super::{Entry, Tree};
-use crate::node::{Node, NodeRef};
+use crate::node::{NodeRef, TreeNode, Wanted};
 use crate::source::Source;
 use crate::{Error, Result};
 
@@ -42,17 +42,17 @@ pub struct Diff {
 struct Side {
     source: Arc<Source>,
     /// The root, until it is read or skipped.
-    root: Option<NodeRef>,
+    root: Option<Wanted>,
     stack: Vec<Frame>,
     /// How many differing nodes are read at once: grows as more turn up.
     ahead: usize,
 }
 
 struct Frame {
-    node: Arc<Node>,
+    node: TreeNode,
     next: usize,
     /// Children read ahead, by index.
-    ready: VecDeque<(usize, Arc<Node>)>,
+    ready: VecDeque<(usize, TreeNode)>,
 }
 
 /// What comes next on a side.
@@ -100,14 +100,14 @@ impl Diff {
     fn open(&mut self, old: bool, new: bool) -> Result<()> {
         let of_old = if old { self.old.missing(&self.new) } else { Vec::new() };
         let of_new = if new { self.new.missing(&self.old) } else { Vec::new() };
-        let references = |missing: &[(usize, NodeRef)]| missing.iter().map(|(_, node)| *node).collect::<Vec<_>>();
-        let (source, other) = (&self.old.source, &self.new.source);
-        let (olds, news) = source.nodes_of_both(&references(&of_old), other, &references(&of_new))?;
+        let (at_old, of_old): (Vec<usize>, Vec<Wanted>) = of_old.into_iter().unzip();
+        let (at_new, of_new): (Vec<usize>, Vec<Wanted>) = of_new.into_iter().unzip();
+        let (olds, news) = self.old.source.nodes_of_both(&of_old, &self.new.source, &of_new)?;
         if old {
-            self.old.enter(of_old.into_iter().map(|(index, _)| index).zip(olds))?;
+            self.old.enter(at_old.into_iter().zip(olds))?;
         }
         if new {
-            self.new.enter(of_new.into_iter().map(|(index, _)| index).zip(news))?;
+            self.new.enter(at_new.into_iter().zip(news))?;
         }
         Ok(())
     }
@@ -157,8 +157,8 @@ impl Side {
     }
 
     fn peek(&mut self) -> Result<Option<Item>> {
-        if let Some(root) = self.root {
-            return Ok(Some(Item::Node(root)));
+        if let Some(root) = &self.root {
+            return Ok(Some(Item::Node(root.node)));
         }
         while self.stack.pop_if(|frame| frame.next >= frame.node.len()).is_some() {}
         let Some(frame) = self.stack.last() else {
@@ -167,7 +167,7 @@ impl Side {
         if frame.node.level() == 0 {
             return Ok(Some(Item::Entry));
         }
-        let child = frame.node.child(frame.next);
+        let child = frame.node.child_ref(frame.next);
         child
             .map(|child| Some(Item::Node(child)))
             .ok_or_else(|| Error::internal("an inner node has no child for a key"))
@@ -192,9 +192,9 @@ impl Side {
 
     /// What is to be read before the node that comes next can be entered: nothing when it was read ahead, else it and
     /// some after it that are known to differ.
-    fn missing(&mut self, other: &Side) -> Vec<(usize, NodeRef)> {
-        if let Some(root) = self.root {
-            return vec![(0, root)];
+    fn missing(&mut self, other: &Side) -> Vec<(usize, Wanted)> {
+        if let Some(root) = &self.root {
+            return vec![(0, root.clone())];
         }
         let Some(frame) = self.stack.last_mut() else {
             return Vec::new();
@@ -210,7 +210,7 @@ impl Side {
     }
 
     /// Goes down into the node that comes next, given what was missing.
-    fn enter(&mut self, mut read: impl Iterator<Item = (usize, Arc<Node>)>) -> Result<()> {
+    fn enter(&mut self, mut read: impl Iterator<Item = (usize, TreeNode)>) -> Result<()> {
         let next = match self.stack.last_mut() {
             Some(frame) if self.root.is_none() => {
                 frame.ready.extend(read);

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use super::cursor::{Cursor, Found};
 use super::{Entry, NodePlace, Place, Root, Shape, Tree, find};
-use crate::node::{Columns, MAX_KEY_BYTES, Node, NodeRef, NodeWriter};
+use crate::node::{Columns, MAX_KEY_BYTES, Node, NodeRef, NodeWriter, Wanted};
 use crate::packing::Packing;
 use crate::source::Source;
 use crate::{Error, Result};
@@ -29,7 +29,7 @@ use crate::{Error, Result};
 pub struct TreeEditor {
     source: Arc<Source>,
     output: Output,
-    base: Option<NodeRef>,
+    base: Option<Wanted>,
     /// The editors of the levels that have seen an operation.
     levels: Vec<LevelEditor>,
     /// The one node that the topmost of these levels has made so far.
@@ -102,7 +102,7 @@ impl TreeEditor {
     /// Reads the base's nodes that cover some ascending keys into the cache, a level at a time and all of a level at
     /// once. Without it an edit of scattered keys waits for one node after the other; the result is the same.
     pub fn read_ahead(&self, keys: &[&[u8]]) -> Result<()> {
-        find::read_ahead(&self.source, self.base, keys)
+        find::read_ahead(&self.source, self.base.clone(), keys)
     }
 
     /// The new tree, readable at once.
@@ -113,9 +113,9 @@ impl TreeEditor {
             self.pass_up(level)?;
             level += 1;
         }
-        let unchanged = self.base.is_some_and(|base| self.levels.len() <= usize::from(base.level));
+        let unchanged = self.base.as_ref().is_some_and(|base| self.levels.len() <= usize::from(base.node.level));
         let root = match (unchanged, self.base, self.top.and_then(|top| top.child)) {
-            (true, Some(base), _) => base.into(),
+            (true, Some(base), _) => base.node.into(),
             (_, _, None) => Root::empty(),
             (_, _, Some(root)) => collapse(&self.source, root)?,
         };
@@ -124,7 +124,7 @@ impl TreeEditor {
 
     /// Whether nodes of this level have parents in the base.
     fn has_parent(&self, level: usize) -> bool {
-        self.base.is_some_and(|base| level < usize::from(base.level))
+        self.base.as_ref().is_some_and(|base| level < usize::from(base.node.level))
     }
 
     fn entry(&mut self, key: &[u8], entry: Option<&Entry>) -> Result<()> {
@@ -158,7 +158,7 @@ impl TreeEditor {
 
     fn operate(&mut self, level: usize, key: &[u8], item: Option<Item<'_>>) -> Result<()> {
         if self.levels.len() == level {
-            let has_base = self.base.filter(|base| level <= usize::from(base.level));
+            let has_base = self.base.clone().filter(|base| level <= usize::from(base.node.level));
             let cursor = has_base.map(|base| Cursor::new(&self.source, base, level as u8));
             self.levels.push(LevelEditor::new(level as u8, cursor, self.has_parent(level)));
         }
@@ -190,15 +190,16 @@ impl TreeEditor {
 }
 
 /// The root is the first level with one node, so an inner root with one child is none.
-fn collapse(source: &Source, mut root: NodeRef) -> Result<Root> {
-    while root.level > 0 {
+fn collapse(source: &Source, root: NodeRef) -> Result<Root> {
+    let mut root = Wanted::root(root);
+    while root.node.level > 0 {
         let node = source.node(&root)?;
         match node.child(0) {
             Some(child) if node.len() == 1 => root = child,
             _ => break,
         }
     }
-    Ok(root.into())
+    Ok(root.node.into())
 }
 
 /// Edits one level.

@@ -1,11 +1,9 @@
 //! Look-ups that follow one path, a key, a rank, an index; and the nodes of many paths at once.
 
-use std::sync::Arc;
-
 use deltic_core::NameBytes;
 
 use super::{Entry, KeyRange, Tree};
-use crate::node::{Node, NodeRef};
+use crate::node::{TreeNode, Wanted};
 use crate::source::Source;
 use crate::{Error, Result};
 
@@ -26,9 +24,9 @@ pub(super) fn get(tree: &Tree, key: &[u8]) -> Result<Option<Entry>> {
 }
 
 /// Reads the nodes that cover some ascending keys into the cache, a level at a time and all of a level at once.
-pub(super) fn read_ahead(source: &Source, root: Option<NodeRef>, keys: &[&[u8]]) -> Result<()> {
-    let mut wanted: Vec<NodeRef> = root.into_iter().collect();
-    while let Some(level) = wanted.first().map(|node| node.level) {
+pub(super) fn read_ahead(source: &Source, root: Option<Wanted>, keys: &[&[u8]]) -> Result<()> {
+    let mut wanted: Vec<Wanted> = root.into_iter().collect();
+    while let Some(level) = wanted.first().map(|wanted| wanted.node.level) {
         let nodes = source.nodes(&wanted)?;
         if level == 0 {
             break;
@@ -36,14 +34,14 @@ pub(super) fn read_ahead(source: &Source, root: Option<NodeRef>, keys: &[&[u8]])
         wanted.clear();
         let (mut nodes, mut node) = (nodes.iter(), None);
         for &key in keys {
-            while node.is_none_or(|node: &Arc<Node>| node.last_key() < key)
+            while node.is_none_or(|node: &TreeNode| node.last_key() < key)
                 && let Some(next) = nodes.next()
             {
                 node = Some(next);
             }
             // A key beyond all others belongs to the last node.
             let child = node.and_then(|node| node.child(node.search(key).min(node.len() - 1)));
-            if let Some(child) = child.filter(|child| wanted.last() != Some(child)) {
+            if let Some(child) = child.filter(|child| wanted.last().is_none_or(|last| last.node != child.node)) {
                 wanted.push(child);
             }
         }

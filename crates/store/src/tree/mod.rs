@@ -25,7 +25,7 @@ use bytes::Bytes;
 use deltic_core::{Digest, Meta, Payload};
 use serde::{Deserialize, Serialize};
 
-use crate::node::NodeRef;
+use crate::node::{NodeRef, Wanted};
 use crate::object::PackName;
 use crate::payload::{self, PayloadReader, Payloads};
 use crate::source::Source;
@@ -39,8 +39,8 @@ pub use shape::Shape;
 
 /// A layer's metadata, or a table of the state, at a version or in a draft. Cheap to clone.
 ///
-/// Every node is checked against the digest that its parent holds when it is read. Decoded nodes are cached per
-/// catalog.
+/// Every node is checked against the digest, the counts and the range of keys that the nodes above it say when it is read.
+/// Decoded nodes are cached per catalog.
 #[derive(Clone)]
 pub struct Tree {
     pub(crate) source: Arc<Source>,
@@ -117,9 +117,10 @@ impl Root {
         Root { digest: node::empty_digest(), level: 0, count: 0, bytes: 0, place: None }
     }
 
-    pub(crate) fn node(&self) -> Option<NodeRef> {
+    /// The root node, to be read; none of an empty tree.
+    pub(crate) fn node(&self) -> Option<Wanted> {
         let Root { digest, level, count, bytes, place } = *self;
-        place.map(|place| NodeRef { digest, level, count, bytes, place })
+        place.map(|place| Wanted::root(NodeRef { digest, level, count, bytes, place }))
     }
 
     /// Says what is wrong with a root that was read.

@@ -8,7 +8,7 @@ use deltic_core::NameBytes;
 
 use super::{Entry, KeyRange, Tree};
 use crate::Result;
-use crate::node::{Node, NodeRef};
+use crate::node::{TreeNode, Wanted};
 use crate::source::Source;
 
 /// Leaves read at once below one parent, at most.
@@ -23,7 +23,7 @@ pub struct Scan {
     source: Arc<Source>,
     range: KeyRange,
     /// The root, until it is read.
-    root: Option<NodeRef>,
+    root: Option<Wanted>,
     /// From the root down to a leaf.
     stack: Vec<Frame>,
     /// How many leaves are read at once: grows, so that a scan that is soon given up reads little.
@@ -33,14 +33,14 @@ pub struct Scan {
 }
 
 struct Frame {
-    node: Arc<Node>,
+    node: TreeNode,
     next: usize,
     /// Children read already: those from `next` on.
     ready: VecDeque<Ready>,
 }
 
 /// A node, and its children when they were read with it.
-type Ready = (Arc<Node>, VecDeque<Arc<Node>>);
+type Ready = (TreeNode, VecDeque<TreeNode>);
 
 impl fmt::Debug for Scan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,7 +90,7 @@ impl Scan {
                     self.ahead = (self.ahead * self.growth).min(MOST_AHEAD);
                 }
                 let end = end.min(frame.node.len()).min(frame.next + ahead);
-                let children: Vec<NodeRef> = (frame.next..end).filter_map(|index| frame.node.child(index)).collect();
+                let children: Vec<Wanted> = (frame.next..end).filter_map(|index| frame.node.child(index)).collect();
                 let children = self.source.nodes(&children)?;
                 let mut families = if with_leaves { families(&self.source, &children)? } else { VecDeque::new() };
                 let family = |child| (child, families.pop_front().unwrap_or_default());
@@ -106,7 +106,7 @@ impl Scan {
         }
     }
 
-    fn enter(&mut self, node: Arc<Node>, children: VecDeque<Arc<Node>>) {
+    fn enter(&mut self, node: TreeNode, children: VecDeque<TreeNode>) {
         let next = node.search(&self.range.start);
         let ready = children.into_iter().skip(next).map(|child| (child, VecDeque::new())).collect();
         self.stack.push(Frame { node, next, ready });
@@ -114,9 +114,8 @@ impl Scan {
 }
 
 /// Reads the children of several nodes, all at once.
-fn families(source: &Source, parents: &[Arc<Node>]) -> Result<VecDeque<VecDeque<Arc<Node>>>> {
-    let children = |parent: &Arc<Node>| (0..parent.len()).filter_map(|n| parent.child(n)).collect::<Vec<NodeRef>>();
-    let wanted: Vec<NodeRef> = parents.iter().flat_map(children).collect();
+fn families(source: &Source, parents: &[TreeNode]) -> Result<VecDeque<VecDeque<TreeNode>>> {
+    let wanted: Vec<Wanted> = parents.iter().flat_map(TreeNode::children).collect();
     let mut nodes = source.nodes(&wanted)?.into_iter();
     Ok(parents.iter().map(|parent| nodes.by_ref().take(parent.len()).collect()).collect())
 }

@@ -211,3 +211,58 @@ fn layers_that_are_new_or_gone_are_checked() {
     let found = catalog.fsck(true).unwrap();
     assert_eq!((found.damage.len(), found.entries), (0, 600));
 }
+
+/// What `ls`, `get`, `run` and `export` refuse in a layer is damage; in a table of the state keys are anything.
+#[test]
+fn names_that_commands_refuse_are_damage() {
+    let tiles = || Layer::tiles("names", deltic_core::Grid::Mercator, [2, 3]).unwrap();
+    let long = "x".repeat(501);
+    let bad: [(Layer, &[u8]); 8] = [
+        (layer(), b""),
+        (layer(), b"a\x01b"),
+        (layer(), "a\u{9b}b".as_bytes()),
+        (layer(), b"a\xffb"),
+        (layer(), long.as_bytes()),
+        (tiles(), b"0"),
+        (tiles(), b"04"),
+        (tiles(), b"name"),
+    ];
+    for (layer, name) in bad {
+        let good: &[u8] = if layer == tiles() { b"01" } else { b"good" };
+        let (_, stores) = tampered();
+        let catalog = create(&stores, URL);
+        let draft = begin(&catalog.latest().unwrap(), 7);
+        let mixed = build(&draft, &[(name.to_vec(), vec![1]), (good.to_vec(), vec![2])].into());
+        let state = [("table".to_owned(), mixed.clone())].into();
+        let next = NextVersion { layers: vec![(layer.clone(), mixed)], state, ..NextVersion::default() };
+        let Committed::New(made) = draft.commit(next).unwrap() else { panic!("nothing to commit") };
+        let [damage] = &Catalog::open(&stores, URL).unwrap().fsck(true).unwrap().damage[..] else {
+            panic!("{name:?}: one damage")
+        };
+        assert_eq!(damage.object, format!("packs/{}", made.record().packs[0].name), "{name:?}");
+        assert!(damage.what.contains("a name that layer `names` can not have"), "{name:?}: {damage:?}");
+        assert!(!damage.what.chars().any(char::is_control), "{damage:?}");
+        assert!(damage.touches.iter().any(|touched| touched.part == part()), "{damage:?}");
+    }
+}
+
+/// A tree that one version has in a layer of one scheme and another in one of another scheme: nodes are shared, names are
+/// legal in one of them.
+#[test]
+fn names_are_checked_in_every_layer_that_shares_a_tree() {
+    let tiles = Layer::tiles("names", deltic_core::Grid::Mercator, [5]).unwrap();
+    for layers in [[layer(), tiles.clone()], [tiles, layer()]] {
+        let (_, stores) = tampered();
+        let catalog = create(&stores, URL);
+        let model: Model = (0..200u32).map(|n| (format!("{n:03}").into_bytes(), vec![1])).collect();
+        for (run, layer) in layers.into_iter().enumerate() {
+            let base = catalog.latest().unwrap();
+            let draft = begin(&base, 7 + run as u64);
+            let tree = if run == 0 { build(&draft, &model) } else { draft.adopt(&names(&base)) };
+            let next = NextVersion { layers: vec![(layer, tree)], ..NextVersion::default() };
+            assert!(matches!(draft.commit(next).unwrap(), Committed::New(_)));
+        }
+        let found = Catalog::open(&stores, URL).unwrap().fsck(false).unwrap();
+        assert!(found.damage.iter().any(|damage| damage.what.contains("can not have")), "{:?}", found.damage);
+    }
+}

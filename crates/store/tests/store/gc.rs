@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use deltic_core::{RunId, Timestamp};
 use deltic_store::testing::{Fault, Operation, RequestLog, faults};
 use deltic_store::{Catalog, Draft, DraftOptions, Error, ErrorKind, KeyRange, ObjectName, Retention, Stores, Tree};
+use object_store::ObjectStoreExt;
+use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 
 use crate::support::{
@@ -219,4 +221,61 @@ fn cost_follows_what_differs_between_versions() {
     // A record, and the path to what changed on both sides.
     assert!(more <= 20 * 8, "{more} more requests for 20 versions of one change each, after {gets} for the first");
     assert!(more_bytes <= 20 * 64 * 1024 && more_bytes < 2 * bytes, "{more_bytes} more bytes after {bytes}");
+}
+
+/// What killed writers leave in a folder: as `object_store` names it, and removed by the base in the name.
+#[test]
+fn what_killed_writers_left_half_written_is_removed_once_it_can_come_to_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", folder.path().display());
+    let catalog = create(&Stores::new(), &url);
+    let all = four(&catalog);
+    let (dead, alive) = ("000000000000000", "0000000000000042-0000");
+    let left = |object: String| {
+        // The file of an upload that was begun and not ended, by the store itself.
+        let store = LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+        let mut upload = futures::executor::block_on(store.put_multipart(&object.as_str().into())).unwrap();
+        futures::executor::block_on(upload.put_part(vec![7; 10].into())).unwrap();
+        std::mem::forget(upload);
+    };
+    for base in 0..=5 {
+        for part in ["packs", "progress"] {
+            left(format!("{part}/{dead}{base}-{alive}"));
+        }
+        left(format!("versions/{base:020}"));
+    }
+    for object in ["versions/latest", "catalog.json", "probe-0000000000000042", "packs/others"] {
+        left(object.to_owned());
+    }
+    let unfinished = || -> BTreeSet<String> {
+        ["", "packs", "progress", "versions"]
+            .iter()
+            .flat_map(|part| std::fs::read_dir(folder.path().join(part)).unwrap())
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .filter(|file| file.contains('#'))
+            .collect()
+    };
+    // Those of packs and progress have one name.
+    assert_eq!(unfinished().len(), 6 + 6 + 4);
+    let would = catalog.gc(true).unwrap();
+    assert_eq!(unfinished().len(), 6 + 6 + 4, "a dry run removes nothing");
+    let done = catalog.gc(false).unwrap();
+    assert_eq!(done, would);
+    // The latest version is 4: bases 0 to 3, versions 0 to 4, and what no version depends on.
+    assert_eq!((done.unfinished_removed.packs, done.unfinished_removed.bytes), (4 + 4 + 5 + 3, 160));
+    assert_eq!((done.unfinished_kept.packs, done.unfinished_kept.bytes), (2 + 2 + 1, 50));
+    let kept =
+        [format!("{dead}4-{alive}#1"), format!("{dead}5-{alive}#1"), format!("{:020}#1", 5), "others#1".to_owned()];
+    assert_eq!(unfinished(), BTreeSet::from(kept));
+    assert_eq!((done.removed.packs, done.undecided.packs, done.progress_removed.packs), (0, 0, 0));
+    // A run goes on over what is left, and then that is removed as well.
+    let base = catalog.latest().unwrap();
+    let draft = Draft::begin(&base, RunId(5), DraftOptions::default());
+    let tree = edit(&draft, &names(&base), &puts(&long(0..3, 9))).unwrap();
+    commit(draft, &tree);
+    let done = catalog.gc(false).unwrap();
+    assert_eq!((done.unfinished_removed.packs, done.unfinished_kept.packs), (3, 2));
+    let fresh = Catalog::open(&Stores::new(), &url).unwrap();
+    assert_eq!(content(&names(&fresh.snapshot(version(4)).unwrap())), all[4]);
+    assert!(fresh.fsck(true).unwrap().damage.is_empty());
 }

@@ -7,6 +7,7 @@ mod seeds;
 mod support;
 
 mod batches;
+mod bounds;
 mod budget;
 mod catalog;
 mod commit;
@@ -21,6 +22,7 @@ mod hostile;
 mod progress;
 mod repack;
 mod retention;
+mod second_read;
 mod simulation;
 mod tree;
 

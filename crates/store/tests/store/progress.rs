@@ -178,3 +178,18 @@ fn settling_beside_work_loses_nothing() {
     assert_eq!(fresh.fsck(true).unwrap().damage, []);
     assert_eq!(content(&names(&fresh.latest().unwrap())).len(), 800);
 }
+
+/// More objects than are asked for at once.
+#[test]
+fn what_many_runs_left_is_found() {
+    let (_, stores) = tampered();
+    let catalog = create(&stores, URL);
+    for run in 0..150u8 {
+        begin(&catalog, 100 + u64::from(run)).progress().write(&[(key(run), Bytes::from(vec![run]))], &[]).unwrap();
+    }
+    let draft = begin(&catalog, 99);
+    let progress = draft.progress();
+    for run in 0..150u8 {
+        assert_eq!(progress.find(&key(run)).as_deref(), Some(&[run][..]));
+    }
+}

@@ -165,3 +165,58 @@ fn keeping_the_last_few_of_many_looks_at_few() {
     assert!(asked <= 70, "{asked} requests");
     assert_eq!(readable(&catalog).len(), 6);
 }
+
+const DAY: u64 = 86_400_000;
+const NOW: u64 = 20_000 * DAY;
+
+/// A catalog whose versions from 1 on are dated so many days from now, and which of them `--since` seven days keeps.
+fn kept_since_a_week(days: &[i64]) -> Vec<u64> {
+    let new = deltic_store::NewCatalog { created: Timestamp(0), ..crate::support::identity() };
+    let catalog = Catalog::create(&Stores::new(), "memory:x", vec![crate::support::layer()], new).unwrap();
+    for (number, days) in (1u32..).zip(days) {
+        let base = catalog.latest().unwrap();
+        let draft = begin(&base, 10 + u64::from(number));
+        let tree = edit(&draft, &names(&base), &puts(&numbered(0..3, number))).unwrap();
+        let created = Timestamp((NOW as i64 + days * DAY as i64) as u64);
+        let next = deltic_store::NextVersion { created, ..next(&tree) };
+        assert!(matches!(draft.commit(next).unwrap(), deltic_store::Committed::New(_)));
+    }
+    let done = catalog.retain(&since(NOW - 7 * DAY), RunId(99), Timestamp(NOW), true).unwrap();
+    done.retained.iter().flat_map(|(first, last)| first.0..=last.0).filter(|number| *number > 0).collect()
+}
+
+/// What the times in the records contradict does not expire.
+#[test]
+fn clocks_that_go_back_or_ahead_expire_nothing_that_may_be_younger() {
+    const YEARS: i64 = 3650;
+    for (days, kept, why) in [
+        (&[-40, -20, -10, -3, -1][..], &[3, 4, 5][..], "times that ascend: what stood a week ago, and all later"),
+        (
+            &[-40, -20, YEARS, -3, -400, -1],
+            &[2, 3, 4, 5, 6],
+            "3 may have been made just before 4, and 2 stood until then",
+        ),
+        (&[-40, -20, -400, -1], &[2, 3, 4], "3 was made after 2, so that its time is wrong: maybe yesterday"),
+        (&[-40, -20, -400, -10, -1], &[4, 5], "that 4 is older than a week nothing contradicts"),
+        (&[-40, YEARS, -10, -1], &[3, 4], "a time to come is wrong by itself and says nothing of others"),
+        (&[-40, -2, -30, -29, -1], &[1, 2, 3, 4, 5], "either 2 is ahead or 3 and 4 are behind"),
+        (&[-40, -30, YEARS], &[2, 3], "nothing says when 3 was made"),
+        (&[YEARS, YEARS], &[1, 2], "nothing is known"),
+        (&[-40, -20, -20, -20, -1], &[4, 5], "equal times contradict nothing"),
+    ] {
+        assert_eq!(kept_since_a_week(days), kept, "{days:?}: {why}");
+    }
+}
+
+/// The version after one that is kept alone has expired, and says how long that one stood.
+#[test]
+fn expired_versions_say_how_long_those_before_them_stood() {
+    let catalog = in_memory();
+    versions(&catalog, 9);
+    retain(&catalog, &keep(&[2, 6])).unwrap();
+    assert_eq!(readable(&catalog), [2, 6, 9, 10]);
+    retain(&catalog, &since(2999)).unwrap();
+    assert_eq!(readable(&catalog), [2, 6, 9, 10,], "2 stood until 3 was made, which was later");
+    retain(&catalog, &since(3000)).unwrap();
+    assert_eq!(readable(&catalog), [6, 9, 10, 11]);
+}

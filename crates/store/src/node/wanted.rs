@@ -1,0 +1,113 @@
+//! A node as part of a tree. What it must be is said by the nodes above it: its digest, level and counts by its parent,
+//! and which keys it may hold by its parent and those above that.
+//!
+//! Its last key is the one that its parent has for it, and all of its keys come after the one before that, wherever above
+//! it stands. So the nodes of a level hold disjoint ranges of keys, in order: listing and looking up agree, and no node is
+//! met twice on a walk, whatever a tree that nobody built with this crate says. A tree can only be read by these two types.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::{Node, NodeRef};
+
+/// A key of a node that was read.
+type KeyAt = (Arc<Node>, usize);
+
+/// A node that is to be read, and what the nodes above it say of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) node: NodeRef,
+    /// The key that its parent has for it; none of a root.
+    last: Option<KeyAt>,
+    /// Of a first child, the key that all keys of its parent come after; none when it begins with the tree.
+    after: Option<KeyAt>,
+}
+
+/// A node that was read and is what the nodes above it say.
+#[derive(Clone)]
+pub(crate) struct TreeNode {
+    node: Arc<Node>,
+    after: Option<KeyAt>,
+}
+
+impl Wanted {
+    /// The root of a tree, as a version record says it.
+    pub(crate) fn root(node: NodeRef) -> Wanted {
+        Wanted { node, last: None, after: None }
+    }
+
+    /// Whether it is the root.
+    pub(crate) fn is_root(&self) -> bool {
+        self.last.is_none()
+    }
+
+    /// Says what of a node is not as the nodes above say. Cost: a few comparisons.
+    ///
+    /// The level is compared although the digest covers it, since a parent that names a child of its own level would
+    /// never end.
+    pub(crate) fn problem(&self, found: &Node) -> Option<&'static str> {
+        let node = &self.node;
+        if found.digest() != node.digest || found.level() != node.level {
+            Some("its digest is not the one that it is referred to by")
+        } else if found.count() != node.count || found.bytes() != node.bytes {
+            Some("its counts are not those that it is referred to with")
+        } else if !self.has_range(found.key(0), found.last_key()) {
+            Some("its keys are not in the range that the nodes above it give it")
+        } else {
+            None
+        }
+    }
+
+    /// Whether these are a first and a last key that it may have.
+    pub(crate) fn has_range(&self, first: &[u8], last: &[u8]) -> bool {
+        self.last.as_ref().is_none_or(|(parent, index)| parent.key(*index) == last)
+            && self.after().is_none_or(|(above, index)| above.key(index) < first)
+    }
+
+    /// The node, once it was read and found without a problem.
+    pub(crate) fn found(&self, node: Arc<Node>) -> TreeNode {
+        TreeNode { node, after: self.after().map(|(above, index)| (Arc::clone(above), index)) }
+    }
+
+    /// The key that all of its keys come after; none when it begins with the tree.
+    fn after(&self) -> Option<(&Arc<Node>, usize)> {
+        match (&self.last, &self.after) {
+            (Some((parent, index)), _) if *index > 0 => Some((parent, index - 1)),
+            (_, after) => after.as_ref().map(|(above, index)| (above, *index)),
+        }
+    }
+}
+
+impl TreeNode {
+    /// The node.
+    pub(crate) fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// The child at an index of an inner node. `None` when the node is malformed, which decoding rules out.
+    pub(crate) fn child(&self, index: usize) -> Option<Wanted> {
+        let node = self.node.child_ref(index)?;
+        let after = if index == 0 { self.after.clone() } else { None };
+        Some(Wanted { node, last: Some((Arc::clone(&self.node), index)), after })
+    }
+
+    /// All children of an inner node; nothing of a leaf.
+    pub(crate) fn children(&self) -> impl Iterator<Item = Wanted> + '_ {
+        (0..self.node.len()).filter_map(|index| self.child(index))
+    }
+}
+
+impl Deref for TreeNode {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.node
+    }
+}
+
+impl fmt::Debug for TreeNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.node.fmt(f)
+    }
+}
