@@ -26,6 +26,12 @@ use crate::{Error, Result};
 /// Nodes share packs with payloads until a draft has written this many bytes of them: a small run writes one pack.
 const MIXED_NODE_BYTES: u64 = 1 << 20;
 
+/// A pack with so many bytes is likely to become full.
+const GROWN_BYTES: usize = 1 << 20;
+
+/// Room that a pack is given at once, at most.
+const MOST_ROOM: usize = 16 << 20;
+
 /// Packs that are uploaded beside the work at most, where there are no more processors than that.
 const UPLOADS: usize = 4;
 
@@ -108,7 +114,7 @@ impl Packing {
         let apart = kind == BlobKind::Node
             && self.node_bytes.fetch_add(blob.len() as u64, Ordering::Relaxed) >= MIXED_NODE_BYTES;
         let mut pack = self.take(apart);
-        let (offset, len) = pack.append(kind, blob, digest)?;
+        let (offset, len) = pack.append(kind, blob, digest, self.options.pack_bytes)?;
         let name = pack.name;
         if len >= self.options.pack_bytes || pack.index.len() >= FULL_INDEX_BYTES {
             let body = pack.seal();
@@ -291,11 +297,16 @@ impl Packing {
 }
 
 impl OpenPack {
-    /// Appends a blob; says where it begins and how long the pack is now.
-    fn append(&mut self, kind: BlobKind, blob: &[u8], digest: &Digest) -> Result<(u64, u64)> {
+    /// Appends a blob; says where it begins and how long the pack is now. `full` is how long it becomes.
+    fn append(&mut self, kind: BlobKind, blob: &[u8], digest: &Digest, full: u64) -> Result<(u64, u64)> {
         match &mut *lock(&self.body) {
             Body::Growing(bytes) => {
                 let offset = bytes.len() as u64;
+                // Once it is large it is given all of its room: doubled step by step, it leaves holes as large as itself.
+                if bytes.capacity() - bytes.len() < blob.len() && bytes.len() >= GROWN_BYTES {
+                    let rest = usize::try_from(full).unwrap_or(0).saturating_sub(bytes.len()).min(MOST_ROOM);
+                    bytes.reserve_exact(rest + blob.len());
+                }
                 bytes.extend_from_slice(blob);
                 self.index.add(kind, Codec::Raw, blob.len() as u64, digest);
                 Ok((offset, bytes.len() as u64))
