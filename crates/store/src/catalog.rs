@@ -2,6 +2,7 @@
 
 mod create;
 mod log;
+mod lookup;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
