@@ -32,6 +32,11 @@ fn inputs() {
 }
 
 #[test]
+fn inputs_that_were_restored() {
+    check("tests/cli/transcripts/restored.md");
+}
+
+#[test]
 fn a_driver_of_ones_own() {
     check("tests/cli/transcripts/driver.md");
 }

@@ -30,6 +30,7 @@ mod quarantine;
 mod races;
 mod rebuild;
 mod ref_tree;
+mod restored;
 mod resumed;
 mod resumed_random;
 #[path = "../support/seeds.rs"]

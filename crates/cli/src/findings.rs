@@ -22,6 +22,7 @@ pub(crate) fn verification_lines(found: &Verification) -> Vec<String> {
     let inputs: Vec<Vec<String>> =
         found.inputs.iter().map(|input| vec![input.catalog.to_string(), input.version.to_string()]).collect();
     let mut lines = columns(&[Align::Left; 2], &inputs);
+    lines.extend(found.notes.iter().map(|note| format!("note: {note}")));
     lines.extend(columns(&TASK, &found.tasks.iter().map(task).collect::<Vec<_>>()));
     lines.extend(found.not_covered.iter().map(|layer| format!("layer `{layer}` is not verified: no task writes it")));
     lines.extend(found.differences.iter().map(ToString::to_string));

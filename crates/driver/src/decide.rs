@@ -31,8 +31,9 @@ pub(crate) fn decide(
     if let Some(catalog) = reprocessed {
         return Mode::Full { reason: format!("`{catalog}` is to be reprocessed") };
     }
-    if let Some((_, layer, _)) = view.iter().find(|(_, _, layer)| !layer.is_comparable()) {
-        return Mode::Full { reason: format!("what changed in {layer} can not be told") };
+    if let Some((_, name, layer)) = view.iter().find(|(_, _, layer)| !layer.is_comparable()) {
+        let why = layer.why().map(|why| format!(": {why}")).unwrap_or_default();
+        return Mode::Full { reason: format!("what changed in {name} can not be told{why}") };
     }
     let changed: Vec<String> =
         view.iter().filter(|(_, _, layer)| layer.has_changed()).map(|(_, name, _)| name.to_string()).collect();

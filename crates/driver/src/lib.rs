@@ -11,8 +11,10 @@
 //! | module | step |
 //! |---|---|
 //! | `job`, `resolve` | what is asked for; opening catalogs at their versions |
+//! | `notes` | what is odd about inputs |
 //! | `graph` | order of tasks, errors before anything runs |
 //! | `fingerprint`, `decide` | skip, incremental or full, and why |
+//! | `before` | what an input was when the base was made, by its digest |
 //! | `base` | tasks and layers as the base has them |
 //! | `view` | layers as the base saw them and as they are |
 //! | `subjects` | which inputs are compiled at all |
@@ -35,6 +37,7 @@
 
 mod affected;
 mod base;
+mod before;
 mod checks;
 mod claims;
 mod contributors;
@@ -56,6 +59,7 @@ mod job;
 mod kernel;
 mod local;
 mod noted;
+mod notes;
 mod observe;
 mod payloads;
 mod progress;

@@ -28,7 +28,8 @@ pub(crate) struct Recorded<'a> {
 pub(crate) type Places = Vec<(String, deltic_store::Result<Catalog>)>;
 
 impl<'a> Recorded<'a> {
-    /// Opens the inputs that are wanted at their recorded versions. Cost: the requests of opening each.
+    /// Opens the inputs that are wanted at their recorded versions. Cost: the requests of opening each, and a search for an
+    /// equal one where the recorded one is not there.
     pub(crate) fn open(
         version: &'a Snapshot,
         is_wanted: impl Fn(&CatalogId) -> bool,
@@ -37,7 +38,8 @@ impl<'a> Recorded<'a> {
         let mut inputs = BTreeMap::new();
         for known in version.record().dependencies.iter().filter(|known| known.direct) {
             if let Some(id) = known.catalog.as_ref().filter(|id| is_wanted(id)) {
-                inputs.insert(id.clone(), open(id, known, places(known))?);
+                // Of the output itself private layers are read too, which its digest does not cover.
+                inputs.insert(id.clone(), open(id, known, places(known), known.uuid != version.uuid())?);
             }
         }
         Ok(Recorded { version, inputs })
@@ -135,12 +137,25 @@ impl<'a> Recorded<'a> {
     }
 }
 
-/// Opens a recorded version where it may be found.
-fn open(id: &CatalogId, known: &Dependency, places: Places) -> Result<Snapshot> {
+/// Opens a recorded version where it may be found. Where its number stands for another content now, a version with the
+/// recorded digest is as good, if `searched`.
+fn open(id: &CatalogId, known: &Dependency, places: Places, searched: bool) -> Result<Snapshot> {
     let Dependency { uuid, version, digest, .. } = known;
     let (mut found, mut failed) = (Vec::new(), None);
     for (place, catalog) in places {
-        let opened = catalog.and_then(|catalog| catalog.snapshot(*version));
+        let equal = |catalog: &Catalog| if searched { catalog.with_digest(digest, *version) } else { Ok(None) };
+        let opened = catalog.and_then(|catalog| match catalog.snapshot(*version) {
+            Ok(snapshot) if snapshot.uuid() != *uuid || snapshot.digest() == *digest => Ok(snapshot),
+            Ok(snapshot) => Ok(equal(&catalog)?.unwrap_or(snapshot)),
+            Err(error) if matches!(error.kind(), ErrorKind::Expired | ErrorKind::NotFound) => {
+                let equal = catalog.latest().and_then(|latest| match latest.uuid() == *uuid {
+                    true => equal(&catalog),
+                    false => Ok(None),
+                });
+                equal.ok().flatten().ok_or(error)
+            }
+            Err(error) => Err(error),
+        });
         match opened {
             Ok(snapshot) if snapshot.uuid() != *uuid => {
                 found.push(format!("{place} is another catalog now, {}, and not {uuid}", snapshot.uuid()));

@@ -15,7 +15,8 @@ pub struct Report {
     pub version: Option<Version>,
     /// The input catalogs, by id.
     pub inputs: Vec<InputReport>,
-    /// Where the job says something of an input that is not so.
+    /// Where the job says something of an input that is not so, and where an input has another history than the one that
+    /// the base was made from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// The tasks, in the order they ran.
@@ -154,7 +155,8 @@ pub struct Plan {
     pub base: Version,
     /// The input catalogs, by id.
     pub inputs: Vec<InputReport>,
-    /// Where the job says something of an input that is not so.
+    /// Where the job says something of an input that is not so, and where an input has another history than the one that
+    /// the base was made from.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// The tasks in order, and how each would run.

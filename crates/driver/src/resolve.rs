@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use deltic_compiler::Task;
-use deltic_core::{CatalogId, CatalogUuid, Layer, LayerId, LayerRef, Version};
-use deltic_store::{Catalog, Dependency, Draft, DraftOptions, ErrorKind, Snapshot, Tree};
+use deltic_core::{CatalogId, Layer, LayerId, LayerRef, Version};
+use deltic_store::{Catalog, Dependency, Draft, DraftOptions, Snapshot, Tree};
 
 use crate::base::Base;
+use crate::before::{Before, as_read};
 use crate::job::{At, Job, Processing};
+use crate::notes::{contradiction, two_histories};
 use crate::report::InputReport;
 use crate::state::{TABLES, table_name};
 use crate::view::RunLayer;
@@ -21,7 +23,7 @@ use crate::{Error, Result};
 pub(crate) struct Resolved {
     pub(crate) base: Snapshot,
     pub(crate) inputs: BTreeMap<CatalogId, ResolvedInput>,
-    /// Where what is said of an input proves wrong.
+    /// Where what is said of an input proves wrong, and where an input is not of the history that it was of.
     pub(crate) notes: Vec<String>,
 }
 
@@ -38,7 +40,8 @@ pub(crate) struct ResolvedInput {
 
 /// Opens everything at its version, all catalogs at once. Cost: three requests a catalog and one more for an input that
 /// moved; on a remote store two round trips, and two more when an input moved, in which the roots that the run will
-/// look at are read too. An input as of an earlier run is one more request, and one for each run between.
+/// look at are read too. An input as of an earlier run is one more request, and one for each run between. An input that has
+/// another content under the recorded number than was recorded is up to 64 more, all at once.
 pub(crate) fn resolve(job: &Job<'_>) -> Result<Resolved> {
     let wanted = wanted(job)?;
     let mut catalogs = vec![(&job.output, None)];
@@ -66,21 +69,14 @@ pub(crate) fn resolve(job: &Job<'_>) -> Result<Resolved> {
         inputs.push(Input::new(id, layers, at, opened, &base)?);
     }
 
-    let moved: Vec<&Input> = inputs.iter().filter(|input| input.moved_from().is_some()).collect();
-    let earlier: Vec<_> = moved.iter().map(|input| (input.opened.catalog(), input.moved_from())).collect();
+    let moved: Vec<&Input> = inputs.iter().filter(|input| input.has_moved()).collect();
+    let earlier: Vec<_> =
+        moved.iter().filter_map(|input| Some((input.opened.catalog(), Some(input.asked()?)))).collect();
     let mut befores = Catalog::snapshots(&earlier, &roots(job, Base(&base), &moved)).into_iter();
     let mut opened = Vec::with_capacity(inputs.len());
     for input in inputs {
-        let before = match (input.from, input.moved_from()) {
-            (None, _) => None,
-            (Some(_), None) => input.now.clone(),
-            (Some(_), Some(_)) => match befores.next().ok_or_else(missing)? {
-                Ok(before) => Some(before),
-                // The version has been removed: what changed can not be told, and tasks that read it run in full.
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Expired) => None,
-                Err(error) => return Err(error.into()),
-            },
-        };
+        let found = input.asked().map(|_| befores.next().ok_or_else(missing)).transpose()?;
+        let before = input.before(base.version(), found)?;
         opened.push((input, before));
     }
     read_earlier_roots(&opened);
@@ -90,13 +86,19 @@ pub(crate) fn resolve(job: &Job<'_>) -> Result<Resolved> {
         let Input { id, at, now, from, .. } = input;
         let is_feedback = *at == At::Feedback;
         let has_changed = layers.values().any(|layer| layer.has_changed());
+        let (from, since) = (from.map(|from| from.version), before.as_ref().map(|before| before.version));
+        let (before, note) = before.map_or((None, None), |before| (before.snapshot, before.note));
         // A version that was made from the last one is another one: that alone is not to make the next.
         let now = if is_feedback && !has_changed { before.or(now) } else { now };
         let processing = job.inputs.get(&id).map_or(Processing::Unsaid, |input| input.processing);
         let is_reprocessed = processing == Processing::Reprocess;
-        resolved.notes.extend(contradiction(&id, processing, from, &layers, resolved.base.version()));
+        resolved.notes.extend(note);
+        resolved.notes.extend(contradiction(&id, processing, since, &layers, resolved.base.version()));
         resolved.inputs.insert(id, ResolvedInput { now, from, is_feedback, is_reprocessed, layers });
     }
+    let read = resolved.inputs.iter().filter(|(_, input)| !input.is_feedback);
+    let notes = two_histories(&read.filter_map(|(id, input)| Some((id, input.now.as_ref()?))).collect::<Vec<_>>());
+    resolved.notes.extend(notes);
     Ok(resolved)
 }
 
@@ -134,47 +136,14 @@ fn recorded<'a>(version: &'a Snapshot, id: &CatalogId) -> Option<&'a Dependency>
     version.record().dependencies.iter().find(|known| known.direct && known.catalog.as_ref() == Some(id))
 }
 
-/// The version that one of the last runs read under an id.
-fn runs_ago(base: &Snapshot, of: &CatalogId, runs: u64, uuid: CatalogUuid) -> Result<Option<Version>> {
+/// What one of the last runs read under an id. Cost: a request for each run beyond the last.
+fn runs_ago(base: &Snapshot, of: &CatalogId, runs: u64) -> Result<Option<Dependency>> {
     let mut run = base.clone();
     for _ in 1..runs {
-        let Some(before) = run.version().0.checked_sub(1) else { return Ok(None) };
-        run = run.catalog().snapshot(Version(before))?;
+        let Some(before) = run.parent()? else { return Ok(None) };
+        run = before;
     }
-    Ok(recorded(&run, of).filter(|known| known.uuid == uuid).map(|known| known.version))
-}
-
-/// Where what is said of an input is not so.
-fn contradiction(
-    id: &CatalogId,
-    said: Processing,
-    from: Option<Version>,
-    layers: &BTreeMap<LayerId, Arc<RunLayer>>,
-    base: Version,
-) -> Option<String> {
-    let made = format!("version {base} of the output was made");
-    match (said, from) {
-        (Processing::Unsaid | Processing::Reprocess, _) => None,
-        (Processing::Changes { since }, Some(from)) if since == from => None,
-        (Processing::Changes { since }, Some(from)) => Some(format!(
-            "`{id}` is said to have changed since version {since}, and {made} from its version {from}: what changed since \
-             {from} counts"
-        )),
-        (Processing::Changes { since }, None) => {
-            Some(format!("`{id}` is said to have changed since version {since}, and {made} without it"))
-        }
-        (Processing::NoChanges, None) => Some(format!("`{id}` is said not to have changed, and {made} without it")),
-        (Processing::NoChanges, Some(from)) => {
-            let changed = layers.iter().filter(|(_, layer)| layer.has_changed());
-            let changed: Vec<String> = changed.map(|(layer, _)| format!("`{id}/{layer}`")).collect();
-            let what = changed.join(", ");
-            (!what.is_empty()).then(|| {
-                format!(
-                    "`{id}` is said not to have changed, and {made} from its version {from}, since when {what} changed"
-                )
-            })
-        }
-    }
+    Ok(recorded(&run, of).cloned())
 }
 
 /// An input catalog while it is being opened.
@@ -186,9 +155,12 @@ struct Input<'a> {
     /// The catalog at the version that layer settings are taken from where `now` has none.
     opened: Snapshot,
     now: Option<Snapshot>,
-    from: Option<Version>,
+    /// What the base was made from, if it was made from this very catalog.
+    from: Option<Dependency>,
     /// Whether the base was made without this input, or while there was nothing in it.
     is_new: bool,
+    /// Whether the id was bound to another catalog.
+    was_another: bool,
 }
 
 impl<'a> Input<'a> {
@@ -200,26 +172,59 @@ impl<'a> Input<'a> {
         base: &Snapshot,
     ) -> Result<Input<'a>> {
         let known = recorded(base, &id);
-        let from = known.filter(|known| known.uuid == opened.uuid()).map(|known| known.version);
+        let from = known.filter(|known| known.uuid == opened.uuid()).cloned();
         let now = match at {
-            At::RunsAgo { of, runs } => match runs_ago(base, of, *runs, opened.uuid())? {
-                Some(version) if version == opened.version() => Some(opened.clone()),
-                Some(version) => Some(opened.catalog().snapshot(version)?),
+            At::RunsAgo { of, runs } => match runs_ago(base, of, *runs)?.filter(|known| known.uuid == opened.uuid()) {
+                Some(known) => Some(as_read(&id, of, &known, &opened)?),
                 None => None,
             },
             At::Latest | At::Version(_) | At::Feedback => Some(opened.clone()),
         };
-        Ok(Input { id, layers, at, opened, now, from, is_new: known.is_none() })
+        let (is_new, was_another) = (known.is_none(), known.is_some() && from.is_none());
+        Ok(Input { id, layers, at, opened, now, from, is_new, was_another })
     }
 
-    /// The version that the base was made from, where that is another one than now.
-    fn moved_from(&self) -> Option<Version> {
-        self.from.filter(|from| self.now.as_ref().is_none_or(|now| *from != now.version()))
+    /// Whether the base was made from another content than there is now. Equal digests are equal layers; but of the output
+    /// itself private layers are read too, which no digest of a catalog covers.
+    fn has_moved(&self) -> bool {
+        let is_as_it_was = |from: &Dependency| {
+            let now = self.now.as_ref().filter(|now| now.digest() == from.digest);
+            now.is_some_and(|now| now.version() == from.version || *self.at != At::Feedback)
+        };
+        self.from.as_ref().is_some_and(|from| !is_as_it_was(from))
     }
 
-    fn run_layers(&self, job: &Job<'_>, before: Option<&Snapshot>) -> Result<BTreeMap<LayerId, Arc<RunLayer>>> {
+    /// The version that has to be opened to know what the input was, where that is another one than now.
+    fn asked(&self) -> Option<Version> {
+        let from = self.from.as_ref().filter(|_| self.has_moved())?;
+        self.now.as_ref().is_none_or(|now| from.version != now.version()).then_some(from.version)
+    }
+
+    /// What the input was, given what was found under the number that was asked for; `None` where the base knows nothing of
+    /// this catalog.
+    fn before(&self, base: Version, found: Option<deltic_store::Result<Snapshot>>) -> Result<Option<Before>> {
+        let Some(from) = &self.from else { return Ok(None) };
+        let before = match (found, &self.now) {
+            (found, Some(now)) if self.has_moved() => {
+                let found = found.unwrap_or_else(|| Ok(now.clone()));
+                Before::of(&self.id, from, base, self.opened.catalog(), found, *self.at != At::Feedback)?
+            }
+            (Some(found), None) => Before::of(&self.id, from, base, self.opened.catalog(), found, true)?,
+            _ => Before::unchanged(from, self.now.clone()),
+        };
+        Ok(Some(before))
+    }
+
+    fn run_layers(&self, job: &Job<'_>, before: Option<&Before>) -> Result<BTreeMap<LayerId, Arc<RunLayer>>> {
         // A tree that is known to be empty. Nothing is ever drafted.
         let empty = || Draft::begin(&self.opened, job.options.run, DraftOptions::default()).empty_tree();
+        let why = match before {
+            Some(before) => before.why.clone(),
+            None => {
+                self.was_another.then(|| format!("the output was made from another catalog under the id `{}`", self.id))
+            }
+        };
+        let before = before.and_then(|before| before.snapshot.as_ref());
         let mut layers = BTreeMap::new();
         for layer in &self.layers {
             let settings = self.settings(job, layer)?;
@@ -237,7 +242,7 @@ impl<'a> Input<'a> {
                 }
             };
             let now = now.unwrap_or_else(empty);
-            layers.insert(layer.clone(), Arc::new(RunLayer::new(settings, before, now)));
+            layers.insert(layer.clone(), Arc::new(RunLayer::new(settings, before, now).because(why.clone())));
         }
         Ok(layers)
     }
@@ -284,9 +289,10 @@ fn roots(job: &Job<'_>, base: Base<'_>, moved: &[&Input<'_>]) -> Vec<Tree> {
 }
 
 /// Reads the roots of layers that changed as they were: those as they are have been read.
-fn read_earlier_roots(inputs: &[(Input<'_>, Option<Snapshot>)]) {
+fn read_earlier_roots(inputs: &[(Input<'_>, Option<Before>)]) {
     let roots = inputs.iter().flat_map(|(input, before)| {
-        let trees = |layer| Some((before.as_ref()?.tree(layer)?, input.now.as_ref()?.tree(layer)?));
+        let before = before.as_ref().and_then(|before| before.snapshot.as_ref());
+        let trees = move |layer| Some((before?.tree(layer)?, input.now.as_ref()?.tree(layer)?));
         let changed = input.layers.iter().filter_map(trees);
         changed.filter(|(before, now)| before.digest() != now.digest()).map(|(before, _)| before)
     });

@@ -14,6 +14,8 @@ pub(crate) struct RunLayer {
     settings: Layer,
     /// As it was when the base was made; `None` when the base knows nothing comparable.
     before: Option<Tree>,
+    /// Why not, where a person should know.
+    why: Option<String>,
     now: Tree,
     /// How many partitions changed, once somebody has walked them.
     counted: OnceLock<u64>,
@@ -21,7 +23,12 @@ pub(crate) struct RunLayer {
 
 impl RunLayer {
     pub(crate) fn new(settings: Layer, before: Option<Tree>, now: Tree) -> RunLayer {
-        RunLayer { settings, before, now, counted: OnceLock::new() }
+        RunLayer { settings, before, why: None, now, counted: OnceLock::new() }
+    }
+
+    /// The same, with a reason why the base knows nothing comparable, if it is so.
+    pub(crate) fn because(self, why: Option<String>) -> RunLayer {
+        RunLayer { why, ..self }
     }
 
     pub(crate) fn settings(&self) -> &Layer {
@@ -35,6 +42,11 @@ impl RunLayer {
     /// Whether what changed since the base can be told at all.
     pub(crate) fn is_comparable(&self) -> bool {
         self.before.is_some()
+    }
+
+    /// Why that can not be told.
+    pub(crate) fn why(&self) -> Option<&str> {
+        self.why.as_deref().filter(|_| !self.is_comparable())
     }
 
     /// Whether the content is not what the base was made from.

@@ -3,6 +3,7 @@
 mod create;
 mod log;
 mod pack;
+mod lookup;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

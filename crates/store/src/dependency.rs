@@ -6,13 +6,13 @@ use deltic_core::{CatalogId, CatalogUuid, Digest, Version};
 
 use crate::record::Dependency;
 use crate::snapshot::Snapshot;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// The dependencies of a run that reads these snapshots: the direct ones sorted by id, then all that their records
-/// name and the run does not read itself, sorted by catalog and version.
+/// name and the run does not read itself, sorted by catalog, version and digest.
 ///
-/// Two versions of one catalog both stay listed. It is an error when one version is named with two digests: one of
-/// the records is not of the catalog it claims to be of.
+/// Two versions of one catalog both stay listed, and so does one number that stands for two digests: the catalog went on
+/// in two ways, and an input was made from the other one.
 pub fn transitive_dependencies(direct: &[(CatalogId, &Snapshot)]) -> Result<Vec<Dependency>> {
     let mut list: Vec<Dependency> = direct
         .iter()
@@ -30,22 +30,13 @@ pub fn transitive_dependencies(direct: &[(CatalogId, &Snapshot)]) -> Result<Vec<
         let id = pair[0].catalog.as_ref().map_or("", CatalogId::as_str);
         return Err(Error::invalid(format!("catalog id `{id}` is bound to two snapshots")));
     }
-    let read: BTreeSet<(CatalogUuid, Version)> = list.iter().map(|one| (one.uuid, one.version)).collect();
-    let named = direct.iter().flat_map(|(_, snapshot)| &snapshot.record().dependencies);
-    let mut indirect: BTreeMap<(CatalogUuid, Version), Dependency> = BTreeMap::new();
-    let mut digests: BTreeMap<(CatalogUuid, Version), Digest> = BTreeMap::new();
-    for one in list.iter().chain(named) {
-        let key = (one.uuid, one.version);
-        if *digests.entry(key).or_insert(one.digest) != one.digest {
-            let message = format!(
-                "version {} of catalog {} ({}) is named with two digests; one of the records is wrong",
-                one.version, one.uuid, one.url
-            );
-            return Err(Error::new(ErrorKind::Corrupt { object: one.url.clone() }, message));
-        }
-        if !read.contains(&key) {
+    let key = |one: &Dependency| (one.uuid, one.version, one.digest);
+    let read: BTreeSet<(CatalogUuid, Version, Digest)> = list.iter().map(key).collect();
+    let mut indirect: BTreeMap<(CatalogUuid, Version, Digest), Dependency> = BTreeMap::new();
+    for one in direct.iter().flat_map(|(_, snapshot)| &snapshot.record().dependencies) {
+        if !read.contains(&key(one)) {
             let dependency = Dependency { catalog: None, direct: false, ..one.clone() };
-            let listed = indirect.entry(key).or_insert_with(|| dependency.clone());
+            let listed = indirect.entry(key(one)).or_insert_with(|| dependency.clone());
             // One catalog may have been found under several URLs: the least one, so that the order of reading is moot.
             if dependency.url < listed.url {
                 *listed = dependency;

@@ -40,6 +40,7 @@ mod gc;
 mod hostile;
 mod inflate;
 mod latest;
+mod lineage;
 #[cfg(unix)]
 mod local;
 mod mutant;
@@ -72,6 +73,7 @@ pub use draft::{Draft, DraftOptions, Written};
 pub use error::{Error, ErrorKind, Result};
 pub use fsck::{Checked, Damage, Touched};
 pub use gc::{Collected, Packs};
+pub use lineage::{Lineage, Relation};
 pub use object::{ObjectName, PackName};
 pub use open::Stores;
 pub use pack::{BlobKind, PackBlob, PackIndex};

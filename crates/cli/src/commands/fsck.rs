@@ -1,7 +1,7 @@
-//! `fsck`: checks everything that a catalog holds.
+//! `fsck`: checks everything that a catalog holds; or compares its history with that of another one.
 
 use deltic_core::NameBytes;
-use deltic_store::{Catalog, Checked, Damage, Part, Stores, Touched};
+use deltic_store::{Catalog, Checked, Damage, Lineage, Part, Relation, Snapshot, Stores, Touched};
 use serde_json::{Value, json};
 
 use super::gc::packs;
@@ -12,17 +12,26 @@ use crate::out::Out;
 
 /// `fsck`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Ends with exit code 1 when something is damaged.")]
+#[command(
+    after_help = "Ends with exit code 1 when something is damaged, or with --against when the two are no copies of one \
+                        another."
+)]
 pub(crate) struct Args {
     /// The catalog
     url: String,
     /// Also read all payloads and compare them with their digests
     #[arg(long)]
     payloads: bool,
+    /// Only compare the history of the catalog with that of this one, by their records
+    #[arg(long, value_name = "URL", conflicts_with = "payloads")]
+    against: Option<String>,
 }
 
 /// Checks a catalog.
 pub(super) fn fsck(args: &Args, out: &mut Out) -> Outcome {
+    if let Some(other) = &args.against {
+        return against(&args.url, other, out);
+    }
     let found = Catalog::open(&Stores::new(), &args.url)?.fsck(args.payloads)?;
     let body = json!({
         "url": args.url,
@@ -42,6 +51,70 @@ pub(super) fn fsck(args: &Args, out: &mut Out) -> Outcome {
     let times = if damaged == 1 { "one damage".to_owned() } else { format!("{damaged} damages") };
     let failure = Failure::failed(format!("{}: {times} found", args.url));
     Err(failure.hint("restore the objects named from a copy; what they do not touch can be read"))
+}
+
+/// Says whether two catalogs are one, whether one is behind, or where their histories part.
+fn against(url: &str, other: &str, out: &mut Out) -> Outcome {
+    let stores = Stores::new();
+    let Lineage { ours, theirs, relation } = Catalog::open(&stores, url)?.lineage(&Catalog::open(&stores, other)?)?;
+    let side = |latest: &Snapshot| {
+        let url = latest.catalog().url();
+        json!({ "url": url, "uuid": latest.uuid(), "version": latest.version(), "digest": latest.digest() })
+    };
+    let (relation_name, more) = match relation {
+        Relation::Unrelated => ("unrelated", json!({})),
+        Relation::Same => ("same", json!({})),
+        Relation::Behind(versions) => ("behind", json!({ "versions": versions })),
+        Relation::Ahead(versions) => ("ahead", json!({ "versions": versions })),
+        Relation::Diverged { after, ours, theirs } => {
+            ("diverged", json!({ "after": after, "digest": ours, "other_digest": theirs }))
+        }
+    };
+    let mut body = json!({ "catalog": side(&ours), "against": side(&theirs), "relation": relation_name });
+    if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
+        body.extend(more.clone());
+    }
+    let versions =
+        |number: u64| if number == 1 { "1 version".to_owned() } else { format!("{} versions", count(number)) };
+    let (latest, other_latest) = (ours.version(), theirs.version());
+    let verdict = match relation {
+        Relation::Unrelated => {
+            format!("{url} is catalog {}, and {other} is catalog {}: they are two catalogs", ours.uuid(), theirs.uuid())
+        }
+        Relation::Same => format!("the same catalog, both at version {latest} with digest {}", ours.digest().short()),
+        Relation::Behind(number) => format!(
+            "the same catalog: {url}, at version {latest}, is {} behind {other}, at version {other_latest}",
+            versions(number)
+        ),
+        Relation::Ahead(number) => format!(
+            "the same catalog: {other}, at version {other_latest}, is {} behind {url}, at version {latest}",
+            versions(number)
+        ),
+        Relation::Diverged { after, ours, theirs } => {
+            let next = after.map_or(0, |after| after.0 + 1);
+            let after = after.map_or("from the beginning".to_owned(), |after| format!("after version {after}"));
+            let digests = match ours == theirs {
+                true => format!("version {next} was made twice, with digest {} both times", ours.short()),
+                false => {
+                    format!("version {next} has digest {} at {url}, and {} at {other}", ours.short(), theirs.short())
+                }
+            };
+            format!(
+                "two histories of one catalog, which part {after}: {digests}\n{url} is at version {latest}, {other} at version \
+                 {other_latest}"
+            )
+        }
+    };
+    out.result("deltic.against/1", body, || verdict)?;
+    match relation {
+        Relation::Same | Relation::Behind(_) | Relation::Ahead(_) => Ok(()),
+        Relation::Unrelated => Err(Failure::failed(format!("{url} and {other} are two catalogs"))),
+        Relation::Diverged { .. } => {
+            let failure = Failure::failed(format!("{url} and {other} are two histories of one catalog"));
+            Err(failure
+                .hint("go on with one of them; what was made from the other is told by the digests in its records"))
+        }
+    }
 }
 
 fn damage(damage: &Damage) -> Value {

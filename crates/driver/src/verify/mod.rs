@@ -10,9 +10,10 @@
 //! alone.
 
 mod compared;
+mod history;
 mod sample;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use deltic_compiler::{Lookup as _, Task};
@@ -40,7 +41,9 @@ pub(crate) use sample::Sample;
 /// What to verify.
 #[derive(Debug, Clone, Default)]
 pub struct Verify {
-    /// A share of all partitions; without it all of them, all of the state, and that nothing is missing.
+    /// A share of all partitions; without it all of them, all of the state, and that nothing is missing. All of a task is
+    /// verified in any case if an input of it has another history than an earlier version of the output was made from, of
+    /// the last 64.
     pub sample: Option<Sampling>,
     /// These tasks; without any, all.
     pub tasks: Vec<TaskId>,
@@ -68,6 +71,9 @@ pub struct Verification {
     pub sample: Option<Sampling>,
     /// The inputs, at the versions that the version was made from.
     pub inputs: Vec<VerifiedInput>,
+    /// Where an input has another history than the one that earlier versions of the output were made from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The tasks, in the order they ran.
     pub tasks: Vec<VerifiedTask>,
     /// What no task writes, and nothing can be said of.
@@ -142,7 +148,7 @@ impl Verification {
 /// Writes nothing to the output catalog. Cost of all: that of a full run, without the uploads, and space in the folder
 /// for temporary files for state and for what differs. Cost of a sample: a walk over all keys, its share of compiling,
 /// the front-ends of whatever else contributes to the outputs taken, and in full the front-ends over whole inputs and
-/// the global tasks.
+/// the global tasks; and a request for each of the last 64 versions of the output and of the inputs that they name.
 ///
 /// Errors: nothing has been made by tasks yet, an input version can not be read any more, or a store failed. What user
 /// code can not compile is a difference.
@@ -165,7 +171,10 @@ pub fn verify(job: &Job<'_>, what: &Verify) -> Result<Verification> {
             "version {version} of {url} was made by no task: there is nothing to verify"
         )));
     }
-    let verifying = Verifying::new(job, &base, order.iter().copied())?;
+    let mut verifying = Verifying::new(job, &base, order.iter().copied())?;
+    if what.sample.is_some() {
+        verifying.replaced = history::replaced(job, &base)?;
+    }
     let (mut tasks, mut differences) = (Vec::new(), Differences::default());
     for task in order {
         if what.tasks.is_empty() || what.tasks.contains(task.id()) {
@@ -183,6 +192,7 @@ pub fn verify(job: &Job<'_>, what: &Verify) -> Result<Verification> {
         version: base.version(),
         sample: what.sample,
         inputs: verifying.recorded.inputs.iter().map(input).collect(),
+        notes: verifying.replaced.into_values().collect(),
         tasks,
         not_covered: foreign(Base(&base), job.tasks),
         differences: differences.listed,
@@ -199,6 +209,8 @@ struct Verifying<'a> {
     draft: Draft,
     recorded: Recorded<'a>,
     layers: Layers,
+    /// The inputs that have another history than earlier versions were made from.
+    replaced: BTreeMap<CatalogId, String>,
     offenders: Offenders,
 }
 
@@ -229,7 +241,8 @@ impl<'a> Verifying<'a> {
             let run_layer = RunLayer::new(layer.clone(), Some(tree.clone()), tree);
             layers.insert(LayerRef { catalog: None, layer: layer.id.clone() }, Arc::new(run_layer));
         }
-        Ok(Verifying { job, base, draft, recorded, layers, offenders: Offenders::default() })
+        let (replaced, offenders) = (BTreeMap::new(), Offenders::default());
+        Ok(Verifying { job, base, draft, recorded, layers, replaced, offenders })
     }
 
     fn task(&self, task: &Task, what: &Verify, differences: &mut Differences) -> Result<VerifiedTask> {
@@ -248,7 +261,10 @@ impl<'a> Verifying<'a> {
             false => Standing::Changed { reason: fingerprint::difference(record, &now), outputs_only },
         };
         // A filter says which inputs there are at all, so that what contributed says nothing either.
-        let in_full = outputs_only || record.parts.get("filter") != now.parts.get("filter");
+        let is_replaced = |layer: &LayerRef| layer.catalog.as_ref().is_some_and(|id| self.replaced.contains_key(id));
+        let in_full = outputs_only
+            || record.parts.get("filter") != now.parts.get("filter")
+            || task.readable().iter().any(is_replaced);
         let sample = what.sample.filter(|_| !in_full);
         let sample = sample.map(|Sampling { millionths, seed }| Sample::new(millionths, seed));
         let known = base.state(task, &self.draft);

@@ -19,6 +19,7 @@ mod fsck;
 mod gc;
 mod golden;
 mod hostile;
+mod lineage;
 mod progress;
 mod repack;
 mod retention;

@@ -1,0 +1,66 @@
+//! What is odd about inputs and hinders no run: for the plan and the report.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use deltic_core::{CatalogId, CatalogUuid, Digest, LayerId, Version};
+use deltic_store::Snapshot;
+
+use crate::job::Processing;
+use crate::view::RunLayer;
+
+/// Where what is said of an input is not so.
+pub(crate) fn contradiction(
+    id: &CatalogId,
+    said: Processing,
+    from: Option<Version>,
+    layers: &BTreeMap<LayerId, Arc<RunLayer>>,
+    base: Version,
+) -> Option<String> {
+    let made = format!("version {base} of the output was made");
+    match (said, from) {
+        (Processing::Unsaid | Processing::Reprocess, _) => None,
+        (Processing::Changes { since }, Some(from)) if since == from => None,
+        (Processing::Changes { since }, Some(from)) => Some(format!(
+            "`{id}` is said to have changed since version {since}, and {made} from its version {from}: what changed since \
+             {from} counts"
+        )),
+        (Processing::Changes { since }, None) => {
+            Some(format!("`{id}` is said to have changed since version {since}, and {made} without it"))
+        }
+        (Processing::NoChanges, None) => Some(format!("`{id}` is said not to have changed, and {made} without it")),
+        (Processing::NoChanges, Some(from)) => {
+            let changed = layers.iter().filter(|(_, layer)| layer.is_comparable() && layer.has_changed());
+            let changed: Vec<String> = changed.map(|(layer, _)| format!("`{id}/{layer}`")).collect();
+            let what = changed.join(", ");
+            (!what.is_empty()).then(|| {
+                format!(
+                    "`{id}` is said not to have changed, and {made} from its version {from}, since when {what} changed"
+                )
+            })
+        }
+    }
+}
+
+/// Says of each version that is read, or that what is read was made from, where it has two digests: then the same number
+/// of one catalog stands for two contents.
+pub(crate) fn two_histories(read: &[(&CatalogId, &Snapshot)]) -> Vec<String> {
+    let mut known: BTreeMap<(CatalogUuid, Version), BTreeMap<Digest, String>> = BTreeMap::new();
+    for (id, now) in read {
+        let digests = known.entry((now.uuid(), now.version())).or_default();
+        digests.entry(now.digest()).or_insert_with(|| format!("`{id}` is read with digest {}", now.digest().short()));
+    }
+    for (id, now) in read {
+        for named in &now.record().dependencies {
+            let digests = known.entry((named.uuid, named.version)).or_default();
+            let text = || format!("`{id}` was made from digest {}", named.digest.short());
+            digests.entry(named.digest).or_insert_with(text);
+        }
+    }
+    let of_two = known.into_iter().filter(|(_, digests)| digests.len() > 1);
+    let note = |((uuid, version), digests): ((CatalogUuid, Version), BTreeMap<Digest, String>)| {
+        let digests: Vec<String> = digests.into_values().collect();
+        format!("version {version} of catalog {uuid} has two histories: {}", digests.join(", "))
+    };
+    of_two.map(note).collect()
+}

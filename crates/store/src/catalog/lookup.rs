@@ -1,0 +1,92 @@
+//! Versions by what they hold and not by their number alone.
+//!
+//! A number names one content for as long as a catalog has one history. A copy that was restored, a staging copy or a
+//! latest record that was lost gives it a second one: the same uuid and the same numbers, with other contents. What was
+//! read once is then known by its digest.
+
+use deltic_core::{Digest, Version};
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use super::{Catalog, RECORDS_AHEAD};
+use crate::object::ObjectName;
+use crate::snapshot::Snapshot;
+use crate::{Error, ErrorKind, Result};
+
+/// How many versions are looked at for a digest: those whose numbers are nearest to where it was.
+const SEARCHED: u64 = 64;
+
+impl Catalog {
+    /// The records of versions in the order asked, those that have expired too, whose trees can not be read. `None` for
+    /// one that is not there or is damaged. Cost: one request a version, up to 64 at once.
+    pub fn look_up(&self, versions: &[Version]) -> Result<Vec<Option<Snapshot>>> {
+        let read = |version: Version| async move {
+            let Some(bytes) = self.record_bytes(version).await? else { return Ok(None) };
+            match self.read_record(version, &bytes) {
+                Err(error) if matches!(error.kind(), ErrorKind::Corrupt { .. }) => Ok(None),
+                found => found.map(Some),
+            }
+        };
+        self.root().drive(async {
+            let reads: Vec<_> = versions.iter().map(|version| read(*version)).collect();
+            stream::iter(reads).buffered(RECORDS_AHEAD).try_collect().await
+        })
+    }
+
+    /// A version that can be read and has this catalog digest: of the 64 whose numbers are nearest to `near` the nearest,
+    /// and of two equally near the older. `None` when none of them has it.
+    ///
+    /// Cost: the latest version is found unless this catalog has seen one, then one request for each version that is
+    /// looked at, all at once.
+    pub fn with_digest(&self, digest: &Digest, near: Version) -> Result<Option<Snapshot>> {
+        let latest = match self.seen() {
+            Some(seen) => seen,
+            None => self.latest()?,
+        };
+        if latest.digest() == *digest && latest.version() == near {
+            return Ok(Some(latest));
+        }
+        let mut near_by: Vec<Version> = nearest(near.0, latest.version().0).map(Version).collect();
+        near_by.retain(|version| latest.record().retains(*version));
+        let found = self.look_up(&near_by)?;
+        Ok(found
+            .into_iter()
+            .flatten()
+            .find(|snapshot| snapshot.digest() == *digest && snapshot.uuid() == latest.uuid()))
+    }
+}
+
+/// The numbers up to `last` that are nearest to one, the nearest first.
+fn nearest(near: u64, last: u64) -> impl Iterator<Item = u64> {
+    let near = near.min(last);
+    let both = (1..=SEARCHED).flat_map(move |far| [near.checked_sub(far), near.checked_add(far)]);
+    std::iter::once(Some(near)).chain(both).flatten().filter(move |number| *number <= last).take(SEARCHED as usize)
+}
+
+impl Snapshot {
+    /// The version before it, `None` for the first.
+    ///
+    /// Errors: it has expired, or it is not the one that this version names as its parent. Cost: one request.
+    pub fn parent(&self) -> Result<Option<Snapshot>> {
+        let Some(before) = self.version().0.checked_sub(1).map(Version) else { return Ok(None) };
+        let parent = self.catalog().snapshot(before)?;
+        if self.record().parent != Some(parent.record_digest()) {
+            let what = format!("it is not the parent that version {} names", self.version());
+            return Err(Error::corrupt(self.catalog().url(), ObjectName::Version(before), what));
+        }
+        Ok(Some(parent))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn the_nearest_numbers_come_first() {
+        assert_eq!(nearest(3, 5).collect::<Vec<_>>(), [3, 2, 4, 1, 5, 0]);
+        assert_eq!(nearest(9, 2).collect::<Vec<_>>(), [2, 1, 0], "what is behind the latest counts as the latest");
+        let many: Vec<u64> = nearest(100, 1000).collect();
+        assert_eq!((many.len(), many[0], many[63]), (64, 100, 68));
+        assert_eq!(nearest(u64::MAX, u64::MAX).count(), 64);
+    }
+}
