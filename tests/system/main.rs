@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can not go on has failed")]
 
+mod beyond_pole;
 mod budgets;
 mod damage;
 mod dataset;

@@ -3,7 +3,7 @@
 use deltic_compiler::{
     BackEnd, CompileInputs, Context, GlobalStage, Input, Lookup as _, OutKey, Publish, RawValue, ValueSource, Whole,
 };
-use deltic_core::{Name, Payload};
+use deltic_core::{Name, Payload, Scheme};
 use deltic_store::{Entry, Place, Tree};
 
 use super::TaskKernel;
@@ -144,6 +144,7 @@ impl TaskKernel<'_> {
     /// Hashes a payload and stores it, unless just this is published already.
     fn publish(&self, out: &Element, payload: Option<Payload>) -> Result<Outcome> {
         let Some(payload) = payload else { return Ok(Outcome::Nothing) };
+        self.check_put(out)?;
         let meta = payload.meta();
         if let Some(published) = self.published.get(usize::from(out.layer))
             && !published.is_empty()
@@ -158,7 +159,18 @@ impl TaskKernel<'_> {
         Ok(Outcome::New(self.draft.put_known(meta, &payload)?))
     }
 
-    /// The same for all partitions of a group.
+    /// Checks that a layer takes a partition. Looked at where one is put: what older programs put can still be deleted.
+    fn check_put(&self, out: &Element) -> Result<()> {
+        let Some(layer) = self.task.outputs().get(usize::from(out.layer)) else { return Ok(()) };
+        // A private layer knows no grid: it takes tiles of any.
+        if layer.scheme == Scheme::Generic || self.task.is_private(&layer.id) {
+            return Ok(());
+        }
+        let key = self.out_key(out)?;
+        layer.check_put(&key.name).map_err(|error| self.failed(Phase::Back, key.to_string(), None, &error.into()))
+    }
+
+    /// Publishes all partitions of a group.
     fn publish_several(&self, group: &OutKey, mut made: Vec<(Element, Payload)>) -> Result<Outcome> {
         made.sort_by(|a, b| a.0.cmp(&b.0));
         if let Some(twice) = made.windows(2).find(|pair| pair[0].0 == pair[1].0) {
