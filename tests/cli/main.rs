@@ -13,4 +13,5 @@ mod redact;
 mod resume;
 mod secrets;
 mod shell;
+mod tiles;
 mod transcripts;

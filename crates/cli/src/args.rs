@@ -7,6 +7,7 @@ use deltic_core::{BoundingBox, CatalogId, Layer, LayerId, Scheme, TaskId, Versio
 
 use crate::commands::{doctor, fsck, gc, repack, retain};
 use crate::out::Format;
+use crate::tile_names::TileNames;
 
 /// Incremental compilation of versioned, partitioned data.
 ///
@@ -113,6 +114,9 @@ pub(crate) struct Import {
     /// A layer and the folder, .tar, .tar.gz or .tar.zst that it becomes
     #[arg(long = "layer", value_name = "ID=SOURCE", required = true, value_parser = layer_source)]
     pub(crate) layers: Vec<(LayerId, PathBuf)>,
+    /// How tiles are written in the names of files; without it, each name must be a tile in one way only
+    #[arg(long, value_name = "FORM")]
+    pub(crate) names: Option<TileNames>,
     /// A text to record with the version
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) note: String,
@@ -128,6 +132,9 @@ pub(crate) struct Export {
     pub(crate) layer: LayerId,
     /// The folder to write; it must be empty or not there yet
     pub(crate) folder: PathBuf,
+    /// How tiles are written in the names of files; without it, as quadkeys
+    #[arg(long, value_name = "FORM")]
+    pub(crate) names: Option<TileNames>,
     /// The version; without it, the latest
     #[arg(long, value_name = "N")]
     pub(crate) version: Option<Version>,

@@ -36,6 +36,7 @@ mod progress;
 pub mod report;
 mod source;
 mod sources;
+mod tile_names;
 
 use std::borrow::Cow;
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
 
-use deltic_core::{Layer, NameBytes};
+use deltic_core::{Layer, Name, NameBytes};
 use deltic_store::{Entry, KeyRange, Tree};
 use serde_json::json;
 
@@ -18,6 +18,7 @@ use crate::failure::{Failure, Outcome};
 use crate::human::{bytes, partitions};
 use crate::interrupt::Interrupts;
 use crate::out::Out;
+use crate::tile_names::TileNames;
 
 /// How much is read at once.
 const BATCH_BYTES: u64 = 8 << 20;
@@ -33,8 +34,12 @@ const LONGEST_PART: usize = 255;
 pub(super) fn export(args: &args::Export, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     let snapshot = open(&args.url, args.version)?;
     let (settings, tree) = layer(&snapshot, &args.layer)?;
+    if let Some(names) = args.names {
+        names.check(settings)?;
+    }
     let below = prepare(&args.folder)?;
-    let target = Target { root: &args.folder, below, settings, interrupts };
+    let names = args.names.unwrap_or(TileNames::Quadkey);
+    let target = Target { root: &args.folder, below, settings, names, interrupts };
     for found in tree.scan(KeyRange::all()) {
         target.path_of(&found?.0)?;
     }
@@ -67,6 +72,7 @@ struct Target<'a> {
     root: &'a Path,
     below: Below,
     settings: &'a Layer,
+    names: TileNames,
     interrupts: &'a Interrupts,
 }
 
@@ -74,7 +80,10 @@ impl Target<'_> {
     /// Where below the folder a partition goes; an error if that could lie anywhere else, or can not be a file's name.
     fn path_of(&self, name: &NameBytes) -> Outcome<String> {
         let name = self.settings.name_from_bytes(name).map_err(|error| Failure::failed(error.to_string()))?;
-        let text = name.to_string();
+        let text = match &name {
+            Name::Tile(tile) => self.names.write(*tile),
+            name @ Name::Generic(_) => name.to_string(),
+        };
         let harmless = |part: &str| {
             let foreign = cfg!(windows) && part.contains(['\\', ':', '<', '>', '"', '|', '?', '*']);
             !matches!(part, "" | "." | "..") && !foreign && part.len() <= LONGEST_PART
