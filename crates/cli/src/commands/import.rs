@@ -13,6 +13,7 @@ use deltic_store::{Catalog, Stores};
 use rayon::prelude::*;
 
 use super::layer;
+use crate::archive::{Packing, files_of_archive};
 use crate::args;
 use crate::below::Below;
 use crate::failure::{Failure, Outcome};
@@ -20,7 +21,7 @@ use crate::human::count;
 use crate::interrupt::Interrupts;
 use crate::out::Out;
 use crate::progress::{Counter, Progress};
-use crate::source::{Packing, Source, check_apart, files_of_archive, files_of_folder};
+use crate::source::{Source, check_apart, files_of_folder};
 use crate::tile_names::{Names, TileNames};
 
 /// How many files are worked on between two looks for errors.
@@ -128,9 +129,9 @@ impl LayerImport<'_> {
 
     fn archive(&self, path: &Path, packing: Packing) -> Outcome {
         let mut names = Names::new(self.settings, self.names);
-        files_of_archive(path, packing, &mut |file, read| {
-            let name = self.name(&mut names, &file, path)?;
-            self.put(&name, &Payload::new(read()?), &file, path)
+        files_of_archive(path, packing, &mut |member, read| {
+            let name = self.name(&mut names, &member.path, path)?;
+            self.put(&name, &Payload::new(read()?), &member.path, path)
         })
     }
 
