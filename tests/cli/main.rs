@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod archives;
+mod exported;
 mod import;
 mod interrupt;
 mod names;

@@ -141,7 +141,7 @@ fn what_is_exported_is_imported_by_the_same_names() {
     for (catalog, names) in [("web", "quadkey"), ("web", "here"), ("web", "xyz"), ("here", "quadkey"), ("here", "here")]
     {
         shell.ok(&format!("deltic import file:{catalog} --layer t=in --names quadkey"));
-        for target in ["out"] {
+        for target in ["out", "out.tar"] {
             shell.ok(&format!(
                 "rm -rf out out.tar back && deltic export file:{catalog} --layer t {target} --names {names}"
             ));

@@ -57,7 +57,7 @@ pub(crate) enum Command {
     Init(Init),
     /// Make layers exactly what folders or archives hold, as one new version
     Import(Import),
-    /// Write the partitions of a layer into a folder
+    /// Write the partitions of a layer into a folder or an archive
     Export(Export),
     /// List the versions, newest first
     Log(Log),
@@ -130,8 +130,8 @@ pub(crate) struct Export {
     /// The layer
     #[arg(long, value_name = "ID")]
     pub(crate) layer: LayerId,
-    /// The folder to write; it must be empty or not there yet
-    pub(crate) folder: PathBuf,
+    /// The folder to write, empty or not there yet; or the .tar, .tar.gz or .tar.zst, which keeps user fields
+    pub(crate) target: PathBuf,
     /// How tiles are written in the names of files; without it, as quadkeys
     #[arg(long, value_name = "FORM")]
     pub(crate) names: Option<TileNames>,

@@ -107,7 +107,7 @@ fn pax() -> Vec<u8> {
         builder.append_data(&mut header, "folder/file", body).unwrap();
     };
     file(tar::EntryType::XGlobalHeader, b"12 comment=\n");
-    file(tar::EntryType::XHeader, b"14 path=a/b/c\n");
+    file(tar::EntryType::XHeader, b"14 path=a/b/c\n22 DELTIC.field.%25=x\n");
     file(tar::EntryType::Regular, b"1");
     let sparse = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n21 GNU.sparse.name=s\n28 GNU.sparse.realsize=2000\n";
     file(tar::EntryType::XHeader, sparse);

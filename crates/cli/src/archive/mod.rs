@@ -14,17 +14,21 @@
 
 mod pax;
 mod sparse;
+mod write;
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
 
+use deltic_core::Fields;
 use tar::Header;
 
 use crate::failure::{Failure, Outcome};
 use crate::source::refused;
 use pax::Records;
 use sparse::Map;
+
+pub(crate) use write::Writer;
 
 /// The unit of an archive.
 const BLOCK: usize = 512;
@@ -70,6 +74,8 @@ impl Packing {
 pub(crate) struct Member {
     /// Its path, with `/` between the parts; a leading `./` is left out.
     pub(crate) path: String,
+    /// The user fields that `export` wrote with it.
+    pub(crate) fields: Fields,
 }
 
 /// Reads the bytes of the file that an archive is at.
@@ -256,7 +262,7 @@ impl Archive<'_> {
         if let Some(map) = &map {
             map.check(stored).map_err(|why| bad(&why))?;
         }
-        let member = Member { path: member_path(&path, &shown)? };
+        let member = Member { path: member_path(&path, &shown)?, fields: records.fields().map_err(|why| bad(&why))? };
         let is_metadata = member.path.rsplit('/').next().is_some_and(|name| name.starts_with("._"));
         let mut left = stored;
         take(member, &mut || {

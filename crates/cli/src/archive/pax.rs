@@ -1,5 +1,10 @@
 //! Records of pax extended headers: `LENGTH KEY=VALUE`, with a line feed at the end, which the length counts.
 
+use deltic_core::Fields;
+
+/// What the keys of user fields begin with; the name of the field follows, with `%` and `=` written as `%25` and `%3D`.
+const FIELD: &str = "DELTIC.field.";
+
 /// What all keys begin with that are meant for these programs.
 const VENDOR: &str = "DELTIC.";
 
@@ -66,10 +71,25 @@ impl Records {
     pub(super) fn is_sparse(&self) -> bool {
         self.0.iter().any(|(key, _)| key.starts_with("GNU.sparse."))
     }
+
+    /// The user fields.
+    pub(super) fn fields(&self) -> Checked<Fields> {
+        let mut fields = Fields::default();
+        for (key, value) in self.iter() {
+            let Some(name) = key.strip_prefix(FIELD) else { continue };
+            let bad = |why: &str| format!("user field `{}`: {why}", name.escape_debug());
+            let (name, value) = (decoded(name), std::str::from_utf8(value));
+            let (Some(name), Ok(value)) = (name, value) else { return Err(bad("it is not written as `export` does")) };
+            if fields.get(&name).is_some() {
+                return Err(bad("it is there twice"));
+            }
+            fields.set(&name, value).map_err(|error| bad(&error.to_string()))?;
+        }
+        Ok(fields)
+    }
 }
 
 /// Writes a record.
-#[cfg(test)]
 pub(super) fn write(into: &mut Vec<u8>, key: &str, value: &[u8]) {
     let rest = key.len() + value.len() + 3;
     // The length counts its own digits.
@@ -77,6 +97,14 @@ pub(super) fn write(into: &mut Vec<u8>, key: &str, value: &[u8]) {
     into.extend_from_slice(format!("{} {key}=", length.unwrap_or(rest)).as_bytes());
     into.extend_from_slice(value);
     into.push(b'\n');
+}
+
+/// Writes the records of user fields.
+pub(super) fn write_fields(into: &mut Vec<u8>, fields: &Fields) {
+    for (name, value) in fields.iter() {
+        let name = name.replace('%', "%25").replace('=', "%3D");
+        write(into, &format!("{FIELD}{name}"), value.as_bytes());
+    }
 }
 
 /// A number in decimal digits.
@@ -103,7 +131,7 @@ fn unknown(key: &str, value: &[u8]) -> Option<String> {
         "SCHILY.filetype" => value != b"sparse",
         "SCHILY.realsize" | "SUN.holesdata" | "GNU.dumpdir" => false,
         key if key.starts_with("GNU.volume.") => false,
-        key if key.starts_with(VENDOR) => false,
+        key if key.starts_with(VENDOR) => key.starts_with(FIELD),
         _ => true,
     };
     (!known).then(|| {
@@ -113,6 +141,22 @@ fn unknown(key: &str, value: &[u8]) -> Option<String> {
             key.escape_debug()
         )
     })
+}
+
+/// The name of a user field as it was before it was written into a key; none if it was not written so.
+fn decoded(name: &str) -> Option<String> {
+    let mut parts = name.split('%');
+    let mut decoded = parts.next()?.to_owned();
+    for part in parts {
+        let (character, rest) = match part.get(..2)? {
+            "25" => ('%', &part[2..]),
+            "3D" => ('=', &part[2..]),
+            _ => return None,
+        };
+        decoded.push(character);
+        decoded.push_str(rest);
+    }
+    Some(decoded)
 }
 
 #[cfg(test)]
@@ -143,5 +187,22 @@ mod tests {
         assert!(records("10 path=a\n10 path=b\n").one("path").unwrap_err().contains("two values"));
         assert_eq!(records("8 path=\n").one("path").unwrap(), None, "an empty value takes the value back");
         assert!(records("10 size=+\n").number("size").is_err());
+    }
+
+    #[test]
+    fn fields_come_back() {
+        let mut fields = Fields::default();
+        for (name, value) in [("a=b%25", "=\u{e9}"), ("%3D", ""), ("ä", "1 2")] {
+            fields.set(name, value).unwrap();
+        }
+        let mut bytes = Vec::new();
+        write_fields(&mut bytes, &fields);
+        assert_eq!(Records::parse(&bytes).unwrap().fields().unwrap(), fields);
+        for bad in ["DELTIC.field.=x", "DELTIC.field.%41=x", "DELTIC.field.%=x", "DELTIC.field.a=\u{1}"] {
+            let (key, value) = bad.split_once('=').unwrap();
+            let mut bytes = Vec::new();
+            write(&mut bytes, key, value.as_bytes());
+            assert!(Records::parse(&bytes).unwrap().fields().is_err(), "{bad}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 use std::io::Write as _;
 
+use deltic_core::{Payload, Timestamp};
+
 use super::*;
 
 /// A member with a header of its own making.
@@ -37,24 +39,24 @@ fn archive(members: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// What an archive holds: names, bytes, user fields.
-fn read(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
+fn read(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>, String)>, String> {
     read_packed(bytes, "a.tar")
 }
 
-fn read_packed(bytes: &[u8], name: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
+fn read_packed(bytes: &[u8], name: &str) -> Result<Vec<(String, Vec<u8>, String)>, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).unwrap();
     let mut found = Vec::new();
     let done = files_of_archive(&path, Packing::of(&path).unwrap(), &mut |member, read| {
-        found.push((member.path, read()?));
+        found.push((member.path, read()?, member.fields.as_str().to_owned()));
         Ok(())
     });
     done.map(|()| found).map_err(|failure| failure.to_string().split_once(": ").unwrap().1.to_owned())
 }
 
-fn one(name: &str, content: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
-    Ok(vec![(name.to_owned(), content.to_vec())])
+fn one(name: &str, content: &[u8]) -> Result<Vec<(String, Vec<u8>, String)>, String> {
+    Ok(vec![(name.to_owned(), content.to_vec(), String::new())])
 }
 
 #[test]
@@ -117,6 +119,7 @@ fn names_and_sizes_of_extended_headers_count() {
     is_not(&[member(b"x", b'x', b"7 path=a\n"), a()], "extended header is damaged");
     is_not(&[pax(b'g', &[("path", "a")]), a()], "about all members has a `path`");
     is_not(&[pax(b'g', &[("size", "1")]), a()], "about all members has a `size`");
+    is_not(&[pax(b'g', &[("DELTIC.field.a", "1")]), a()], "about all members has a `DELTIC.field.a`");
     is_not(&[pax(b'x', &[("hdrcharset", "ISO-IR 8859 1 1998")]), a()], "not known here");
     for (key, value) in [
         ("SCHILY.realsize", "7"),
@@ -338,4 +341,32 @@ fn archives_end_with_zeros_and_nothing_else() {
     }
     assert!(read(&[]).unwrap_err().contains("cut off"));
     assert_eq!(read(&archive(&[member(b"./", b'5', b"")])), Ok(vec![]));
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = format!("{}ä", "long/".repeat(40));
+    let files = [
+        ("a", Payload::from("1").with_field("k=%", "v").unwrap().with_field("l", "").unwrap()),
+        ("empty", Payload::default()),
+        ("grün", Payload::new(vec![7; 513])),
+        (&*long, Payload::new(vec![8; 1024]).with_field("ä", "=").unwrap()),
+    ];
+    for name in ["a.tar", "b.tar.gz", "c.tar.zst"] {
+        let path = folder.path().join(name);
+        let packing = Packing::of(&path).unwrap();
+        let mut writer = Writer::new(File::create(&path).unwrap(), packing, Timestamp(1_700_000_000_123)).unwrap();
+        for (name, payload) in &files {
+            writer.begin(name, &payload.meta()).unwrap();
+            writer.write_all(payload.bytes()).unwrap();
+            writer.end(payload.len()).unwrap();
+        }
+        writer.finish().unwrap();
+        let read = read_packed(&std::fs::read(&path).unwrap(), name).unwrap();
+        let expected = files.iter().map(|(name, payload)| {
+            ((*name).to_owned(), payload.bytes().to_vec(), payload.fields().as_str().to_owned())
+        });
+        assert_eq!(read, expected.collect::<Vec<_>>());
+    }
 }

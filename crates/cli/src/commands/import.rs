@@ -131,7 +131,7 @@ impl LayerImport<'_> {
         let mut names = Names::new(self.settings, self.names);
         files_of_archive(path, packing, &mut |member, read| {
             let name = self.name(&mut names, &member.path, path)?;
-            self.put(&name, &Payload::new(read()?), &member.path, path)
+            self.put(&name, &Payload::new(read()?).with_fields(member.fields), &member.path, path)
         })
     }
 
