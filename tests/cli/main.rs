@@ -5,8 +5,10 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "test code")]
 
+mod archives;
 mod batches;
 mod environment;
+mod exported;
 mod hostile;
 mod import;
 mod interrupt;
@@ -19,4 +21,5 @@ mod resume;
 mod secrets;
 mod server;
 mod shell;
+mod tiles;
 mod transcripts;

@@ -127,7 +127,7 @@ fn members_of_archives_stay_in_their_archive() {
         (b"x", b'1', b"/etc/passwd", "a hard link"),
         (b"x", b'3', b"", "neither a file nor a folder"),
         (b"x", b'6', b"", "neither a file nor a folder"),
-        (b"x", b'S', b"", "sparse"),
+        (b"x", b'S', b"", "a sparse file of a form that is not known"),
         (b"a\nb", b'0', b"", "control character"),
         (b"\xff", b'0', b"", "not UTF-8"),
     ] {

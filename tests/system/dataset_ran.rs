@@ -23,7 +23,7 @@ fn lab(build: fn(&DataPlan) -> Result<()>) -> Lab {
         }
     }
     if t {
-        lab = lab.tiles(TILES, Grid::Here);
+        lab = lab.tiles(TILES, Grid::Mercator);
         for (tile, number) in [("00", "1"), ("01", "2"), ("03", "3"), ("22", "4")] {
             lab.put(TILES, tile.parse::<Tile>().unwrap(), number);
         }
@@ -596,7 +596,7 @@ fn parts_run_the_level_of_the_change_and_those_above() {
         let root = count(&ones).id("root");
         let part = |set: &DataSet<Tile, u64>, level| set.map_values(|n| Ok(n.to_string())).publish_part([level]);
         let parts = [part(&root, 0), part(&ones, 1), part(&tiles(plan), 2)];
-        plan.publish_parts(Layer::tiles("out", Grid::Here, [0, 1, 2])?, parts);
+        plan.publish_parts(Layer::tiles("out", Grid::Mercator, [0, 1, 2])?, parts);
         Ok(())
     });
     assert_eq!(lab.text("out", Tile::ROOT).as_deref(), Some("4"));

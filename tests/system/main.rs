@@ -6,6 +6,7 @@
 mod batches;
 #[cfg(target_os = "linux")]
 mod bounded;
+mod beyond_pole;
 mod budgets;
 mod damage;
 mod dataset;

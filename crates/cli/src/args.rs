@@ -8,6 +8,7 @@ use deltic_core::{BoundingBox, CatalogId, Layer, LayerId, Scheme, TaskId, Versio
 
 use crate::commands::{doctor, fsck, gc, repack, retain};
 use crate::out::Format;
+use crate::tile_names::TileNames;
 
 /// Incremental compilation of versioned, partitioned data.
 ///
@@ -57,7 +58,7 @@ pub(crate) enum Command {
     Init(Init),
     /// Make layers exactly what folders or archives hold, as one new version
     Import(Import),
-    /// Write the partitions of a layer into a folder
+    /// Write the partitions of a layer into a folder or an archive
     Export(Export),
     /// List the versions, newest first
     Log(Log),
@@ -114,6 +115,9 @@ pub(crate) struct Import {
     /// A layer and the folder, .tar, .tar.gz or .tar.zst that it becomes
     #[arg(long = "layer", value_name = "ID=SOURCE", required = true, value_parser = layer_source)]
     pub(crate) layers: Vec<(LayerId, PathBuf)>,
+    /// How tiles are written in the names of files; without it, each name must be a tile in one way only
+    #[arg(long, value_name = "FORM")]
+    pub(crate) names: Option<TileNames>,
     /// A text to record with the version
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) note: String,
@@ -127,8 +131,11 @@ pub(crate) struct Export {
     /// The layer
     #[arg(long, value_name = "ID")]
     pub(crate) layer: LayerId,
-    /// The folder to write; it must be empty or not there yet
-    pub(crate) folder: PathBuf,
+    /// The folder to write, empty or not there yet; or the .tar, .tar.gz or .tar.zst, which keeps user fields
+    pub(crate) target: PathBuf,
+    /// How tiles are written in the names of files; without it, as quadkeys
+    #[arg(long, value_name = "FORM")]
+    pub(crate) names: Option<TileNames>,
     /// The version; without it, the latest
     #[arg(long, value_name = "N")]
     pub(crate) version: Option<Version>,

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
+use crate::archive::files_of_archive;
 use crate::config::{Config, JobFile, Sources};
-use crate::source::{Source, files_of_archive};
+use crate::source::Source;
 
 #[path = "../../../tests/support/hostile.rs"]
 mod harness;
@@ -95,6 +96,28 @@ fn tar() -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
+/// An archive with pax headers: of all members, of a name and a user field, of a file with holes.
+fn pax() -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut file = |kind: tar::EntryType, body: &[u8]| {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_size(body.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, "folder/file", body).unwrap();
+    };
+    file(tar::EntryType::XGlobalHeader, b"12 comment=\n");
+    file(tar::EntryType::XHeader, b"14 path=a/b/c\n22 DELTIC.field.%25=x\n");
+    file(tar::EntryType::Regular, b"1");
+    let sparse = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n21 GNU.sparse.name=s\n28 GNU.sparse.realsize=2000\n";
+    file(tar::EntryType::XHeader, sparse);
+    let mut body = b"2\n512\n512\n1030\n1\n".to_vec();
+    body.resize(512, 0);
+    body.resize(1025, b'a');
+    file(tar::EntryType::Regular, &body);
+    builder.into_inner().unwrap()
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();
@@ -114,7 +137,8 @@ fn summed(mut archive: Vec<u8>) -> Vec<u8> {
 fn read_archive(path: &PathBuf, bytes: &[u8]) -> bool {
     std::fs::write(path, bytes).unwrap();
     let Ok(Source::Archive(path, packing)) = Source::find(path) else { panic!("no archive") };
-    files_of_archive(&path, packing, &mut |name, read| {
+    files_of_archive(&path, packing, &mut |file, read| {
+        let name = file.path;
         assert!(!name.starts_with('/') && name.split('/').all(|part| part != ".."));
         read().map(|_| ())
     })
@@ -150,7 +174,7 @@ fn check_all(range: std::ops::Range<u64>) {
             variable("a number in a variable", "THREADS", &["3", "1000"]),
             variable("a size in a variable", "MEMORY", &["512 MiB", "0 B", "1 GiB"]),
             variable("a time in a variable", "CHECKPOINT", &["90s", "1h 30m", "false"]),
-            Decoder::new("a tar archive", vec![tar()], (8, archive), |bytes| read_archive(&plain, bytes))
+            Decoder::new("a tar archive", vec![tar(), pax()], (8, archive), |bytes| read_archive(&plain, bytes))
                 .sealed(summed),
             Decoder::new("a tar.gz archive", vec![gzip(&tar())], (4000, archive), |bytes| read_archive(&zipped, bytes)),
             Decoder::new(

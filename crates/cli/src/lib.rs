@@ -16,6 +16,7 @@
 //! A program with a flow of its own calls [`deltic_driver::run`] instead, with [`now`], [`new_run_id`],
 //! [`new_catalog`], [`checkpoint`] and [`code_identity`] for what only the machine knows, and [`report`] for the text of a report.
 
+mod archive;
 mod area;
 mod args;
 mod asked;
@@ -39,6 +40,7 @@ mod shown;
 mod source;
 mod sources;
 mod stdout;
+mod tile_names;
 
 use std::process::ExitCode;
 

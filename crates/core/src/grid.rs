@@ -185,7 +185,7 @@ impl Grid {
         }
     }
 
-    fn check_on_earth(self, tile: Tile) -> Result<()> {
+    pub(crate) fn check_on_earth(self, tile: Tile) -> Result<()> {
         if self.is_on_earth(tile) {
             return Ok(());
         }

@@ -53,7 +53,10 @@ impl Layer {
         self
     }
 
-    /// Checks that a name is legal here.
+    /// Checks that a name is one of this layer: of its kind, and for a tile of one of its levels.
+    ///
+    /// Tiles beyond the pole pass: older programs put some, and who reads the tiles around one asks for them too. What
+    /// is put is checked by [`Layer::check_put`].
     pub fn check(&self, name: &Name) -> Result<()> {
         match (&self.scheme, name) {
             (Scheme::Generic, Name::Generic(_)) => Ok(()),
@@ -72,10 +75,26 @@ impl Layer {
         }
     }
 
-    /// Reads a name as people write it: a string, quadkey digits, or `here:` and a decimal HERE tile id.
+    /// Checks that a partition of this name may be put here: that it is one of this layer, and a tile of its grid. In the
+    /// `here` grid a level has twice as many columns as rows, and what lies beyond the pole is none.
+    pub fn check_put(&self, name: &Name) -> Result<()> {
+        self.check(name)?;
+        match (&self.scheme, name) {
+            (Scheme::Tile(grid, _), Name::Tile(tile)) => {
+                grid.check_on_earth(*tile).map_err(|error| Error::new(format!("layer `{}`: {error}", self.id)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads a name as people write it: a string, quadkey digits, or `here:` and a decimal HERE tile id. The tile of
+    /// level 0 is `root`, and never nothing.
     pub fn parse_name(&self, text: &str) -> Result<Name> {
         let name = match (&self.scheme, text.strip_prefix("here:")) {
             (Scheme::Generic, _) => Name::generic(text)?,
+            (Scheme::Tile(..), None) if text.is_empty() => {
+                return Err(Error::new("a tile's name can not be empty: the tile of level 0 is `root`"));
+            }
             (Scheme::Tile(..), Some(id)) => Name::Tile(Tile::parse_here_id(id)?),
             (Scheme::Tile(..), None) => Name::Tile(text.parse()?),
         };
@@ -83,7 +102,7 @@ impl Layer {
         Ok(name)
     }
 
-    /// Reads a name's bytes back; fails when they are no legal name here.
+    /// Reads a name's bytes back; fails when they are no name of this layer.
     pub fn name_from_bytes(&self, bytes: &[u8]) -> Result<Name> {
         let text = std::str::from_utf8(bytes).map_err(|_| Error::new("a partition name is not UTF-8"))?;
         let name = match self.scheme {
@@ -250,5 +269,26 @@ mod tests {
         assert_eq!(generic.parse_name("a/b").unwrap(), Name::generic("a/b").unwrap());
         assert!(generic.parse_name("a\nb").is_err());
         assert!(generic.check(&Name::Tile("12".parse().unwrap())).is_err());
+        assert!(Layer::tiles("t", Grid::Here, [0]).unwrap().parse_name("").is_err(), "nothing is no tile");
+    }
+
+    /// What lies beyond the pole can be read, as older catalogs have it, but not be put.
+    #[test]
+    fn only_tiles_on_earth_are_put() {
+        let here = Layer::tiles("t", Grid::Here, 0..=31).unwrap();
+        for level in 1..=31 {
+            let last = (1u32 << (level - 1)) - 1;
+            for x in [0, (1u32 << level) - 1] {
+                let tile = |y| Name::Tile(Tile::new(level, x, y).unwrap());
+                assert!(here.check_put(&tile(last)).is_ok(), "level {level}");
+                let beyond = tile(last + 1);
+                assert!(here.check_put(&beyond).unwrap_err().to_string().contains("beyond the north pole"));
+                assert!(here.check(&beyond).is_ok());
+                assert_eq!(here.name_from_bytes(&beyond.to_bytes()).unwrap(), beyond);
+                let mercator = Layer::tiles("t", Grid::Mercator, 0..=31).unwrap();
+                assert!(mercator.check_put(&beyond).is_ok() && mercator.check_put(&tile((1u32 << level) - 1)).is_ok());
+            }
+        }
+        assert!(here.check_put(&Name::Tile(Tile::ROOT)).is_ok());
     }
 }

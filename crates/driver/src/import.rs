@@ -113,6 +113,7 @@ impl Import {
     /// Fails when the name is not legal in the layer, or was put or deleted before.
     pub fn put(&self, layer: &LayerId, name: &Name, payload: &Payload) -> Result<()> {
         let layer = self.find(layer)?;
+        layer.settings.check_put(name).map_err(|error| layer.refused(error.to_string()))?;
         let key = layer.claim(name)?;
         let meta = payload.meta();
         let before = layer.published.get(&key)?;
@@ -192,13 +193,16 @@ impl Import {
 impl ImportLayer {
     /// Checks a name and takes it, so that nobody else can speak of it.
     fn claim(&self, name: &Name) -> Result<NameBytes> {
-        let publish = |message: String| Error::Publish { layer: self.settings.id.clone(), message };
-        self.settings.check(name).map_err(|error| publish(error.to_string()))?;
+        self.settings.check(name).map_err(|error| self.refused(error.to_string()))?;
         let key = name.to_bytes();
         if self.with(|named| named.names.insert(key.clone(), Said::Stays)).is_some() {
-            return Err(publish(format!("`{name}` is named twice in one import")));
+            return Err(self.refused(format!("`{name}` is named twice in one import")));
         }
         Ok(key)
+    }
+
+    fn refused(&self, message: String) -> Error {
+        Error::Publish { layer: self.settings.id.clone(), message }
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Named) -> T) -> T {

@@ -1,18 +1,19 @@
 //! `import`: layers become exactly what folders or archives hold.
 //!
-//! In a generic layer a partition is named as its file is, by the path below the source. In a tile layer it is named
-//! by the file's name without its extension, wherever in the source it lies: quadkey digits if all files of the source
-//! are named by these, else HERE tile ids.
+//! In a generic layer a partition is named as its file is, by the path below the source; in a tile layer by the file's
+//! name without its extension, wherever in the source it lies, or by the end of its path: see
+//! [`tile_names`](crate::tile_names).
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use deltic_core::{Layer, LayerId, Name, Payload, Scheme, Tile};
+use deltic_core::{Layer, LayerId, Name, Payload, Scheme};
 use deltic_driver::{Import, ImportReport};
 use deltic_store::{Catalog, Stores};
 use rayon::prelude::*;
 
 use super::layer;
+use crate::archive::{Packing, files_of_archive};
 use crate::args;
 use crate::below::Below;
 use crate::failure::{Failure, Outcome};
@@ -20,7 +21,8 @@ use crate::human::count;
 use crate::interrupt::Interrupts;
 use crate::out::Out;
 use crate::progress::{Counter, Progress};
-use crate::source::{Source, check_apart, files_of_archive, files_of_folder};
+use crate::source::{Source, check_apart, files_of_folder};
+use crate::tile_names::{Names, TileNames};
 
 /// How many files are worked on between two looks for errors.
 const BATCH_FILES: usize = 512;
@@ -32,13 +34,21 @@ pub(super) fn import(args: &args::Import, progress: &Progress, interrupts: &Inte
     let nothing = format!("nothing was imported; version {} stands", base.version());
     interrupts.ends_soon(&nothing);
     let mut sources: BTreeMap<&LayerId, Source> = BTreeMap::new();
+    let mut tiles = false;
     for (id, path) in &args.layers {
-        layer(&base, id)?;
+        let (settings, _) = layer(&base, id)?;
+        if let (Some(names), Scheme::Tile(..)) = (args.names, &settings.scheme) {
+            names.check(settings)?;
+            tiles = true;
+        }
         let source = Source::find(path)?;
         check_apart(&source, &args.url)?;
         if sources.insert(id, source).is_some() {
             return Err(Failure::usage(format!("layer `{id}` is given twice: it can become only one source")));
         }
+    }
+    if args.names.is_some() && !tiles {
+        return Err(Failure::usage("--names says how tiles are written, and none of these layers has tiles"));
     }
     // Asked for again: if the import was overtaken, another version stands than the one it began with.
     let stands = |failure: Failure| match catalog.latest() {
@@ -50,7 +60,8 @@ pub(super) fn import(args: &args::Import, progress: &Progress, interrupts: &Inte
         for (id, source) in sources {
             let counter = progress.counter(id.as_str());
             import.replace(id)?;
-            let layer = LayerImport { import: &import, settings: import.layer(id)?, counter: &counter, interrupts };
+            let settings = import.layer(id)?;
+            let layer = LayerImport { import: &import, settings, names: args.names, counter: &counter, interrupts };
             match source {
                 Source::Folder(root) => layer.folder(&root)?,
                 Source::Archive(path, packing) => layer.archive(&path, packing)?,
@@ -90,17 +101,11 @@ fn text(report: &ImportReport) -> String {
     }
 }
 
-/// How the tiles of a source are written.
-#[derive(Clone, Copy)]
-enum TileNames {
-    Quadkey,
-    HereId,
-}
-
 /// One layer being imported.
 struct LayerImport<'a> {
     import: &'a Import,
     settings: &'a Layer,
+    names: Option<TileNames>,
     counter: &'a Counter,
     interrupts: &'a Interrupts,
 }
@@ -109,13 +114,14 @@ impl LayerImport<'_> {
     fn folder(&self, root: &Path) -> Outcome {
         let files = files_of_folder(root)?;
         let below = Below::open(root).map_err(|error| Failure::file("the folder can not be read", root, &error))?;
-        let tiles = self.tile_names(root, &files)?;
-        for batch in files.chunks(BATCH_FILES) {
-            let put = |file: &String| {
-                let name = self.name(file, tiles, root)?;
+        let mut names = Names::new(self.settings, self.names);
+        let named: Vec<(Name, String)> =
+            files.into_iter().map(|file| Ok((self.name(&mut names, &file, root)?, file))).collect::<Outcome<_>>()?;
+        for batch in named.chunks(BATCH_FILES) {
+            let put = |(name, file): &(Name, String)| {
                 let unreadable = |error| Failure::file("it can not be read", &root.join(file), &error);
                 let bytes = below.read(file).map_err(unreadable)?;
-                self.put(&name, bytes, file, root)
+                self.put(name, &Payload::new(bytes), file, root)
             };
             let done: Vec<Outcome> = batch.par_iter().map(put).collect();
             // Of several errors, always the same one is told.
@@ -124,30 +130,19 @@ impl LayerImport<'_> {
         Ok(())
     }
 
-    fn archive(&self, path: &Path, packing: crate::source::Packing) -> Outcome {
-        let tiles = match self.settings.scheme {
-            Scheme::Generic => TileNames::Quadkey,
-            // How tiles are written shows in all names together, so these are read first.
-            Scheme::Tile(..) => {
-                let mut files = Vec::new();
-                files_of_archive(path, packing, &mut |file, _| {
-                    files.push(file);
-                    Ok(())
-                })?;
-                self.tile_names(path, &files)?
-            }
-        };
-        files_of_archive(path, packing, &mut |file, read| {
-            let name = self.name(&file, tiles, path)?;
-            self.put(&name, read()?, &file, path)
+    fn archive(&self, path: &Path, packing: Packing) -> Outcome {
+        let mut names = Names::new(self.settings, self.names);
+        files_of_archive(path, packing, &mut |member, read| {
+            let name = self.name(&mut names, &member.path, path)?;
+            self.put(&name, &Payload::new(read()?).with_fields(member.fields), &member.path, path)
         })
     }
 
-    fn put(&self, name: &Name, bytes: Vec<u8>, file: &str, source: &Path) -> Outcome {
+    fn put(&self, name: &Name, payload: &Payload, file: &str, source: &Path) -> Outcome {
         if self.interrupts.stop().is_asked() {
             return Err(stopped());
         }
-        self.import.put(&self.settings.id, name, &Payload::new(bytes)).map_err(|error| match error {
+        self.import.put(&self.settings.id, name, payload).map_err(|error| match error {
             deltic_driver::Error::Publish { message, .. } => self.refused(file, source, &message),
             error => error.into(),
         })?;
@@ -155,44 +150,14 @@ impl LayerImport<'_> {
         Ok(())
     }
 
-    /// Finds out how the tiles of a source are written, from the names of all its files.
-    fn tile_names(&self, source: &Path, files: &[String]) -> Outcome<TileNames> {
-        if self.settings.scheme == Scheme::Generic {
-            return Ok(TileNames::Quadkey);
-        }
-        let first_bad =
-            |names: TileNames| files.iter().find_map(|file| self.tile(file, names).err().map(|e| (file, e)));
-        match (first_bad(TileNames::Quadkey), first_bad(TileNames::HereId)) {
-            (None, _) => Ok(TileNames::Quadkey),
-            (_, None) => Ok(TileNames::HereId),
-            (Some((file, error)), Some(_)) => Err(self
-                .refused(file, source, &error.to_string())
-                .hint("all files of a tile layer are named by quadkey digits, or all by HERE tile ids")),
-        }
-    }
-
-    fn name(&self, file: &str, tiles: TileNames, source: &Path) -> Outcome<Name> {
-        let name = match self.settings.scheme {
-            Scheme::Generic => self.settings.parse_name(file),
-            Scheme::Tile(..) => self.tile(file, tiles),
-        };
-        name.map_err(|error| self.refused(file, source, &error.to_string()))
-    }
-
-    fn tile(&self, file: &str, names: TileNames) -> deltic_core::Result<Name> {
-        let last = file.rsplit('/').next().unwrap_or(file);
-        let stem = last.rsplit_once('.').map_or(last, |(stem, _)| stem);
-        match names {
-            TileNames::Quadkey => self.settings.parse_name(stem),
-            TileNames::HereId => {
-                let name = Name::Tile(Tile::parse_here_id(stem)?);
-                self.settings.check(&name)?;
-                Ok(name)
-            }
-        }
+    fn name(&self, names: &mut Names<'_>, file: &str, source: &Path) -> Outcome<Name> {
+        names.read(file).map_err(|no_name| {
+            let refused = self.refused(file, source, &no_name.why);
+            no_name.hint.into_iter().fold(refused, Failure::hint)
+        })
     }
 
     fn refused(&self, file: &str, source: &Path, why: &str) -> Failure {
-        Failure::failed(format!("{}: {file}: {why}", source.display()))
+        Failure::failed(format!("{}: {}: {why}", source.display(), file.escape_debug()))
     }
 }

@@ -3,7 +3,7 @@
 use deltic_compiler::{
     BackEnd, CompileInputs, Context, GlobalStage, Input, Lookup as _, OutKey, Publish, RawValue, ValueSource, Whole,
 };
-use deltic_core::{Name, Payload};
+use deltic_core::{Name, Payload, Scheme};
 use deltic_store::{Entry, Place, Tree};
 
 use super::TaskKernel;
@@ -148,6 +148,7 @@ impl TaskKernel<'_> {
     /// Hashes a payload and stores it, unless just this is published already.
     fn publish(&self, out: &Element, payload: Option<Payload>) -> Result<Outcome> {
         let Some(payload) = payload else { return Ok(Outcome::Nothing) };
+        self.check_put(out)?;
         let meta = payload.meta();
         if let Some(published) = self.published.get(usize::from(out.layer))
             && !published.is_empty()
@@ -160,6 +161,17 @@ impl TaskKernel<'_> {
             return Ok(Outcome::New(Entry { meta, place }));
         }
         Ok(Outcome::New(self.draft.put_known(meta, &payload)?))
+    }
+
+    /// Checks that a layer takes a partition. Looked at where one is put: what older programs put can still be deleted.
+    fn check_put(&self, out: &Element) -> Result<()> {
+        let Some(layer) = self.task.outputs().get(usize::from(out.layer)) else { return Ok(()) };
+        // A private layer knows no grid: it takes tiles of any.
+        if layer.scheme == Scheme::Generic || self.task.is_private(&layer.id) {
+            return Ok(());
+        }
+        let key = self.out_key(out)?;
+        layer.check_put(&key.name).map_err(|error| self.failed(Phase::Back, key.to_string(), None, &error.into()))
     }
 
     /// What became of a group, given what became of its partitions.

@@ -1,0 +1,101 @@
+//! What `export` writes, `import` reads back as the same layer: with user fields from archives, without from folders,
+//! which says so.
+
+use deltic::core::{CatalogUuid, Fields, Layer, LayerId, Name, Payload, RunId, Timestamp};
+use deltic::driver::Import;
+use deltic::store::{Catalog, NewCatalog, Stores};
+use proptest::prelude::*;
+
+use crate::shell::Shell;
+
+type Partitions = std::collections::BTreeMap<String, (Vec<u8>, Vec<(String, String)>)>;
+
+/// Names that are paths, none the folder of another.
+fn partitions() -> impl Strategy<Value = Partitions> {
+    let part = r"([a-zäß=%. ]{0,8}|x{90,130})[a-z]";
+    let name = proptest::collection::vec(part, 1..4).prop_map(|parts| parts.join("/") + "!");
+    let text = "[a-z=%é\n-\u{ff}]{0,9}".prop_map(|text: String| text.replace(char::is_control, ""));
+    let field = (r"[a-z=%ü ]{1,9}", text);
+    let fields = prop_oneof![2 => Just(Vec::new()), 1 => proptest::collection::vec(field, 1..4)];
+    let sizes = prop_oneof![4 => 0..600usize, 1 => Just(512), 1 => 20_000..40_000usize];
+    let bytes = (any::<u8>(), sizes).prop_map(|(byte, size)| vec![byte; size]);
+    proptest::collection::btree_map(name, (bytes, fields), 0..12)
+}
+
+/// Makes a catalog of one layer, and gives the digest of that and how many partitions have user fields.
+fn catalog(shell: &Shell, partitions: &Partitions) -> (String, usize) {
+    let url = format!("file:{}", shell.work().join("cat").display());
+    let identity = NewCatalog { uuid: CatalogUuid(7), run: RunId(1), created: Timestamp(0) };
+    let layer = Layer::generic("a").unwrap().with_content_type("text/plain");
+    let catalog = Catalog::create(&Stores::new(), &url, vec![layer], identity).unwrap();
+    let import = Import::begin(&catalog.latest().unwrap(), RunId(2)).unwrap();
+    let mut with_fields = 0;
+    for (name, (bytes, fields)) in partitions {
+        let mut all = Fields::default();
+        fields.iter().for_each(|(name, value)| all.set(name, value).unwrap());
+        with_fields += usize::from(!all.is_empty());
+        let payload = Payload::new(bytes.clone()).with_fields(all);
+        import.put(&LayerId::new("a").unwrap(), &Name::generic(name).unwrap(), &payload).unwrap();
+    }
+    import.commit(Timestamp(1_700_000_000_000), "").unwrap();
+    (digest(shell, "cat"), with_fields)
+}
+
+fn digest(shell: &Shell, catalog: &str) -> String {
+    shell.ok(&format!("deltic digest file:{catalog} | grep layer"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(16) })]
+
+    #[test]
+    fn layers_come_back(partitions in partitions()) {
+        let shell = Shell::new();
+        let (before, with_fields) = catalog(&shell, &partitions);
+        for target in ["out.tar", "out.tar.gz", "out.tzst", "out"] {
+            let said = shell.ok(&format!("rm -rf back; deltic export file:cat --layer a {target}"));
+            shell.ok(&format!("deltic init file:back --layer a=generic && deltic import file:back --layer a={target}"));
+            if target != "out" || with_fields == 0 {
+                prop_assert_eq!(digest(&shell, "back"), before.clone(), "{}", target);
+                prop_assert!(!said.contains("user fields"), "{}", said);
+            } else {
+                let expected = format!("note: a folder keeps no user fields, which {with_fields} partition");
+                prop_assert!(said.contains(&expected), "{}", said);
+                prop_assert_ne!(digest(&shell, "back"), before.clone());
+            }
+        }
+    }
+}
+
+/// A payload that is streamed, and more partitions than are read at once.
+#[test]
+fn large_layers_come_back() {
+    let shell = Shell::new();
+    let mut partitions: Partitions = (0..600).map(|n| (format!("{n}"), (vec![n as u8; n], Vec::new()))).collect();
+    partitions.insert("3big".to_owned(), (vec![3; (8 << 20) + 7], vec![("k".to_owned(), "v".to_owned())]));
+    let (before, _) = catalog(&shell, &partitions);
+    for target in ["out.tar", "out.tar.zst"] {
+        let said = shell.ok(&format!("rm -rf back; deltic export file:cat --layer a {target} --format json"));
+        assert!(said.contains("\"without_fields\": 0"), "{said}");
+        shell.ok(&format!("deltic init file:back --layer a=generic && deltic import file:back --layer a={target}"));
+        assert_eq!(digest(&shell, "back"), before, "{target}");
+    }
+    let said = shell.ok("deltic export file:cat --layer a out --format json");
+    assert!(said.contains("\"without_fields\": 1"), "{said}");
+    // The archive is one for everybody, the same each time, and not written over.
+    assert_eq!(shell.ok("tar tf out.tar 2> /dev/null | wc -l").trim(), "602");
+    shell.ok("deltic export file:cat --layer a again.tar && cmp out.tar again.tar");
+    let ran = shell.run("deltic export file:cat --layer a out.tar");
+    assert!(ran.code == 2 && ran.stderr.contains("out.tar: the archive is there already"), "{ran:?}");
+    shell.ok("cmp out.tar again.tar");
+}
+
+/// What can not be exported leaves no archive behind.
+#[test]
+fn no_part_of_an_archive_is_left() {
+    let shell = Shell::new();
+    catalog(&shell, &[("../x".to_owned(), (vec![], vec![]))].into());
+    let ran = shell.run("deltic export file:cat --layer a out.tar");
+    assert!(ran.code == 1 && ran.stderr.contains("can not be exported"), "{ran:?}");
+    assert!(!shell.work().join("out.tar").exists());
+}
