@@ -150,7 +150,7 @@ impl GlobalCompiler for Moves {
 }
 
 impl IncrementalDepCompiler for Moves {
-    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>, _: &Context<'_>) -> Result<()> {
+    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()> {
         for listed in input.list("in/a")? {
             let name = listed?.name;
             let far = self.far(&name)?;
@@ -165,7 +165,6 @@ impl IncrementalDepCompiler for Moves {
         changes: &mut dyn Iterator<Item = Result<InputChange>>,
         _: &dyn Graph,
         out: &mut Edges<'_>,
-        _: &Context<'_>,
     ) -> Result<()> {
         for change in changes {
             let InputChange { key, exists, .. } = change?;

@@ -4,9 +4,9 @@
 
 #[cfg(target_os = "linux")]
 mod batches;
+mod beyond_pole;
 #[cfg(target_os = "linux")]
 mod bounded;
-mod beyond_pole;
 mod budgets;
 mod damage;
 mod dataset;

@@ -375,9 +375,8 @@ struct ByHand<'a> {
 
 impl ByHand<'_> {
     fn run(&self) -> Report {
-        let input = |(id, catalog): &(&str, Catalog)| {
-            (CatalogId::new(id).unwrap(), JobInput::new(catalog.clone(), At::Latest))
-        };
+        let input =
+            |(id, catalog): &(&str, Catalog)| (CatalogId::new(id).unwrap(), JobInput::new(catalog.clone(), At::Latest));
         deltic::driver::run(&Job {
             inputs: self.inputs.iter().map(input).collect(),
             output: self.output.clone(),

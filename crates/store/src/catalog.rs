@@ -2,8 +2,8 @@
 
 mod create;
 mod log;
-mod pack;
 mod lookup;
+mod pack;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

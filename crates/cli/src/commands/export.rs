@@ -61,14 +61,14 @@ pub(super) fn export(args: &args::Export, interrupts: &Interrupts, out: &mut Out
     });
     out.result("deltic.export/1", body, || {
         let (count, size) = (partitions(tree.count()), bytes(tree.bytes()));
-        let done = format!("exported version {}: {count}, {size}", snapshot.version());
-        match left_out {
-            0 => done,
-            left_out => format!(
-                "{done}\nnote: a folder keeps no user fields, which {} had: export to a .tar to keep them",
+        let mut text = vec![format!("exported version {}: {count}, {size}", snapshot.version())];
+        if left_out > 0 {
+            text.push(format!(
+                "note: a folder keeps no user fields, which {} had: export to a .tar to keep them",
                 partitions(left_out)
-            ),
+            ));
         }
+        text
     })
 }
 

@@ -79,17 +79,20 @@ fn against(url: &str, other: &str, out: &mut Out) -> Outcome {
     let (latest, other_latest) = (ours.version(), theirs.version());
     let verdict = match relation {
         Relation::Unrelated => {
-            format!("{url} is catalog {}, and {other} is catalog {}: they are two catalogs", ours.uuid(), theirs.uuid())
+            let uuids = (ours.uuid(), theirs.uuid());
+            vec![format!("{url} is catalog {}, and {other} is catalog {}: they are two catalogs", uuids.0, uuids.1)]
         }
-        Relation::Same => format!("the same catalog, both at version {latest} with digest {}", ours.digest().short()),
-        Relation::Behind(number) => format!(
+        Relation::Same => {
+            vec![format!("the same catalog, both at version {latest} with digest {}", ours.digest().short())]
+        }
+        Relation::Behind(number) => vec![format!(
             "the same catalog: {url}, at version {latest}, is {} behind {other}, at version {other_latest}",
             versions(number)
-        ),
-        Relation::Ahead(number) => format!(
+        )],
+        Relation::Ahead(number) => vec![format!(
             "the same catalog: {other}, at version {other_latest}, is {} behind {url}, at version {latest}",
             versions(number)
-        ),
+        )],
         Relation::Diverged { after, ours, theirs } => {
             let next = after.map_or(0, |after| after.0 + 1);
             let after = after.map_or("from the beginning".to_owned(), |after| format!("after version {after}"));
@@ -99,10 +102,8 @@ fn against(url: &str, other: &str, out: &mut Out) -> Outcome {
                     format!("version {next} has digest {} at {url}, and {} at {other}", ours.short(), theirs.short())
                 }
             };
-            format!(
-                "two histories of one catalog, which part {after}: {digests}\n{url} is at version {latest}, {other} at version \
-                 {other_latest}"
-            )
+            let now = format!("{url} is at version {latest}, {other} at version {other_latest}");
+            vec![format!("two histories of one catalog, which part {after}: {digests}"), now]
         }
     };
     out.result("deltic.against/1", body, || verdict)?;

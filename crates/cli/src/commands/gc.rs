@@ -57,14 +57,11 @@ pub(super) fn gc(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome
             text.push(format!("kept {} {of}", bytes(done.progress_kept.bytes)));
         }
         if done.unfinished_removed.packs > 0 {
-            text.push_str(&format!(
-                "\n{verb} {} that killed writers left half-written",
-                files(&done.unfinished_removed)
-            ));
+            text.push(format!("{verb} {} that killed writers left half-written", files(&done.unfinished_removed)));
         }
         if done.unfinished_kept.packs > 0 {
-            text.push_str(&format!(
-                "\nkept {} that are half-written, and that runs at work may finish: decided after the next version",
+            text.push(format!(
+                "kept {} that are half-written, and that runs at work may finish: decided after the next version",
                 files(&done.unfinished_kept)
             ));
         }
