@@ -1,7 +1,7 @@
 //! Tiles that lie beyond the pole of the `here` grid are published by no task; private layers have tiles of any grid.
 
 use deltic::prelude::*;
-use deltic_testkit::Lab;
+use deltic_testkit::{Edit, Lab, check_incremental};
 
 /// Copies tiles of the `mercator` grid, all of which are legal there, into a layer of `grid`.
 struct Copies(Grid);
@@ -97,6 +97,14 @@ fn the_mercator_grid_has_all_tiles() {
     }
     lab.run();
     assert_eq!(lab.names("out"), ["2", "30", "311"]);
+}
+
+/// The test kit has a grid for whatever tiles it is given.
+#[test]
+fn histories_may_have_tiles_of_any_grid() {
+    let copies = Task::new("copies", Direct(Copies(Grid::Mercator))).unwrap().version("1");
+    let put = |name| Edit { layer: "in/t".to_owned(), name: Name::Tile(tile(name)), payload: Some("x".into()) };
+    check_incremental(&[copies], &[vec![put("2"), put("0")], vec![put("311")]]);
 }
 
 #[test]

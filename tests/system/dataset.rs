@@ -1,6 +1,7 @@
 //! Data sets, operator by operator: over any history, incremental runs end where a run from scratch does.
 
 use deltic::compiler::{Data, DataKey};
+use deltic::core::Scheme;
 use deltic::prelude::*;
 use deltic_testkit::{RandomHistory, Step, check_incremental};
 
@@ -37,7 +38,12 @@ pub(crate) fn show<K: DataKey, V: Data + std::fmt::Debug>(set: &DataSet<K, V>) {
 }
 
 pub(crate) fn show_as<K: DataKey, V: Data + std::fmt::Debug>(layer: &str, set: &DataSet<K, V>) {
-    set.publish_with(K::private_layer(layer).unwrap(), |_, value| Ok(Some(format!("{value:?}").into())));
+    let mut layer = K::private_layer(layer).unwrap();
+    // The grid that has all tiles.
+    if let Scheme::Tile(_, levels) = layer.scheme {
+        layer.scheme = Scheme::Tile(Grid::Mercator, levels);
+    }
+    set.publish_with(layer, |_, value| Ok(Some(format!("{value:?}").into())));
 }
 
 #[expect(clippy::ptr_arg, reason = "a step on keys is given the key")]

@@ -76,11 +76,11 @@ impl FromStr for Workload {
 
 /// The settings of the input layer.
 pub(crate) fn input_layer() -> Result<Layer> {
-    Ok(Layer::tiles(INPUT, Grid::Here, [KEY_DIGITS as u8])?.with_content_type("application/json"))
+    Ok(Layer::tiles(INPUT, Grid::Mercator, [KEY_DIGITS as u8])?.with_content_type("application/json"))
 }
 
 fn output_layer(digits: usize) -> Result<Vec<Layer>> {
-    Ok(vec![Layer::tiles(OUTPUT, Grid::Here, [digits as u8])?.with_content_type("application/json")])
+    Ok(vec![Layer::tiles(OUTPUT, Grid::Mercator, [digits as u8])?.with_content_type("application/json")])
 }
 
 fn input_layers() -> Result<Vec<LayerRef>> {

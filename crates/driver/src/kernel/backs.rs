@@ -3,7 +3,7 @@
 use deltic_compiler::{
     BackEnd, CompileInputs, Context, GlobalStage, Input, Lookup as _, OutKey, Publish, RawValue, ValueSource, Whole,
 };
-use deltic_core::{Name, Payload, Scheme};
+use deltic_core::{Grid, Name, Payload, Scheme};
 use deltic_store::{Entry, Place, Tree};
 
 use super::TaskKernel;
@@ -167,11 +167,15 @@ impl TaskKernel<'_> {
     fn check_put(&self, out: &Element) -> Result<()> {
         let Some(layer) = self.task.outputs().get(usize::from(out.layer)) else { return Ok(()) };
         // A private layer knows no grid: it takes tiles of any.
-        if layer.scheme == Scheme::Generic || self.task.is_private(&layer.id) {
+        if !matches!(layer.scheme, Scheme::Tile(Grid::Here, _)) || self.task.is_private(&layer.id) {
             return Ok(());
         }
-        let key = self.out_key(out)?;
-        layer.check_put(&key.name).map_err(|error| self.failed(Phase::Back, key.to_string(), None, &error.into()))
+        layer.name_from_bytes(&out.name).and_then(|name| layer.check_put(&name)).map_err(|error| {
+            match self.out_key(out) {
+                Ok(key) => self.failed(Phase::Back, key.to_string(), None, &error.into()),
+                Err(broken) => broken,
+            }
+        })
     }
 
     /// What became of a group, given what became of its partitions.
