@@ -53,9 +53,9 @@ pub use edge::{checkpoint, code_identity, new_catalog, new_run_id, now};
 
 /// The `main` of a driver binary: all commands, with the tasks that `setup` registers.
 ///
-/// `setup` is called once, by the commands that need the tasks, with the configuration's `[compiler.<task>]` sections
-/// in it.
-pub fn main(setup: impl FnOnce(&mut Setup) -> anyhow::Result<()>) -> ExitCode {
+/// `setup` is called by the commands that need the tasks, with the configuration's `[compiler.<task>]` sections in it: once,
+/// and by `rebuild` twice where that is how it finds out which recorded configuration belongs to which section.
+pub fn main(mut setup: impl FnMut(&mut Setup) -> anyhow::Result<()>) -> ExitCode {
     start(Box::new(|into, _| setup(into)))
 }
 
