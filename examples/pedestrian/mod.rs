@@ -67,6 +67,6 @@ pub fn three_ways(all: &mut Setup) -> Result<()> {
     let tiles = Task::new("node-tiles", RefTree(NodeTiles))?.version("1");
     all.add(tiles.keep_private("node-tiles")?)?;
     let tree = Task::new("pedestrian-ref-tree", RefTree(NetworkTree(config)))?.version("1");
-    all.add(tree.configured(serde_json::to_value(config)?))?;
+    all.add(tree.configured(recordable(&config)?))?;
     network(config)?.register(all)
 }

@@ -28,14 +28,17 @@ mod memory;
 mod patterns;
 mod private;
 mod quarantine;
+mod quarantine_full;
 mod races;
 mod rebuild;
+mod rebuild_settings;
 mod ref_tree;
 mod restored;
 mod resumed;
 mod resumed_random;
 #[path = "../support/seeds.rs"]
 mod seeds;
+mod settings;
 mod shapes;
 mod side_by_side;
 mod special;

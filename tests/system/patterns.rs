@@ -322,8 +322,13 @@ impl IncrementalDepCompiler for Thirds {
 
 /// A chain of tasks of every pattern over two input layers, made from a seed.
 pub(crate) fn random_tasks(seed: u64) -> Vec<Task> {
+    salted_tasks(seed, |_| 0)
+}
+
+/// The same; what the one with this number makes depends on a further number.
+pub(crate) fn salted_tasks(seed: u64, salted: impl Fn(&str) -> u64) -> Vec<Task> {
     let shape = |salt: &str, inputs: &[&'static str], references: &[&'static str], output| Shape {
-        salt: number(&[&seed, &salt]),
+        salt: number(&[&seed, &salt]).wrapping_add(salted(salt)),
         inputs: inputs.to_vec(),
         references: references.to_vec(),
         output,

@@ -11,7 +11,7 @@ use deltic::store::{Catalog, Committed, Draft, DraftOptions, NewCatalog, NextVer
 use deltic_testkit::{Faults, Lab, Mishap, RandomHistory};
 use expect_test::expect;
 
-use crate::patterns::{Gathers, Pairs, Shape, TILES, random_tasks};
+use crate::patterns::{Gathers, Shape, TILES, random_tasks};
 
 /// Notes in capitals.
 #[derive(Clone, Default)]
@@ -217,28 +217,6 @@ fn an_input_that_moved_from_a_place_that_is_down_is_found() {
     assert!(error.contains("memory:in-in") && error.contains("could not be read"), "{error}");
     let bound = [("in".parse().unwrap(), lab.input_catalog("in"))].into_iter().collect();
     assert_eq!(recorded_inputs(&recorded, &stores, &bound).unwrap().len(), 1);
-}
-
-fn foreign() -> Task {
-    let shape = Shape { salt: 1, inputs: vec!["in/notes"], references: Vec::new(), output: "foreign" };
-    Task::new("foreign", Direct(Pairs(shape))).unwrap().version("1")
-}
-
-#[test]
-fn a_layer_that_no_task_writes_is_not_covered() {
-    let mut lab = Lab::new(vec![loud("1", "{}"), foreign()]);
-    lab.put("in/notes", "a", "one");
-    lab.run();
-    // The layer stays when its task goes.
-    lab.set_tasks(vec![loud("1", "{}")]);
-    lab.put("in/notes", "z", "last");
-    lab.run();
-    let version = lab.output().version().0;
-    let statement = lab.rebuild(version).unwrap();
-    assert_eq!(statement.verdict, Verdict::NotCovered);
-    let layers: Vec<_> =
-        statement.layers.iter().map(|layer| (layer.name.as_str(), layer.is_covered, layer.equal)).collect();
-    assert_eq!(layers, [("foreign", false, false), ("loud", true, true)]);
 }
 
 #[test]

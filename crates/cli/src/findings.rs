@@ -124,10 +124,13 @@ fn part(part: &RebuiltPart) -> Vec<String> {
     let known = part.recorded.or(part.rebuilt);
     let digest = known.map(|known| known.digest.short()).unwrap_or_default();
     let number = known.map(|Made { partitions: number, .. }| partitions(number)).unwrap_or_default();
-    let how = match (&part.first, part.is_covered) {
-        (None, _) => "equal".to_owned(),
-        (Some(first), true) => format!("differs: {first}"),
-        (Some(why), false) => format!("not covered: {why}"),
+    let how = match (&part.first, part.carried_from) {
+        (None, None) => "equal".to_owned(),
+        (None, Some(version)) => {
+            format!("no task writes it: carried over from version {version}, rebuild that one too")
+        }
+        (Some(first), _) if part.is_accounted_for() => format!("differs: {first}"),
+        (Some(why), _) => format!("not covered: {why}"),
     };
     vec![part.name.clone(), digest, number, how]
 }

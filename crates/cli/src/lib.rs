@@ -56,12 +56,12 @@ pub use edge::{checkpoint, code_identity, new_catalog, new_run_id, now};
 
 /// The `main` of a driver binary: all commands, with the tasks that `setup` registers.
 ///
-/// `setup` is called once, by the commands that need the tasks, with the configuration's `[compiler.<task>]` sections
-/// in it.
+/// `setup` is called by the commands that need the tasks, with the configuration's `[compiler.<task>]` sections in it: once,
+/// and by `rebuild` twice where that is how it finds out which recorded configuration belongs to which section.
 ///
 /// While a command runs, standard output is kept for its result: what compilers and their child processes print there goes to
 /// standard error (on Unix). A panic is said on standard error in one form; a hook that `setup` sets takes the place of that.
-pub fn main(setup: impl FnOnce(&mut Setup) -> anyhow::Result<()>) -> ExitCode {
+pub fn main(mut setup: impl FnMut(&mut Setup) -> anyhow::Result<()>) -> ExitCode {
     start(Box::new(|into, _| setup(into)))
 }
 

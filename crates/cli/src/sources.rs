@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 
 /// How a binary registers its tasks.
-pub(crate) type Register<'a> = Box<dyn FnOnce(&mut Setup, &Inputs<'_>) -> anyhow::Result<()> + 'a>;
+pub(crate) type Register<'a> = Box<dyn FnMut(&mut Setup, &Inputs<'_>) -> anyhow::Result<()> + 'a>;
 
 /// The input catalogs that the configuration names.
 pub(crate) struct Inputs<'a> {

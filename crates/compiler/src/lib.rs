@@ -85,6 +85,8 @@ mod pattern;
 mod policy;
 mod projection;
 mod publish;
+mod recordable;
+mod recorded;
 mod ref_tree;
 mod setup;
 mod task;
@@ -112,6 +114,8 @@ pub use pattern::{
 pub use policy::OnError;
 pub use projection::{Parts, Projection, Projections, part_digest};
 pub use publish::{Publish, Take};
+pub use recordable::recordable;
+pub use recorded::{RecordedTask, register_recorded};
 pub use ref_tree::{RefStructure, RefTree, RefTreeCompiler, References, Targets};
 pub use setup::{ConfigError, Setup};
 pub use task::{BadTask, Task};
@@ -128,7 +132,7 @@ pub mod prelude {
         Edges, Emit, FixedPattern, Fixture, Global, GlobalCompiler, Graph, IncrementalDep, IncrementalDepCompiler,
         Input, InputChange, InputLayers, Leveling, MapGroup, MapGroupCompiler, MapSplit, MapSplitCompiler, OnError,
         OutKey, OutputLayers, Outputs, Partition, Projection, Publish, RefStructure, RefTree, RefTreeCompiler,
-        References, Result, Setup, Targets, Task, Values, Whole, Within, layers,
+        References, Result, Setup, Targets, Task, Values, Whole, Within, layers, recordable,
     };
     pub use anyhow::{Context as _, anyhow, bail, ensure};
     pub use deltic_core::{BoundingBox, Grid, IntoName, Key, Layer, LayerRef, Meta, Name, Payload, Tile};

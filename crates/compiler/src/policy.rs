@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::ConfigError;
 
 /// The key of a task's configuration section that says its policy. It is the driver's, not the compiler's.
-const KEY: &str = "on_error";
+pub(crate) const KEY: &str = "on_error";
 
 /// What the key may be.
 const EXPECTED: &str = "\"abort\", \"quarantine\" or { quarantine = 100 }, with the most partitions that may be in it";

@@ -10,7 +10,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::filter::{Filter, Takes};
+use crate::recordable::{self, Refused};
+use crate::recorded::Recorded;
 use crate::{Pattern, Result, Task, policy};
+
+/// How often settings are written and read again before they pass. A set whose order is another one each time is found by
+/// that.
+const TRIPS: usize = 8;
 
 /// What a driver binary fills: its tasks, each with the configuration it was made with.
 ///
@@ -37,6 +43,7 @@ pub struct Setup {
     policies: BTreeMap<String, Value>,
     customs: Customs,
     tasks: Vec<Task>,
+    recorded: Option<Recorded>,
 }
 
 /// Filters in code, by name.
@@ -73,30 +80,49 @@ impl Setup {
         self.customs.0.insert(name.to_owned(), Arc::new(takes));
     }
 
+    /// Takes what a version records over sections, policies and filters.
+    pub(crate) fn with_recorded(self, recorded: Recorded) -> Setup {
+        Setup { recorded: Some(recorded), policies: BTreeMap::new(), filters: BTreeMap::new(), ..self }
+    }
+
     /// Reads the section `[compiler.<task>]`. Missing values take `T`'s serde defaults; a key that `T` does not know is
-    /// an error. All of the value, defaults included, becomes part of the task's fingerprint.
+    /// an error. All of the value, defaults included, becomes part of the fingerprint of the task that is called so, and is
+    /// recorded with each version that it makes. A task of another name gets its part by [`Task::configured`].
+    ///
+    /// Errors name the key: a value that is missing, unknown or of the wrong kind; one that can not be recorded, such as a
+    /// number that is not finite; one that is not the same when it is read from its record; a section that is read twice
+    /// with different outcomes.
     pub fn config<T: Serialize + DeserializeOwned>(&mut self, task: &str) -> Result<T> {
-        let section = self.sections.get(task).cloned().unwrap_or_else(|| Value::Object(Map::new()));
-        let here = || vec!["compiler".to_owned(), task.to_owned()];
-        let mut unknown: Option<Vec<String>> = None;
-        let mut track = serde_path_to_error::Track::new();
-        let tracked = serde_path_to_error::Deserializer::new(section, &mut track);
-        let value = serde_ignored::deserialize(tracked, |path| {
-            unknown.get_or_insert_with(|| segments(&path));
-        });
-        let value: T = value.map_err(|error: serde_json::Error| {
-            let inside = track.path().iter().map(ToString::to_string).collect::<Vec<_>>();
-            ConfigError { path: here().into_iter().chain(inside).collect(), message: error.to_string() }
-        })?;
-        let effective = serde_json::to_value(&value)
-            .map_err(|error| ConfigError { path: here(), message: format!("can not be recorded: {error}") })?;
-        if let Some(segments) = unknown {
-            let message = unknown_key(&segments, &effective);
-            let path = here().into_iter().chain(segments).collect();
-            return Err(ConfigError { path, message }.into());
+        let at = |Refused { path, message }: Refused| {
+            let here = ["compiler".to_owned(), task.to_owned()];
+            ConfigError { path: here.into_iter().chain(path).collect(), message }
+        };
+        let here = |message: &str| at(Refused { path: Vec::new(), message: message.to_owned() });
+        let recorded = self.recorded.as_ref().and_then(|recorded| recorded.section::<T>(task));
+        let section = recorded.or_else(|| self.sections.get(task).cloned());
+        let section = section.unwrap_or_else(|| Value::Object(Map::new()));
+        let (value, unknown) = read::<T>(section.clone()).map_err(at)?;
+        let (effective, shape) = recordable::walk(&value).map_err(at)?;
+        if let Some(path) = unknown {
+            let message = unknown_key(&path, &effective);
+            return Err(at(Refused { path, message }).into());
         }
-        self.effective.insert(task.to_owned(), effective);
-        Ok(value)
+        if effective.get(policy::KEY).is_some() {
+            return Err(
+                here("`on_error` is a key of every task's section, which no compiler sees: call it otherwise").into()
+            );
+        }
+        check_reads_back::<T>(&effective).map_err(at)?;
+        if let Some(path) = unrecorded::<T>(&section, &effective, &shape) {
+            let message = "it is read and not recorded, so that another value would go unseen: serialise it as well";
+            return Err(at(Refused { path, message: message.to_owned() }).into());
+        }
+        match self.effective.insert(task.to_owned(), effective.clone()) {
+            Some(before) if before != effective => {
+                Err(here("it is read twice, as types that do not have the same settings").into())
+            }
+            _ => Ok(value),
+        }
     }
 
     /// Registers a compiler under a stable id.
@@ -107,10 +133,6 @@ impl Setup {
     /// Registers a task that was made by hand, for example to state its code's version:
     /// `setup.add(Task::new("coverage", MapGroup(coverage))?.version("3"))`.
     pub fn add(&mut self, task: Task) -> Result<()> {
-        let task = match self.effective.get(task.id().as_str()) {
-            Some(configuration) => task.configured(configuration.clone()),
-            None => task,
-        };
         if self.tasks.iter().any(|known| known.id() == task.id()) {
             anyhow::bail!("two tasks are called `{}`", task.id());
         }
@@ -119,7 +141,11 @@ impl Setup {
     }
 
     /// The registered tasks, once every section has been read by its task.
-    pub fn finish(self) -> Result<Vec<Task>> {
+    pub fn finish(mut self) -> Result<Vec<Task>> {
+        self.configure()?;
+        if let Some(recorded) = &self.recorded {
+            return recorded.filtered(self.tasks, |section, path| read_filter(section, &self.customs, path));
+        }
         let known: BTreeSet<&str> = self.effective.keys().map(String::as_str).collect();
         if let Some(section) = self.sections.keys().find(|section| !known.contains(section.as_str())) {
             let tasks: Vec<&str> = self.tasks.iter().map(|task| task.id().as_str()).collect();
@@ -149,6 +175,102 @@ impl Setup {
             tasks[index] = task.map_err(|error| ConfigError { path, message: format!("{error:#}") })?;
         }
         Ok(tasks)
+    }
+
+    /// Gives tasks the sections that are called after them.
+    fn configure(&mut self) -> Result<()> {
+        for task in &mut self.tasks {
+            let Some(section) = self.effective.get(task.id().as_str()) else { continue };
+            let is_configured = task.configuration().as_object().is_none_or(|keys| !keys.is_empty());
+            if is_configured && task.configuration() != section {
+                let message =
+                    "the task was given another configuration besides this section: put both into one".to_owned();
+                return Err(ConfigError { path: vec!["compiler".to_owned(), task.id().to_string()], message }.into());
+            }
+            *task = task.clone().configured(section.clone());
+        }
+        Ok(())
+    }
+
+    /// The tasks that are registered so far.
+    pub(crate) fn tasks(&self) -> &[Task] {
+        &self.tasks
+    }
+
+    /// The sections that were read so far, each with all that it holds in the end, defaults included.
+    pub fn effective(&self) -> &BTreeMap<String, Value> {
+        &self.effective
+    }
+}
+
+/// Reads a section; also the first key that `T` does not know.
+pub(crate) fn read<T: DeserializeOwned>(section: Value) -> Result<(T, Option<Vec<String>>), Refused> {
+    let mut unknown: Option<Vec<String>> = None;
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(section, &mut track);
+    let value = serde_ignored::deserialize(tracked, |path| {
+        unknown.get_or_insert_with(|| segments(&path));
+    });
+    let value: T = value.map_err(|error: serde_json::Error| {
+        let path = track.path().iter().map(ToString::to_string).collect();
+        Refused { path, message: error.to_string() }
+    })?;
+    Ok((value, unknown))
+}
+
+/// Refuses settings that are not the same when they are read from what is recorded of them.
+fn check_reads_back<T: Serialize + DeserializeOwned>(effective: &Value) -> Result<(), Refused> {
+    for _ in 0..TRIPS {
+        let (again, unknown) = read::<T>(effective.clone()).map_err(|Refused { path, message }| {
+            let message = format!("what is recorded of it can not be read again: {message}");
+            Refused { path, message }
+        })?;
+        if let Some(path) = unknown {
+            let message = "it is recorded under this key, and not read again under it".to_owned();
+            return Err(Refused { path, message });
+        }
+        let (again, _) = recordable::walk(&again)?;
+        if let Some((path, was, is)) = recordable::first_difference(effective, &again) {
+            let message = format!("it is recorded as {was}, and would be recorded as {is} once it is read from there");
+            return Err(Refused { path, message });
+        }
+    }
+    Ok(())
+}
+
+/// A key of a section that `T` reads and does not write, whatever its value is.
+fn unrecorded<T: Serialize + DeserializeOwned>(
+    section: &Value,
+    effective: &Value,
+    shape: &recordable::Shape,
+) -> Option<Vec<String>> {
+    let mut missing = Vec::new();
+    missing_keys(section, effective, &mut Vec::new(), &mut missing);
+    missing.retain(|(path, _)| shape.leaves_out(path));
+    let is_unseen = |(path, value): &(Vec<String>, &Value)| {
+        let mut with = effective.clone();
+        if let Some((last, tables)) = path.split_last()
+            && let Some(table) = tables.iter().try_fold(&mut with, |value, key| value.get_mut(key))
+        {
+            table[last] = (*value).clone();
+        }
+        // Another name of a key that is written can not stand beside it.
+        let read = read::<T>(with).ok().filter(|(_, unknown)| unknown.is_none());
+        read.and_then(|(read, _)| recordable::walk(&read).ok()).is_some_and(|(again, _)| again == *effective)
+    };
+    missing.into_iter().find(is_unseen).map(|(path, _)| path)
+}
+
+/// The keys of tables that only the first of two values has.
+fn missing_keys<'a>(one: &'a Value, other: &Value, path: &mut Vec<String>, out: &mut Vec<(Vec<String>, &'a Value)>) {
+    let (Some(ones), Some(others)) = (one.as_object(), other.as_object()) else { return };
+    for (key, value) in ones {
+        path.push(key.clone());
+        match others.get(key) {
+            Some(other) => missing_keys(value, other, path, out),
+            None => out.push((path.clone(), value)),
+        }
+        path.pop();
     }
 }
 

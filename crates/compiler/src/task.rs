@@ -148,7 +148,8 @@ impl Task {
         self
     }
 
-    /// Sets the configuration that the compiler was made with. All of it is part of the fingerprint.
+    /// Sets the configuration that the compiler was made with. All of it is part of the fingerprint. Settings become such a
+    /// value by [`recordable`](crate::recordable), which refuses what `serde_json::to_value` would drop.
     #[must_use]
     pub fn configured(mut self, configuration: serde_json::Value) -> Task {
         self.configuration = configuration;
@@ -163,6 +164,11 @@ impl Task {
     /// The ids that it had before, in the order they were given.
     pub fn earlier_ids(&self) -> &[TaskId] {
         &self.earlier
+    }
+
+    /// The same task as it was called under one of its earlier ids; `None` if it was never called so.
+    pub fn called_earlier(&self, id: &TaskId) -> Option<Task> {
+        self.earlier.contains(id).then(|| Task { id: id.clone(), earlier: Vec::new(), ..self.clone() })
     }
 
     /// Which inputs it compiles, if not all.

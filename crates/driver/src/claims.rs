@@ -13,7 +13,7 @@ use crate::shuffle::Shuffle;
 use crate::stage::Stage;
 use crate::state::{State, TableWriter, differences};
 use crate::wire::{read_entry, write_entry};
-use crate::{Error, Result};
+use crate::{Element, Error, Result};
 
 /// The group does not make the partition any more.
 const GONE: u8 = 0;
@@ -43,7 +43,7 @@ impl<'a> Claims<'a> {
     }
 
     /// Notes what a group makes now: partitions in order, each with what is new of it. Groups come in order.
-    pub(crate) fn group_ran(&mut self, group: &[u8], made: &[(crate::Element, Option<Entry>)]) -> Result<()> {
+    pub(crate) fn group_ran(&mut self, group: &[u8], made: &[(Element, Option<Entry>)]) -> Result<()> {
         let before = State::listed(&self.stage.state.published, group)?;
         let mut before = before.into_iter().peekable();
         for (out, entry) in made {
@@ -68,11 +68,13 @@ impl<'a> Claims<'a> {
     }
 
     /// Notes that a group keeps what it made: its back-end failed, or did not run. Groups come in order.
-    pub(crate) fn group_kept(&mut self, group: &[u8]) -> Result<()> {
+    pub(crate) fn group_kept(&mut self, group: &Element) -> Result<()> {
         let Some(before) = self.stage.before.as_ref().filter(|_| self.stage.full) else { return Ok(()) };
-        for out in State::listed(&before.published, group)? {
-            self.published.set(&[group, &out].concat(), Some(&[]))?;
-            self.say(&out, group, &[NEW])?;
+        let bytes = group.to_bytes();
+        for out in before.published_of(group)? {
+            let out = out.to_bytes();
+            self.published.set(&[&bytes[..], &out].concat(), Some(&[]))?;
+            self.say(&out, &bytes, &[NEW])?;
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use deltic_core::{Layer, LayerId, LayerRef};
 use deltic_store::{Draft, TaskRecord, Tree};
 
 use crate::base::{Base, private_table};
+use crate::base_tables::BaseTables;
 use crate::checks::Checks;
 use crate::decide::decide;
 use crate::failure::Failures;
@@ -243,10 +244,7 @@ impl Ready<'_> {
             true => State::empty(task.id(), draft),
             false => base.state(task, draft),
         };
-        let before = match base.task(task) {
-            Some(known) if !fingerprint::same_layers(known, record) => None,
-            _ => Some(base.state(task, draft)),
-        };
+        let before = BaseTables::new(base.state(task, draft), base.task(task), record);
         let of_stage = |progress| StageProgress { progress, key: progress.key_of_task(task, record, view, published) };
         let progress = progress.map(of_stage);
         let (engine, observer, stop) = (job.engine, job.observer, &job.stop);

@@ -74,9 +74,50 @@ pub(crate) fn same_layers(base: &TaskRecord, now: &TaskRecord) -> bool {
     parts.into_iter().all(|part| base.parts.get(part) == now.parts.get(part))
 }
 
+/// The numbers that layers of the base have now: those that a task can read, and those that it writes. `None` for one that
+/// is not among them any more, or has other settings.
+pub(crate) struct Numbering {
+    pub(crate) inputs: Vec<Option<u16>>,
+    pub(crate) outputs: Vec<Option<u16>>,
+}
+
+/// How layers were numbered and are now. `None` where the task has another pattern, so that its tables say nothing to it.
+pub(crate) fn numbering(base: &TaskRecord, now: &TaskRecord) -> Option<Numbering> {
+    let numbers = |part: &str| {
+        let (before, now) = (layers_in(base.parts.get(part)?)?, layers_in(now.parts.get(part)?)?);
+        let number = |layer| now.iter().position(|known| *known == layer).and_then(|number| u16::try_from(number).ok());
+        Some(before.into_iter().map(number).collect())
+    };
+    let same_pattern = base.parts.get("pattern") == now.parts.get("pattern");
+    let (inputs, outputs) = (numbers("input layer settings")?, numbers("output layers")?);
+    same_pattern.then_some(Numbering { inputs, outputs })
+}
+
+/// Whether a task that has run published this layer, with names of the same kind.
+pub(crate) fn writes(record: &TaskRecord, layer: &Layer) -> bool {
+    let layers = record.parts.get("output layers").and_then(|part| layers_in(part)).unwrap_or_default();
+    layers.contains(&private_layer(layer).as_str()) && !keeps_private(record, layer)
+}
+
+/// The layers in a part, each with its scheme. `None` where a content type makes it unclear where one ends.
+fn layers_in(part: &str) -> Option<Vec<&str>> {
+    let layer = |item: &'_ str| match item.split_once(" (") {
+        None => !item.ends_with(')'),
+        Some((_, content_type)) => content_type.ends_with(')'),
+    };
+    let items: Vec<&str> = part.split(SEPARATOR).filter(|item| !item.is_empty()).collect();
+    let is_clear = items.iter().all(|item| layer(item) && item.contains('='));
+    is_clear.then(|| items.into_iter().map(|item| item.split_once(" (").map_or(item, |(layer, _)| layer)).collect())
+}
+
+/// Whether the tables of a task are written as they were.
+pub(crate) fn same_formats(base: &TaskRecord, now: &TaskRecord) -> bool {
+    base.parts.get("formats") == now.parts.get("formats")
+}
+
 /// Whether a task can read what it remembers from when it was another one.
 pub(crate) fn same_state(base: &TaskRecord, now: &TaskRecord) -> bool {
-    same_layers(base, now) && ["memo", "formats"].iter().all(|part| base.parts.get(*part) == now.parts.get(*part))
+    same_layers(base, now) && base.parts.get("memo") == now.parts.get("memo") && same_formats(base, now)
 }
 
 /// Each part that differs: its name, and what it was and is, as people can read it.

@@ -37,6 +37,7 @@
 
 mod affected;
 mod base;
+mod base_tables;
 mod before;
 mod checks;
 mod claims;
@@ -100,7 +101,9 @@ pub use local::LocalEngine;
 pub use observe::{Event, Observer, Silent};
 pub use progress::Checkpoint;
 pub use quarantine::{Quarantined, quarantined};
-pub use rebuild::{Made, Rebuild, Rebuilt, RebuiltPart, RebuiltTask, Statement, Verdict, rebuild, recorded_inputs};
+pub use rebuild::{
+    Made, Rebuild, Rebuilt, RebuiltPart, RebuiltTask, Statement, Verdict, rebuild, recorded_inputs, recorded_tasks,
+};
 pub use report::{Counts, InputReport, Mode, Orphan, Phases, Plan, PlannedTask, Report, TaskReport};
 pub use rows::{Row, RowStream, Rows, SortedRows};
 pub use run::{plan, run};

@@ -6,7 +6,8 @@
 //! again by the next run, changed or not, and an output stays held back as long as an input that holds it back fails.
 //!
 //! So a version with partitions in quarantine is not what a run from nothing would have made, and says so; once the
-//! table is empty it is again, state included.
+//! table is empty it is again, state included. A full run on the same base keeps just what an incremental one does, in
+//! layers and in state: [`before`](crate::before) has what the task remembers of these partitions.
 //!
 //! | key | value |
 //! |---|---|
@@ -53,7 +54,7 @@ impl fmt::Display for Quarantined {
 
 /// What the table says of a partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Said {
+pub(crate) struct Said {
     key: String,
     message: String,
     /// The inputs that hold an output back: elements in hexadecimal digits.
@@ -62,6 +63,12 @@ struct Said {
 }
 
 impl Said {
+    /// Gives the inputs that hold it back other numbers; those that have none do not hold it back any more.
+    pub(crate) fn renumber(&mut self, now: impl Fn(&Element) -> Option<Element>) {
+        let held_by = self.held_by.iter().filter_map(|digits| now(&Element::read(&mut &bytes_of(digits)?[..])?));
+        self.held_by = held_by.map(|input| hex(&input.to_bytes())).collect();
+    }
+
     fn quarantined(self, task: &TaskId, phase: Phase) -> Quarantined {
         Quarantined { task: task.clone(), phase, key: self.key, message: self.message }
     }
@@ -83,7 +90,7 @@ pub fn quarantined(snapshot: &Snapshot) -> Result<Vec<Quarantined>> {
 }
 
 /// The whole table, which a budget keeps small.
-fn read(task: &TaskId, table: &Tree) -> Result<Vec<(Reader, Said)>> {
+pub(crate) fn read(task: &TaskId, table: &Tree) -> Result<Vec<(Reader, Said)>> {
     if table.is_empty() {
         return Ok(Vec::new());
     }
@@ -177,7 +184,10 @@ impl<'a> Quarantine<'a> {
 
     fn unknown(&self, what: &str) -> String {
         let task = self.stage.task.id();
-        format!("task `{task}` reads or writes other layers than before, so that {what} is not known")
+        format!(
+            "task `{task}` has another pattern than before, so that {what} is not known: mend or delete what failed, or \
+             give the task another id, which keeps nothing of it"
+        )
     }
 
     fn failed(&mut self, reader: Reader, failure: Failure) -> Result<()> {
@@ -216,7 +226,7 @@ impl<'a> Quarantine<'a> {
                 self.failures.because = Some(self.unknown("which outputs to keep for these inputs"));
             }
             (Some(before), _) => {
-                let earlier = read(self.stage.task.id(), &before.errors)?;
+                let earlier = before.errors()?;
                 for input in &fronts {
                     let bytes = input.to_bytes();
                     let edges = before.edges_of(input)?.into_iter().map(|(out, _)| out);
@@ -266,6 +276,11 @@ impl<'a> Quarantine<'a> {
         Ok(())
     }
 
+    /// What is in quarantine now; `None` where nothing is.
+    pub(crate) fn readers(&self) -> Option<BTreeSet<Reader>> {
+        (!self.said.is_empty()).then(|| self.said.keys().cloned().collect())
+    }
+
     /// The table with what is in quarantine now, and that as it is reported.
     pub(crate) fn finish(&mut self) -> Result<(Tree, Vec<Quarantined>)> {
         self.check()?;
@@ -290,4 +305,9 @@ impl<'a> Quarantine<'a> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes_of(digits: &str) -> Option<Vec<u8>> {
+    let byte = |at: usize| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    (0..digits.len()).step_by(2).map(byte).collect()
 }

@@ -228,7 +228,7 @@ impl<'a> Settling<'a> {
     fn became(&mut self, group: &Element, outcome: &Outcome) -> Result<()> {
         match (&mut self.claims, outcome) {
             (Some(claims), Outcome::Several(made)) => claims.group_ran(&group.to_bytes(), made),
-            (Some(claims), Outcome::Held | Outcome::Failed(_)) => claims.group_kept(&group.to_bytes()),
+            (Some(claims), Outcome::Held | Outcome::Failed(_)) => claims.group_kept(group),
             (Some(claims), _) => claims.group_ran(&group.to_bytes(), &[]),
             (None, _) => self.offer(group, outcome),
         }
@@ -249,6 +249,7 @@ impl<'a> Settling<'a> {
         self.nothing_left_before(None)?;
         let (kernel, stage) = (self.kernel, self.stage);
         let mut state = stage.state.clone();
+        let kept = stage.before.as_ref().filter(|_| stage.full).zip(self.quarantine.readers());
         let quarantined;
         (state.errors, quarantined) = self.quarantine.finish()?;
         self.counts.quarantined = quarantined.len() as u64;
@@ -265,6 +266,9 @@ impl<'a> Settling<'a> {
         state.edges = self.edges.finish()?;
         (state.contributors, state.values) = self.contributors.finish()?;
         (state.reads, state.readers) = self.reads.finish()?;
+        if let Some((before, readers)) = kept {
+            before.keep(stage, &readers, &mut state)?;
+        }
         Ok(StageResult { outputs, state, counts: self.counts, quarantined })
     }
 }

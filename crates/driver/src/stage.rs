@@ -13,6 +13,7 @@ use deltic_core::Digest;
 use deltic_store::{Draft, KeyRange, Tree};
 
 use crate::affected::readers;
+use crate::base_tables::BaseTables;
 use crate::checks::Checks;
 use crate::elements::{Elements, Sorter, Writer};
 use crate::engine::{Engine, Item, StageSession};
@@ -36,8 +37,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) published: &'a [Tree],
     /// What the task remembers; empty tables for a full run.
     pub(crate) state: State,
-    /// What it remembered in the base, which a full run does not go on from; none where layers are numbered otherwise.
-    pub(crate) before: Option<State>,
+    /// What it remembered in the base, which a full run does not go on from; none where that says nothing to it.
+    pub(crate) before: Option<BaseTables>,
     pub(crate) full: bool,
     pub(crate) draft: &'a Draft,
     pub(crate) engine: &'a dyn Engine,

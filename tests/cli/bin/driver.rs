@@ -241,6 +241,30 @@ fn make_noise(what: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// `[compiler.lengths]`.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+struct LengthsConfig {
+    on: bool,
+    /// The longest note that is counted; all are without it.
+    most: Option<usize>,
+}
+
+/// How many notes there are of each length: a plan of data sets.
+fn lengths(setup: &mut Setup) -> Result<()> {
+    let (plan, config): (_, LengthsConfig) = DataPlan::with_config(setup, "lengths")?;
+    if !config.on {
+        return Ok(());
+    }
+    let plan = plan.version("1");
+    let lengths = plan.layer::<String>("in/notes").map_values(|note| Ok(note.text()?.trim().len()));
+    lengths
+        .filter(move |_, length| Ok(config.most.is_none_or(|most| *length <= most)))
+        .group_by(|note, length| Ok([(length.to_string(), note.clone())]))
+        .publish_with(Layer::generic("lengths")?, |_, notes| Ok(Some(notes.len().to_string().into())));
+    plan.register(setup)
+}
+
 fn main() -> ExitCode {
     if let Ok(text) = std::env::var("PRINTED_BEFORE") {
         print!("{text}");
@@ -270,6 +294,7 @@ fn run() -> ExitCode {
         if slow.on {
             setup.add(Task::new("slow", MapGroup(Slow(slow)))?.version("1"))?;
         }
+        lengths(setup)?;
         Ok(())
     })
 }

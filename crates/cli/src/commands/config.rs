@@ -3,7 +3,7 @@
 use deltic_compiler::Setup;
 use serde_json::json;
 
-use super::job::{load, tasks};
+use super::job::{load, not_registered};
 use crate::args;
 use crate::config::{document, with_origins};
 use crate::failure::{Failure, Outcome};
@@ -11,15 +11,13 @@ use crate::out::{Format, Out};
 use crate::sources::{Inputs, Register};
 
 /// Prints every effective value. No catalog is opened.
-pub(super) fn show(args: &args::Show, register: Register<'_>, out: &mut Out) -> Outcome {
+pub(super) fn show(args: &args::Show, mut register: Register<'_>, out: &mut Out) -> Outcome {
     let config = load(&args.configuration)?;
-    let tasks = tasks(
-        &config,
-        Setup::new(config.sections()).with_filters(config.filters()),
-        register,
-        &Inputs::closed(&config),
-    )?;
-    let values = config.show(&tasks);
+    let mut setup = Setup::new(config.sections()).with_filters(config.filters());
+    let registered = register(&mut setup, &Inputs::closed(&config));
+    let sections = setup.effective().clone();
+    let tasks = registered.and_then(|()| setup.finish()).map_err(|error| not_registered(&config, error))?;
+    let values = config.show(&tasks, &sections);
     if out.format == Format::Json {
         return out.document("deltic.config/1", json!({ "values": values }));
     }

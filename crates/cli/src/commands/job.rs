@@ -125,15 +125,20 @@ pub(super) fn where_from(config: &Config, failure: Failure) -> Failure {
 pub(super) fn tasks(
     config: &Config,
     mut setup: Setup,
-    register: Register<'_>,
+    mut register: Register<'_>,
     inputs: &Inputs<'_>,
 ) -> Outcome<Vec<Task>> {
     let registered = register(&mut setup, inputs).and_then(|()| setup.finish());
-    registered.map_err(|error| match error.downcast_ref::<ConfigError>() {
+    registered.map_err(|error| not_registered(config, error))
+}
+
+/// Tasks that could not be registered.
+pub(super) fn not_registered(config: &Config, error: anyhow::Error) -> Failure {
+    match error.downcast_ref::<ConfigError>() {
         Some(wrong) => config.locate(wrong).into(),
         None if error.is::<BadTask>() => Failure::usage(format!("{error:#}")),
         None => error.into(),
-    })
+    }
 }
 
 /// The identity of code, where a task states none. To know it takes a look at the whole executable: only where it counts.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use deltic_compiler::Setup;
+use deltic_compiler::{ConfigError, register_recorded};
 use deltic_core::CatalogId;
 use deltic_driver::{At, Options, Rebuild, Verdict};
 use deltic_store::{Catalog, Snapshot, Stores};
 
-use super::job::{code_of, engine, load, tasks};
+use super::job::{code_of, engine, load, not_registered};
 use crate::args;
 use crate::asked::Asked;
 use crate::edge;
@@ -22,7 +22,7 @@ use crate::sources::{Inputs, Register, Source};
 /// Rebuilds a version and compares.
 pub(super) fn rebuild(
     args: &args::Rebuild,
-    register: Register<'_>,
+    mut register: Register<'_>,
     progress: &Progress,
     interrupts: &Interrupts,
     out: &mut Out,
@@ -41,14 +41,21 @@ pub(super) fn rebuild(
     let inputs = deltic_driver::recorded_inputs(&version, &stores, &catalogs.collect())?;
 
     let place = format!("the record of version {} of {}", version.version(), args.url);
-    let config = config.with_recorded(&place, &version.record().tasks, &inputs);
+    let recorded = deltic_driver::recorded_tasks(&version);
+    let today = config.clone();
+    let config = config.with_recorded(&place, &recorded, &inputs);
     let source = |(id, input): (&CatalogId, &Snapshot)| {
         (id.clone(), Source { snapshot: Some(input.clone()), at: At::Version(input.version()) })
     };
     let asked = Asked::default();
     let sources = Inputs::opened(&config, &stores, &asked, inputs.iter().map(source).collect());
-    let setup = Setup::new(config.sections()).with_filters(config.filters());
-    let tasks = tasks(&config, setup, register, &sources)?;
+    let tasks = register_recorded(&recorded, &today.sections(), &mut |setup| register(setup, &sources));
+    let tasks = tasks.map_err(|error| {
+        // A section of which nothing is recorded is that of the day.
+        let section = error.downcast_ref::<ConfigError>().and_then(|wrong| wrong.path.get(..2));
+        let is_recorded = section.is_none_or(|section| config.has(section) || !today.has(section));
+        not_registered(if is_recorded { &config } else { &today }, error)
+    })?;
 
     let watched = Arc::new(progress.tasks());
     let awaited = Arc::clone(&watched);
@@ -79,8 +86,8 @@ pub(super) fn rebuild(
         Verdict::Equal => Ok(()),
         Verdict::Differs => Err(Failure::failed(format!("version {version} does not come out as it is recorded"))),
         Verdict::NotCovered => Err(Failure::failed(format!(
-            "version {version} has layers that no task writes: nothing can be said of these, and what tasks write came out \
-             as it is recorded"
+            "version {version} has layers that no task writes and no earlier version is known to have made: nothing can be \
+             said of these, and what tasks write came out as it is recorded"
         ))),
     }
 }

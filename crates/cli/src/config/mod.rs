@@ -23,10 +23,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use deltic_compiler::{ConfigError, Task};
+use deltic_compiler::{ConfigError, RecordedTask, Task};
 use deltic_core::CatalogId;
 use deltic_driver::At;
-use deltic_store::{Snapshot, TaskRecord};
+use deltic_store::Snapshot;
 use serde_json::Value;
 
 pub(crate) use job::JobFile;
@@ -50,7 +50,7 @@ pub(crate) struct Sources {
 }
 
 /// A configuration that was checked as far as it can be without the compilers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Config {
     root: Node,
     /// Whether there was a file.
@@ -91,15 +91,15 @@ impl Config {
     pub(crate) fn with_recorded(
         mut self,
         place: &str,
-        tasks: &[TaskRecord],
+        tasks: &[RecordedTask],
         inputs: &BTreeMap<CatalogId, Snapshot>,
     ) -> Config {
         let origin = Origin::given(place, &[]);
         for section in ["compiler", "filters"] {
             self.root.set(&[section.to_owned()], Node::table(origin.clone()));
         }
-        let mut set = |section: &str, task: &TaskRecord, value: Value| {
-            let path = [section.to_owned(), task.id.to_string()];
+        let mut set = |section: &str, task: &RecordedTask, value: Value| {
+            let path = [section.to_owned(), task.id.clone()];
             self.root.set(&path, Node::from_json(value, &origin));
         };
         for task in tasks {
@@ -107,8 +107,8 @@ impl Config {
             if task.configuration.as_object().is_none_or(|fields| !fields.is_empty()) {
                 set("compiler", task, task.configuration.clone());
             }
-            if let Some(filter) = task.parts.get("filter").and_then(|filter| serde_json::from_str(filter).ok()) {
-                set("filters", task, filter);
+            if let Some(filter) = &task.filter {
+                set("filters", task, filter.clone());
             }
         }
         for (id, input) in inputs {
@@ -116,6 +116,11 @@ impl Config {
             self.catalogs.insert(id.clone(), Binding { url, at: At::Version(input.version()) });
         }
         self
+    }
+
+    /// Whether anything was written under these keys.
+    pub(crate) fn has(&self, path: &[String]) -> bool {
+        self.root.get(path).is_some()
     }
 
     /// The sections of the compilers, by task.
@@ -145,7 +150,7 @@ impl Config {
     }
 
     /// Every effective value and where it came from.
-    pub(crate) fn show(&self, tasks: &[Task]) -> Vec<Shown> {
-        show::values(self, tasks)
+    pub(crate) fn show(&self, tasks: &[Task], sections: &BTreeMap<String, Value>) -> Vec<Shown> {
+        show::values(self, tasks, sections)
     }
 }

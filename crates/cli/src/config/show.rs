@@ -1,5 +1,7 @@
 //! The effective configuration: what holds after all layers, defaults of compilers included.
 
+use std::collections::BTreeMap;
+
 use deltic_compiler::Task;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -24,8 +26,10 @@ fn as_text<S: serde::Serializer>(origin: &Origin, serializer: S) -> Result<S::Ok
     serializer.collect_str(origin)
 }
 
-/// All effective values: catalogs, the driver, then task by task in the order they were registered.
-pub(super) fn values(config: &Config, tasks: &[Task]) -> Vec<Shown> {
+/// All effective values: catalogs, the driver, then task by task in the order they were registered, then sections that are
+/// called after no task. `sections` are those that were read, with all that they hold; what a task has from elsewhere can not
+/// be set.
+pub(super) fn values(config: &Config, tasks: &[Task], sections: &BTreeMap<String, Value>) -> Vec<Shown> {
     let mut all = Vec::new();
     let driver = serde_json::to_value(&config.driver).unwrap_or_default();
     let catalogs = config.root.get(&["catalogs".to_owned()]).map_or(Value::Null, |catalogs| catalogs.to_json());
@@ -33,10 +37,13 @@ pub(super) fn values(config: &Config, tasks: &[Task]) -> Vec<Shown> {
     leaves(config, &mut vec!["driver".to_owned()], &driver, &mut all);
     for task in tasks {
         let mut path = vec!["compiler".to_owned(), task.id().to_string()];
-        leaves(config, &mut path, task.configuration(), &mut all);
+        leaves(config, &mut path, sections.get(task.id().as_str()).unwrap_or(&Value::Null), &mut all);
         path.push("on_error".to_owned());
         let policy = config.root.get(&path).map_or_else(|| json!(task.policy()), |policy| policy.to_json());
         leaves(config, &mut path, &policy, &mut all);
+    }
+    for (section, value) in sections.iter().filter(|(id, _)| !tasks.iter().any(|task| task.id().as_str() == *id)) {
+        leaves(config, &mut vec!["compiler".to_owned(), section.clone()], value, &mut all);
     }
     let filters = config.root.get(&["filters".to_owned()]).map_or(Value::Null, |filters| filters.to_json());
     leaves(config, &mut vec!["filters".to_owned()], &filters, &mut all);

@@ -277,7 +277,8 @@ fn every_value_shows_where_it_came_from() {
     let mut setup = Setup::new(config.sections());
     let _: Coverage = setup.config("coverage").unwrap();
     setup.task("coverage", deltic_compiler::MapGroup(Nothing)).unwrap();
-    let values = config.show(&setup.finish().unwrap());
+    let sections = setup.effective().clone();
+    let values = config.show(&setup.finish().unwrap(), &sections);
     expect_test::expect![[r#"
         catalogs.in = "file:data/in"          # x.conf:2:1
         driver.checkpoint = "1m"              # default

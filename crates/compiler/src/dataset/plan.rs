@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::dataset::stages::Builder;
 use crate::dataset::{DataKey, DataSet, Stages};
-use crate::{Partition, Result, Setup};
+use crate::{Partition, Result, Setup, recordable};
 
 /// A chain of tasks in the making, described as data sets that come from one another.
 ///
@@ -100,12 +100,13 @@ impl DataPlan {
         self
     }
 
-    /// Says which configuration the closures were made with. All of it is part of the fingerprint of every task.
+    /// Says which configuration the closures were made with. All of it is part of the fingerprint of every task. What can
+    /// not be recorded, as [`recordable`] says, is a mistake that [`DataPlan::finish`] reports.
     #[must_use]
     pub fn configured(self, configuration: &impl Serialize) -> DataPlan {
-        match serde_json::to_value(configuration) {
+        match recordable(configuration) {
             Ok(value) => self.state.borrow_mut().configuration = Some(value),
-            Err(error) => self.problem(format!("its configuration can not be recorded: {error}")),
+            Err(error) => self.problem(format!("its configuration: {error}")),
         }
         self
     }

@@ -12,6 +12,7 @@ use crate::dataset::DataKey;
 use crate::dataset::flow::{About, Back, Direct, Flow, Front, Narrow, Read, Shape, StageName, Step};
 use crate::dataset::plan::State;
 use crate::dataset::value::{self, Data, Raw};
+use crate::recorded::PLAN;
 use crate::{
     Context, DirectCompiler, DirectMany, Emit, Input, InputLayers, MapGroup, MapGroupCompiler, OutKey, OutputLayers,
     Outputs, Pattern, Result, Setup, Task, Values,
@@ -140,7 +141,7 @@ impl Builder {
             let equal = structural.map(|(_, number)| number).filter(|_| of > 1).map(|number| [number, of]);
             let mut configuration = Map::from_iter([("steps".to_owned(), steps.into())]);
             configuration.extend(equal.map(|equal| ("equal".to_owned(), json!(equal))));
-            configuration.extend(self.configuration.clone().map(|all| ("plan".to_owned(), all)));
+            configuration.extend(self.configuration.clone().map(|all| (PLAN.to_owned(), all)));
             stages.tasks.push(task.configured(configuration.into()));
             stages.stages.push(stage);
         }

@@ -3,11 +3,12 @@
 //! The inputs are those that the record names, at their versions; the tasks must have the very fingerprints that it
 //! holds. What comes out is a statement of what was compared, which can be kept.
 
+mod carried;
 mod statement;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deltic_compiler::{OnError, Task};
+use deltic_compiler::{OnError, RecordedTask, Task};
 use deltic_core::{CatalogId, Layer, LayerId, LayerRef, Timestamp};
 use deltic_store::{
     Catalog, Change, Committed, Dependency, Draft, DraftOptions, NextVersion, Part, Snapshot, Stores, TaskRecord, Tree,
@@ -23,6 +24,8 @@ use crate::recorded::{Places, Recorded};
 use crate::resolve::Resolved;
 use crate::twice::Offenders;
 use crate::{Error, Result, Stop, fingerprint, graph};
+
+use carried::Carried;
 
 pub use statement::{Made, Rebuilt, RebuiltPart, RebuiltTask, Statement, Verdict};
 
@@ -75,6 +78,16 @@ pub fn recorded_inputs(
     Ok(Recorded::open(version, |_| true, places)?.inputs)
 }
 
+/// What a version records of its tasks' settings, to register tasks with: see [`deltic_compiler::register_recorded`].
+pub fn recorded_tasks(version: &Snapshot) -> Vec<RecordedTask> {
+    let recorded = |record: &TaskRecord| RecordedTask {
+        id: record.id.to_string(),
+        configuration: record.configuration.clone(),
+        filter: record.parts.get("filter").and_then(|filter| serde_json::from_str(filter).ok()),
+    };
+    version.record().tasks.iter().map(recorded).collect()
+}
+
 /// Makes a version again and compares. `into` creates the catalog that it is made in, once it is sure that it can be;
 /// that catalog keeps what was made.
 ///
@@ -94,6 +107,7 @@ pub fn rebuild(what: &Rebuild<'_>, into: impl FnOnce() -> deltic_store::Result<C
     let layers = recorded.layers(&order, &bound, &nothing, false)?;
     let settings = layers.iter().map(|(layer, run_layer)| (layer.clone(), run_layer.settings().clone()));
     check_fingerprints(what, &order, settings.collect())?;
+    let carried = Carried::find(version, &tasks)?;
 
     let output = into()?;
     let base = output.latest()?;
@@ -119,7 +133,8 @@ pub fn rebuild(what: &Rebuild<'_>, into: impl FnOnce() -> deltic_store::Result<C
         false => execution.run(&order),
     };
     offenders.refuse()?;
-    let (_, Next { layers, state, records }) = executed?;
+    let (_, Next { mut layers, state, records }) = executed?;
+    layers.extend(carried.copy(&draft)?.into_iter().map(|(layer, tree)| (layer.id.clone(), (layer, tree))));
     let committed = draft.commit(NextVersion {
         layers: layers.into_values().collect(),
         state,
@@ -133,7 +148,7 @@ pub fn rebuild(what: &Rebuild<'_>, into: impl FnOnce() -> deltic_store::Result<C
         Committed::New(snapshot) => snapshot,
         Committed::Unchanged => resolved.base,
     };
-    compare(version, &rebuilt, &tasks, what.options.started)
+    compare(version, &rebuilt, &tasks, &carried, what.options.started)
 }
 
 /// The tasks that made the version.
@@ -155,9 +170,12 @@ fn tasks(what: &Rebuild<'_>) -> Result<Vec<Task>> {
         )));
     }
     let find = |record: &TaskRecord| {
-        let task = what.tasks.iter().find(|task| *task.id() == record.id);
+        let task = what.tasks.iter().find(|task| *task.id() == record.id).cloned();
+        // One that got another id since is made under the one that it had: its state goes by that.
+        let others = || what.tasks.iter().filter(|task| !records.iter().any(|record| record.id == *task.id()));
+        let task = task.or_else(|| others().find_map(|task| task.called_earlier(&record.id)));
         // Nothing can be kept as it was.
-        task.cloned().map(|task| task.on_error(OnError::Abort)).ok_or_else(|| {
+        task.map(|task| task.on_error(OnError::Abort)).ok_or_else(|| {
             Error::Refused(format!(
                 "task `{}` made version {version} of {url}, and no such task is registered: use the binary that has it",
                 record.id
@@ -196,21 +214,28 @@ fn check_fingerprints(what: &Rebuild<'_>, order: &[&Task], mut settings: BTreeMa
 }
 
 /// States how the rebuilt version compares.
-fn compare(recorded: &Snapshot, rebuilt: &Snapshot, tasks: &[Task], time: Timestamp) -> Result<Statement> {
+fn compare(
+    recorded: &Snapshot,
+    rebuilt: &Snapshot,
+    tasks: &[Task],
+    carried: &Carried<'_>,
+    time: Timestamp,
+) -> Result<Statement> {
     let written: BTreeSet<&LayerId> = tasks.iter().flat_map(Task::outputs).map(|layer| &layer.id).collect();
     let ids: BTreeSet<&LayerId> = recorded.layers().chain(rebuilt.layers()).map(|layer| &layer.id).collect();
     let mut layers = Vec::new();
     for id in ids {
         let (one, other) = (recorded.tree(id), rebuilt.tree(id));
-        let is_covered = written.contains(id);
+        let (is_covered, carried_from) = (written.contains(id), carried.from(id));
         let equal_settings = recorded.layer_settings(id) == rebuilt.layer_settings(id);
-        let first = match is_covered {
+        let first = match is_covered || carried_from.is_some() {
             false => Some("no task writes it".to_owned()),
             true if !equal_settings => Some("its settings are others".to_owned()),
             true => first_difference(recorded, &Part::Layer(id.clone()), one.as_ref(), other.as_ref())?,
         };
         let (recorded, rebuilt) = (one.as_ref().map(Made::of), other.as_ref().map(Made::of));
-        layers.push(RebuiltPart { name: id.to_string(), is_covered, recorded, rebuilt, equal: first.is_none(), first });
+        let (name, equal) = (id.to_string(), first.is_none());
+        layers.push(RebuiltPart { name, is_covered, carried_from, recorded, rebuilt, equal, first });
     }
     let tables: BTreeSet<&str> = recorded.state_tables().chain(rebuilt.state_tables()).collect();
     let mut first = None;
@@ -229,8 +254,8 @@ fn compare(recorded: &Snapshot, rebuilt: &Snapshot, tasks: &[Task], time: Timest
     };
     let state_equal = recorded.state_digest() == rebuilt.state_digest();
     let verdict = match () {
-        () if layers.iter().any(|layer| layer.is_covered && !layer.equal) || !state_equal => Verdict::Differs,
-        () if layers.iter().any(|layer| !layer.is_covered) => Verdict::NotCovered,
+        () if layers.iter().any(|layer| layer.is_accounted_for() && !layer.equal) || !state_equal => Verdict::Differs,
+        () if layers.iter().any(|layer| !layer.is_accounted_for()) => Verdict::NotCovered,
         () => Verdict::Equal,
     };
     let of = |snapshot: &Snapshot| Rebuilt {

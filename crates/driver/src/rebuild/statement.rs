@@ -47,7 +47,8 @@ pub enum Verdict {
     Equal,
     /// Something came out differently.
     Differs,
-    /// What tasks write came out as it is recorded; there are layers that no task writes.
+    /// What tasks write came out as it is recorded; there are layers that no task writes, and that no version is known to
+    /// have made.
     NotCovered,
 }
 
@@ -84,9 +85,13 @@ pub struct RebuiltTask {
 pub struct RebuiltPart {
     /// Its id.
     pub name: String,
-    /// Whether a task writes it. Else nothing can be said of it.
+    /// Whether a task writes it.
     #[serde(rename = "covered")]
     pub is_covered: bool,
+    /// Where no task writes it: the last version whose task did, if it is as that one made it. It was copied, and a rebuild
+    /// of that version accounts for it. Else nothing can be said of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carried_from: Option<Version>,
     /// As it is recorded.
     pub recorded: Option<Made>,
     /// As it came out.
@@ -105,6 +110,13 @@ pub struct Made {
     pub digest: Digest,
     /// How many partitions.
     pub partitions: u64,
+}
+
+impl RebuiltPart {
+    /// Whether it is known what made it.
+    pub fn is_accounted_for(&self) -> bool {
+        self.is_covered || self.carried_from.is_some()
+    }
 }
 
 impl Made {

@@ -22,6 +22,7 @@ use deltic_store::{Draft, DraftOptions, Snapshot};
 use serde::Serialize;
 
 use crate::base::Base;
+use crate::base_tables::BaseTables;
 use crate::checks::{Checks, MOST_FAILURES, findings};
 use crate::execute::{Layers, view};
 use crate::job::{At, Job};
@@ -281,7 +282,8 @@ impl<'a> Verifying<'a> {
             view: &view,
             published: &published,
             state,
-            before: fingerprint::same_layers(record, &now).then(|| known.clone()),
+            before: BaseTables::new(known.clone(), Some(record), &now)
+                .filter(|_| fingerprint::same_layers(record, &now)),
             full: sample.is_none(),
             draft: &self.draft,
             engine: job.engine,

@@ -1,0 +1,163 @@
+//! Registering tasks with the settings that a version records, so that it can be made again.
+//!
+//! A version records a configuration for each task, wherever the task had it from: from the section that is called after
+//! it, from the section of a plan, from code, or from a section that is called after no task. Code finds out again which;
+//! so sections are offered to it, and what it makes of them is compared with the record by whoever rebuilds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::filter::Filter;
+use crate::setup::read;
+use crate::{ConfigError, Result, Setup, Task, recordable};
+
+/// The key under which each task of a plan has the plan's own section.
+pub(crate) const PLAN: &str = "plan";
+
+/// What a version records of a task's settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordedTask {
+    /// The id that it had then.
+    pub id: String,
+    /// Its configuration.
+    pub configuration: Value,
+    /// Its filter, if it had one.
+    pub filter: Option<Value>,
+}
+
+/// Registers tasks with recorded settings. A section is, in this order:
+///
+/// 1. the recorded configuration of the task that is called so, or was until it got that name
+///    ([`Task::previously`](crate::Task::previously));
+/// 2. the recorded configuration of the plan that is called so;
+/// 3. the only recorded configuration that no other section is, and that the section's type reads and writes just so;
+/// 4. that of `otherwise`, which are the sections of the day: nothing is recorded under that name.
+///
+/// `register` is called once, and once more where a task has an earlier id or a section is found by 3. Policies are left
+/// out: what they did is no part of a version that can be rebuilt.
+///
+/// Errors: those of `register` and [`Setup::finish`]. Sections that nobody reads are none.
+pub fn register_recorded(
+    tasks: &[RecordedTask],
+    otherwise: &BTreeMap<String, Value>,
+    register: &mut dyn FnMut(&mut Setup) -> Result<()>,
+) -> Result<Vec<Task>> {
+    let mut recorded = Recorded::new(tasks);
+    let mut setup = Setup::new(otherwise.clone()).with_recorded(recorded.clone());
+    register(&mut setup)?;
+    if !recorded.learn(&setup) {
+        return setup.finish();
+    }
+    let mut setup = Setup::new(otherwise.clone()).with_recorded(recorded);
+    register(&mut setup)?;
+    setup.finish()
+}
+
+/// What sections can be.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Recorded {
+    /// By the id that a task had, or has now.
+    tasks: BTreeMap<String, RecordedTask>,
+    /// Configurations that are not those of the section called after their task.
+    unclaimed: Vec<Value>,
+}
+
+impl Recorded {
+    fn new(tasks: &[RecordedTask]) -> Recorded {
+        let tasks = tasks.iter().map(|task| (task.id.clone(), task.clone())).collect();
+        Recorded { tasks, unclaimed: Vec::new() }
+    }
+
+    /// Learns from tasks that were registered how they are called now, and which sections are called after none. Returns
+    /// whether these could be others then.
+    fn learn(&mut self, setup: &Setup) -> bool {
+        let (sections, registered) = (setup.effective(), setup.tasks());
+        let mut claimed: BTreeSet<String> = sections.keys().cloned().collect();
+        let mut is_renamed = false;
+        for task in registered {
+            if self.tasks.contains_key(task.id().as_str()) {
+                continue;
+            }
+            let mut earlier = task.earlier_ids().iter();
+            let Some(known) = earlier.find_map(|id| self.tasks.get(id.as_str()).cloned()) else { continue };
+            is_renamed = true;
+            if sections.contains_key(task.id().as_str()) {
+                claimed.insert(known.id.clone());
+            }
+            self.tasks.insert(task.id().to_string(), known);
+        }
+        let is_found = |section: &String| self.tasks.contains_key(section) || self.plans(section).next().is_some();
+        let all_found = sections.keys().all(is_found);
+        // A plan's tasks have its section below a key of their own.
+        let is_of_plan = |task: &RecordedTask| {
+            let of = |(section, value): (&String, &Value)| {
+                is_below(&task.id, section) && task.configuration.get(PLAN) == Some(value)
+            };
+            sections.iter().any(of)
+        };
+        let unclaimed = self.tasks.values().filter(|task| !claimed.contains(&task.id) && !is_of_plan(task));
+        for task in unclaimed {
+            let configuration = task.configuration.get(PLAN).unwrap_or(&task.configuration);
+            let is_empty = configuration.as_object().is_some_and(serde_json::Map::is_empty);
+            if !is_empty && !self.unclaimed.contains(configuration) {
+                self.unclaimed.push(configuration.clone());
+            }
+        }
+        is_renamed || !all_found && !self.unclaimed.is_empty()
+    }
+
+    /// The configurations of plans that may be called so: a name may go on with a dot itself.
+    fn plans<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Value> {
+        self.tasks.values().filter(move |task| is_below(&task.id, id)).filter_map(|task| task.configuration.get(PLAN))
+    }
+
+    /// What is recorded of a section that is read as a `T`.
+    pub(crate) fn section<T: Serialize + DeserializeOwned>(&self, name: &str) -> Option<Value> {
+        if let Some(task) = self.tasks.get(name) {
+            return Some(task.configuration.clone());
+        }
+        let mut plans = self.plans(name);
+        let fits = |value: &&Value| reads_as::<T>(value);
+        if let Some(first) = plans.next() {
+            return Some(Some(first).filter(fits).or_else(|| plans.find(fits)).unwrap_or(first).clone());
+        }
+        match self.unclaimed.iter().filter(fits).collect::<Vec<_>>()[..] {
+            [only] => Some(only.clone()),
+            _ => None,
+        }
+    }
+
+    /// The tasks with their recorded filters.
+    pub(crate) fn filtered(
+        &self,
+        mut tasks: Vec<Task>,
+        read: impl Fn(Value, &[String]) -> Result<Filter, ConfigError>,
+    ) -> Result<Vec<Task>> {
+        for task in &mut tasks {
+            let recorded = self.tasks.get(task.id().as_str()).and_then(|known| known.filter.as_ref());
+            // Code may have given it the same, of which a record holds the name alone.
+            let Some(filter) =
+                recorded.filter(|filter| task.filter().map(|known| json!(known)).as_ref() != Some(filter))
+            else {
+                continue;
+            };
+            let path = ["filters".to_owned(), task.id().to_string()];
+            let filtered = task.clone().filtered(read(filter.clone(), &path)?);
+            *task = filtered.map_err(|error| ConfigError { path: path.to_vec(), message: format!("{error:#}") })?;
+        }
+        Ok(tasks)
+    }
+}
+
+fn is_below(id: &str, plan: &str) -> bool {
+    id.strip_prefix(plan).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Whether a type reads a recorded configuration, and would record it just so.
+fn reads_as<T: Serialize + DeserializeOwned>(value: &Value) -> bool {
+    let read = read::<T>(value.clone()).ok().filter(|(_, unknown)| unknown.is_none());
+    read.and_then(|(read, _)| recordable::walk(&read).ok()).is_some_and(|(again, _)| again == *value)
+}
