@@ -350,7 +350,7 @@ fn within(most_mib: usize, patterns: &[&str], partitions: usize, payload_bytes: 
 
 #[test]
 fn every_pattern_moves_four_times_the_memory_it_takes() {
-    within(128, &PATTERNS, 1024, MIB / 2, None);
+    within(96, &PATTERNS, 768, MIB / 2, None);
 }
 
 /// A batch is 256 items, whatever they emit.
@@ -362,5 +362,5 @@ fn small_inputs_with_large_values() {
 
 #[test]
 fn large_payloads() {
-    within(112, &["direct", "global", "incremental-dep", "map-group", "import"], 56, 8 * MIB, None);
+    within(128, &["direct", "global", "incremental-dep", "map-group", "import"], 64, 8 * MIB, None);
 }
