@@ -21,6 +21,8 @@ enum Kind {
     Proxy,
     /// What becomes part of the name of a server.
     Word,
+    /// A document of many lines, such as a key.
+    Document,
     /// Anything else.
     Text,
 }
@@ -59,6 +61,7 @@ fn kind(scheme: &str, name: &str) -> Option<Kind> {
         "gs" if name.starts_with("GOOGLE_") => Some(match key.parse().ok()? {
             GoogleConfigKey::BaseUrl => Kind::Url,
             GoogleConfigKey::Client(key) if key == proxy => Kind::Proxy,
+            GoogleConfigKey::ServiceAccountKey => Kind::Document,
             _ => Kind::Text,
         }),
         _ => None,
@@ -98,6 +101,9 @@ pub(crate) fn culprit(scheme: &str, error: &str, alone: impl Fn(&str, &str) -> O
 
 /// What is wrong with a value. Only what names a server is repeated: anything else may be a secret.
 fn wrong(kind: Kind, value: &str) -> Option<String> {
+    if kind == Kind::Document {
+        return None;
+    }
     if value.chars().any(char::is_control) {
         return Some("holds a control character, such as a line break at its end".to_owned());
     }
@@ -125,7 +131,7 @@ fn wrong(kind: Kind, value: &str) -> Option<String> {
             let bad = !value.chars().all(fits);
             bad.then(|| format!("is `{}`, which can not be part of the name of a server", shown.escape_debug()))
         }
-        Kind::Text => None,
+        Kind::Document | Kind::Text => None,
     }
 }
 
@@ -134,7 +140,7 @@ fn not_http(text: &str) -> Option<String> {
     let Some((scheme, rest)) = text.split_once("://") else {
         return Some("it does not begin with `http://` or `https://`".to_owned());
     };
-    if !matches!(scheme, "http" | "https") {
+    if !matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https") {
         return Some("it does not begin with `http://` or `https://`".to_owned());
     }
     not_server(text, rest)
@@ -142,7 +148,7 @@ fn not_http(text: &str) -> Option<String> {
 
 fn not_proxy(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
-    match scheme {
+    match scheme.to_ascii_lowercase().as_str() {
         "http" | "https" | "socks4" | "socks4a" | "socks5" | "socks5h" => not_server(&format!("http://{rest}"), rest),
         _ => Some(format!("`{}` is the scheme of no proxy", scheme.escape_debug())),
     }
@@ -189,6 +195,8 @@ mod tests {
             ("az", "AZURE_USE_FABRIC_ENDPOINT", Kind::Text),
             ("gs", "GOOGLE_BASE_URL", Kind::Url),
             ("gs", "GOOGLE_PROXY_URL", Kind::Proxy),
+            ("gs", "GOOGLE_SERVICE_ACCOUNT_KEY", Kind::Document),
+            ("gs", "GOOGLE_SERVICE_ACCOUNT", Kind::Text),
             ("gs", "HTTPS_PROXY", Kind::Proxy),
         ] {
             assert_eq!(kind(scheme, name), Some(expected), "{name}");
@@ -201,7 +209,13 @@ mod tests {
 
     #[test]
     fn places_of_servers_are_checked() {
-        for good in ["http://localhost:9000", "https://host", "http://u:p@127.0.0.1:9000/path/", "http://[::1]:80"] {
+        for good in [
+            "http://localhost:9000",
+            "https://host",
+            "http://u:p@127.0.0.1:9000/path/",
+            "http://[::1]:80",
+            "HTTP://host",
+        ] {
             assert_eq!((wrong(Kind::Url, good), wrong(Kind::Proxy, good)), (None, None), "{good}");
         }
         for good in ["localhost:3128", "socks5://host:1080", "u:p@host:1", ""] {
@@ -233,6 +247,7 @@ mod tests {
             wrong(Kind::Text, "secret\n"),
             Some("holds a control character, such as a line break at its end".into())
         );
+        assert_eq!(wrong(Kind::Document, "{\n  \"private_key\": \"\"\n}\n"), None);
         assert!(wrong(Kind::Word, "us east-1").is_some() && wrong(Kind::Word, "us-east-1").is_none());
         let said = wrong(Kind::Url, "http://user:password@ho st").unwrap();
         assert!(!said.contains("password"), "{said}");
