@@ -21,7 +21,7 @@ impl Catalog {
     pub fn look_up(&self, versions: &[Version]) -> Result<Vec<Option<Snapshot>>> {
         let read = |version: Version| async move {
             let Some(bytes) = self.record_bytes(version).await? else { return Ok(None) };
-            match self.read_record(version, &bytes) {
+            match self.read_version(version, &bytes).await {
                 Err(error) if matches!(error.kind(), ErrorKind::Corrupt { .. }) => Ok(None),
                 found => found.map(Some),
             }
