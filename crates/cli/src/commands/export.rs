@@ -39,6 +39,9 @@ pub(super) fn export(args: &args::Export, interrupts: &Interrupts, out: &mut Out
         names.check(settings)?;
     }
     let paths = Paths { settings, names: args.names.unwrap_or(TileNames::Quadkey) };
+    // From before an archive is there, so that what is there of it is removed however early the command ends.
+    interrupts
+        .ends_by_itself("the last file may be half written", || vec!["the file that is being written".to_owned()]);
     let place = Place::prepare(&args.target, snapshot.record().created)?;
     let is_archive = matches!(place, Place::Archive(_));
     let mut target = Target { at: &args.target, place, paths: &paths, interrupts };
@@ -143,11 +146,10 @@ impl Target<'_> {
         let mut with_fields = 0;
         for found in tree.scan(KeyRange::all()) {
             let (name, entry) = found?;
+            self.go_on()?;
             self.paths.of(&name)?;
             with_fields += u64::from(!entry.meta.fields.is_empty());
         }
-        self.interrupts
-            .ends_by_itself("the last file may be half written", || vec!["the file that is being written".to_owned()]);
         let (mut batch, mut size): (Vec<(String, Entry)>, u64) = (Vec::new(), 0);
         for found in tree.scan(KeyRange::all()) {
             let (name, entry) = found?;
