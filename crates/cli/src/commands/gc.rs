@@ -22,7 +22,8 @@ pub(crate) struct Args {
 pub(super) fn gc(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     interrupts.may_end("what was not removed is removed next time");
     let done = Catalog::open(&Stores::new(), &args.url)?.gc(args.dry_run)?;
-    if !args.dry_run && done.removed.packs + done.progress_removed.packs > 0 {
+    let removed = done.removed.packs + done.progress_removed.packs + done.unfinished_removed.packs;
+    if !args.dry_run && removed > 0 {
         out.has_done("what no version needs was removed");
     }
     let body = json!({
