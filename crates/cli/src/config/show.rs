@@ -131,8 +131,8 @@ impl Kept {
     }
 
     fn out_of_text(&mut self, text: String) -> String {
-        // What looks like a placeholder is kept too, so that each is one.
-        if shown::line(&text) == text && !text.starts_with('%') {
+        // What holds what looks like a placeholder is kept too, so that each is one.
+        if shown::line(&text) == text && !text.contains(['%', '"']) {
             return text;
         }
         self.0.push(text);
