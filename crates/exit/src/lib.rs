@@ -10,10 +10,11 @@
 //! This crate exists for its `unsafe` block alone, so that it can stay forbidden everywhere else: the standard library has no
 //! hook for the end of a process.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Whether the end of the process would be too early. One for the process, as its end is.
-static ARMED: AtomicBool = AtomicBool::new(false);
+/// The id of the process whose end would be too early; 0 for none. A child that was forked is another process, and may
+/// end.
+static ARMED: AtomicU32 = AtomicU32::new(0);
 
 /// While it lives, the process ends with failure unless by [`leave`].
 #[derive(Debug)]
@@ -25,20 +26,20 @@ impl Guard {
     pub fn arm() -> Guard {
         #[cfg(unix)]
         unix::register();
-        ARMED.store(true, Ordering::Release);
+        ARMED.store(std::process::id(), Ordering::Release);
         Guard(())
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        ARMED.store(false, Ordering::Release);
+        ARMED.store(0, Ordering::Release);
     }
 }
 
 /// Ends the process on purpose.
 pub fn leave(code: i32) -> ! {
-    ARMED.store(false, Ordering::Release);
+    ARMED.store(0, Ordering::Release);
     std::process::exit(code)
 }
 
@@ -73,7 +74,7 @@ mod unix {
     }
 
     extern "C" fn ended() {
-        if ARMED.load(Ordering::Acquire) {
+        if ARMED.load(Ordering::Acquire) == std::process::id() {
             // What can not be written there can be said nowhere.
             let _ = std::io::stderr().write_all(SAID.as_bytes());
             _exit(FAILED);
