@@ -26,8 +26,11 @@ impl<'a> Publish<'a> {
         Publish { layers, take, problem: None }
     }
 
-    /// Publishes a partition.
+    /// Publishes a partition. After one that could not be published nothing is: the back-end has failed.
     pub fn put(&mut self, key: (&str, impl IntoName), payload: impl Into<Payload>) {
+        if self.problem.is_some() {
+            return;
+        }
         let put = |layers: &[Layer]| -> Result<(u16, Name)> {
             let (layer, name) = (layer_number(layers, key.0)?, key.1.into_name()?);
             layers[usize::from(layer)].check(&name)?;
@@ -35,7 +38,7 @@ impl<'a> Publish<'a> {
         };
         let taken = put(self.layers).and_then(|(layer, name)| (self.take)(layer, name, payload.into()));
         if let Err(error) = taken {
-            self.problem.get_or_insert(error);
+            self.problem = Some(error);
         }
     }
 

@@ -15,7 +15,7 @@
 //! | `graph` | order of tasks, errors before anything runs |
 //! | `fingerprint`, `decide` | skip, incremental or full, and why |
 //! | `before` | what an input was when the base was made, by its digest |
-//! | `base` | tasks and layers as the base has them |
+//! | `base`, `base_tables` | tasks, layers and what tasks remembered, as the base has them |
 //! | `view` | layers as the base saw them and as they are |
 //! | `subjects` | which inputs are compiled at all |
 //! | `stage`, `incremental`, `whole`, `user_graph`, `affected`, `kernel`, `settle` | the executor: what can a change affect, run it, keep what came of it |
@@ -24,7 +24,7 @@
 //! | `state` | edges and reads between runs |
 //! | `rows`, `shuffle` | what front-ends say to back-ends, sorted in bounded memory |
 //! | `publish` | what was compiled becomes a layer's next tree |
-//! | `engine`, `local` | where kernels run |
+//! | `engine`, `local`, `workers` | where kernels run |
 //! | `execute` | the tasks, some side by side |
 //! | `progress`, `resume`, `noted` | keeping what was done, and taking over what an interrupted run has done |
 //! | `stop` | asking for an early end |

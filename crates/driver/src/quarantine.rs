@@ -7,7 +7,7 @@
 //!
 //! So a version with partitions in quarantine is not what a run from nothing would have made, and says so; once the
 //! table is empty it is again, state included. A full run on the same base keeps just what an incremental one does, in
-//! layers and in state: [`before`](crate::before) has what the task remembers of these partitions.
+//! layers and in state: [`base_tables`](crate::base_tables) has what the task remembers of these partitions.
 //!
 //! | key | value |
 //! |---|---|

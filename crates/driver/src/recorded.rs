@@ -152,7 +152,7 @@ fn open(id: &CatalogId, known: &Dependency, places: Places, searched: bool) -> R
                     true => equal(&catalog),
                     false => Ok(None),
                 });
-                equal.ok().flatten().ok_or(error)
+                equal?.ok_or(error)
             }
             Err(error) => Err(error),
         });

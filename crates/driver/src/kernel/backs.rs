@@ -59,6 +59,7 @@ impl TaskKernel<'_> {
         let ran = self.guard(Phase::Back, &key, None, || {
             // Stored as they come: all of a group's partitions need not fit into memory.
             let mut take = |layer: u16, name: Name, payload: Payload| {
+                self.go_on()?;
                 let out = Element::new(layer, name.to_bytes());
                 let outcome = self.publish(&out, Some(payload))?;
                 made.push((out, outcome));

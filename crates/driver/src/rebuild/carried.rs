@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deltic_compiler::Task;
 use deltic_core::{Layer, LayerId, Version};
-use deltic_store::{Draft, KeyRange, Snapshot, Tree};
+use deltic_store::{Draft, Snapshot, Tree};
 
+use crate::payloads::PayloadScan;
 use crate::{Result, fingerprint};
 
 /// Carried layers, each with the version whose task made it as it is.
@@ -49,16 +50,15 @@ impl<'a> Carried<'a> {
         self.from.get(layer).copied()
     }
 
-    /// Copies them. Cost: what they hold is read and written once; memory is one partition.
+    /// Copies them. Cost: what they hold is read, a batch ahead, and written once; memory is two batches.
     pub(super) fn copy(&self, draft: &Draft) -> Result<Vec<(Layer, Tree)>> {
         let mut copies = Vec::new();
         for layer in self.version.layers().filter(|layer| self.from.contains_key(&layer.id)) {
             let Some(tree) = self.version.tree(&layer.id) else { continue };
             let mut editor = draft.editor(&draft.empty_tree())?;
-            for found in tree.scan(KeyRange::all()) {
-                let (name, entry) = found?;
-                let copy = draft.put(&tree.read(&entry)?)?;
-                editor.apply(&name, Some(&copy))?;
+            for found in PayloadScan::new(&tree) {
+                let (name, meta, payload) = found?;
+                editor.apply(&name, Some(&draft.put_known(meta, &payload)?))?;
             }
             copies.push((layer.clone(), editor.finish()?));
         }
