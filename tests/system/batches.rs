@@ -37,7 +37,7 @@ fn every_pattern_crosses_every_batch() {
             "map-group" => assert_eq!((counts.inputs, counts.fronts_again), (half as u64, half as u64)),
             "map-group with a memo" => assert_eq!((counts.fronts_again, counts.remembered), (0, half as u64)),
             "direct" | "incremental-dep" => {
-                assert_eq!((counts.inputs, counts.compiled), (half as u64, half as u64))
+                assert_eq!((counts.inputs, counts.compiled), (half as u64, half as u64));
             }
             _ => {}
         }

@@ -78,7 +78,7 @@ fn tiles(levels: std::ops::RangeInclusive<u8>) -> Layer {
 /// What is changed between two runs.
 enum Change {
     /// The task, from one to the other.
-    Task(Task, Task),
+    Task(Box<(Task, Task)>),
     /// What surrounds it.
     Around(fn(&mut Lab)),
 }
@@ -146,7 +146,7 @@ fn cases() -> Vec<(&'static str, Change)> {
         ("filter", filtered("one"), filtered("another")),
         ("filter", filtered("one"), plain()),
     ];
-    let tasks = cases.into_iter().map(|(part, before, after)| (part, Change::Task(before, after)));
+    let tasks = cases.into_iter().map(|(part, before, after)| (part, Change::Task(Box::new((before, after)))));
     let around = [
         ("input layer settings", Change::Around(other_settings as fn(&mut Lab))),
         ("formats", Change::Around(other_formats)),
@@ -168,7 +168,7 @@ fn comes_with(part: &str) -> &'static [&'static str] {
 fn each_part_alone_makes_its_task_full() {
     for (part, change) in cases() {
         let before = match &change {
-            Change::Task(before, _) => before.clone(),
+            Change::Task(tasks) => tasks.0.clone(),
             Change::Around(_) => task(MapGroup(idle())),
         };
         // The task beside it goes on undisturbed.
@@ -183,7 +183,7 @@ fn each_part_alone_makes_its_task_full() {
         };
         let recorded = parts(&lab);
         let after = match change {
-            Change::Task(_, after) => after,
+            Change::Task(tasks) => tasks.1,
             Change::Around(change) => {
                 change(&mut lab);
                 task(MapGroup(idle()))

@@ -221,6 +221,7 @@ impl DirectCompiler for Noise {
 }
 
 /// What a user's code may do to the process: `print`, `eprint`, `child`, `exit CODE`, and `panic` or `fail` with the rest.
+#[expect(clippy::panic, reason = "what it is there for")]
 fn make_noise(what: &str, name: &str) -> Result<()> {
     let (what, rest) = what.split_once(' ').unwrap_or((what, ""));
     match what.trim() {
