@@ -353,17 +353,17 @@ fn within(most_mib: usize, patterns: &[&str], partitions: usize, payload_bytes: 
 
 #[test]
 fn every_pattern_moves_four_times_the_memory_it_takes() {
-    within(96, &PATTERNS, 768, MIB / 2, None);
+    within(128, &PATTERNS, 1024, MIB / 2, None);
 }
 
 /// A batch is 256 items, whatever they emit.
 #[test]
 fn small_inputs_with_large_values() {
     let patterns = ["map-group", "map-group with a memo", "map-split", "dep", "data set"];
-    within(100, &patterns, 100, 64, Some(4 * MIB));
+    within(128, &patterns, 128, 64, Some(4 * MIB));
 }
 
 #[test]
 fn large_payloads() {
-    within(128, &["direct", "global", "incremental-dep", "map-group", "import"], 64, 8 * MIB, None);
+    within(160, &["direct", "global", "incremental-dep", "map-group", "import"], 80, 8 * MIB, None);
 }
