@@ -79,7 +79,7 @@ impl Before {
 
 /// Whether a version is the one that was recorded, by uuid, number and digest.
 pub(crate) fn is_recorded(found: &Snapshot, known: &Dependency) -> bool {
-    (found.uuid(), found.version(), found.digest()) == (known.uuid, known.version, known.digest)
+    (found.uuid(), found.version(), found.digest()) == known.identity()
 }
 
 /// Says that a number stands for another content than was recorded.

@@ -30,13 +30,12 @@ pub fn transitive_dependencies(direct: &[(CatalogId, &Snapshot)]) -> Result<Vec<
         let id = pair[0].catalog.as_ref().map_or("", CatalogId::as_str);
         return Err(Error::invalid(format!("catalog id `{id}` is bound to two snapshots")));
     }
-    let key = |one: &Dependency| (one.uuid, one.version, one.digest);
-    let read: BTreeSet<(CatalogUuid, Version, Digest)> = list.iter().map(key).collect();
+    let read: BTreeSet<(CatalogUuid, Version, Digest)> = list.iter().map(Dependency::identity).collect();
     let mut indirect: BTreeMap<(CatalogUuid, Version, Digest), Dependency> = BTreeMap::new();
     for one in direct.iter().flat_map(|(_, snapshot)| &snapshot.record().dependencies) {
-        if !read.contains(&key(one)) {
+        if !read.contains(&one.identity()) {
             let dependency = Dependency { catalog: None, direct: false, ..one.clone() };
-            let listed = indirect.entry(key(one)).or_insert_with(|| dependency.clone());
+            let listed = indirect.entry(one.identity()).or_insert_with(|| dependency.clone());
             // One catalog may have been found under several URLs: the least one, so that the order of reading is moot.
             if dependency.url < listed.url {
                 *listed = dependency;

@@ -108,6 +108,11 @@ pub struct Dependency {
 }
 
 impl Dependency {
+    /// What was read, wherever it was found: a number alone does not say which content it stood for.
+    pub fn identity(&self) -> (CatalogUuid, Version, Digest) {
+        (self.uuid, self.version, self.digest)
+    }
+
     /// Everything but where the catalog was found: the same catalog under another URL is no change.
     pub(crate) fn content(&self) -> (&Option<CatalogId>, CatalogUuid, Version, Digest, bool) {
         (&self.catalog, self.uuid, self.version, self.digest, self.direct)

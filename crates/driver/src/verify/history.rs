@@ -34,7 +34,9 @@ pub(super) fn replaced(job: &Job<'_>, version: &Snapshot) -> Result<BTreeMap<Cat
     for snapshot in earlier.into_iter().flatten() {
         for known in direct(&snapshot) {
             let Some(id) = known.catalog.clone().filter(|id| job.inputs.contains_key(id)) else { continue };
-            let is_current = current.iter().any(|current| current.catalog == known.catalog && same(current, &known));
+            let is_current = current
+                .iter()
+                .any(|current| current.catalog == known.catalog && current.identity() == known.identity());
             if !is_current && seen.insert((id.clone(), known.uuid, known.version, known.digest)) {
                 named.entry(id).or_default().push((known, snapshot.version()));
             }
@@ -61,8 +63,4 @@ pub(super) fn replaced(job: &Job<'_>, version: &Snapshot) -> Result<BTreeMap<Cat
         }
     }
     Ok(replaced)
-}
-
-fn same(one: &Dependency, other: &Dependency) -> bool {
-    (one.uuid, one.version, one.digest) == (other.uuid, other.version, other.digest)
 }
