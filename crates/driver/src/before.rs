@@ -11,7 +11,7 @@ use deltic_store::{Catalog, Dependency, ErrorKind, Snapshot};
 use crate::{Error, Result};
 
 /// What an input was.
-pub(crate) struct Before {
+pub(crate) struct InputBefore {
     /// The content, where it can be read.
     pub(crate) snapshot: Option<Snapshot>,
     /// The number that the content has in the catalog as it is now; the recorded one where it is not found.
@@ -22,10 +22,10 @@ pub(crate) struct Before {
     pub(crate) note: Option<String>,
 }
 
-impl Before {
+impl InputBefore {
     /// An input that is just what it was.
-    pub(crate) fn unchanged(known: &Dependency, now: Option<Snapshot>) -> Before {
-        Before { snapshot: now, version: known.version, why: None, note: None }
+    pub(crate) fn unchanged(known: &Dependency, now: Option<Snapshot>) -> InputBefore {
+        InputBefore { snapshot: now, version: known.version, why: None, note: None }
     }
 
     /// What was found under the recorded number, or what has that content otherwise. `base` is the version that the
@@ -39,10 +39,10 @@ impl Before {
         catalog: &Catalog,
         found: deltic_store::Result<Snapshot>,
         searched: bool,
-    ) -> Result<Before> {
+    ) -> Result<InputBefore> {
         let found = match found {
             Ok(found) if is_recorded(&found, known) => {
-                return Ok(Before { snapshot: Some(found), version: known.version, why: None, note: None });
+                return Ok(InputBefore { snapshot: Some(found), version: known.version, why: None, note: None });
             }
             other => other,
         };
@@ -68,7 +68,7 @@ impl Before {
             }
             None => "what reads it is compiled in full".to_owned(),
         };
-        Ok(Before {
+        Ok(InputBefore {
             note: history.map(|history| format!("{why}: {history}; {then}")),
             version: equal.as_ref().map_or(known.version, Snapshot::version),
             why: equal.is_none().then_some(why),

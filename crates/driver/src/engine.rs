@@ -60,8 +60,11 @@ pub trait Kernel: Sync {
     /// Whether payloads come over a network, so that an engine should have many batches begun at once.
     fn is_remote(&self) -> bool;
 
-    /// Fails when the run was asked to end; an engine asks between batches.
+    /// Fails when the run was asked to end, and after [`give_up`](Kernel::give_up); an engine asks between batches.
     fn go_on(&self) -> Result<()>;
+
+    /// Ends what runs before its next call of user code, because the stage has failed. An engine that does so reports why.
+    fn give_up(&self);
 
     /// Begins to read the payloads that `map` will look at, and returns at once.
     fn begin_map(&self, items: &[Item]) -> Result<Fetch>;

@@ -11,7 +11,7 @@ use deltic_core::{CatalogId, Layer, LayerId, LayerRef, Version};
 use deltic_store::{Catalog, Dependency, Draft, DraftOptions, Snapshot, Tree};
 
 use crate::base::Base;
-use crate::before::{Before, as_read};
+use crate::before::{InputBefore, as_read};
 use crate::job::{At, Job, Processing};
 use crate::notes::{contradiction, two_histories};
 use crate::report::InputReport;
@@ -202,20 +202,20 @@ impl<'a> Input<'a> {
 
     /// What the input was, given what was found under the number that was asked for; `None` where the base knows nothing of
     /// this catalog.
-    fn before(&self, base: Version, found: Option<deltic_store::Result<Snapshot>>) -> Result<Option<Before>> {
+    fn before(&self, base: Version, found: Option<deltic_store::Result<Snapshot>>) -> Result<Option<InputBefore>> {
         let Some(from) = &self.from else { return Ok(None) };
         let before = match (found, &self.now) {
             (found, Some(now)) if self.has_moved() => {
                 let found = found.unwrap_or_else(|| Ok(now.clone()));
-                Before::of(&self.id, from, base, self.opened.catalog(), found, *self.at != At::Feedback)?
+                InputBefore::of(&self.id, from, base, self.opened.catalog(), found, *self.at != At::Feedback)?
             }
-            (Some(found), None) => Before::of(&self.id, from, base, self.opened.catalog(), found, true)?,
-            _ => Before::unchanged(from, self.now.clone()),
+            (Some(found), None) => InputBefore::of(&self.id, from, base, self.opened.catalog(), found, true)?,
+            _ => InputBefore::unchanged(from, self.now.clone()),
         };
         Ok(Some(before))
     }
 
-    fn run_layers(&self, job: &Job<'_>, before: Option<&Before>) -> Result<BTreeMap<LayerId, Arc<RunLayer>>> {
+    fn run_layers(&self, job: &Job<'_>, before: Option<&InputBefore>) -> Result<BTreeMap<LayerId, Arc<RunLayer>>> {
         // A tree that is known to be empty. Nothing is ever drafted.
         let empty = || Draft::begin(&self.opened, job.options.run, DraftOptions::default()).empty_tree();
         let why = match before {
@@ -289,7 +289,7 @@ fn roots(job: &Job<'_>, base: Base<'_>, moved: &[&Input<'_>]) -> Vec<Tree> {
 }
 
 /// Reads the roots of layers that changed as they were: those as they are have been read.
-fn read_earlier_roots(inputs: &[(Input<'_>, Option<Before>)]) {
+fn read_earlier_roots(inputs: &[(Input<'_>, Option<InputBefore>)]) {
     let roots = inputs.iter().flat_map(|(input, before)| {
         let before = before.as_ref().and_then(|before| before.snapshot.as_ref());
         let trees = move |layer| Some((before?.tree(layer)?, input.now.as_ref()?.tree(layer)?));

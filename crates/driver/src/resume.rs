@@ -150,6 +150,10 @@ impl Kernel for Resuming<'_> {
         self.kernel.go_on()
     }
 
+    fn give_up(&self) {
+        self.kernel.give_up();
+    }
+
     fn begin_map(&self, items: &[Item]) -> Result<Fetch> {
         match self.of_fronts() {
             Some(kept) if kept.progress.is_known(|| kept.key_of_items(items)) => Ok(Fetch::default()),

@@ -69,6 +69,7 @@ impl Stage<'_> {
             observer: self.observer,
             held: Held::default(),
             stop: self.stop,
+            failed: Stop::new(),
             keeps: true,
         };
         let Checks { twice, shuffled, .. } = self.checks;

@@ -182,7 +182,7 @@ impl Said {
             if stage.full || stage.is_sampled() {
                 return kernel.edges_of_user(graph, None, take);
             }
-            let before = Before { stage, kernel };
+            let before = GraphBefore { stage, kernel };
             let layers = stage.view.iter().filter(|(_, name, _)| stage.task.inputs().contains(name));
             let mut changes = layers.flat_map(|(number, _, layer)| {
                 layer.changes().map(move |change| {
@@ -223,12 +223,12 @@ impl Said {
 }
 
 /// The graph as the base has it.
-struct Before<'a> {
+struct GraphBefore<'a> {
     stage: &'a Stage<'a>,
     kernel: &'a TaskKernel<'a>,
 }
 
-impl Graph for Before<'_> {
+impl Graph for GraphBefore<'_> {
     fn outputs_of(&self, input: &Key) -> deltic_compiler::Result<Vec<OutKey>> {
         let Some(layer) = self.stage.view.number(&input.layer) else { return Ok(Vec::new()) };
         let edges = self.stage.state.edges_of(&Element::new(layer, input.name.to_bytes()));

@@ -51,7 +51,7 @@ pub(crate) fn dep<'s>(
         stage.affected(kernel, &mut wanted)?;
     }
 
-    let mut before = Before::new(stage, &whole)?;
+    let mut before = EmittedBefore::new(stage, &whole)?;
     let mut batch = Rows::default();
     while let Some(first) = said.peek()? {
         let out = first.out.to_vec();
@@ -109,18 +109,18 @@ fn inputs(stage: &Stage<'_>) -> Result<u64> {
 }
 
 /// What the front-end said in the base: outputs in order, each with the digest of all that was said to it.
-struct Before<'a> {
+struct EmittedBefore<'a> {
     stage: &'a Stage<'a>,
     edges: deltic_store::Scan,
     prefix: usize,
     next: Option<(Vec<u8>, Digest)>,
 }
 
-impl<'a> Before<'a> {
-    fn new(stage: &'a Stage<'a>, whole: &Element) -> Result<Before<'a>> {
+impl<'a> EmittedBefore<'a> {
+    fn new(stage: &'a Stage<'a>, whole: &Element) -> Result<EmittedBefore<'a>> {
         let prefix = whole.to_bytes();
         let edges = stage.state.edges.scan(KeyRange::prefix(&prefix));
-        let mut before = Before { stage, edges, prefix: prefix.len(), next: None };
+        let mut before = EmittedBefore { stage, edges, prefix: prefix.len(), next: None };
         before.advance()?;
         Ok(before)
     }

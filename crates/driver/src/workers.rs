@@ -4,6 +4,9 @@
 //! cost nothing. What a batch will emit shows only when it runs: a batch that has emitted enough is ended, and the rest of
 //! it becomes batches of their own, right behind it. While results that wait for their turn are heavy, no more batches are
 //! started than there are threads, and at last only the one whose turn it is.
+//!
+//! After an error nothing new is cut or started behind it. What comes before it still runs, because it may fail too, and
+//! the first error in order is the one to report. Then the rest is given up, wherever it is.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,8 +53,10 @@ enum State<B, R> {
 }
 
 impl Workers<'_> {
-    /// Applies `work` to batches, several at once, and hands results over in order. The error of the first batch that
-    /// failed, in order, is the one that is reported. Batches come with the bytes that they take.
+    /// Applies `work` to batches, several at once, and hands results over in order. Batches come with the bytes that they
+    /// take.
+    ///
+    /// Errors: the first in order, of a batch or of `next`, whichever happened first. What runs then is given up.
     pub(crate) fn each<B: Send, R: Send>(
         &self,
         mut next: impl FnMut() -> Result<Option<(B, u64)>>,
@@ -62,55 +67,66 @@ impl Workers<'_> {
         let Some(first) = next()? else { return Ok(()) };
         let is_shared = self.threads > 1 || self.reads_ahead;
         let mut ready = VecDeque::from([first]);
-        match if is_shared { next()? } else { None } {
-            Some(second) => ready.push_back(second),
-            None => {
-                while let Some((batch, _)) = ready.pop_front().map_or_else(&mut next, |batch| Ok(Some(batch)))? {
-                    let done = work(batch)?;
-                    take(done.result)?;
-                    done.rest.into_iter().rev().for_each(|piece| ready.push_front((piece, 0)));
-                    if is_shared && ready.len() > 1 {
-                        break;
-                    }
-                }
-                if ready.is_empty() {
-                    return Ok(());
+        let second = if is_shared { next().transpose() } else { None };
+        if second.is_none() {
+            while let Some((batch, _)) = ready.pop_front().map_or_else(&mut next, |batch| Ok(Some(batch)))? {
+                let done = work(batch)?;
+                take(done.result)?;
+                done.rest.into_iter().rev().for_each(|piece| ready.push_front((piece, 0)));
+                if is_shared && ready.len() > 1 {
+                    break;
                 }
             }
+            if ready.is_empty() {
+                return Ok(());
+            }
         }
-        self.share(ready, &mut next, &work, &mut take)
+        self.share(ready.into_iter().map(Ok).chain(second), &mut next, &work, &mut take)
     }
 
     fn share<B: Send, R: Send>(
         &self,
-        ready: VecDeque<(B, u64)>,
+        mut ready: impl Iterator<Item = Result<(B, u64)>>,
         next: &mut dyn FnMut() -> Result<Option<(B, u64)>>,
         work: &(impl Fn(B) -> Result<Done<B, R>> + Sync),
         take: &mut dyn FnMut(R) -> Result<()>,
     ) -> Result<()> {
+        let kernel = self.kernel;
         let (sender, receiver) = mpsc::channel();
         let mut numbers = 0..;
-        let mut slot =
-            |batch, bytes| Slot { number: numbers.next().unwrap_or(u64::MAX), bytes, state: State::Ready(batch) };
-        let mut coming: u64 = ready.iter().map(|(_, bytes)| bytes).sum();
-        let mut slots: VecDeque<Slot<B, R>> = ready.into_iter().map(|(batch, bytes)| slot(batch, bytes)).collect();
-        let (mut running, mut held, mut ended) = (0, 0, false);
+        let mut slot = |state, bytes| Slot { number: numbers.next().unwrap_or(u64::MAX), bytes, state };
+        let mut slots: VecDeque<Slot<B, R>> = VecDeque::new();
+        let mut next = || ready.next().map_or_else(&mut *next, |batch| batch.map(Some));
+        let (mut coming, mut running, mut held, mut ended) = (0, 0, 0, false);
         // About how heavy results have been lately, once there were any.
         let mut usual: Option<u64> = None;
         (self.pool)()?.in_place_scope(|scope| {
-            loop {
+            let mut go = || loop {
+                while let Some(Slot { bytes, state: State::Done(result, weight), .. }) =
+                    slots.pop_front_if(|slot| matches!(slot.state, State::Done(..)))
+                {
+                    held -= weight;
+                    coming -= bytes;
+                    take(result?)?;
+                }
                 while !ended && slots.len() < self.batches && coming < self.coming_bytes {
-                    match next()? {
-                        Some((batch, bytes)) => {
+                    match next() {
+                        Ok(Some((batch, bytes))) => {
                             coming += bytes;
-                            slots.push_back(slot(batch, bytes));
+                            slots.push_back(slot(State::Ready(batch), bytes));
                         }
-                        None => ended = true,
+                        Ok(None) => ended = true,
+                        Err(error) => {
+                            slots.push_back(slot(State::Done(Err(error), 0), 0));
+                            ended = true;
+                        }
                     }
                 }
                 for (place, Slot { number, state, .. }) in slots.iter_mut().enumerate() {
-                    if !matches!(state, State::Ready(_)) {
-                        continue;
+                    match state {
+                        State::Ready(_) => {}
+                        State::Done(Err(_), _) => break,
+                        State::Running | State::Done(..) => continue,
                     }
                     let fits = |usual: u64| held + (running as u64 + 1) * usual <= self.done_bytes;
                     let is_idle = running < self.threads && held < self.done_bytes;
@@ -122,38 +138,188 @@ impl Workers<'_> {
                     let (sender, number) = (sender.clone(), *number);
                     scope.spawn(move |_| {
                         // User code is guarded already; this keeps a mistake of ours from waiting for ever.
-                        let done = catch_unwind(AssertUnwindSafe(|| work(batch)));
+                        let done = catch_unwind(AssertUnwindSafe(|| kernel.go_on().and_then(|()| work(batch))));
                         let failed = |_| Err(Error::Engine("a worker panicked".to_owned()));
                         // Nobody listens any more when an earlier batch failed.
                         let _ = sender.send((number, done.unwrap_or_else(failed)));
                     });
                 }
-                if slots.is_empty() {
-                    return Ok(());
+                match slots.front() {
+                    None => return Ok(()),
+                    Some(first) if matches!(first.state, State::Done(..)) => continue,
+                    Some(_) => {}
                 }
                 let gone = || Error::Engine("the workers are gone".to_owned());
                 let (number, done) = receiver.recv().map_err(|_| gone())?;
                 running -= 1;
                 let place = slots.iter().position(|slot| slot.number == number).ok_or_else(gone)?;
                 slots[place].state = match done {
-                    Err(error) => State::Done(Err(error), 0),
+                    Err(error) => {
+                        ended = true;
+                        State::Done(Err(error), 0)
+                    }
                     Ok(Done { result, weight, rest }) => {
                         held += weight;
                         usual = Some(usual.map_or(weight, |usual| weight.max(usual - usual / 8)));
                         for (after, piece) in rest.into_iter().enumerate() {
-                            slots.insert(place + 1 + after, slot(piece, 0));
+                            slots.insert(place + 1 + after, slot(State::Ready(piece), 0));
                         }
                         State::Done(Ok(result), weight)
                     }
                 };
-                while let Some(Slot { bytes, state: State::Done(result, weight), .. }) =
-                    slots.pop_front_if(|slot| matches!(slot.state, State::Done(..)))
-                {
-                    held -= weight;
-                    coming -= bytes;
-                    take(result?)?;
+            };
+            // The scope ends when all that runs has ended.
+            go().inspect_err(|_| kernel.give_up())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::engine::{Fetch, Item, MapBatch, Reduced};
+    use crate::rows::{Row, RowStream, Rows};
+    use crate::stop::Stop;
+
+    /// A kernel that can be given up, and nothing else.
+    #[derive(Default)]
+    struct Signals(Stop);
+
+    impl Kernel for Signals {
+        fn is_remote(&self) -> bool {
+            false
+        }
+        fn go_on(&self) -> Result<()> {
+            if self.0.is_asked() { Err(error("given up")) } else { Ok(()) }
+        }
+        fn give_up(&self) {
+            self.0.ask();
+        }
+        fn begin_map(&self, _: &[Item]) -> Result<Fetch> {
+            Ok(Fetch::default())
+        }
+        fn map(&self, _: Vec<Item>, _: Fetch) -> Result<MapBatch> {
+            Ok(MapBatch::default())
+        }
+        fn begin_reduce(&self, _: &Rows) -> Result<Fetch> {
+            Ok(Fetch::default())
+        }
+        fn weight(&self, _: Row<'_>) -> u64 {
+            0
+        }
+        fn reduce(&self, _: &mut dyn RowStream, _: Fetch) -> Result<Vec<Reduced>> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn error(message: &str) -> Error {
+        Error::Engine(message.to_owned())
+    }
+
+    /// Waits until something holds; a test that it never holds for fails.
+    fn wait_for(holds: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !holds() {
+            assert!(start.elapsed() < Duration::from_secs(60), "it never held");
+            std::thread::yield_now();
+        }
+    }
+
+    /// What `each` makes of batches 0, 1, 2 and so on: what was taken, and how it ended.
+    fn each(
+        threads: usize,
+        next: impl Fn(u64) -> Result<Option<u64>>,
+        work: impl Fn(u64, &Signals) -> Result<Vec<u64>> + Sync,
+    ) -> (Vec<u64>, String) {
+        let kernel = Signals::default();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let workers = Workers {
+            kernel: &kernel,
+            pool: Box::new(|| Ok(&pool)),
+            threads,
+            reads_ahead: false,
+            batches: 3 * threads,
+            coming_bytes: 1000,
+            done_bytes: 1000,
+        };
+        let (mut number, mut taken) = (0, Vec::new());
+        let done = workers.each(
+            || {
+                number += 1;
+                Ok(next(number - 1)?.map(|batch| (batch, 1)))
+            },
+            |batch| Ok(Done { rest: work(batch, &kernel)?, result: batch, weight: 1 }),
+            |batch| {
+                taken.push(batch);
+                Ok(())
+            },
+        );
+        (taken, done.map_or_else(|error| error.to_string(), |()| "done".to_owned()))
+    }
+
+    #[test]
+    fn results_come_in_order_and_what_is_left_of_a_batch_right_behind_it() {
+        for threads in [1, 2, 5] {
+            for count in [0, 1, 2, 40] {
+                let next = |batch| Ok((batch < count).then_some(batch));
+                let work = |batch, _: &Signals| Ok(if batch < 40 { vec![100 + batch, 200 + batch] } else { vec![] });
+                let expected: Vec<u64> = (0..count).flat_map(|batch| [batch, 100 + batch, 200 + batch]).collect();
+                assert_eq!(
+                    each(threads, next, work),
+                    (expected, "done".to_owned()),
+                    "{threads} threads, {count} batches"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_error_in_order_is_reported_whichever_comes_first() {
+        for threads in [1, 2, 5] {
+            for failing in 0..8 {
+                for (ends, expected) in [(7, failing.min(7)), (0, 0), (1, failing.min(1))] {
+                    // The batch fails after others that run beside it, and after the next one could not be cut.
+                    let next =
+                        |batch: u64| if batch == ends { Err(error(&batch.to_string())) } else { Ok(Some(batch)) };
+                    let work = |batch: u64, _: &Signals| {
+                        for _ in 0..if batch == failing { 1000 } else { 0 } {
+                            std::thread::yield_now();
+                        }
+                        if batch >= failing { Err(error(&batch.to_string())) } else { Ok(Vec::new()) }
+                    };
+                    let (taken, ended) = each(threads, next, work);
+                    assert_eq!(taken, (0..expected).collect::<Vec<_>>(), "{threads} threads");
+                    assert!(ended.contains(&expected.to_string()), "{threads} threads, {failing}, {ends}: {ended}");
                 }
             }
-        })
+        }
+    }
+
+    #[test]
+    fn after_an_error_what_runs_is_given_up_and_nothing_new_begins() {
+        for threads in [2, 5] {
+            let next = |batch| Ok((batch < 1000).then_some(batch));
+            let (to_the_end, begun) = (Mutex::new(0), Mutex::new(0));
+            let work = |batch: u64, kernel: &Signals| {
+                *begun.lock().unwrap() += 1;
+                if batch == 0 {
+                    // All threads are at work by then.
+                    wait_for(|| *begun.lock().unwrap() == threads);
+                    return Err(error("the first failed"));
+                }
+                // As the calls of user code in a long batch, each of which asks before.
+                wait_for(|| kernel.go_on().is_err());
+                kernel.go_on()?;
+                *to_the_end.lock().unwrap() += 1;
+                Ok(Vec::new())
+            };
+            let (taken, ended) = each(threads, next, work);
+            assert!(taken.is_empty() && ended.contains("the first failed"), "{ended}");
+            assert_eq!(*to_the_end.lock().unwrap(), 0);
+            assert!(*begun.lock().unwrap() <= 3 * threads, "{} batches began", begun.lock().unwrap());
+        }
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct TaskKernel<'a> {
     pub(crate) draft: &'a Draft,
     pub(crate) observer: &'a dyn Observer,
     pub(crate) stop: &'a Stop,
+    /// Asked once the stage has failed.
+    pub(crate) failed: Stop,
     pub(crate) held: Held,
     /// Whether what is made goes into the draft. Else an entry holds it itself, and is good for comparison only.
     pub(crate) keeps: bool,
@@ -52,8 +54,9 @@ pub(crate) struct Held {
 impl<'a> TaskKernel<'a> {
     /// The same, to compare with what it makes: nothing is kept, nobody watches, and nothing counts as published.
     pub(crate) fn to_compare(&self, view: &'a View) -> TaskKernel<'a> {
-        let (task, draft, stop) = (self.task, self.draft, self.stop);
-        TaskKernel { task, view, published: &[], draft, observer: &Silent, stop, held: Held::default(), keeps: false }
+        let (task, draft, stop, failed) = (self.task, self.draft, self.stop, self.failed.clone());
+        let held = Held::default();
+        TaskKernel { task, view, published: &[], draft, observer: &Silent, stop, failed, held, keeps: false }
     }
 }
 
@@ -195,10 +198,17 @@ impl Kernel for TaskKernel<'_> {
     }
 
     fn go_on(&self) -> Result<()> {
-        match self.stop.is_asked() {
-            true => Err(Error::Stopped { stands: self.draft.base().version() }),
+        if self.stop.is_asked() {
+            return Err(Error::Stopped { stands: self.draft.base().version() });
+        }
+        match self.failed.is_asked() {
+            true => Err(Error::Engine("given up, because another part of the stage has failed".to_owned())),
             false => Ok(()),
         }
+    }
+
+    fn give_up(&self) {
+        self.failed.ask();
     }
 
     fn begin_map(&self, items: &[Item]) -> Result<Fetch> {

@@ -51,6 +51,10 @@ impl Kernel for Twice<'_> {
         self.first.go_on()
     }
 
+    fn give_up(&self) {
+        self.first.give_up();
+    }
+
     fn begin_map(&self, items: &[Item]) -> Result<Fetch> {
         if self.shuffled { Ok(Fetch::default()) } else { self.first.begin_map(items) }
     }
