@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::emit::Sink;
-use crate::nameless;
 use crate::pattern::{BackEnd, Declared};
+use crate::value_types;
 use crate::{
     Context, DepStage, Emit, InputLayers, OutKey, OutputLayers, Pattern, Publish, Result, ValueSource, Values, Whole,
 };
@@ -73,6 +73,6 @@ impl<C: DepCompiler> BackEnd for Erased<C> {
     }
 
     fn values_need(&self) -> Option<&'static str> {
-        nameless::needs::<C::Value>()
+        value_types::needs::<C::Value>()
     }
 }

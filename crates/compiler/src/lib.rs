@@ -79,7 +79,6 @@ mod layers;
 mod leveling;
 mod map_group;
 mod map_split;
-mod nameless;
 mod partition;
 mod pattern;
 mod policy;
@@ -90,6 +89,7 @@ mod recorded;
 mod ref_tree;
 mod setup;
 mod task;
+mod value_types;
 mod values;
 mod whole;
 

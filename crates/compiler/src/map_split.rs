@@ -6,8 +6,8 @@ use deltic_core::{Layer, LayerRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::nameless;
 use crate::pattern::{BackEnd, Declared};
+use crate::value_types;
 use crate::{
     Context, Emit, Emitted, GroupStage, Input, InputLayers, OutKey, OutputLayers, Pattern, Publish, Result,
     ValueSource, Values,
@@ -74,6 +74,6 @@ impl<C: MapSplitCompiler> BackEnd for Erased<C> {
     }
 
     fn values_need(&self) -> Option<&'static str> {
-        nameless::needs::<C::Value>()
+        value_types::needs::<C::Value>()
     }
 }

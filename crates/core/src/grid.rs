@@ -107,6 +107,12 @@ impl Grid {
         Ok(Tile::at(level, self.column(level, longitude), self.row(level, latitude)))
     }
 
+    /// Whether every tile of it holds a point of Earth.
+    pub fn is_all_on_earth(self) -> bool {
+        // The square of level 0 is the only one that lies on both sides of the pole.
+        self.last_row(1) == 1
+    }
+
     /// Whether a tile holds a point of Earth: in the `here` grid those beyond the pole do not.
     pub fn is_on_earth(self, tile: Tile) -> bool {
         tile.y() <= self.last_row(tile.level())

@@ -3,7 +3,7 @@
 use deltic_compiler::{
     BackEnd, CompileInputs, Context, GlobalStage, Input, Lookup as _, OutKey, Publish, RawValue, ValueSource, Whole,
 };
-use deltic_core::{Grid, Name, Payload, Scheme};
+use deltic_core::{Name, Payload, Scheme};
 use deltic_store::{Entry, Place, Tree};
 
 use super::TaskKernel;
@@ -168,7 +168,8 @@ impl TaskKernel<'_> {
     fn check_put(&self, out: &Element) -> Result<()> {
         let Some(layer) = self.task.outputs().get(usize::from(out.layer)) else { return Ok(()) };
         // A private layer knows no grid: it takes tiles of any.
-        if !matches!(layer.scheme, Scheme::Tile(Grid::Here, _)) || self.task.is_private(&layer.id) {
+        let bears_any = !matches!(layer.scheme, Scheme::Tile(grid, _) if !grid.is_all_on_earth());
+        if bears_any || self.task.is_private(&layer.id) {
             return Ok(());
         }
         layer.name_from_bytes(&out.name).and_then(|name| layer.check_put(&name)).map_err(|error| {

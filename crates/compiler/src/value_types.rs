@@ -3,10 +3,11 @@
 //! Intermediate values are written without names and types, so a type that asks what comes next can not be read back. It is
 //! asked here: a value of the type is read from a source that has an answer to every question but that one. Enums are
 //! read as often as there are variants, each time as another one; texts, numbers and lists are as small as they can be. What
-//! a type refuses, as it may of numbers or texts that mean nothing to it, is no finding.
+//! a type refuses, as it may of numbers or texts that mean nothing to it, is no finding, nor is it that it panics at one.
 
 use std::cell::Cell;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::de::value::U64Deserializer;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
@@ -25,7 +26,7 @@ pub(crate) fn needs<T: DeserializeOwned>() -> Option<&'static str> {
     let seen = Seen { needs: Cell::new(None), variants: Cell::new(0), visits: Cell::new(0) };
     for variant in 0..VARIANTS {
         // What comes of it is no matter.
-        let _ = T::deserialize(Probe { seen: &seen, variant, depth: 0 });
+        let _ = catch_unwind(AssertUnwindSafe(|| T::deserialize(Probe { seen: &seen, variant, depth: 0 }).is_ok()));
         if let Some(needs) = seen.needs.get() {
             return Some(needs);
         }
@@ -317,6 +318,16 @@ mod tests {
         b: u8,
     }
 
+    /// Reads a number that it says is never 1.
+    struct Picky;
+
+    impl<'de> Deserialize<'de> for Picky {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Picky, D::Error> {
+            assert_ne!(u32::deserialize(deserializer)?, 1);
+            Ok(Picky)
+        }
+    }
+
     #[derive(Serialize, Deserialize)]
     enum Late {
         A,
@@ -328,6 +339,7 @@ mod tests {
         assert_eq!(needs::<(u8, i128, f32, char, bool, String, ())>(), None);
         assert_eq!(needs::<Vec<Option<(NonZeroU32, [u8; 3])>>>(), None);
         assert_eq!(needs::<BTreeMap<(u8, String), Vec<Plain>>>(), None);
+        assert_eq!(needs::<Option<Picky>>(), None);
         assert_eq!(needs::<HashMap<String, std::time::Duration>>(), None);
         assert_eq!(needs::<std::net::IpAddr>(), None);
         assert_eq!(needs::<std::collections::BTreeSet<std::path::PathBuf>>(), None);
