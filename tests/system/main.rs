@@ -28,7 +28,6 @@ mod memory;
 mod patterns;
 mod private;
 mod quarantine;
-mod quarantine_full;
 mod races;
 mod rebuild;
 mod rebuild_settings;

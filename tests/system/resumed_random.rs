@@ -12,7 +12,7 @@ use deltic::store::Stores;
 use deltic_testkit::{Edit, Faults, Lab, Mishap, Random, RandomHistory};
 
 use crate::patterns::{TILES, number, random_tasks};
-use crate::quarantine::{Mood, apply, moody};
+use crate::quarantine::{Mood, apply, failing};
 
 /// How often something happened.
 #[derive(Debug, Default)]
@@ -85,7 +85,7 @@ fn check(seed: u64, happened: &mut Happened) {
     let history = RandomHistory { layers, steps: 5, contents: 5 }.make(seed);
     let mood = Mood::default();
     let of_version = |version: &str, seed: u64, policy: OnError| -> Vec<Task> {
-        random_tasks(seed).iter().map(|task| moody(task, &mood).version(version).on_error(policy)).collect()
+        random_tasks(seed).iter().map(|task| failing(task, mood.clone()).version(version).on_error(policy)).collect()
     };
     let quarantine = || OnError::Quarantine { most: 1000 };
     let tasks = of_version("1", seed, quarantine());

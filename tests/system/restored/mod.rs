@@ -1,21 +1,18 @@
 //! Inputs that were restored from a copy and went on by themselves: the same uuid and the same numbers, with other
 //! contents. What was read is known by its digest, so nothing is ever compared with a content that it was not made from.
 
-use std::collections::BTreeMap;
+mod random;
+mod verified;
+
 use std::path::Path;
 
-use deltic::core::{CatalogId, CatalogUuid, Grid, LayerId, Name, RunId, Timestamp, Version};
-use deltic::driver::{
-    At, Job, JobInput, LocalEngine, Mode, Options, Processing, Report, Sampling, Silent, Stop, Verify,
-};
+use deltic::core::{CatalogId, CatalogUuid, LayerId, RunId, Timestamp, Version};
+use deltic::driver::{At, Job, JobInput, LocalEngine, Mode, Options, Processing, Report, Silent, Stop};
 use deltic::prelude::*;
-use deltic::store::{Catalog, Committed, Draft, DraftOptions, NewCatalog, NextVersion, Retention, Snapshot, Stores};
-use deltic_testkit::{Edit, Lab, LabRun, Random, RandomHistory};
+use deltic::store::{Catalog, NewCatalog, Retention, Snapshot, Stores};
+use deltic_testkit::{Lab, LabRun};
 use expect_test::{Expect, expect};
-use proptest::prelude::*;
 use tempfile::TempDir;
-
-use crate::patterns::{TILES, random_tasks};
 
 /// Copies the partitions of a layer.
 struct Copies(&'static str, &'static str);
@@ -434,199 +431,4 @@ fn an_input_of_an_input_with_another_history() {
     "#]]
     .assert_eq(&format!("{}\n{}", report.notes.join("\n"), modes(&report)));
     assert_eq!(output.latest().unwrap().record().dependencies.len(), 2);
-}
-
-fn sample() -> Verify {
-    Verify { sample: Some(Sampling { millionths: 10_000, seed: 0 }), ..Verify::default() }
-}
-
-/// A version whose record names what its content was not made from, as a program makes it that goes by numbers.
-fn by_number(folders: &mut Folders) {
-    let (base, input) = (folders.lab.output(), folders.latest("in"));
-    let record = base.record();
-    let draft = Draft::begin(&base, RunId(8000), DraftOptions::default());
-    let mut dependencies = record.dependencies.clone();
-    for known in dependencies.iter_mut().filter(|known| known.uuid == input.uuid()) {
-        (known.version, known.digest) = (input.version(), input.digest());
-    }
-    let layers = base.layers().map(|layer| (layer.clone(), draft.adopt(&base.tree(&layer.id).unwrap()))).collect();
-    let tables = base.state_tables().map(|name| (name.to_owned(), draft.adopt(&base.state_table(name).unwrap())));
-    let next = NextVersion {
-        layers,
-        state: tables.collect(),
-        dependencies,
-        tasks: record.tasks.clone(),
-        ..NextVersion::default()
-    };
-    assert!(matches!(draft.commit(next).unwrap(), Committed::New(_)));
-}
-
-/// One partition of five hundred is not what the record says that it was made from, and is in no sample.
-#[test]
-fn a_sample_finds_what_was_compared_with_another_history() {
-    let mut folders = Folders::new(vec![copies("one", "in/a", "x"), copies("two", "else/b", "y")]);
-    for number in 0..500 {
-        folders.lab.put("in/a", format!("{number:03}"), "1");
-        folders.lab.put("else/b", format!("{number:03}"), "1");
-    }
-    folders.save("in", "copy");
-    folders.next(&[("a", "2")]);
-    folders.lab.run();
-    let found = folders.lab.verify(&sample()).unwrap();
-    assert!(found.is_clean() && found.notes.is_empty());
-    let taken: Vec<u64> = found.tasks.iter().map(|task| task.outputs).collect();
-    assert!(taken.iter().all(|taken| (1..50).contains(taken)), "{taken:?}");
-
-    folders.restore("in", "copy");
-    folders.next(&[("001", "3")]);
-    assert_eq!(folders.latest("in").version(), Version(2));
-    by_number(&mut folders);
-    let found = folders.lab.verify(&sample()).unwrap();
-    let listed: Vec<String> = found.differences.iter().map(ToString::to_string).collect();
-    expect![[r#"
-        version 1 of the output was made from version 2 of `in` with digest 1c633081b5c7, and that has digest 7d0c5173942d now: `in` has another history, so all of what reads it was verified
-        one: x/001 is not what is compiled, from byte 0 of 1: "1" and "3"
-        one: x/a should not be there: nothing makes it"#]].assert_eq(&format!("{}\n{}", found.notes.join("\n"), listed.join("\n")));
-    let taken: Vec<u64> = found.tasks.iter().map(|task| task.outputs).collect();
-    assert_eq!((taken[0], taken[1] < 50), (500, true), "the other input is what it was: {taken:?}");
-
-    // It is noticed for 64 versions.
-    for edition in 0..63 {
-        folders.lab.put("else/b", "000", edition.to_string());
-        folders.lab.run();
-    }
-    let noticed = |lab: &mut Lab| lab.verify(&sample()).unwrap().notes.len();
-    assert_eq!(noticed(&mut folders.lab), 1);
-    folders.lab.put("else/b", "000", "last");
-    folders.lab.run();
-    assert_eq!(noticed(&mut folders.lab), 0);
-    assert!(!folders.lab.verify(&Verify::default()).unwrap().is_clean(), "all of it is still verified on request");
-}
-
-/// A version is verified and rebuilt from what it was made from, whatever number that has now.
-#[test]
-fn what_a_version_was_made_from_under_another_number() {
-    let mut folders = at_2();
-    folders.next(&[("c", "5")]);
-    let error = folders.lab.verify(&Verify::default()).unwrap_err().to_string();
-    assert!(error.contains("version 2 of input `in` can not be read") && error.contains("has digest"), "{error}");
-    folders.next(&[("a", "2"), ("c", "1")]);
-    let found = folders.lab.verify(&Verify::default()).unwrap();
-    assert!(found.is_clean());
-    assert_eq!(found.inputs.iter().map(|input| input.version.0).collect::<Vec<_>>(), [1, 3]);
-    assert_eq!(folders.lab.rebuild(1).unwrap().verdict, deltic::driver::Verdict::Equal);
-}
-
-/// How often something happened in random histories.
-#[derive(Debug, Default)]
-struct Happened {
-    full: u64,
-    found: u64,
-}
-
-/// What an input holds.
-type Content = BTreeMap<(String, Name), Payload>;
-
-fn set(lab: &mut Lab, layer: &str, name: &Name, payload: Option<Payload>) {
-    match payload {
-        Some(payload) => lab.put(layer, name, payload),
-        None => lab.delete(layer, name),
-    }
-}
-
-/// A history in which the input is now and then replaced by a copy that was made of it, and goes on from there.
-fn random_history(seed: u64, happened: &mut Happened) {
-    let layers =
-        vec![("in/a".to_owned(), RandomHistory::generic_names(4)), (TILES.to_owned(), RandomHistory::tile_names(2))];
-    let history = RandomHistory { layers, steps: 9, contents: 4 }.make(seed);
-    let mut folders = Folders::with(Lab::new(random_tasks(seed)).tiles(TILES, Grid::Here));
-    let mut random = Random::new(seed ^ 0x0dd);
-    folders.save("in", "copy");
-    let (mut content, mut copied) = (Content::new(), Content::new());
-    for (number, step) in history.into_iter().enumerate() {
-        match random.below(4) {
-            0 => {
-                std::fs::remove_dir_all(folders.folder("copy")).unwrap();
-                folders.save("in", "copy");
-                copied.clone_from(&content);
-            }
-            1 => {
-                folders.restore("in", "copy");
-                let lost = std::mem::replace(&mut content, copied.clone());
-                // What was lost is sometimes made again, under another number.
-                if random.below(3) > 0 {
-                    for edition in 0..=random.below(3) {
-                        folders.next(&[("not there before", &edition.to_string())]);
-                    }
-                    folders.lab.delete("in/a", "not there before");
-                    for (layer, name) in content.keys().chain(lost.keys()) {
-                        set(&mut folders.lab, layer, name, lost.get(&(layer.clone(), name.clone())).cloned());
-                    }
-                    folders.lab.commit_inputs();
-                    content = lost;
-                    let (name, payload) = (Name::generic("00").unwrap(), Payload::from(format!("step {number}")));
-                    set(&mut folders.lab, "in/a", &name, Some(payload.clone()));
-                    content.insert(("in/a".to_owned(), name), payload);
-                }
-            }
-            _ => {}
-        }
-        for Edit { layer, name, payload } in step {
-            set(&mut folders.lab, &layer, &name, payload.clone());
-            match payload {
-                Some(payload) => drop(content.insert((layer, name), payload)),
-                None => drop(content.remove(&(layer, name))),
-            }
-            // Several versions a run, so that numbers of two histories meet and pass each other.
-            if random.below(2) == 0 {
-                folders.lab.commit_inputs();
-            }
-        }
-        let run = folders.lab.run();
-        let notes = run.report.notes.join("\n");
-        happened.found += u64::from(notes.contains("what changed is taken from"));
-        let is_full = notes.contains("is compiled in full");
-        happened.full += u64::from(is_full);
-        if number > 0 {
-            let full = |mode: &Mode| matches!(mode, Mode::Full { reason } if reason.contains("can not be told: "));
-            let by_task = run.report.tasks.iter().any(|task| full(&task.mode));
-            assert_eq!(by_task, is_full, "seed {seed}, step {number}: {notes}");
-        }
-        if let Err(difference) = folders.lab.compare_with_scratch() {
-            panic!("seed {seed}, step {number}: incremental differs from scratch: {difference}; {notes}");
-        }
-        let again = folders.lab.run();
-        assert_eq!((again.report.version, again.log().as_str()), (None, ""), "seed {seed}, step {number}");
-    }
-    folders.lab.assert_verified();
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(6) })]
-
-    #[test]
-    fn random_histories_of_an_input_that_is_restored(seed: u64) {
-        random_history(seed, &mut Happened::default());
-    }
-}
-
-/// Both ways out are met.
-#[test]
-fn inputs_that_are_restored_now_and_then() {
-    let mut happened = Happened::default();
-    for seed in 0..6 {
-        random_history(seed, &mut happened);
-    }
-    assert!(happened.full > 0 && happened.found > 0, "{happened:?}");
-}
-
-/// `DELTIC_SEEDS=FROM..TO` says which; 200 without.
-#[test]
-#[ignore = "long: run with --ignored and DELTIC_SEEDS=FROM..TO"]
-fn many_restored_inputs() {
-    let mut happened = Happened::default();
-    for seed in crate::seeds::seeds("0..200") {
-        random_history(seed, &mut happened);
-    }
-    println!("{happened:?}");
 }

@@ -1,137 +1,40 @@
 //! Quarantine in full runs: they keep just what incremental ones do, state included, and a task that reads or writes other
 //! layers than before keeps it too.
 
-use std::sync::Arc;
+use std::fmt::Debug;
 
-use deltic::compiler::{
-    BackEnd, CompileInputs, Declared, DepStage, DirectStage, Emitted, GraphStage, GroupStage, Pattern, Sink,
-    ValueSource,
-};
 use deltic::driver::{Mode, quarantined};
 use deltic::prelude::*;
 use deltic_testkit::{Lab, RandomHistory};
 
+use super::{FailsOn, apply, failing};
 use crate::patterns::{TILES, number, random_tasks};
-use crate::quarantine::apply;
 
-/// A compiler of any pattern that fails on some of what it is given, or of what it would make: always on the same.
-struct Fussy<S: ?Sized>(Arc<S>, u64);
+/// Fails on some of what it is given, or of what it would make: always on the same.
+struct Fussy(u64);
 
-impl<S: ?Sized> Fussy<S> {
-    fn meet(&self, what: &dyn std::fmt::Debug) -> Result<()> {
-        ensure!(!number(&[&self.1, &what]).is_multiple_of(6), "not this one");
+impl FailsOn for Fussy {
+    fn given(&self, input: &Input) -> Result<()> {
+        self.meet(&(&input.key, &input.payload))
+    }
+
+    fn made(&self, output: &OutKey, made: &dyn Debug) -> Result<()> {
+        self.meet(&(output, made))
+    }
+}
+
+impl Fussy {
+    fn meet(&self, what: &dyn Debug) -> Result<()> {
+        ensure!(!number(&[&self.0, &what]).is_multiple_of(6), "not this one");
         Ok(())
     }
-}
-
-impl<S: BackEnd + ?Sized> BackEnd for Fussy<S> {
-    fn back(
-        &self,
-        output: &OutKey,
-        values: &mut dyn ValueSource,
-        layers: &[(LayerRef, Layer)],
-        context: &Context<'_>,
-        out: &mut Publish<'_>,
-    ) -> Result<()> {
-        let outputs = [Layer::generic(output.layer.as_str())?];
-        let mut made: Vec<(Name, Payload)> = Vec::new();
-        let mut take = |_: u16, name: Name, payload: Payload| {
-            made.push((name, payload));
-            Ok(())
-        };
-        let mut publish = Publish::new(&outputs, &mut take);
-        self.0.back(output, values, layers, context, &mut publish)?;
-        publish.check()?;
-        self.meet(&(output, &made))?;
-        made.into_iter().for_each(|(name, payload)| out.put((output.layer.as_str(), name), payload));
-        Ok(())
-    }
-
-    fn splits(&self) -> bool {
-        self.0.splits()
-    }
-}
-
-impl<S: GroupStage + ?Sized> GroupStage for Fussy<S> {
-    fn declared(&self) -> &dyn Declared {
-        self.0.declared()
-    }
-
-    fn front(&self, input: &Input, layers: &[Layer], context: &Context<'_>) -> Result<Emitted> {
-        let emitted = self.0.front(input, layers, context)?;
-        self.meet(&(&input.key, &input.payload))?;
-        Ok(emitted)
-    }
-}
-
-impl<S: DepStage + ?Sized> DepStage for Fussy<S> {
-    fn declared(&self) -> &dyn Declared {
-        self.0.declared()
-    }
-
-    fn front(&self, input: &Whole<'_>, layers: &[Layer], context: &Context<'_>, rows: &mut Sink<'_>) -> Result<()> {
-        self.0.front(input, layers, context, rows)
-    }
-}
-
-impl<S: CompileInputs + ?Sized> CompileInputs for Fussy<S> {
-    fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
-        let made = self.0.compile(output, inputs, context)?;
-        self.meet(&(output, &made))?;
-        Ok(made)
-    }
-}
-
-impl<S: DirectStage + ?Sized> DirectStage for Fussy<S> {
-    fn declared(&self) -> &dyn Declared {
-        self.0.declared()
-    }
-
-    fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
-        self.0.map_key(key, out);
-    }
-}
-
-impl<S: GraphStage + ?Sized> GraphStage for Fussy<S> {
-    fn declared(&self) -> &dyn Declared {
-        self.0.declared()
-    }
-
-    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()> {
-        self.0.graph(input, out)
-    }
-
-    fn update(
-        &self,
-        input: &Whole<'_>,
-        changes: &mut dyn Iterator<Item = Result<InputChange>>,
-        before: &dyn Graph,
-        out: &mut Edges<'_>,
-    ) -> Result<()> {
-        self.0.update(input, changes, before, out)
-    }
-}
-
-fn fussy(task: &Task, seed: u64) -> Task {
-    let pattern = match task.pattern().clone() {
-        Pattern::Direct { stage, one_producer } => {
-            Pattern::Direct { stage: Arc::new(Fussy(stage, seed)), one_producer }
-        }
-        Pattern::Group(stage) => Pattern::Group(Arc::new(Fussy(stage, seed))),
-        Pattern::Dep(stage) => Pattern::Dep(Arc::new(Fussy(stage, seed))),
-        Pattern::Graph(stage) => Pattern::Graph(Arc::new(Fussy(stage, seed))),
-        Pattern::Global(stage) => Pattern::Global(stage),
-    };
-    let new = Task::new(task.id().as_str(), pattern).unwrap().version("1");
-    let new = new.on_error(OnError::Quarantine { most: 1000 });
-    task.memo_limit().into_iter().fold(new, Task::memo)
 }
 
 /// Two labs with one history, one of which runs in full each time. Returns how much was in quarantine.
 fn check(seed: u64) -> usize {
     let layers =
         vec![("in/a".to_owned(), RandomHistory::generic_names(4)), (TILES.to_owned(), RandomHistory::tile_names(3))];
-    let tasks = || random_tasks(seed).iter().map(|task| fussy(task, seed)).collect();
+    let tasks = || random_tasks(seed).iter().map(|task| failing(task, Fussy(seed))).collect();
     let lab = |threads| {
         let mut lab = Lab::new(tasks()).tiles(TILES, Grid::Here);
         lab.threads(threads);
@@ -163,7 +66,7 @@ fn a_full_run_keeps_what_an_incremental_one_does() {
     assert!(met > 100, "only {met} partitions were in quarantine");
 }
 
-/// `DELTIC_SEEDS=FROM..TO cargo test --release -p deltic-tests --test system -- --ignored quarantine_full::` looks longer.
+/// `DELTIC_SEEDS=FROM..TO cargo test --release -p deltic-tests --test system -- --ignored quarantine::full::` looks longer.
 #[test]
 #[ignore = "long: run with --ignored and DELTIC_SEEDS=FROM..TO"]
 fn many_full_runs() {
