@@ -198,6 +198,29 @@ fn samples_can_be_repeated_and_their_cost_is_their_share() {
     assert!(lab.verify(&sample(5, 1)).unwrap().is_clean());
 }
 
+/// However small its share: one output, or one input where there is no output.
+#[test]
+fn a_sample_takes_something_of_each_task() {
+    let (letters, mut lab) = letters();
+    let taken = |lab: &mut Lab, seed| {
+        let found = lab.verify(&sample(0, seed)).unwrap();
+        found.tasks.iter().map(|task| (task.inputs, task.outputs, task.differences)).collect::<Vec<_>>()
+    };
+    for seed in 0..20 {
+        // A word is in one text or in both.
+        assert!([(1, 1, 0), (2, 1, 0)].contains(&taken(&mut lab, seed)[0]));
+        assert_eq!(taken(&mut lab, seed)[1], (1, 1, 0));
+    }
+    letters.add(1);
+    assert_eq!(taken(&mut lab, 0)[0].2, 1);
+    // Of a text without words nothing comes.
+    let mut lab = Lab::new(letters.tasks());
+    lab.put("in/texts", "a", "");
+    lab.put("in/texts", "b", "");
+    lab.run();
+    assert_eq!(taken(&mut lab, 0), [(1, 0, 0), (0, 0, 0)]);
+}
+
 #[test]
 fn what_can_not_be_compiled_any_more_is_told_with_its_key_and_once() {
     let (letters, mut lab) = letters();

@@ -1,7 +1,7 @@
 //! Which inputs and outputs a verification takes: a share of each, told by the digest of their keys and a seed.
 //!
 //! So a sample is the same each time and on each machine, another seed takes another one, and a partition that comes or
-//! goes changes nothing for the others.
+//! goes changes nothing for the others. Where a task has too little for its share, the one with the least digest is taken.
 
 use deltic_compiler::{Lookup as _, Pattern};
 use deltic_core::{Hasher, LayerRef};
@@ -29,14 +29,19 @@ impl Sample {
         Sample { seed, below: u128::from(millionths) * (1 << 64) / 1_000_000 }
     }
 
-    fn takes(&self, layer: &str, name: &[u8]) -> bool {
+    /// What decides about a key.
+    fn number(&self, layer: &str, name: &[u8]) -> u64 {
         let mut hasher = Hasher::new("deltic sample 1");
         let digest = hasher.number(self.seed).text(layer).bytes(name).finish();
-        let first = digest.as_bytes().first_chunk::<8>().copied().unwrap_or_default();
-        u128::from(u64::from_be_bytes(first)) < self.below
+        u64::from_be_bytes(digest.as_bytes().first_chunk::<8>().copied().unwrap_or_default())
     }
 
-    /// The inputs that are taken, and those that taken outputs are made from; adds the taken outputs to `outputs`.
+    fn takes(&self, layer: &str, name: &[u8]) -> bool {
+        u128::from(self.number(layer, name)) < self.below
+    }
+
+    /// The inputs that are taken, and those that taken outputs are made from; adds the taken outputs to `outputs`. At least
+    /// one output is taken, or one input where there is no output.
     ///
     /// Cost: a walk over the keys of all inputs and outputs. Which input makes an output of a direct task follows from
     /// keys alone, so each of its inputs is also asked which outputs it maps to.
@@ -47,7 +52,7 @@ impl Sample {
         outputs: &mut Sorter,
     ) -> Result<Elements> {
         let mut inputs = Sorter::new(stage.set_memory());
-        self.outputs(stage, outputs, &mut inputs)?;
+        let (has_outputs, beyond) = self.outputs(stage, outputs, &mut inputs)?;
         match stage.task.pattern() {
             // The front-end runs over the whole input.
             Pattern::Dep(_) | Pattern::Global(_) => return Ok(Elements::default()),
@@ -59,6 +64,7 @@ impl Sample {
             _ => None,
         };
         let layers = stage.view.layers();
+        let (mut any, mut least) = (has_outputs, Least::default());
         for (number, tree) in stage.inputs() {
             let layer = layers.get(usize::from(number)).map(|(layer, _)| layer.to_string()).unwrap_or_default();
             for found in tree.scan(KeyRange::all()) {
@@ -69,15 +75,23 @@ impl Sample {
                 let mut is_taken = self.takes(&layer, &input.name);
                 if let (false, Some(direct)) = (is_taken, direct) {
                     is_taken = match kernel.outputs_of(direct, &input) {
-                        Ok(outs) => outs.iter().any(|out| self.takes_output(stage, out)),
+                        Ok(outs) => {
+                            outs.iter().any(|out| self.takes_output(stage, out) || beyond.as_ref() == Some(out))
+                        }
                         // The failure is told when the input is compiled.
                         Err(_) => true,
                     };
                 }
                 if is_taken {
                     inputs.add(&input.to_bytes(), 0)?;
+                    any = true;
+                } else if !any {
+                    least.offer(self.number(&layer, &input.name), &input);
                 }
             }
+        }
+        if let (false, Some((_, input))) = (any, least.0) {
+            inputs.add(&input.to_bytes(), 0)?;
         }
         inputs.finish()
     }
@@ -87,14 +101,21 @@ impl Sample {
         layer.is_some_and(|layer| self.takes(&own(&layer.id), &out.name))
     }
 
-    /// Takes published partitions: they, or the groups that make them, and the inputs that contribute to those.
-    fn outputs(&self, stage: &Stage<'_>, outputs: &mut Sorter, inputs: &mut Sorter) -> Result<()> {
+    /// Takes published partitions: they, or the groups that make them, and the inputs that contribute to those. Returns
+    /// whether there are any, and the one that is taken beyond its share.
+    fn outputs(&self, stage: &Stage<'_>, outputs: &mut Sorter, inputs: &mut Sorter) -> Result<(bool, Option<Element>)> {
+        let (mut any, mut least) = (false, Least::default());
         for (number, published) in (0u16..).zip(stage.published) {
             let mut taken: Vec<Vec<u8>> = Vec::new();
             for found in published.scan(KeyRange::all()) {
                 let out = Element::new(number, found?.0);
                 if self.takes_output(stage, &out) {
                     taken.push(out.to_bytes());
+                    any = true;
+                } else if !any {
+                    let layer = stage.task.outputs().get(usize::from(number));
+                    let layer = layer.map(|layer| own(&layer.id)).unwrap_or_default();
+                    least.offer(self.number(&layer, &out.name), &out);
                 }
                 if taken.len() == TOGETHER {
                     made_by(stage, &std::mem::take(&mut taken), outputs, inputs)?;
@@ -102,7 +123,23 @@ impl Sample {
             }
             made_by(stage, &taken, outputs, inputs)?;
         }
-        Ok(())
+        let beyond = least.0.filter(|_| !any).map(|(_, out)| out);
+        if let Some(out) = &beyond {
+            made_by(stage, &[out.to_bytes()], outputs, inputs)?;
+        }
+        Ok((any || beyond.is_some(), beyond))
+    }
+}
+
+/// The element with the least number so far.
+#[derive(Default)]
+struct Least(Option<(u64, Element)>);
+
+impl Least {
+    fn offer(&mut self, number: u64, element: &Element) {
+        if self.0.as_ref().is_none_or(|(least, _)| number < *least) {
+            self.0 = Some((number, element.clone()));
+        }
     }
 }
 
