@@ -7,15 +7,12 @@
 use std::borrow::Cow;
 use std::io::Write;
 
-/// Whether a character commands rather than shows: controls (C0, delete, C1), line and paragraph separators, and marks that
-/// change the direction of writing.
-fn commands(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
+use deltic_core::commands;
 
-fn escaped(text: &str, is_bad: impl Fn(char) -> bool, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
-    if !text.contains(&is_bad) {
+/// Escapes all that commands but line breaks.
+fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
+    let is_bad = |c| c != '\n' && commands(c);
+    if !text.contains(is_bad) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -25,30 +22,22 @@ fn escaped(text: &str, is_bad: impl Fn(char) -> bool, escape: impl Fn(char, &mut
     Cow::Owned(out)
 }
 
-fn as_rust(c: char, out: &mut String) {
-    out.extend(c.escape_default());
-}
-
 /// One line: whatever the text holds, it does not end before its end.
 pub(crate) fn line(text: &str) -> Cow<'_, str> {
-    escaped(text, commands, as_rust)
+    deltic_core::shown(text)
 }
 
 /// Text whose line breaks are our own.
 pub(crate) fn lines(text: &str) -> Cow<'_, str> {
-    escaped(text, |c| c != '\n' && commands(c), as_rust)
+    escaped(text, |c, out| out.extend(c.escape_default()))
 }
 
 /// JSON or TOML, in whose strings such a character is written `\uXXXX` and read back as it was.
 pub(crate) fn document(text: &str) -> Cow<'_, str> {
-    escaped(
-        text,
-        |c| c != '\n' && commands(c),
-        |c, out| {
-            let mut units = [0; 2];
-            out.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
-        },
-    )
+    escaped(text, |c, out| {
+        let mut units = [0; 2];
+        out.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+    })
 }
 
 /// Many lines of somebody else's, which can not be taken for ours: each begins with a bar.

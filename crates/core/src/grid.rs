@@ -262,7 +262,7 @@ impl FromStr for Grid {
         match text {
             "here" => Ok(Grid::Here),
             "mercator" => Ok(Grid::Mercator),
-            _ => Err(Error::new(format!("`{}` is no grid: expected `here` or `mercator`", text.escape_debug()))),
+            _ => Err(Error::new(format!("`{}` is no grid: expected `here` or `mercator`", crate::shown(text)))),
         }
     }
 }

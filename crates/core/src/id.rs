@@ -81,7 +81,7 @@ fn check(text: &str, what: &str) -> Result<()> {
     if !first.is_some_and(|c| c.is_ascii_alphanumeric()) || !text.chars().all(legal) || text.len() > 50 {
         return Err(Error::new(format!(
             "`{}` is not a {what} id: it takes 1 to 50 letters, digits, `-`, `_` or `.`, the first a letter or a digit",
-            text.escape_debug()
+            crate::shown(text)
         )));
     }
     Ok(())

@@ -20,6 +20,7 @@ mod id;
 mod layer;
 mod name;
 mod payload;
+mod shown;
 mod tile;
 
 pub use digest::{Digest, Hasher};
@@ -29,4 +30,5 @@ pub use id::{CatalogId, CatalogUuid, LayerId, RunId, TaskId, Timestamp, Version}
 pub use layer::{Layer, Levels, Scheme};
 pub use name::{IntoName, Key, LayerRef, Name, NameBytes};
 pub use payload::{Fields, Meta, Payload};
+pub use shown::{commands, shown};
 pub use tile::Tile;

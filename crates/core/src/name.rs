@@ -27,7 +27,7 @@ impl Name {
 
     /// Checks and takes a generic name.
     pub fn generic(text: &str) -> Result<Name> {
-        let shown = || text.chars().take(60).collect::<String>().escape_debug().to_string();
+        let shown = || crate::shown(&text.chars().take(60).collect::<String>()).into_owned();
         if text.is_empty() {
             return Err(Error::new("a partition name can not be empty"));
         }

@@ -155,10 +155,7 @@ impl Fields {
     /// Adds or replaces a field.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         if name.is_empty() || name.chars().chain(value.chars()).any(char::is_control) {
-            return Err(Error::new(format!(
-                "field `{}` has an empty name or a control character",
-                name.escape_debug()
-            )));
+            return Err(Error::new(format!("field `{}` has an empty name or a control character", crate::shown(name))));
         }
         let mut all: std::collections::BTreeMap<&str, &str> = self.iter().collect();
         all.insert(name, value);

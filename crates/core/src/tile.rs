@@ -108,10 +108,18 @@ impl Tile {
     /// Reads a HERE tile id in decimal.
     pub fn parse_here_id(text: &str) -> Result<Tile> {
         // `u64` would also read a plus sign and leading zeros: an id has one text form.
-        let decimal = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+        let is_decimal = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+        let bad = |why: &str| Error::new(format!("`{}` is not a HERE tile id: {why}", shown(text)));
+        if !is_decimal {
+            return Err(bad("expected a decimal number"));
+        }
         match text.parse() {
-            Ok(id) if decimal => Tile::from_here_id(id),
-            _ => Err(Error::new(format!("`{}` is not a HERE tile id: expected a decimal number", shown(text)))),
+            Ok(id) if id < 1 << (BITS + 1) => Tile::from_here_id(id),
+            _ => Err(bad(&format!(
+                "it is too large: those of level {} end at {}",
+                Tile::MAX_LEVEL,
+                (1u64 << (BITS + 1)) - 1
+            ))),
         }
     }
 
@@ -230,7 +238,7 @@ fn gather(number: u64) -> u32 {
 
 /// The start of a text that someone wrote, safe to print.
 fn shown(text: &str) -> String {
-    text.chars().take(40).collect::<String>().escape_debug().to_string()
+    crate::shown(&text.chars().take(40).collect::<String>()).into_owned()
 }
 
 impl fmt::Display for Tile {
