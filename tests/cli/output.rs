@@ -81,6 +81,24 @@ fn a_full_disk_behind_the_output() {
     }
 }
 
+/// Help is a result as any other.
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_can_not_be_written() {
+    let shell = Shell::new();
+    for line in ["--help", "-h", "--version", "help", "help run", "run --help", "config show -h"] {
+        let ran = shell.run(&format!("deltic {line} > /dev/full"));
+        let said = "error: the output could not be written: No space left on device (os error 28)\n";
+        assert_eq!((ran.code, ran.stderr.as_str()), (1, said), "{line}");
+        assert_eq!(shell.run(&format!("deltic {line} > /dev/full 2> /dev/full")).code, 1, "{line}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ran = Ran::from(shell.command(&format!("deltic {line}")).stdout(Stdio::from(writer)).output().unwrap());
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{line}");
+        assert!(!shell.ok(&format!("deltic {line}")).is_empty());
+    }
+}
+
 #[test]
 fn a_pipe_that_nobody_reads() {
     let shell = site();

@@ -11,7 +11,6 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::process::ExitCode;
 
 use deltic_store::{ErrorKind, Secrets};
 
@@ -92,7 +91,7 @@ impl Failure {
     }
 
     /// Says on standard error what happened, and gives the exit code; `stopped` is that of a command that was stopped.
-    pub(crate) fn report(&self, stopped: u8) -> ExitCode {
+    pub(crate) fn report(&self, stopped: u8) -> u8 {
         // A message may repeat what was typed or configured, and what compilers said.
         let secrets = Secrets::of_environment();
         let label = if matches!(self.exit, Exit::Stopped | Exit::Unread) { "" } else { "error: " };
@@ -103,14 +102,14 @@ impl Failure {
             say(label, &self.message);
         }
         self.hints.iter().for_each(|hint| say("  ", hint));
-        ExitCode::from(match self.exit {
+        match self.exit {
             Exit::Unread => 0,
             Exit::Failed | Exit::Unwritten => 1,
             Exit::Usage => 2,
             Exit::Conflict => 3,
             Exit::DoneUnwritten => 4,
             Exit::Stopped => stopped,
-        })
+        }
     }
 
     fn of_store(error: &deltic_store::Error, message: String) -> Failure {

@@ -82,6 +82,6 @@ fn start(register: Register<'_>) -> ExitCode {
     let command = commands::dispatch(cli.command, register, &progress, &interrupts, &mut out);
     match out.finish(command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(interrupts.exit_code()),
+        Err(failure) => ExitCode::from(failure.report(interrupts.exit_code())),
     }
 }

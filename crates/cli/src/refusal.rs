@@ -1,12 +1,14 @@
 //! The command line as it was typed: parsed, or refused with what is wrong with it.
 
 use std::ffi::OsString;
+use std::io::Write;
 
 use clap::FromArgMatches;
 use clap::error::Result;
 use deltic_store::Secrets;
 
 use crate::args::{Cli, command};
+use crate::failure::unwritten;
 use crate::shown;
 
 /// Parses the arguments of the process.
@@ -28,17 +30,25 @@ fn parse_from(typed: &[OsString]) -> Result<Cli> {
     })
 }
 
-/// Prints help, or what is wrong with the arguments, which has exit code 2.
+/// Prints help, or what is wrong with the arguments, which has exit code 2. Help that can not be written is a failure, as any
+/// result is.
 pub(crate) fn refuse(error: &clap::Error) -> ! {
     let text = error.render().to_string();
     let said = shown::lines(&text);
     let said = Secrets::of_environment().hide(&said).into_owned();
-    if said == text {
+    let written = if said == text {
         // In colours, where it is a terminal.
-        error.exit()
-    }
-    shown::to_stderr(&said);
-    std::process::exit(error.exit_code())
+        error.print()
+    } else if error.use_stderr() {
+        std::io::stderr().write_all(said.as_bytes())
+    } else {
+        std::io::stdout().write_all(said.as_bytes())
+    };
+    std::process::exit(match written.and_then(|()| std::io::stdout().flush()) {
+        // What can not be written to standard error can be said nowhere.
+        Err(failed) if !error.use_stderr() => unwritten(&failed).report(0).into(),
+        _ => error.exit_code(),
+    })
 }
 
 #[cfg(test)]
@@ -71,6 +81,8 @@ mod tests {
                 "{typed:?}: {text:?}"
             );
             assert!(!text.contains("\nerror:"), "{text}");
+            // Once, however many messages it went through.
+            assert!(text.contains(r"\u{1b}") && !text.contains(r"\\u{1b}") && !text.contains(r"\\n"), "{text}");
         }
     }
 }
