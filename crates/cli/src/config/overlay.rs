@@ -27,7 +27,7 @@ pub(super) fn environment(root: &mut Node, variables: &[(OsString, OsString)]) -
         let Some(value) = value.to_str() else {
             return Err(Problem { origin, message: "its value is not UTF-8".to_owned() });
         };
-        root.set(&path, text::value(value, &origin));
+        root.set(&path, text::value(value, &origin)?);
     }
     Ok(())
 }
@@ -43,7 +43,7 @@ pub(super) fn arguments(root: &mut Node, options: &[String]) -> Result<(), Probl
         // A place names the key, not the value: that is said next to it, or is a secret.
         let key = option.split('=').next().unwrap_or_default();
         let origin = Origin::given(format!("--set {key}"), &path);
-        root.set(&path, text::value(value, &origin));
+        root.set(&path, text::value(value, &origin)?);
     }
     Ok(())
 }

@@ -103,6 +103,30 @@ fn values_are_toml_or_else_text() {
     assert_eq!(coverage.limit, Some(16));
 }
 
+/// What is TOML is no text because it can not be used: it is refused, with its key.
+#[test]
+fn toml_that_can_not_be_used_is_no_text() {
+    for (value, why) in [
+        ("nan", "nan is not a number that can be used: it must be finite; in quotes it is a text"),
+        ("-inf", "-inf is not a number that can be used"),
+        ("1e999", "1e999 is not a number that can be used"),
+        ("[1, inf]", "inf is not a number that can be used"),
+        ("{ a = { b = nan } }", "nan is not a number that can be used"),
+        ("9223372036854775808", "9223372036854775808 is out of range: a whole number has 64 bits; in quotes"),
+    ] {
+        let option = format!("compiler.coverage.grid={value}");
+        assert!(wrong("", &[], &[&option]).starts_with(&format!("--set compiler.coverage.grid: {why}")), "{value}");
+        let said = wrong("", &[("DELTIC__COMPILER__COVERAGE__GRID", value)], &[]);
+        assert!(said.starts_with(&format!("environment variable DELTIC__COMPILER__COVERAGE__GRID: {why}")), "{said}");
+        let quoted = format!("compiler.coverage.grid='{value}'");
+        assert_eq!(coverage(&merge("", &[], &[&quoted]).unwrap()).unwrap().grid, value);
+    }
+    for text in ["{a=1", "[1", "nans", "infinity", "{a=1} b", "{a=1, a=2}"] {
+        let config = merge("", &[], &[&format!("compiler.coverage.grid={text}")]).unwrap();
+        assert_eq!(coverage(&config).unwrap().grid, text);
+    }
+}
+
 #[test]
 fn environment_names_stand_for_ids() {
     let path = |text: &str, name: &str| {

@@ -21,11 +21,16 @@ pub(super) fn parse(path: &str, text: &str) -> Result<Node, Problem> {
     table_node(table.get_ref(), &start, &|span, _| places.at(span))
 }
 
-/// Reads a value as it stands in the environment or on the command line: as TOML if it is, else as a string.
-pub(super) fn value(text: &str, origin: &Origin) -> Node {
-    let parsed = DeValue::parse(text).ok();
-    let node = parsed.and_then(|value| value_node(value.get_ref(), origin, &|_, parent| parent.clone()).ok());
-    node.unwrap_or_else(|| Node { origin: origin.clone(), content: Content::Scalar(Value::from(text)) })
+/// Reads a value as it stands in the environment or on the command line: as TOML if it is, else as a string. TOML that can not
+/// be used is an error, and no string.
+pub(super) fn value(text: &str, origin: &Origin) -> Result<Node, Problem> {
+    let Ok(parsed) = DeValue::parse(text) else {
+        return Ok(Node { origin: origin.clone(), content: Content::Scalar(Value::from(text)) });
+    };
+    value_node(parsed.get_ref(), origin, &|_, parent| parent.clone()).map_err(|problem| {
+        let message = format!("{}; in quotes it is a text", problem.message);
+        Problem { message, ..problem }
+    })
 }
 
 /// Reads a dotted key such as `compiler."feed.index".level`.
