@@ -224,3 +224,32 @@ fn nothing_goes_because_an_archive_is_damaged() {
     }
     assert_eq!(shell.ok("deltic import file:cat --layer a=in.tar"), "nothing changed: version 1 stands\n");
 }
+
+/// Compressed archives with something behind them: what it is, and how to be rid of it.
+#[test]
+fn what_follows_a_compressed_archive_is_named() {
+    let shell = Shell::new();
+    shell.write("in/a", "a".repeat(3000));
+    shell.ok("deltic init file:cat --layer a=generic && tar cf in.tar -C in .");
+    for (program, ending) in [("gzip", "tar.gz"), ("zstd", "tar.zst")] {
+        if !there_is(&shell, program) {
+            continue;
+        }
+        shell.ok(&format!("{program} -c in.tar > in.{ending}"));
+        for (make, what) in [
+            ("head -c 10000 /dev/zero", "10000 bytes of zeros".to_owned()),
+            ("echo more", format!("5 bytes of something that is no {program} stream")),
+            ("cat in.tar", format!("bytes of something that is no {program} stream")),
+        ] {
+            shell.ok(&format!("(cat in.{ending}; {make}) > more.{ending}"));
+            let ran = shell.run(&format!("deltic import file:cat --layer a=more.{ending}"));
+            assert!(ran.code == 1 && ran.stderr.contains(&format!("its {program} stream is followed by ")), "{ran:?}");
+            assert!(ran.stderr.contains(&what), "{ran:?}");
+            assert!(ran.stderr.contains(&format!("`{program} -dc OLD | {program} -c > NEW`")), "{ran:?}");
+            // As the hint has it, whatever the program says of what follows.
+            shell.ok(&format!("{program} -dc more.{ending} 2> /dev/null | {program} -c > new.{ending}"));
+            let told = shell.ok(&format!("deltic import file:cat --layer a=new.{ending}"));
+            assert!(told.contains("version"), "{told}");
+        }
+    }
+}

@@ -12,12 +12,12 @@
 //! | sparse files: GNU's old form, pax 0.0, 0.1 and 1.0 | files, their holes filled with zeros |
 //! | all else: links, devices, multi-volume and incremental archives, metadata that macOS stores as `._` files | an error |
 
+mod packing;
 mod pax;
 mod sparse;
+mod stream;
 mod write;
 
-use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
 
 use deltic_core::Fields;
@@ -27,47 +27,19 @@ use crate::failure::{Failure, Outcome};
 use crate::source::refused;
 use pax::Records;
 use sparse::Map;
+use stream::Stream;
 
+pub(crate) use packing::Packing;
 pub(crate) use write::Writer;
 
 /// The unit of an archive.
 const BLOCK: usize = 512;
 
-/// The end mark: two blocks of zeros, of which the second may be missing. Programs fill up what follows to the end of a
-/// record: of 10 KiB mostly, and `tar --concatenate` by one more; else of a power of two up to the second number here.
-const END: u64 = 2 * BLOCK as u64;
-const RECORD: u64 = 10 << 10;
-const LARGEST_RECORD: u64 = 1 << 20;
-
 /// The longest extended header or long name. Sparse files with many holes have long ones.
 const LONGEST_HEADER: u64 = 16 << 20;
 
-/// As much memory is taken for a file because its header says so; beyond, as its bytes are there.
-const TAKEN_AT_ONCE: u64 = 64 << 20;
-
 /// What files of metadata begin with that macOS writes beside others, as `._NAME`.
 const APPLE_DOUBLE: [u8; 4] = [0, 5, 0x16, 7];
-
-/// How an archive is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Packing {
-    Plain,
-    Gzip,
-    Zstd,
-}
-
-impl Packing {
-    /// The packing of the archives that are named so; none if no archive is.
-    pub(crate) fn of(path: &Path) -> Option<Packing> {
-        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-        match name.as_str() {
-            name if name.ends_with(".tar") => Some(Packing::Plain),
-            name if name.ends_with(".tar.gz") || name.ends_with(".tgz") => Some(Packing::Gzip),
-            name if name.ends_with(".tar.zst") || name.ends_with(".tzst") => Some(Packing::Zstd),
-            _ => None,
-        }
-    }
-}
 
 /// A file in an archive.
 #[derive(Debug)]
@@ -89,34 +61,13 @@ pub(crate) fn files_of_archive(
     packing: Packing,
     take: &mut dyn FnMut(Member, &mut ReadFile<'_>) -> Outcome,
 ) -> Outcome {
-    let unreadable = |error: std::io::Error| Failure::file("the archive can not be read", path, &error);
-    let file = BufReader::with_capacity(1 << 20, File::open(path).map_err(unreadable)?);
-    let stream: Box<dyn Read> = match packing {
-        Packing::Plain => Box::new(file),
-        Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
-        Packing::Zstd => Box::new(zstd::Decoder::with_buffer(file).map_err(unreadable)?),
-    };
-    Archive { path, stream: Counted { stream, at: 0 } }.read(take)
+    Archive { path, stream: Stream::open(path, packing)? }.read(take)
 }
 
 /// An archive being read.
 struct Archive<'a> {
     path: &'a Path,
-    stream: Counted,
-}
-
-/// A stream, and how much of it has been read.
-struct Counted {
-    stream: Box<dyn Read>,
-    at: u64,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.stream.read(buffer)?;
-        self.at += read as u64;
-        Ok(read)
-    }
+    stream: Stream<'a>,
 }
 
 /// What extended headers say of the member that follows them.
@@ -134,7 +85,7 @@ impl Archive<'_> {
         let mut described = Described::default();
         let mut members = 0u64;
         loop {
-            let block = self.block()?;
+            let block = self.stream.block()?;
             if block == [0; BLOCK] {
                 break;
             }
@@ -163,7 +114,7 @@ impl Archive<'_> {
             members += 1;
         }
         if described.records.is_some() || described.name.is_some() || described.link {
-            return Err(self.cut_off());
+            return Err(self.stream.cut_off());
         }
         // Zeros alone are an archive of nothing, but also what is left of a file that was never written.
         if members == 0 {
@@ -171,7 +122,7 @@ impl Archive<'_> {
             return Err(Failure::failed(format!("{}: {why}", self.path.display()))
                 .hint("to empty a layer, import an empty folder"));
         }
-        self.end()
+        self.stream.end()
     }
 
     /// Checks a header's sum and takes it as one.
@@ -202,8 +153,8 @@ impl Archive<'_> {
         if size > LONGEST_HEADER {
             return Err(self.bad(header, &format!("its extended header is longer than {LONGEST_HEADER} bytes")));
         }
-        let bytes = self.bytes(size)?;
-        self.skip(padding(size))?;
+        let bytes = self.stream.bytes(size)?;
+        self.stream.skip(0, size)?;
         Ok(bytes)
     }
 
@@ -217,7 +168,7 @@ impl Archive<'_> {
         let nothing = Records::default();
         let records = described.records.as_ref().unwrap_or(&nothing);
         let path = self.path_of(header, described, records)?;
-        let shown = format!("{}: {}", self.path.display(), String::from_utf8_lossy(&path).escape_debug());
+        let shown = format!("{}: {}", self.path.display(), String::from_utf8_lossy(&path));
         let bad = |why: &str| Failure::failed(format!("{shown}: {why}"));
         let mut stored = match records.number("size").map_err(|why| bad(&why))? {
             Some(size) => size,
@@ -241,10 +192,7 @@ impl Archive<'_> {
                 ));
             }
             other => {
-                return Err(bad(&format!(
-                    "it is of type `{}`, which is not known",
-                    char::from(other).escape_default()
-                )));
+                return Err(bad(&format!("it is of type `{}`, which is not known", char::from(other))));
             }
         }
         // As old archives have them. No file has such a name.
@@ -253,9 +201,9 @@ impl Archive<'_> {
         }
         let map = match (kind(header), header.as_gnu()) {
             (b'S', Some(_)) if records.is_sparse() => return Err(bad("it has two maps of holes")),
-            (b'S', Some(gnu)) => Some(Map::of_gnu(gnu, &mut || self.block())?),
+            (b'S', Some(gnu)) => Some(Map::of_gnu(gnu, &mut || self.stream.block())?),
             (b'S', None) => return Err(bad("it is a sparse file of a form that is not known")),
-            _ if records.is_sparse() => Some(Map::of_pax(records, &mut stored, &mut || self.block())?),
+            _ if records.is_sparse() => Some(Map::of_pax(records, &mut stored, &mut || self.stream.block())?),
             _ => None,
         };
         let map = map.transpose().map_err(|why| bad(&why))?;
@@ -266,7 +214,7 @@ impl Archive<'_> {
         let is_metadata = member.path.rsplit('/').next().is_some_and(|name| name.starts_with("._"));
         let mut left = stored;
         take(member, &mut || {
-            let bytes = self.bytes(std::mem::take(&mut left))?;
+            let bytes = self.stream.bytes(std::mem::take(&mut left))?;
             if is_metadata && bytes.starts_with(&APPLE_DOUBLE) {
                 let hint = "macOS leaves it out with `COPYFILE_DISABLE=1 tar …` or `tar --no-mac-metadata`";
                 return Err(bad("this is metadata of another file, as macOS stores it, and no file").hint(hint));
@@ -276,7 +224,7 @@ impl Archive<'_> {
                 None => bytes,
             })
         })?;
-        self.skip(left + padding(stored))
+        self.stream.skip(left, stored)
     }
 
     /// The path of a member: from the header that says most about it.
@@ -303,83 +251,9 @@ impl Archive<'_> {
         size.ok_or_else(|| self.bad(header, "its size is no number"))
     }
 
-    /// Checks that nothing but zeros is left, and not more of them than programs write. So is the checksum of a
-    /// compressed stream.
-    fn end(&mut self) -> Outcome {
-        let message = |path: &Path, why: &str| Failure::failed(format!("{}: {why}", path.display()));
-        let end = self.stream.at - BLOCK as u64;
-        let mut buffer = vec![0; 64 << 10];
-        loop {
-            let read = self.some(&mut buffer)?;
-            if buffer[..read].iter().any(|byte| *byte != 0) {
-                let why = "the archive goes on after its end mark: it is damaged, or several archives in one";
-                let hint = "archives are joined by `tar --concatenate`, or by unpacking them into one folder";
-                return Err(message(self.path, why).hint(hint));
-            }
-            if read == 0 {
-                break;
-            }
-        }
-        let (total, zeros) = (self.stream.at, self.stream.at - end);
-        let powers = std::iter::successors(Some(BLOCK as u64), |record| Some(2 * record));
-        let powers = powers.take_while(|record| *record <= LARGEST_RECORD).map(|record| (record, record));
-        let mut filled = powers.chain([(RECORD, 2 * RECORD)]);
-        if zeros > END && !filled.any(|(record, most)| total.is_multiple_of(record) && zeros < most + END) {
-            let why = "more zeros follow the archive's end mark than programs write: it was not written to its end";
-            let hint = "if it is whole, pack it again: `tar` without --blocking-factor writes what can be checked";
-            return Err(message(self.path, why).hint(hint));
-        }
-        Ok(())
-    }
-
-    /// The next block.
-    fn block(&mut self) -> Outcome<[u8; BLOCK]> {
-        let mut block = [0; BLOCK];
-        let mut filled = 0;
-        while filled < BLOCK {
-            match self.some(&mut block[filled..])? {
-                0 => return Err(self.cut_off()),
-                read => filled += read,
-            }
-        }
-        Ok(block)
-    }
-
-    /// The next bytes.
-    fn bytes(&mut self, size: u64) -> Outcome<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(usize::try_from(size.min(TAKEN_AT_ONCE)).unwrap_or_default());
-        let read = (&mut self.stream).take(size).read_to_end(&mut bytes);
-        read.map_err(|error| self.unreadable(&error))?;
-        if (bytes.len() as u64) < size { Err(self.cut_off()) } else { Ok(bytes) }
-    }
-
-    /// Passes over the next bytes.
-    fn skip(&mut self, size: u64) -> Outcome {
-        let skipped = std::io::copy(&mut (&mut self.stream).take(size), &mut std::io::sink());
-        if skipped.map_err(|error| self.unreadable(&error))? < size { Err(self.cut_off()) } else { Ok(()) }
-    }
-
-    /// As much as there is at once; 0 at the end.
-    fn some(&mut self, buffer: &mut [u8]) -> Outcome<usize> {
-        loop {
-            match self.stream.read(buffer) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                read => return read.map_err(|error| self.unreadable(&error)),
-            }
-        }
-    }
-
-    fn unreadable(&self, error: &std::io::Error) -> Failure {
-        Failure::file("the archive can not be read", self.path, error)
-    }
-
-    fn cut_off(&self) -> Failure {
-        Failure::failed(format!("{}: the archive ends before its end mark: it was cut off", self.path.display()))
-    }
-
     fn bad(&self, header: &Header, why: &str) -> Failure {
         let name = header.path_bytes();
-        Failure::failed(format!("{}: {}: {why}", self.path.display(), String::from_utf8_lossy(&name).escape_debug()))
+        Failure::failed(format!("{}: {}: {why}", self.path.display(), String::from_utf8_lossy(&name)))
     }
 }
 

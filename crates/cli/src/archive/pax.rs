@@ -35,7 +35,7 @@ impl Records {
         let one =
             |key: &str| matches!(key, "path" | "size") || key.starts_with("GNU.sparse.") || key.starts_with(VENDOR);
         match self.0.iter().find(|(key, _)| one(key)) {
-            Some((key, _)) => Err(format!("a header that is about all members has a `{}`", key.escape_debug())),
+            Some((key, _)) => Err(format!("a header that is about all members has a `{key}`")),
             None => Ok(()),
         }
     }
@@ -77,7 +77,7 @@ impl Records {
         let mut fields = Fields::default();
         for (key, value) in self.iter() {
             let Some(name) = key.strip_prefix(FIELD) else { continue };
-            let bad = |why: &str| format!("user field `{}`: {why}", name.escape_debug());
+            let bad = |why: &str| format!("user field `{name}`: {why}");
             let (name, value) = (decoded(name), std::str::from_utf8(value));
             let (Some(name), Ok(value)) = (name, value) else { return Err(bad("it is not written as `export` does")) };
             if fields.get(&name).is_some() {
@@ -135,11 +135,8 @@ fn unknown(key: &str, value: &[u8]) -> Option<String> {
         _ => true,
     };
     (!known).then(|| {
-        let value = String::from_utf8_lossy(&value[..value.len().min(40)]).escape_debug().to_string();
-        format!(
-            "`{}={value}` of its extended header is not known here, and it may say what the content is",
-            key.escape_debug()
-        )
+        let value = String::from_utf8_lossy(&value[..value.len().min(40)]);
+        format!("`{key}={value}` of its extended header is not known here, and it may say what the content is")
     })
 }
 

@@ -1,7 +1,9 @@
+use std::fs::File;
 use std::io::Write as _;
 
 use deltic_core::{Payload, Timestamp};
 
+use super::stream::RECORD;
 use super::*;
 
 /// A member with a header of its own making.
@@ -52,7 +54,8 @@ fn read_packed(bytes: &[u8], name: &str) -> Result<Vec<(String, Vec<u8>, String)
         found.push((member.path, read()?, member.fields.as_str().to_owned()));
         Ok(())
     });
-    done.map(|()| found).map_err(|failure| failure.to_string().split_once(": ").unwrap().1.to_owned())
+    done.map(|()| found)
+        .map_err(|failure| crate::shown::line(failure.to_string().split_once(": ").unwrap().1).into_owned())
 }
 
 fn one(name: &str, content: &[u8]) -> Result<Vec<(String, Vec<u8>, String)>, String> {
@@ -108,6 +111,13 @@ fn names_and_sizes_of_extended_headers_count() {
     header.as_old_mut().name[0] = b'a';
     header.set_size(0);
     is(&[pax(b'x', &[("size", "1")]), sealed(&mut header, b"x")], "a");
+    // Nor is another one, or what is no number: POSIX has the extended header go over it, and programs cut there what is 8 GiB
+    // and more.
+    for size in [&b"00000000007\0"[..], b"77777777777\0", b"\xff\xff\xff\xff", b"no number"] {
+        header.as_old_mut().size[..size.len()].copy_from_slice(size);
+        is(&[pax(b'x', &[("size", "1")]), sealed(&mut header, b"x")], "a");
+    }
+    is_not(&[pax(b'x', &[("size", "1"), ("size", "2")]), a()], "two values for `size`");
     // Where readers would differ.
     is_not(&[pax(b'x', &[("path", "a"), ("path", "b")]), a()], "two values for `path`");
     is_not(&[pax(b'x', &[("path", "a")]), pax(b'x', &[("path", "a")]), a()], "two extended headers");
@@ -286,7 +296,18 @@ fn archives_that_are_cut_are_refused() {
         }
         // Several streams are one, so this is two archives; and what is no stream is none.
         assert!(read_packed(&[&packed[..], packed].concat(), name).unwrap_err().contains("goes on after its end mark"));
-        assert!(read_packed(&[&packed[..], b"garbage"].concat(), name).is_err());
+        let program = if *name == "a.tgz" { "gzip" } else { "zstd" };
+        for (rest, what) in [
+            (&b"garbage"[..], format!("7 bytes of something that is no {program} stream")),
+            (&[0; 700], "700 bytes of zeros".to_owned()),
+            (b"\0\0x", format!("3 bytes of something that is no {program} stream")),
+        ] {
+            let failed = read_packed(&[&packed[..], rest].concat(), name).unwrap_err();
+            assert_eq!(failed, format!("the archive can not be read: its {program} stream is followed by {what}"));
+        }
+        // More than is read ahead of it.
+        let failed = read_packed(&[&packed[..], &vec![0; 3 << 20]].concat(), name).unwrap_err();
+        assert!(failed.ends_with("3145728 bytes of zeros"), "{failed}");
         // One archive in two streams.
         let (one, other) = whole.split_at(whole.len() / 2 + 7);
         let both = match *name {
