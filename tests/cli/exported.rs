@@ -99,3 +99,102 @@ fn no_part_of_an_archive_is_left() {
     assert!(ran.code == 1 && ran.stderr.contains("can not be exported"), "{ran:?}");
     assert!(!shell.work().join("out.tar").exists());
 }
+
+/// An export into a catalog, its own or another one, would lie among the objects of that: an import refuses such places, and
+/// so does an export, by the same words and before anything is written.
+#[test]
+fn catalogs_take_no_exports() {
+    let shell = Shell::new();
+    catalog(&shell, &[("x".to_owned(), (vec![1], vec![]))].into());
+    shell.ok("deltic init file:deep/other --layer a=generic && ln -s cat same && mkdir -p cat/progress && mkdir empty");
+    let files = || shell.ok("find . | sort");
+    let before = files();
+    for target in [
+        "cat",
+        "cat/packs/sub",
+        "cat/versions/x.tar",
+        "cat/progress",
+        "cat/new/folder",
+        "same/packs/sub",
+        "nowhere/../cat/packs/sub",
+        "nowhere/../same/packs/sub",
+        "empty/../same/x.tar.gz",
+        "deep/other/packs/sub",
+        "deep/other/x.tar.zst",
+        "\"$PWD/deep/other/sub\"",
+    ] {
+        let ran = shell.run(&format!("deltic export file:cat --layer a {target}"));
+        assert_eq!(ran.code, 2, "{target}: {ran:?}");
+        assert!(ran.stderr.contains(" the folder of the catalog file:"), "{target}: {ran:?}");
+        assert_eq!(files(), before, "{target}");
+    }
+    // Imports from there, of folders and archives.
+    shell.ok("deltic export file:cat --layer a out.tar && mkdir -p deep/other/packs && cp out.tar deep/other/packs");
+    for source in ["deep/other", "deep/other/packs", "deep/other/packs/out.tar", "same/packs"] {
+        let ran = shell.run(&format!("deltic import file:cat --layer a={source}"));
+        assert!(ran.code == 2 && ran.stderr.contains(" the folder of the catalog file:"), "{source}: {ran:?}");
+    }
+    // A file that is called as one of a catalog's makes none; and beside a catalog there is room.
+    shell.write("stac/catalog.json", "{}");
+    shell.ok("deltic export file:cat --layer a stac/out && deltic export file:cat --layer a deep/out");
+}
+
+/// Of two names one of which is the folder of the other, a folder can hold one. An archive holds both, and says so.
+#[test]
+fn a_name_that_is_the_folder_of_another() {
+    let shell = Shell::new();
+    for between in ["a!", "a-b", "a b/c", "a.x"] {
+        let names = ["a", between, "a/b", "b", "bb/c"];
+        let partitions = names.map(|name| (name.to_owned(), (name.as_bytes().to_vec(), vec![]))).into();
+        shell.ok("rm -rf cat out* back");
+        let (before, _) = catalog(&shell, &partitions);
+        let ran = shell.run("deltic export file:cat --layer a out");
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.stderr.contains("partitions `a` and `a/b` can not both be files"), "{ran:?}");
+        assert!(!shell.work().join("out").exists(), "nothing is made of a layer that can not be written");
+        let said = shell.ok("deltic export file:cat --layer a out.tar");
+        assert!(said.contains("note: `a` and `a/b` are both in it"), "{said}");
+        shell.ok("deltic init file:back --layer a=generic && deltic import file:back --layer a=out.tar");
+        assert_eq!(digest(&shell, "back"), before);
+    }
+    // Names that only begin alike.
+    let partitions = ["a", "a-b/c", "ab", "ab c"].map(|name| (name.to_owned(), (vec![], vec![]))).into();
+    shell.ok("rm -rf cat out*");
+    catalog(&shell, &partitions);
+    shell.ok("deltic export file:cat --layer a out");
+    let said = shell.ok("deltic export file:cat --layer a out.tar");
+    assert!(!said.contains("note:"), "{said}");
+}
+
+/// What an archive can bring, an archive can take away; a folder can not have such a name.
+#[test]
+fn names_that_no_file_system_takes_go_into_archives() {
+    let shell = Shell::new();
+    let (long, deep) = ("x".repeat(256), format!("d/{}/e", "\u{e4}".repeat(200)));
+    for name in [&long, &deep] {
+        shell.ok("rm -rf cat out* back");
+        let (before, _) =
+            catalog(&shell, &[("fine".to_owned(), (vec![], vec![])), (name.clone(), (vec![7], vec![]))].into());
+        for target in ["out.tar", "out.tar.gz", "out.tar.zst"] {
+            shell.ok(&format!("rm -rf back; deltic export file:cat --layer a {target}"));
+            shell.ok(&format!("deltic init file:back --layer a=generic && deltic import file:back --layer a={target}"));
+            assert_eq!(digest(&shell, "back"), before, "{target}");
+        }
+        let ran = shell.run("deltic export file:cat --layer a out");
+        assert!(ran.code == 1 && ran.stderr.contains(&format!("partition `{name}` can not be exported")), "{ran:?}");
+        assert!(ran.stderr.contains("at most 255 bytes") && !shell.work().join("out").exists(), "{ran:?}");
+    }
+}
+
+/// What is refused leaves nothing behind, and what was there stays.
+#[test]
+fn a_refused_export_leaves_no_folder() {
+    let shell = Shell::new();
+    catalog(&shell, &[("../x".to_owned(), (vec![], vec![]))].into());
+    for target in ["out", "new/out", "there"] {
+        shell.ok("mkdir -p there");
+        let ran = shell.run(&format!("deltic export file:cat --layer a {target}"));
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert_eq!(shell.ok("ls"), "cat\nthere\n", "{target}");
+    }
+}

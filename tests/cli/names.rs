@@ -31,9 +31,10 @@ fn exports_stay_in_their_folder() {
     let shell = Shell::new();
     let (long, deep) = ("x".repeat(256), "ä".repeat(200));
     let bad = ["../out", "/etc/x", "a/../../x", "a//b", "a/", "./a", ".", "..", long.as_str(), deep.as_str()];
+    shell.ok("mkdir out");
     for name in bad {
         catalog_of(&shell, &["fine", name]);
-        let ran = shell.run("rm -rf out && deltic export file:cat --layer a out");
+        let ran = shell.run("deltic export file:cat --layer a out");
         assert_eq!(ran.code, 1, "{name}: {ran:?}");
         assert!(ran.stderr.contains("can not be exported"), "{name}: {ran:?}");
         assert!(found(&shell, "out").is_empty(), "{name}: nothing is written of a layer that can not be");
@@ -47,10 +48,6 @@ fn exports_stay_in_their_folder() {
     assert_eq!(found(&shell, "out").len(), odd.len());
     shell.ok("deltic init file:back --layer a=generic && deltic import file:back --layer a=out");
     assert_eq!(shell.ok("deltic digest file:back"), shell.ok("deltic digest file:cat"));
-    // A name that is the folder of another.
-    catalog_of(&shell, &["a", "a/b"]);
-    let ran = shell.run("rm -rf out && deltic export file:cat --layer a out");
-    assert!(ran.code == 1 && ran.stderr.contains("another partition's name"), "{ran:?}");
 }
 
 #[test]

@@ -33,6 +33,7 @@ mod hostile;
 mod human;
 mod interrupt;
 mod out;
+mod place;
 mod progress;
 mod refusal;
 pub mod report;

@@ -33,31 +33,6 @@ impl Source {
     }
 }
 
-/// Refuses a source folder that shares files with the catalog that is to be written.
-///
-/// The catalog's own files are not content: taken as such, each import would find those of the one before.
-pub(crate) fn check_apart(source: &Source, url: &str) -> Outcome {
-    let Source::Folder(path) = source else { return Ok(()) };
-    let Some(folder) = folder_of(url) else { return Ok(()) };
-    // Without links, and from the root: else one folder may have many paths.
-    let real = |path: &Path| path.canonicalize().map_err(|error| Failure::file("it can not be read", path, &error));
-    let (source, catalog) = (real(path)?, real(&folder)?);
-    let what = match (source.starts_with(&catalog), catalog.starts_with(&source)) {
-        (false, false) => return Ok(()),
-        (true, true) => "is the folder of",
-        (true, false) => "lies in the folder of",
-        (false, true) => "holds",
-    };
-    let message = format!("{}: this {what} the catalog {url}, whose own files are not to be imported", path.display());
-    Err(Failure::usage(message).hint("keep what is imported and the catalog in folders beside each other"))
-}
-
-/// The folder of a catalog with a `file:` URL.
-fn folder_of(url: &str) -> Option<PathBuf> {
-    let rest = url.strip_prefix("file:")?;
-    if rest.starts_with("//") { url::Url::parse(url).ok()?.to_file_path().ok() } else { Some(PathBuf::from(rest)) }
-}
-
 /// The paths of all files in a folder and below, relative to it with `/` between the parts, sorted.
 pub(crate) fn files_of_folder(root: &Path) -> Outcome<Vec<String>> {
     let mut files = Vec::new();

@@ -3,6 +3,8 @@
 //! A name that can be read in two ways is not read at all unless somebody says how. It is never the other names of a
 //! source that decide: a tile would move when another one comes or goes.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 use deltic_core::{Error, Grid, Layer, Name, Result, Scheme, Tile};
@@ -87,6 +89,8 @@ pub(crate) struct Names<'a> {
     asked: Option<TileNames>,
     /// Where nobody says how tiles are written: how the first was that shows it, and its file.
     first: Option<(TileNames, String)>,
+    /// The file of each tile. In a generic layer the name is the file.
+    files: HashMap<Name, String>,
 }
 
 /// Why a file has no name, and what helps.
@@ -99,17 +103,25 @@ pub(crate) struct NoName {
 impl<'a> Names<'a> {
     /// Reads names for a layer, as it was asked for.
     pub(crate) fn new(layer: &'a Layer, asked: Option<TileNames>) -> Names<'a> {
-        Names { layer, asked, first: None }
+        Names { layer, asked, first: None, files: HashMap::new() }
     }
 
-    /// The name of the partition that a file is.
+    /// The name of the partition that a file is, and no other file before it.
     pub(crate) fn read(&mut self, file: &str) -> std::result::Result<Name, NoName> {
         let plain = |error: Error| NoName { why: error.to_string(), hint: None };
-        match (&self.layer.scheme, self.asked) {
-            (Scheme::Generic, _) => self.layer.parse_name(file).map_err(plain),
-            (Scheme::Tile(..), Some(names)) => names.read(self.layer, file).map_err(plain),
-            (Scheme::Tile(grid, _), None) => self.guess(*grid, file),
+        let name = match (&self.layer.scheme, self.asked) {
+            (Scheme::Generic, _) => return self.layer.parse_name(file).map_err(plain),
+            (Scheme::Tile(..), Some(names)) => names.read(self.layer, file).map_err(plain)?,
+            (Scheme::Tile(grid, _), None) => self.guess(*grid, file)?,
+        };
+        match self.files.entry(name.clone()) {
+            Entry::Vacant(entry) => drop(entry.insert(file.to_owned())),
+            Entry::Occupied(other) => {
+                let why = format!("it is tile `{name}`, and so is `{}`: only one file can be", other.get());
+                return Err(NoName { why, hint: None });
+            }
         }
+        Ok(name)
     }
 
     /// Reads a name that only one way of reading makes a tile of the layer.
@@ -149,12 +161,7 @@ impl<'a> Names<'a> {
             match &self.first {
                 Some((first, other)) if first != names => {
                     return Err(NoName {
-                        why: format!(
-                            "it is a tile only as {}, and `{}` only as {}",
-                            names.what(),
-                            other.escape_debug(),
-                            first.what()
-                        ),
+                        why: format!("it is a tile only as {}, and `{}` only as {}", names.what(), other, first.what()),
                         hint: Some("the tiles of one source are written in one way".to_owned()),
                     });
                 }
@@ -240,6 +247,30 @@ mod tests {
         // Two ways that lead to one tile are no question.
         let layer = Layer::tiles("t", Grid::Mercator, [1]).unwrap();
         assert_eq!(read(&layer, None, "1/0/0.pbf").unwrap(), "0");
+    }
+
+    #[test]
+    fn a_tile_is_one_file() {
+        let layer = Layer::tiles("t", Grid::Mercator, 0..=31).unwrap();
+        let mut names = Names::new(&layer, Some(TileNames::Quadkey));
+        assert!(names.read("a/0123.json").is_ok() && names.read("0122.json").is_ok());
+        for file in ["a/0123.json", "b/0123.pbf", "here:283"] {
+            let failed = names.read(file).unwrap_err();
+            assert_eq!(failed.why, "it is tile `0123`, and so is `a/0123.json`: only one file can be", "{file}");
+        }
+    }
+
+    #[test]
+    fn ids_that_are_too_large_are_told() {
+        let layer = Layer::tiles("t", Grid::Mercator, 0..=31).unwrap();
+        let largest = (1u64 << 63) - 1;
+        assert!(read(&layer, Some(TileNames::Here), &format!("{largest}.pbf")).is_ok());
+        for id in [(1u64 << 63).to_string(), u64::MAX.to_string(), "99999999999999999999".to_owned()] {
+            let failed = read(&layer, Some(TileNames::Here), &id).unwrap_err();
+            let why = format!("`{id}` is not a HERE tile id: it is too large: those of level 31 end at {largest}");
+            assert_eq!(failed.why, why);
+        }
+        assert!(read(&layer, Some(TileNames::Here), "+1").unwrap_err().why.ends_with("expected a decimal number"));
     }
 
     #[test]

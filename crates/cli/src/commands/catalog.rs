@@ -60,7 +60,7 @@ fn logged(snapshot: &Snapshot) -> Logged {
         line.push_str(&format!("  from {id} {}", made_from.version));
     }
     if !record.note.is_empty() {
-        line.push_str(&format!("  {}", record.note.escape_debug()));
+        line.push_str(&format!("  {}", record.note));
     }
     let layer = |layer: &LayerRecord| json!({ "id": layer.layer.id, "partitions": layer.root.count, "bytes": layer.root.bytes });
     let body = json!({

@@ -1,7 +1,8 @@
 //! `export`: the partitions of a layer as files, in a folder or an archive.
 //!
-//! A name becomes a path below the folder, and no path that leaves it is ever written: names that could are refused
-//! before the first byte. What `export` writes, `import` reads back as the same layer; user fields in archives only.
+//! A name becomes a path below the folder, and no path that leaves it is ever written. Whether all names of a layer can be
+//! written is known before the first byte, and before anything is made for it. What `export` writes, `import` reads back as the
+//! same layer; user fields, and names that no folder can hold, in archives only.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -19,6 +20,7 @@ use crate::failure::{Failure, Outcome};
 use crate::human::{bytes, partitions};
 use crate::interrupt::Interrupts;
 use crate::out::Out;
+use crate::place::check_apart;
 use crate::tile_names::TileNames;
 
 /// How much is read at once.
@@ -28,7 +30,7 @@ const BATCH_PARTITIONS: usize = 256;
 /// How much is copied between two looks at whether to stop.
 const COPIED_BYTES: usize = 1 << 20;
 
-/// The longest name of a file or folder that file systems take, in bytes.
+/// The longest name of a file or folder that file systems take, in bytes. Archives take longer ones.
 const LONGEST_PART: usize = 255;
 
 /// Writes a layer into a folder that is empty or not there yet, or into an archive that is not there yet.
@@ -38,21 +40,32 @@ pub(super) fn export(args: &args::Export, interrupts: &Interrupts, out: &mut Out
     if let Some(names) = args.names {
         names.check(settings)?;
     }
-    let paths = Paths { settings, names: args.names.unwrap_or(TileNames::Quadkey) };
+    check_apart(&args.target, &args.url)?;
+    let packing = Packing::of(&args.target).filter(|_| !args.target.is_dir());
+    Place::check(&args.target, packing)?;
+    let paths = Paths { settings, names: args.names.unwrap_or(TileNames::Quadkey), is_archive: packing.is_some() };
     // From before an archive is there, so that what is there of it is removed however early the command ends.
     interrupts
         .ends_by_itself("the last file may be half written", || vec!["the file that is being written".to_owned()]);
-    let place = Place::prepare(&args.target, snapshot.record().created)?;
-    let is_archive = matches!(place, Place::Archive(_));
-    let mut target = Target { at: &args.target, place, paths: &paths, interrupts };
-    let written = target.write(&tree).and_then(|with_fields| target.finish().map(|()| with_fields));
-    let with_fields = written.inspect_err(|_| {
-        if is_archive {
+    let go_on = || go_on(&args.target, packing, interrupts);
+    let look_on = || match interrupts.stop().is_asked() {
+        true => Err(Failure::stopped("stopped: nothing was written")),
+        false => Ok(()),
+    };
+    let Found { with_fields, clash } = paths.look_through(&tree, &look_on)?;
+    let was_there = args.target.exists();
+    let place = Place::prepare(&args.target, packing, snapshot.record().created)?;
+    let mut target = Target { at: &args.target, place, paths: &paths, go_on: &go_on };
+    target.write(&tree).and_then(|()| target.finish()).inspect_err(|_| {
+        if packing.is_some() {
             // Part of an archive is of no use: an import takes none without its end.
             let _ = fs::remove_file(&args.target);
+        } else if !was_there {
+            // If nothing has come into it.
+            let _ = fs::remove_dir(&args.target);
         }
     })?;
-    let left_out = if is_archive { 0 } else { with_fields };
+    let left_out = if packing.is_some() { 0 } else { with_fields };
     out.has_done(format!("layer `{}` of version {} was exported", args.layer, snapshot.version()));
     let body = json!({
         "url": args.url,
@@ -71,6 +84,12 @@ pub(super) fn export(args: &args::Export, interrupts: &Interrupts, out: &mut Out
                 partitions(left_out)
             ));
         }
+        if let Some((folder, file)) = clash {
+            text.push(format!(
+                "note: `{folder}` and `{file}` are both in it, which `import` reads and no program can unpack: there `{folder}` \
+                 would be a file and a folder"
+            ));
+        }
         text
     })
 }
@@ -79,9 +98,48 @@ pub(super) fn export(args: &args::Export, interrupts: &Interrupts, out: &mut Out
 struct Paths<'a> {
     settings: &'a Layer,
     names: TileNames,
+    is_archive: bool,
+}
+
+/// What is known of a layer before it is written.
+#[derive(Default)]
+struct Found {
+    /// How many partitions have user fields.
+    with_fields: u64,
+    /// A path and another one below it, if there are such two.
+    clash: Option<(String, String)>,
 }
 
 impl Paths<'_> {
+    /// Looks whether all partitions can be written, each for itself and beside the others.
+    fn look_through(&self, tree: &Tree, go_on: &dyn Fn() -> Outcome) -> Outcome<Found> {
+        let mut found = Found::default();
+        // The paths that the one at hand begins with. A layer of names is in the order of their bytes, in which nothing stands
+        // between a path and those below it that does not begin with it.
+        let mut above: Vec<String> = Vec::new();
+        for entry in tree.scan(KeyRange::all()) {
+            let (name, entry) = entry?;
+            go_on()?;
+            let path = self.of(&name)?;
+            found.with_fields += u64::from(!entry.meta.fields.is_empty());
+            above.truncate(above.iter().take_while(|above| path.starts_with(above.as_str())).count());
+            let folder = above.iter().find(|above| path[above.len()..].starts_with('/'));
+            if let Some(folder) = folder.filter(|_| found.clash.is_none()) {
+                if !self.is_archive {
+                    return Err(Failure::failed(format!(
+                        "layer `{}`: partitions `{folder}` and `{path}` can not both be files: `{folder}` would be a file and \
+                         a folder",
+                        self.settings.id
+                    ))
+                    .hint("an archive can hold both: export to a .tar, .tar.gz or .tar.zst"));
+                }
+                found.clash = Some((folder.clone(), path.clone()));
+            }
+            above.push(path);
+        }
+        Ok(found)
+    }
+
     /// Where below the folder a partition goes; an error if that could lie anywhere else, or can not be a file's name.
     fn of(&self, name: &NameBytes) -> Outcome<String> {
         let name = self.settings.name_from_bytes(name).map_err(|error| Failure::failed(error.to_string()))?;
@@ -89,17 +147,19 @@ impl Paths<'_> {
             Name::Tile(tile) => self.names.write(*tile),
             name @ Name::Generic(_) => name.to_string(),
         };
-        let harmless = |part: &str| {
-            let foreign = cfg!(windows) && part.contains(['\\', ':', '<', '>', '"', '|', '?', '*']);
-            !matches!(part, "" | "." | "..") && !foreign && part.len() <= LONGEST_PART
+        let harmless = |part: &str| !matches!(part, "" | "." | "..");
+        let refused = |why: &str| {
+            Failure::failed(format!("layer `{}`: partition `{text}` can not be exported: {why}", self.settings.id))
         };
         if !text.split('/').all(harmless) {
-            return Err(Failure::failed(format!(
-                "layer `{}`: partition `{}` can not be exported: its name is no path below a folder whose \
-                 parts are at most {LONGEST_PART} bytes long",
-                self.settings.id,
-                text.escape_debug()
-            )));
+            return Err(refused("its name is no path below a folder"));
+        }
+        if !self.is_archive {
+            let foreign = |part: &str| cfg!(windows) && part.contains(['\\', ':', '<', '>', '"', '|', '?', '*']);
+            if text.split('/').any(|part| part.len() > LONGEST_PART || foreign(part)) {
+                let why = format!("each part of a path has to be the name of a file, of at most {LONGEST_PART} bytes");
+                return Err(refused(&why).hint("an archive can hold it: export to a .tar, .tar.gz or .tar.zst"));
+            }
         }
         Ok(text)
     }
@@ -112,24 +172,40 @@ enum Place {
 }
 
 impl Place {
-    /// Makes a folder, or finds it empty, and opens it; or makes an archive.
-    fn prepare(at: &Path, time: Timestamp) -> Outcome<Place> {
-        if let Some(packing) = Packing::of(at).filter(|_| !at.is_dir()) {
+    /// Refuses what is there already and has something in it.
+    fn check(at: &Path, packing: Option<Packing>) -> Outcome {
+        if packing.is_some() {
+            return match fs::symlink_metadata(at) {
+                Ok(_) => Err(Place::is_there(at)),
+                Err(_) => Ok(()),
+            };
+        }
+        let failed = |error: io::Error| Failure::file("the folder can not be used", at, &error);
+        match fs::read_dir(at).map(|mut entries| entries.next().is_some()) {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Failure::usage(format!("{}: the folder is not empty", at.display()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Makes a folder, if it is not there, and opens it; or makes an archive.
+    fn prepare(at: &Path, packing: Option<Packing>, time: Timestamp) -> Outcome<Place> {
+        if let Some(packing) = packing {
             let made = OpenOptions::new().write(true).create_new(true).open(at);
             return match made.and_then(|file| Writer::new(file, packing, time)) {
                 Ok(writer) => Ok(Place::Archive(writer)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    Err(Failure::usage(format!("{}: the archive is there already", at.display())))
-                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Place::is_there(at)),
                 Err(error) => Err(Failure::file("the archive can not be created", at, &error)),
             };
         }
         let failed = |error: io::Error| Failure::file("the folder can not be used", at, &error);
         fs::create_dir_all(at).map_err(failed)?;
-        if fs::read_dir(at).map_err(failed)?.next().is_some() {
-            return Err(Failure::usage(format!("{}: the folder is not empty", at.display())));
-        }
         Below::open(at).map(Place::Folder).map_err(failed)
+    }
+
+    fn is_there(at: &Path) -> Failure {
+        Failure::usage(format!("{}: the archive is there already", at.display()))
     }
 }
 
@@ -137,19 +213,12 @@ struct Target<'a> {
     at: &'a Path,
     place: Place,
     paths: &'a Paths<'a>,
-    interrupts: &'a Interrupts,
+    go_on: &'a dyn Fn() -> Outcome,
 }
 
 impl Target<'_> {
-    /// Writes all partitions, once it is known that all can be, and counts those with user fields.
-    fn write(&mut self, tree: &Tree) -> Outcome<u64> {
-        let mut with_fields = 0;
-        for found in tree.scan(KeyRange::all()) {
-            let (name, entry) = found?;
-            self.go_on()?;
-            self.paths.of(&name)?;
-            with_fields += u64::from(!entry.meta.fields.is_empty());
-        }
+    /// Writes all partitions.
+    fn write(&mut self, tree: &Tree) -> Outcome {
         let (mut batch, mut size): (Vec<(String, Entry)>, u64) = (Vec::new(), 0);
         for found in tree.scan(KeyRange::all()) {
             let (name, entry) = found?;
@@ -168,15 +237,14 @@ impl Target<'_> {
                 size = 0;
             }
         }
-        self.write_batch(tree, &mut batch)?;
-        Ok(with_fields)
+        self.write_batch(tree, &mut batch)
     }
 
     fn write_batch(&mut self, tree: &Tree, batch: &mut Vec<(String, Entry)>) -> Outcome {
         let (paths, entries): (Vec<String>, Vec<Entry>) = batch.drain(..).unzip();
         let payloads = tree.read_all(&entries)?;
         for ((path, entry), payload) in paths.into_iter().zip(entries).zip(payloads) {
-            self.go_on()?;
+            (self.go_on)()?;
             self.write_small(&path, &entry, &payload)?;
         }
         Ok(())
@@ -199,29 +267,24 @@ impl Target<'_> {
     }
 
     fn write_big(&mut self, tree: &Tree, path: &str, entry: &Entry) -> Outcome {
-        self.go_on()?;
+        (self.go_on)()?;
         let mut reader = tree.open(entry)?;
-        let (at, interrupts) = (self.at, self.interrupts);
+        let (at, go_on) = (self.at, self.go_on);
         let unwritten = |error: io::Error| Failure::file("it can not be written", &at.join(path), &error);
-        let go_on = || go_on(at, interrupts);
         match &mut self.place {
             Place::Folder(below) => {
                 let mut file = create(below, at, path)?;
-                copy(&mut reader, &mut file, &go_on, &unwritten).inspect_err(|_| {
+                copy(&mut reader, &mut file, go_on, &unwritten).inspect_err(|_| {
                     // Part of it may be there, and nothing of it was checked.
                     let _ = below.remove(path);
                 })
             }
             Place::Archive(writer) => {
                 writer.begin(path, &entry.meta).map_err(unwritten)?;
-                copy(&mut reader, writer, &go_on, &unwritten)?;
+                copy(&mut reader, writer, go_on, &unwritten)?;
                 writer.end(entry.meta.len).map_err(unwritten)
             }
         }
-    }
-
-    fn go_on(&self) -> Outcome {
-        go_on(self.at, self.interrupts)
     }
 
     fn finish(self) -> Outcome {
@@ -234,8 +297,8 @@ impl Target<'_> {
     }
 }
 
-fn go_on(at: &Path, interrupts: &Interrupts) -> Outcome {
-    match (interrupts.stop().is_asked(), Packing::of(at).filter(|_| !at.is_dir())) {
+fn go_on(at: &Path, packing: Option<Packing>, interrupts: &Interrupts) -> Outcome {
+    match (interrupts.stop().is_asked(), packing) {
         (false, _) => Ok(()),
         (true, None) => Err(Failure::stopped(format!("stopped: {} has part of the layer", at.display()))),
         (true, Some(_)) => Err(Failure::stopped(format!("stopped: {} was not written to its end", at.display()))),

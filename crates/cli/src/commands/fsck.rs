@@ -119,7 +119,7 @@ fn against(url: &str, other: &str, out: &mut Out) -> Outcome {
 }
 
 fn damage(damage: &Damage) -> Value {
-    let key = |key: &Option<NameBytes>| key.as_ref().map(shown);
+    let key = |key: &Option<NameBytes>| key.as_ref().map(name);
     let touched = |touched: &Touched| {
         let (layer, table) = match &touched.part {
             Some(Part::Layer(id)) => (Some(id.as_str()), None),
@@ -152,10 +152,10 @@ fn text(found: &Checked) -> Vec<String> {
             let Some(part) = &touched.part else { return format!("  version {versions}: can not be read") };
             let mut line = format!("  version {versions}, {part}: {}", entries(touched.entries));
             if let Some(after) = &touched.after {
-                line.push_str(&format!(", after `{}`", shown(after)));
+                line.push_str(&format!(", after `{}`", name(after)));
             }
             if let Some(last) = &touched.last {
-                line.push_str(&format!(", up to `{}`", shown(last)));
+                line.push_str(&format!(", up to `{}`", name(last)));
             }
             line
         }));
@@ -177,10 +177,10 @@ fn entries(number: u64) -> String {
     if number == 1 { "1 entry".to_owned() } else { format!("{} entries", count(number)) }
 }
 
-/// A key as text: as it is where it is text that can be read, else its bytes.
-fn shown(key: &NameBytes) -> String {
+/// A key as text: as it is where it is text, else its bytes.
+fn name(key: &NameBytes) -> String {
     match std::str::from_utf8(key) {
-        Ok(text) => text.escape_debug().to_string(),
+        Ok(text) => text.to_owned(),
         Err(_) => format!("0x{}", key.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
     }
 }

@@ -20,8 +20,9 @@ use crate::failure::{Failure, Outcome};
 use crate::human::count;
 use crate::interrupt::Interrupts;
 use crate::out::Out;
+use crate::place::check_apart;
 use crate::progress::{Counter, Progress};
-use crate::source::{Source, check_apart, files_of_folder};
+use crate::source::{Source, files_of_folder};
 use crate::tile_names::{Names, TileNames};
 
 /// How many files are worked on between two looks for errors.
@@ -42,7 +43,7 @@ pub(super) fn import(args: &args::Import, progress: &Progress, interrupts: &Inte
             tiles = true;
         }
         let source = Source::find(path)?;
-        check_apart(&source, &args.url)?;
+        check_apart(path, &args.url)?;
         if sources.insert(id, source).is_some() {
             return Err(Failure::usage(format!("layer `{id}` is given twice: it can become only one source")));
         }
@@ -158,6 +159,6 @@ impl LayerImport<'_> {
     }
 
     fn refused(&self, file: &str, source: &Path, why: &str) -> Failure {
-        Failure::failed(format!("{}: {}: {why}", source.display(), file.escape_debug()))
+        Failure::failed(format!("{}: {file}: {why}", source.display()))
     }
 }

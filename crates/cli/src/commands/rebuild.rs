@@ -15,6 +15,7 @@ use crate::edge;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupts;
 use crate::out::Out;
+use crate::place::check_apart;
 use crate::progress::Progress;
 use crate::report;
 use crate::sources::{Inputs, Register, Source};
@@ -28,6 +29,10 @@ pub(super) fn rebuild(
     out: &mut Out,
 ) -> Outcome {
     interrupts.may_end("nothing was rebuilt");
+    if let Some(path) = &args.statement {
+        check_apart(path, &args.url)?;
+        check_apart(path, &args.into)?;
+    }
     let config = load(&args.configuration)?;
     let stores = Stores::new();
     let version = Catalog::open(&stores, &args.url)?.snapshot(args.version)?;
