@@ -101,6 +101,9 @@ fn an_exit_in_a_compiler_is_no_success() {
             let ran = run(&shell, line);
             assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{line}: {ran:?}");
             assert!(ran.stderr.contains("error: the process was ended from inside"), "{line}: {ran:?}");
+            // Which call it was, and no other.
+            assert!(ran.stderr.contains("\n  it came from the back-end of noise: noise/30\n"), "{line}: {ran:?}");
+            assert!(!ran.stderr.contains("at work was"), "{line}: {ran:?}");
             assert_eq!(shell.ok("deltic log file:out").lines().count(), 1, "{line}: nothing was published");
         }
     }
@@ -110,7 +113,32 @@ fn an_exit_in_a_compiler_is_no_success() {
         let ran = run(&shell, &format!("notes {line} --set compiler.noise.setup='\"exit 0\"'"));
         assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{line}: {ran:?}");
     }
+    // From a thread that a compiler started: whatever was at work then.
+    let threads = site(|n| if n == 30 { "exit-thread 0".to_owned() } else { String::new() });
+    let ran = run(&threads, "notes run");
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
+    assert!(ran.stderr.contains("\n  at work was the back-end of noise: noise/30\n"), "{ran:?}");
     shell.ok("notes run && notes --help && notes plan --help");
     assert_eq!(run(&shell, "notes nonsense").code, 2);
     assert_eq!(run(&shell, "env PRINTED_AFTER=x notes log file:out").code, 0);
+}
+
+/// A panic where tasks are set up is an error as any other: with its place, and an exit code of ours.
+#[test]
+fn a_panic_in_the_set_up_is_an_error() {
+    let shell = site(|_| String::new());
+    shell.ok("notes run");
+    for line in ["plan", "run", "explain", "config show", "verify", "rebuild file:out --version 1 --into file:again"] {
+        let ran = run(&shell, &format!("notes {line} --set compiler.noise.setup='\"panic no such luck\"'"));
+        if line.starts_with("rebuild") {
+            // Which sets up the tasks as it is recorded.
+            assert_eq!(ran.code, 0, "{ran:?}");
+            continue;
+        }
+        assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{line}: {ran:?}");
+        let errors: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+        let [error] = errors[..] else { panic!("{line}: {ran:?}") };
+        let place = error.strip_prefix("error: the set-up of the tasks panicked at tests/cli/bin/driver.rs:");
+        assert!(place.is_some_and(|rest| rest.ends_with(": no such luck")), "{line}: {ran:?}");
+    }
 }

@@ -33,6 +33,7 @@ mod hostile;
 mod human;
 mod interrupt;
 mod out;
+mod panics;
 mod place;
 mod progress;
 mod refusal;
@@ -47,6 +48,7 @@ use std::process::ExitCode;
 
 use deltic_compiler::Setup;
 
+use failure::Failure;
 use interrupt::Interrupts;
 use out::Out;
 use progress::Progress;
@@ -61,7 +63,8 @@ pub use edge::{checkpoint, code_identity, new_catalog, new_run_id, now};
 /// and by `rebuild` twice where that is how it finds out which recorded configuration belongs to which section.
 ///
 /// While a command runs, standard output is kept for its result: what compilers and their child processes print there goes to
-/// standard error (on Unix). A panic is said on standard error in one form; a hook that `setup` sets takes the place of that.
+/// standard error (on Unix). A panic is said on standard error in one form; a hook that `setup` sets takes the place of that. One
+/// of `setup` itself is an error of the command, with exit code 1.
 pub fn main(mut setup: impl FnMut(&mut Setup) -> anyhow::Result<()>) -> ExitCode {
     start(Box::new(|into, _| setup(into)))
 }
@@ -71,16 +74,22 @@ pub fn stock() -> ExitCode {
     start(Box::new(copy::register))
 }
 
-fn start(register: Register<'_>) -> ExitCode {
+fn start(mut register: Register<'_>) -> ExitCode {
     let cli = refusal::parse().unwrap_or_else(|error| refusal::refuse(&error));
     let progress = Progress::new();
     progress.start_logs(cli.verbose);
-    progress.watch_panics();
+    panics::watch(&progress);
     let stdout = Stdout::keep();
-    let _ends_here = deltic_exit::Guard::arm();
+    let at_work = progress.clone();
+    let _ends_here = deltic_exit::Guard::arm(move || at_work.at_work());
     let interrupts = Interrupts::listen(&progress);
     let mut out = Out::new(cli.format, stdout.writer());
-    let command = commands::dispatch(cli.command, register, &progress, &interrupts, &mut out);
+    let set_up: Register<'_> = Box::new(move |setup, inputs| {
+        let done = panics::caught(|| register(setup, inputs));
+        done.unwrap_or_else(|why| Err(anyhow::anyhow!("the set-up of the tasks {why}")))
+    });
+    let command = panics::caught(|| commands::dispatch(cli.command, set_up, &progress, &interrupts, &mut out));
+    let command = command.unwrap_or_else(|why| Err(Failure::failed(format!("the command {why}"))));
     match out.finish(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ExitCode::from(failure.report(interrupts.exit_code())),

@@ -23,6 +23,7 @@ use crate::shown;
 pub(crate) struct Progress {
     bars: MultiProgress,
     secrets: Arc<Secrets>,
+    calls: Arc<Calls>,
 }
 
 /// Counts one thing; it is gone from the terminal when it is dropped.
@@ -32,7 +33,7 @@ pub(crate) struct Counter(ProgressBar);
 pub(crate) struct Tasks {
     progress: Progress,
     shown: RwLock<HashMap<TaskId, Shown>>,
-    pub(crate) calls: Calls,
+    pub(crate) calls: Arc<Calls>,
 }
 
 /// What is shown of a task.
@@ -49,7 +50,8 @@ impl Progress {
     pub(crate) fn new() -> Progress {
         let terminal = std::io::stderr().is_terminal();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Progress { bars: MultiProgress::with_draw_target(target), secrets: Arc::new(Secrets::of_environment()) }
+        let bars = MultiProgress::with_draw_target(target);
+        Progress { bars, secrets: Arc::new(Secrets::of_environment()), calls: Arc::default() }
     }
 
     /// Sends logs to standard error. `DELTIC_LOG` says which, else the number of `-v` does.
@@ -76,29 +78,13 @@ impl Progress {
         let _ = logs.with_ansi(false).with_target(false).try_init();
     }
 
-    /// Says on standard error what panics, with a backtrace where `RUST_BACKTRACE` asks for one.
-    pub(crate) fn watch_panics(&self) {
-        let progress = self.clone();
-        std::panic::set_hook(Box::new(move |panic| {
-            let thread = std::thread::current();
-            let place = panic.location().map(ToString::to_string).unwrap_or_default();
-            let mut text = format!("thread '{}' panicked at {place}", thread.name().unwrap_or("<unnamed>"));
-            let message = panic.payload_as_str().map(shown::quoted).filter(|message| !message.is_empty());
-            let backtrace = std::backtrace::Backtrace::capture();
-            let captured = backtrace.status() == std::backtrace::BacktraceStatus::Captured;
-            text.extend(message.map(|message| format!(":\n{message}")));
-            text.extend(captured.then(|| format!("\n{backtrace}")));
-            progress.above(&shown::lines(&text));
-        }));
-    }
-
     /// Says something on standard error, above the bars.
     pub(crate) fn say(&self, line: &str) {
         self.above(&shown::line(line));
     }
 
     /// Writes lines that are fit to be shown.
-    fn above(&self, lines: &str) {
+    pub(crate) fn above(&self, lines: &str) {
         let lines = format!("{}\n", self.secrets.hide(lines));
         self.bars.suspend(|| shown::to_stderr(&lines));
     }
@@ -110,7 +96,12 @@ impl Progress {
 
     /// Shows the tasks of a run.
     pub(crate) fn tasks(&self) -> Tasks {
-        Tasks { progress: self.clone(), shown: RwLock::default(), calls: Calls::default() }
+        Tasks { progress: self.clone(), shown: RwLock::default(), calls: Arc::clone(&self.calls) }
+    }
+
+    /// What is at work while something ends the process, in lines that are fit to be shown.
+    pub(crate) fn at_work(&self) -> Vec<String> {
+        self.calls.at_work().iter().map(|line| shown::line(&self.secrets.hide(line)).into_owned()).collect()
     }
 
     fn line(&self, what: &str, template: &str) -> Counter {

@@ -2,7 +2,7 @@
 //!
 //! A compiler is any code, and may call [`std::process::exit`], or use a library that does. With `exit(0)` whoever started the
 //! process would see success, and nothing was published. A library can not forbid the call, so its end is changed: while a
-//! [`Guard`] lives, an exit that did not come from [`leave`] says so on standard error and has code 1.
+//! [`Guard`] lives, an exit that did not come from [`leave`] says so on standard error, with what was at work, and has code 1.
 //!
 //! Not noticed are `_exit` and signals, which run no handlers: the first is hardly ever called by chance, the second shows in
 //! the exit code. On other systems than Unix nothing is.
@@ -11,10 +11,17 @@
 //! hook for the end of a process.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// The id of the process whose end would be too early; 0 for none. A child that was forked is another process, and may
 /// end.
 static ARMED: AtomicU32 = AtomicU32::new(0);
+
+/// What says what is at work, a line each.
+type AtWork = Box<dyn Fn() -> Vec<String> + Send>;
+
+/// What is asked when the process ends.
+static AT_WORK: Mutex<Option<AtWork>> = Mutex::new(None);
 
 /// While it lives, the process ends with failure unless by [`leave`].
 #[derive(Debug)]
@@ -22,10 +29,15 @@ pub struct Guard(());
 
 impl Guard {
     /// From here on an end of the process is too early.
+    ///
+    /// `at_work` is called on the thread that ends the process, by a handler of `atexit`: the thread-local variables of that
+    /// thread that have a destructor are gone by then, and other threads still run. It must wait for nobody: a lock that it
+    /// needs may be held by its own thread.
     #[must_use]
-    pub fn arm() -> Guard {
+    pub fn arm(at_work: impl Fn() -> Vec<String> + Send + 'static) -> Guard {
         #[cfg(unix)]
         unix::register();
+        *AT_WORK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(at_work));
         ARMED.store(std::process::id(), Ordering::Release);
         Guard(())
     }
@@ -47,13 +59,15 @@ pub fn leave(code: i32) -> ! {
 mod unix {
     use std::ffi::c_int;
     use std::io::Write;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Once;
     use std::sync::atomic::Ordering;
 
-    use super::ARMED;
+    use super::{ARMED, AT_WORK};
 
     const SAID: &str = "error: the process was ended from inside, by a call of `exit` in a compiler or in what it uses: the command \
-                        is not done\n  `deltic log` says what was committed; a compiler reports a failure as an error\n";
+                        is not done\n";
+    const HINT: &str = "  `deltic log` says what was committed; a compiler reports a failure as an error\n";
 
     const FAILED: c_int = 1;
 
@@ -73,10 +87,21 @@ mod unix {
         });
     }
 
+    /// What was at work, if that can be known without waiting. Nothing may unwind out of the handler.
+    fn at_work() -> Vec<String> {
+        let Ok(at_work) = AT_WORK.try_lock() else { return Vec::new() };
+        let lines = at_work.as_ref().map(|at_work| catch_unwind(AssertUnwindSafe(at_work)));
+        lines.and_then(Result::ok).unwrap_or_default()
+    }
+
     extern "C" fn ended() {
         if ARMED.load(Ordering::Acquire) == std::process::id() {
+            // Memory may be taken here: this is no handler of a signal.
+            let mut said = SAID.to_owned();
+            at_work().iter().for_each(|line| said.push_str(&format!("  {line}\n")));
+            said.push_str(HINT);
             // What can not be written there can be said nowhere.
-            let _ = std::io::stderr().write_all(SAID.as_bytes());
+            let _ = std::io::stderr().write_all(said.as_bytes());
             _exit(FAILED);
         }
     }

@@ -220,7 +220,7 @@ impl DirectCompiler for Noise {
     }
 }
 
-/// What a user's code may do to the process: `print`, `eprint`, `child`, `exit CODE`, and `panic` or `fail` with the rest.
+/// What a user's code may do to the process: `print`, `eprint`, `child`, `exit CODE`, `exit-thread CODE`, and `panic` or `fail` with the rest.
 #[expect(clippy::panic, reason = "what it is there for")]
 fn make_noise(what: &str, name: &str) -> Result<()> {
     let (what, rest) = what.split_once(' ').unwrap_or((what, ""));
@@ -235,6 +235,11 @@ fn make_noise(what: &str, name: &str) -> Result<()> {
             std::process::Command::new("sh").args(["-c", &said]).status()?;
         }
         "exit" => std::process::exit(rest.trim().parse()?),
+        "exit-thread" => {
+            let code = rest.trim().parse()?;
+            // It never comes back.
+            drop(std::thread::spawn(move || std::process::exit(code)).join());
+        }
         "panic" => panic!("{rest}"),
         "fail" => bail!("{rest}"),
         _ => {}
