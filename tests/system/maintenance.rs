@@ -39,7 +39,7 @@ fn tidy(catalog: &Catalog, run: u64) -> u64 {
     let options = RepackOptions { below_percent: 100, ..RepackOptions::default() };
     catalog.repack(&options, RunId(run + 1), Timestamp(0), false).unwrap();
     keep_latest(catalog, run + 2);
-    catalog.gc(false).unwrap().removed.packs
+    catalog.gc(false).unwrap().removed.count
 }
 
 #[test]

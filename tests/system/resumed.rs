@@ -423,7 +423,7 @@ fn a_sweep_knows_progress() {
     let would = catalog.gc(true).unwrap();
     let done = catalog.gc(false).unwrap();
     assert_eq!((would, kept.clone()), (done.clone(), site.files("progress")));
-    assert_eq!((done.progress_removed.packs, done.progress_kept.packs), (0, kept.len() as u64));
+    assert_eq!((done.progress_removed.count, done.progress_kept.count), (0, kept.len() as u64));
     // A damaged one is no damage of the catalog.
     damage(&kept[0], |_| Vec::new());
     assert_eq!(catalog.fsck(true).unwrap().damage, []);
@@ -431,7 +431,7 @@ fn a_sweep_knows_progress() {
     site.lab.checkpoint(None);
     site.lab.run();
     let would = catalog.gc(true).unwrap();
-    assert_eq!(would.progress_removed.packs, kept.len() as u64);
+    assert_eq!(would.progress_removed.count, kept.len() as u64);
     assert_eq!(site.files("progress"), kept, "a dry run removes nothing");
     assert_eq!(catalog.gc(false).unwrap(), would);
     assert_eq!(site.files("progress"), Vec::<PathBuf>::new());

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use deltic_core::{Digest, NameBytes, Version};
 
 use crate::catalog::{Catalog, RECORDS_AHEAD};
-use crate::gc::Packs;
+use crate::gc::Objects;
 use crate::object::{ObjectName, PackName};
 use crate::record::{VersionRecord, minus};
 use crate::snapshot::{Part, Snapshot};
@@ -32,7 +32,7 @@ pub struct Checked {
     /// Entries of their leaves, those of shared leaves once.
     pub entries: u64,
     /// The packs that they lie in.
-    pub packs: Packs,
+    pub packs: Objects,
     /// Payloads whose bytes were compared with their digest; those in leaves always are.
     pub payloads: u64,
     /// What is wrong, by object; nothing when the catalog is whole.

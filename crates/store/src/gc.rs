@@ -47,38 +47,38 @@ pub struct Collected {
     /// How many versions are retained as of it.
     pub retained: u64,
     /// Packs that retained versions need.
-    pub needed: Packs,
+    pub needed: Objects,
     /// Packs that were removed, or would be.
-    pub removed: Packs,
+    pub removed: Objects,
     /// Packs that no retained version needs, and that runs which are at work may be about to commit. What a run has left
     /// that died is removed after the next commit.
-    pub undecided: Packs,
+    pub undecided: Objects,
     /// What runs had done that can not commit any more: removed, or would be.
-    pub progress_removed: Packs,
+    pub progress_removed: Objects,
     /// What runs have done that are at work, or that the next run can go on from.
-    pub progress_kept: Packs,
+    pub progress_kept: Objects,
     /// Files of a folder that a writer which was killed has left half-written: removed, or would be.
-    pub unfinished_removed: Packs,
+    pub unfinished_removed: Objects,
     /// The same of writers that may be at work.
-    pub unfinished_kept: Packs,
+    pub unfinished_kept: Objects,
 }
 
-/// How many packs, and their bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
-pub struct Packs {
+/// How many objects of a kind, or unfinished files, and their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Objects {
     /// How many.
-    pub packs: u64,
+    pub count: u64,
     /// Their bytes.
     pub bytes: u64,
 }
 
-impl Packs {
+impl Objects {
     pub(crate) fn add(&mut self, pack: &PackRecord) {
         self.add_bytes(pack.bytes);
     }
 
     fn add_bytes(&mut self, bytes: u64) {
-        self.packs += 1;
+        self.count += 1;
         // Sizes of files with holes may add up to more than can be counted.
         self.bytes = self.bytes.saturating_add(bytes);
     }
@@ -122,7 +122,7 @@ impl Catalog {
         let latest = self.latest()?;
         self.check_standing(&latest)?;
         let marked = self.mark(&latest)?;
-        let (mut needed, mut removed, mut undecided) = (Packs::default(), Packs::default(), Packs::default());
+        let (mut needed, mut removed, mut undecided) = (Objects::default(), Objects::default(), Objects::default());
         let mut dead = Vec::new();
         for pack in self.root().packs()? {
             if marked.contains(&pack.name) {
@@ -134,7 +134,7 @@ impl Catalog {
                 undecided.add(&pack);
             }
         }
-        let (mut progress_removed, mut progress_kept) = (Packs::default(), Packs::default());
+        let (mut progress_removed, mut progress_kept) = (Objects::default(), Objects::default());
         let mut passed = Vec::new();
         for object in self.root().progress()? {
             if object.name.base < latest.version() {
@@ -144,7 +144,7 @@ impl Catalog {
                 progress_kept.add(&object);
             }
         }
-        let (mut unfinished_removed, mut unfinished_kept) = (Packs::default(), Packs::default());
+        let (mut unfinished_removed, mut unfinished_kept) = (Objects::default(), Objects::default());
         let mut left = Vec::new();
         for file in self.root().unfinished()? {
             if is_dead(&file.name, latest.version()) {

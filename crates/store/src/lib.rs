@@ -27,17 +27,12 @@ mod catalog;
 mod check;
 mod commit;
 mod dependency;
-mod discreet;
 mod doctor;
 mod draft;
 mod environment;
 mod error;
-#[cfg(test)]
-mod forged;
 mod fsck;
 mod gc;
-#[cfg(test)]
-mod hostile;
 mod inflate;
 mod latest;
 mod lineage;
@@ -53,6 +48,7 @@ mod packing;
 mod payload;
 mod progress;
 mod record;
+mod redacted;
 mod repack;
 mod retention;
 mod root;
@@ -61,6 +57,8 @@ mod snapshot;
 mod source;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod varint;
 mod walk;
@@ -72,7 +70,7 @@ pub use doctor::{Assumption, doctor};
 pub use draft::{Draft, DraftOptions, Written};
 pub use error::{Error, ErrorKind, Result};
 pub use fsck::{Checked, Damage, Touched};
-pub use gc::{Collected, Packs};
+pub use gc::{Collected, Objects};
 pub use lineage::{Lineage, Relation};
 pub use object::{ObjectName, PackName};
 pub use open::Stores;

@@ -19,7 +19,7 @@ use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use url::Url;
 
-use crate::discreet::Discreet;
+use crate::redacted::Redacted;
 use crate::environment;
 use crate::root::{Executor, ObjectRoot};
 use crate::secret::{Secrets, check_url, parse_checked, without_secrets};
@@ -232,7 +232,7 @@ fn remote(url: &str) -> Result<Arc<dyn ObjectStore>> {
                 built(|| builder.build()).err()
             };
             let store = built(|| builder.build()).map_err(|error| failed(&error, &alone))?;
-            Ok(prefixed(Discreet::new(store, secrets.clone()), prefix))
+            Ok(prefixed(Redacted::new(store, secrets.clone()), prefix))
         }
         "az" => {
             let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket).with_retry(retry);
@@ -242,7 +242,7 @@ fn remote(url: &str) -> Result<Arc<dyn ObjectStore>> {
                 built(|| builder.build()).err()
             };
             let store = built(|| builder.build()).map_err(|error| failed(&error, &alone))?;
-            Ok(prefixed(Discreet::new(store, secrets.clone()), prefix))
+            Ok(prefixed(Redacted::new(store, secrets.clone()), prefix))
         }
         _ => {
             let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).with_retry(retry);
@@ -252,7 +252,7 @@ fn remote(url: &str) -> Result<Arc<dyn ObjectStore>> {
                 built(|| builder.build()).err()
             };
             let store = built(|| builder.build()).map_err(|error| failed(&error, &alone))?;
-            Ok(prefixed(Discreet::new(store, secrets.clone()), prefix))
+            Ok(prefixed(Redacted::new(store, secrets.clone()), prefix))
         }
     }
 }

@@ -15,7 +15,7 @@ use deltic_core::{RunId, Timestamp, Version};
 use crate::catalog::Catalog;
 use crate::commit::{publish, same_again};
 use crate::draft::{Draft, DraftOptions};
-use crate::gc::Packs;
+use crate::gc::Objects;
 use crate::node::{Columns, Node, NodeRef, NodeWriter, TreeNode, Wanted};
 use crate::object::PackName;
 use crate::record::PackRecord;
@@ -52,11 +52,11 @@ pub struct Repacked {
     /// The version that was made; none when no pack is sparse, or it was only to be said which are.
     pub version: Option<Version>,
     /// The packs that the new version does not need any more.
-    pub replaced: Packs,
+    pub replaced: Objects,
     /// What was needed of them, or about: the bytes that are copied.
     pub live_bytes: u64,
     /// The packs that were written instead, nodes that had to be written again included.
-    pub written: Packs,
+    pub written: Objects,
 }
 
 /// Bytes of a pack that are needed.
@@ -85,7 +85,7 @@ impl Catalog {
         }
         // The share is compared without dividing: a / b < c / d.
         sparse.sort_by(|a, b| (u128::from(a.0) * u128::from(b.1), a.2).cmp(&(u128::from(b.0) * u128::from(a.1), b.2)));
-        let (mut replaced, mut live_bytes, mut chosen) = (Packs::default(), 0, BTreeSet::new());
+        let (mut replaced, mut live_bytes, mut chosen) = (Objects::default(), 0, BTreeSet::new());
         for (needed, bytes, name) in sparse {
             let with_it = needed.saturating_add(live_bytes);
             if options.most_bytes.is_some_and(|most| with_it > most) {
@@ -95,7 +95,7 @@ impl Catalog {
             replaced.add(&PackRecord { name, bytes });
             chosen.insert(name);
         }
-        let mut done = Repacked { version: None, replaced, live_bytes, written: Packs::default() };
+        let mut done = Repacked { version: None, replaced, live_bytes, written: Objects::default() };
         if chosen.is_empty() || dry_run {
             return Ok(done);
         }

@@ -6,8 +6,6 @@
 
 mod listing;
 mod read;
-#[cfg(test)]
-mod servers;
 mod unfinished;
 
 use std::fmt;

@@ -4,7 +4,7 @@ use deltic_core::NameBytes;
 use deltic_store::{Catalog, Checked, Damage, Lineage, Part, Relation, Snapshot, Stores, Touched};
 use serde_json::{Value, json};
 
-use super::gc::packs;
+use super::gc::{packs, packs_as_json};
 use super::retain::{pairs, ranges};
 use crate::failure::{Failure, Outcome};
 use crate::human::count;
@@ -39,7 +39,7 @@ pub(super) fn fsck(args: &Args, out: &mut Out) -> Outcome {
         "retained": found.retained,
         "nodes": found.nodes,
         "entries": found.entries,
-        "packs": found.packs,
+        "packs": packs_as_json(&found.packs),
         "payloads": found.payloads,
         "damage": found.damage.iter().map(damage).collect::<Vec<_>>(),
     });

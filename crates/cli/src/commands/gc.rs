@@ -1,7 +1,7 @@
 //! `gc`: removes what no version that can be read needs.
 
-use deltic_store::{Catalog, Packs, Stores};
-use serde_json::json;
+use deltic_store::{Catalog, Objects, Stores};
+use serde_json::{Value, json};
 
 use crate::failure::Outcome;
 use crate::human::{bytes, count};
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 pub(super) fn gc(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     interrupts.may_end("what was not removed is removed next time");
     let done = Catalog::open(&Stores::new(), &args.url)?.gc(args.dry_run)?;
-    let removed = done.removed.packs + done.progress_removed.packs + done.unfinished_removed.packs;
+    let removed = done.removed.count + done.progress_removed.count + done.unfinished_removed.count;
     if !args.dry_run && removed > 0 {
         out.has_done("what no version needs was removed");
     }
@@ -31,9 +31,9 @@ pub(super) fn gc(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome
         "dry_run": args.dry_run,
         "version": done.version,
         "retained": done.retained,
-        "needed": done.needed,
-        "removed": done.removed,
-        "undecided": done.undecided,
+        "needed": packs_as_json(&done.needed),
+        "removed": packs_as_json(&done.removed),
+        "undecided": packs_as_json(&done.undecided),
         "progress_removed": objects(&done.progress_removed),
         "progress_kept": objects(&done.progress_kept),
         "unfinished_removed": objects(&done.unfinished_removed),
@@ -43,24 +43,24 @@ pub(super) fn gc(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome
         let verb = if args.dry_run { "would remove" } else { "removed" };
         let versions = if done.retained == 1 { "1 version needs" } else { "versions that can be read need" };
         let mut text = vec![format!("{verb} {}; {versions} {}", packs(&done.removed), packs(&done.needed))];
-        if done.undecided.packs > 0 {
+        if done.undecided.count > 0 {
             text.push(format!(
                 "kept {} that runs at work may be about to commit: decided after the next version",
                 packs(&done.undecided)
             ));
         }
-        if done.progress_removed.packs > 0 {
+        if done.progress_removed.count > 0 {
             let of = "of what interrupted runs had done";
             text.push(format!("{verb} {} {of}", bytes(done.progress_removed.bytes)));
         }
-        if done.progress_kept.packs > 0 {
+        if done.progress_kept.count > 0 {
             let of = "of what an interrupted run has done, or one at work: the next run goes on from there";
             text.push(format!("kept {} {of}", bytes(done.progress_kept.bytes)));
         }
-        if done.unfinished_removed.packs > 0 {
+        if done.unfinished_removed.count > 0 {
             text.push(format!("{verb} {} that killed writers left half-written", files(&done.unfinished_removed)));
         }
-        if done.unfinished_kept.packs > 0 {
+        if done.unfinished_kept.count > 0 {
             text.push(format!(
                 "kept {} that are half-written, and that runs at work may finish: decided after the next version",
                 files(&done.unfinished_kept)
@@ -71,16 +71,21 @@ pub(super) fn gc(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome
 }
 
 /// How many objects that are no packs, and their bytes.
-fn objects(objects: &Packs) -> serde_json::Value {
-    json!({ "objects": objects.packs, "bytes": objects.bytes })
+fn objects(objects: &Objects) -> Value {
+    json!({ "objects": objects.count, "bytes": objects.bytes })
 }
 
 /// How many files, and their size.
-fn files(files: &Packs) -> String {
-    format!("{} file{}, {}", count(files.packs), if files.packs == 1 { "" } else { "s" }, bytes(files.bytes))
+fn files(files: &Objects) -> String {
+    format!("{} file{}, {}", count(files.count), if files.count == 1 { "" } else { "s" }, bytes(files.bytes))
 }
 
 /// How many packs, and their size.
-pub(super) fn packs(packs: &Packs) -> String {
-    format!("{} pack{}, {}", count(packs.packs), if packs.packs == 1 { "" } else { "s" }, bytes(packs.bytes))
+pub(super) fn packs(packs: &Objects) -> String {
+    format!("{} pack{}, {}", count(packs.count), if packs.count == 1 { "" } else { "s" }, bytes(packs.bytes))
+}
+
+/// The same in a JSON document.
+pub(super) fn packs_as_json(packs: &Objects) -> Value {
+    json!({ "packs": packs.count, "bytes": packs.bytes })
 }

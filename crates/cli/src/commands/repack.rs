@@ -3,7 +3,7 @@
 use deltic_store::{Catalog, RepackOptions, Stores};
 use serde_json::json;
 
-use super::gc::packs;
+use super::gc::{packs, packs_as_json};
 use super::retain::again;
 use crate::edge::now;
 use crate::failure::Outcome;
@@ -46,14 +46,14 @@ pub(super) fn repack(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Out
         "url": args.url,
         "dry_run": args.dry_run,
         "version": done.version,
-        "replaced": done.replaced,
+        "replaced": packs_as_json(&done.replaced),
         "live_bytes": done.live_bytes,
-        "written": done.written,
+        "written": packs_as_json(&done.written),
     });
     out.result("deltic.repack/1", body, || {
         let (replaced, live) = (packs(&done.replaced), bytes(done.live_bytes));
         match done.version {
-            _ if done.replaced.packs == 0 => vec!["nothing to do: no pack is that sparse".to_owned()],
+            _ if done.replaced.count == 0 => vec!["nothing to do: no pack is that sparse".to_owned()],
             None => vec![format!("would replace {replaced}, by writing the {live} that are needed of them again")],
             Some(version) => vec![
                 format!("committed version {version}: it needs {} in place of {replaced}", packs(&done.written)),

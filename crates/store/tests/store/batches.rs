@@ -68,7 +68,7 @@ fn all_nodes_of_a_level_are_marked() {
     let (_, stores) = tampered();
     let (_, all) = wide(&stores);
     let swept = reopened(&stores, WIDE).gc(false).unwrap();
-    assert_eq!((swept.removed.packs, swept.undecided.packs), (0, 0), "all versions are retained");
+    assert_eq!((swept.removed.count, swept.undecided.count), (0, 0), "all versions are retained");
     let fresh = reopened(&stores, WIDE);
     for number in 1..=3 {
         assert_eq!(content(&names(&fresh.snapshot(version(number)).unwrap())), all[number as usize]);
@@ -81,7 +81,7 @@ fn all_nodes_of_a_level_are_marked() {
     let rules = Retention { last: Some(1), ..Retention::default() };
     catalog.retain(&rules, RunId(9), Timestamp(0), false).unwrap();
     let swept = reopened(&stores, WIDE).gc(false).unwrap();
-    assert!((1..10).contains(&swept.removed.packs), "one path and one payload: {swept:?}");
+    assert!((1..10).contains(&swept.removed.count), "one path and one payload: {swept:?}");
     assert_eq!(content(&names(&reopened(&stores, WIDE).latest().unwrap())).len(), 600);
     assert!(objects(&store).len() > 600);
 }
@@ -129,7 +129,7 @@ fn more_versions_than_are_read_together() {
     assert_eq!((found.versions, found.retained, found.damage.len()), (VERSIONS + 1, VERSIONS + 1, 0));
     assert_eq!(found.payloads, VERSIONS, "each version has one");
     let swept = fresh().gc(false).unwrap();
-    assert_eq!((swept.removed.packs, swept.retained), (0, VERSIONS + 1));
+    assert_eq!((swept.removed.count, swept.retained), (0, VERSIONS + 1));
     for number in [1, 2, 60, VERSIONS] {
         let names = content(&names(&fresh().snapshot(version(number)).unwrap()));
         assert_eq!(names[&b"one"[..]], format!("{number:>200}").into_bytes());
@@ -160,9 +160,9 @@ fn more_packs_than_are_removed_together() {
     drop(draft);
     advance(&catalog, 8, &puts(&numbered(0..1, 0)));
     let swept = Catalog::open(&stores, URL).unwrap().gc(false).unwrap();
-    assert_eq!(swept.removed.packs, 2100);
+    assert_eq!(swept.removed.count, 2100);
     let left = objects(&store).into_keys().filter(|object| object.starts_with("packs/")).count();
-    assert_eq!(left as u64, swept.needed.packs);
+    assert_eq!(left as u64, swept.needed.count);
 }
 
 /// Stores as those of a remote catalog, where several requests are under way.
@@ -270,7 +270,7 @@ fn a_leaf_with_more_payloads_than_are_copied_together() {
     let rules = Retention { last: Some(1), ..Retention::default() };
     catalog.retain(&rules, RunId(9), Timestamp(0), false).unwrap();
     let done = catalog.repack(&RepackOptions::default(), RunId(10), Timestamp(0), false).unwrap();
-    assert_eq!(done.replaced.packs, 1);
+    assert_eq!(done.replaced.count, 1);
     let (_, live) = (done.version.unwrap(), done.live_bytes);
     assert!(live >= 40 << 20);
     let fresh = Catalog::open(&stores, URL).unwrap();

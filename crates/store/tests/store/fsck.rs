@@ -49,7 +49,7 @@ fn a_whole_catalog_has_no_damage_and_shared_nodes_count_once() {
     let (_, stores) = tampered();
     fill(&stores);
     let found = fsck(&stores, true);
-    assert_eq!((found.damage.clone(), found.versions, found.retained, found.packs.packs), (vec![], 3, 3, 2));
+    assert_eq!((found.damage.clone(), found.versions, found.retained, found.packs.count), (vec![], 3, 3, 2));
     assert!(found.entries < 2 * 42 && found.nodes > 10, "{found:?}");
     assert!(fsck(&stores, false).payloads < found.payloads);
     assert!(fsck(&stores, false).damage.is_empty());

@@ -49,7 +49,7 @@ fn packs_that_only_expired_versions_need_are_removed() {
     let all = four(&catalog);
     let before = packs(&store);
     let nothing = catalog.gc(false).unwrap();
-    assert_eq!((nothing.removed.packs, packs(&store)), (0, before.clone()), "all versions are retained");
+    assert_eq!((nothing.removed.count, packs(&store)), (0, before.clone()), "all versions are retained");
     keep(&catalog, &[3]);
     let would = catalog.gc(true).unwrap();
     assert_eq!(packs(&store), before, "a dry run removes nothing");
@@ -61,9 +61,9 @@ fn packs_that_only_expired_versions_need_are_removed() {
         .unwrap();
     let done = catalog.gc(false).unwrap();
     assert_eq!(would, done);
-    assert!(done.removed.packs > 0 && done.removed.bytes > 0 && done.undecided.packs == 0);
-    assert_eq!(packs(&store).len() as u64, done.needed.packs);
-    assert_eq!((before.len() as u64, done.retained), (done.needed.packs + done.removed.packs, 3));
+    assert!(done.removed.count > 0 && done.removed.bytes > 0 && done.undecided.count == 0);
+    assert_eq!(packs(&store).len() as u64, done.needed.count);
+    assert_eq!((before.len() as u64, done.retained), (done.needed.count + done.removed.count, 3));
     let fresh = Catalog::open(&stores, URL).unwrap();
     for number in [3, 4, 5] {
         let found = content(&names(&fresh.snapshot(version(number)).unwrap()));
@@ -73,7 +73,7 @@ fn packs_that_only_expired_versions_need_are_removed() {
     let error = first_error(&names(&old)).expect("an expired version whose packs are gone was read whole");
     assert_eq!(*error.kind(), ErrorKind::Expired, "{error}");
     assert!(error.to_string().contains("3-5"), "{error}");
-    assert_eq!(catalog.gc(false).unwrap().removed.packs, 0, "there is nothing left to do");
+    assert_eq!(catalog.gc(false).unwrap().removed.count, 0, "there is nothing left to do");
 }
 
 /// The first error of reading all that a tree holds, metadata and payloads.
@@ -93,17 +93,17 @@ fn what_a_run_left_is_removed_once_it_can_not_commit() {
     let left: BTreeSet<String> = packs(&store).into_iter().filter(|pack| pack.contains("0042-")).collect();
     assert!(left.len() > 2, "{left:?}");
     let found = catalog.gc(false).unwrap();
-    assert_eq!((found.removed.packs, found.undecided.packs), (0, left.len() as u64), "it may be alive");
+    assert_eq!((found.removed.count, found.undecided.count), (0, left.len() as u64), "it may be alive");
     assert!(left.is_subset(&packs(&store)));
     // Another run takes the version: now it can not commit, alive or not.
     advance(&catalog, 67, &Ops::from([(b"x".to_vec(), Some(vec![1]))]));
     let found = catalog.gc(false).unwrap();
-    assert_eq!((found.removed.packs, found.undecided.packs), (left.len() as u64, 0));
+    assert_eq!((found.removed.count, found.undecided.count), (left.len() as u64, 0));
     assert!(left.is_disjoint(&packs(&store)));
     assert!(matches!(draft.commit(next(&tree)).unwrap_err().kind(), ErrorKind::Conflict { .. }));
     assert_eq!(content(&names(&catalog.snapshot(version(4)).unwrap())), all[4]);
     // The packs that the loser uploaded at its commit go next.
-    assert!(catalog.gc(false).unwrap().removed.packs > 0);
+    assert!(catalog.gc(false).unwrap().removed.count > 0);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_run_that_is_at_work_during_a_sweep_commits() {
     let base = catalog.latest().unwrap();
     let draft = Draft::begin(&base, RunId(66), DraftOptions { pack_bytes: 1000, ..DraftOptions::default() });
     let tree = edit(&draft, &names(&base), &puts(&long(0..30, 9))).unwrap();
-    assert!(Catalog::open(&stores, URL).unwrap().gc(false).unwrap().removed.packs > 0);
+    assert!(Catalog::open(&stores, URL).unwrap().gc(false).unwrap().removed.count > 0);
     let made = commit(draft, &tree);
     Catalog::open(&stores, URL).unwrap().gc(false).unwrap();
     let read = Catalog::open(&stores, URL).unwrap().snapshot(made.version()).unwrap();
@@ -151,9 +151,9 @@ fn a_sweep_that_is_cut_off_anywhere_is_completed_by_the_next() {
         check();
         let second = Catalog::open(&plain, URL).unwrap().gc(false).unwrap();
         check();
-        assert_eq!(packs(&store).len() as u64, second.needed.packs);
+        assert_eq!(packs(&store).len() as u64, second.needed.count);
         if let Ok(first) = first {
-            assert!(broken > 8 && first.removed.packs > 0 && second.removed.packs == 0);
+            assert!(broken > 8 && first.removed.count > 0 && second.removed.count == 0);
             break;
         }
         assert_eq!(*first.unwrap_err().kind(), ErrorKind::Unavailable);
@@ -174,7 +174,7 @@ fn a_sweep_that_is_overtaken_begins_again() {
             let other = std::thread::spawn(move || {
                 let catalog = Catalog::open(&stores, URL).unwrap();
                 keep(&catalog, &[4]);
-                assert!(catalog.gc(false).unwrap().removed.packs > 0);
+                assert!(catalog.gc(false).unwrap().removed.count > 0);
             });
             other.join().unwrap();
         }
@@ -182,7 +182,7 @@ fn a_sweep_that_is_overtaken_begins_again() {
     });
     let stores = Stores::new().with_wrapper(move |_| stall(Arc::clone(&shared) as Arc<dyn object_store::ObjectStore>));
     let done = Catalog::open(&stores, URL).unwrap().gc(false).unwrap();
-    assert_eq!((done.version, done.removed.packs), (version(5), 0));
+    assert_eq!((done.version, done.removed.count), (version(5), 0));
 }
 
 #[test]
@@ -262,19 +262,19 @@ fn what_killed_writers_left_half_written_is_removed_once_it_can_come_to_nothing(
     let done = catalog.gc(false).unwrap();
     assert_eq!(done, would);
     // The latest version is 4: bases 0 to 3, versions 0 to 4, and what no version depends on.
-    assert_eq!((done.unfinished_removed.packs, done.unfinished_removed.bytes), (4 + 4 + 5 + 3, 160));
-    assert_eq!((done.unfinished_kept.packs, done.unfinished_kept.bytes), (2 + 2 + 1, 50));
+    assert_eq!((done.unfinished_removed.count, done.unfinished_removed.bytes), (4 + 4 + 5 + 3, 160));
+    assert_eq!((done.unfinished_kept.count, done.unfinished_kept.bytes), (2 + 2 + 1, 50));
     let kept =
         [format!("{dead}4-{alive}#1"), format!("{dead}5-{alive}#1"), format!("{:020}#1", 5), "others#1".to_owned()];
     assert_eq!(unfinished(), BTreeSet::from(kept));
-    assert_eq!((done.removed.packs, done.undecided.packs, done.progress_removed.packs), (0, 0, 0));
+    assert_eq!((done.removed.count, done.undecided.count, done.progress_removed.count), (0, 0, 0));
     // A run goes on over what is left, and then that is removed as well.
     let base = catalog.latest().unwrap();
     let draft = Draft::begin(&base, RunId(5), DraftOptions::default());
     let tree = edit(&draft, &names(&base), &puts(&long(0..3, 9))).unwrap();
     commit(draft, &tree);
     let done = catalog.gc(false).unwrap();
-    assert_eq!((done.unfinished_removed.packs, done.unfinished_kept.packs), (3, 2));
+    assert_eq!((done.unfinished_removed.count, done.unfinished_kept.count), (3, 2));
     let fresh = Catalog::open(&Stores::new(), &url).unwrap();
     assert_eq!(content(&names(&fresh.snapshot(version(4)).unwrap())), all[4]);
     assert!(fresh.fsck(true).unwrap().damage.is_empty());

@@ -63,7 +63,7 @@ fn a_later_run_on_the_base_finds_it_and_may_refer_to_its_packs() {
     progress.remove();
     assert!(!objects(&store).keys().any(|object| object.starts_with("progress/")));
     let fresh = Catalog::open(&stores, URL).unwrap();
-    assert_eq!(fresh.gc(false).unwrap().removed.packs, 0, "the pack is needed now");
+    assert_eq!(fresh.gc(false).unwrap().removed.count, 0, "the pack is needed now");
     assert_eq!(fresh.fsck(true).unwrap().damage, []);
     let read = content(&names(&fresh.snapshot(made.version()).unwrap()));
     assert_eq!(read.into_values().collect::<Vec<_>>(), [vec![1; 300]]);
@@ -78,7 +78,7 @@ fn a_run_on_another_base_finds_nothing() {
     let draft = begin(&catalog, 72);
     assert_eq!(draft.progress().find(&key(1)), None);
     let swept = catalog.gc(false).unwrap();
-    assert_eq!((swept.progress_removed.packs, swept.progress_kept.packs, swept.version), (1, 0, version(1)));
+    assert_eq!((swept.progress_removed.count, swept.progress_kept.count, swept.version), (1, 0, version(1)));
 }
 
 #[test]

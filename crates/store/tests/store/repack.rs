@@ -63,7 +63,7 @@ fn sparse_packs_are_replaced_and_digests_stay() {
         catalog.log().map(Result::unwrap).find(|one| one.version() == version(1)).unwrap().record().packs[0].name,
     );
     let would = catalog.repack(&RepackOptions::default(), RunId(1), Timestamp(0), true).unwrap();
-    assert_eq!((would.version, would.replaced.packs, catalog.latest().unwrap().version()), (None, 1, before.version()));
+    assert_eq!((would.version, would.replaced.count, catalog.latest().unwrap().version()), (None, 1, before.version()));
     let done = repack(&catalog, 50, None).unwrap();
     let after = catalog.latest().unwrap();
     assert_eq!((done.version, done.replaced), (Some(after.version()), would.replaced));
@@ -80,9 +80,9 @@ fn sparse_packs_are_replaced_and_digests_stay() {
     assert!(changes(&names(&before), &names(&after)).is_empty());
     assert_eq!(repack(&catalog, 50, None).unwrap().version, None, "nothing is sparse any more");
     // The versions before still need the old pack: nothing is freed until they have expired.
-    assert_eq!(catalog.gc(false).unwrap().removed.packs, 0);
+    assert_eq!(catalog.gc(false).unwrap().removed.count, 0);
     keep_latest(&catalog);
-    assert!(catalog.gc(false).unwrap().removed.packs >= 1 && !packs().contains(&first.to_string()));
+    assert!(catalog.gc(false).unwrap().removed.count >= 1 && !packs().contains(&first.to_string()));
     let fresh = Catalog::open(&stores, URL).unwrap().latest().unwrap();
     let mut expected = long(0..40, 0);
     expected.extend(long(40..400, 1));
@@ -113,13 +113,13 @@ fn no_more_is_copied_than_was_allowed() {
     advance(&catalog, 51, &ops);
     keep_latest(&catalog);
     let all = catalog.repack(&RepackOptions::default(), RunId(1), Timestamp(0), true).unwrap();
-    assert!(all.replaced.packs > 10, "{all:?}");
+    assert!(all.replaced.count > 10, "{all:?}");
     let some = repack(&catalog, 50, Some(all.live_bytes / 3)).unwrap();
     assert!(
-        some.version.is_some() && some.live_bytes <= all.live_bytes / 3 && some.replaced.packs < all.replaced.packs / 2
+        some.version.is_some() && some.live_bytes <= all.live_bytes / 3 && some.replaced.count < all.replaced.count / 2
     );
     let rest = repack(&catalog, 50, None).unwrap();
-    assert!(rest.replaced.packs > 0);
+    assert!(rest.replaced.count > 0);
     assert_eq!(repack(&catalog, 10, None).unwrap().version, None);
 }
 

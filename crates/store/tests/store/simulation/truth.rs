@@ -148,8 +148,8 @@ impl Truth {
         if let Some(left) = there.into_iter().find(|pack| !needed.contains(pack) && !pack.starts_with(&pending)) {
             return Err(format!("a sweep left {left}, which nothing can need"));
         }
-        if swept.needed.packs != needed.len() as u64 {
-            return Err(format!("a sweep marked {} packs, and {} are needed", swept.needed.packs, needed.len()));
+        if swept.needed.count != needed.len() as u64 {
+            return Err(format!("a sweep marked {} packs, and {} are needed", swept.needed.count, needed.len()));
         }
         Ok(Happened { versions: latest.version().0, removed: known.removed, taken_over: known.taken_over })
     }

@@ -15,7 +15,7 @@ use crate::tree::{Codec, Entry, NodePlace, Place, Root, Shape};
 use crate::varint::Reader;
 use crate::{BlobKind, Dependency, FORMAT, PackRecord, check};
 
-#[path = "../../../tests/support/hostile.rs"]
+#[path = "../../../../tests/support/hostile.rs"]
 mod harness;
 
 use harness::{Decoder, check as check_all, seeds};

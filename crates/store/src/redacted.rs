@@ -25,34 +25,34 @@ use crate::secret::Secrets;
 
 /// A store, and what it must not say.
 #[derive(Debug)]
-pub(crate) struct Discreet<S> {
+pub(crate) struct Redacted<S> {
     inner: S,
     secrets: Secrets,
 }
 
-impl<S: fmt::Display> fmt::Display for Discreet<S> {
+impl<S: fmt::Display> fmt::Display for Redacted<S> {
     /// As the store itself, which names its bucket.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.secrets.hide(&self.inner.to_string()))
     }
 }
 
-impl<S> Discreet<S> {
-    pub(crate) fn new(inner: S, secrets: Secrets) -> Discreet<S> {
-        Discreet { inner, secrets }
+impl<S> Redacted<S> {
+    pub(crate) fn new(inner: S, secrets: Secrets) -> Redacted<S> {
+        Redacted { inner, secrets }
     }
 
     /// Awaits a request.
     async fn ask<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
         let answer = AssertUnwindSafe(request).catch_unwind().await;
-        answer.unwrap_or_else(|_| Err(panicked())).map_err(|e| discreet(&self.secrets, e))
+        answer.unwrap_or_else(|_| Err(panicked())).map_err(|e| redacted(&self.secrets, e))
     }
 
     /// Awaits what a request yields, one by one.
     fn each<T: Send + 'static>(&self, items: BoxStream<'static, Result<T>>) -> BoxStream<'static, Result<T>> {
         let secrets = self.secrets.clone();
         let items = AssertUnwindSafe(items).catch_unwind();
-        items.map(move |one| one.unwrap_or_else(|_| Err(panicked())).map_err(|e| discreet(&secrets, e))).boxed()
+        items.map(move |one| one.unwrap_or_else(|_| Err(panicked())).map_err(|e| redacted(&secrets, e))).boxed()
     }
 }
 
@@ -61,7 +61,7 @@ fn panicked() -> Error {
 }
 
 /// The same error, with a text that holds no secrets as its only cause.
-pub(crate) fn discreet(secrets: &Secrets, error: Error) -> Error {
+pub(crate) fn redacted(secrets: &Secrets, error: Error) -> Error {
     let source = |error: &dyn std::error::Error| secrets.hide(&error.to_string()).into_owned().into();
     let hide = |text: String| secrets.hide(&text).into_owned();
     match error {
@@ -87,7 +87,7 @@ pub(crate) fn discreet(secrets: &Secrets, error: Error) -> Error {
 }
 
 #[async_trait]
-impl<S: ObjectStore> ObjectStore for Discreet<S> {
+impl<S: ObjectStore> ObjectStore for Redacted<S> {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         self.ask(self.inner.put_opts(location, payload, options)).await
     }
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_client_that_panics_has_failed() {
-        let store = Discreet::new(InMemory::new(), Secrets::default());
+        let store = Redacted::new(InMemory::new(), Secrets::default());
         let panics = || -> Result<()> { panic!("no such port") };
         let error = block_on(store.ask(async { panics() })).unwrap_err();
         assert!(matches!(error, Error::Generic { .. }) && error.to_string().contains("panicked"), "{error}");

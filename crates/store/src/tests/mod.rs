@@ -1,0 +1,5 @@
+//! Tests of several modules together that need what the crate does not show.
+
+mod forged;
+mod hostile;
+mod servers;
