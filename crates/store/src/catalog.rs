@@ -4,6 +4,7 @@ mod create;
 mod log;
 mod lookup;
 mod pack;
+mod standing;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +31,7 @@ use crate::{Error, ErrorKind, Result, check, latest, record};
 
 pub use create::NewCatalog;
 pub use log::Log;
+pub(crate) use standing::Standing;
 
 /// Bytes of decoded nodes that are kept per catalog.
 const CACHE_BYTES: usize = 32 << 20;
@@ -146,15 +148,13 @@ impl Catalog {
         Ok(record)
     }
 
-    /// Checks `catalog.json` against a version.
-    pub(crate) fn check_catalog_record(&self, latest: &Snapshot) -> Result<()> {
+    /// Checks `catalog.json`, against a version if there is one.
+    pub(crate) fn check_catalog_record(&self, version: Option<&Snapshot>) -> Result<()> {
         let corrupt = |what: String| Error::corrupt(self.url(), ObjectName::Catalog, what);
-        match self.catalog_record()? {
-            None => Err(corrupt("the object is missing".to_owned())),
-            Some(record) if record.catalog != latest.uuid() => {
-                Err(corrupt(format!("it is of catalog {}, and the versions are of {}", record.catalog, latest.uuid())))
-            }
-            Some(_) => Ok(()),
+        let found = self.catalog_record()?.ok_or_else(|| corrupt("the object is missing".to_owned()))?.catalog;
+        match version.map(Snapshot::uuid).filter(|uuid| *uuid != found) {
+            Some(uuid) => Err(corrupt(format!("it is of catalog {found}, and the versions are of {uuid}"))),
+            None => Ok(()),
         }
     }
 
@@ -176,7 +176,8 @@ impl Catalog {
     /// The latest version.
     ///
     /// Cost: three requests when the hint is right, one when this catalog has seen the latest version before. A hint
-    /// that is absent, stale or wrong costs a number of requests logarithmic in how wrong it is, and nothing else.
+    /// that is absent, stale or wrong costs a number of requests logarithmic in how wrong it is. One that is ahead is
+    /// [`ErrorKind::Corrupt`] where that means that a version was lost.
     pub fn latest(&self) -> Result<Snapshot> {
         self.found(None, self.root().drive(latest::find(self)))
     }

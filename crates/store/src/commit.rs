@@ -219,6 +219,11 @@ async fn try_create(catalog: &Catalog, record: &VersionRecord, body: &Bytes) -> 
             Err(error) => unclear = error.to_string(),
         }
     }
+    if let Some(what) = catalog.root().no_file(&object) {
+        let url = catalog.url();
+        let message = format!("{url}: {object} is {what}, and no file, so that no version can be made: move it away");
+        return Err(Error::new(ErrorKind::Corrupt { object: object.to_string() }, message));
+    }
     let message = format!(
         "{}: {object} could not be created, or it could not be told whether it was; see `deltic log {}` before trying \
          again",

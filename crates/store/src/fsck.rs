@@ -5,6 +5,7 @@
 //! Only when something is wrong the second pass walks all retained versions to say what of each is touched.
 
 mod pack;
+mod records;
 mod touched;
 mod tree;
 
@@ -12,10 +13,9 @@ use std::collections::BTreeMap;
 
 use deltic_core::{Digest, NameBytes, Version};
 
-use crate::catalog::{Catalog, RECORDS_AHEAD};
+use crate::catalog::Catalog;
 use crate::gc::Objects;
 use crate::object::{ObjectName, PackName};
-use crate::record::{VersionRecord, minus};
 use crate::snapshot::{Part, Snapshot};
 use crate::{Error, ErrorKind, Result};
 
@@ -37,6 +37,11 @@ pub struct Checked {
     pub payloads: u64,
     /// What is wrong, by object; nothing when the catalog is whole.
     pub damage: Vec<Damage>,
+    /// What is not as it should be, and harms nothing that can be read.
+    pub warnings: Vec<Damage>,
+    /// The version whose record says which versions can be read: the latest, or where its record is damaged the newest that
+    /// has a whole one. That one may retain versions that the damaged one does not, which may have been swept.
+    pub as_of: Option<Version>,
 }
 
 /// Something that is wrong with an object.
@@ -124,109 +129,53 @@ impl Findings {
             self.bad.insert(bad, index);
         }
     }
+
+    /// Notes what harms nothing that can be read.
+    fn warn(&mut self, object: &ObjectName, what: String) {
+        self.checked.warnings.push(Damage { object: object.to_string(), what, touches: Vec::new() });
+    }
 }
 
 impl Catalog {
     /// Checks all that retained versions are made of; with `payloads` also every byte of the payloads.
     ///
-    /// Damage is a finding and no error: fails only when the store does not answer, when there is no catalog, or when
-    /// the latest version can not be found. Safe beside anything else; when versions expire and are swept meanwhile, begin
-    /// again. Cost: reads all metadata once and the index of each pack, with `payloads` all packs. Memory: a record for
-    /// each blob that is referred to.
+    /// Damage is a finding and no error: fails only when the store does not answer, or when there is no catalog. Safe beside
+    /// anything else; when versions expire and are swept meanwhile, begin again. Cost: reads all metadata once and the
+    /// index of each pack, with `payloads` all packs. Memory: a record for each blob that is referred to.
     pub fn fsck(&self, payloads: bool) -> Result<Checked> {
-        let latest = self.latest()?;
+        let standing = self.standing()?;
+        let listed = self.root().versions()?;
         let mut findings = Findings { checked: Checked::default(), bad: BTreeMap::new(), referred: BTreeMap::new() };
-        if let Err(error) = self.check_catalog_record(&latest) {
+        findings.checked.as_of = standing.newest.as_ref().map(Snapshot::version);
+        self.check_places(standing.latest, &mut findings)?;
+        if let Err(error) = self.check_catalog_record(standing.newest.as_ref()) {
             findings.damaged(Bad::Other, &ObjectName::Catalog, reason(&error)?);
         }
-        let retained = self.check_records(&latest, &mut findings)?;
+        let retained = records::check(self, &standing, &listed, &mut findings)?;
+        records::beyond(self, standing.latest, &listed, &mut findings)?;
+        records::hint(self, standing.latest, &mut findings)?;
         findings.checked.retained = retained.len() as u64;
         tree::check(&retained, &mut findings)?;
         pack::check(self, payloads, &mut findings)?;
         let Findings { mut checked, bad, .. } = findings;
-        touched::by(&bad, &latest, &retained, &mut checked.damage)?;
+        touched::by(&bad, &standing, &retained, &mut checked.damage)?;
         Ok(checked)
     }
 
-    /// Checks the records of all versions and that they form one line; the retained ones that can be read, newest first.
-    fn check_records(&self, latest: &Snapshot, findings: &mut Findings) -> Result<Vec<Snapshot>> {
-        let mut retained = Vec::new();
-        let mut after: Option<Snapshot> = None;
-        let (versions, gaps) = to_look_for(latest.version(), self.root().versions()?);
-        for batch in versions.chunks(RECORDS_AHEAD) {
-            // All at once; and one by one where one of them is damaged.
-            let found: Vec<Result<Snapshot>> = match self.records(batch) {
-                Ok(found) => found.into_iter().map(Ok).collect(),
-                Err(_) => batch.iter().map(|one| self.records(&[*one]).map(|mut one| one.swap_remove(0))).collect(),
+    /// Names what is in the place of an object and is none: a name that is taken can not be created, and what is there can not
+    /// be read.
+    fn check_places(&self, latest: Version, findings: &mut Findings) -> Result<()> {
+        for (name, what) in self.root().no_files()? {
+            let bad = match name {
+                ObjectName::Version(version) if version <= latest => Bad::Records(version, version),
+                ObjectName::Pack(pack) => Bad::Pack(pack),
+                _ => Bad::Other,
             };
-            for (version, found) in batch.iter().zip(found) {
-                findings.checked.versions += 1;
-                let (object, bad) = (ObjectName::Version(*version), Bad::Records(*version, *version));
-                match found {
-                    Err(error) => {
-                        findings.damaged(bad, &object, reason(&error)?);
-                        after = None;
-                    }
-                    Ok(snapshot) => {
-                        let after_it = after.as_ref().filter(|after| after.version() == version.next());
-                        if let Some(what) = after_it.and_then(|after| wrong_parent(after.record(), &snapshot)) {
-                            findings.damaged(bad, &object, what);
-                        }
-                        if latest.record().retains(*version) {
-                            retained.push(snapshot.clone());
-                        }
-                        after = Some(snapshot);
-                    }
-                }
-            }
+            let what = format!("it is {what}, and no file: move it away, and restore the object from a copy if it was one");
+            findings.damaged(bad, &name, what);
         }
-        for (first, last) in gaps {
-            let what = format!(
-                "the object is missing, and so are those of all versions up to {last}, although later versions are there"
-            );
-            findings.damaged(Bad::Records(first, last), &ObjectName::Version(first), what);
-        }
-        Ok(retained)
+        Ok(())
     }
-}
-
-/// The longest row of missing records of which each is looked for, and named. A record may have any number.
-const MOST_MISSING: u64 = 64;
-
-/// The versions up to the latest whose records are to be read, newest first, by those that are there; and the rows of numbers
-/// between these that are too long to look for each.
-fn to_look_for(latest: Version, mut there: Vec<Version>) -> (Vec<Version>, Vec<(Version, Version)>) {
-    there.retain(|version| *version < latest);
-    let (mut versions, mut gaps) = (vec![latest], Vec::new());
-    let mut next = latest.0;
-    let mut missing = |versions: &mut Vec<Version>, row: std::ops::Range<u64>| {
-        if row.end - row.start <= MOST_MISSING {
-            versions.extend(row.rev().map(Version));
-        } else {
-            gaps.push((Version(row.start), Version(row.end - 1)));
-        }
-    };
-    for version in there.into_iter().rev() {
-        missing(&mut versions, version.0 + 1..next);
-        versions.push(version);
-        next = version.0;
-    }
-    missing(&mut versions, 0..next);
-    (versions, gaps)
-}
-
-/// Says what does not fit between a version and the one that follows it.
-fn wrong_parent(after: &VersionRecord, parent: &Snapshot) -> Option<String> {
-    let version = after.version;
-    if after.parent != Some(parent.record_digest()) {
-        return Some(format!("it is not the parent that version {version} names"));
-    }
-    if after.catalog != parent.uuid() {
-        return Some(format!("it is of another catalog than version {version}"));
-    }
-    let retained = minus(&after.retained, &[(version, version)]);
-    let revived = minus(&retained, &parent.record().retained);
-    revived.first().map(|(one, _)| format!("version {version} retains version {one}, which had expired before"))
 }
 
 /// What is wrong, if it is the catalog that is; a store that does not answer says nothing about it.
@@ -238,24 +187,4 @@ fn reason(error: &Error) -> Result<String> {
     let text = error.to_string();
     let what = text.split_once(" is corrupt: ").map_or(text.as_str(), |(_, what)| what);
     Ok(what.trim_end_matches("; restore the object from a copy").to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_looked_for_is_bounded_by_what_is_there() {
-        let numbers = |numbers: &[u64]| numbers.iter().copied().map(Version).collect::<Vec<_>>();
-        assert_eq!(to_look_for(Version(3), numbers(&[0, 1, 2, 3, 9])), (numbers(&[3, 2, 1, 0]), vec![]));
-        assert_eq!(to_look_for(Version(0), vec![]), (numbers(&[0]), vec![]), "it was read");
-        assert_eq!(to_look_for(Version(5), numbers(&[1, 5])), (numbers(&[5, 4, 3, 2, 1, 0]), vec![]));
-        let (versions, gaps) = to_look_for(Version(1 << 62), numbers(&[0, 1 + MOST_MISSING, 99_999]));
-        assert_eq!(versions.len() as u64, 1 + 1 + 1 + MOST_MISSING + 1);
-        let gap = |first, last| (Version(first), Version(last));
-        assert_eq!(gaps, [gap(100_000, (1 << 62) - 1), gap(2 + MOST_MISSING, 99_998)]);
-        let (versions, gaps) = to_look_for(Version(2 + MOST_MISSING), numbers(&[0]));
-        assert_eq!((versions.len(), gaps), (2, vec![gap(1, 1 + MOST_MISSING)]));
-        assert_eq!(to_look_for(Version(u64::MAX), vec![]).1, [gap(0, u64::MAX - 1)]);
-    }
 }

@@ -177,7 +177,7 @@ impl Catalog {
     /// Checks that the latest version is of this catalog and follows the one before it. A record of another catalog, or
     /// of a copy that went on by itself, may be right in itself and need nothing of what is here.
     fn check_standing(&self, latest: &Snapshot) -> Result<()> {
-        self.check_catalog_record(latest)?;
+        self.check_catalog_record(Some(latest))?;
         let Some(before) = latest.version().0.checked_sub(1).map(Version) else { return Ok(()) };
         self.records(&[before])?.iter().try_for_each(|before| self.check_parent(latest, before))
     }

@@ -5,7 +5,9 @@
 //! points, gallops upwards in doubling steps while versions are there, and halves the distance when they are not. A
 //! wrong hint can make it longer by a logarithm and never wrong. Nothing is ever listed.
 //!
-//! A commit may write its hint beside its record, so a hint can be ahead by one; that costs one more request.
+//! On a remote store a commit writes its hint beside its record, so a hint can be ahead by one: that costs one more request,
+//! and is warned of. A hint that is further ahead, or ahead at all in a folder, where it is written after the record, says
+//! that records are lost (`docs/design/0005-lost-records.md`): what is left is not taken for the latest version.
 
 use bytes::Bytes;
 use deltic_core::Version;
@@ -13,7 +15,7 @@ use deltic_core::Version;
 use crate::catalog::Catalog;
 use crate::object::ObjectName;
 use crate::snapshot::Snapshot;
-use crate::{ErrorKind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Versions probed one by one before the steps double: a hint is rarely older than this.
 const SINGLE_STEPS: u64 = 4;
@@ -37,15 +39,52 @@ pub(crate) async fn find(catalog: &Catalog) -> Result<Option<Snapshot>> {
     match (after?, here?) {
         (None, Some(here)) => catalog.read_version(hint, &here).await.map(Some),
         (Some(after), _) => climb(catalog, hint.next(), after).await,
-        (None, None) => match hint.0 {
-            0 => Ok(None),
-            ahead => descend(catalog, ahead).await,
-        },
+        (None, None) => {
+            let found = match hint.0 {
+                0 => None,
+                ahead => descend(catalog, ahead).await?,
+            };
+            check_ahead(catalog, hint, found.as_ref())?;
+            Ok(found)
+        }
     }
 }
 
+/// Compares a hint with the latest version that was found, which it is ahead of.
+fn check_ahead(catalog: &Catalog, hint: Version, found: Option<&Snapshot>) -> Result<()> {
+    let (url, latest) = (catalog.url(), found.map(Snapshot::version));
+    let what = ahead(hint, latest);
+    if is_lost(catalog, hint, latest) {
+        return Err(Error::new(
+            ErrorKind::Corrupt { object: ObjectName::Latest.to_string() },
+            format!("{url}: {} is ahead: {what}", ObjectName::Latest),
+        ));
+    }
+    tracing::warn!("{url}: {} is ahead, or a commit is under way: {what}", ObjectName::Latest);
+    Ok(())
+}
+
+/// Whether records are lost if a hint is ahead of the latest version.
+pub(crate) fn is_lost(catalog: &Catalog, hint: Version, latest: Option<Version>) -> bool {
+    let next = latest.map_or(0, |latest| latest.0.saturating_add(1));
+    hint.0 > next || !catalog.root().is_remote() && hint.0 == next
+}
+
+/// What a hint says that is ahead of the latest version, and what to do.
+pub(crate) fn ahead(hint: Version, latest: Option<Version>) -> String {
+    let (there, then) = match latest {
+        Some(latest) => (format!("the last whose record is there is {latest}"), format!("to go on from version {latest}")),
+        None => ("no record is there".to_owned(), "if there never was one".to_owned()),
+    };
+    format!(
+        "it names version {hint}, and {there}; restore the object from a copy, with the records up to {}, or remove {} {then}",
+        ObjectName::Version(hint),
+        ObjectName::Latest
+    )
+}
+
 /// The number in `versions/latest`, if there is one. A hint that can not be read is no hint.
-async fn hint(catalog: &Catalog) -> Result<Option<Version>> {
+pub(crate) async fn hint(catalog: &Catalog) -> Result<Option<Version>> {
     match catalog.root().get_async(&ObjectName::Latest).await {
         Ok(bytes) => Ok(bytes.and_then(|bytes| parse_hint(&bytes))),
         // It is longer than any number.

@@ -1,4 +1,7 @@
-//! Folders: `object_store`'s local store, with the packs that were read kept open.
+//! Folders: `object_store`'s local store, with the packs that were read kept open, and with no regard for what is none of ours.
+//!
+//! Only files are read: what is opened without waiting, and is no file then, such as a pipe, is an error that says what it is. A
+//! listing is of objects alone: names that no object has are passed over before anything is asked of them.
 //!
 //! A leaf is a range of a pack, and for each `object_store` opens the file, asks for its size, seeks, reads and closes.
 //! A pack never changes once it is written, so a file that is open can be read at any place, by any thread, for as long
@@ -8,25 +11,36 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetRange, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    CopyOptions, Error, GetOptions, GetRange, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+
+use crate::object::ObjectName;
+use crate::root::place::{NoFile, kind, no_file};
 
 /// Files kept open at most; beyond that all are closed and those in use are opened again.
 const OPEN_FILES: usize = 64;
 
 /// Memory that is taken without asking whether it is there: without it the process ends.
 const MEMORY_AT_ONCE: usize = 64 << 20;
+
+/// Opens without waiting for a writer at the other end of a pipe; of no meaning for files.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const NO_WAIT: i32 = 0o4000;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const NO_WAIT: i32 = 0x4;
 
 /// A folder whose packs are read without being opened each time.
 #[derive(Debug)]
@@ -75,6 +89,77 @@ impl LocalStore {
         Some(GetResult { payload, meta: pack.meta.clone(), range, attributes, extensions })
     }
 
+    /// Opens an object's file. What is a folder is not there, as for the store beneath.
+    fn open_file(&self, location: &Path) -> Result<(File, ObjectMeta)> {
+        let path = self.folder.join(location.as_ref());
+        let failed = |error: std::io::Error| match error.kind() {
+            ErrorKind::NotFound => Error::NotFound { path: path.display().to_string(), source: error.into() },
+            _ => match no_file(&path) {
+                Some(what) => NoFile::error(what),
+                None => Error::Generic { store: "LocalFileSystem", source: error.into() },
+            },
+        };
+        let file = File::options().read(true).custom_flags(NO_WAIT).open(&path).map_err(failed)?;
+        let found = file.metadata().map_err(failed)?;
+        if found.is_dir() {
+            return Err(failed(std::io::Error::new(ErrorKind::NotFound, "it is a folder")));
+        }
+        if !found.is_file() {
+            return Err(NoFile::error(kind(found.file_type())));
+        }
+        let last_modified = found.modified().map_err(failed)?.into();
+        let location = location.clone();
+        Ok((file, ObjectMeta { location, last_modified, size: found.len(), e_tag: None, version: None }))
+    }
+
+    /// Reads an object that is not a range of a pack, or not one that is there.
+    fn get(&self, location: &Path, options: &GetOptions) -> Result<GetResult> {
+        let (file, meta) = self.open_file(location)?;
+        options.check_preconditions(&meta)?;
+        let out_of_bounds = |error| Error::Generic { store: "LocalFileSystem", source: Box::new(error) };
+        let range = match &options.range {
+            Some(range) => range.as_range(meta.size).map_err(out_of_bounds)?,
+            None => 0..meta.size,
+        };
+        let payload = GetResultPayload::File(file, self.folder.join(location.as_ref()));
+        let (attributes, extensions) = Default::default();
+        Ok(GetResult { payload, meta, range, attributes, extensions })
+    }
+
+    /// The objects in a folder, one by one as they are found; those after a name, if one is given.
+    fn objects(&self, part: &Path, after: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let failed = |error: std::io::Error| Error::Generic { store: "LocalFileSystem", source: error.into() };
+        let files = match std::fs::read_dir(self.folder.join(part.as_ref())) {
+            Ok(files) => files,
+            Err(error) if error.kind() == ErrorKind::NotFound => return stream::empty().boxed(),
+            Err(error) => return stream::iter([Err(failed(error))]).boxed(),
+        };
+        let (part, after) = (part.clone(), after.cloned());
+        let objects = files.filter_map(move |file| {
+            let file = match file {
+                Ok(file) => file,
+                Err(error) => return Some(Err(failed(error))),
+            };
+            let location = ObjectName::parse(&format!("{part}/{}", file.file_name().to_str()?))?.path();
+            if after.as_ref().is_some_and(|after| location <= *after) {
+                return None;
+            }
+            // Links are followed. What is gone by now is not there, nor is what a link leads to that leads nowhere.
+            let found = match std::fs::metadata(file.path()) {
+                Ok(found) if found.is_file() => found,
+                Ok(_) => return None,
+                Err(error) if error.kind() == ErrorKind::NotFound || no_file(&file.path()).is_some() => return None,
+                Err(error) => return Some(Err(failed(error))),
+            };
+            let last_modified = match found.modified() {
+                Ok(modified) => modified.into(),
+                Err(error) => return Some(Err(failed(error))),
+            };
+            Some(Ok(ObjectMeta { location, last_modified, size: found.len(), e_tag: None, version: None }))
+        });
+        stream::iter(objects).boxed()
+    }
+
     /// A pack's file, opened if it is not.
     fn pack(&self, location: &Path) -> Option<Arc<Pack>> {
         if !location.as_ref().starts_with("packs/") {
@@ -83,11 +168,7 @@ impl LocalStore {
         if let Some(pack) = self.open().get(location) {
             return Some(Arc::clone(pack));
         }
-        let file = File::open(self.folder.join(location.as_ref())).ok()?;
-        let found = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-        let last_modified = found.modified().ok()?.into();
-        let meta =
-            ObjectMeta { location: location.clone(), last_modified, size: found.len(), e_tag: None, version: None };
+        let (file, meta) = self.open_file(location).ok()?;
         let pack = Arc::new(Pack { file, meta });
         let mut open = self.open();
         if open.len() >= OPEN_FILES {
@@ -130,7 +211,7 @@ impl ObjectStore for LocalStore {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         match self.read(location, &options) {
             Some(found) => Ok(found),
-            None => self.inner.get_opts(location, options).await,
+            None => self.get(location, &options),
         }
     }
 
@@ -145,11 +226,17 @@ impl ObjectStore for LocalStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
+        match prefix {
+            Some(part) => self.objects(part, None),
+            None => self.inner.list(prefix),
+        }
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list_with_offset(prefix, offset)
+        match prefix {
+            Some(part) => self.objects(part, Some(offset)),
+            None => self.inner.list_with_offset(prefix, offset),
+        }
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -163,8 +250,9 @@ impl ObjectStore for LocalStore {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use object_store::ObjectStoreExt;
+
+    use super::*;
 
     /// Whatever is asked for, the answer is that of the store beneath.
     #[test]
@@ -176,9 +264,11 @@ mod tests {
         let answer = |store: &dyn ObjectStore, name: &str, range: Range<u64>| {
             futures::executor::block_on(async {
                 let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-                let found = store.get_opts(&Path::from(name), options).await.map_err(|e| e.to_string())?;
+                // What an error says is not the same.
+                let failed = |error| if matches!(error, Error::NotFound { .. }) { "not there" } else { "failed" };
+                let found = store.get_opts(&Path::from(name), options).await.map_err(failed)?;
                 let (size, range) = (found.meta.size, found.range.clone());
-                Ok::<_, String>((size, range, found.bytes().await.map_err(|e| e.to_string())?))
+                Ok::<_, &str>((size, range, found.bytes().await.map_err(failed)?))
             })
         };
         for name in ["packs/one", "versions/one"] {

@@ -84,7 +84,14 @@ impl Catalog {
             if batch.is_empty() {
                 break;
             }
-            for snapshot in self.records(&batch)? {
+            for (version, found) in batch.iter().zip(self.look_up(&batch)?) {
+                let Some(snapshot) = found else {
+                    // Without the end of its time the version before is kept. One that can be read says itself what is wrong.
+                    if latest.record().retains(*version) {
+                        self.records(&[*version])?;
+                    }
+                    continue;
+                };
                 made.push((snapshot.version(), snapshot.record().created));
                 if let Some(counting) = last.as_mut().filter(|_| latest.record().retains(snapshot.version())) {
                     if counting.takes(&snapshot) {

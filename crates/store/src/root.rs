@@ -5,6 +5,7 @@
 //! them. Remote stores are driven by one small runtime. Calls block, so they must not be made from async code.
 
 mod listing;
+pub(crate) mod place;
 mod read;
 mod unfinished;
 
@@ -23,6 +24,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload}
 
 use crate::object::ObjectName;
 use crate::overlay::Overlay;
+use crate::root::place::NoFile;
 use crate::{Error, ErrorKind, Result};
 
 /// Requests under way at once to a remote store.
@@ -349,6 +351,9 @@ impl ObjectRoot {
     fn failed(&self, name: &ObjectName, what: &str, error: &object_store::Error) -> Error {
         if let Some(no_bucket) = self.no_bucket(error) {
             return no_bucket;
+        }
+        if let Some(no_file) = NoFile::of(error) {
+            return Error::corrupt(&self.url, name, no_file);
         }
         Error::unavailable(format!("{}: {name} could not be {what}", self.url)).because(error)
     }

@@ -1,7 +1,7 @@
 //! `init`, `log` and `digest`: a catalog as a whole.
 
-use deltic_core::LayerId;
-use deltic_store::{Catalog, LayerRecord, Snapshot, Stores};
+use deltic_core::{LayerId, Version};
+use deltic_store::{Catalog, ErrorKind, LayerRecord, Snapshot, Stores};
 use serde::Serialize;
 use serde_json::json;
 
@@ -42,12 +42,40 @@ struct Logged {
     line: String,
 }
 
-/// Lists versions.
+/// Lists versions. A record that can not be read is a row too, and a failure unless its version has expired.
 pub(super) fn log(args: &args::Log, out: &mut Out) -> Outcome {
     let catalog = Catalog::open(&Stores::new(), &args.url)?;
-    let versions = catalog.log().take(args.limit.unwrap_or(usize::MAX));
-    let logged = versions.map(|found| found.map(|snapshot| logged(&snapshot)).map_err(Failure::from));
-    out.list("deltic.log/1", &json!({ "url": args.url }), "versions", logged, |logged| logged.line.clone())
+    let (mut latest, mut unread): (Option<Snapshot>, Vec<Failure>) = (None, Vec::new());
+    let versions = catalog.log().take(args.limit.unwrap_or(usize::MAX)).map(|found| {
+        let error = match found {
+            Ok(snapshot) => {
+                let row = logged(&snapshot);
+                latest.get_or_insert(snapshot);
+                return Ok(row);
+            }
+            Err(error) => error,
+        };
+        let ErrorKind::Corrupt { object } = error.kind() else { return Err(Failure::from(error)) };
+        let number = object.strip_prefix("versions/").and_then(|number| number.parse().ok()).map(Version);
+        let expired = |(latest, version): (&Snapshot, Version)| !latest.record().retains(version);
+        let expired = latest.as_ref().zip(number).is_some_and(expired) && unread.is_empty();
+        let has_expired = if expired { ", and has expired" } else { "" };
+        let row = json!({ "version": number, "object": object, "damage": error.to_string(), "expired": expired });
+        let shown = number.map(|version| version.to_string()).unwrap_or_default();
+        let line = format!("{shown:>6}  {object} can not be read{has_expired}");
+        if !expired {
+            unread.push(Failure::from(error));
+        }
+        Ok(Logged { body: row, line })
+    });
+    out.list("deltic.log/1", &json!({ "url": args.url }), "versions", versions, |logged| logged.line.clone())?;
+    if latest.is_none() && unread.len() == 1 {
+        return Err(unread.swap_remove(0));
+    }
+    let Some((first, others)) = unread.split_first() else { return Ok(()) };
+    let what = if others.is_empty() { "one record".to_owned() } else { format!("{} records", unread.len()) };
+    let failure = Failure::failed(format!("{}: {what} can not be read", args.url)).hint(first.to_string());
+    Err(others.iter().fold(failure, |failure, one| failure.hint(one.to_string())))
 }
 
 fn logged(snapshot: &Snapshot) -> Logged {

@@ -41,7 +41,9 @@ pub(super) fn fsck(args: &Args, out: &mut Out) -> Outcome {
         "entries": found.entries,
         "packs": packs_as_json(&found.packs),
         "payloads": found.payloads,
+        "as_of": found.as_of,
         "damage": found.damage.iter().map(damage).collect::<Vec<_>>(),
+        "warnings": found.warnings.iter().map(damage).collect::<Vec<_>>(),
     });
     out.result("deltic.fsck/1", body, || text(&found))?;
     let damaged = found.damage.len();
@@ -160,6 +162,8 @@ fn text(found: &Checked) -> Vec<String> {
             line
         }));
     }
+    let warning = |warning: &Damage| format!("warning: {}: {}", warning.object, warning.what);
+    lines.extend(found.warnings.iter().map(warning));
     let verdict = if found.damage.is_empty() { ": no damage" } else { "" };
     lines.push(format!(
         "checked {}, {} of them readable: {}, {}, {}, {} by their bytes{verdict}",

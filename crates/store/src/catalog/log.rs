@@ -5,52 +5,90 @@ use deltic_core::{Digest, Version};
 use super::Catalog;
 use crate::object::ObjectName;
 use crate::snapshot::Snapshot;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 impl Catalog {
     /// Walks all versions, newest first, those that have expired too, checking that each is the parent that the one
-    /// after it names. Cost: one request a version.
+    /// after it names. A record that can not be read is an error that names it, and the walk goes on with the version
+    /// before it. Cost: one request a version; where a record can not be read, one listing of the versions.
     pub fn log(&self) -> Log {
-        Log { catalog: self.clone(), next: Next::Latest }
+        Log { catalog: self.clone(), next: Next::Latest, there: None }
     }
 }
 
-/// The versions of a catalog, newest first.
+/// The versions of a catalog, newest first. A [`ErrorKind::Corrupt`] is about one record, and others may follow; any other error
+/// is the end.
 #[derive(Debug)]
 pub struct Log {
     catalog: Catalog,
     next: Next,
+    /// The versions that there are, once that was to be known.
+    there: Option<Vec<Version>>,
 }
 
 #[derive(Debug)]
 enum Next {
     Latest,
+    /// The version, and which record the one after it names.
     Version(Version, Option<Digest>),
+    /// The newest version before this number whose record is there.
+    Before(Version),
     Done,
+}
+
+impl Log {
+    fn record(&self, version: Version, named: Option<Digest>) -> Result<Snapshot> {
+        let snapshot = self.catalog.records(&[version])?.swap_remove(0);
+        if named.is_some_and(|digest| digest != snapshot.record_digest()) {
+            let what = format!("it is not the parent that version {} names", version.next());
+            return Err(Error::corrupt(self.catalog.url(), ObjectName::Version(version), what));
+        }
+        Ok(snapshot)
+    }
+
+    /// The newest version before a number, of those that are listed: a record that is missing may have had any number.
+    fn before(&mut self, number: Version) -> Result<Option<Version>> {
+        let there = match &mut self.there {
+            Some(there) => there,
+            unknown => unknown.insert(self.catalog.root().versions()?),
+        };
+        Ok(there.partition_point(|version| *version < number).checked_sub(1).map(|index| there[index]))
+    }
 }
 
 impl Iterator for Log {
     type Item = Result<Snapshot>;
 
     fn next(&mut self) -> Option<Result<Snapshot>> {
-        let found = match std::mem::replace(&mut self.next, Next::Done) {
+        let (version, found) = match std::mem::replace(&mut self.next, Next::Done) {
             Next::Done => return None,
-            Next::Latest => self.catalog.latest(),
-            Next::Version(version, named) => self.catalog.records(&[version]).and_then(|mut found| {
-                let snapshot = found.swap_remove(0);
-                if named.is_some_and(|digest| digest != snapshot.record_digest()) {
-                    let object = ObjectName::Version(version);
-                    let what = format!("it is not the parent that version {} names", version.next());
-                    return Err(Error::corrupt(self.catalog.url(), object, what));
-                }
-                Ok(snapshot)
-            }),
+            Next::Latest => match self.catalog.latest() {
+                // Where it stands is known all the same.
+                Err(error) => (self.catalog.standing().ok().map(|standing| standing.latest), Err(error)),
+                found => (None, found),
+            },
+            Next::Version(version, named) => (Some(version), self.record(version, named)),
+            Next::Before(number) => match self.before(number) {
+                Ok(None) => return None,
+                Ok(Some(version)) => (Some(version), self.record(version, None)),
+                Err(error) => return Some(Err(error)),
+            },
         };
-        if let Ok(snapshot) = &found
-            && let Some(before) = snapshot.version().0.checked_sub(1)
-        {
-            self.next = Next::Version(Version(before), snapshot.record().parent);
-        }
+        self.next = match (&found, version) {
+            (Ok(snapshot), _) => match snapshot.version().0.checked_sub(1) {
+                Some(before) => Next::Version(Version(before), snapshot.record().parent),
+                None => Next::Done,
+            },
+            (Err(error), Some(version)) => match error.kind() {
+                // The hint is damaged, and the latest record is another.
+                ErrorKind::Corrupt { object } if *object == ObjectName::Latest.to_string() => {
+                    Next::Before(version.next())
+                }
+                ErrorKind::Corrupt { .. } => Next::Before(version),
+                _ => Next::Done,
+            },
+            (Err(_), None) => Next::Done,
+        };
         Some(found)
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use deltic_core::{NameBytes, Version};
 
 use super::{Bad, Damage, Touched};
+use crate::catalog::Standing;
 use crate::node::Wanted;
 use crate::object::PackName;
 use crate::record::ranges;
@@ -18,7 +19,7 @@ type Found = BTreeMap<(usize, Part, Option<NameBytes>, NameBytes, u64), BTreeSet
 /// Says of each damage what it touches.
 pub(super) fn by(
     bad: &BTreeMap<Bad, usize>,
-    latest: &Snapshot,
+    standing: &Standing,
     retained: &[Snapshot],
     damage: &mut [Damage],
 ) -> Result<()> {
@@ -34,10 +35,16 @@ pub(super) fn by(
             }
         }
     }
+    // Those that can be read as far as is known, and all that are newer than what is known.
+    let mut readable = standing.newest.as_ref().map(|newest| newest.record().retained.clone()).unwrap_or_default();
+    let newer = Version(standing.newest.as_ref().map_or(0, |newest| newest.version().0.saturating_add(1)));
+    if newer <= standing.latest {
+        readable.push((newer, standing.latest));
+    }
     for (bad, index) in bad {
         let Bad::Records(first, last) = *bad else { continue };
         let meet = |&(from, to): &(Version, Version)| (from.max(first), to.min(last));
-        let versions: Vec<_> = latest.record().retained.iter().map(meet).filter(|(from, to)| from <= to).collect();
+        let versions: Vec<_> = readable.iter().map(meet).filter(|(from, to)| from <= to).collect();
         if !versions.is_empty() {
             damage[*index].touches.push(Touched { versions, part: None, after: None, last: None, entries: 0 });
         }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use object_store::{GetOptions, GetRange, GetResult, GetResultPayload, ObjectStoreExt};
 
+use super::place::NoFile;
 use super::{ObjectRoot, TRIES};
 use crate::object::ObjectName;
 use crate::{Error, Result};
@@ -36,7 +37,7 @@ impl ObjectRoot {
                 Err(error @ object_store::Error::NotFound { .. }) => {
                     return self.no_bucket(&error).map_or(Ok(None), Err);
                 }
-                Err(error) => (self.failed(name, "read", &error), TRIES),
+                Err(error) => (self.failed(name, "read", &error), self.tries(&error)),
             };
             attempt += 1;
             if attempt >= tries {
@@ -44,6 +45,11 @@ impl ObjectRoot {
             }
             self.pause(attempt - 1).await;
         }
+    }
+
+    /// How often is asked after an error of the store.
+    fn tries(&self, error: &object_store::Error) -> u32 {
+        if NoFile::of(error).is_some() { 1 } else { TRIES }
     }
 
     /// How often is asked for what can not be, such as an object that is missing although it is referred to.
@@ -71,7 +77,7 @@ impl ObjectRoot {
                     Some(size) if size < range.end => (self.too_short(name, size, &range), TRIES),
                     _ => (self.failed(name, "read", &error), TRIES),
                 },
-                Err(error) => (self.failed(name, "read", &error), TRIES),
+                Err(error) => (self.failed(name, "read", &error), self.tries(&error)),
             };
             attempt += 1;
             if attempt >= tries {

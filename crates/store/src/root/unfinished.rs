@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::ObjectRoot;
+use super::place::within;
 use crate::object::ObjectName;
 use crate::{Error, Result};
 
@@ -28,27 +29,15 @@ impl ObjectRoot {
     /// All unfinished files, of writers at work as well. Makes no request.
     pub(crate) fn unfinished(&self) -> Result<Vec<Unfinished>> {
         let mut found = Vec::new();
-        let Some(folder) = &self.folder else { return Ok(found) };
-        for part in ["", "packs", "progress", "versions"] {
-            let failed = |error: std::io::Error| {
-                Error::unavailable(format!("{}: folder `{part}` could not be listed", self.url)).because(&error)
-            };
-            let files = match std::fs::read_dir(folder.join(part)) {
-                Ok(files) => files,
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(error) => return Err(failed(error)),
-            };
-            for file in files {
-                let file = file.map_err(failed)?;
-                let Some(name) = file.file_name().to_str().and_then(|name| object_of(part, name)) else { continue };
-                // Without following links; what is gone by now is finished.
-                if let Ok(meta) = file.metadata()
-                    && meta.is_file()
-                {
-                    found.push(Unfinished { name, bytes: meta.len(), file: file.path() });
-                }
+        self.each_in_folder(|part, file_name, file| {
+            let Some(name) = object_of(part, file_name) else { return };
+            // Without following links; what is gone by now is finished.
+            if let Ok(meta) = file.metadata()
+                && meta.is_file()
+            {
+                found.push(Unfinished { name, bytes: meta.len(), file: file.path() });
             }
-        }
+        })?;
         found.sort_by(|one, two| one.file.cmp(&two.file));
         Ok(found)
     }
@@ -72,8 +61,7 @@ fn object_of(part: &str, file: &str) -> Option<ObjectName> {
     if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let name = if part.is_empty() { name.to_owned() } else { format!("{part}/{name}") };
-    ObjectName::parse(&name)
+    ObjectName::parse(&within(part, name))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use deltic_core::{Layer, RunId};
 use deltic_store::testing::{Operation, RequestLog, with_shape};
 use deltic_store::{
-    Catalog, Checked, Committed, Draft, DraftOptions, ErrorKind, NextVersion, Part, Place, Shape, Stores, Touched,
+    Catalog, Checked, Committed, Draft, DraftOptions, NextVersion, Part, Place, Shape, Stores, Touched,
 };
 
 use crate::support::{
@@ -60,17 +60,10 @@ fn every_flipped_byte_of_every_object_is_damage_of_that_object() {
     let (store, stores) = tampered();
     fill(&stores);
     for (object, bytes) in objects(&store).into_iter().filter(|(object, _)| object != "versions/latest") {
-        // The latest record is what a check begins from: without it there is nothing to check.
-        let is_latest = object.ends_with("00002");
         for at in 0..bytes.len() {
             let mut flipped = bytes.to_vec();
             flipped[at] ^= 1 << (at % 8);
             write(&store, &object, flipped);
-            if is_latest {
-                let error = Catalog::open(&stores, URL).unwrap().fsck(true).unwrap_err();
-                assert_eq!(*error.kind(), ErrorKind::Corrupt { object: object.clone() });
-                continue;
-            }
             let found = fsck(&stores, true).damage;
             assert!(!found.is_empty(), "{object}: flipped byte {at} was not found");
             assert!(found.iter().all(|damage| damage.object == object), "{object}: byte {at}: {found:?}");

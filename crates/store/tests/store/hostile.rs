@@ -97,6 +97,8 @@ fn versions_at_the_end_of_numbers_are_errors() {
         let error = catalog.snapshot(crate::support::version(number)).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::Corrupt { .. }), "{error}");
     }
-    assert!(catalog.fsck(true).unwrap().damage.is_empty());
+    let found = catalog.fsck(true).unwrap().damage;
+    assert_eq!(found.iter().map(|damage| &damage.object[..]).collect::<Vec<_>>(), ["versions/18446744073709551614"]);
+    assert!(found[0].what.contains("up to 18446744073709551615,"), "{found:?}");
     advance(&catalog, 9, &puts(&numbered(0..3, 0)));
 }

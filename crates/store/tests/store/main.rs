@@ -25,6 +25,7 @@ mod repack;
 mod retention;
 mod second_read;
 mod simulation;
+mod standing;
 mod tree;
 
 /// A test file that nobody lists would never run.

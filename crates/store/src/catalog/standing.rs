@@ -1,0 +1,66 @@
+//! Where a catalog stands when its latest record can not be read: for those who go on with what can.
+
+use deltic_core::Version;
+
+use super::{Catalog, RECORDS_AHEAD};
+use crate::object::ObjectName;
+use crate::snapshot::Snapshot;
+use crate::{ErrorKind, Result};
+
+/// The latest version, and the newest that can be read.
+pub(crate) struct Standing {
+    /// The number of the latest version.
+    pub(crate) latest: Version,
+    /// The newest version whose record can be read: the latest, unless that is damaged.
+    pub(crate) newest: Option<Snapshot>,
+}
+
+impl Standing {
+    /// The record of the latest version, if it can be read.
+    pub(crate) fn whole(&self) -> Option<&Snapshot> {
+        self.newest.as_ref().filter(|newest| newest.version() == self.latest)
+    }
+
+    /// Whether it is known that a version has expired.
+    pub(crate) fn has_expired(&self, version: Version) -> bool {
+        self.whole().is_some_and(|latest| version < self.latest && !latest.record().retains(version))
+    }
+}
+
+impl Catalog {
+    /// Finds the latest version, and where its record is damaged or lost the newest that can be read.
+    ///
+    /// Fails when there is no version at all. Cost: that of [`Catalog::latest`]; where that fails, a listing of the versions and a
+    /// request for each record that can not be read.
+    pub(crate) fn standing(&self) -> Result<Standing> {
+        let error = match self.latest() {
+            Ok(latest) => return Ok(Standing { latest: latest.version(), newest: Some(latest) }),
+            Err(error) => error,
+        };
+        let damaged = match error.kind() {
+            ErrorKind::Corrupt { object } => ObjectName::parse(object),
+            // The first record is lost, or all of them are.
+            ErrorKind::NotFound => Some(ObjectName::Latest),
+            _ => None,
+        };
+        let there = match damaged {
+            Some(ObjectName::Version(_) | ObjectName::Latest) => self.root().versions()?,
+            _ => return Err(error),
+        };
+        let first = match damaged {
+            Some(ObjectName::Version(version)) => Some(version),
+            _ => there.first().copied(),
+        };
+        let Some(mut latest) = first else { return Err(error) };
+        while latest.0 < u64::MAX && there.binary_search(&latest.next()).is_ok() {
+            latest = latest.next();
+        }
+        let known: Vec<Version> = there.into_iter().filter(|version| *version <= latest).collect();
+        for batch in known.rchunks(RECORDS_AHEAD) {
+            if let Some(newest) = self.look_up(batch)?.into_iter().flatten().next_back() {
+                return Ok(Standing { latest, newest: Some(newest) });
+            }
+        }
+        Ok(Standing { latest, newest: None })
+    }
+}
