@@ -35,6 +35,13 @@ fn variables_that_are_wrong_are_named() {
     }
     wrong.extend([
         ("s3://bucket/x", "AWS_REGION", "us east"),
+        ("s3://bucket/x", "AWS_REGION", ""),
+        ("s3://bucket/x", "AWS_ACCESS_KEY_ID", ""),
+        ("s3://bucket/x", "NO_PROXY", "a\u{1b}b"),
+        ("gs://bucket/x", "no_proxy", "a\nb"),
+        ("az://container/x", "HTTPS_PROXY", "http://a\u{1b}b"),
+        ("az://container/x", "AZURE_STORAGE_ACCOUNT_NAME", ""),
+        ("az://container/x", "AZURE_STORAGE_TOKEN", ""),
         ("s3://bucket/x", "AWS_SESSION_TOKEN", "line\n"),
         ("s3://bucket/x", "AWS_ALLOW_HTTP", "perhaps"),
         ("s3://bucket/x", "AWS_TIMEOUT", "soon"),
@@ -105,4 +112,43 @@ fn silence_comes_to_an_end() {
         assert!(ran.code == 1 && ran.stderr.contains("could not be read"), "{ran:?}");
         assert!(server.asked.try_iter().count() > 3, "it was tried again");
     }
+}
+
+/// Without `AWS_ALLOW_HTTP=true` a client takes no such server, and does not say why.
+#[test]
+fn a_server_without_tls_has_to_be_allowed() {
+    let server = Server::saying("404 Not Found", "<Error><Code>NoSuchKey</Code></Error>");
+    let shell = Shell::new();
+    for (url, allow) in [("s3://bucket/x", "AWS_ALLOW_HTTP"), ("az://container/x", "AZURE_ALLOW_HTTP")] {
+        let ran = shell.run(&format!("env {} {allow}=false deltic log {url}", server.variables()));
+        assert!(ran.code == 2 && ran.stderr.contains(&format!("set {allow}=true")), "{ran:?}");
+        assert!(server.asked.try_recv().is_err(), "nothing was asked");
+    }
+    // An empty session token is none.
+    let ran = shell.run(&format!("env {} AWS_SESSION_TOKEN= deltic log s3://bucket/x", server.variables()));
+    assert!(ran.code == 1 && ran.stderr.contains("no catalog"), "{ran:?}");
+    assert!(server.asked.try_iter().all(|head| !head.to_lowercase().contains("security-token")));
+}
+
+/// Why there is no answer is at the end of a chain of errors; which server it was, and by what way, the client says.
+#[test]
+fn no_answer_says_why_once() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nobody = Server { port, asked: std::sync::mpsc::channel().1 };
+    let shell = Shell::new();
+    let proxy = format!("HTTP_PROXY=http://proxyuser:proxypassword@127.0.0.1:{port}");
+    for (url, proxy) in [("s3://bucket/x", ""), ("az://container/x", ""), ("s3://bucket/x", proxy.as_str())] {
+        let line = format!("env {} AWS_TIMEOUT=5s {proxy} timeout 120 deltic log {url}", nobody.variables());
+        let ran = shell.run(&line);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        let said = ran.stderr.lines().find(|line| line.starts_with("error: ")).unwrap();
+        assert!(said.contains("Connection refused") && said.contains(&format!("127.0.0.1:{port}")), "{said}");
+        assert_eq!(said.matches("versions/").count(), 1, "{said}");
+        assert!(!said.contains("Generic") && !said.contains("proxypassword") && !said.contains("http://"), "{said}");
+        assert_eq!(said.contains("through the proxy of HTTP_PROXY"), !proxy.is_empty(), "{said}");
+    }
+    let line = "env AWS_REGION=x AWS_ACCESS_KEY_ID=keykey AWS_SECRET_ACCESS_KEY=secretsecret AWS_ALLOW_HTTP=true \
+                AWS_ENDPOINT_URL=http://nowhere.invalid:9 timeout 120 deltic log s3://bucket/x";
+    let ran = shell.run(line);
+    assert!(ran.code == 1 && ran.stderr.contains("nowhere.invalid:9") && ran.stderr.contains("lookup"), "{ran:?}");
 }

@@ -13,6 +13,7 @@ use deltic_core::{Digest, Layer, RunId, Timestamp, Version};
 use serde_json::Value;
 
 use crate::catalog::Catalog;
+use crate::cause;
 use crate::object::{MAX_RECORD_BYTES, ObjectName};
 use crate::packing::Packing;
 use crate::record::{Dependency, FORMAT, LayerRecord, StateRecord, TaskRecord, VersionRecord, check_timestamp, retain};
@@ -202,7 +203,7 @@ async fn try_create(catalog: &Catalog, record: &VersionRecord, body: &Bytes) -> 
         }
         match catalog.root().create_async(&object, body).await {
             Ok(()) => return Ok(Attempt::Won),
-            Err(error) => unclear = error.to_string(),
+            Err(error) => unclear = cause::of(&error),
         }
         match catalog.root().get_async(&object).await {
             Ok(Some(found)) if found == *body => return Ok(Attempt::Won),

@@ -3,6 +3,8 @@
 //! A client takes an endpoint as it stands, and panics at its first request where that is no URL; a key with a line break
 //! at its end does the same. So every variable that is read is looked at first, and what is wrong is said with its name.
 
+use std::ffi::OsString;
+
 use object_store::ClientConfigKey;
 use object_store::aws::AmazonS3ConfigKey;
 use object_store::azure::AzureConfigKey;
@@ -21,6 +23,8 @@ enum Kind {
     Proxy,
     /// What becomes part of the name of a server.
     Word,
+    /// Servers that no proxy is used for.
+    Hosts,
     /// A document of many lines, such as a key.
     Document,
     /// Anything else.
@@ -32,15 +36,23 @@ fn kind(scheme: &str, name: &str) -> Option<Kind> {
     if matches!(name, "HTTP_PROXY" | "http_proxy" | "HTTPS_PROXY" | "https_proxy" | "ALL_PROXY" | "all_proxy") {
         return Some(Kind::Proxy);
     }
+    if matches!(name, "NO_PROXY" | "no_proxy") {
+        return Some(Kind::Hosts);
+    }
+    let client = |key: ClientConfigKey| match key {
+        ClientConfigKey::ProxyUrl => Kind::Proxy,
+        ClientConfigKey::ProxyExcludes => Kind::Hosts,
+        ClientConfigKey::ProxyCaCertificate => Kind::Document,
+        _ => Kind::Text,
+    };
     let key = name.to_ascii_lowercase();
-    let proxy = ClientConfigKey::ProxyUrl;
     match scheme {
         "s3" if name.starts_with("AWS_") => {
             use AmazonS3ConfigKey as Key;
             Some(match key.parse().ok()? {
                 Key::Endpoint | Key::S3Endpoint | Key::StsEndpoint => Kind::Url,
                 Key::MetadataEndpoint | Key::ContainerCredentialsFullUri => Kind::Url,
-                Key::Client(key) if key == proxy => Kind::Proxy,
+                Key::Client(key) => client(key),
                 Key::Region | Key::DefaultRegion => Kind::Word,
                 _ => Kind::Text,
             })
@@ -51,7 +63,7 @@ fn kind(scheme: &str, name: &str) -> Option<Kind> {
             use AzureConfigKey as Key;
             Some(match key.parse().ok()? {
                 Key::Endpoint | Key::MsiEndpoint | Key::AuthorityHost | Key::FabricTokenServiceUrl => Kind::Url,
-                Key::Client(key) if key == proxy => Kind::Proxy,
+                Key::Client(key) => client(key),
                 Key::AccountName => Kind::Word,
                 _ => Kind::Text,
             })
@@ -60,7 +72,7 @@ fn kind(scheme: &str, name: &str) -> Option<Kind> {
         "gs" if matches!(name, "GCE_METADATA_HOST" | "GCE_METADATA_ROOT" | "GCE_METADATA_IP") => Some(Kind::Word),
         "gs" if name.starts_with("GOOGLE_") => Some(match key.parse().ok()? {
             GoogleConfigKey::BaseUrl => Kind::Url,
-            GoogleConfigKey::Client(key) if key == proxy => Kind::Proxy,
+            GoogleConfigKey::Client(key) => client(key),
             GoogleConfigKey::ServiceAccountKey => Kind::Document,
             _ => Kind::Text,
         }),
@@ -70,12 +82,16 @@ fn kind(scheme: &str, name: &str) -> Option<Kind> {
 
 /// Checks the variables of the environment that the client of a store reads, by the scheme of the store's URL.
 pub(crate) fn check(scheme: &str) -> Result<()> {
-    let mut variables: Vec<_> = std::env::vars_os().collect();
+    let mut all: Vec<_> = std::env::vars_os().collect();
     // Of several that are wrong, always the same one is named.
-    variables.sort();
-    for (name, value) in variables {
+    all.sort();
+    for (name, value) in all {
         let Some(name) = name.to_str() else { continue };
         let Some(kind) = kind(scheme, name) else { continue };
+        // See `s3_settings`.
+        if value.is_empty() && matches!(name, "AWS_SESSION_TOKEN" | "AWS_TOKEN") {
+            continue;
+        }
         let wrong = match value.to_str() {
             Some(value) => wrong(kind, value),
             None => Some("is not UTF-8".to_owned()),
@@ -84,18 +100,81 @@ pub(crate) fn check(scheme: &str) -> Result<()> {
             return Err(Error::invalid(format!("the variable {name} of the environment {wrong}")));
         }
     }
-    Ok(())
+    match without_tls(scheme, variables()) {
+        Some(wrong) => Err(Error::invalid(wrong)),
+        None => Ok(()),
+    }
+}
+
+/// The variables that are text, by name.
+fn variables() -> Vec<(String, String)> {
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let mut variables: Vec<_> = std::env::vars_os().filter_map(text).collect();
+    variables.sort();
+    variables
+}
+
+/// The settings for S3, by the names that its client reads. An empty session token is none, as it is for Amazon's own
+/// tools.
+pub(crate) fn s3_settings() -> Vec<(AmazonS3ConfigKey, String)> {
+    let ours = variables().into_iter().filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty());
+    ours.filter_map(|(name, value)| Some((name.to_ascii_lowercase().parse().ok()?, value))).collect()
+}
+
+/// What is wrong with an endpoint without TLS that nobody has allowed: the client would fail at its first request, and not say why.
+fn without_tls(scheme: &str, variables: Vec<(String, String)>) -> Option<String> {
+    let allow = match scheme {
+        "s3" => "AWS_ALLOW_HTTP",
+        "az" => "AZURE_ALLOW_HTTP",
+        _ => "GOOGLE_ALLOW_HTTP",
+    };
+    let is_on = |value: &str| matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "on" | "yes" | "y");
+    let of = |wanted: &str| variables.iter().find(|(name, _)| name == wanted).map(|(_, value)| is_on(value));
+    let emulated = |(name, value): &(String, String)| {
+        name.starts_with("AZURE_")
+            && matches!(name.to_ascii_lowercase().parse(), Ok(AzureConfigKey::UseEmulator))
+            && is_on(value)
+    };
+    // The client for Google allows it by itself.
+    let allowed = of(allow).unwrap_or(scheme == "gs") || scheme == "az" && variables.iter().any(emulated);
+    let (name, value) = variables.iter().find(|(name, value)| {
+        let plain = value.get(..7).is_some_and(|begin| begin.eq_ignore_ascii_case("http://"));
+        plain && needs_tls(scheme, name, allowed)
+    })?;
+    let value = without_secrets(value);
+    let (value, what) = (value.escape_debug(), "which is a server without TLS");
+    Some(match name.as_str() {
+        "AWS_ENDPOINT_URL_STS" => {
+            format!("the variable {name} of the environment is `{value}`, {what}: only `https://` is taken there")
+        }
+        _ => format!(
+            "the variable {name} of the environment is `{value}`, {what}: set {allow}=true to allow that, or write `https://`"
+        ),
+    })
+}
+
+/// Whether a variable names a server that the client does not ask without TLS.
+fn needs_tls(scheme: &str, name: &str, allowed: bool) -> bool {
+    let key = name.to_ascii_lowercase();
+    match scheme {
+        "s3" if name.starts_with("AWS_") => match key.parse() {
+            Ok(AmazonS3ConfigKey::Endpoint | AmazonS3ConfigKey::S3Endpoint) => !allowed,
+            Ok(AmazonS3ConfigKey::StsEndpoint) => true,
+            _ => false,
+        },
+        "az" if name.starts_with("AZURE_") => match key.parse() {
+            Ok(AzureConfigKey::Endpoint | AzureConfigKey::AuthorityHost) => !allowed,
+            _ => false,
+        },
+        "gs" if name.starts_with("GOOGLE_") => matches!(key.parse(), Ok(GoogleConfigKey::BaseUrl)) && !allowed,
+        _ => false,
+    }
 }
 
 /// The variable by which a client can not be made, if one alone is enough to get the same error.
 pub(crate) fn culprit(scheme: &str, error: &str, alone: impl Fn(&str, &str) -> Option<String>) -> Option<String> {
-    let mut variables: Vec<(String, String)> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| kind(scheme, name).is_some())
-        .collect();
-    variables.sort();
-    let found =
-        variables.into_iter().find(|(name, value)| alone(&name.to_ascii_lowercase(), value).as_deref() == Some(error));
+    let read = variables().into_iter().filter(|(name, _)| kind(scheme, name).is_some());
+    let found = { read }.find(|(name, value)| alone(&name.to_ascii_lowercase(), value).as_deref() == Some(error));
     found.map(|(name, _)| name)
 }
 
@@ -106,6 +185,9 @@ fn wrong(kind: Kind, value: &str) -> Option<String> {
     }
     if value.chars().any(char::is_control) {
         return Some("holds a control character, such as a line break at its end".to_owned());
+    }
+    if kind == Kind::Hosts {
+        return None;
     }
     if value.trim() != value {
         return Some("begins or ends with a space".to_owned());
@@ -126,12 +208,14 @@ fn wrong(kind: Kind, value: &str) -> Option<String> {
             let example = "expected for example `http://localhost:3128`";
             Some(format!("is `{}`, which is no URL of a proxy: {why}; {example}", shown.escape_debug()))
         }
+        // An empty word or key is no other than the one that was not set: it would be taken for one, and be refused by the server.
+        Kind::Word | Kind::Text if value.is_empty() => Some("is empty: unset it".to_owned()),
         Kind::Word => {
             let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '[' | ']');
             let bad = !value.chars().all(fits);
             bad.then(|| format!("is `{}`, which can not be part of the name of a server", shown.escape_debug()))
         }
-        Kind::Document | Kind::Text => None,
+        Kind::Document | Kind::Hosts | Kind::Text => None,
     }
 }
 
@@ -198,6 +282,9 @@ mod tests {
             ("gs", "GOOGLE_SERVICE_ACCOUNT_KEY", Kind::Document),
             ("gs", "GOOGLE_SERVICE_ACCOUNT", Kind::Text),
             ("gs", "HTTPS_PROXY", Kind::Proxy),
+            ("az", "no_proxy", Kind::Hosts),
+            ("s3", "AWS_PROXY_EXCLUDES", Kind::Hosts),
+            ("gs", "GOOGLE_PROXY_CA_CERTIFICATE", Kind::Document),
         ] {
             assert_eq!(kind(scheme, name), Some(expected), "{name}");
         }
@@ -249,7 +336,40 @@ mod tests {
         );
         assert_eq!(wrong(Kind::Document, "{\n  \"private_key\": \"\"\n}\n"), None);
         assert!(wrong(Kind::Word, "us east-1").is_some() && wrong(Kind::Word, "us-east-1").is_none());
+        assert!(wrong(Kind::Word, "").is_some() && wrong(Kind::Text, "").is_some(), "an empty one is one");
+        assert!(
+            wrong(Kind::Hosts, "a\u{1b}b").is_some()
+                && wrong(Kind::Hosts, "").or(wrong(Kind::Hosts, "a, b ")).is_none()
+        );
         let said = wrong(Kind::Url, "http://user:password@ho st").unwrap();
         assert!(!said.contains("password"), "{said}");
+    }
+    #[test]
+    fn servers_without_tls_have_to_be_allowed() {
+        let wrong = |scheme: &str, given: &[(&str, &str)]| {
+            without_tls(scheme, given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+        };
+        let (plain, tls) = ("http://u:secretsecret@h:1", "https://h");
+        for (scheme, name, allow) in [
+            ("s3", "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP"),
+            ("s3", "AWS_ENDPOINT_URL_S3", "AWS_ALLOW_HTTP"),
+            ("az", "AZURE_STORAGE_ENDPOINT", "AZURE_ALLOW_HTTP"),
+            ("az", "AZURE_AUTHORITY_HOST", "AZURE_ALLOW_HTTP"),
+        ] {
+            let said = wrong(scheme, &[(name, plain)]).unwrap();
+            assert!(said.contains(name) && said.contains(&format!("{allow}=true")), "{said}");
+            assert!(!said.contains("secretsecret"), "{said}");
+            assert!(wrong(scheme, &[(name, plain), (allow, "no")]).is_some());
+            for good in [[(name, plain), (allow, "Yes")], [(name, tls), ("X", plain)]] {
+                assert_eq!(wrong(scheme, &good), None, "{good:?}");
+            }
+        }
+        let emulator = ("AZURE_STORAGE_USE_EMULATOR", "true");
+        assert_eq!(wrong("az", &[("AZURE_STORAGE_ENDPOINT", plain), emulator]), None);
+        assert_eq!(wrong("s3", &[("AWS_METADATA_ENDPOINT", plain), ("AZURE_STORAGE_ENDPOINT", plain)]), None);
+        let sts = ("AWS_ENDPOINT_URL_STS", plain);
+        assert!(wrong("s3", &[sts, ("AWS_ALLOW_HTTP", "true")]).unwrap().contains("only `https://`"));
+        assert_eq!(wrong("gs", &[("GOOGLE_BASE_URL", plain)]), None);
+        assert!(wrong("gs", &[("GOOGLE_BASE_URL", plain), ("GOOGLE_ALLOW_HTTP", "false")]).is_some());
     }
 }

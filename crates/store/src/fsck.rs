@@ -171,7 +171,8 @@ impl Catalog {
                 ObjectName::Pack(pack) => Bad::Pack(pack),
                 _ => Bad::Other,
             };
-            let what = format!("it is {what}, and no file: move it away, and restore the object from a copy if it was one");
+            let what =
+                format!("it is {what}, and no file: move it away, and restore the object from a copy if it was one");
             findings.damaged(bad, &name, what);
         }
         Ok(())

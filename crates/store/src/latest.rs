@@ -73,7 +73,9 @@ pub(crate) fn is_lost(catalog: &Catalog, hint: Version, latest: Option<Version>)
 /// What a hint says that is ahead of the latest version, and what to do.
 pub(crate) fn ahead(hint: Version, latest: Option<Version>) -> String {
     let (there, then) = match latest {
-        Some(latest) => (format!("the last whose record is there is {latest}"), format!("to go on from version {latest}")),
+        Some(latest) => {
+            (format!("the last whose record is there is {latest}"), format!("to go on from version {latest}"))
+        }
         None => ("no record is there".to_owned(), "if there never was one".to_owned()),
     };
     format!(

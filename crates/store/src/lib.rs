@@ -24,6 +24,7 @@
 
 mod cache;
 mod catalog;
+mod cause;
 mod check;
 mod commit;
 mod dependency;
@@ -31,6 +32,7 @@ mod doctor;
 mod draft;
 mod environment;
 mod error;
+mod foreign;
 mod fsck;
 mod gc;
 mod inflate;

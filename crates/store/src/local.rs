@@ -10,8 +10,8 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
-use std::ops::Range;
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

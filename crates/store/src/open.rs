@@ -19,8 +19,8 @@ use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, ObjectStore, RetryConfig};
 use url::Url;
 
-use crate::redacted::Redacted;
 use crate::environment;
+use crate::redacted::Redacted;
 use crate::root::{Executor, ObjectRoot};
 use crate::secret::{Secrets, check_url, parse_checked, without_secrets};
 use crate::{Error, Result};
@@ -225,14 +225,17 @@ fn remote(url: &str) -> Result<Arc<dyn ObjectStore>> {
     };
     match scheme {
         "s3" => {
-            let builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry);
+            let builder = environment::s3_settings()
+                .into_iter()
+                .fold(AmazonS3Builder::new(), |builder, (key, value)| builder.with_config(key, value));
+            let builder = builder.with_bucket_name(bucket).with_retry(retry);
             let builder = builder.with_conditional_put(S3ConditionalPut::ETagMatch);
             let alone = |name: &str, value: &str| {
                 let builder = AmazonS3Builder::new().with_bucket_name(bucket).with_config(name.parse().ok()?, value);
                 built(|| builder.build()).err()
             };
             let store = built(|| builder.build()).map_err(|error| failed(&error, &alone))?;
-            Ok(prefixed(Redacted::new(store, secrets.clone()), prefix))
+            Ok(prefixed(Redacted::new(store, secrets.clone()).passing_over_foreign_names(), prefix))
         }
         "az" => {
             let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket).with_retry(retry);
@@ -242,7 +245,7 @@ fn remote(url: &str) -> Result<Arc<dyn ObjectStore>> {
                 built(|| builder.build()).err()
             };
             let store = built(|| builder.build()).map_err(|error| failed(&error, &alone))?;
-            Ok(prefixed(Redacted::new(store, secrets.clone()), prefix))
+            Ok(prefixed(Redacted::new(store, secrets.clone()).passing_over_foreign_names(), prefix))
         }
         _ => {
             let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).with_retry(retry);
@@ -252,7 +255,7 @@ fn remote(url: &str) -> Result<Arc<dyn ObjectStore>> {
                 built(|| builder.build()).err()
             };
             let store = built(|| builder.build()).map_err(|error| failed(&error, &alone))?;
-            Ok(prefixed(Redacted::new(store, secrets.clone()), prefix))
+            Ok(prefixed(Redacted::new(store, secrets.clone()).passing_over_foreign_names(), prefix))
         }
     }
 }

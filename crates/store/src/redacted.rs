@@ -10,24 +10,39 @@
 use std::fmt;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use object_store::list::PaginatedListStore;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
+use crate::cause;
+use crate::foreign::passed_over;
 use crate::secret::Secrets;
 
 /// A store, and what it must not say.
 #[derive(Debug)]
 pub(crate) struct Redacted<S> {
-    inner: S,
+    inner: Arc<S>,
     secrets: Secrets,
+    /// The same store, where it can list by the beginnings of names.
+    pages: Option<Pages>,
+}
+
+#[derive(Clone)]
+struct Pages(Arc<dyn PaginatedListStore>);
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pages")
+    }
 }
 
 impl<S: fmt::Display> fmt::Display for Redacted<S> {
@@ -39,7 +54,26 @@ impl<S: fmt::Display> fmt::Display for Redacted<S> {
 
 impl<S> Redacted<S> {
     pub(crate) fn new(inner: S, secrets: Secrets) -> Redacted<S> {
-        Redacted { inner, secrets }
+        Redacted { inner: Arc::new(inner), secrets, pages: None }
+    }
+
+    /// The same store, whose listings pass over names that no path can have.
+    pub(crate) fn passing_over_foreign_names(self) -> Redacted<S>
+    where
+        S: PaginatedListStore,
+    {
+        Redacted { pages: Some(Pages(Arc::clone(&self.inner) as _)), ..self }
+    }
+
+    fn passing_over(
+        &self,
+        listing: BoxStream<'static, Result<ObjectMeta>>,
+        folder: Option<&Path>,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        match (&self.pages, folder) {
+            (Some(Pages(pages)), Some(folder)) => passed_over(listing, Arc::clone(pages), folder),
+            _ => listing,
+        }
     }
 
     /// Awaits a request.
@@ -62,7 +96,7 @@ fn panicked() -> Error {
 
 /// The same error, with a text that holds no secrets as its only cause.
 pub(crate) fn redacted(secrets: &Secrets, error: Error) -> Error {
-    let source = |error: &dyn std::error::Error| secrets.hide(&error.to_string()).into_owned().into();
+    let source = |error: &dyn std::error::Error| secrets.hide(&cause::in_full(error)).into_owned().into();
     let hide = |text: String| secrets.hide(&text).into_owned();
     match error {
         Error::NotFound { path, source: cause } => Error::NotFound { path: hide(path), source: source(&*cause) },
@@ -119,11 +153,14 @@ impl<S: ObjectStore> ObjectStore for Redacted<S> {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.each(self.inner.list(prefix))
+        self.each(self.passing_over(self.inner.list(prefix), prefix))
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.each(self.inner.list_with_offset(prefix, offset))
+        let after = offset.clone();
+        let listed = self.passing_over(self.inner.list_with_offset(prefix, offset), prefix);
+        // What is listed over again begins with the first.
+        self.each(listed.try_filter(move |meta| std::future::ready(meta.location > after)).boxed())
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

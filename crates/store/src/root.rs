@@ -22,6 +22,7 @@ use futures::StreamExt;
 use futures::stream;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
+use crate::cause;
 use crate::object::ObjectName;
 use crate::overlay::Overlay;
 use crate::root::place::NoFile;
@@ -355,6 +356,6 @@ impl ObjectRoot {
         if let Some(no_file) = NoFile::of(error) {
             return Error::corrupt(&self.url, name, no_file);
         }
-        Error::unavailable(format!("{}: {name} could not be {what}", self.url)).because(error)
+        Error::unavailable(format!("{}: {name} could not be {what}", self.url)).because(&cause::of(error))
     }
 }

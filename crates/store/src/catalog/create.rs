@@ -4,6 +4,7 @@ use bytes::Bytes;
 use deltic_core::{CatalogUuid, Digest, Layer, RunId, Timestamp, Version};
 
 use super::Catalog;
+use crate::cause;
 use crate::commit::{Attempt, create_version, record_bytes};
 use crate::object::ObjectName;
 use crate::open::Stores;
@@ -90,7 +91,7 @@ impl Catalog {
             (Some(found), _) => Ok(found.catalog),
             (None, Err(error)) => {
                 let message = format!("{}: {} could not be written", self.url(), ObjectName::Catalog);
-                Err(Error::unavailable(message).because(&error))
+                Err(Error::unavailable(message).because(&cause::of(&error)))
             }
             (None, Ok(())) => Err(Error::unavailable(format!(
                 "{}: {} was written and can not be read back; the store is not usable",
@@ -110,7 +111,7 @@ fn refuse_careless_store(root: &ObjectRoot, run: RunId) -> Result<()> {
             "{}: a new object could not be created; the store must be writable and, for a folder, support hard links",
             root.url()
         );
-        Error::unavailable(message).because(&error)
+        Error::unavailable(message).because(&cause::of(&error))
     })?;
     let again = root.create(&probe, &second);
     let kept = root.get(&probe);
@@ -131,6 +132,6 @@ fn refuse_careless_store(root: &ObjectRoot, run: RunId) -> Result<()> {
             "{}: the self-test of conditional writes got no clear answer; try again",
             root.url()
         ))
-        .because(&error)),
+        .because(&cause::of(&error))),
     }
 }

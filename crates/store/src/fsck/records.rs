@@ -87,7 +87,9 @@ fn to_look_for(latest: Version, there: &[Version]) -> (Vec<Version>, Vec<(Versio
 
 /// Why the damaged record of a version that has expired is no damage of the catalog.
 fn expired(version: Version) -> String {
-    format!("version {version} has expired, so nothing needs its record: leave the object, for the name must stay taken")
+    format!(
+        "version {version} has expired, so nothing needs its record: leave the object, for the name must stay taken"
+    )
 }
 
 /// Names the records beyond the latest version, between which and it there are none: a later commit would run into them.

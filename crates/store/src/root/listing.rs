@@ -7,6 +7,7 @@ use futures::{StreamExt, stream};
 use object_store::path::Path;
 
 use super::{ObjectRoot, TRIES};
+use crate::cause;
 use crate::object::{ObjectName, PackName};
 use crate::record::PackRecord;
 use crate::{Error, Result};
@@ -42,6 +43,8 @@ impl ObjectRoot {
         };
         let mut packs = self.listed(folder, since, MOST_LISTED, &pack)?;
         packs.sort_by_key(|pack| pack.name);
+        // A listing that began again says some twice.
+        packs.dedup_by_key(|pack| pack.name);
         Ok(packs)
     }
 
@@ -53,6 +56,7 @@ impl ObjectRoot {
         };
         let mut versions = self.listed("versions", None, MOST_LISTED, &version)?;
         versions.sort_unstable();
+        versions.dedup();
         Ok(versions)
     }
 
@@ -74,7 +78,7 @@ impl ObjectRoot {
                     }
                     Err(error) => {
                         let message = format!("{}: the {folder} could not be listed", self.url);
-                        let failed = || Error::unavailable(message).because(&error);
+                        let failed = || Error::unavailable(message).because(&cause::of(&error));
                         return Err(self.no_bucket(&error).unwrap_or_else(failed));
                     }
                 }
@@ -147,7 +151,7 @@ impl ObjectRoot {
             attempt += 1;
             if attempt == TRIES {
                 let message = format!("{}: objects could not be removed; run it again to go on", self.url);
-                return Err(Error::unavailable(message).because(&error));
+                return Err(Error::unavailable(message).because(&cause::of(&error)));
             }
             self.pause(attempt - 1).await;
         }

@@ -6,7 +6,8 @@ use deltic_store::{Catalog, Checked, Error, ErrorKind, Retention, Stores};
 use object_store::memory::InMemory;
 
 use crate::support::{
-    CREATED, Ops, advance, begin, commit, create, edit, names, numbered, objects, puts, remove, tampered, version, write,
+    CREATED, Ops, advance, begin, commit, create, edit, names, numbered, objects, puts, remove, tampered, version,
+    write,
 };
 
 const URL: &str = "memory:x";
@@ -118,7 +119,10 @@ fn a_latest_record_that_is_lost_is_damage_and_nothing_is_made_in_its_place() {
         let before = objects(&store);
         let error = open(&stores).latest().unwrap_err();
         assert!(is_corrupt(&error, "versions/latest"), "{error}");
-        assert!(error.to_string().contains(&record(4)) && error.to_string().contains("remove versions/latest"), "{error}");
+        assert!(
+            error.to_string().contains(&record(4)) && error.to_string().contains("remove versions/latest"),
+            "{error}"
+        );
         assert!(open(&stores).gc(false).is_err());
         let retention = Retention { last: Some(1), ..Retention::default() };
         assert!(open(&stores).retain(&retention, RunId(9), Timestamp(0), false).is_err());
@@ -127,7 +131,11 @@ fn a_latest_record_that_is_lost_is_damage_and_nothing_is_made_in_its_place() {
         let found = open(&stores).fsck(true).unwrap();
         assert_eq!(damaged(&found), ["versions/latest"], "{found:?}");
         assert!(found.damage[0].what.contains("it names version 4") && found.damage[0].what.contains(&record(4)));
-        assert_eq!(open(&stores).snapshot(version(left)).unwrap().version(), version(left), "what is there can be read");
+        assert_eq!(
+            open(&stores).snapshot(version(left)).unwrap().version(),
+            version(left),
+            "what is there can be read"
+        );
         remove(&store, "versions/latest");
         assert_eq!(open(&stores).latest().unwrap().version(), version(left), "the way out");
         assert!(open(&stores).fsck(true).unwrap().damage.is_empty());
