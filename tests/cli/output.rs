@@ -127,3 +127,34 @@ fn a_full_disk_behind_both() {
     let ran = shell.run("deltic plan --set catalogs.out=file:none 2> /dev/full");
     assert!(ran.code == 0 && ran.stdout.contains("would start from version 0"), "{ran:?}");
 }
+
+/// A record that is damaged or lost is a finding among others: the result is there, in both forms.
+#[test]
+fn damaged_records_are_part_of_the_result() {
+    let shell = site();
+    let latest = "versions/00000000000000000002";
+    shell.ok(&format!("cp -r in lost && rm lost/{latest} && printf x > in/{latest}"));
+    let fsck = |url: &str| {
+        let ran = shell.run(&format!("deltic fsck {url} --format json"));
+        assert_eq!(ran.code, 1, "{ran:?}");
+        let found: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        (found["damage"][0]["object"].as_str().unwrap().to_owned(), found["as_of"].as_u64())
+    };
+    assert_eq!(fsck("file:in"), (latest.to_owned(), Some(1)));
+    assert_eq!(fsck("file:lost"), ("versions/latest".to_owned(), Some(1)));
+    let ran = shell.run("deltic log file:in --format json");
+    let listed: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let numbers: Vec<_> = listed["versions"].as_array().unwrap().iter().map(|one| one["version"].as_u64()).collect();
+    assert_eq!((ran.code, numbers), (1, vec![Some(2), Some(1), Some(0)]));
+    // A run reads no earlier version in the place of the one that is lost.
+    let before = shell.ok("deltic digest file:published");
+    let ran = shell.run("deltic run --set catalogs.in=file:lost --set catalogs.out=file:published");
+    assert!(ran.code == 1 && ran.stderr.contains("versions/latest is ahead"), "{ran:?}");
+    assert_eq!(shell.ok("deltic digest file:published"), before);
+    // Of an expired version nobody needs the record.
+    shell.ok("printf x > thin/versions/00000000000000000001");
+    let ran = shell.run("deltic fsck file:thin");
+    assert!(ran.code == 0 && ran.stdout.contains("warning: versions/00000000000000000001"), "{ran:?}");
+    let ran = shell.run("deltic log file:thin");
+    assert!(ran.code == 0 && ran.stdout.contains("can not be read, and has expired"), "{ran:?}");
+}

@@ -100,7 +100,7 @@ pub(crate) fn check(scheme: &str) -> Result<()> {
             return Err(Error::invalid(format!("the variable {name} of the environment {wrong}")));
         }
     }
-    match without_tls(scheme, variables()) {
+    match without_tls(scheme, &variables()) {
         Some(wrong) => Err(Error::invalid(wrong)),
         None => Ok(()),
     }
@@ -122,7 +122,7 @@ pub(crate) fn s3_settings() -> Vec<(AmazonS3ConfigKey, String)> {
 }
 
 /// What is wrong with an endpoint without TLS that nobody has allowed: the client would fail at its first request, and not say why.
-fn without_tls(scheme: &str, variables: Vec<(String, String)>) -> Option<String> {
+fn without_tls(scheme: &str, variables: &[(String, String)]) -> Option<String> {
     let allow = match scheme {
         "s3" => "AWS_ALLOW_HTTP",
         "az" => "AZURE_ALLOW_HTTP",
@@ -347,7 +347,8 @@ mod tests {
     #[test]
     fn servers_without_tls_have_to_be_allowed() {
         let wrong = |scheme: &str, given: &[(&str, &str)]| {
-            without_tls(scheme, given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+            let given: Vec<_> = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            without_tls(scheme, &given)
         };
         let (plain, tls) = ("http://u:secretsecret@h:1", "https://h");
         for (scheme, name, allow) in [

@@ -90,7 +90,7 @@ impl Listing {
         let first = PaginatedListOptions { max_keys: Some(1), ..PaginatedListOptions::default() };
         match self.pages.list_paginated(Some(begin), first).await {
             Ok(page) => {
-                self.found.extend(page.result.objects.into_iter().filter(|meta| meta.location.as_ref() == begin))
+                self.found.extend(page.result.objects.into_iter().filter(|meta| meta.location.as_ref() == begin));
             }
             Err(Error::InvalidPath { .. }) => {}
             Err(error) => return Err(error),
