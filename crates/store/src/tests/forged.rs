@@ -11,7 +11,7 @@ use crate::node::{Columns, MAX_NODE_BYTES, NodeRef, NodeWriter};
 use crate::object::{ObjectName, PackName};
 use crate::pack::{HEADER, IndexWriter};
 use crate::record::VersionRecord;
-use crate::tree::{Codec, Entry, KeyRange, NodePlace, Place, Root, Tree};
+use crate::tree::{Codec, Entry, KeyRange, NodePlace, Place, Root, Shape, Tree};
 use crate::{
     BlobKind, Catalog, Draft, DraftOptions, Error, ErrorKind, NewCatalog, RepackOptions, Result, Retention, Snapshot,
     Stores,
@@ -185,6 +185,15 @@ const LIES: &[Lie] = &[
         let (one, two) = (forge.leaf(&["a", "b"]), forge.leaf(&["d"]));
         forge.inner(1, &[("b", NodeRef { bytes: 99, ..one }), ("d", two)])
     }),
+    ("keys that do not ascend", |forge| {
+        let (one, two) = (forge.leaf(&["b", "a"]), forge.leaf(&["d"]));
+        forge.inner(1, &[("b", one), ("d", two)])
+    }),
+    ("a key that is there twice", |forge| forge.leaf(&["a", "a"])),
+    ("children that do not ascend", |forge| {
+        let (one, two) = (forge.leaf(&["a", "b"]), forge.leaf(&["d"]));
+        forge.inner(1, &[("d", two), ("b", one)])
+    }),
     ("the level of the root", |forge| {
         let (one, two) = (forge.leaf(&["a", "b"]), forge.leaf(&["d"]));
         NodeRef { level: 3, ..forge.inner(1, &[("b", one), ("d", two)]) }
@@ -224,41 +233,71 @@ fn what_is_forged_without_a_lie_is_a_tree() {
     assert!(keys.iter().all(|key| tree.get(key.as_bytes()).unwrap().is_some()));
 }
 
-/// A node that the newest version refers to rightly, and an older one wrongly, in each of the ways above.
+/// A node that the newest version refers to rightly, and an older one wrongly, in each of the ways above. All leaves end where
+/// their keys say, so that nothing else is wrong.
 #[test]
 fn a_node_that_is_right_in_one_version_is_checked_in_the_others() {
-    type Wrong = fn(&mut Forge, NodeRef) -> NodeRef;
-    let wrong: [(&str, Wrong); 4] = [
-        ("range", |forge, leaf| {
-            let before = forge.leaf(&["a", "x"]);
-            forge.inner(1, &[("x", before), ("y", leaf)])
+    let end = |from: char| {
+        let ends = |key: &String| Shape::FORMAT_1.ends(0, key.as_bytes());
+        (0..10_000).map(|number| format!("{from}{number}")).find(ends).unwrap()
+    };
+    let (low, high) = (&*end('0'), &*end('x'));
+    type Refer<'a> = dyn Fn(&mut Forge, NodeRef) -> NodeRef + 'a;
+    let rightly: &Refer<'_> = &|forge, leaf| {
+        let before = forge.leaf(&[low]);
+        forge.inner(1, &[(low, before), ("y", leaf)])
+    };
+    let wrongly: [(&str, &Refer<'_>); 4] = [
+        ("range", &|forge, leaf| {
+            let before = forge.leaf(&["a", high]);
+            forge.inner(1, &[(high, before), ("y", leaf)])
         }),
-        ("last key", |forge, leaf| {
-            let before = forge.leaf(&["0"]);
-            forge.inner(1, &[("0", before), ("z", leaf)])
+        ("last key", &|forge, leaf| {
+            let before = forge.leaf(&[low]);
+            forge.inner(1, &[(low, before), ("z", leaf)])
         }),
-        ("count", |forge, leaf| {
-            let before = forge.leaf(&["0"]);
-            forge.inner(1, &[("0", before), ("y", NodeRef { count: 3, ..leaf })])
+        ("count", &|forge, leaf| {
+            let before = forge.leaf(&[low]);
+            forge.inner(1, &[(low, before), ("y", NodeRef { count: 3, ..leaf })])
         }),
-        ("digest", |forge, leaf| {
-            let before = forge.leaf(&["0"]);
-            forge.inner(1, &[("0", before), ("y", NodeRef { digest: Digest::of(b"other"), ..leaf })])
+        ("digest", &|forge, leaf| {
+            let before = forge.leaf(&[low]);
+            forge.inner(1, &[(low, before), ("y", NodeRef { digest: Digest::of(b"other"), ..leaf })])
         }),
     ];
-    for (what, forge_wrong) in wrong {
+    for (what, refer) in [("nothing", rightly)].into_iter().chain(wrongly) {
         let stores = Stores::new();
         let catalog = catalog(&stores);
         let (mut first, mut second) = (Forge::new(0), Forge::new(1));
         let leaf = second.leaf(&["w", "y"]);
-        let root = forge_wrong(&mut first, leaf);
-        first.commit(&catalog, root);
-        let pack = second.name;
-        second.commit(&catalog, leaf);
+        let (older, newest) = (refer(&mut first, leaf), rightly(&mut second, leaf));
+        first.commit(&catalog, older);
+        let pack = ObjectName::Pack(second.name).to_string();
+        second.commit(&catalog, newest);
         let found = Catalog::open(&stores, URL).unwrap().fsck(false).unwrap();
-        let object = ObjectName::Pack(pack).to_string();
-        assert!(found.damage.iter().any(|damage| damage.object == object), "{what}: {:?}", found.damage);
+        let damaged: Vec<&str> = found.damage.iter().map(|damage| &*damage.object).collect();
+        let expected: &[&str] = if what == "nothing" { &[] } else { &[&pack] };
+        assert_eq!(damaged, expected, "{what}: {:?}", found.damage);
     }
+}
+
+/// What has expired can not come back: its packs may be gone.
+#[test]
+fn a_version_that_retains_an_expired_one_is_damage() {
+    let stores = Stores::new();
+    let catalog = catalog(&stores);
+    let next = |retained: &[(u64, u64)]| {
+        let mut record = same_again(&catalog.latest().unwrap(), RunId(67), Timestamp(0), String::new()).unwrap();
+        record.retained = retained.iter().map(|(first, last)| (Version(*first), Version(*last))).collect();
+        publish(&catalog, record).unwrap()
+    };
+    next(&[(0, 1)]);
+    next(&[(1, 2)]);
+    assert_eq!(Catalog::open(&stores, URL).unwrap().fsck(false).unwrap().damage, []);
+    next(&[(0, 3)]);
+    let found = Catalog::open(&stores, URL).unwrap().fsck(false).unwrap().damage;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].what.contains("version 3 retains version 0, which had expired before"), "{found:?}");
 }
 
 /// Two leaves that name one payload with different lengths or digests can not both be right.

@@ -144,8 +144,15 @@ fn missing_and_swapped_objects_are_found_and_named() {
         write(&store, object, bytes.clone());
     }
     let records: Vec<String> = (0..3).map(|n| ObjectName::Version(crate::support::version(n)).to_string()).collect();
-    write(&store, &records[1], all[&records[0]].clone());
-    assert_corrupt(&stores, &records[1], "another version's record");
+    for (of, other) in [(1, 0), (1, 2), (0, 1), (2, 1)] {
+        write(&store, &records[of], all[&records[other]].clone());
+        assert_corrupt(&stores, &records[of], "another version's record");
+        // Also where nothing but this record is looked at.
+        let version = crate::support::version(of as u64);
+        let error = Catalog::open(&stores, URL).unwrap().snapshot(version).unwrap_err();
+        assert!(error.to_string().contains(&format!("it is the record of version {other}")), "{error}");
+        write(&store, &records[of], all[&records[of]].clone());
+    }
 }
 
 #[test]

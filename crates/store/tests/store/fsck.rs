@@ -176,7 +176,10 @@ fn cost_follows_what_there_is_and_not_how_many_versions_share_it() {
     let cost = |payloads| {
         let catalog = Catalog::open(&stores, URL).unwrap();
         log.take();
-        assert!(catalog.fsck(payloads).unwrap().damage.is_empty());
+        let found = catalog.fsck(payloads).unwrap();
+        assert!(found.damage.is_empty());
+        // All of them, under a root with more children than are read together.
+        assert!(found.entries >= 20_000 && (found.payloads >= 20_000) == payloads, "{found:?}");
         (log.count(Operation::Get), log.bytes(Operation::Get))
     };
     let (gets, bytes) = cost(false);
