@@ -1,7 +1,9 @@
 //! Invariant 5: requests and bytes follow the change, counted at the store.
 
+use deltic::core::{CatalogUuid, RunId, Timestamp};
+use deltic::driver::Import;
 use deltic::prelude::*;
-use deltic::store::Stores;
+use deltic::store::{Catalog, NewCatalog, Stores};
 use deltic_testkit::Lab;
 use deltic_testkit::store::{Operation, Request, RequestLog, Rounds};
 
@@ -166,4 +168,38 @@ fn one_change_on_a_remote_store_is_few_round_trips() {
     println!("{requests} requests in {round_trips} round trips");
     assert!(requests <= 24, "{requests} requests");
     assert!(round_trips <= 10, "{round_trips} round trips one after another");
+}
+
+/// One file of 20,000 has changed in a folder that is imported whole.
+#[test]
+fn an_import_looks_its_names_up_together() {
+    let rounds = Rounds::new();
+    let stores = Stores::new().with_wrapper(rounds.wrapper());
+    let new = NewCatalog { uuid: CatalogUuid(1), run: RunId(1), created: Timestamp(0) };
+    let layer = Layer::generic("a").unwrap();
+    Catalog::create(&stores, "s3://lab/in", vec![layer.clone()], new).unwrap();
+    let import = |run, changed| {
+        let catalog = Catalog::open(&stores, "s3://lab/in").unwrap();
+        rounds.take();
+        let import = Import::begin(&catalog.latest().unwrap(), RunId(run)).unwrap();
+        import.replace(&layer.id).unwrap();
+        let name = |number: &u64| Name::generic(&format!("{number:07}")).unwrap();
+        let named: Vec<(u64, Name)> = (0..20_000).map(|number| (number, name(&number))).collect();
+        for batch in named.chunks(1024) {
+            import.look_up(&layer.id, batch.iter().map(|(_, name)| name)).unwrap();
+            for (number, name) in batch {
+                let version = if changed == Some(*number) { 2 } else { 1 };
+                import.put(&layer.id, name, &payload(*number, version)).unwrap();
+            }
+        }
+        let counts = import.commit(Timestamp(0), "").unwrap().counts;
+        let (requests, round_trips) = rounds.take();
+        println!("{requests} requests in {round_trips} round trips");
+        (counts.modified, counts.unchanged, requests, round_trips)
+    };
+    import(2, None);
+    let (modified, unchanged, requests, round_trips) = import(3, Some(10_000));
+    assert_eq!((modified, unchanged), (1, 19_999));
+    assert!(requests <= 60, "{requests} requests");
+    assert!(round_trips <= 45, "{round_trips} round trips one after another");
 }

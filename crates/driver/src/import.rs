@@ -13,6 +13,7 @@ use deltic_core::{Layer, LayerId, Name, NameBytes, Payload, RunId, Timestamp, Ve
 use deltic_store::{Committed, Draft, DraftOptions, Entry, KeyRange, NextVersion, Requests, Snapshot, Tree};
 use serde::Serialize;
 
+use crate::elements::read_ahead;
 use crate::{Error, Result};
 
 /// One version in the making. Shared by reference, it takes partitions from any number of threads.
@@ -108,7 +109,20 @@ impl Import {
         Ok(())
     }
 
-    /// Puts a partition. Cost: a digest and a look-up in the base; an upload if the content is new.
+    /// Reads what the base has of partitions that are about to be put or deleted, in any order, so that these need not be
+    /// looked up one by one. Cost: a round trip for each level of the tree, and as many requests as the leaves are far
+    /// apart. About a thousand names at once: what was read is kept in a cache.
+    ///
+    /// Fails when the catalog has no such layer.
+    pub fn look_up<'n>(&self, layer: &LayerId, names: impl IntoIterator<Item = &'n Name>) -> Result<()> {
+        let layer = self.find(layer)?;
+        let mut keys: Vec<NameBytes> = names.into_iter().map(Name::to_bytes).collect();
+        keys.sort_unstable();
+        read_ahead(&layer.published, &keys)
+    }
+
+    /// Puts a partition. Cost: a digest and a look-up in the base, which [`look_up`](Import::look_up) can make for many
+    /// together; an upload if the content is new.
     ///
     /// Fails when the name is not legal in the layer, or was put or deleted before.
     pub fn put(&self, layer: &LayerId, name: &Name, payload: &Payload) -> Result<()> {

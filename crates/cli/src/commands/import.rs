@@ -25,8 +25,11 @@ use crate::progress::{Counter, Progress};
 use crate::source::{Source, files_of_folder};
 use crate::tile_names::{Names, TileNames};
 
-/// How many files are worked on between two looks for errors.
-const BATCH_FILES: usize = 512;
+/// How many files are looked up in the base together, and worked on between two looks for errors.
+const BATCH_FILES: usize = 1024;
+
+/// Bytes of payloads that are held while members of an archive are waiting to be looked up together; one may be larger.
+const BATCH_BYTES: usize = 8 << 20;
 
 /// Imports all layers named as one new version.
 pub(super) fn import(args: &args::Import, progress: &Progress, interrupts: &Interrupts, out: &mut Out) -> Outcome {
@@ -116,9 +119,12 @@ impl LayerImport<'_> {
         let files = files_of_folder(root)?;
         let below = Below::open(root).map_err(|error| Failure::file("the folder can not be read", root, &error))?;
         let mut names = Names::new(self.settings, self.names);
-        let named: Vec<(Name, String)> =
+        let mut named: Vec<(Name, String)> =
             files.into_iter().map(|file| Ok((self.name(&mut names, &file, root)?, file))).collect::<Outcome<_>>()?;
+        // As they are in the base, where those of a batch are neighbours then.
+        named.sort_by_cached_key(|(name, _)| name.to_bytes());
         for batch in named.chunks(BATCH_FILES) {
+            self.import.look_up(&self.settings.id, batch.iter().map(|(name, _)| name))?;
             let put = |(name, file): &(Name, String)| {
                 let unreadable = |error| Failure::file("it can not be read", &root.join(file), &error);
                 let bytes = below.read(file).map_err(unreadable)?;
@@ -133,10 +139,26 @@ impl LayerImport<'_> {
 
     fn archive(&self, path: &Path, packing: Packing) -> Outcome {
         let mut names = Names::new(self.settings, self.names);
-        files_of_archive(path, packing, &mut |member, read| {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        let read = files_of_archive(path, packing, &mut |member, read| {
             let name = self.name(&mut names, &member.path, path)?;
-            self.put(&name, &Payload::new(read()?).with_fields(member.fields), &member.path, path)
-        })
+            let payload = Payload::new(read()?).with_fields(member.fields);
+            bytes += payload.bytes().len();
+            batch.push((name, payload, member.path));
+            if batch.len() < BATCH_FILES && bytes < BATCH_BYTES {
+                return Ok(());
+            }
+            bytes = 0;
+            self.put_all(std::mem::take(&mut batch), path)
+        });
+        // What was read before an error may have one of its own, and is before it.
+        self.put_all(batch, path)?;
+        read
+    }
+
+    fn put_all(&self, batch: Vec<(Name, Payload, String)>, source: &Path) -> Outcome {
+        self.import.look_up(&self.settings.id, batch.iter().map(|(name, ..)| name))?;
+        batch.iter().try_for_each(|(name, payload, file)| self.put(name, payload, file, source))
     }
 
     fn put(&self, name: &Name, payload: &Payload, file: &str, source: &Path) -> Outcome {
