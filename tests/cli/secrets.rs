@@ -153,6 +153,17 @@ fn refused_by_azure_with_a_token() {
     against("403 Forbidden", "az://container/x", Some(("AZURE_STORAGE_TOKEN", SECRETS[5])), SECRETS[5]);
 }
 
+/// Nor does an error repeat one that it was given in another place.
+#[test]
+fn what_names_a_file() {
+    let (shell, secret) = (site(), SECRETS[2]);
+    for line in [format!("deltic import file:in --layer names={secret}"), format!("deltic run --config {secret}")] {
+        let ran = Ran::from(with_environment(&mut shell.command(&line), 1).output().unwrap());
+        look_at(&line, &ran);
+        assert!(ran.code != 0 && ran.stderr.contains("can not be read"), "{ran:?}");
+    }
+}
+
 /// What is tried again is logged.
 #[test]
 fn a_server_that_fails() {

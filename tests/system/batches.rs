@@ -51,6 +51,68 @@ fn every_pattern_crosses_every_batch() {
     }
 }
 
+/// Batches end by the bytes of their payloads too: the first that does not fit goes into the next one.
+#[test]
+fn payloads_cross_the_bytes_of_a_batch() {
+    const HEAVY: usize = 60;
+    let text = |number: usize| format!("{number:05}").repeat(30_000);
+    let mut lab = Lab::new(tasks("direct", Moves { partitions: HEAVY, value_bytes: None }));
+    (0..HEAVY).for_each(|number| lab.put("in/a", format!("{number:05}"), text(number)));
+    lab.run();
+    assert_eq!(lab.names("out").len(), HEAVY);
+    assert!((0..HEAVY).all(|number| lab.text("out", &format!("{number:05}")) == Some(text(number))));
+}
+
+/// What a graph gives to back-ends is where payloads lie, so that it takes many to cross a megabyte.
+#[test]
+fn a_graph_crosses_the_bytes_of_its_rows() {
+    const NODES: usize = 16_000;
+    let mut lab = Lab::new(tasks("incremental-dep", Moves { partitions: NODES, value_bytes: None }));
+    (0..NODES).for_each(|number| lab.put("in/a", format!("{number:05}"), "x"));
+    lab.run();
+    assert_eq!(lab.names("out").len(), NODES / 2);
+}
+
+/// Emits each partition to one output.
+struct Gathers;
+
+impl InputLayers for Gathers {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/a"])
+    }
+}
+
+impl OutputLayers for Gathers {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("out")?])
+    }
+}
+
+impl MapGroupCompiler for Gathers {
+    type Value = u64;
+
+    fn compile_in(&self, input: &Input, out: &mut Emit<'_, u64>, _: &Context<'_>) -> Result<()> {
+        out.emit(("out", "all"), input.text()?.parse()?);
+        Ok(())
+    }
+
+    fn compile_out(&self, _: &OutKey, values: Values<'_, u64>, _: &Context<'_>) -> Result<Option<Payload>> {
+        Ok(Some(values.sum::<u64>().to_string().into()))
+    }
+}
+
+#[test]
+fn what_is_remembered_for_one_output_crosses_every_batch() {
+    const INPUTS: u64 = 700;
+    let mut lab = Lab::new(vec![Task::new("gathers", MapGroup(Gathers)).unwrap().version("1").memo(u32::MAX)]);
+    (0..INPUTS).for_each(|number| lab.put("in/a", format!("{number:05}"), "1"));
+    lab.run();
+    lab.put("in/a", "00000", "2");
+    let counts = lab.run().report.tasks[0].counts;
+    assert_eq!((counts.fronts, counts.fronts_again, counts.remembered), (1, 0, INPUTS - 1));
+    assert_eq!(lab.text("out", "all").as_deref(), Some("701"));
+}
+
 /// Looks at five partitions of another layer for each of its own.
 struct Looks;
 

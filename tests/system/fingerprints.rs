@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use deltic::compiler::{Filter, Pattern};
+use deltic::compiler::{CODEC_VERSION, Filter, Pattern};
 use deltic::core::{Grid, LayerId, RunId};
 use deltic::prelude::*;
 use deltic::store::{Committed, Draft, DraftOptions, NextVersion};
@@ -218,6 +218,8 @@ fn each_part_alone_makes_its_task_full() {
         if part != "formats" {
             assert_eq!(differ, named, "{part}");
         }
+        // A program of other formats would write others: that they are there is all that can be seen with one program.
+        assert_eq!(now["formats"], format!("codec {CODEC_VERSION}, state 1"), "{part}");
         assert_eq!(lab.run().report.version, None, "{part}: once");
     }
 }

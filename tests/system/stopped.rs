@@ -16,12 +16,16 @@ use crate::patterns::three_tasks;
 struct AtEvent {
     stop: Stop,
     left: AtomicU64,
+    /// Calls of user code that were about to begin since.
+    begun: AtomicU64,
     /// Whether the version was about to be committed then.
     committing: std::sync::Mutex<bool>,
 }
 
 impl Observer for AtEvent {
     fn event(&self, event: &Event<'_>) {
+        let begins = matches!(event, Event::Front { .. } | Event::Back { .. } | Event::Whole { .. });
+        self.begun.fetch_add(u64::from(begins && self.stop.is_asked()), Ordering::Relaxed);
         if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
             *self.committing.lock().unwrap() = matches!(event, Event::Committing { .. });
             self.stop.ask();
@@ -36,7 +40,12 @@ fn stopped_at(
     checkpoint: Option<Checkpoint>,
 ) -> (Result<Report, Error>, bool, bool) {
     let (tasks, engine, stop) = (three_tasks(), LocalEngine::new(1), Stop::new());
-    let watching = AtEvent { stop: stop.clone(), left: AtomicU64::new(event), committing: Default::default() };
+    let watching = AtEvent {
+        stop: stop.clone(),
+        left: AtomicU64::new(event),
+        begun: AtomicU64::new(0),
+        committing: Default::default(),
+    };
     let report = run(&Job {
         inputs: [(CatalogId::new("in").unwrap(), JobInput::new(input.clone(), At::Latest))].into(),
         output: output.clone(),
@@ -49,6 +58,7 @@ fn stopped_at(
         },
         stop: stop.clone(),
     });
+    assert!(watching.begun.into_inner() <= 1, "event {event}: it goes on");
     (report, stop.is_asked(), *watching.committing.lock().unwrap())
 }
 

@@ -7,6 +7,7 @@ use deltic::driver::{Mode, quarantined};
 use deltic::prelude::*;
 use deltic_testkit::{Lab, RandomHistory};
 
+use super::letters::Split;
 use super::{FailsOn, apply, failing};
 use crate::patterns::{TILES, number, random_tasks};
 
@@ -204,6 +205,14 @@ fn another_pattern_names_the_ways_out() {
         assert!(error.contains("has another pattern than before") && error.contains("another id"), "{error}");
         lab
     };
+    // What a group made is known by state alone, also of one that fails by itself.
+    let mut split = Lab::new(copies());
+    split.put("in/texts", "a", "worse");
+    split.run();
+    let task = Task::new("letters", MapSplit(Split { references: &[] })).unwrap().version("1");
+    split.set_tasks(vec![task.on_error(OnError::QUARANTINE)]);
+    let error = split.try_run().unwrap_err().to_string();
+    assert!(error.contains("so that which partitions to keep for these groups is not known"), "{error}");
     let mut mended = lab();
     mended.delete("in/texts", "b");
     mended.run();

@@ -236,8 +236,8 @@ fn a_task_with_other_layers_goes_on_without_an_input_that_never_said_anything() 
 }
 
 /// Makes partitions of the words of all texts that begin with one letter. A word `worse` fails.
-struct Split {
-    references: &'static [&'static str],
+pub(super) struct Split {
+    pub(super) references: &'static [&'static str],
 }
 
 impl InputLayers for Split {

@@ -270,3 +270,26 @@ fn a_catalog_under_a_folder_is_read_and_never_written() {
     assert!(log.take().iter().all(|request| matches!(request.operation, Operation::Get | Operation::List)));
     assert_eq!(content(&names(&catalog.latest().unwrap())), numbered(0..2000, 0));
 }
+
+/// Nothing that is read is other than its digest says, however it is read.
+#[test]
+fn bytes_that_are_not_those_of_their_digest_are_an_error() {
+    let catalog = in_memory();
+    let draft = begin(&catalog.latest().unwrap(), 7);
+    let tree = build(&draft, &[(b"a".to_vec(), b"small".to_vec())].into());
+    let mut entry = tree.get(b"a").unwrap().unwrap();
+    assert!(matches!(entry.place, Place::Inline(_)));
+    entry.place = Place::Inline(b"SMALL".as_slice().into());
+    let told = "an entry holds bytes that are not those of its digest";
+    assert!(tree.read(&entry).unwrap_err().to_string().contains(told));
+    assert!(tree.open(&entry).unwrap().read_to_end(&mut Vec::new()).unwrap_err().to_string().contains(told));
+    // By pieces, of a payload as it is and of one that is compressed: the digest is that of another of this length.
+    for byte in [0, 1] {
+        let bytes: Vec<u8> = (0..3_000_000u32).map(|n| (byte * (n.wrapping_mul(0x9e37_79b9) >> 24)) as u8).collect();
+        let entry = draft.put(&Payload::new(bytes)).unwrap();
+        let lied = Entry { meta: Meta { digest: Digest::of(b"another"), ..entry.meta.clone() }, ..entry.clone() };
+        tree.open(&entry).unwrap().read_to_end(&mut Vec::new()).unwrap();
+        let error = tree.open(&lied).unwrap().read_to_end(&mut Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("its bytes do not match its digest"), "{error}");
+    }
+}

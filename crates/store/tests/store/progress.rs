@@ -141,6 +141,29 @@ fn what_is_damaged_is_passed_over() {
     assert!(found().is_some());
 }
 
+#[test]
+fn what_could_not_be_kept_is_uploaded_by_the_commit() {
+    let fails = Arc::new(AtomicBool::new(true));
+    let now = Arc::clone(&fails);
+    let wrapper = faults(move |asked, object| {
+        let hit = asked == Operation::Put && object.starts_with("packs/") && now.load(Ordering::SeqCst);
+        if hit { Fault::Before } else { Fault::None }
+    });
+    let stores = Stores::new().with_wrapper(wrapper);
+    let catalog = create(&stores, URL);
+    let draft = begin(&catalog, 70);
+    let entry = draft.put(&long(1)).unwrap();
+    let progress = draft.progress();
+    progress.settle().unwrap_err();
+    assert!(progress.stored().is_empty(), "nothing is uploaded");
+    fails.store(false, Ordering::SeqCst);
+    let put = [Ok::<_, deltic_store::Error>((b"a".as_slice().into(), Some(entry)))];
+    let tree = draft.edit(&draft.empty_tree(), put.into_iter()).unwrap();
+    commit(draft, &tree);
+    let found = content(&names(&Catalog::open(&stores, URL).unwrap().latest().unwrap()));
+    assert_eq!(found.values().collect::<Vec<_>>(), [long(1).bytes()]);
+}
+
 /// Workers put while others settle: every payload is there in the end, each pack is listed once.
 #[test]
 fn settling_beside_work_loses_nothing() {
