@@ -65,6 +65,11 @@ impl Out {
         self.bytes(format!("{}\n", shown::line(line)).as_bytes())
     }
 
+    /// Writes lines for people.
+    pub(crate) fn lines(&mut self, lines: &[String]) -> Outcome {
+        lines.iter().try_for_each(|line| self.line(line))
+    }
+
     /// Writes part of a JSON or TOML document, of several lines.
     pub(crate) fn part(&mut self, text: &str) -> Outcome {
         self.bytes(shown::document(text).as_bytes())
@@ -85,7 +90,7 @@ impl Out {
     pub(crate) fn result<T: Lines>(&mut self, schema: &str, body: impl Serialize, text: impl FnOnce() -> T) -> Outcome {
         match self.format {
             Format::Json => self.document(schema, body),
-            Format::Text => text().lines().iter().try_for_each(|line| self.line(line)),
+            Format::Text => self.lines(&text().lines()),
         }
     }
 

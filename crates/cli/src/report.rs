@@ -10,7 +10,7 @@
 //! ```
 
 use deltic_core::Version;
-use deltic_driver::{Counts, InputReport, Mode, Orphan, Plan, PlannedTask, Quarantined, Report, TaskReport};
+use deltic_driver::{Counts, InputReport, Mode, Orphan, Plan, PlannedTask, Report, TaskReport};
 
 use crate::human::{Align, bytes, columns, count, milliseconds, partitions};
 
@@ -95,7 +95,7 @@ fn inputs(inputs: &[InputReport]) -> Vec<String> {
     columns(&[Align::Left; 3], &inputs.iter().map(row).collect::<Vec<_>>())
 }
 
-/// How many partitions in quarantine are listed for each task.
+/// How many lines about quarantine there are for each task.
 const LISTED: usize = 20;
 
 /// What is in quarantine, a line each.
@@ -104,16 +104,13 @@ fn quarantine(report: &TaskReport) -> Vec<String> {
     let Some(more) = all.len().checked_sub(1) else { return Vec::new() };
     let number = if more == 0 { "1 partition".to_owned() } else { format!("{} partitions", count(all.len() as u64)) };
     let mut lines = vec![format!("{}: {number} in quarantine, to be tried again by the next run", report.task)];
-    lines.extend(all.iter().take(LISTED).map(|one| format!("  {}", in_quarantine(one))));
-    if let Some(rest) = all.len().checked_sub(LISTED).filter(|rest| *rest > 0) {
-        lines.push(format!("  and {} more: `errors` lists them all", count(rest as u64)));
+    let alike = deltic_driver::alike(all);
+    lines.extend(alike.iter().take(LISTED).map(|line| format!("  {line}")));
+    let rest: usize = alike.iter().skip(LISTED).map(|line| line.count).sum();
+    if rest > 0 {
+        lines.push(format!("  and {} more: `errors --format json` lists them all", count(rest as u64)));
     }
     lines
-}
-
-/// A partition in quarantine.
-pub(crate) fn in_quarantine(one: &Quarantined) -> String {
-    format!("{} {}: {}", one.phase, one.key, one.message)
 }
 
 const INTERRUPTED: &str = "from the run that was interrupted";

@@ -11,7 +11,7 @@ use crate::ConfigError;
 pub(crate) const KEY: &str = "on_error";
 
 /// What the key may be.
-const EXPECTED: &str = "\"abort\", \"quarantine\" or { quarantine = 100 }, with the most partitions that may be in it";
+const EXPECTED: &str = "\"abort\", \"quarantine\" or { quarantine = 100 }, with the most partitions that may fail";
 
 /// The policy of a task. It is no part of the fingerprint: what comes out of partitions that do not fail is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,8 +23,8 @@ pub enum OnError {
     /// the next run, changed or not. For what a task says of single partitions: front-ends and back-ends; a task that
     /// fails on its input as a whole, or on a key, fails the run.
     Quarantine {
-        /// The most partitions of the task, inputs and outputs together, that may be in quarantine; beyond that the run
-        /// fails.
+        /// The most partitions that the task may fail on, inputs and outputs together; beyond that the run fails.
+        /// Outputs that a failed input holds back do not count.
         most: u64,
     },
 }

@@ -27,7 +27,7 @@ pub(crate) const MOST_FAILURES: usize = 10_000;
 /// engines: that is no finding.
 pub(crate) fn findings(error: Error) -> Result<Vec<String>, Error> {
     match error {
-        Error::Compiler(Failures { all, because, cut_short }) => {
+        Error::Compiler(Failures { all, because, cut_short, .. }) => {
             let task = all.last().map(|last| last.task.clone()).filter(|_| cut_short);
             let more = task.map(|task| format!("{task}: too much failed to go on, and there may be more"));
             Ok(all.iter().map(ToString::to_string).chain(because).chain(more).collect())
@@ -52,7 +52,9 @@ mod tests {
         let (key, message) = ("in/texts/a".to_owned(), "no".to_owned());
         let all = vec![Failure { task, phase: Phase::Front, key, input: None, message }];
         let found = |cut_short| {
-            findings(Error::Compiler(Failures { all: all.clone(), cut_short, because: None })).unwrap().join("\n")
+            findings(Error::Compiler(Failures { all: all.clone(), cut_short, ..Failures::default() }))
+                .unwrap()
+                .join("\n")
         };
         assert_eq!(found(false), "words: front-end of in/texts/a: no");
         let more = "\nwords: too much failed to go on, and there may be more";

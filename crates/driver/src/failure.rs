@@ -9,10 +9,14 @@ use std::fmt;
 use deltic_core::{Key, TaskId};
 use serde::Serialize;
 
+use crate::alike::alike;
 use crate::{Error, Phase, Result};
 
 /// So many failures of a task are listed; with more, its stage ends at once.
 pub(crate) const LISTED: usize = 100;
+
+/// So many lines follow where it is the limit of a quarantine that ended the run.
+const EXAMPLES: usize = 5;
 
 /// The most bytes of a message that are kept: one that quotes a payload must not become one.
 const MESSAGE_BYTES: usize = 2048;
@@ -89,6 +93,28 @@ pub struct Failures {
     pub cut_short: bool,
     /// Why nothing could be put in quarantine, where a task is to do so.
     pub because: Option<String>,
+    /// The quarantines that too much was to go into.
+    pub passed: Vec<PassedLimit>,
+}
+
+/// A quarantine that more was to go into than may be in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PassedLimit {
+    /// The task.
+    pub task: TaskId,
+    /// The most partitions that it may fail on.
+    pub most: usize,
+}
+
+impl fmt::Display for PassedLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PassedLimit { task, most } = self;
+        write!(
+            f,
+            "the quarantine of task `{task}` is full: at most {most} of its partitions may fail; raise the limit with \
+             compiler.{task}.on_error = {{ quarantine = N }} or `Task::on_error`, or mend what fails"
+        )
+    }
 }
 
 impl Failures {
@@ -107,19 +133,23 @@ impl Failures {
         self.all.extend(other.all);
         self.cut_short |= other.cut_short;
         self.because = self.because.take().or(other.because);
+        self.passed.extend(other.passed);
     }
 }
 
 impl fmt::Display for Failures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = alike(&self.all);
+        self.passed.iter().try_for_each(|limit| write!(f, "{limit}\n  "))?;
         match &self.all[..] {
             [one] => write!(f, "{one}")?,
-            all => {
-                write!(f, "{} failures", all.len())?;
-                all.iter().take(LISTED).try_for_each(|failure| write!(f, "\n  {failure}"))?;
-            }
+            all => write!(f, "{} failures", all.len())?,
         }
-        if let Some(more) = self.all.len().checked_sub(LISTED).filter(|more| *more > 0) {
+        let most = if self.passed.is_empty() { LISTED } else { EXAMPLES };
+        let listed = if self.all.len() == 1 { &[] } else { &lines[..lines.len().min(most)] };
+        listed.iter().try_for_each(|line| write!(f, "\n  {}: {line}", line.task))?;
+        let more: usize = lines.iter().skip(most).map(|line| line.count).sum();
+        if more > 0 {
             write!(f, "\n  and {more} more")?;
         }
         if self.cut_short {

@@ -36,6 +36,7 @@
 //! | `checks`, `twice` | how a stage is checked while it runs: user code runs twice, and must do the same |
 
 mod affected;
+mod alike;
 mod base;
 mod base_tables;
 mod before;
@@ -89,12 +90,13 @@ mod whole;
 mod wire;
 mod workers;
 
+pub use alike::{Alike, Told, alike};
 pub use difference::FirstDifference;
 pub use element::Element;
 pub use elements::{Elements, Walk};
 pub use engine::{Engine, Fetch, Item, Kernel, MapBatch, Mapped, Outcome, ReduceSink, Reduced, StageSession};
 pub use error::{Error, Phase, Result};
-pub use failure::{Failure, Failures};
+pub use failure::{Failure, Failures, PassedLimit};
 pub use import::{Import, ImportCounts, ImportReport};
 pub use job::{At, Job, JobInput, Options, Processing};
 pub use local::LocalEngine;

@@ -23,7 +23,7 @@ use deltic_store::{KeyRange, Snapshot, Tree};
 use serde::{Deserialize, Serialize};
 
 use crate::elements::{Elements, Sorter};
-use crate::failure::{Failure, Failures};
+use crate::failure::{Failure, Failures, PassedLimit};
 use crate::kernel::TaskKernel;
 use crate::reads::Reader;
 use crate::stage::Stage;
@@ -89,7 +89,7 @@ pub fn quarantined(snapshot: &Snapshot) -> Result<Vec<Quarantined>> {
     Ok(all)
 }
 
-/// The whole table, which a budget keeps small.
+/// The whole table: what failed, which a budget keeps small, and the outputs that it holds back.
 pub(crate) fn read(task: &TaskId, table: &Tree) -> Result<Vec<(Reader, Said)>> {
     if table.is_empty() {
         return Ok(Vec::new());
@@ -149,7 +149,7 @@ impl State {
 pub(crate) struct Quarantine<'a> {
     stage: &'a Stage<'a>,
     kernel: &'a TaskKernel<'a>,
-    /// The most partitions that may be in quarantine; 0 where any failure ends the run.
+    /// The most partitions that may fail, whatever they hold back; 0 where any failure ends the run.
     most: usize,
     failures: Failures,
     /// Inputs whose front-end failed and that nothing was made of yet.
@@ -193,21 +193,18 @@ impl<'a> Quarantine<'a> {
     fn failed(&mut self, reader: Reader, failure: Failure) -> Result<()> {
         let said = Said { key: failure.key.clone(), message: failure.message.clone(), held_by: BTreeSet::new() };
         self.said.insert(reader, said);
+        // What a verification goes on after is no policy of the task.
+        let has_limit = self.most > 0 && self.stage.checks.failures.is_none();
+        if has_limit && self.failures.all.len() == self.most {
+            self.failures.passed = vec![PassedLimit { task: self.stage.task.id().clone(), most: self.most }];
+        }
         self.failures.add(failure, self.most)
     }
 
     /// Ends the run where it may not go on. Called when all front-ends are through, and when all back-ends are.
     fn check(&mut self) -> Result<()> {
-        if self.failures.all.is_empty() || self.said.len() <= self.most && self.failures.because.is_none() {
+        if self.failures.all.is_empty() || self.failures.all.len() <= self.most && self.failures.because.is_none() {
             return Ok(());
-        }
-        if self.most > 0 && self.failures.because.is_none() {
-            self.failures.because = Some(format!(
-                "{} partitions of task `{}` would be in quarantine, and {} may be",
-                self.said.len(),
-                self.stage.task.id(),
-                self.most
-            ));
         }
         Err(Error::Compiler(std::mem::take(&mut self.failures)))
     }
@@ -253,7 +250,6 @@ impl<'a> Quarantine<'a> {
                 continue;
             }
             self.hold(out, &holders)?;
-            self.check()?;
             kept.push(bytes);
         }
         self.check()?;

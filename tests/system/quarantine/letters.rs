@@ -83,9 +83,12 @@ fn a_compiler_that_fails_on_everything_ends_the_stage() {
     }
     let Error::Compiler(failures) = lab.try_run().unwrap_err() else { panic!("not a compiler's error") };
     assert_eq!((failures.all.len(), failures.cut_short), (101, true));
-    let text = failures.to_string();
-    assert!(text.starts_with("101 failures\n") && text.contains("in/texts/0099") && !text.contains("in/texts/0100"));
-    assert!(text.ends_with("\n  and 1 more\n  and perhaps more: too much failed to go on"), "{text}");
+    expect![[r#"
+        the quarantine of task `letters` is full: at most 100 of its partitions may fail; raise the limit with compiler.letters.on_error = { quarantine = N } or `Task::on_error`, or mend what fails
+          101 failures
+          letters: front-end of 101 partitions, such as in/texts/0000, in/texts/0001, in/texts/0002: a bad word
+          and perhaps more: too much failed to go on"#]]
+    .assert_eq(&failures.to_string());
 }
 
 #[test]
@@ -160,18 +163,35 @@ fn in_a_full_run_what_fails_stays_too() {
 }
 
 #[test]
+fn what_is_held_back_does_not_count() {
+    let mut lab = texts(OnError::Quarantine { most: 1 }, &[("a", "one two six ten"), ("b", "eight")]);
+    lab.run();
+    put(&mut lab, &[("a", "bad")]);
+    // One failed, and three wait for it.
+    for _ in 0..2 {
+        let run = lab.try_run().unwrap();
+        assert_eq!(run.report.tasks[0].counts.quarantined, 4);
+        assert!(run.log().contains("front  letters  in/texts/a\n"), "{}", run.log());
+    }
+    assert_eq!(lab.names("letters"), ["e", "o", "s", "t"]);
+    put(&mut lab, &[("b", "bad")]);
+    let Error::Compiler(failures) = lab.try_run().unwrap_err() else { panic!("not a compiler's error") };
+    assert_eq!((failures.all.len(), failures.passed[0].most), (2, 1));
+}
+
+#[test]
 fn a_budget_that_is_passed_fails_the_run() {
-    let policy = OnError::Quarantine { most: 2 };
+    let policy = OnError::Quarantine { most: 1 };
     let mut lab = texts(policy, &[("a", "one"), ("b", "two"), ("c", "six")]);
     lab.run();
     put(&mut lab, &[("a", "bad")]);
     lab.run();
     put(&mut lab, &[("b", "bad")]);
     expect![[r#"
-        2 failures
+        the quarantine of task `letters` is full: at most 1 of its partitions may fail; raise the limit with compiler.letters.on_error = { quarantine = N } or `Task::on_error`, or mend what fails
+          2 failures
           letters: front-end of in/texts/a: a bad word
-          letters: front-end of in/texts/b: a bad word
-          3 partitions of task `letters` would be in quarantine, and 2 may be"#]]
+          letters: front-end of in/texts/b: a bad word"#]]
     .assert_eq(&lab.try_run().unwrap_err().to_string());
     assert_eq!(lab.output().version().0, 2);
     // Back to where a failure ends the run: what is in quarantine does so too.
