@@ -227,6 +227,9 @@ pub(crate) struct Run {
     /// Run everything twice, and publish nothing if anything comes out differently the second time
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) check: Option<Check>,
+    /// Fail with exit code 1 where anything is in quarantine after the run, although the rest was published
+    #[arg(long)]
+    pub(crate) fail_on_quarantine: bool,
 }
 
 /// What a run or a verification can check besides.

@@ -61,7 +61,20 @@ pub(super) fn run(
     report.output_requests = catalog.requests();
     let inputs = job.inputs.values().filter(|input| input.at != At::Feedback).map(|input| input.catalog.requests());
     report.input_requests = inputs.fold(Default::default(), |sum, one| sum + one);
-    out.result("deltic.run/1", &report, || report::run_lines(&report))
+    out.result("deltic.run/1", &report, || report::run_lines(&report))?;
+    if args.fail_on_quarantine { without_quarantine(&catalog.snapshot(version)?, prepared.url) } else { Ok(()) }
+}
+
+/// Fails where anything is in quarantine.
+fn without_quarantine(snapshot: &Snapshot, url: &str) -> Outcome {
+    let (version, all) = (snapshot.version(), deltic_driver::quarantined(snapshot)?.len());
+    let number = match all {
+        0 => return Ok(()),
+        1 => "1 partition is".to_owned(),
+        all => format!("{all} partitions are"),
+    };
+    let failure = Failure::failed(format!("{number} in quarantine at version {version}"));
+    Err(failure.hint(format!("`deltic errors {}` lists what is", quoted(url))))
 }
 
 /// Watches a run, for whoever looks on and for whoever interrupts it.
