@@ -68,7 +68,10 @@ fn what_compilers_print_goes_to_standard_error() {
 fn panics_are_said_beside_what_is_printed() {
     let shell = site(|n| KINDS[if n == 7 { 3 } else { n % 3 }].to_owned());
     let ran = run(&shell, "notes run --format json");
-    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let document: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(document["schema"], "deltic.failure/1");
+    assert_eq!(document["failures"].as_array().map(Vec::len), Some(1), "{document}");
     assert!(ran.stderr.contains("panicked at ") && ran.stderr.contains("\n  | no such luck\n"), "{ran:?}");
     assert!(ran.stderr.contains("error: noise: back-end of noise/07: panicked: no such luck\n"), "{ran:?}");
     assert!(ran.stderr.contains("printed for 00\n"), "{ran:?}");

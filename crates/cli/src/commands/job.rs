@@ -9,6 +9,7 @@ use deltic_driver::{
     At, Error, Event, Failures, Job, JobInput, LocalEngine, Observer, Options, Phase, Report, Silent, Stop,
 };
 use deltic_store::{Catalog, ErrorKind, Snapshot, Stores};
+use serde_json::{Value, json};
 
 use crate::args;
 use crate::asked::Asked;
@@ -16,7 +17,7 @@ use crate::config::{Config, DEFAULT_FILE, Sources};
 use crate::edge;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupts;
-use crate::out::Out;
+use crate::out::{Format, Out};
 use crate::progress::{Progress, Tasks};
 use crate::report;
 use crate::sources::{Inputs, Register, Source};
@@ -51,7 +52,13 @@ pub(super) fn run(
     interrupts.ends_by_itself("nothing was published", move || awaited.tasks.calls.awaited());
     let mut job = prepared.job(catalog.clone(), &*watched, &args.note, interrupts.stop())?;
     job.options.check_determinism = args.check.is_some();
-    let mut report: Report = deltic_driver::run(&job).map_err(|error| prepared.explain(error, &catalog))?;
+    let mut report: Report = deltic_driver::run(&job).map_err(|error| {
+        if let (Error::Compiler(failures), Format::Json) = (&error, out.format) {
+            // What a compiler said is the more important failure, and all of it is on standard error too.
+            let _ = out.document("deltic.failure/1", failed(failures, prepared.url));
+        }
+        prepared.explain(error, &catalog)
+    })?;
     if let Some(version) = report.version {
         out.has_done(format!("version {version} was committed"));
     }
@@ -63,6 +70,12 @@ pub(super) fn run(
     report.input_requests = inputs.fold(Default::default(), |sum, one| sum + one);
     out.result("deltic.run/1", &report, || report::run_lines(&report))?;
     if args.fail_on_quarantine { without_quarantine(&catalog.snapshot(version)?, prepared.url) } else { Ok(()) }
+}
+
+/// What compilers failed on, for programs.
+fn failed(failures: &Failures, url: &str) -> Value {
+    let Failures { all, cut_short, because, passed } = failures;
+    json!({ "url": url, "failures": all, "cut_short": cut_short, "because": because, "limits_passed": passed })
 }
 
 /// Fails where anything is in quarantine.
