@@ -111,6 +111,36 @@ fn equal_sets_are_numbered_unless_they_have_ids() {
     assert_eq!(one, two[..1]);
 }
 
+/// What versions are told apart by: fingerprints, the state and the catalog. A plan that has run once finds them all again.
+#[test]
+fn a_plan_keeps_its_fingerprints_its_state_and_its_digest() {
+    let mut lab = Lab::new(tasks(|plan| {
+        let groups = by_number(plan, "in/a").id("groups");
+        show(&groups.map_values(|members| Ok(members.len())));
+        show_as("also", &groups.group(first).persist().map_values(|members| Ok(members.len())));
+        show_as("third", &by_number(plan, "in/a").reduce(|_, all| Ok([(first(&all[0]), all.len())]), |a, b| Ok(a + b)));
+        Ok(())
+    }));
+    for (name, number) in [("01", "1"), ("02", "2"), ("11", "1"), ("12", "4")] {
+        lab.put("in/a", name, number);
+    }
+    lab.run();
+    let version = lab.output();
+    let mut pinned: Vec<String> =
+        version.record().tasks.iter().map(|task| format!("{} {}", task.id, task.fingerprint)).collect();
+    pinned.push(format!("state {}", version.state_digest()));
+    pinned.push(format!("catalog {}", version.digest()));
+    expect![[r#"
+        p.also 711bcb3267ba777ac8187815e2a0a81216fee7fb1f714a427079e51dc152bdb5
+        p.group-by-43693cc4 7fd813ebbb8ff42d78914710cab5d543796dea1aaff9deea65bb82ceefe68bd4
+        p.groups 01d43d200f715ce56a9932bbb6c63dac7abac71a09f7c158971eb81c27e5cf74
+        p.out 41c1bf1d2acbe4ca41d0e5c8bbb3c21f146730a87f9668be4fb7493ed7b5f4f7
+        p.persist-43693cc4 697a6a7594a86ee9637bff454ce64c2eb6f14645eb22fd260a3f7de97435467b
+        p.third cc09e331705a86f4e9ac2570b58b22d91660035fe605f6c8caa5b809bcaf216f
+        state e704e41b4b9e2638f5d5c8b38c9199ec369265fc54a4c69c68fc5b802d831053
+        catalog b4c7d27ba98b6d670c58952c78705918e69741278df415529b4f2ecc164f8161"#]].assert_eq(&pinned.join("\n"));
+}
+
 #[test]
 fn mistakes_are_reported_together_when_the_plan_is_finished() {
     expect!["plan `p`: `a/b` is not a layer id: it takes 1 to 50 letters, digits, `-`, `_` or `.`, the first a letter or a digit; the id of a data set: `two words` is not a task id: it takes 1 to 50 letters, digits, `-`, `_` or `.`, the first a letter or a digit; layer `in/a` is listed twice; nothing uses `b` (map-values of in/b): publish it or remove it; two data sets have the id `b`; nothing uses layer of in/a: publish it or remove it"].assert_eq(&refused(|plan| {
