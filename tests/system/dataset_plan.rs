@@ -138,12 +138,13 @@ fn a_plan_keeps_its_fingerprints_its_state_and_its_digest() {
         p.persist-43693cc4 697a6a7594a86ee9637bff454ce64c2eb6f14645eb22fd260a3f7de97435467b
         p.third cc09e331705a86f4e9ac2570b58b22d91660035fe605f6c8caa5b809bcaf216f
         state e704e41b4b9e2638f5d5c8b38c9199ec369265fc54a4c69c68fc5b802d831053
-        catalog b4c7d27ba98b6d670c58952c78705918e69741278df415529b4f2ecc164f8161"#]].assert_eq(&pinned.join("\n"));
+        catalog b4c7d27ba98b6d670c58952c78705918e69741278df415529b4f2ecc164f8161"#]]
+    .assert_eq(&pinned.join("\n"));
 }
 
 #[test]
 fn mistakes_are_reported_together_when_the_plan_is_finished() {
-    expect!["plan `p`: `a/b` is not a layer id: it takes 1 to 50 letters, digits, `-`, `_` or `.`, the first a letter or a digit; the id of a data set: `two words` is not a task id: it takes 1 to 50 letters, digits, `-`, `_` or `.`, the first a letter or a digit; layer `in/a` is listed twice; nothing uses `b` (map-values of in/b): publish it or remove it; two data sets have the id `b`; nothing uses layer of in/a: publish it or remove it"].assert_eq(&refused(|plan| {
+    expect!["plan `p`: layer `in/a/b`: `a/b` is not a layer id: it takes 1 to 50 letters, digits, `-`, `_` or `.`, the first a letter or a digit; the id of map-values of in/a/b: `two words` is not a task id: it takes 1 to 50 letters, digits, `-`, `_` or `.`, the first a letter or a digit; layer `in/a` is listed twice in one set; nothing uses `b` (map-values of in/b): publish it or remove it; nothing uses layer of in/a: publish it or remove it; two data sets have, or had, the id `b`: `b` (map-values of in/b) and `b` (map-values of in/b)"].assert_eq(&refused(|plan| {
         let a = plan.layer::<String>("in/a/b");
         let b = numbers(plan, "in/b").id("b");
         show(&a.map_values(|partition| Ok(partition.text()?.len())).id("two words"));
@@ -153,20 +154,38 @@ fn mistakes_are_reported_together_when_the_plan_is_finished() {
     }));
 }
 
+/// What only shows when stages are made comes with the rest, once for each set and layer.
+#[test]
+fn mistakes_of_stages_are_reported_with_all_others() {
+    expect!["plan `p`: layer `in/a/b`: `a/b` is not a layer id: it takes 1 to 50 letters, digits, `-`, `_` or `.`, the first a letter or a digit; nothing uses map-values of in/d: publish it or remove it; layer `also` is published twice: filter of in/a and map-values of in/b; data set `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`: `p.xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx` is not a layer id: it takes 1 to 50 letters, digits, `-`, `_` or `.`, the first a letter or a digit; data set `zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz`: `p.zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz` is not a layer id: it takes 1 to 50 letters, digits, `-`, `_` or `.`, the first a letter or a digit"].assert_eq(&refused(|plan| {
+        let long = numbers(plan, "in/a").persist().id(&"x".repeat(49));
+        show(&long);
+        show_as("also", &long.filter(|_, number| Ok(*number > 1)));
+        show_as("also", &numbers(plan, "in/b"));
+        show_as(&"y".repeat(49), &numbers(plan, "in/c").persist().id(&"z".repeat(49)));
+        show_as("unread", &plan.layer::<String>("in/a/b").map_values(|partition| Ok(partition.text()?.len())));
+        drop(numbers(plan, "in/d"));
+        Ok(())
+    }));
+}
+
 #[test]
 fn what_can_not_be_a_plan_is_refused() {
     expect!["plan `p`: it publishes nothing"].assert_eq(&refused(|_| Ok(())));
-    expect!["plan `p`: two stages are called `out`, after a layer or the id of a data set: rename one of them"]
-        .assert_eq(&refused(|plan| {
+    expect!["plan `p`: layer `out` is published twice: map-values of in/a and map-values of in/b"].assert_eq(&refused(
+        |plan| {
             show(&numbers(plan, "in/a"));
             show(&numbers(plan, "in/b"));
             Ok(())
-        }));
-    expect!["plan `p`: a data set of another plan is used"].assert_eq(&refused(|plan| {
-        let other = DataPlan::new("q");
-        show(&numbers(plan, "in/a").join(&numbers(&other, "in/a")));
-        Ok(())
-    }));
+        },
+    ));
+    expect!["plan `p`: map-values of in/a is of another plan, `q`, and can not be used in this one"].assert_eq(
+        &refused(|plan| {
+            let other = DataPlan::new("q");
+            show(&numbers(plan, "in/a").join(&numbers(&other, "in/a")));
+            Ok(())
+        }),
+    );
     expect!["plan `p`: data set `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`: `p.xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx` is not a layer id: it takes 1 to 50 letters, digits, `-`, `_` or `.`, the first a letter or a digit"].assert_eq(&refused(|plan| {
         show(&numbers(plan, "in/a").persist().id(&"x".repeat(49)));
         Ok(())

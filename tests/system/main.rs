@@ -12,6 +12,7 @@ mod damage;
 mod dataset;
 mod dataset_plan;
 mod dataset_ran;
+mod dataset_renamed;
 mod determinism;
 mod failures;
 mod filters;

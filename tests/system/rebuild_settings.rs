@@ -137,7 +137,7 @@ fn settings_of(seed: u64, day: usize) -> (Sections, Sections) {
     (sections, filters)
 }
 
-fn rebuild(
+pub(crate) fn rebuild(
     lab: &mut Lab,
     version: u64,
     otherwise: &Sections,

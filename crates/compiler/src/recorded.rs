@@ -32,7 +32,8 @@ pub struct RecordedTask {
 ///
 /// 1. the recorded configuration of the task that is called so, or was until it got that name
 ///    ([`Task::previously`](crate::Task::previously));
-/// 2. the recorded configuration of the plan that is called so;
+/// 2. the recorded configuration of the plan that is called so, or was
+///    ([`DataPlan::previously`](crate::DataPlan::previously));
 /// 3. the only recorded configuration that no other section is, and that the section's type reads and writes just so;
 /// 4. that of `otherwise`, which are the sections of the day: nothing is recorded under that name.
 ///
@@ -84,7 +85,8 @@ impl Recorded {
             let mut earlier = task.earlier_ids().iter();
             let Some(known) = earlier.find_map(|id| self.tasks.get(id.as_str()).cloned()) else { continue };
             is_renamed = true;
-            if sections.contains_key(task.id().as_str()) {
+            let is_of_plan = known.configuration.get(PLAN).is_some();
+            if sections.keys().any(|id| id == task.id().as_str() || is_of_plan && is_below(task.id().as_str(), id)) {
                 claimed.insert(known.id.clone());
             }
             self.tasks.insert(task.id().to_string(), known);
@@ -111,7 +113,10 @@ impl Recorded {
 
     /// The configurations of plans that may be called so: a name may go on with a dot itself.
     fn plans<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Value> {
-        self.tasks.values().filter(move |task| is_below(&task.id, id)).filter_map(|task| task.configuration.get(PLAN))
+        self.tasks
+            .iter()
+            .filter(move |(task, _)| is_below(task, id))
+            .filter_map(|(_, task)| task.configuration.get(PLAN))
     }
 
     /// What is recorded of a section that is read as a `T`.

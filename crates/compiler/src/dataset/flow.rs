@@ -64,10 +64,18 @@ pub(super) struct About {
     pub(super) total: bool,
 }
 
-/// What a stage is called within its plan.
+/// What a stage that keeps a set is called within its plan.
 #[derive(Debug, Clone)]
-pub(super) enum StageName {
-    /// By the user, or after the layer that it publishes.
+pub(super) struct StageName {
+    pub(super) now: Called,
+    /// What it was called before, newest first.
+    pub(super) earlier: Vec<String>,
+}
+
+/// Where a stage has its name from.
+#[derive(Debug, Clone)]
+pub(super) enum Called {
+    /// From the user.
     Given(String),
     /// After its operator and the layers that it comes from. Stages for which these are equal are numbered.
     Structural(String),

@@ -24,7 +24,7 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
     /// The keys and values of both sets. A key that both have is an error that names where both values come from.
     pub fn union(&self, other: &DataSet<K, V>) -> DataSet<K, V> {
         let (left, right) = (self.clone(), other.clone());
-        self.of_one_plan(other);
+        self.plan.expect_own(other);
         self.derive("union", Kind::Core, &[other.info()], move |builder| {
             merge::union(vec![left.aligned(builder)?, right.aligned(builder)?], false)
         })
@@ -37,7 +37,7 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         join: fn(Option<V>, Option<W>) -> Option<R>,
     ) -> DataSet<K, R> {
         let (left, right) = (self.clone(), other.clone());
-        self.of_one_plan(other);
+        self.plan.expect_own(other);
         self.derive(kind, Kind::Core, &[other.info()], move |builder| -> Result<Flow<K, R>> {
             merge::join(left.aligned(builder)?, right.aligned(builder)?, join)
         })

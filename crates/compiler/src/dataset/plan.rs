@@ -7,16 +7,16 @@
 //! so a step that is added or removed leaves the other stages their ids, and with them their state.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use deltic_core::{Hasher, LayerRef};
+use deltic_core::{Hasher, LayerId, LayerRef, TaskId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::dataset::stages::Builder;
-use crate::dataset::{DataKey, DataSet, Stages};
+use crate::dataset::{Data, DataKey, DataSet, Stages};
 use crate::{Partition, Result, Setup, recordable};
 
 /// A chain of tasks in the making, described as data sets that come from one another.
@@ -28,11 +28,24 @@ pub struct DataPlan {
     pub(super) state: Rc<RefCell<State>>,
 }
 
-/// What ends a stage when the plan is finished.
-type Goal = Box<dyn FnOnce(&mut Builder) -> Result<()>>;
+/// A layer to publish: what ends its stage when the plan is finished.
+struct Goal {
+    layer: LayerId,
+    of: Vec<Rc<Info>>,
+    end: End,
+}
+
+type End = Box<dyn FnOnce(&mut Builder) -> Result<()>>;
+
+/// What a set fails with that comes from a mistake which the plan knows of.
+#[derive(Debug, thiserror::Error)]
+#[error("a mistake in the plan")]
+pub(super) struct Reported;
 
 pub(super) struct State {
     pub(super) id: String,
+    /// The ids that it had before, newest first.
+    pub(super) earlier: Vec<String>,
     pub(super) version: Option<String>,
     pub(super) configuration: Option<Value>,
     pub(super) memo: Option<u32>,
@@ -50,13 +63,15 @@ pub(super) struct Info {
     /// For operators that a stage can be called after: the operator and a digest of the roots.
     pub(super) structural: Option<String>,
     pub(super) explicit: RefCell<Option<String>>,
+    /// The ids that it had before, newest first.
+    pub(super) earlier: RefCell<Vec<String>>,
     pub(super) version: RefCell<Option<String>>,
     pub(super) users: Cell<usize>,
 }
 
 impl Info {
     /// The set as a message calls it.
-    fn show(&self) -> String {
+    pub(super) fn show(&self) -> String {
         let roots: Vec<&str> = self.roots.iter().map(String::as_str).collect();
         let what = format!("{} of {}", self.kind, roots.join(", "));
         self.explicit.borrow().as_ref().map_or_else(|| what.clone(), |id| format!("`{id}` ({what})"))
@@ -68,6 +83,7 @@ impl DataPlan {
     pub fn new(id: &str) -> DataPlan {
         let state = State {
             id: id.to_owned(),
+            earlier: Vec::new(),
             version: None,
             configuration: None,
             memo: None,
@@ -82,6 +98,19 @@ impl DataPlan {
     #[must_use]
     pub fn version(self, version: impl Into<String>) -> DataPlan {
         self.state.borrow_mut().version = Some(version.into());
+        self
+    }
+
+    /// Says what the plan was called until now, so that its tasks keep their state, as
+    /// [`Task::previously`](crate::Task::previously) does: `DataPlan::new("footways").previously("pedestrian")`. Of several
+    /// earlier ids say the newest first. Its private layers keep the oldest id before their names, so leave these in the
+    /// code for good: without them all is compiled again, once.
+    #[must_use]
+    pub fn previously(self, id: &str) -> DataPlan {
+        match TaskId::new(id) {
+            Ok(_) => self.state.borrow_mut().earlier.push(id.to_owned()),
+            Err(error) => self.problem(format!("its earlier id: {error}")),
+        }
         self
     }
 
@@ -113,21 +142,27 @@ impl DataPlan {
 
     /// The partitions of a layer: `catalog/layer` of an input catalog, `layer` of what another task writes.
     pub fn layer<K: DataKey>(&self, layer: &str) -> DataSet<K, Partition> {
-        let layer = LayerRef::parse(layer).map_err(|error| self.problem(error.to_string())).ok();
-        DataSet::of_layer(self, layer.as_ref())
+        match LayerRef::parse(layer) {
+            Ok(layer) => DataSet::of_layer(self, &layer),
+            Err(error) => {
+                self.problem(format!("layer `{layer}`: {error}"));
+                DataSet::of_no_layer(self, layer)
+            }
+        }
     }
 
     /// The partitions of several layers, each under its layer and name.
     pub fn layers<'a>(&self, layers: impl IntoIterator<Item = &'a str>) -> DataSet<deltic_core::Key, Partition> {
-        let mut all = BTreeSet::new();
+        let (mut all, mut is_empty) = (BTreeSet::new(), true);
         for layer in layers {
+            is_empty = false;
             match LayerRef::parse(layer) {
                 Ok(layer) if !all.contains(&layer) => drop(all.insert(layer)),
-                Ok(layer) => self.problem(format!("layer `{layer}` is listed twice")),
-                Err(error) => self.problem(error.to_string()),
+                Ok(layer) => self.problem(format!("layer `{layer}` is listed twice in one set")),
+                Err(error) => self.problem(format!("layer `{layer}`: {error}")),
             }
         }
-        if all.is_empty() {
+        if is_empty {
             self.problem("a set of several layers lists none".to_owned());
         }
         DataSet::of_layers(self, &all)
@@ -135,21 +170,33 @@ impl DataPlan {
 
     /// Makes the tasks.
     ///
-    /// Errors: all mistakes made while the sets were; a set that nothing uses; two sets, or two stages, under one id; a
-    /// layer published twice; an id that is too long for a task.
+    /// Errors, all at once: mistakes made while the sets were; a set that nothing uses; two sets under one id, now or
+    /// before; a layer published twice; an id that is too long for a task.
     pub fn finish(&self) -> Result<Stages> {
-        let (problems, goals) = {
+        let (id, mut problems, goals, mut builder) = {
             let mut state = self.state.borrow_mut();
             state.find_problems();
-            (std::mem::take(&mut state.problems), std::mem::take(&mut state.goals))
+            let (problems, goals) = (std::mem::take(&mut state.problems), std::mem::take(&mut state.goals));
+            let builder = Builder::new(&state, goals.iter().map(|goal| goal.layer.clone()).collect());
+            (state.id.clone(), problems, goals, builder)
         };
-        let plan = || format!("plan `{}`", self.state.borrow().id);
-        anyhow::ensure!(problems.is_empty(), "{}: {}", plan(), problems.join("; "));
-        anyhow::ensure!(!goals.is_empty(), "{}: it publishes nothing", plan());
-        let mut builder = Builder::new(&self.state.borrow());
+        let mut ended = BTreeSet::new();
         for goal in goals {
-            goal(&mut builder).map_err(|error| error.context(plan()))?;
+            // A second one is a mistake that is known.
+            if !ended.insert(goal.layer) {
+                continue;
+            }
+            if let Err(error) = (goal.end)(&mut builder)
+                && !error.is::<Reported>()
+            {
+                // Two layers that come of one set have the same.
+                let problem = format!("{error:#}");
+                if !problems.contains(&problem) {
+                    problems.push(problem);
+                }
+            }
         }
+        anyhow::ensure!(problems.is_empty(), "plan `{id}`: {}", problems.join("; "));
         Ok(builder.finish())
     }
 
@@ -162,8 +209,22 @@ impl DataPlan {
         self.state.borrow_mut().problems.push(problem);
     }
 
-    pub(super) fn add_goal(&self, goal: impl FnOnce(&mut Builder) -> Result<()> + 'static) {
-        self.state.borrow_mut().goals.push(Box::new(goal));
+    /// Notes a mistake unless a set is one of this plan's own.
+    pub(super) fn expect_own<K: DataKey, V: Data>(&self, set: &DataSet<K, V>) {
+        if !Rc::ptr_eq(&self.state, &set.plan.state) {
+            let (shown, of) = (set.info().show(), set.plan.state.borrow().id.clone());
+            self.problem(format!("{shown} is of another plan, `{of}`, and can not be used in this one"));
+        }
+    }
+
+    /// Ends a stage in a layer that is made of some sets.
+    pub(super) fn add_goal(
+        &self,
+        layer: LayerId,
+        of: impl Into<Vec<Rc<Info>>>,
+        end: impl FnOnce(&mut Builder) -> Result<()> + 'static,
+    ) {
+        self.state.borrow_mut().goals.push(Goal { layer, of: of.into(), end: Box::new(end) });
     }
 
     /// A new node; `is_core` says that a stage can be called after it.
@@ -181,6 +242,7 @@ impl DataPlan {
             roots,
             structural,
             explicit: RefCell::default(),
+            earlier: RefCell::default(),
             version: RefCell::default(),
             users: Cell::new(0),
         };
@@ -192,18 +254,44 @@ impl DataPlan {
 
 impl State {
     fn find_problems(&mut self) {
-        let mut explicit = BTreeSet::new();
+        let mut ids: BTreeMap<String, Vec<&Info>> = BTreeMap::new();
         for node in &self.nodes {
             if node.users.get() == 0 {
                 self.problems.push(format!("nothing uses {}: publish it or remove it", node.show()));
             }
-            if let Some(id) = &*node.explicit.borrow()
-                && !explicit.insert(id.clone())
-            {
-                self.problems.push(format!("two data sets have the id `{id}`"));
+            // One that got its id back has it twice.
+            let all: BTreeSet<String> = node.explicit.borrow().iter().chain(&*node.earlier.borrow()).cloned().collect();
+            for id in all {
+                ids.entry(id).or_default().push(node);
             }
         }
+        for (id, nodes) in ids.iter().filter(|(_, nodes)| nodes.len() > 1) {
+            let message = format!("two data sets have, or had, the id `{id}`: {}", all_shown(nodes));
+            self.problems.push(message);
+        }
+        let mut layers: BTreeMap<&LayerId, Vec<&Info>> = BTreeMap::new();
+        let mut twice = BTreeSet::new();
+        for goal in &self.goals {
+            let of = goal.of.iter().map(Rc::as_ref);
+            match layers.get_mut(&goal.layer) {
+                None => drop(layers.insert(&goal.layer, of.collect())),
+                Some(known) => {
+                    known.extend(of);
+                    twice.insert(&goal.layer);
+                }
+            }
+        }
+        for (layer, nodes) in layers.iter().filter(|(layer, _)| twice.contains(*layer)) {
+            self.problems.push(format!("layer `{layer}` is published twice: {}", all_shown(nodes)));
+        }
+        if self.goals.is_empty() {
+            self.problems.push("it publishes nothing".to_owned());
+        }
     }
+}
+
+fn all_shown(nodes: &[&Info]) -> String {
+    nodes.iter().map(|node| node.show()).collect::<Vec<_>>().join(" and ")
 }
 
 impl std::fmt::Debug for DataPlan {

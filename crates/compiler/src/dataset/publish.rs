@@ -27,7 +27,7 @@ pub struct Published<K> {
 impl<K: DataKey> Published<K> {
     /// The layer as it is after publishing, as a new set.
     pub fn read_back(&self) -> DataSet<K, Partition> {
-        DataSet::of_layer(&self.plan, Some(&LayerRef { catalog: None, layer: self.layer.clone() }))
+        DataSet::of_layer(&self.plan, &LayerRef { catalog: None, layer: self.layer.clone() })
     }
 }
 
@@ -73,7 +73,8 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         let from = self.clone();
         let published = Published { plan: self.plan.clone(), layer: layer.id.clone(), keys: PhantomData };
         let encode: Encode<K, V> = Arc::new(f);
-        self.plan.add_goal(move |builder| {
+        let of = [Rc::clone(self.info())];
+        self.plan.add_goal(layer.id.clone(), of, move |builder| {
             let flow = from.flow(builder)?;
             builder.publish(flow, layer, encode)
         });
@@ -114,9 +115,7 @@ impl DataPlan {
         let mut taken = BTreeSet::new();
         for part in &parts {
             part.set.used();
-            if !Rc::ptr_eq(&self.state, &part.set.plan.state) {
-                self.problem("a data set of another plan is used".to_owned());
-            }
+            self.expect_own(&part.set);
             for level in &part.levels {
                 if !taken.insert(*level) {
                     self.problem(format!("layer `{}`: two parts have level {level}", layer.id));
@@ -130,7 +129,8 @@ impl DataPlan {
             self.problem(format!("layer `{}` has no parts", layer.id));
         }
         let published = Published { plan: self.clone(), layer: layer.id.clone(), keys: PhantomData };
-        self.add_goal(move |builder| {
+        let of: Vec<_> = parts.iter().map(|part| Rc::clone(part.set.info())).collect();
+        self.add_goal(layer.id.clone(), of, move |builder| {
             let flows = parts.iter().map(|part| part.set.aligned(builder)).collect::<Result<Vec<_>>>()?;
             let encode: Encode<Tile, Encoded> = Arc::new(|_, value| Ok(Some(value.0)));
             let flow = merge::union(flows, true)?;

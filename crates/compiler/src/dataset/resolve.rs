@@ -92,7 +92,7 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
     ) -> DataSet<K, R> {
         let (from, to) = (self.clone(), other.clone());
         let f = Arc::new(f);
-        self.of_one_plan(other);
+        self.plan.expect_own(other);
         self.derive(kind, Kind::Narrow, &[other.info()], move |builder| {
             let mut flow = from.flow(builder)?;
             let Flow { about, shape } = to.narrow(builder)?;

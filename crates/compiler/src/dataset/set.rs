@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use deltic_core::{Key, LayerRef};
 
-use crate::dataset::flow::{About, Flow, Forward, Inverse, Narrow, Shape, StageName, Step, Then};
-use crate::dataset::plan::{DataPlan, Info};
+use crate::dataset::flow::{About, Called, Flow, Forward, Inverse, Narrow, Shape, StageName, Step, Then};
+use crate::dataset::plan::{DataPlan, Info, Reported};
 use crate::dataset::stages::{self, Builder};
 use crate::dataset::{Data, DataKey};
 use crate::{Context, Input, Partition, Result};
@@ -58,16 +58,19 @@ impl<K, V> fmt::Debug for DataSet<K, V> {
 }
 
 impl<K: DataKey> DataSet<K, Partition> {
-    pub(super) fn of_layer(plan: &DataPlan, layer: Option<&LayerRef>) -> DataSet<K, Partition> {
-        let source = layer.map(|layer| stages::of_layer(layer, Arc::new(|input: &Input| Ok(input.clone()))));
-        DataSet::source(plan, layer.map(ToString::to_string).into_iter().collect(), source)
+    pub(super) fn of_layer(plan: &DataPlan, layer: &LayerRef) -> DataSet<K, Partition> {
+        let source = stages::of_layer(layer, Arc::new(|input: &Input| Ok(input.clone())));
+        DataSet::source(plan, [layer.to_string()].into(), Some(source))
+    }
+
+    /// Stands for a layer whose name is none, which the plan reports.
+    pub(super) fn of_no_layer(plan: &DataPlan, layer: &str) -> DataSet<K, Partition> {
+        DataSet::source(plan, [layer.to_owned()].into(), None)
     }
 
     fn source(plan: &DataPlan, roots: BTreeSet<String>, source: Option<Flow<K, Partition>>) -> DataSet<K, Partition> {
         let info = plan.add_node("layer".to_owned(), false, roots);
-        let make = Box::new(move |_: &mut Builder| {
-            source.clone().ok_or_else(|| anyhow::anyhow!("a data set has no layer to read"))
-        });
+        let make = Box::new(move |_: &mut Builder| source.clone().ok_or_else(|| Reported.into()));
         DataSet { plan: plan.clone(), node: Rc::new(Node { info, make, is_boundary: false, kept: RefCell::default() }) }
     }
 }
@@ -91,11 +94,24 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
     /// the same for good.
     #[must_use]
     pub fn id(self, id: &str) -> DataSet<K, V> {
+        let shown = self.node.info.show();
         if let Err(error) = deltic_core::TaskId::new(id) {
-            self.plan.problem(format!("the id of a data set: {error}"));
+            self.plan.problem(format!("the id of {shown}: {error}"));
         }
-        if let Some(before) = self.node.info.explicit.replace(Some(id.to_owned())) {
-            self.plan.problem(format!("a data set is given two ids, `{before}` and `{id}`"));
+        if self.node.info.explicit.replace(Some(id.to_owned())).is_some() {
+            self.plan.problem(format!("{shown} is given a second id, `{id}`"));
+        }
+        self
+    }
+
+    /// Says what the set was called until now, so that its stage keeps its state: `.id("lines").previously("by-tile")`. Of
+    /// several earlier ids say the newest first. What [`Stages`](crate::Stages) prints behind the plan's id can be said too,
+    /// of a set that had no id. Its private layer keeps the oldest name, so leave these in the code for good.
+    #[must_use]
+    pub fn previously(self, id: &str) -> DataSet<K, V> {
+        match deltic_core::TaskId::new(id) {
+            Ok(_) => self.node.info.earlier.borrow_mut().push(id.to_owned()),
+            Err(error) => self.plan.problem(format!("the earlier id of {}: {error}", self.node.info.show())),
         }
         self
     }
@@ -222,13 +238,6 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         self.node.info.users.set(self.node.info.users.get() + 1);
     }
 
-    /// Notes a mistake unless both sets are of one plan.
-    pub(super) fn of_one_plan<K2, V2>(&self, other: &DataSet<K2, V2>) {
-        if !Rc::ptr_eq(&self.plan.state, &other.plan.state) {
-            self.plan.problem("a data set of another plan is used".to_owned());
-        }
-    }
-
     /// What the set amounts to. One that is more than narrow and has several users is kept, so that it is made once.
     pub(super) fn flow(&self, builder: &mut Builder) -> Result<Flow<K, V>> {
         if let Some(kept) = &*self.node.kept.borrow() {
@@ -264,12 +273,19 @@ impl Info {
     /// Notes the step in what the flow is made of.
     fn enter<K, V>(&self, flow: &mut Flow<K, V>) {
         let id = self.explicit.borrow().clone();
-        let given = id.clone().map(StageName::Given);
-        if let Some(base) = &self.structural {
-            flow.about.name = given.or_else(|| Some(StageName::Structural(base.clone())));
-        } else if flow.about.name.is_some() && given.is_some() {
-            flow.about.name = given;
-        }
+        let structural = || self.structural.clone().map(Called::Structural);
+        let called = id.clone().map(Called::Given).or_else(structural);
+        // A narrow set gives its name to a stage that has one already.
+        let before = flow.about.name.take();
+        let is_named = self.structural.is_some() || before.is_some();
+        let earlier = self.earlier.borrow().clone();
+        flow.about.name = match (called.filter(|_| is_named), before) {
+            (Some(now), _) => Some(StageName { now, earlier }),
+            (None, Some(StageName { now, earlier: before })) => {
+                Some(StageName { now, earlier: before.into_iter().chain(earlier).collect() })
+            }
+            (None, None) => None,
+        };
         let looks = std::mem::take(&mut flow.about.looks);
         let version = self.version.borrow().clone();
         flow.about.steps.push(Step { kind: self.kind.clone(), id, version, looks });

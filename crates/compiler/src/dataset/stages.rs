@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use deltic_core::{IntoName, Key, Layer, LayerId, LayerRef, Name, Payload, TaskId};
 use serde_json::{Map, Value, json};
 
 use crate::dataset::DataKey;
-use crate::dataset::flow::{About, Back, Direct, Flow, Front, Narrow, Read, Shape, StageName, Step};
+use crate::dataset::flow::{About, Back, Called, Direct, Flow, Front, Narrow, Read, Shape, StageName, Step};
 use crate::dataset::plan::State;
 use crate::dataset::value::{self, Data, Raw};
 use crate::recorded::PLAN;
@@ -91,6 +91,10 @@ impl fmt::Display for Stage {
 /// Makes tasks while the plan goes back from what is published.
 pub(super) struct Builder {
     plan: String,
+    /// The ids that the plan had before, newest first.
+    earlier: Vec<String>,
+    /// The layers that are published.
+    published: BTreeSet<LayerId>,
     version: Option<String>,
     configuration: Option<Value>,
     memo: Option<u32>,
@@ -120,9 +124,11 @@ struct Target<K, V> {
 pub(super) type Encode<K, V> = Arc<dyn Fn(&K, V) -> Result<Option<Payload>> + Send + Sync>;
 
 impl Builder {
-    pub(super) fn new(state: &State) -> Builder {
+    pub(super) fn new(state: &State, published: BTreeSet<LayerId>) -> Builder {
         Builder {
             plan: state.id.clone(),
+            earlier: state.earlier.clone(),
+            published,
             version: state.version.clone(),
             configuration: state.configuration.clone(),
             memo: state.memo,
@@ -150,20 +156,39 @@ impl Builder {
 
     /// Ends a flow in a private layer; what comes back reads it.
     pub(super) fn keep<K: DataKey, V: Data>(&mut self, flow: Flow<K, V>, name: StageName) -> Result<Flow<K, V>> {
-        let (id, structural) = match name {
-            StageName::Given(id) => (id, None),
-            StageName::Structural(base) => {
+        let (id, structural) = match name.now {
+            Called::Given(id) => (id, None),
+            Called::Structural(base) => {
                 let number = self.structural.entry(base.clone()).or_default();
                 *number += 1;
                 let id = if *number == 1 { base.clone() } else { format!("{base}-{number}") };
                 (id, Some((base, *number)))
             }
         };
-        let layer = K::private_layer(&format!("{}.{id}", self.plan)).with_context(|| format!("data set `{id}`"))?;
+        let in_set = || format!("data set `{id}`");
+        let names: Vec<String> = [&id].into_iter().chain(&name.earlier).map(|name| self.apart(name)).collect();
+        let private = self.private_name(names.last().unwrap_or(&id));
+        let layer = K::private_layer(&private).with_context(in_set)?;
         let read = LayerRef { catalog: None, layer: layer.id.clone() };
         let encode: Encode<K, V> = Arc::new(|_, value| Ok(Some(Payload::new(value::encode(&value)?.0))));
-        self.add(flow, &id, Target { layer, is_private: true, encode }, structural)?;
+        self.add(flow, &names, Target { layer, is_private: true, encode }, structural).with_context(in_set)?;
         Ok(of_layer(&read, Arc::new(|input| value::decode(input.bytes()))))
+    }
+
+    /// The private layer of a set. What tasks read and write is part of their fingerprints, so it keeps the oldest name.
+    fn private_name(&self, set: &str) -> String {
+        format!("{}.{set}", self.earlier.last().unwrap_or(&self.plan))
+    }
+
+    /// A name for a set that no stage or layer has which is published: sets and layers have a name space each, where tasks
+    /// have one.
+    fn apart(&self, set: &str) -> String {
+        let is_published = |name: &str| self.published.iter().any(|layer| layer.as_str() == name);
+        let mut name = set.to_owned();
+        while is_published(&name) || is_published(&self.private_name(&name)) {
+            name.push_str(".set");
+        }
+        name
     }
 
     /// Ends a flow in a layer that is published.
@@ -173,22 +198,22 @@ impl Builder {
         layer: Layer,
         encode: Encode<K, V>,
     ) -> Result<()> {
-        let id = layer.id.clone();
-        self.add(flow, id.as_str(), Target { layer, is_private: false, encode }, None)
+        let id = layer.id.to_string();
+        let in_layer = format!("layer `{id}`");
+        self.add(flow, &[id], Target { layer, is_private: false, encode }, None).context(in_layer)
     }
 
+    /// Makes the task of a stage by its names, the present one first.
     fn add<K: DataKey, V: 'static>(
         &mut self,
         flow: Flow<K, V>,
-        id: &str,
+        names: &[String],
         target: Target<K, V>,
         structural: Option<(String, usize)>,
     ) -> Result<()> {
         let Target { layer, is_private, encode } = target;
-        ensure!(
-            self.ids.insert(id.to_owned()),
-            "two stages are called `{id}`, after a layer or the id of a data set: rename one of them"
-        );
+        let [id, ..] = names else { bail!("a stage without a name") };
+        ensure!(self.ids.insert(id.clone()), "two stages are called so: give one of them another id");
         let Flow { about, shape } = flow;
         let ends = Ends {
             inputs: about.inputs.iter().cloned().collect(),
@@ -207,6 +232,13 @@ impl Builder {
         };
         let name = pattern.name();
         let mut task = Task::new(&format!("{}.{id}", self.plan), pattern)?;
+        let plans = || [&self.plan].into_iter().chain(&self.earlier);
+        for earlier in plans().flat_map(|plan| names.iter().map(move |name| format!("{plan}.{name}"))) {
+            // One that got its id back is called so again.
+            if earlier != task.id().as_str() {
+                task = task.previously(&earlier)?;
+            }
+        }
         if let Some(version) = &self.version {
             task = task.version(version);
         }

@@ -1,0 +1,292 @@
+//! Plans and sets that get other ids: what was made under the earlier ones is taken over. Names of sets and names of layers
+//! do not meet.
+
+use std::collections::BTreeMap;
+
+use deltic::driver::{TaskReport, Verdict};
+use deltic::prelude::*;
+use deltic_testkit::{Lab, LabRun};
+use expect_test::{Expect, expect};
+use serde_json::json;
+
+use crate::dataset::{numbers, show_as};
+use crate::rebuild_settings::rebuild;
+
+type Groups = DataSet<String, Vec<String>>;
+
+fn by_number(plan: &DataPlan) -> Groups {
+    numbers(plan, "in/a").group_by(|key, number| Ok([(number.to_string(), key.clone())]))
+}
+
+/// Groups in a private layer, and two layers made of these.
+fn chain(plan: DataPlan, named: fn(Groups) -> Groups) -> Vec<Task> {
+    let plan = plan.version("1");
+    let groups = named(by_number(&plan));
+    show_as("members", &groups);
+    show_as("counts", &groups.map_values(|members| Ok(members.len())));
+    plan.finish().unwrap().into_tasks()
+}
+
+fn run_once(tasks: Vec<Task>) -> Lab {
+    let mut lab = Lab::new(tasks);
+    for (name, number) in [("01", "1"), ("02", "2"), ("11", "1"), ("12", "4")] {
+        lab.put("in/a", name, number);
+    }
+    lab.run();
+    lab
+}
+
+fn modes(run: &LabRun) -> String {
+    let mode = |task: &TaskReport| format!("{} {:?}\n", task.task, task.mode);
+    run.report.tasks.iter().map(mode).collect()
+}
+
+/// Runs tasks over one more change: what ran and how, if nothing was left behind and all is as from scratch.
+fn goes_on(lab: &mut Lab, tasks: Vec<Task>, expected: &Expect) {
+    lab.set_tasks(tasks);
+    lab.put("in/a", "12", "5");
+    let run = lab.run();
+    expected.assert_eq(&format!("{}{}", modes(&run), run.log()));
+    assert_eq!(run.report.orphans, []);
+    lab.assert_equals_scratch();
+    assert_eq!(lab.run().report.version, None);
+}
+
+#[test]
+fn a_plan_that_got_another_id_keeps_its_state() {
+    let expected = expect![[r#"
+        new.groups Incremental { changed: ["in/a"] }
+        new.members Incremental { changed: ["old.groups"] }
+        new.counts Incremental { changed: ["old.groups"] }
+        back   new.counts   counts/5
+        gone   new.counts   counts/4
+        front  new.groups   in/a/12
+        back   new.groups   old.groups/5
+        gone   new.groups   old.groups/4
+        back   new.members  members/5
+        gone   new.members  members/4
+    "#]];
+    for plan in [DataPlan::new("new").previously("old"), DataPlan::new("new").previously("newer").previously("old")] {
+        let mut lab = run_once(chain(DataPlan::new("old"), |groups| groups.id("groups")));
+        goes_on(&mut lab, chain(plan, |groups| groups.id("groups")), &expected);
+    }
+}
+
+/// Ids that were given up and taken again.
+#[test]
+fn a_plan_and_a_set_that_got_their_ids_back_keep_their_state() {
+    let mut lab = run_once(chain(DataPlan::new("p"), |groups| groups.id("groups")));
+    lab.set_tasks(chain(DataPlan::new("q").previously("p"), |groups| groups.id("lists").previously("groups")));
+    assert_eq!(lab.run().log(), "");
+    let back = DataPlan::new("p").previously("q").previously("p");
+    lab.set_tasks(chain(back, |groups| groups.id("groups").previously("lists").previously("groups")));
+    assert_eq!(lab.run().log(), "");
+    lab.assert_equals_scratch();
+}
+
+/// Nothing is compiled, and what is published stays as it is.
+#[test]
+fn another_id_alone_runs_nothing() {
+    let mut lab = run_once(chain(DataPlan::new("old"), |groups| groups.id("groups")));
+    let before = lab.output();
+    lab.set_tasks(chain(DataPlan::new("new").previously("old"), |groups| groups.id("lists").previously("groups")));
+    let run = lab.run();
+    assert_eq!(run.log(), "");
+    assert!(run.report.version.is_some() && lab.output().digest() == before.digest());
+    lab.assert_equals_scratch();
+}
+
+/// Once and once more, the plan and the set, from an id that was made up for it.
+#[test]
+fn sets_that_got_other_ids_keep_their_state() {
+    let mut lab = run_once(chain(DataPlan::new("p"), |groups| groups));
+    let named = chain(DataPlan::new("p"), |groups| groups.id("groups").previously("group-by-43693cc4"));
+    goes_on(
+        &mut lab,
+        named,
+        &expect![[r#"
+        p.groups Incremental { changed: ["in/a"] }
+        p.members Incremental { changed: ["p.group-by-43693cc4"] }
+        p.counts Incremental { changed: ["p.group-by-43693cc4"] }
+        back   p.counts   counts/5
+        gone   p.counts   counts/4
+        front  p.groups   in/a/12
+        back   p.groups   p.group-by-43693cc4/5
+        gone   p.groups   p.group-by-43693cc4/4
+        back   p.members  members/5
+        gone   p.members  members/4
+    "#]],
+    );
+    let again = chain(DataPlan::new("q").previously("p"), |groups| {
+        groups.id("lists").previously("groups").previously("group-by-43693cc4")
+    });
+    lab.put("in/a", "12", "4");
+    lab.set_tasks(again.clone());
+    lab.run();
+    goes_on(
+        &mut lab,
+        again,
+        &expect![[r#"
+        q.lists Incremental { changed: ["in/a"] }
+        q.members Incremental { changed: ["p.group-by-43693cc4"] }
+        q.counts Incremental { changed: ["p.group-by-43693cc4"] }
+        back   q.counts   counts/5
+        gone   q.counts   counts/4
+        front  q.lists    in/a/12
+        back   q.lists    p.group-by-43693cc4/5
+        gone   q.lists    p.group-by-43693cc4/4
+        back   q.members  members/5
+        gone   q.members  members/4
+    "#]],
+    );
+    let without = chain(DataPlan::new("q").previously("p"), |groups| {
+        groups.previously("lists").previously("groups").previously("group-by-43693cc4")
+    });
+    lab.set_tasks(without);
+    assert_eq!(lab.run().log(), "");
+}
+
+/// Without a word about it the groups and all that is made of them are compiled again: what the others show matters.
+#[test]
+fn another_id_that_nothing_is_said_of_compiles_everything() {
+    let mut lab = run_once(chain(DataPlan::new("old"), |groups| groups.id("groups")));
+    lab.set_tasks(chain(DataPlan::new("new"), |groups| groups.id("groups")));
+    expect![[r#"
+        new.groups Full { reason: "it has not run before" }
+        new.members Full { reason: "it has not run before" }
+        new.counts Full { reason: "it has not run before" }
+    "#]]
+    .assert_eq(&modes(&lab.run()));
+}
+
+/// Versions from before are made under the ids and with the settings of then.
+#[test]
+fn a_version_from_before_is_rebuilt() {
+    let register = |setup: &mut Setup, id: &str, earlier: Option<&str>| -> Result<()> {
+        let (plan, settings): (_, BTreeMap<String, u64>) = DataPlan::with_config(setup, id)?;
+        let plan = earlier.into_iter().fold(plan.version("1"), DataPlan::previously);
+        let least = settings.get("least").copied().unwrap_or_default();
+        let groups = by_number(&plan).id("groups");
+        show_as("members", &groups);
+        show_as("counts", &groups.filter(move |_, members| Ok(members.len() as u64 >= least)));
+        // Another plan with settings of the same form, so that these can not be guessed by their form.
+        let (other, _): (_, BTreeMap<String, u64>) = DataPlan::with_config(setup, "other")?;
+        let other = other.version("1");
+        show_as("others", &numbers(&other, "in/a"));
+        plan.register(setup)?;
+        other.register(setup)
+    };
+    let sections = |id: &str, least: u64| {
+        BTreeMap::from([(id.to_owned(), json!({ "least": least })), ("other".to_owned(), json!({ "least": 7 }))])
+    };
+    let tasks = |id: &str, earlier, least| {
+        let mut setup = Setup::new(sections(id, least));
+        register(&mut setup, id, earlier).unwrap();
+        setup.finish().unwrap()
+    };
+    let mut lab = run_once(tasks("old", None, 2));
+    lab.set_tasks(tasks("new", Some("old"), 2));
+    lab.put("in/a", "12", "5");
+    let run = lab.run();
+    assert!(
+        !run.report.tasks.iter().any(|task| modes(&run).contains(&format!("{} Full", task.task))),
+        "{}",
+        modes(&run)
+    );
+    for (version, id) in [(1, "old.groups"), (2, "new.groups")] {
+        let today = sections("new", 99);
+        let statement = rebuild(&mut lab, version, &today, &mut |setup| register(setup, "new", Some("old")));
+        assert_eq!(statement.verdict, Verdict::Equal, "{statement:#?}");
+        assert!(statement.tasks.iter().any(|task| task.task.as_str() == id), "{statement:#?}");
+    }
+}
+
+/// A set and the layer that is published of it, or of another, may be called the same: also as another rename left them.
+#[test]
+fn a_set_and_a_layer_may_have_one_name() {
+    let build = |plan: DataPlan| {
+        let plan = plan.version("1");
+        let groups = by_number(&plan).id("out");
+        show_as("out", &groups.map_values(|members| Ok(members.len())));
+        show_as("p.kept", &groups);
+        show_as("also", &numbers(&plan, "in/a").persist().id("kept"));
+        plan.finish().unwrap()
+    };
+    let stages = build(DataPlan::new("p"));
+    expect![[r#"
+        p.out.set (map-group)
+          reads   in/a
+          steps   map-values, group-by as out
+          writes  p.out.set (private)
+        p.out (direct)
+          reads   p.out.set
+          steps   map-values
+          writes  out
+        p.p.kept (direct)
+          reads   p.out.set
+          writes  p.kept
+        p.kept.set (direct)
+          reads   in/a
+          steps   map-values, persist as kept
+          writes  p.kept.set (private)
+        p.also (direct)
+          reads   p.kept.set
+          writes  also
+    "#]]
+    .assert_eq(&stages.to_string());
+    let mut lab = run_once(stages.into_tasks());
+    let mut layers: Vec<String> = lab.output().layers().map(|layer| layer.id.to_string()).collect();
+    layers.sort();
+    assert_eq!(layers, ["also", "out", "p.kept"]);
+    let expected = expect![[r#"
+        q.out.set Incremental { changed: ["in/a"] }
+        q.out Incremental { changed: ["p.out.set"] }
+        q.p.kept Incremental { changed: ["p.out.set"] }
+        q.kept.set Incremental { changed: ["in/a"] }
+        q.also Incremental { changed: ["p.kept.set"] }
+        back   q.also      also/12
+        back   q.kept.set  p.kept.set/12
+        back   q.out       out/5
+        gone   q.out       out/4
+        front  q.out.set   in/a/12
+        back   q.out.set   p.out.set/5
+        gone   q.out.set   p.out.set/4
+        back   q.p.kept    p.kept/5
+        gone   q.p.kept    p.kept/4
+    "#]];
+    goes_on(&mut lab, build(DataPlan::new("q").previously("p")).into_tasks(), &expected);
+}
+
+/// The task that kept the set makes the layer from now on.
+#[test]
+fn a_layer_takes_the_name_of_a_set_that_has_run() {
+    let build = |with_layer: bool| {
+        let plan = DataPlan::new("p").version("1");
+        let groups = by_number(&plan).id("out");
+        show_as("counts", &groups.map_values(|members| Ok(members.len())));
+        show_as("members", &groups);
+        if with_layer {
+            show_as("out", &groups.map_values(|members| Ok(members.len())));
+        }
+        plan.finish().unwrap().into_tasks()
+    };
+    let mut lab = run_once(build(false));
+    lab.set_tasks(build(true));
+    expect![[r#"
+        p.out.set Full { reason: "it has not run before" }
+        p.counts Full { reason: "its input layer settings and input layers changed" }
+        p.members Full { reason: "its input layer settings and input layers changed" }
+        p.out Full { reason: "its configuration and input layer settings and input layers and output layers and pattern and private layers changed" }
+    "#]].assert_eq(&modes(&lab.run()));
+    assert_eq!(lab.text("out", "1"), lab.text("counts", "1"));
+    lab.assert_equals_scratch();
+}
+
+#[test]
+fn what_can_not_have_been_called_so() {
+    let refused = |plan: &DataPlan| format!("{:#}", plan.finish().unwrap_err());
+    let plan = DataPlan::new("p").previously("two words");
+    show_as("one", &numbers(&plan, "in/a").persist().id("a").previously("b"));
+    show_as("two", &numbers(&plan, "in/b").persist().id("b").previously("c d"));
+    expect!["plan `p`: its earlier id: `two words` is not a task id: it takes 1 to 50 letters, digits, `-`, `_` or `.`, the first a letter or a digit; the earlier id of `b` (persist of in/b): `c d` is not a task id: it takes 1 to 50 letters, digits, `-`, `_` or `.`, the first a letter or a digit; two data sets have, or had, the id `b`: `a` (persist of in/a) and `b` (persist of in/b)"].assert_eq(&refused(&plan));
+}
