@@ -38,41 +38,37 @@ pub struct BadTask {
 impl Task {
     /// Makes a task of a compiler: `Task::new("coverage", MapGroup(Coverage { level: 8 }))`.
     ///
-    /// Errors: the id is not legal, a layer is not legal or named twice, there is no input or no output layer, intermediate
-    /// values are of a type that can not be written without names.
+    /// Errors, all at once: the id is not legal, a layer is not legal or named twice, there is no input or no output layer,
+    /// intermediate values are of a type that can not be written without names.
     pub fn new(id: &str, pattern: impl Into<Pattern>) -> Result<Task> {
-        let bad = |message: String| BadTask { id: id.to_owned(), message };
-        let declare = |what: &str, error: anyhow::Error| bad(format!("{what}: {error:#}"));
         let pattern = pattern.into();
         let declared = pattern.declared();
-        let mut inputs = declared.inputs().map_err(|e| declare("input layers", e))?;
-        let mut references = declared.references().map_err(|e| declare("reference layers", e))?;
-        let mut outputs = declared.outputs().map_err(|e| declare("output layers", e))?;
-        if let Some(needs) = pattern.values_need() {
-            return Err(bad(format!(
+        let mut mistakes = Vec::new();
+        let mut inputs = listed(&mut mistakes, "input", declared.inputs(), LayerRef::clone);
+        let mut outputs = listed(&mut mistakes, "output", declared.outputs(), |layer| layer.id.clone());
+        let mut references = declared.references().unwrap_or_else(|error| {
+            mistakes.push(format!("reference layers: {error:#}"));
+            Vec::new()
+        });
+        mistakes.extend(pattern.values_need().map(|needs| {
+            format!(
                 "its `Value` can not be an intermediate value: {needs}; these are written without names, so emit a type \
                  that serde writes field by field, or the text of the JSON"
-            ))
-            .into());
-        }
+            )
+        }));
         inputs.sort();
         references.sort();
         outputs.sort_by(|a, b| a.id.cmp(&b.id));
-        if inputs.is_empty() {
-            return Err(bad("it has no input layer".to_owned()).into());
-        }
-        if outputs.is_empty() {
-            return Err(bad("it has no output layer".to_owned()).into());
-        }
-        if let Some(twice) = inputs.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(bad(format!("input layer `{}` is listed twice", twice[0])).into());
-        }
-        if let Some(twice) = outputs.windows(2).find(|pair| pair[0].id == pair[1].id) {
-            return Err(bad(format!("output layer `{}` is listed twice", twice[0].id)).into());
-        }
         references.dedup();
         references.retain(|layer| !inputs.contains(layer));
-        let id = TaskId::new(id).map_err(|e| bad(e.to_string()))?;
+        let bad = |mistakes: &[String]| BadTask { id: id.to_owned(), message: mistakes.join("; ") };
+        let id = TaskId::new(id).map_err(|error| {
+            mistakes.push(error.to_string());
+            bad(&mistakes)
+        })?;
+        if !mistakes.is_empty() {
+            return Err(bad(&mistakes).into());
+        }
         let configuration = serde_json::Value::Object(serde_json::Map::new());
         Ok(Task {
             id,
@@ -240,5 +236,82 @@ impl Task {
     /// The stated version of the code, if any.
     pub fn code_version(&self) -> Option<&str> {
         self.version.as_deref()
+    }
+}
+
+/// The layers that a compiler declares, and what is wrong with the list.
+fn listed<T, N: Ord + std::fmt::Display>(
+    mistakes: &mut Vec<String>,
+    what: &str,
+    declared: Result<Vec<T>>,
+    name: impl Fn(&T) -> N,
+) -> Vec<T> {
+    let layers = match declared {
+        Ok(layers) => layers,
+        Err(error) => {
+            mistakes.push(format!("{what} layers: {error:#}"));
+            return Vec::new();
+        }
+    };
+    if layers.is_empty() {
+        mistakes.push(format!("it has no {what} layer"));
+    }
+    let (mut known, mut twice) = (BTreeSet::new(), BTreeSet::new());
+    for layer in &layers {
+        if let Some(again) = known.replace(name(layer)) {
+            twice.insert(again);
+        }
+    }
+    mistakes.extend(twice.into_iter().map(|layer| format!("{what} layer `{layer}` is listed twice")));
+    layers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Context, Direct, DirectCompiler, Input, InputLayers, OutKey, OutputLayers, Outputs};
+    use deltic_core::{Key, Payload};
+
+    /// Declares whatever it is told to.
+    struct Declares(Vec<&'static str>, Vec<&'static str>);
+
+    impl InputLayers for Declares {
+        fn input_layers(&self) -> Result<Vec<LayerRef>> {
+            self.0.iter().map(|layer| Ok(LayerRef::parse(layer)?)).collect()
+        }
+
+        fn reference_layers(&self) -> Result<Vec<LayerRef>> {
+            anyhow::bail!("not today")
+        }
+    }
+
+    impl OutputLayers for Declares {
+        fn output_layers(&self) -> Result<Vec<Layer>> {
+            self.1.iter().map(|id| Ok(Layer::generic(id)?)).collect()
+        }
+    }
+
+    impl DirectCompiler for Declares {
+        fn map_key(&self, _: &Key, _: &mut Outputs<'_>) {}
+
+        fn compile(&self, _: &OutKey, _: &[Input], _: &Context<'_>) -> Result<Option<Payload>> {
+            Ok(None)
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_a_task_is_reported_at_once() {
+        let wrong = |id, inputs: &[&'static str], outputs: &[&'static str]| {
+            Task::new(id, Direct(Declares(inputs.to_vec(), outputs.to_vec()))).unwrap_err().to_string()
+        };
+        assert_eq!(
+            wrong("t", &["in/b", "in/a", "in/c", "in/a", "in/b", "in/b"], &[]),
+            "task `t`: input layer `in/a` is listed twice; input layer `in/b` is listed twice; it has no output layer; \
+             reference layers: not today"
+        );
+        assert!(wrong("two words", &[], &["o", "o"]).starts_with(
+            "task `two words`: it has no input layer; output layer `o` is listed twice; reference layers: not today; \
+             `two words` is not a task id: "
+        ));
     }
 }
