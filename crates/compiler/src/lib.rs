@@ -122,6 +122,9 @@ pub use task::{BadTask, Task};
 pub use values::{RawValue, ValueSource, Values};
 pub use whole::Whole;
 
+/// The error of user code: `?` makes it of any other.
+pub use anyhow::Error;
+
 /// The result of user code: any error will do, the driver adds task, stage and key.
 pub type Result<T, E = anyhow::Error> = std::result::Result<T, E>;
 
@@ -134,6 +137,6 @@ pub mod prelude {
         OutKey, OutputLayers, Outputs, Partition, Projection, Publish, RefStructure, RefTree, RefTreeCompiler,
         References, Result, Setup, Targets, Task, Values, Whole, Within, layers, recordable,
     };
-    pub use anyhow::{Context as _, anyhow, bail, ensure};
+    pub use anyhow::{Context as _, Error, anyhow, bail, ensure};
     pub use deltic_core::{BoundingBox, Grid, IntoName, Key, Layer, LayerRef, Meta, Name, Payload, Tile};
 }

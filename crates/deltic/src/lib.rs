@@ -56,6 +56,34 @@ pub use deltic_store as store;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Everything that compilers and the `main` of a driver binary are written with.
+///
+/// Functions of your own return [`Result`](prelude::Result); any error becomes its [`Error`](prelude::Error) by `?`, and
+/// `bail!`, `ensure!` and `context` make one. What a compiler fails with is reported with its task and partition.
+///
+/// ```
+/// use deltic::prelude::*;
+///
+/// /// The degrees in a text such as `7.44 E`.
+/// fn degrees(text: &str) -> Result<f64> {
+///     let (number, side) = text.split_once(' ').ok_or_else(|| anyhow!("`{text}` has no side"))?;
+///     let degrees: f64 = number.parse().with_context(|| format!("`{number}` is no number"))?;
+///     ensure!((0.0..=180.0).contains(&degrees), "{degrees} is no degree of longitude");
+///     match side {
+///         "E" => Ok(degrees),
+///         "W" => Ok(-degrees),
+///         other => bail!("`{other}` is neither E nor W"),
+///     }
+/// }
+///
+/// /// What went wrong, in full: each error with what caused it.
+/// fn in_full(error: &Error) -> String {
+///     format!("{error:#}")
+/// }
+///
+/// assert_eq!(degrees("7.5 W").ok(), Some(-7.5));
+/// let error = degrees("x E").expect_err("`x` is no number");
+/// assert_eq!(in_full(&error), "`x` is no number: invalid float literal");
+/// ```
 pub mod prelude {
     pub use deltic_compiler::prelude::*;
     pub use std::process::ExitCode;
