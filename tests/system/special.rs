@@ -276,6 +276,36 @@ fn what_a_job_says_of_its_inputs() {
     assert_eq!(run.report.version, None, "all came out as it was");
 }
 
+/// A version that never was is no word about an input that could be corrected.
+#[test]
+fn changes_since_a_version_that_never_was() {
+    let wrong = |lab: &mut Lab, id: &str, since: u64| {
+        lab.processing(id, Processing::Changes { since: Version(since) });
+        let error = lab.try_run().unwrap_err();
+        assert!(matches!(error, deltic::driver::Error::Setup(_)), "{error}");
+        let message = error.to_string();
+        let (before, after) = message.split_once(": ").unwrap();
+        format!("{before}: … has {}", after.split_once(" has ").unwrap().1)
+    };
+    let mut lab = Lab::new(vec![task("plain", Direct(Plain))]);
+    for content in ["1", "2", "3"] {
+        lab.put("in/notes", "a", content);
+        lab.commit_inputs();
+    }
+    expect!["`in` can not have changed since version 4, which never was: … has versions 0 to 3"]
+        .assert_eq(&wrong(&mut lab, "in", 4));
+    lab.processing("in", Processing::Changes { since: Version(3) });
+    lab.run();
+    // Where an earlier version is read, those after it are there all the same.
+    lab.pin("in", 1);
+    expect!["`in` can not have changed since version 4, which never was: … has versions 0 to 3"]
+        .assert_eq(&wrong(&mut lab, "in", 4));
+    for since in [2, 3] {
+        lab.processing("in", Processing::Changes { since: Version(since) });
+        assert!(lab.try_run().is_ok(), "{since}");
+    }
+}
+
 #[test]
 fn what_can_not_be_bound() {
     let wrong = |lab: Lab| { lab }.try_run().unwrap_err().to_string();

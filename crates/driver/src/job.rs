@@ -72,7 +72,7 @@ pub enum Processing {
     Unsaid,
     /// No layer that is read has changed.
     NoChanges,
-    /// The base was made from this version of it.
+    /// The base was made from this version of it. One that never was is an error.
     Changes {
         /// That version.
         since: Version,

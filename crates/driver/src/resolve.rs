@@ -41,7 +41,8 @@ pub(crate) struct ResolvedInput {
 /// Opens everything at its version, all catalogs at once. Cost: three requests a catalog and one more for an input that
 /// moved; on a remote store two round trips, and two more when an input moved, in which the roots that the run will
 /// look at are read too. An input as of an earlier run is one more request, and one for each run between. An input that has
-/// another content under the recorded number than was recorded is up to 64 more, all at once.
+/// another content under the recorded number than was recorded is up to 64 more, all at once. Errors: what [`Processing`]
+/// says of a version that never was, and of the store.
 pub(crate) fn resolve(job: &Job<'_>) -> Result<Resolved> {
     let wanted = wanted(job)?;
     let mut catalogs = vec![(&job.output, None)];
@@ -66,7 +67,11 @@ pub(crate) fn resolve(job: &Job<'_>) -> Result<Resolved> {
             At::Feedback => base.clone(),
             _ => found.next().ok_or_else(missing)??,
         };
-        inputs.push(Input::new(id, layers, at, opened, &base)?);
+        let input = Input::new(id, layers, at, opened, &base)?;
+        if let Some(Processing::Changes { since }) = job.inputs.get(&input.id).map(|input| input.processing) {
+            input.check_since(since)?;
+        }
+        inputs.push(input);
     }
 
     let moved: Vec<&Input> = inputs.iter().filter(|input| input.has_moved()).collect();
@@ -182,6 +187,27 @@ impl<'a> Input<'a> {
         };
         let (is_new, was_another) = (known.is_none(), known.is_some() && from.is_none());
         Ok(Input { id, layers, at, opened, now, from, is_new, was_another })
+    }
+
+    /// Refuses to be told of changes since a version that never was. Cost: a request where the version is later than the one
+    /// that is read, if that is not the latest for sure.
+    fn check_since(&self, since: Version) -> Result<()> {
+        let is_recorded = self.from.as_ref().is_some_and(|from| from.version == since);
+        if since <= self.opened.version() || is_recorded {
+            return Ok(());
+        }
+        let latest = match self.at {
+            At::Version(_) => self.opened.catalog().latest()?.version(),
+            At::Latest | At::RunsAgo { .. } | At::Feedback => self.opened.version(),
+        };
+        if since <= latest {
+            return Ok(());
+        }
+        Err(Error::Setup(format!(
+            "`{}` can not have changed since version {since}, which never was: {} has versions 0 to {latest}",
+            self.id,
+            self.opened.catalog().url()
+        )))
     }
 
     /// Whether the base was made from another content than there is now. Equal digests are equal layers; but of the output
