@@ -11,7 +11,7 @@ fn more_files_than_are_worked_on_together() {
     shell.ok("deltic init file:in --layer a=generic");
     let imported = shell.ok("deltic import file:in --layer a=files");
     assert!(imported.contains("1,100 added, 0 modified, 0 deleted"), "{imported}");
-    shell.ok("deltic export file:in --layer a out");
+    shell.ok("deltic export file:in a out");
     shell.ok("diff -r files out");
     assert_eq!(std::fs::read_dir(shell.work().join("out")).unwrap().count(), FILES);
 }

@@ -53,7 +53,7 @@ proptest! {
         let shell = Shell::new();
         let (before, with_fields) = catalog(&shell, &partitions);
         for target in ["out.tar", "out.tar.gz", "out.tzst", "out"] {
-            let said = shell.ok(&format!("rm -rf back; deltic export file:cat --layer a {target}"));
+            let said = shell.ok(&format!("rm -rf back; deltic export file:cat a {target}"));
             shell.ok(&format!("deltic init file:back --layer a=generic && deltic import file:back --layer a={target}"));
             if target != "out" || with_fields == 0 {
                 prop_assert_eq!(digest(&shell, "back"), before.clone(), "{}", target);
@@ -75,17 +75,17 @@ fn large_layers_come_back() {
     partitions.insert("3big".to_owned(), (vec![3; (8 << 20) + 7], vec![("k".to_owned(), "v".to_owned())]));
     let (before, _) = catalog(&shell, &partitions);
     for target in ["out.tar", "out.tar.zst"] {
-        let said = shell.ok(&format!("rm -rf back; deltic export file:cat --layer a {target} --format json"));
+        let said = shell.ok(&format!("rm -rf back; deltic export file:cat a {target} --format json"));
         assert!(said.contains("\"without_fields\": 0"), "{said}");
         shell.ok(&format!("deltic init file:back --layer a=generic && deltic import file:back --layer a={target}"));
         assert_eq!(digest(&shell, "back"), before, "{target}");
     }
-    let said = shell.ok("deltic export file:cat --layer a out --format json");
+    let said = shell.ok("deltic export file:cat a out --format json");
     assert!(said.contains("\"without_fields\": 1"), "{said}");
     // The archive is one for everybody, the same each time, and not written over.
     assert_eq!(shell.ok("tar tf out.tar 2> /dev/null | wc -l").trim(), "602");
-    shell.ok("deltic export file:cat --layer a again.tar && cmp out.tar again.tar");
-    let ran = shell.run("deltic export file:cat --layer a out.tar");
+    shell.ok("deltic export file:cat a again.tar && cmp out.tar again.tar");
+    let ran = shell.run("deltic export file:cat a out.tar");
     assert!(ran.code == 2 && ran.stderr.contains("out.tar: the archive is there already"), "{ran:?}");
     shell.ok("cmp out.tar again.tar");
 }
@@ -95,7 +95,7 @@ fn large_layers_come_back() {
 fn no_part_of_an_archive_is_left() {
     let shell = Shell::new();
     catalog(&shell, &[("../x".to_owned(), (vec![], vec![]))].into());
-    let ran = shell.run("deltic export file:cat --layer a out.tar");
+    let ran = shell.run("deltic export file:cat a out.tar");
     assert!(ran.code == 1 && ran.stderr.contains("can not be exported"), "{ran:?}");
     assert!(!shell.work().join("out.tar").exists());
 }
@@ -123,20 +123,20 @@ fn catalogs_take_no_exports() {
         "deep/other/x.tar.zst",
         "\"$PWD/deep/other/sub\"",
     ] {
-        let ran = shell.run(&format!("deltic export file:cat --layer a {target}"));
+        let ran = shell.run(&format!("deltic export file:cat a {target}"));
         assert_eq!(ran.code, 2, "{target}: {ran:?}");
         assert!(ran.stderr.contains(" the folder of the catalog file:"), "{target}: {ran:?}");
         assert_eq!(files(), before, "{target}");
     }
     // Imports from there, of folders and archives.
-    shell.ok("deltic export file:cat --layer a out.tar && mkdir -p deep/other/packs && cp out.tar deep/other/packs");
+    shell.ok("deltic export file:cat a out.tar && mkdir -p deep/other/packs && cp out.tar deep/other/packs");
     for source in ["deep/other", "deep/other/packs", "deep/other/packs/out.tar", "same/packs"] {
         let ran = shell.run(&format!("deltic import file:cat --layer a={source}"));
         assert!(ran.code == 2 && ran.stderr.contains(" the folder of the catalog file:"), "{source}: {ran:?}");
     }
     // A file that is called as one of a catalog's makes none; and beside a catalog there is room.
     shell.write("stac/catalog.json", "{}");
-    shell.ok("deltic export file:cat --layer a stac/out && deltic export file:cat --layer a deep/out");
+    shell.ok("deltic export file:cat a stac/out && deltic export file:cat a deep/out");
 }
 
 /// Of two names one of which is the folder of the other, a folder can hold one. An archive holds both, and says so.
@@ -148,11 +148,11 @@ fn a_name_that_is_the_folder_of_another() {
         let partitions = names.map(|name| (name.to_owned(), (name.as_bytes().to_vec(), vec![]))).into();
         shell.ok("rm -rf cat out* back");
         let (before, _) = catalog(&shell, &partitions);
-        let ran = shell.run("deltic export file:cat --layer a out");
+        let ran = shell.run("deltic export file:cat a out");
         assert_eq!(ran.code, 1, "{ran:?}");
         assert!(ran.stderr.contains("partitions `a` and `a/b` can not both be files"), "{ran:?}");
         assert!(!shell.work().join("out").exists(), "nothing is made of a layer that can not be written");
-        let said = shell.ok("deltic export file:cat --layer a out.tar");
+        let said = shell.ok("deltic export file:cat a out.tar");
         assert!(said.contains("note: `a` and `a/b` are both in it"), "{said}");
         shell.ok("deltic init file:back --layer a=generic && deltic import file:back --layer a=out.tar");
         assert_eq!(digest(&shell, "back"), before);
@@ -161,8 +161,8 @@ fn a_name_that_is_the_folder_of_another() {
     let partitions = ["a", "a-b/c", "ab", "ab c"].map(|name| (name.to_owned(), (vec![], vec![]))).into();
     shell.ok("rm -rf cat out*");
     catalog(&shell, &partitions);
-    shell.ok("deltic export file:cat --layer a out");
-    let said = shell.ok("deltic export file:cat --layer a out.tar");
+    shell.ok("deltic export file:cat a out");
+    let said = shell.ok("deltic export file:cat a out.tar");
     assert!(!said.contains("note:"), "{said}");
 }
 
@@ -176,11 +176,11 @@ fn names_that_no_file_system_takes_go_into_archives() {
         let (before, _) =
             catalog(&shell, &[("fine".to_owned(), (vec![], vec![])), (name.clone(), (vec![7], vec![]))].into());
         for target in ["out.tar", "out.tar.gz", "out.tar.zst"] {
-            shell.ok(&format!("rm -rf back; deltic export file:cat --layer a {target}"));
+            shell.ok(&format!("rm -rf back; deltic export file:cat a {target}"));
             shell.ok(&format!("deltic init file:back --layer a=generic && deltic import file:back --layer a={target}"));
             assert_eq!(digest(&shell, "back"), before, "{target}");
         }
-        let ran = shell.run("deltic export file:cat --layer a out");
+        let ran = shell.run("deltic export file:cat a out");
         assert!(ran.code == 1 && ran.stderr.contains(&format!("partition `{name}` can not be exported")), "{ran:?}");
         assert!(ran.stderr.contains("at most 255 bytes") && !shell.work().join("out").exists(), "{ran:?}");
     }
@@ -193,7 +193,7 @@ fn a_refused_export_leaves_no_folder() {
     catalog(&shell, &[("../x".to_owned(), (vec![], vec![]))].into());
     for target in ["out", "new/out", "there"] {
         shell.ok("mkdir -p there");
-        let ran = shell.run(&format!("deltic export file:cat --layer a {target}"));
+        let ran = shell.run(&format!("deltic export file:cat a {target}"));
         assert_eq!(ran.code, 1, "{ran:?}");
         assert_eq!(shell.ok("ls"), "cat\nthere\n", "{target}");
     }

@@ -67,9 +67,9 @@ const LINES: [&str; 47] = [
     "notes import file:in --layer \"notes=$BAD\"",
     "notes import file:in --layer \"$BAD=notes\"",
     "notes import file:in --layer notes=notes --note \"$BAD\"",
-    "notes export \"file:$BAD\" --layer notes out",
-    "notes export file:in --layer \"$BAD\" out",
-    "notes export file:in --layer notes \"in/packs/$BAD/x\"",
+    "notes export \"file:$BAD\" notes out",
+    "notes export file:in \"$BAD\" out",
+    "notes export file:in notes \"in/packs/$BAD/x\"",
     "notes log \"file:$BAD\"",
     "notes log file:in -n \"$BAD\"",
     "notes log file:in",
@@ -250,9 +250,7 @@ fn archives_and_folders() {
     for line in ["ls file:in notes", "diff file:in 1 2", "fsck file:in"] {
         assert_eq!(look_both(&shell, &format!("notes {line}")).code, 0, "{line}");
     }
-    for line in
-        ["notes run -vvv", "notes export file:in --layer notes exported", "notes get file:in notes \"$BADNAME\""]
-    {
+    for line in ["notes run -vvv", "notes export file:in notes exported", "notes get file:in notes \"$BADNAME\""] {
         assert_eq!(look(&shell, line).code, 0, "{line}");
     }
 }

@@ -173,7 +173,7 @@ fn an_interrupt_that_is_ignored() {
 const LINES: [&str; 19] = [
     "deltic init URL --layer notes=generic",
     "deltic import URL --layer notes=notes",
-    "deltic export URL --layer notes exported",
+    "deltic export URL notes exported",
     "deltic log URL",
     "deltic ls URL",
     "deltic get URL notes n",

@@ -34,7 +34,7 @@ fn exports_stay_in_their_folder() {
     shell.ok("mkdir out");
     for name in bad {
         catalog_of(&shell, &["fine", name]);
-        let ran = shell.run("deltic export file:cat --layer a out");
+        let ran = shell.run("deltic export file:cat a out");
         assert_eq!(ran.code, 1, "{name}: {ran:?}");
         assert!(ran.stderr.contains("can not be exported"), "{name}: {ran:?}");
         assert!(found(&shell, "out").is_empty(), "{name}: nothing is written of a layer that can not be");
@@ -44,7 +44,7 @@ fn exports_stay_in_their_folder() {
     let odd =
         ["a", "A", "é", "e\u{301}", "a\\b", "..a", "...", "a b", "%2e%2e", "~", "-rf", "$HOME", "deep/er/x", "C:"];
     catalog_of(&shell, &odd);
-    shell.ok("rm -rf out && deltic export file:cat --layer a out");
+    shell.ok("rm -rf out && deltic export file:cat a out");
     assert_eq!(found(&shell, "out").len(), odd.len());
     shell.ok("deltic init file:back --layer a=generic && deltic import file:back --layer a=out");
     assert_eq!(shell.ok("deltic digest file:back"), shell.ok("deltic digest file:cat"));
@@ -58,12 +58,12 @@ fn exports_follow_no_link() {
     for link in ["a", "sub"] {
         shell.ok("rm -rf out && mkdir out");
         symlink("../elsewhere", shell.work().join("out").join(link)).unwrap();
-        let ran = shell.run("deltic export file:cat --layer a out");
+        let ran = shell.run("deltic export file:cat a out");
         assert!(ran.code == 2 && ran.stderr.contains("not empty"), "{ran:?}");
     }
     assert_eq!(found(&shell, "elsewhere"), ["./keep"]);
     // The folder itself may be a link: it was named.
-    shell.ok("rm -rf out && mkdir target && ln -s target out && deltic export file:cat --layer a out");
+    shell.ok("rm -rf out && mkdir target && ln -s target out && deltic export file:cat a out");
     assert_eq!(found(&shell, "target"), ["./a", "./sub/b"]);
 }
 

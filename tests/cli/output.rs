@@ -30,7 +30,7 @@ fn site() -> Shell {
 const LINES: [(&str, &str); 20] = [
     ("deltic init file:new --layer a=generic", "the catalog file:new was created at version 0"),
     ("deltic import file:in --layer names=third", "version 3 was committed"),
-    ("deltic export file:in --layer names exported", "layer `names` of version 3 was exported"),
+    ("deltic export file:in names exported", "layer `names` of version 3 was exported"),
     ("deltic run", "version 1 was committed"),
     ("deltic rebuild file:published --version 1 --into file:again", "version 1 was rebuilt as version 1 of file:again"),
     ("deltic retain file:kept --last 1", "version 3 was committed"),

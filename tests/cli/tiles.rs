@@ -29,8 +29,8 @@ fn trees_of_web_tiles_are_read_as_such() {
     for (wrong, why) in [
         ("import file:cat2 --layer here=tree --names xyz", "mercator grid"),
         ("import file:cat --layer g=tree --names xyz", "none of these layers has tiles"),
-        ("export file:cat --layer g out --names quadkey", "is generic"),
-        ("export file:cat2 --layer here out --names xyz", "mercator grid"),
+        ("export file:cat g out --names quadkey", "is generic"),
+        ("export file:cat2 here out --names xyz", "mercator grid"),
         ("import file:cat --layer web=tree --names tms", "possible values: quadkey, here, xyz"),
     ] {
         let ran = shell.run(&format!("deltic {wrong}"));
@@ -121,7 +121,7 @@ fn catalogs_with_tiles_beyond_the_pole_can_be_read() {
     let Committed::New(snapshot) = draft.commit(next).unwrap() else { panic!("nothing to commit") };
     assert_eq!(shell.ok("deltic ls file:cat t").lines().count(), 2);
     assert_eq!(shell.ok("deltic get file:cat t 2"), "old");
-    shell.ok("deltic fsck file:cat && deltic export file:cat --layer t out && test -f out/2");
+    shell.ok("deltic fsck file:cat && deltic export file:cat t out && test -f out/2");
     let (id, beyond) = (LayerId::new("t").unwrap(), Name::Tile("2".parse::<Tile>().unwrap()));
     let import = Import::begin(&snapshot, RunId(3)).unwrap();
     let refused = import.put(&id, &beyond, &Payload::from("new")).unwrap_err();
@@ -142,9 +142,7 @@ fn what_is_exported_is_imported_by_the_same_names() {
     {
         shell.ok(&format!("deltic import file:{catalog} --layer t=in --names quadkey"));
         for target in ["out", "out.tar"] {
-            shell.ok(&format!(
-                "rm -rf out out.tar back && deltic export file:{catalog} --layer t {target} --names {names}"
-            ));
+            shell.ok(&format!("rm -rf out out.tar back && deltic export file:{catalog} t {target} --names {names}"));
             let scheme = if catalog == "web" { "mercator" } else { "here" };
             shell.ok(&format!("deltic init file:back --layer t=tile:{scheme}:0-8"));
             shell.ok(&format!("deltic import file:back --layer t={target} --names {names}"));
@@ -152,5 +150,5 @@ fn what_is_exported_is_imported_by_the_same_names() {
             assert_eq!(digest("back"), digest(catalog), "{catalog} {names} {target}");
         }
     }
-    assert!(shell.run("deltic export file:web --layer t xyz --names xyz && test -f xyz/8/85/51").code == 0);
+    assert!(shell.run("deltic export file:web t xyz --names xyz && test -f xyz/8/85/51").code == 0);
 }

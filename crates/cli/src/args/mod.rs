@@ -5,6 +5,7 @@ mod values;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::UnknownArgumentValueParser;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use deltic_core::{BoundingBox, CatalogId, Layer, LayerId, TaskId, Version};
 
@@ -132,8 +133,15 @@ pub(crate) struct Export {
     /// The catalog
     pub(crate) url: String,
     /// The layer
-    #[arg(long, value_name = "ID")]
     pub(crate) layer: LayerId,
+    /// Where the layer was named once
+    #[arg(
+        long = "layer",
+        value_name = "ID",
+        hide = true,
+        value_parser = UnknownArgumentValueParser::suggest("the layer comes before the target: `export URL LAYER TARGET`")
+    )]
+    no_layer: Option<String>,
     /// The folder to write, empty or not there yet; or the .tar, .tar.gz or .tar.zst, which keeps user fields
     pub(crate) target: PathBuf,
     /// How tiles are written in the names of files; without it, as quadkeys
