@@ -149,14 +149,14 @@ impl LayerImport<'_> {
                 return Ok(());
             }
             bytes = 0;
-            self.put_all(std::mem::take(&mut batch), path)
+            self.put_all(&std::mem::take(&mut batch), path)
         });
         // What was read before an error may have one of its own, and is before it.
-        self.put_all(batch, path)?;
+        self.put_all(&batch, path)?;
         read
     }
 
-    fn put_all(&self, batch: Vec<(Name, Payload, String)>, source: &Path) -> Outcome {
+    fn put_all(&self, batch: &[(Name, Payload, String)], source: &Path) -> Outcome {
         self.import.look_up(&self.settings.id, batch.iter().map(|(name, ..)| name))?;
         batch.iter().try_for_each(|(name, payload, file)| self.put(name, payload, file, source))
     }
