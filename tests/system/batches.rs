@@ -60,7 +60,7 @@ fn payloads_cross_the_bytes_of_a_batch() {
     (0..HEAVY).for_each(|number| lab.put("in/a", format!("{number:05}"), text(number)));
     lab.run();
     assert_eq!(lab.names("out").len(), HEAVY);
-    assert!((0..HEAVY).all(|number| lab.text("out", &format!("{number:05}")) == Some(text(number))));
+    assert!((0..HEAVY).all(|number| lab.text("out", format!("{number:05}")) == Some(text(number))));
 }
 
 /// What a graph gives to back-ends is where payloads lie, so that it takes many to cross a megabyte.
