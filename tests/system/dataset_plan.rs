@@ -111,7 +111,7 @@ fn equal_sets_are_numbered_unless_they_have_ids() {
     assert_eq!(one, two[..1]);
 }
 
-/// What versions are told apart by: fingerprints, the state and the catalog. A plan that has run once finds them all again.
+/// What versions are compared by: fingerprints, the state and the catalog. A plan that has run once finds them all again.
 #[test]
 fn a_plan_keeps_its_fingerprints_its_state_and_its_digest() {
     let mut lab = Lab::new(tasks(|plan| {

@@ -36,8 +36,8 @@ impl Sample {
         u64::from_be_bytes(digest.as_bytes().first_chunk::<8>().copied().unwrap_or_default())
     }
 
-    fn takes(&self, layer: &str, name: &[u8]) -> bool {
-        u128::from(self.number(layer, name)) < self.below
+    fn takes(&self, number: u64) -> bool {
+        u128::from(number) < self.below
     }
 
     /// The inputs that are taken, and those that taken outputs are made from; adds the taken outputs to `outputs`. At least
@@ -72,11 +72,14 @@ impl Sample {
                 if !is_subject(stage.task, stage.view, &input)? {
                     continue;
                 }
-                let mut is_taken = self.takes(&layer, &input.name);
+                let number = self.number(&layer, &input.name);
+                let mut is_taken = self.takes(number);
                 if let (false, Some(direct)) = (is_taken, direct) {
                     is_taken = match kernel.outputs_of(direct, &input) {
                         Ok(outs) => {
-                            outs.iter().any(|out| self.takes_output(stage, out) || beyond.as_ref() == Some(out))
+                            let takes =
+                                |out| self.number_of_output(stage, out).is_some_and(|number| self.takes(number));
+                            outs.iter().any(|out| takes(out) || beyond.as_ref() == Some(out))
                         }
                         // The failure is told when the input is compiled.
                         Err(_) => true,
@@ -86,7 +89,7 @@ impl Sample {
                     inputs.add(&input.to_bytes(), 0)?;
                     any = true;
                 } else if !any {
-                    least.offer(self.number(&layer, &input.name), &input);
+                    least.offer(number, &input);
                 }
             }
         }
@@ -96,9 +99,10 @@ impl Sample {
         inputs.finish()
     }
 
-    fn takes_output(&self, stage: &Stage<'_>, out: &Element) -> bool {
-        let layer = stage.task.outputs().get(usize::from(out.layer));
-        layer.is_some_and(|layer| self.takes(&own(&layer.id), &out.name))
+    /// What decides about an output, of a layer that the task has.
+    fn number_of_output(&self, stage: &Stage<'_>, out: &Element) -> Option<u64> {
+        let layer = stage.task.outputs().get(usize::from(out.layer))?;
+        Some(self.number(&own(&layer.id), &out.name))
     }
 
     /// Takes published partitions: they, or the groups that make them, and the inputs that contribute to those. Returns
@@ -109,13 +113,12 @@ impl Sample {
             let mut taken: Vec<Vec<u8>> = Vec::new();
             for found in published.scan(KeyRange::all()) {
                 let out = Element::new(number, found?.0);
-                if self.takes_output(stage, &out) {
+                let Some(decides) = self.number_of_output(stage, &out) else { continue };
+                if self.takes(decides) {
                     taken.push(out.to_bytes());
                     any = true;
                 } else if !any {
-                    let layer = stage.task.outputs().get(usize::from(number));
-                    let layer = layer.map(|layer| own(&layer.id)).unwrap_or_default();
-                    least.offer(self.number(&layer, &out.name), &out);
+                    least.offer(decides, &out);
                 }
                 if taken.len() == TOGETHER {
                     made_by(stage, &std::mem::take(&mut taken), outputs, inputs)?;
@@ -197,7 +200,7 @@ mod tests {
     fn a_sample_takes_its_share_the_same_each_time() {
         let names: Vec<String> = (0..20_000).map(|number| number.to_string()).collect();
         let taken = |sample: Sample, layer: &str| {
-            names.iter().filter(|name| sample.takes(layer, name.as_bytes())).cloned().collect::<Vec<_>>()
+            names.iter().filter(|name| sample.takes(sample.number(layer, name.as_bytes()))).cloned().collect::<Vec<_>>()
         };
         let tenth = Sample::new(100_000, 7);
         assert!((1_800..2_200).contains(&taken(tenth, "a").len()));
