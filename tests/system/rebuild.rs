@@ -185,15 +185,7 @@ fn another_catalog_under_the_url_of_an_input_is_told() {
     for number in 0..3 {
         let draft = Draft::begin(&foreign.latest().unwrap(), RunId(10 + number), DraftOptions::default());
         let layer = Layer::generic(&format!("l{number}")).unwrap();
-        let next = NextVersion {
-            layers: vec![(layer, draft.empty_tree())],
-            state: BTreeMap::new(),
-            dependencies: Vec::new(),
-            tasks: Vec::new(),
-            created: Timestamp(0),
-            note: String::new(),
-            statistics: serde_json::Value::Null,
-        };
+        let next = NextVersion { layers: vec![(layer, draft.empty_tree())], ..NextVersion::default() };
         assert!(matches!(draft.commit(next).unwrap(), Committed::New(_)));
     }
     let error = recorded_inputs(&recorded, &stores, &BTreeMap::new()).unwrap_err().to_string();

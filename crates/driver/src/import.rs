@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use deltic_core::{Layer, LayerId, Name, NameBytes, Payload, RunId, Timestamp, Version};
-use deltic_store::{Committed, Draft, DraftOptions, Entry, KeyRange, NextVersion, Requests, Snapshot, Tree};
+use deltic_store::{Committed, Draft, DraftOptions, Entry, KeyRange, NextVersion, Owner, Requests, Snapshot, Tree};
 use serde::Serialize;
 
 use crate::elements::read_ahead;
@@ -166,6 +166,7 @@ impl Import {
         let Import { base, draft, before, layers } = self;
         let mut next = NextVersion {
             dependencies: base.record().dependencies.clone(),
+            owner: Some(Owner::Imports),
             created,
             note: note.to_owned(),
             ..NextVersion::default()

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use deltic_compiler::Task;
 use deltic_core::{LayerId, LayerRef, NameBytes, TaskId};
-use deltic_store::{Committed, Draft, DraftOptions, KeyRange, NextVersion, Requests};
+use deltic_store::{Committed, Draft, DraftOptions, KeyRange, NextVersion, Owner, Requests};
 
 use crate::base::Base;
 use crate::decide::decide;
@@ -52,6 +52,7 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
         layers: layers.into_values().collect(),
         state,
         dependencies: resolved.dependencies()?,
+        owner: Some(Owner::tasks(records.iter().map(|task| task.id.clone()))),
         tasks: records,
         created: job.options.started,
         note: job.options.note.clone(),

@@ -21,7 +21,7 @@ use crate::mutant::Mutant;
 use crate::node::Wanted;
 use crate::object::ObjectName;
 use crate::open::Stores;
-use crate::record::{CatalogRecord, FORMAT, VersionRecord};
+use crate::record::{CATALOG_FORMAT, CatalogRecord, Unreadable, VersionRecord};
 use crate::root::{ObjectRoot, Requests};
 use crate::secret::{check_url, without_secrets};
 use crate::snapshot::{Content, Snapshot};
@@ -140,7 +140,9 @@ impl Catalog {
     fn read_catalog_record(&self, bytes: &[u8]) -> Result<CatalogRecord> {
         let record: CatalogRecord =
             check::from_json(bytes).map_err(|what| Error::corrupt(self.url(), ObjectName::Catalog, what))?;
-        self.check_format(record.format)?;
+        if record.format != CATALOG_FORMAT {
+            return Err(self.not_known(&format!("format {}", record.format)));
+        }
         if record.tree != Shape::FORMAT_1 {
             let what = "its tree constants are not those of its format";
             return Err(Error::corrupt(self.url(), ObjectName::Catalog, what));
@@ -158,14 +160,12 @@ impl Catalog {
         }
     }
 
-    fn check_format(&self, format: u32) -> Result<()> {
-        if format == FORMAT {
-            return Ok(());
-        }
-        Err(Error::invalid(format!(
-            "{}: the catalog has format {format}, and this program reads format {FORMAT}; use a program that knows it",
+    /// What a catalog is that another program wrote, of a later day.
+    fn not_known(&self, what: &str) -> Error {
+        Error::invalid(format!(
+            "{}: the catalog has {what}, which this program does not know; use a program that does",
             self.url()
-        )))
+        ))
     }
 
     /// The URL it was opened by.
@@ -378,8 +378,11 @@ impl Catalog {
     fn read_record(&self, version: Version, bytes: &Bytes) -> Result<Snapshot> {
         let object = ObjectName::Version(version);
         let corrupt = |what: String| Error::corrupt(self.url(), object, what);
-        let mut record: VersionRecord = check::from_json(bytes).map_err(corrupt)?;
-        self.check_format(record.format)?;
+        let mut record = VersionRecord::from_bytes(bytes).map_err(|unreadable| match unreadable {
+            Unreadable::Damaged(what) => corrupt(what),
+            Unreadable::Format(format) => self.not_known(&format!("records of format {format}")),
+            Unreadable::Beyond(what) => self.not_known(what),
+        })?;
         // Whoever wrote it may have put more into a URL than a place. What is read here is printed, and copied.
         for dependency in &mut record.dependencies {
             if check_url(&dependency.url).is_err() {

@@ -16,12 +16,14 @@ use crate::catalog::Catalog;
 use crate::cause;
 use crate::object::{MAX_RECORD_BYTES, ObjectName};
 use crate::packing::Packing;
-use crate::record::{Dependency, FORMAT, LayerRecord, StateRecord, TaskRecord, VersionRecord, check_timestamp, retain};
+use crate::record::{
+    Dependency, LayerRecord, Owner, Packs, StateRecord, TaskRecord, VersionRecord, check_timestamp, retain,
+};
 use crate::root::ObjectRoot;
 use crate::secret::holds_secret;
 use crate::snapshot::Snapshot;
 use crate::tree::Tree;
-use crate::{Error, ErrorKind, Result, check};
+use crate::{Error, ErrorKind, Result};
 
 /// Tries of the record's creation while nobody has created it.
 const TRIES: u32 = 5;
@@ -37,6 +39,8 @@ pub struct NextVersion {
     pub dependencies: Vec<Dependency>,
     /// The tasks that made it.
     pub tasks: Vec<TaskRecord>,
+    /// Who writes to the catalog from now on.
+    pub owner: Option<Owner>,
     /// The time. Informational.
     pub created: Timestamp,
     /// What people should know about it.
@@ -77,7 +81,6 @@ pub(crate) fn commit(base: &Snapshot, packing: &Packing, next: NextVersion) -> R
     }
     let state = next.state.into_iter().map(|(table, tree)| StateRecord { table, root: tree.root }).collect();
     let mut record = VersionRecord {
-        format: FORMAT,
         catalog: base.uuid(),
         version: base.version().next(),
         parent: Some(base.record_digest()),
@@ -85,19 +88,21 @@ pub(crate) fn commit(base: &Snapshot, packing: &Packing, next: NextVersion) -> R
         created: next.created,
         note: next.note,
         digest: VersionRecord::catalog_digest(&layers),
+        owner: next.owner,
+        tags: base.record().tags.clone(),
         layers,
         state,
         dependencies: next.dependencies,
         tasks,
         retained: retain(&base.record().retained, base.version().next()),
-        packs: Vec::new(),
+        packs: Packs::default(),
         statistics: next.statistics,
     };
     if base.record().says_the_same(&record) {
         return Ok(Committed::Unchanged);
     }
     refuse_secrets(url, &record)?;
-    record.packs = packing.flush()?;
+    record.packs = Packs::of(&packing.flush()?);
     let catalog = base.catalog();
     #[cfg(any(test, feature = "testing"))]
     let lost = record.clone();
@@ -125,7 +130,7 @@ fn refuse_secrets(url: &str, record: &VersionRecord) -> Result<()> {
 
 /// The bytes of a record, unless they are more than is read of one.
 pub(crate) fn record_bytes(catalog: &Catalog, record: &VersionRecord) -> Result<Bytes> {
-    let body = Bytes::from(check::to_json(record)?);
+    let body = Bytes::from(record.to_bytes()?);
     if body.len() as u64 <= MAX_RECORD_BYTES {
         return Ok(body);
     }
@@ -169,7 +174,7 @@ pub(crate) fn same_again(base: &Snapshot, run: RunId, created: Timestamp, note: 
         created,
         note,
         retained: retain(&base.record().retained, version),
-        packs: Vec::new(),
+        packs: Packs::default(),
         statistics: Value::Null,
         ..base.record().clone()
     })

@@ -79,7 +79,7 @@ pub use open::Stores;
 pub use pack::{BlobKind, PackBlob, PackIndex};
 pub use payload::{PayloadReader, Payloads};
 pub use progress::Progress;
-pub use record::{Dependency, FORMAT, LayerRecord, PackRecord, StateRecord, TaskRecord, VersionRecord};
+pub use record::{Dependency, LayerRecord, Owner, PackRecord, Packs, StateRecord, Tag, TaskRecord, VersionRecord};
 pub use repack::{RepackOptions, Repacked};
 pub use retention::{Retained, Retention};
 pub use root::{ObjectRoot, Requests};

@@ -18,7 +18,7 @@ use crate::draft::{Draft, DraftOptions};
 use crate::gc::Objects;
 use crate::node::{Columns, Node, NodeRef, NodeWriter, TreeNode, Wanted};
 use crate::object::PackName;
-use crate::record::PackRecord;
+use crate::record::{PackRecord, Packs};
 use crate::snapshot::{Part, Snapshot};
 use crate::source::Source;
 use crate::tree::{Codec, Place, Root, Tree};
@@ -114,8 +114,9 @@ impl Catalog {
         for table in &mut record.state {
             table.root = *roots.get(&Part::State(table.table.clone())).ok_or_else(missing)?;
         }
-        record.packs = draft.packing.flush()?;
-        record.packs.iter().for_each(|pack| done.written.add(pack));
+        let written = draft.packing.flush()?;
+        record.packs = Packs::of(&written);
+        written.iter().for_each(|pack| done.written.add(pack));
         let made = publish(self, record)?;
         draft.packing.set_committed();
         done.version = Some(made.version());

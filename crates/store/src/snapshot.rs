@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use deltic_core::{CatalogUuid, Digest, Layer, LayerId, Version};
 
+use crate::Result;
 use crate::catalog::Catalog;
-use crate::record::{StateRecord, VersionRecord};
+use crate::record::{PackRecord, StateRecord, VersionRecord};
 use crate::source::Source;
 use crate::tree::{Root, Tree};
 
@@ -123,6 +124,14 @@ impl Snapshot {
     /// The names of the state's tables, sorted.
     pub fn state_tables(&self) -> impl Iterator<Item = &str> {
         self.content.record.state.iter().map(|StateRecord { table, .. }| table.as_str())
+    }
+
+    /// The packs that the version's run wrote and that are there, by name. Cost: a listing of the packs, from those of its base.
+    pub fn packs(&self) -> Result<Vec<PackRecord>> {
+        let Some(base) = self.version().0.checked_sub(1).map(Version) else { return Ok(Vec::new()) };
+        let run = self.content.record.run;
+        let listed = self.catalog.root().packs_since(base)?;
+        Ok(listed.into_iter().filter(|pack| pack.name.base == base && pack.name.run == run).collect())
     }
 
     /// The catalog.

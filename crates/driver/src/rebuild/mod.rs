@@ -139,6 +139,7 @@ pub fn rebuild(what: &Rebuild<'_>, into: impl FnOnce() -> deltic_store::Result<C
         layers: layers.into_values().collect(),
         state,
         dependencies: resolved.dependencies()?,
+        owner: version.record().owner.clone(),
         tasks: records,
         created: what.options.started,
         note: format!("version {} of {}, rebuilt", version.version(), version.catalog().url()),

@@ -8,7 +8,7 @@ use crate::cause;
 use crate::commit::{Attempt, create_version, record_bytes};
 use crate::object::ObjectName;
 use crate::open::Stores;
-use crate::record::{CatalogRecord, FORMAT, LayerRecord, VersionRecord, check_timestamp};
+use crate::record::{CATALOG_FORMAT, CatalogRecord, LayerRecord, Packs, VersionRecord, check_timestamp};
 use crate::root::ObjectRoot;
 use crate::snapshot::Snapshot;
 use crate::tree::{Root, Shape};
@@ -56,7 +56,6 @@ impl Catalog {
         let layers: Vec<LayerRecord> =
             layers.into_iter().map(|layer| LayerRecord { layer, root: Root::empty() }).collect();
         let record = VersionRecord {
-            format: FORMAT,
             catalog: uuid,
             version: Version(0),
             parent: None,
@@ -64,12 +63,14 @@ impl Catalog {
             created: identity.created,
             note: String::new(),
             digest: VersionRecord::catalog_digest(&layers),
+            owner: None,
+            tags: Vec::new(),
             layers,
             state: Vec::new(),
             dependencies: Vec::new(),
             tasks: Vec::new(),
             retained: vec![(Version(0), Version(0))],
-            packs: Vec::new(),
+            packs: Packs::default(),
             statistics: serde_json::Value::Null,
         };
         let body = record_bytes(&catalog, &record)?;
@@ -83,8 +84,12 @@ impl Catalog {
 
     /// Writes `catalog.json`, or reads the one that an interrupted creation left; the uuid in it is the catalog's.
     fn claim(&self, identity: &NewCatalog) -> Result<CatalogUuid> {
-        let record =
-            CatalogRecord { format: FORMAT, catalog: identity.uuid, created: identity.created, tree: Shape::FORMAT_1 };
+        let record = CatalogRecord {
+            format: CATALOG_FORMAT,
+            catalog: identity.uuid,
+            created: identity.created,
+            tree: Shape::FORMAT_1,
+        };
         let body = Bytes::from(check::to_json(&record)?);
         let written = self.root().create(&ObjectName::Catalog, &body);
         match (self.catalog_record()?, written) {

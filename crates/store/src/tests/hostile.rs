@@ -10,10 +10,10 @@ use crate::node::{Columns, Node, NodeRef, NodeWriter};
 use crate::object::PackName;
 use crate::pack::{IndexWriter, PackIndex};
 use crate::progress::tests as progress;
-use crate::record::{CatalogRecord, LayerRecord, StateRecord, TaskRecord, VersionRecord};
+use crate::record::{CATALOG_FORMAT, CatalogRecord, LayerRecord, StateRecord, TaskRecord, VersionRecord};
 use crate::tree::{Codec, Entry, NodePlace, Place, Root, Shape};
 use crate::varint::Reader;
-use crate::{BlobKind, Dependency, FORMAT, PackRecord, check};
+use crate::{BlobKind, Dependency, Owner, Packs, Tag, check};
 
 #[path = "../../../../tests/support/hostile.rs"]
 mod harness;
@@ -144,19 +144,18 @@ fn indexed(mut pack: Vec<u8>) -> Vec<u8> {
 
 fn catalog_record() -> CatalogRecord {
     CatalogRecord {
-        format: FORMAT,
+        format: CATALOG_FORMAT,
         catalog: CatalogUuid(5),
         created: Timestamp(1_700_000_000_000),
         tree: Shape::FORMAT_1,
     }
 }
 
-fn version_record() -> VersionRecord {
+pub(super) fn version_record() -> VersionRecord {
     let place = Some(NodePlace { pack: pack(0), offset: 8, stored: 99 });
     let root = Root { digest: Digest::of(b"root"), level: 1, count: 9, bytes: 99, place };
     let layers = vec![LayerRecord { layer: Layer::generic("names").unwrap(), root }];
     VersionRecord {
-        format: FORMAT,
         catalog: CatalogUuid(5),
         version: Version(3),
         parent: Some(Digest::of(b"parent")),
@@ -164,6 +163,8 @@ fn version_record() -> VersionRecord {
         created: Timestamp(1_700_000_000_000),
         note: "a note".to_owned(),
         digest: VersionRecord::catalog_digest(&layers),
+        owner: Some(Owner::Tasks(vec!["task".parse().unwrap()])),
+        tags: vec![Tag { name: "keep/one".to_owned(), version: Version(1), note: "a customer has it".to_owned() }],
         layers,
         state: vec![StateRecord { table: "task/edges".to_owned(), root }],
         dependencies: vec![Dependency {
@@ -181,13 +182,13 @@ fn version_record() -> VersionRecord {
             configuration: serde_json::json!({"a": [1, 2.5, null], "b": {"c": "d"}}),
         }],
         retained: vec![(Version(0), Version(1)), (Version(3), Version(3))],
-        packs: vec![PackRecord { name: pack(0), bytes: 4711 }],
+        packs: Packs { count: 1, bytes: 4711 },
         statistics: serde_json::json!({"requests": 7}),
     }
 }
 
 /// The check of a record made right.
-fn checked(mut record: Vec<u8>) -> Vec<u8> {
+pub(super) fn checked(mut record: Vec<u8>) -> Vec<u8> {
     const END: usize = "  \"check\": \"\"\n}\n".len() + 64;
     record.truncate(record.len().saturating_sub(END));
     let check = blake3::hash(&record).to_hex();
@@ -236,8 +237,8 @@ fn decoders() -> Vec<Decoder<'static>> {
         })
         .sealed(checked)
         .with_words(WORDS),
-        Decoder::new("a version record", vec![check::to_json(&version_record()).unwrap()], (128, 1 << 16), |bytes| {
-            check::from_json::<VersionRecord>(bytes).is_ok_and(|record| {
+        Decoder::new("a version record", vec![version_record().to_bytes().unwrap()], (128, 1 << 16), |bytes| {
+            VersionRecord::from_bytes(bytes).is_ok_and(|record| {
                 let _ = (record.state_digest(), record.retains(Version(9)), record.retained_versions().take(9).count());
                 record.problem(Version(3)).is_none()
             })
@@ -269,15 +270,31 @@ fn decoders() -> Vec<Decoder<'static>> {
 /// The JSON that grows most: objects of one field with the shortest of names.
 #[test]
 fn the_record_that_grows_most_keeps_the_bound() {
-    let record = String::from_utf8(check::to_json(&version_record()).unwrap()).unwrap();
+    let record = String::from_utf8(version_record().to_bytes().unwrap()).unwrap();
     let many = format!("[{}0]", "{\"\":0},".repeat(50_000));
-    let grown = checked(record.replace("{\n    \"requests\": 7\n  }", &many).into_bytes());
+    let grown = checked(record.replace("{\"requests\": 7}", &many).into_bytes());
     let held = allocation_counter::measure(|| {
-        let record: VersionRecord = check::from_json(&grown).unwrap();
+        let record = VersionRecord::from_bytes(&grown).unwrap();
         assert_eq!(record.statistics.as_array().map(Vec::len), Some(50_001));
     });
     let times = held.bytes_max as f64 / grown.len() as f64;
     assert!((64.0..128.0).contains(&times), "{times} times its length");
+}
+
+/// The same where it is compressed: the bound is of what it was before.
+#[test]
+fn the_compressed_record_that_grows_most_keeps_the_bound() {
+    let mut record = version_record();
+    // Of many different names, so that it does not shrink too much to be compressed.
+    let many =
+        (0..20_000u64).map(|n| serde_json::json!({ format!("{:x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52): 0 }));
+    record.statistics = many.collect();
+    let plain = serde_json::to_vec(&record.statistics).unwrap().len();
+    let bytes = record.to_bytes().unwrap();
+    assert!(bytes.len() < plain / 2, "it is compressed");
+    let held = allocation_counter::measure(|| assert_eq!(VersionRecord::from_bytes(&bytes).unwrap(), record));
+    let times = held.bytes_max as f64 / plain as f64;
+    assert!(times < 128.0, "{times} times its length");
 }
 
 #[test]

@@ -3,3 +3,4 @@
 mod forged;
 mod hostile;
 mod servers;
+mod written;

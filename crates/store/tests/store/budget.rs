@@ -83,7 +83,7 @@ fn changing_some_of_many() {
     assert!(gets <= 120, "{gets} requests for 100 leaves and what is above");
     let snapshot = commit(draft, &new);
     assert_eq!(changes(&names(&base), &names(&snapshot)).len(), 100);
-    let pack = snapshot.record().packs[0].bytes;
+    let pack = snapshot.record().packs.bytes;
     assert!(pack <= 100 * 16 * 1024, "{pack} bytes for 100 changes");
 }
 

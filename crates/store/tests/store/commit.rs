@@ -224,7 +224,7 @@ fn state_dependencies_and_tasks_make_a_version_that_shares_all_nodes() {
         panic!("a task record is a change")
     };
     let requests = catalog.requests() - before;
-    assert_eq!((requests.puts, second.record().packs.len()), (2, 0), "a record and a hint, no pack");
+    assert_eq!((requests.puts, second.record().packs.count), (2, 0), "a record and a hint, no pack");
     assert_eq!(names(&second).root(), names(&base).root());
     assert_eq!((second.digest(), second.state_digest()), (base.digest(), base.state_digest()));
     let draft = begin(&second, 9);

@@ -31,8 +31,8 @@ fn everything_is_readable_before_the_commit_and_after() {
     assert_eq!(changes(&names(&base), &second).len(), model.len() - 1);
     let written = draft.written();
     let snapshot = commit(draft, &second);
-    assert_eq!(snapshot.record().packs.len() as u64, written.packs);
-    assert_eq!(snapshot.record().packs.iter().map(|pack| pack.bytes).sum::<u64>(), written.bytes);
+    assert_eq!(snapshot.record().packs.count, written.packs);
+    assert_eq!(snapshot.record().packs.bytes, written.bytes);
     model.remove(b"000100".as_slice());
     model.insert(b"000200".to_vec(), vec![9; 300]);
     assert_eq!(content(&second), model, "through the draft's tree");
@@ -47,7 +47,7 @@ fn a_small_run_writes_one_pack_of_payloads_and_nodes() {
     model.extend((0..10u8).map(|n| (vec![b'p', n], vec![n; 500])));
     let tree = build(&draft, &model);
     let snapshot = commit(draft, &tree);
-    let [pack] = snapshot.record().packs[..] else { panic!("more than one pack") };
+    let [pack] = snapshot.packs().unwrap()[..] else { panic!("more than one pack") };
     let index = catalog.pack(pack.name).unwrap();
     let count = |kind| index.blobs.iter().filter(|blob| blob.kind == kind).count();
     assert_eq!(count(BlobKind::Payload), 10, "the others are inline");
@@ -65,7 +65,7 @@ fn many_nodes_get_packs_of_their_own_and_big_payloads_too() {
     model.insert(b"big".to_vec(), vec![1; 100_000]);
     let tree = build(&draft, &model);
     let snapshot = commit(draft, &tree);
-    let packs: Vec<_> = snapshot.record().packs.iter().map(|pack| catalog.pack(pack.name).unwrap()).collect();
+    let packs: Vec<_> = snapshot.packs().unwrap().iter().map(|pack| catalog.pack(pack.name).unwrap()).collect();
     assert_eq!(packs.len(), 3);
     let kinds = |index: usize, kind| packs[index].blobs.iter().filter(|blob| blob.kind == kind).count();
     assert!((0..3).any(|pack| kinds(pack, BlobKind::Payload) == 1 && packs[pack].blobs.len() == 1));

@@ -1,5 +1,5 @@
-//! The format, frozen: objects written once and kept under `tests/golden` must be read for good, and what is written
-//! today must have the digests they have.
+//! The format, frozen: objects written once and kept under `tests/golden`, a folder for each format of records, must be read
+//! for good, and what is written today must have the digests they have.
 //!
 //! `DELTIC_WRITE_GOLDEN=1 cargo test -p deltic-store golden` writes them anew: for a new format only.
 
@@ -9,14 +9,14 @@ use deltic_core::{
     CatalogId, CatalogUuid, Digest, Grid, Layer, LayerId, NameBytes, Payload, RunId, TaskId, Timestamp, Version,
 };
 use deltic_store::{
-    Catalog, Codec, Committed, Dependency, Draft, DraftOptions, Entry, Error, KeyRange, NewCatalog, NextVersion, Place,
-    Snapshot, Stores, TaskRecord, Tree,
+    Catalog, Codec, Committed, Dependency, Draft, DraftOptions, Entry, Error, KeyRange, NewCatalog, NextVersion, Owner,
+    Place, Snapshot, Stores, TaskRecord, Tree,
 };
 
 use crate::support::{CREATED, numbered, objects, tampered};
 
-fn folder() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden"))
+fn folder(format: u32) -> PathBuf {
+    PathBuf::from(format!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/format-{}"), format))
 }
 
 fn layers() -> Vec<Layer> {
@@ -89,6 +89,7 @@ fn make(stores: &Stores) -> Snapshot {
         state: [("edges".to_owned(), edges), ("none".to_owned(), none)].into(),
         dependencies: vec![dependency],
         tasks: vec![task],
+        owner: Some(Owner::Tasks(vec![TaskId::new("copy").unwrap()])),
         created: Timestamp(CREATED.0 + 1500),
         note: "the first \"golden\" version".to_owned(),
         statistics: serde_json::json!({ "put": 407 }),
@@ -129,9 +130,10 @@ fn check(snapshot: &Snapshot) {
     assert_eq!(first.record().created, Timestamp(CREATED.0 + 1500));
     assert_eq!(first.record().dependencies[0].version, Version(3));
     assert_eq!(first.record().tasks[0].configuration["level"], 8);
+    assert_eq!(first.record().owner, Some(Owner::Tasks(vec![TaskId::new("copy").unwrap()])));
     assert_eq!(snapshot.layers().cloned().collect::<Vec<_>>(), layers());
     for record in snapshot.catalog().log() {
-        for pack in &record.unwrap().record().packs {
+        for pack in record.unwrap().packs().unwrap() {
             assert!(!snapshot.catalog().pack(pack.name).unwrap().blobs.is_empty());
         }
     }
@@ -154,7 +156,7 @@ fn what_is_written_today_has_the_golden_digests() {
     let snapshot = make(&stores);
     if std::env::var_os("DELTIC_WRITE_GOLDEN").is_some() {
         for (object, bytes) in objects(&store) {
-            let path = folder().join(object);
+            let path = folder(2).join(object);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, bytes).unwrap();
         }
@@ -163,15 +165,17 @@ fn what_is_written_today_has_the_golden_digests() {
     let written = objects(&store);
     // Nothing in these depends on how well a compressor did; packs may come out otherwise with another zstd.
     for object in ["catalog.json", "versions/00000000000000000000", "versions/latest"] {
-        let golden = std::fs::read(folder().join(object)).unwrap();
+        let golden = std::fs::read(folder(2).join(object)).unwrap();
         assert_eq!(String::from_utf8_lossy(&written[object]), String::from_utf8_lossy(&golden), "{object}");
     }
 }
 
 #[test]
 fn the_golden_objects_are_read() {
-    let url = format!("file:{}", folder().display());
-    check(&Catalog::open(&Stores::new(), &url).unwrap().latest().unwrap());
+    for format in [1, 2] {
+        let url = format!("file:{}", folder(format).display());
+        check(&Catalog::open(&Stores::new(), &url).unwrap().latest().unwrap());
+    }
 }
 
 /// The pack that `docs/format.md` takes apart byte by byte.

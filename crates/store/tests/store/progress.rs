@@ -194,8 +194,9 @@ fn settling_beside_work_loses_nothing() {
         ops.map(|(n, entry)| Ok::<_, deltic_store::Error>((format!("{n:06}").as_bytes().into(), Some(entry.clone()))));
     let tree = draft.edit(&draft.empty_tree(), ops).unwrap();
     let made = commit(draft, &tree);
-    let listed = &made.record().packs;
-    assert!(listed.is_sorted_by(|a, b| a.name < b.name), "each once");
+    let listed = made.packs().unwrap();
+    assert_eq!(listed.len() as u64, made.record().packs.count, "each once");
+    assert_eq!(listed.iter().map(|pack| pack.bytes).sum::<u64>(), made.record().packs.bytes);
     assert!(listed.len() > 50, "{} packs", listed.len());
     let fresh = Catalog::open(&stores, URL).unwrap();
     assert_eq!(fresh.fsck(true).unwrap().damage, []);

@@ -1,7 +1,9 @@
-//! The records of a catalog as JSON: `catalog.json` and one object per version.
+//! The records of a catalog: `catalog.json`, and one object per version.
+
+mod retained;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime};
 
 use deltic_core::{CatalogId, CatalogUuid, Digest, Hasher, Layer, LayerId, RunId, Scheme, TaskId, Timestamp, Version};
@@ -12,8 +14,16 @@ use crate::object::PackName;
 use crate::tree::{Root, Shape};
 use crate::{Error, Result};
 
-/// The format that this crate writes, and the only one it reads.
-pub const FORMAT: u32 = 1;
+pub(crate) use retained::{minus, ranges, retain, show};
+pub(crate) use written::Unreadable;
+
+/// The format of `catalog.json`, which is that of trees and packs. Records have a number of their own.
+pub(crate) const CATALOG_FORMAT: u32 = 1;
+
+/// The most tags that a catalog has.
+pub(crate) const MOST_TAGS: usize = 1024;
+/// The most bytes of a tag's name.
+pub(crate) const MOST_TAG_BYTES: usize = 128;
 
 /// `catalog.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,11 +36,9 @@ pub(crate) struct CatalogRecord {
 }
 
 /// What a version is made of: the content of `versions/<number>`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct VersionRecord {
-    /// The format of everything the version refers to.
-    pub format: u32,
     /// The catalog it belongs to.
     pub catalog: CatalogUuid,
     /// Its number.
@@ -40,12 +48,15 @@ pub struct VersionRecord {
     /// The run that made it.
     pub run: RunId,
     /// When, by the clock of whoever made it. Informational.
-    #[serde(with = "rfc3339")]
     pub created: Timestamp,
     /// What people should know about it.
     pub note: String,
     /// Digest of layers, settings and contents: equal digests, equal catalogs.
     pub digest: Digest,
+    /// Who writes to the catalog; nobody yet where there is none.
+    pub owner: Option<Owner>,
+    /// Names of versions, sorted. What is named can be read for as long as it is.
+    pub tags: Vec<Tag>,
     /// The layers, sorted by id.
     pub layers: Vec<LayerRecord>,
     /// The tables of the state, sorted by name.
@@ -57,7 +68,7 @@ pub struct VersionRecord {
     /// The versions that can be read as of this one, as ranges of numbers.
     pub retained: Vec<(Version, Version)>,
     /// The packs that its run wrote.
-    pub packs: Vec<PackRecord>,
+    pub packs: Packs,
     /// Figures of the run. Informational.
     pub statistics: Value,
 }
@@ -132,13 +143,70 @@ pub struct TaskRecord {
     pub configuration: Value,
 }
 
-/// A pack that a run wrote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Who writes to a catalog. A catalog has one kind of writers: another would take what it holds for its own, and remove it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Owner {
+    /// Imports.
+    Imports,
+    /// Sources, whose cursors are in the state.
+    Sources,
+    /// Runs of these tasks, sorted.
+    Tasks(Vec<TaskId>),
+}
+
+/// A name of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tag {
+    /// The name, such as `keep/march`: 1 to 128 bytes, without control characters.
+    pub name: String,
+    /// The version.
+    pub version: Version,
+    /// Why, for people.
+    pub note: String,
+}
+
+/// The packs that a run wrote. Which they are their names say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Packs {
+    /// How many.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A pack, or another object that is named like one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PackRecord {
     /// Its name.
     pub name: PackName,
     /// Its length.
     pub bytes: u64,
+}
+
+impl Packs {
+    pub(crate) fn of(packs: &[PackRecord]) -> Packs {
+        let bytes = packs.iter().fold(0u64, |sum, pack| sum.saturating_add(pack.bytes));
+        Packs { count: packs.len() as u64, bytes }
+    }
+}
+
+impl Owner {
+    /// Runs of these tasks.
+    pub fn tasks(ids: impl IntoIterator<Item = TaskId>) -> Owner {
+        let ids: BTreeSet<TaskId> = ids.into_iter().collect();
+        Owner::Tasks(ids.into_iter().collect())
+    }
+
+    /// Who wrote a version whose record does not say it: tasks that are named, or else imports.
+    fn of_format_1(tasks: &[TaskRecord], version: Version) -> Option<Owner> {
+        match tasks {
+            [] if version == Version(0) => None,
+            [] => Some(Owner::Imports),
+            tasks => Some(Owner::tasks(tasks.iter().map(|task| task.id.clone()))),
+        }
+    }
 }
 
 impl From<LayerJson> for LayerRecord {
@@ -198,6 +266,18 @@ impl VersionRecord {
             && self.state_digest() == other.state_digest()
             && self.dependencies.iter().map(Dependency::content).eq(other.dependencies.iter().map(Dependency::content))
             && self.tasks == other.tasks
+            && self.owner == other.owner
+    }
+
+    /// Says what is wrong with the tags.
+    fn tag_problem(&self) -> Option<String> {
+        let sorted = self.tags.windows(2).all(|pair| pair[0].name < pair[1].name);
+        let is_name = |name: &str| (1..=MOST_TAG_BYTES).contains(&name.len()) && !name.contains(char::is_control);
+        if !sorted || self.tags.len() > MOST_TAGS || self.tags.iter().any(|tag| !is_name(&tag.name)) {
+            return Some("its tags are not sorted and unique, too many, or have no legal names".to_owned());
+        }
+        let lost = self.tags.iter().find(|tag| !self.retains(tag.version))?;
+        Some(format!("it has a tag of version {}, and does not retain it", lost.version))
     }
 
     /// Says what is wrong with a record that was read as that of `version`.
@@ -214,70 +294,15 @@ impl VersionRecord {
             Some("its digest does not match its layers".to_owned())
         } else if !self.retains(version) {
             Some("it does not retain itself".to_owned())
-        } else if !are_ranges(&self.retained) || self.retained.last().is_some_and(|(_, last)| *last > version) {
+        } else if !retained::are_ranges(&self.retained) || self.retained.last().is_some_and(|(_, last)| *last > version)
+        {
             Some("its retained versions are not sorted and apart, or come after it".to_owned())
+        } else if let Some(problem) = self.tag_problem() {
+            Some(problem)
         } else {
             roots.into_iter().find_map(Root::problem)
         }
     }
-}
-
-/// Adds a version to a retained set, keeping its ranges sorted and apart.
-pub(crate) fn retain(retained: &[(Version, Version)], version: Version) -> Vec<(Version, Version)> {
-    let mut ranges: Vec<RangeInclusive<u64>> = retained.iter().map(|(first, last)| first.0..=last.0).collect();
-    ranges.push(version.0..=version.0);
-    ranges.sort_by_key(|range| *range.start());
-    let mut merged: Vec<(Version, Version)> = Vec::with_capacity(ranges.len());
-    for range in ranges {
-        match merged.last_mut() {
-            Some((_, last)) if *range.start() <= last.0.saturating_add(1) => last.0 = last.0.max(*range.end()),
-            _ => merged.push((Version(*range.start()), Version(*range.end()))),
-        }
-    }
-    merged
-}
-
-/// Versions as sorted ranges, neither overlapping nor touching.
-pub(crate) fn ranges(versions: impl IntoIterator<Item = Version>) -> Vec<(Version, Version)> {
-    let versions: BTreeSet<Version> = versions.into_iter().collect();
-    let mut ranges: Vec<(Version, Version)> = Vec::new();
-    for version in versions {
-        match ranges.last_mut() {
-            Some((_, last)) if last.next() == version => *last = version,
-            _ => ranges.push((version, version)),
-        }
-    }
-    ranges
-}
-
-/// What sorted ranges hold that other sorted ranges do not.
-pub(crate) fn minus(ranges: &[(Version, Version)], others: &[(Version, Version)]) -> Vec<(Version, Version)> {
-    let mut left = Vec::new();
-    for &(first, last) in ranges {
-        let from = others.partition_point(|(_, to)| *to < first);
-        // Where what is left of the range begins; none after the greatest number.
-        let mut begin = Some(first);
-        for &(from, to) in others[from..].iter().take_while(|(from, _)| *from <= last) {
-            left.extend(begin.filter(|begin| *begin < from).map(|begin| (begin, Version(from.0 - 1))));
-            begin = to.0.checked_add(1).map(Version);
-        }
-        left.extend(begin.filter(|begin| *begin <= last).map(|begin| (begin, last)));
-    }
-    left
-}
-
-fn are_ranges(ranges: &[(Version, Version)]) -> bool {
-    ranges.iter().all(|(first, last)| first <= last)
-        && ranges.windows(2).all(|pair| pair[0].1.0.saturating_add(1) < pair[1].0.0)
-}
-
-/// Ranges of versions as people read them: `3, 5-7`.
-pub(crate) fn show(ranges: &[(Version, Version)]) -> String {
-    let one = |(first, last): &(Version, Version)| match first == last {
-        true => first.to_string(),
-        false => format!("{first}-{last}"),
-    };
-    ranges.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Refuses times that RFC 3339 can not say.
@@ -304,58 +329,5 @@ mod rfc3339 {
         let time = humantime::parse_rfc3339(&text).map_err(serde::de::Error::custom)?;
         let since = time.duration_since(SystemTime::UNIX_EPOCH).map_err(serde::de::Error::custom)?;
         u64::try_from(since.as_millis()).map(Timestamp).map_err(serde::de::Error::custom)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retained_ranges_merge() {
-        let ranges = |pairs: &[(u64, u64)]| pairs.iter().map(|&(a, b)| (Version(a), Version(b))).collect::<Vec<_>>();
-        assert_eq!(retain(&[], Version(0)), ranges(&[(0, 0)]));
-        assert_eq!(retain(&ranges(&[(0, 3)]), Version(4)), ranges(&[(0, 4)]));
-        assert_eq!(retain(&ranges(&[(0, 3)]), Version(9)), ranges(&[(0, 3), (9, 9)]));
-        assert_eq!(retain(&ranges(&[(0, 3), (5, 6)]), Version(4)), ranges(&[(0, 6)]));
-        assert_eq!(retain(&ranges(&[(0, 3)]), Version(2)), ranges(&[(0, 3)]));
-    }
-
-    #[test]
-    fn what_is_taken_from_ranges_is_gone() {
-        let pairs = |pairs: &[(u64, u64)]| pairs.iter().map(|&(a, b)| (Version(a), Version(b))).collect::<Vec<_>>();
-        let end = u64::MAX;
-        for (all, without, left) in [
-            (&[(0, 1 << 62)][..], &[(5, 5), (9, 1 << 62)][..], &[(0, 4), (6, 8)][..]),
-            (&[(0, end)], &[(end, end)], &[(0, end - 1)]),
-            (&[(3, 9)], &[(0, 20)], &[]),
-            (&[(3, 9)], &[], &[(3, 9)]),
-            (&[(3, 9)], &[(0, 3), (9, 9)], &[(4, 8)]),
-            (&[(0, 2), (4, 6), (8, 9)], &[(1, 4), (6, 8)], &[(0, 0), (5, 5), (9, 9)]),
-        ] {
-            assert_eq!(minus(&pairs(all), &pairs(without)), pairs(left), "{all:?} without {without:?}");
-        }
-        // Against sets, for all small ranges.
-        let subsets = || (0..1u32 << 7).map(|bits| ranges((0..7).filter(move |n| bits >> n & 1 == 1).map(Version)));
-        let set = |ranges: &[(Version, Version)]| -> BTreeSet<u64> {
-            ranges.iter().flat_map(|(first, last)| first.0..=last.0).collect()
-        };
-        for one in subsets() {
-            for two in subsets() {
-                let left = minus(&one, &two);
-                assert!(are_ranges(&left), "{one:?} {two:?} {left:?}");
-                assert_eq!(set(&left), set(&one).difference(&set(&two)).copied().collect::<BTreeSet<_>>());
-            }
-        }
-    }
-
-    #[test]
-    fn ranges_are_sorted_and_apart() {
-        let found = ranges([7, 3, 5, 6, 5].map(Version));
-        assert_eq!(found, [(Version(3), Version(3)), (Version(5), Version(7))]);
-        assert!(are_ranges(&found) && show(&found) == "3, 5-7");
-        for bad in [[(5, 4), (7, 7)], [(3, 5), (6, 7)], [(6, 7), (3, 3)], [(3, u64::MAX), (5, 5)]] {
-            assert!(!are_ranges(&bad.map(|(a, b)| (Version(a), Version(b)))), "{bad:?}");
-        }
     }
 }

@@ -1,0 +1,156 @@
+//! Records as they are written: both forms come back, and what a later program says in them is not passed over.
+
+use deltic_core::{Digest, Version};
+use serde_json::{Value, json};
+
+use super::hostile::{checked, version_record};
+use crate::record::{Owner, Tag, Unreadable, VersionRecord};
+
+fn json_of(record: &VersionRecord) -> Value {
+    serde_json::from_slice(&record.to_bytes().unwrap()).unwrap()
+}
+
+/// The record with this changed in its JSON, read.
+fn read(change: impl FnOnce(&mut Value)) -> Result<VersionRecord, Unreadable> {
+    let mut json = json_of(&version_record());
+    change(&mut json);
+    json.as_object_mut().unwrap().remove("check");
+    let text = serde_json::to_string_pretty(&json).unwrap();
+    let text = format!("{},\n  \"check\": \"{}\"\n}}\n", text.strip_suffix("\n}").unwrap(), "0".repeat(64));
+    VersionRecord::from_bytes(&checked(text.into_bytes()))
+}
+
+/// A record whose tasks are so many.
+fn with_tasks(tasks: usize) -> VersionRecord {
+    let mut record = version_record();
+    let task = record.tasks[0].clone();
+    record.tasks = (0..tasks)
+        .map(|number| {
+            let mut task = task.clone();
+            task.id = format!("task-{number:03}").parse().unwrap();
+            task.fingerprint = Digest::of(&number.to_le_bytes());
+            task
+        })
+        .collect();
+    record.owner = Some(Owner::Tasks(record.tasks.iter().map(|task| task.id.clone()).collect()));
+    record
+}
+
+#[test]
+fn what_is_written_is_read() {
+    for tasks in [0, 1, 2, 5, 60] {
+        let record = with_tasks(tasks);
+        assert_eq!(VersionRecord::from_bytes(&record.to_bytes().unwrap()).unwrap(), record, "{tasks} tasks");
+    }
+    let owners = [None, Some(Owner::Imports), Some(Owner::Sources)];
+    for owner in owners {
+        let record = VersionRecord { owner, ..version_record() };
+        assert_eq!(VersionRecord::from_bytes(&record.to_bytes().unwrap()).unwrap(), record);
+    }
+}
+
+#[test]
+fn a_short_record_can_be_read_whole_and_a_long_one_is_compressed() {
+    let (short, long) = (with_tasks(1), with_tasks(60));
+    assert_eq!(json_of(&short)["rest"]["tasks"][0]["id"], "task-000");
+    assert_eq!(json_of(&short)["packed"], Value::Null);
+    assert_eq!(json_of(&long)["rest"], Value::Null);
+    assert!(json_of(&long)["packed"].is_string());
+    let plain = serde_json::to_vec(&long.tasks).unwrap().len();
+    let written = long.to_bytes().unwrap().len();
+    assert!(written < plain * 2 / 3, "{written} bytes of {plain}");
+}
+
+/// So that a few bytes can not ask for much memory.
+#[test]
+fn what_would_shrink_to_almost_nothing_is_not_compressed() {
+    let mut record = with_tasks(1);
+    record.tasks[0].configuration = json!({ "zeros": "0".repeat(1 << 20) });
+    let bytes = record.to_bytes().unwrap();
+    assert!(bytes.len() > 1 << 20);
+    assert_eq!(VersionRecord::from_bytes(&bytes).unwrap(), record);
+    // Written by somebody who does not keep to that.
+    let rest = serde_json::to_vec(&json_of(&record)["rest"]).unwrap();
+    let frame = zstd::bulk::compress(&rest, 3).unwrap();
+    let packed = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, frame);
+    let refused = read(|json| {
+        json.as_object_mut().unwrap().remove("rest");
+        json["packed"] = packed.into();
+    });
+    assert!(matches!(&refused, Err(Unreadable::Damaged(what)) if what.contains("may hold")), "{refused:?}");
+}
+
+#[test]
+fn people_can_read_the_head() {
+    let text = String::from_utf8(version_record().to_bytes().unwrap()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines[..4],
+        ["{", "  \"format\": 2,", "  \"catalog\": \"00000000000000000000000000000005\",", "  \"version\": 3,"]
+    );
+    assert!(lines.contains(&"    {\"name\": \"keep/one\", \"version\": 1, \"note\": \"a customer has it\"}"), "{text}");
+    assert!(lines.contains(&"    [0, 1],"), "{text}");
+    assert!(lines.contains(&"  \"pending\": [],"), "{text}");
+}
+
+#[test]
+fn what_a_later_program_says_is_not_passed_over() {
+    assert!(read(|_| {}).is_ok());
+    let main = || json!({ "name": "main", "version": 3, "since": 0, "from": null, "fork": null });
+    let beyond: [(&str, &str, Value); 8] = [
+        ("branches", "branch", json!("other")),
+        ("branches", "branch", Value::Null),
+        ("branches", "base", json!(1)),
+        ("branches", "branches", json!([main(), main()])),
+        ("branches", "branches", json!([])),
+        ("branches", "merged", json!({ "version": 1, "fork": 0 })),
+        ("versions of several catalogs", "pending", json!([{ "version": 3 }])),
+        ("versions of several catalogs", "group", json!({ "run": "0000000000000001" })),
+    ];
+    for (what, field, value) in beyond {
+        let refused = read(|json| json[field] = value.clone());
+        assert!(matches!(&refused, Err(Unreadable::Beyond(said)) if said.contains(what)), "{field}: {refused:?}");
+    }
+    let left_out = read(|json| json["rest"]["tasks"][0]["inputs"] = json!([]));
+    assert!(matches!(&left_out, Err(Unreadable::Beyond(what)) if what.contains("left out")), "{left_out:?}");
+    assert!(matches!(read(|json| json["format"] = json!(3)), Err(Unreadable::Format(3))));
+    // Nothing depends on what is new beside the rest.
+    assert!(read(|json| json["report"] = json!("x")).is_ok());
+}
+
+#[test]
+fn a_record_without_its_rest_is_damaged() {
+    let damaged = |change: fn(&mut Value)| assert!(matches!(read(change), Err(Unreadable::Damaged(_))));
+    damaged(|json| drop(json.as_object_mut().unwrap().remove("rest")));
+    damaged(|json| json["packed"] = json!("AAAA"));
+    damaged(|json| {
+        json.as_object_mut().unwrap().remove("rest");
+        json["packed"] = json!("no base64!");
+    });
+    damaged(|json| {
+        json.as_object_mut().unwrap().remove("rest");
+        json["packed"] = json!("AAAA");
+    });
+    damaged(|json| drop(json.as_object_mut().unwrap().remove("tags")));
+}
+
+#[test]
+fn tags_are_names_of_versions_that_can_be_read() {
+    let tag = |name: &str, version| Tag { name: name.to_owned(), version: Version(version), note: String::new() };
+    let problem = |tags: Vec<Tag>| VersionRecord { tags, ..version_record() }.problem(Version(3));
+    assert_eq!(problem(vec![tag("a", 0), tag("b", 1), tag("c", 3)]), None);
+    assert!(problem(vec![tag("a", 2)]).unwrap().contains("a tag of version 2"));
+    let many = |count: usize| (0..count).map(|number| tag(&format!("{number:04}"), 3)).collect::<Vec<_>>();
+    assert_eq!(problem(many(1024)), None);
+    for bad in [
+        vec![tag("b", 1), tag("a", 1)],
+        vec![tag("a", 1), tag("a", 3)],
+        vec![tag("", 1)],
+        vec![tag("a\nb", 1)],
+        vec![tag(&"a".repeat(129), 1)],
+        many(1025),
+    ] {
+        assert!(problem(bad).unwrap().contains("its tags are not"));
+    }
+    assert_eq!(problem(vec![tag(&"a".repeat(128), 1)]), None);
+}
