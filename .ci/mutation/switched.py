@@ -73,7 +73,7 @@ class Switched:
         self.tree, self.chosen, self.build = tree, chosen, build
         self.edits, self.sources = {}, {}
         for number, mutant in enumerate(mutants, 1):
-            root = re.match(r"(crates/[\w-]+/src|tests/support)/", mutant.path + "/")
+            root = re.match(r"crates/[\w-]+/src/", mutant.path + "/")
             if not root or re.search(r"/src/(main\.rs|bin/)", mutant.path):
                 continue
             if mutant.path not in self.sources:

@@ -4,6 +4,7 @@
 //! back-ends, so that whoever repairs inputs hears of all of them at once; unless so many fail that it is the compiler
 //! which is broken.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use deltic_core::{Key, TaskId};
@@ -15,7 +16,7 @@ use crate::{Error, Phase, Result};
 /// So many failures of a task are listed; with more, its stage ends at once.
 pub(crate) const LISTED: usize = 100;
 
-/// So many lines follow where it is the limit of a quarantine that ended the run.
+/// So many lines of a task follow where it is the limit of its quarantine that ended the run.
 const EXAMPLES: usize = 5;
 
 /// The most bytes of a message that are kept: one that quotes a payload must not become one.
@@ -145,10 +146,16 @@ impl fmt::Display for Failures {
             [one] => write!(f, "{one}")?,
             all => write!(f, "{} failures", all.len())?,
         }
-        let most = if self.passed.is_empty() { LISTED } else { EXAMPLES };
-        let listed = if self.all.len() == 1 { &[] } else { &lines[..lines.len().min(most)] };
-        listed.iter().try_for_each(|line| write!(f, "\n  {}: {line}", line.task))?;
-        let more: usize = lines.iter().skip(most).map(|line| line.count).sum();
+        let (mut listed, mut more) = (BTreeMap::<&TaskId, usize>::new(), 0);
+        for line in lines.iter().filter(|_| self.all.len() > 1) {
+            let of_task = listed.entry(line.task).or_default();
+            *of_task += 1;
+            let has_passed = self.passed.iter().any(|limit| limit.task == *line.task);
+            match *of_task > if has_passed { EXAMPLES } else { LISTED } {
+                true => more += line.count,
+                false => write!(f, "\n  {}: {line}", line.task)?,
+            }
+        }
         if more > 0 {
             write!(f, "\n  and {more} more")?;
         }
@@ -160,3 +167,28 @@ impl fmt::Display for Failures {
 }
 
 impl std::error::Error for Failures {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_quarantine_hides_nothing_of_other_tasks() {
+        let failure = |task: &str, number: usize| Failure {
+            task: TaskId::new(task).unwrap(),
+            phase: Phase::Front,
+            key: format!("in/{number:03}"),
+            input: None,
+            message: format!("no {number}"),
+        };
+        let all: Vec<Failure> = (0..EXAMPLES + 2).map(|number| failure("a", number)).chain([failure("b", 7)]).collect();
+        let passed = vec![PassedLimit { task: TaskId::new("a").unwrap(), most: EXAMPLES }];
+        let text = Failures { all, passed, ..Failures::default() }.to_string();
+        let of = |task: &str| text.matches(&format!("\n  {task}: ")).count();
+        assert_eq!((of("a"), of("b")), (EXAMPLES, 1), "{text}");
+        assert!(text.ends_with("\n  and 2 more"), "{text}");
+        let all: Vec<Failure> = (0..LISTED + 3).map(|number| failure("a", number)).collect();
+        let text = Failures { all, ..Failures::default() }.to_string();
+        assert!(text.matches("\n  a: ").count() == LISTED && text.ends_with("\n  and 3 more"), "{text}");
+    }
+}

@@ -223,19 +223,17 @@ impl<'a> Quarantine<'a> {
                 self.failures.because = Some(self.unknown("which outputs to keep for these inputs"));
             }
             (Some(before), _) => {
-                let earlier = before.errors()?;
                 for input in &fronts {
-                    let bytes = input.to_bytes();
-                    let edges = before.edges_of(input)?.into_iter().map(|(out, _)| out);
-                    let digits = hex(&bytes);
-                    let holds = |said: &Said| said.held_by.contains(&digits);
-                    let still = earlier.iter().filter(|(_, said)| holds(said)).filter_map(|(reader, _)| match reader {
-                        Reader::Back(out) => Some(out.clone()),
-                        Reader::Front(_) => None,
-                    });
-                    for out in edges.chain(still) {
-                        held.entry(out).or_default().insert(bytes.clone());
+                    for (out, _) in before.edges_of(input)? {
+                        held.entry(out).or_default().insert(input.to_bytes());
                     }
+                }
+                let by_digits: BTreeMap<String, Vec<u8>> =
+                    fronts.iter().map(Element::to_bytes).map(|bytes| (hex(&bytes), bytes)).collect();
+                for (reader, said) in before.errors()? {
+                    let Reader::Back(out) = reader else { continue };
+                    let still = said.held_by.iter().filter_map(|digits| by_digits.get(digits));
+                    still.for_each(|bytes| drop(held.entry(out.clone()).or_default().insert(bytes.clone())));
                 }
             }
         }

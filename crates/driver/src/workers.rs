@@ -6,7 +6,8 @@
 //! started than there are threads, and at last only the one whose turn it is.
 //!
 //! After an error nothing new is cut or started behind it. What comes before it still runs, because it may fail too, and
-//! the first error in order is the one to report. Then the rest is given up, wherever it is.
+//! the first error in order is the one to report. Then the rest is given up, wherever it is. A failure of a store is that of
+//! all batches that ask it later: which of them reports it, and what comes before, is up to timing.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -137,9 +137,14 @@ fn without_tls(scheme: &str, variables: &[(String, String)]) -> Option<String> {
     };
     // The client for Google allows it by itself.
     let allowed = of(allow).unwrap_or(scheme == "gs") || scheme == "az" && variables.iter().any(emulated);
+    let s3: Vec<AmazonS3ConfigKey> = variables
+        .iter()
+        .filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty())
+        .filter_map(|(name, _)| name.to_ascii_lowercase().parse().ok())
+        .collect();
     let (name, value) = variables.iter().find(|(name, value)| {
         let plain = value.get(..7).is_some_and(|begin| begin.eq_ignore_ascii_case("http://"));
-        plain && needs_tls(scheme, name, allowed)
+        plain && needs_tls(scheme, name, allowed, &s3)
     })?;
     let value = without_secrets(value);
     let (value, what) = (value.escape_debug(), "which is a server without TLS");
@@ -153,13 +158,19 @@ fn without_tls(scheme: &str, variables: &[(String, String)]) -> Option<String> {
     })
 }
 
-/// Whether a variable names a server that the client does not ask without TLS.
-fn needs_tls(scheme: &str, name: &str, allowed: bool) -> bool {
+/// Whether a variable names a server that the client asks, and not without TLS. `s3` is what is set for the client for S3.
+fn needs_tls(scheme: &str, name: &str, allowed: bool, s3: &[AmazonS3ConfigKey]) -> bool {
     let key = name.to_ascii_lowercase();
     match scheme {
         "s3" if name.starts_with("AWS_") => match key.parse() {
-            Ok(AmazonS3ConfigKey::Endpoint | AmazonS3ConfigKey::S3Endpoint) => !allowed,
-            Ok(AmazonS3ConfigKey::StsEndpoint) => true,
+            Ok(AmazonS3ConfigKey::Endpoint) => !allowed && !s3.contains(&AmazonS3ConfigKey::S3Endpoint),
+            Ok(AmazonS3ConfigKey::S3Endpoint) => !allowed,
+            // Asked only for a web identity, which keys go over.
+            Ok(AmazonS3ConfigKey::StsEndpoint) => {
+                s3.contains(&AmazonS3ConfigKey::WebIdentityTokenFile)
+                    && s3.contains(&AmazonS3ConfigKey::RoleArn)
+                    && !s3.contains(&AmazonS3ConfigKey::AccessKeyId)
+            }
             _ => false,
         },
         "az" if name.starts_with("AZURE_") => match key.parse() {
@@ -173,8 +184,8 @@ fn needs_tls(scheme: &str, name: &str, allowed: bool) -> bool {
 
 /// The variable by which a client can not be made, if one alone is enough to get the same error.
 pub(crate) fn culprit(scheme: &str, error: &str, alone: impl Fn(&str, &str) -> Option<String>) -> Option<String> {
-    let read = variables().into_iter().filter(|(name, _)| kind(scheme, name).is_some());
-    let found = { read }.find(|(name, value)| alone(&name.to_ascii_lowercase(), value).as_deref() == Some(error));
+    let is_it = |name: &str, value: &str| alone(&name.to_ascii_lowercase(), value).as_deref() == Some(error);
+    let found = variables().into_iter().find(|(name, value)| kind(scheme, name).is_some() && is_it(name, value));
     found.map(|(name, _)| name)
 }
 
@@ -369,7 +380,16 @@ mod tests {
         assert_eq!(wrong("az", &[("AZURE_STORAGE_ENDPOINT", plain), emulator]), None);
         assert_eq!(wrong("s3", &[("AWS_METADATA_ENDPOINT", plain), ("AZURE_STORAGE_ENDPOINT", plain)]), None);
         let sts = ("AWS_ENDPOINT_URL_STS", plain);
-        assert!(wrong("s3", &[sts, ("AWS_ALLOW_HTTP", "true")]).unwrap().contains("only `https://`"));
+        let web = [sts, ("AWS_ALLOW_HTTP", "true"), ("AWS_WEB_IDENTITY_TOKEN_FILE", "/t"), ("AWS_ROLE_ARN", "r")];
+        assert!(wrong("s3", &web).unwrap().contains("only `https://`"));
+        // Servers that are not asked.
+        for unused in 1..4 {
+            let rest: Vec<_> = web.iter().enumerate().filter(|(at, _)| *at != unused).map(|(_, one)| *one).collect();
+            assert_eq!(wrong("s3", &rest).is_some(), unused == 1, "{rest:?}");
+        }
+        assert_eq!(wrong("s3", &[&web[..], &[("AWS_ACCESS_KEY_ID", "k")]].concat()), None);
+        assert_eq!(wrong("s3", &[("AWS_ENDPOINT_URL", plain), ("AWS_ENDPOINT_URL_S3", tls)]), None);
+        assert!(wrong("s3", &[("AWS_ENDPOINT_URL", plain), ("AWS_ENDPOINT_URL_S3", "")]).is_some());
         assert_eq!(wrong("gs", &[("GOOGLE_BASE_URL", plain)]), None);
         assert!(wrong("gs", &[("GOOGLE_BASE_URL", plain), ("GOOGLE_ALLOW_HTTP", "false")]).is_some());
     }

@@ -84,6 +84,7 @@ enum Bad {
 }
 
 /// What is found in the first pass.
+#[derive(Default)]
 struct Findings {
     checked: Checked,
     /// Which damage there is at a place, by its index in what is found.
@@ -145,7 +146,7 @@ impl Catalog {
     pub fn fsck(&self, payloads: bool) -> Result<Checked> {
         let standing = self.standing()?;
         let listed = self.root().versions()?;
-        let mut findings = Findings { checked: Checked::default(), bad: BTreeMap::new(), referred: BTreeMap::new() };
+        let mut findings = Findings::default();
         findings.checked.as_of = standing.newest.as_ref().map(Snapshot::version);
         self.check_places(standing.latest, &mut findings)?;
         if let Err(error) = self.check_catalog_record(standing.newest.as_ref()) {

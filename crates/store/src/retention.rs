@@ -85,12 +85,12 @@ impl Catalog {
                 break;
             }
             for (version, found) in batch.iter().zip(self.look_up(&batch)?) {
-                let Some(snapshot) = found else {
-                    // Without the end of its time the version before is kept. One that can be read says itself what is wrong.
-                    if latest.record().retains(*version) {
-                        self.records(&[*version])?;
-                    }
-                    continue;
+                let snapshot = match found {
+                    Some(snapshot) => snapshot,
+                    // One that can be read says itself what is wrong, or is there when it is asked for once more.
+                    None if latest.record().retains(*version) => self.records(&[*version])?.swap_remove(0),
+                    // Without the end of its time the version before is kept.
+                    None => continue,
                 };
                 made.push((snapshot.version(), snapshot.record().created));
                 if let Some(counting) = last.as_mut().filter(|_| latest.record().retains(snapshot.version())) {

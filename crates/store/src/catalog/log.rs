@@ -63,8 +63,10 @@ impl Iterator for Log {
         let (version, found) = match std::mem::replace(&mut self.next, Next::Done) {
             Next::Done => return None,
             Next::Latest => match self.catalog.latest() {
-                // Where it stands is known all the same.
-                Err(error) => (self.catalog.standing().ok().map(|standing| standing.latest), Err(error)),
+                // Where it stands can be known all the same.
+                Err(error) if matches!(error.kind(), ErrorKind::Corrupt { .. } | ErrorKind::NotFound) => {
+                    (self.catalog.standing().ok().map(|standing| standing.latest), Err(error))
+                }
                 found => (None, found),
             },
             Next::Version(version, named) => (Some(version), self.record(version, named)),

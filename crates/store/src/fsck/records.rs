@@ -127,6 +127,9 @@ pub(super) fn hint(catalog: &Catalog, latest: Version, findings: &mut Findings) 
     if root.get(&ObjectName::Version(hint))?.is_some() {
         return Ok(());
     }
+    // Versions may have been made meanwhile, and then the hint is ahead of the last of these.
+    let before = Version(hint.0 - 1);
+    let latest = if before > latest && root.get(&ObjectName::Version(before))?.is_some() { before } else { latest };
     let what = latest::ahead(hint, Some(latest));
     // A run on a version that is lost has left packs, or it is lost for sure.
     if latest::is_lost(catalog, hint, Some(latest)) || !root.packs_since(hint)?.is_empty() {
@@ -153,7 +156,15 @@ fn wrong_parent(after: &VersionRecord, parent: &Snapshot) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use deltic_core::{CatalogUuid, RunId, Timestamp};
+    use object_store::ObjectStore;
+    use object_store::memory::InMemory;
+
     use super::*;
+    use crate::commit::{publish, same_again};
+    use crate::{NewCatalog, Stores};
 
     #[test]
     fn what_is_looked_for_is_bounded_by_what_is_there() {
@@ -168,5 +179,25 @@ mod tests {
         let (versions, gaps) = to_look_for(Version(2 + MOST_MISSING), &numbers(&[0]));
         assert_eq!((versions.len(), gaps), (2, vec![gap(1, 1 + MOST_MISSING)]));
         assert_eq!(to_look_for(Version(u64::MAX), &[]).1, [gap(0, u64::MAX - 1)]);
+    }
+
+    /// A check reads the latest version when it begins and the hint when it ends, and versions are made meanwhile.
+    #[test]
+    fn a_hint_is_compared_with_what_is_there_by_then() {
+        let store = Arc::new(InMemory::new());
+        let inner = Arc::clone(&store);
+        let stores = Stores::new().with_wrapper(move |_| Arc::clone(&inner) as Arc<dyn ObjectStore>);
+        let new = NewCatalog { uuid: CatalogUuid(5), run: RunId(1), created: Timestamp(0) };
+        let catalog = Catalog::create(&stores, "s3://bucket/x", Vec::new(), new).unwrap();
+        for run in 2..5 {
+            let record = same_again(&catalog.latest().unwrap(), RunId(run), Timestamp(0), String::new()).unwrap();
+            publish(&catalog, record).unwrap();
+        }
+        for (named, warnings, damage) in [(3, 0, 0), (4, 1, 0), (5, 0, 1)] {
+            catalog.root().overwrite(&ObjectName::Latest, &[format!("{named}\n").into()]).unwrap();
+            let mut findings = Findings::default();
+            hint(&catalog, Version(2), &mut findings).unwrap();
+            assert_eq!((findings.checked.warnings.len(), findings.checked.damage.len()), (warnings, damage), "{named}");
+        }
     }
 }

@@ -1,11 +1,16 @@
 //! Which versions can be read: what the rules keep, what dropped versions say, and that names stay taken.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use deltic_core::{RunId, Timestamp, Version};
-use deltic_store::testing::RequestLog;
+use deltic_store::testing::{RequestLog, answers};
 use deltic_store::{Catalog, Draft, DraftOptions, ErrorKind, Result, Retained, Retention, Stores};
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
 
+use crate::second_read::garbled;
 use crate::support::{
     Ops, advance, begin, changes, commit, content, create, edit, in_memory, names, next, numbered, puts, tampered,
     version,
@@ -219,4 +224,23 @@ fn expired_versions_say_how_long_those_before_them_stood() {
     assert_eq!(readable(&catalog), [2, 6, 9, 10,], "2 stood until 3 was made, which was later");
     retain(&catalog, &since(3000)).unwrap();
     assert_eq!(readable(&catalog), [6, 9, 10, 11]);
+}
+
+/// One answer that is not the store's must not let a version expire that is to be kept.
+#[test]
+fn a_record_that_can_be_read_the_second_time_is_kept() {
+    let (left, store) = (Arc::new(AtomicU32::new(0)), Arc::new(InMemory::new()));
+    let (inner, wrong) = (Arc::clone(&store), Arc::clone(&left));
+    let garble = answers(move |object, answer| {
+        let take = |left: u32| left.checked_sub(1);
+        let is_wrong = object.ends_with("00003") && wrong.fetch_update(Relaxed, Relaxed, take).is_ok();
+        if is_wrong { garbled(answer) } else { answer }
+    });
+    let stores = Stores::new().with_wrapper(move |_| garble(Arc::clone(&inner) as Arc<dyn ObjectStore>));
+    let catalog = create(&stores, "memory:x");
+    versions(&catalog, 5);
+    left.store(1, Relaxed);
+    assert_eq!(retain(&catalog, &last(3)).unwrap().expired, [(version(0), version(2))]);
+    assert_eq!(left.load(Relaxed), 0, "it was asked for");
+    assert_eq!(readable(&catalog), [3, 4, 5, 6]);
 }

@@ -32,7 +32,7 @@ fn stores_of(store: &Arc<InMemory>) -> Stores {
     Stores::new().with_wrapper(move |_| Arc::clone(&store) as Arc<dyn ObjectStore>)
 }
 
-fn garbled(answer: GetResult) -> GetResult {
+pub(crate) fn garbled(answer: GetResult) -> GetResult {
     let (meta, range, attributes) = (answer.meta.clone(), answer.range.clone(), answer.attributes.clone());
     let other = answer.into_stream().map(|bytes| bytes.map(|bytes| bytes.iter().map(|byte| !byte).collect::<Bytes>()));
     let extensions = Default::default();
