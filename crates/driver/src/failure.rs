@@ -187,6 +187,18 @@ mod tests {
         let of = |task: &str| text.matches(&format!("\n  {task}: ")).count();
         assert_eq!((of("a"), of("b")), (EXAMPLES, 1), "{text}");
         assert!(text.ends_with("\n  and 2 more"), "{text}");
+        let full = |task: &str| Failures {
+            all: vec![failure(task, 1)],
+            passed: vec![PassedLimit { task: TaskId::new(task).unwrap(), most: 1 }],
+            ..Failures::default()
+        };
+        let mut both = full("a");
+        both.extend(full("b"));
+        let text = both.to_string();
+        assert!(
+            ["`a` is full", "`b` is full", "a: front-end", "b: front-end"].iter().all(|one| text.contains(one)),
+            "{text}"
+        );
         let all: Vec<Failure> = (0..LISTED + 3).map(|number| failure("a", number)).collect();
         let text = Failures { all, ..Failures::default() }.to_string();
         assert!(text.matches("\n  a: ").count() == LISTED && text.ends_with("\n  and 3 more"), "{text}");

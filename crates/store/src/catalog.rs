@@ -352,11 +352,24 @@ impl Catalog {
             Ok(None) => {
                 Error::not_found(format!("{url}: there is no catalog; create it with `deltic init {url} --layer …`"))
             }
-            Ok(Some(_)) => Error::not_found(format!(
-                "{url}: the catalog's creation was interrupted; complete it with `deltic init {url} --layer …`"
-            )),
+            Ok(Some(_)) => match self.check_unused() {
+                Ok(()) => Error::not_found(format!(
+                    "{url}: the catalog's creation was interrupted; complete it with `deltic init {url} --layer …`"
+                )),
+                Err(error) => error,
+            },
             Err(error) => error,
         }
+    }
+
+    /// Refuses a catalog without versions in which runs have been.
+    pub(crate) fn check_unused(&self) -> Result<()> {
+        let Some(pack) = self.root().packs()?.pop() else { return Ok(()) };
+        let what = format!(
+            "it is missing, and so are all others, although a run on version {} has left packs",
+            pack.name.base
+        );
+        Err(Error::corrupt(self.url(), ObjectName::Version(Version(0)), what))
     }
 
     pub(crate) async fn record_bytes(&self, version: Version) -> Result<Option<Bytes>> {

@@ -149,7 +149,10 @@ impl Catalog {
         let mut findings = Findings::default();
         findings.checked.as_of = standing.newest.as_ref().map(Snapshot::version);
         self.check_places(standing.latest, &mut findings)?;
-        if let Err(error) = self.check_catalog_record(standing.newest.as_ref()) {
+        let is_named = |damage: &Damage| damage.object == ObjectName::Catalog.to_string();
+        if let Err(error) = self.check_catalog_record(standing.newest.as_ref())
+            && !findings.checked.damage.iter().any(is_named)
+        {
             findings.damaged(Bad::Other, &ObjectName::Catalog, reason(&error)?);
         }
         let retained = records::check(self, &standing, &listed, &mut findings)?;

@@ -7,15 +7,18 @@
 //!
 //! On a remote store a commit writes its hint beside its record, so a hint can be ahead by one: that costs one more request,
 //! and is warned of. A hint that is further ahead, or ahead at all in a folder, where it is written after the record, says
-//! that records are lost (`docs/design/0005-lost-records.md`): what is left is not taken for the latest version.
+//! that records are lost (`docs/design/0005-lost-records.md`): what is left is not taken for the latest version. And where two
+//! records that follow one another are read on the way, the second has to name the first: else one of them is of another
+//! line of history, left over from before a gap that has been filled meanwhile.
 
 use bytes::Bytes;
-use deltic_core::Version;
+use deltic_core::{CatalogUuid, Digest, Version};
+use serde::Deserialize;
 
 use crate::catalog::Catalog;
 use crate::object::ObjectName;
 use crate::snapshot::Snapshot;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, check};
 
 /// Versions probed one by one before the steps double: a hint is rarely older than this.
 const SINGLE_STEPS: u64 = 4;
@@ -26,7 +29,10 @@ pub(crate) async fn find(catalog: &Catalog) -> Result<Option<Snapshot>> {
         let version = seen.version();
         return match catalog.record_bytes(version.next()).await? {
             None => Ok(Some(seen)),
-            Some(found) => climb(catalog, version.next(), found).await,
+            Some(found) => {
+                check_parent(catalog, (seen.uuid(), seen.record_digest()), version.next(), &found)?;
+                climb(catalog, version.next(), found).await
+            }
         };
     }
     let Some(hint) = hint(catalog).await? else {
@@ -38,7 +44,12 @@ pub(crate) async fn find(catalog: &Catalog) -> Result<Option<Snapshot>> {
     let (after, here) = futures::join!(catalog.record_bytes(hint.next()), catalog.record_bytes(hint));
     match (after?, here?) {
         (None, Some(here)) => catalog.read_version(hint, &here).await.map(Some),
-        (Some(after), _) => climb(catalog, hint.next(), after).await,
+        (Some(after), here) => {
+            if let Some(here) = here {
+                check_line(catalog, &here, hint.next(), &after)?;
+            }
+            climb(catalog, hint.next(), after).await
+        }
         (None, None) => {
             let found = match hint.0 {
                 0 => None,
@@ -47,6 +58,36 @@ pub(crate) async fn find(catalog: &Catalog) -> Result<Option<Snapshot>> {
             check_ahead(catalog, hint, found.as_ref())?;
             Ok(found)
         }
+    }
+}
+
+/// What says which line of history a record belongs to.
+#[derive(Deserialize)]
+struct Line {
+    catalog: CatalogUuid,
+    parent: Option<Digest>,
+}
+
+/// Refuses the record of a version that does not name the one before it as its parent, where both are whole and of one catalog.
+/// Which of the two is of the line that goes on is not known here; `fsck` tells of all.
+fn check_line(catalog: &Catalog, before: &Bytes, version: Version, record: &Bytes) -> Result<()> {
+    match check::from_json::<Line>(before) {
+        Ok(line) => check_parent(catalog, (line.catalog, Digest::of(before)), version, record),
+        Err(_) => Ok(()),
+    }
+}
+
+fn check_parent(catalog: &Catalog, before: (CatalogUuid, Digest), version: Version, record: &Bytes) -> Result<()> {
+    match check::from_json::<Line>(record) {
+        Ok(line) if line.catalog == before.0 && line.parent != Some(before.1) => {
+            let (url, object) = (catalog.url(), ObjectName::Version(version));
+            let message = format!(
+                "{url}: {object} does not follow the version before it, so one of the two is left over from another line of \
+                 history: `deltic fsck {url}` names them; move what is left over out of the catalog, and all that follows it"
+            );
+            Err(Error::new(ErrorKind::Corrupt { object: object.to_string() }, message))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -113,7 +154,12 @@ async fn climb(catalog: &Catalog, mut present: Version, mut bytes: Bytes) -> Res
             return catalog.read_version(present, &bytes).await.map(Some);
         }
         match catalog.record_bytes(probed).await? {
-            Some(found) => (present, bytes) = (probed, found),
+            Some(found) => {
+                if step == 1 {
+                    check_line(catalog, &bytes, probed, &found)?;
+                }
+                (present, bytes) = (probed, found);
+            }
             None => return halve(catalog, present, bytes, probed).await,
         }
         taken += 1;

@@ -79,14 +79,21 @@ impl Catalog {
         let mut last = rules.last.map(|last| Counting { left: last, after: None });
         let mut made: Vec<(Version, Timestamp)> = Vec::new();
         let mut versions = looked_at(latest, rules.since.is_some());
-        while last.is_some() || rules.since.is_some() {
+        'all: while last.is_some() || rules.since.is_some() {
             let batch: Vec<Version> = versions.by_ref().take(RECORDS_AHEAD).collect();
             if batch.is_empty() {
                 break;
             }
             for (version, found) in batch.iter().zip(self.look_up(&batch)?) {
+                // What is behind the last that counts may be damaged: it is to go.
+                if last.is_none() && rules.since.is_none() {
+                    break;
+                }
+                let all_counted = rules.since.is_none() && last.as_ref().is_some_and(|counting| counting.left == 0);
                 let snapshot = match found {
                     Some(snapshot) => snapshot,
+                    // It could only say what the one after it says, and can not be read.
+                    None if all_counted => break 'all,
                     // One that can be read says itself what is wrong, or is there when it is asked for once more.
                     None if latest.record().retains(*version) => self.records(&[*version])?.swap_remove(0),
                     // Without the end of its time the version before is kept.

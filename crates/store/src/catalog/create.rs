@@ -51,6 +51,7 @@ impl Catalog {
             (Ok(None), Ok(Some(_))) => return Err(catalog.missing(Version(0))),
             (Err(error), _) | (_, Err(error)) => return Err(error),
         }
+        catalog.check_unused()?;
         refuse_careless_store(catalog.root(), identity.run)?;
         let uuid = catalog.claim(&identity)?;
         let layers: Vec<LayerRecord> =

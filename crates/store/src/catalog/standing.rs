@@ -39,7 +39,6 @@ impl Catalog {
         };
         let damaged = match error.kind() {
             ErrorKind::Corrupt { object } => ObjectName::parse(object),
-            // The first record is lost, or all of them are.
             ErrorKind::NotFound => Some(ObjectName::Latest),
             _ => None,
         };
@@ -48,7 +47,8 @@ impl Catalog {
             _ => return Err(error),
         };
         let first = match damaged {
-            Some(ObjectName::Version(version)) => Some(version),
+            // Its record is there, or something in its place; or the first of all is missing.
+            Some(ObjectName::Version(version)) if version.0 > 0 || there.first() == Some(&version) => Some(version),
             _ => there.first().copied(),
         };
         let Some(mut latest) = first else { return Err(error) };

@@ -144,7 +144,9 @@ pub(super) fn hint(catalog: &Catalog, latest: Version, findings: &mut Findings) 
 fn wrong_parent(after: &VersionRecord, parent: &Snapshot) -> Option<String> {
     let version = after.version;
     if after.parent != Some(parent.record_digest()) {
-        return Some(format!("it is not the parent that version {version} names"));
+        return Some(format!(
+            "it is not the parent that version {version} names: one of the two is of another line of history"
+        ));
     }
     if after.catalog != parent.uuid() {
         return Some(format!("it is of another catalog than version {version}"));

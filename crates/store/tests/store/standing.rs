@@ -106,7 +106,12 @@ fn the_log_goes_on_past_records_that_can_not_be_read() {
     remove(&store, &record(1));
     assert_eq!(log(), [Err(record(4)), Err(record(2)), Ok(0)], "what is missing is looked for among what is there");
     remove(&store, &record(4));
-    assert_eq!(log()[0], Err("versions/latest".to_owned()), "the hint names it");
+    assert_eq!(log(), [Err("versions/latest".to_owned()), Ok(0)], "the hint names it");
+    let (store, stores) = tampered();
+    fill(&stores, URL);
+    remove(&store, &record(4));
+    let read: Vec<u64> = open(&stores).log().skip(1).map(|found| found.unwrap().version().0).collect();
+    assert_eq!(read, [3, 2, 1, 0], "and the newest that is there comes after it");
 }
 
 /// In a folder the hint is written when the record is there.
@@ -183,9 +188,86 @@ fn records_beyond_a_gap_are_named() {
     // Without the first record as well there seems to be nothing.
     remove(&store, &record(0));
     remove(&store, &record(1));
-    assert_eq!(*open(&stores).latest().unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(is_corrupt(&open(&stores).latest().unwrap_err(), &record(0)), "packs are there");
     let found = open(&stores).fsck(true).unwrap();
     assert_eq!((damaged(&found), found.versions), (vec![&record(2)[..], &record(1), &record(0)], 5));
+}
+
+/// Records that are left over from before a gap must not follow what is made in the gap.
+#[test]
+fn what_is_beyond_a_gap_hides_nothing_that_is_committed() {
+    let gap = |url: &str| {
+        let (store, stores) = tampered();
+        let catalog = fill(&stores, url);
+        for number in 5..=6 {
+            advance(&catalog, number, &puts(&numbered(0..1, number as u32)));
+        }
+        (4..=5).for_each(|number| remove(&store, &record(number)));
+        write(&store, "versions/latest", "3\n");
+        (store, stores)
+    };
+    for url in [URL, "s3://bucket/x"] {
+        let (store, stores) = gap(url);
+        let writer = Catalog::open(&stores, url).unwrap();
+        advance(&writer, 20, &puts(&numbered(5..6, 20)));
+        advance(&writer, 21, &puts(&numbered(5..6, 21)));
+        let refused = |catalog: &Catalog, hint: &str| {
+            let error = catalog.latest().unwrap_err();
+            assert!(
+                is_corrupt(&error, &record(6)) && error.to_string().contains("does not follow"),
+                "{hint:?}: {error}"
+            );
+        };
+        refused(&writer, "it made version 5");
+        for hint in ["5\n", "4\n", "2\n"] {
+            write(&store, "versions/latest", hint);
+            refused(&Catalog::open(&stores, url).unwrap(), hint);
+        }
+        let found = Catalog::open(&stores, url).unwrap().fsck(true).unwrap();
+        assert!(damaged(&found).contains(&&record(5)[..]), "{found:?}");
+        // The way out.
+        remove(&store, &record(6));
+        assert_eq!(Catalog::open(&stores, url).unwrap().latest().unwrap().version(), version(5));
+    }
+}
+
+/// A damaged record of an earlier version says nothing about the one after it.
+#[test]
+fn a_damaged_record_before_the_latest_is_no_other_line() {
+    let (store, stores) = tampered();
+    fill(&stores, URL);
+    write(&store, "versions/latest", "3\n");
+    flip(&store, &record(3));
+    assert_eq!(open(&stores).latest().unwrap().version(), version(4));
+}
+
+#[test]
+fn a_catalog_whose_versions_are_all_lost_is_not_created_again() {
+    let (store, stores) = tampered();
+    fill(&stores, URL);
+    (0..=4).for_each(|number| remove(&store, &record(number)));
+    remove(&store, "versions/latest");
+    let before = objects(&store);
+    let created = Catalog::create(&stores, URL, Vec::new(), crate::support::identity());
+    for error in [open(&stores).latest().unwrap_err(), created.unwrap_err()] {
+        assert!(is_corrupt(&error, &record(0)) && error.to_string().contains("a run on version 3"), "{error}");
+    }
+    assert_eq!(objects(&store), before);
+}
+
+/// What is to expire need not be read.
+#[test]
+fn damaged_records_that_the_rules_do_not_name_expire() {
+    let (store, stores) = tampered();
+    fill(&stores, URL);
+    flip(&store, &record(1));
+    let last = |count| Retention { last: Some(count), ..Retention::default() };
+    let error = open(&stores).retain(&last(4), RunId(50), Timestamp(1), false).unwrap_err();
+    assert!(is_corrupt(&error, &record(1)), "it is one of the four: {error}");
+    let done = open(&stores).retain(&last(3), RunId(50), Timestamp(1), false).unwrap();
+    assert_eq!(done.expired, [(version(0), version(1))]);
+    assert!(open(&stores).fsck(true).unwrap().damage.is_empty());
+    open(&stores).gc(false).unwrap();
 }
 
 /// Nothing that can be read needs the record of an expired version.
