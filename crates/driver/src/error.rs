@@ -166,3 +166,15 @@ fn count(offenders: u64) -> String {
 fn first(offenders: &[Offender]) -> String {
     offenders.first().map(ToString::to_string).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_have_one_name_as_data() {
+        for phase in [Phase::Filter, Phase::MapKey, Phase::Front, Phase::Back, Phase::Graph] {
+            assert_eq!(serde_json::to_value(phase).unwrap(), phase.id());
+        }
+    }
+}

@@ -305,3 +305,16 @@ fn bytes_of(digits: &str) -> Option<Vec<u8>> {
     let byte = |at: usize| digits.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
     (0..digits.len()).step_by(2).map(byte).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_those_that_the_digits_say() {
+        for bytes in [&b""[..], b"\x00", b"\xff\x00a", &(0..=255).collect::<Vec<u8>>()] {
+            assert_eq!(bytes_of(&hex(bytes)).as_deref(), Some(bytes));
+        }
+        assert_eq!((bytes_of("0"), bytes_of("0x"), bytes_of("é0")), (None, None, None));
+    }
+}

@@ -359,3 +359,19 @@ impl ObjectRoot {
         Error::unavailable(format!("{}: {name} could not be {what}", self.url)).because(&cause::of(error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_add_up() {
+        let (one, other) = (
+            Requests { gets: 1, puts: 2, lists: 3, bytes_read: 4, bytes_written: 5 },
+            Requests { gets: 10, puts: 30, lists: 50, bytes_read: 70, bytes_written: 90 },
+        );
+        let both = Requests { gets: 11, puts: 32, lists: 53, bytes_read: 74, bytes_written: 95 };
+        assert_eq!((one + other, both - one, both - other), (both, other, one));
+        assert_eq!((one.total(), both.total()), (6, 96));
+    }
+}
