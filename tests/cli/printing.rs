@@ -145,3 +145,21 @@ fn a_panic_in_the_set_up_is_an_error() {
         assert!(place.is_some_and(|rest| rest.ends_with(": no such luck")), "{line}: {ran:?}");
     }
 }
+
+/// Types of intermediate values are tried before a value is written, and a panic at that is nobody's mistake.
+#[test]
+fn a_type_that_panics_when_it_is_tried_is_not_spoken_of() {
+    let shell = site(|n| if n == 7 { "panic no such luck".to_owned() } else { String::new() });
+    let set = "--set compiler.noise.setup=insistent";
+    for line in ["plan", "plan --format json", "explain", "config show"] {
+        let ran = run(&shell, &format!("notes {line} {set}"));
+        assert!(ran.code == 0 && !ran.stdout.is_empty(), "{line}: {ran:?}");
+        assert!(!ran.stderr.contains("panicked") && !ran.stderr.contains("never 1"), "{line}: {ran:?}");
+    }
+    // Other panics are said as ever.
+    let ran = run(&shell, &format!("notes run {set}"));
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(ran.stderr.matches("' panicked at ").count(), 1, "{ran:?}");
+    assert!(ran.stderr.contains("\n  | no such luck\n") && !ran.stderr.contains("never 1"), "{ran:?}");
+    shell.ok(&format!("notes run {set} --set compiler.noise.on=false"));
+}

@@ -15,10 +15,14 @@ thread_local! {
     static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Shows on standard error what panics, with a backtrace where `RUST_BACKTRACE` asks for one.
+/// Shows on standard error what panics, with a backtrace where `RUST_BACKTRACE` asks for one. Not while the
+/// types of intermediate values are tried: such a panic is caught and means nothing.
 pub(crate) fn watch(progress: &Progress) {
     let progress = progress.clone();
     std::panic::set_hook(Box::new(move |panic| {
+        if deltic_compiler::is_probing() {
+            return;
+        }
         let thread = std::thread::current();
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let _ = PLACE.try_with(|known| known.replace(place.clone()));

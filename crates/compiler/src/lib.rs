@@ -119,6 +119,8 @@ pub use recorded::{RecordedTask, register_recorded};
 pub use ref_tree::{RefStructure, RefTree, RefTreeCompiler, References, Targets};
 pub use setup::{ConfigError, Setup};
 pub use task::{BadTask, Task};
+#[doc(hidden)]
+pub use value_types::is_probing;
 pub use values::{RawValue, ValueSource, Values};
 pub use whole::Whole;
 

@@ -4,6 +4,10 @@
 //! asked here: a value of the type is read from a source that has an answer to every question but that one. Enums are
 //! read as often as there are variants, each time as another one; texts, numbers and lists are as small as they can be. What
 //! a type refuses, as it may of numbers or texts that mean nothing to it, is no finding, nor is it that it panics at one.
+//!
+//! The panic hook is called before a panic can be caught, and asks [`is_probing`] whether to print it; that of the command
+//! line does. A program that is built with `panic = "abort"` can not catch it: such a type ends it where its task is set up,
+//! and the panic is printed. Its `Deserialize` should return an error.
 
 use std::cell::Cell;
 use std::fmt;
@@ -21,12 +25,24 @@ const VARIANTS: u32 = 64;
 /// Values that are looked at, before the rest is taken to be as good: a type that holds several of itself has too many.
 const VISITS: u32 = 10_000;
 
+thread_local! {
+    static PROBING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread tries a type now, so that a panic will be caught and means nothing. For panic hooks. Never true in a
+/// program that is built with `panic = "abort"`.
+pub fn is_probing() -> bool {
+    cfg!(panic = "unwind") && PROBING.try_with(Cell::get).unwrap_or(false)
+}
+
 /// What a type needs that there is not, if it needs something.
 pub(crate) fn needs<T: DeserializeOwned>() -> Option<&'static str> {
     let seen = Seen { needs: Cell::new(None), variants: Cell::new(0), visits: Cell::new(0) };
     for variant in 0..VARIANTS {
+        PROBING.set(true);
         // What comes of it is no matter.
         let _ = catch_unwind(AssertUnwindSafe(|| T::deserialize(Probe { seen: &seen, variant, depth: 0 }).is_ok()));
+        PROBING.set(false);
         if let Some(needs) = seen.needs.get() {
             return Some(needs);
         }
@@ -328,6 +344,20 @@ mod tests {
         }
     }
 
+    thread_local! {
+        static HEARD: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Notes whether a hook would have been told that this is a trial, and panics.
+    struct Heard;
+
+    impl<'de> Deserialize<'de> for Heard {
+        fn deserialize<D: Deserializer<'de>>(_: D) -> std::result::Result<Heard, D::Error> {
+            HEARD.set(is_probing());
+            panic!("never read");
+        }
+    }
+
     #[derive(Serialize, Deserialize)]
     enum Late {
         A,
@@ -345,6 +375,13 @@ mod tests {
         assert_eq!(needs::<std::collections::BTreeSet<std::path::PathBuf>>(), None);
         let _ = (Plain::Unit, Plain::New(1), Plain::Tuple(String::new(), vec![]));
         let _ = Plain::Struct { a: None, b: BTreeMap::new() };
+    }
+
+    #[test]
+    fn hooks_can_tell_a_panic_of_a_trial_from_others() {
+        assert!(!is_probing());
+        assert_eq!(needs::<Heard>(), None);
+        assert!(HEARD.get() && !is_probing());
     }
 
     /// Those that are refused are those that the codec can not write or read back.

@@ -247,6 +247,54 @@ fn make_noise(what: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// A number that is never 1, which its `Deserialize` insists on.
+#[derive(Serialize)]
+struct NotOne(u32);
+
+impl<'de> Deserialize<'de> for NotOne {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<NotOne, D::Error> {
+        let number = u32::deserialize(deserializer)?;
+        assert_ne!(number, 1, "this number is never 1");
+        Ok(NotOne(number))
+    }
+}
+
+/// The length of each note and 2, by way of a [`NotOne`].
+struct Insistent;
+
+impl InputLayers for Insistent {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/notes"])
+    }
+}
+
+impl OutputLayers for Insistent {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("insistent")?])
+    }
+}
+
+impl MapGroupCompiler for Insistent {
+    type Value = NotOne;
+
+    fn compile_in(&self, note: &Input, out: &mut Emit<'_, NotOne>, _: &Context<'_>) -> Result<()> {
+        out.emit(("insistent", note.name()), NotOne(u32::try_from(note.text()?.len())? + 2));
+        Ok(())
+    }
+
+    fn compile_out(&self, _: &OutKey, numbers: Values<'_, NotOne>, _: &Context<'_>) -> Result<Option<Payload>> {
+        Ok(Some(numbers.map(|number| number.0).sum::<u32>().to_string().into()))
+    }
+}
+
+/// Tasks that are set up on demand: `insistent`.
+fn add_odd_tasks(what: &str, setup: &mut Setup) -> Result<()> {
+    match what {
+        "insistent" => setup.add(Task::new("insistent", MapGroup(Insistent))?.version("1")),
+        _ => Ok(()),
+    }
+}
+
 /// `[compiler.lengths]`.
 #[derive(Serialize, Deserialize, Default)]
 #[serde(default)]
@@ -293,6 +341,7 @@ fn run() -> ExitCode {
         }
         let noise = setup.config::<NoiseConfig>("noise")?;
         if noise.on {
+            add_odd_tasks(&noise.setup, setup)?;
             make_noise(&noise.setup, "setup")?;
             setup.add(Task::new("noise", Direct(Noise))?.version("1"))?;
         }
