@@ -163,3 +163,15 @@ fn a_type_that_panics_when_it_is_tried_is_not_spoken_of() {
     assert!(ran.stderr.contains("\n  | no such luck\n") && !ran.stderr.contains("never 1"), "{ran:?}");
     shell.ok(&format!("notes run {set} --set compiler.noise.on=false"));
 }
+
+/// As a task that can not be one.
+#[test]
+fn a_plan_that_can_not_be_one_is_wrong_usage() {
+    let shell = site(|_| String::new());
+    for line in ["plan", "run", "explain", "config show"] {
+        let ran = run(&shell, &format!("notes {line} --set compiler.noise.setup=long"));
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{line}: {ran:?}");
+        assert!(ran.stderr.contains("error: plan `too-long`: layer `xxx"), "{line}: {ran:?}");
+        assert!(ran.stderr.contains("is not a task id"), "{line}: {ran:?}");
+    }
+}

@@ -95,7 +95,7 @@ mod whole;
 
 pub use codec::CODEC_VERSION;
 pub use context::{Context, Listed, Lookup, Projected, Seen, Within};
-pub use dataset::{Data, DataKey, DataPlan, DataSet, LookUp, Member, Part, Published, Stage, Stages};
+pub use dataset::{BadPlan, Data, DataKey, DataPlan, DataSet, LookUp, Member, Part, Published, Stage, Stages};
 pub use dep::{Dep, DepCompiler};
 pub use direct::{Direct, DirectCompiler, DirectMany};
 pub use emit::{Emit, Emitted, OutKey, Outputs, Row, Sink};

@@ -287,10 +287,16 @@ impl MapGroupCompiler for Insistent {
     }
 }
 
-/// Tasks that are set up on demand: `insistent`.
+/// Tasks that are set up on demand: `insistent`, or `long`, a plan whose task gets an id that is too long.
 fn add_odd_tasks(what: &str, setup: &mut Setup) -> Result<()> {
     match what {
         "insistent" => setup.add(Task::new("insistent", MapGroup(Insistent))?.version("1")),
+        "long" => {
+            let plan = DataPlan::new("too-long");
+            let notes = plan.layer::<String>("in/notes");
+            notes.publish_with(Layer::generic(&"x".repeat(50))?, |_, note| Ok(Some(note.payload.clone())));
+            plan.register(setup)
+        }
         _ => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use deltic_compiler::{BadTask, ConfigError, OnError, Pattern, Setup, Task};
+use deltic_compiler::{BadPlan, BadTask, ConfigError, OnError, Pattern, Setup, Task};
 use deltic_core::{CatalogId, Key, LayerRef, TaskId, Version};
 use deltic_driver::{
     At, Error, Event, Failures, Job, JobInput, LocalEngine, Observer, Options, Phase, Report, Silent, Stop,
@@ -162,7 +162,7 @@ pub(super) fn tasks(
 pub(super) fn not_registered(config: &Config, error: anyhow::Error) -> Failure {
     match error.downcast_ref::<ConfigError>() {
         Some(wrong) => config.locate(wrong).into(),
-        None if error.is::<BadTask>() => Failure::usage(format!("{error:#}")),
+        None if error.is::<BadTask>() || error.is::<BadPlan>() => Failure::usage(format!("{error:#}")),
         None => error.into(),
     }
 }

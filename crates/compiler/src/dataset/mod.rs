@@ -57,7 +57,7 @@ mod stages;
 mod value;
 
 pub use key::DataKey;
-pub use plan::DataPlan;
+pub use plan::{BadPlan, DataPlan};
 pub use publish::{Part, Published};
 pub use resolve::LookUp;
 pub use set::DataSet;

@@ -37,6 +37,16 @@ struct Goal {
 
 type End = Box<dyn FnOnce(&mut Builder) -> Result<()>>;
 
+/// A plan that no tasks can be made of.
+#[derive(Debug, thiserror::Error)]
+#[error("plan `{id}`: {message}")]
+pub struct BadPlan {
+    /// The id as it was given.
+    pub id: String,
+    /// What is wrong: all mistakes.
+    pub message: String,
+}
+
 /// What a set fails with that comes from a mistake which the plan knows of.
 #[derive(Debug, thiserror::Error)]
 #[error("a mistake in the plan")]
@@ -170,8 +180,8 @@ impl DataPlan {
 
     /// Makes the tasks.
     ///
-    /// Errors, all at once: mistakes made while the sets were; a set that nothing uses; two sets under one id, now or
-    /// before; a layer published twice; an id that is too long for a task.
+    /// Errors, each a [`BadPlan`] with all mistakes: those made while the sets were; a set that nothing uses; two sets under
+    /// one id, now or before; a layer published twice; an id that is too long for a task.
     pub fn finish(&self) -> Result<Stages> {
         let (id, mut problems, goals, mut builder) = {
             let mut state = self.state.borrow_mut();
@@ -196,8 +206,11 @@ impl DataPlan {
                 }
             }
         }
-        anyhow::ensure!(problems.is_empty(), "plan `{id}`: {}", problems.join("; "));
-        Ok(builder.finish())
+        if problems.is_empty() {
+            Ok(builder.finish())
+        } else {
+            Err(BadPlan { id, message: problems.join("; ") }.into())
+        }
     }
 
     /// Makes the tasks and registers them.
