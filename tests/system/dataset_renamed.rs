@@ -84,6 +84,112 @@ fn a_plan_and_a_set_that_got_their_ids_back_keep_their_state() {
     lab.assert_equals_scratch();
 }
 
+fn unchanged(groups: Groups) -> Groups {
+    groups
+}
+
+/// Two sets that only a number tells apart, and two layers made of each.
+fn alike(first: fn(Groups) -> Groups, second: fn(Groups) -> Groups) -> Vec<Task> {
+    let plan = DataPlan::new("p").version("1");
+    for (layer, shift, named) in [("one", 0, first), ("two", 1, second)] {
+        let groups = numbers(&plan, "in/a").group_by(move |key, n| Ok([((n + shift).to_string(), key.clone())]));
+        let groups = named(groups);
+        show_as(layer, &groups);
+        show_as(&format!("{layer}-counts"), &groups.map_values(|members| Ok(members.len())));
+    }
+    plan.finish().unwrap().into_tasks()
+}
+
+fn ids(tasks: &[Task]) -> [&str; 2] {
+    [tasks[0].id().as_str(), tasks[3].id().as_str()]
+}
+
+/// Whichever of them got an id, and whatever is said of it: each keeps its own state, and nothing runs.
+#[test]
+fn sets_that_a_number_told_apart_keep_their_state() {
+    let before = alike(unchanged, unchanged);
+    assert_eq!(ids(&before), ["p.group-by-43693cc4", "p.group-by-43693cc4-2"]);
+    for (after, expected) in [
+        (alike(|first| first.id("a").previously("group-by-43693cc4"), unchanged), ["p.a", "p.group-by-43693cc4-2"]),
+        (alike(unchanged, |second| second.id("b").previously("group-by-43693cc4-2")), ["p.group-by-43693cc4", "p.b"]),
+        (
+            alike(
+                |first| first.id("a").previously("group-by-43693cc4"),
+                |second| second.id("b").previously("group-by-43693cc4-2"),
+            ),
+            ["p.a", "p.b"],
+        ),
+        (alike(|first| first.id("group-by-43693cc4"), unchanged), ["p.group-by-43693cc4", "p.group-by-43693cc4-2"]),
+        (
+            alike(unchanged, |second| second.previously("group-by-43693cc4-2")),
+            ["p.group-by-43693cc4", "p.group-by-43693cc4-2"],
+        ),
+    ] {
+        assert_eq!(ids(&after), expected);
+        let mut lab = run_once(before.clone());
+        lab.set_tasks(after);
+        let run = lab.run();
+        assert_eq!((run.log(), run.report.orphans.len()), (String::new(), 0), "{expected:?}");
+        lab.put("in/a", "12", "5");
+        let run = lab.run();
+        assert!(!modes(&run).contains("Full"), "{expected:?}: {}", modes(&run));
+        lab.assert_equals_scratch();
+    }
+}
+
+/// What stands first in the code has the first number, unless it says which it had.
+#[test]
+fn sets_that_change_places_keep_their_numbers_if_they_say_them() {
+    let build = |is_turned: bool| {
+        let plan = DataPlan::new("p").version("1");
+        let mut sets = [("one", 0, "group-by-43693cc4"), ("two", 1, "group-by-43693cc4-2")];
+        if is_turned {
+            sets.reverse();
+        }
+        for (layer, shift, number) in sets {
+            let groups = numbers(&plan, "in/a").group_by(move |key, n| Ok([((n + shift).to_string(), key.clone())]));
+            let groups = if is_turned { groups.previously(number) } else { groups };
+            show_as(layer, &groups);
+            show_as(&format!("{layer}-counts"), &groups.map_values(|members| Ok(members.len())));
+        }
+        plan.finish().unwrap().into_tasks()
+    };
+    let mut lab = run_once(build(false));
+    let turned = build(true);
+    assert_eq!(ids(&turned), ["p.group-by-43693cc4-2", "p.group-by-43693cc4"]);
+    lab.set_tasks(turned);
+    assert_eq!(lab.run().log(), "");
+    lab.assert_equals_scratch();
+}
+
+/// A further one that is alike does not take a number that another had, and takes nothing over.
+#[test]
+fn a_set_that_comes_to_be_alike_gets_a_number_that_none_had() {
+    let mut lab = run_once(chain(DataPlan::new("p"), unchanged));
+    let named = |groups: Groups| groups.id("a").previously("group-by-43693cc4");
+    lab.set_tasks(chain(DataPlan::new("p"), named));
+    assert_eq!(lab.run().log(), "");
+    let plan = DataPlan::new("p").version("1");
+    let other = numbers(&plan, "in/a").group_by(|key, number| Ok([((number + 1).to_string(), key.clone())]));
+    show_as("more", &other);
+    show_as("more-counts", &other.map_values(|members| Ok(members.len())));
+    let groups = named(by_number(&plan));
+    show_as("members", &groups);
+    show_as("counts", &groups.map_values(|members| Ok(members.len())));
+    lab.set_tasks(plan.finish().unwrap().into_tasks());
+    let run = lab.run();
+    expect![[r#"
+        p.group-by-43693cc4-2 Full { reason: "it has not run before" }
+        p.more Full { reason: "it has not run before" }
+        p.more-counts Full { reason: "it has not run before" }
+        p.a Full { reason: "its configuration changed" }
+        p.members Skipped
+        p.counts Skipped
+    "#]]
+    .assert_eq(&modes(&run));
+    lab.assert_equals_scratch();
+}
+
 /// Nothing is compiled, and what is published stays as it is.
 #[test]
 fn another_id_alone_runs_nothing() {

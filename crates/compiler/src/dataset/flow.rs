@@ -67,18 +67,30 @@ pub(super) struct About {
 /// What a stage that keeps a set is called within its plan.
 #[derive(Debug, Clone)]
 pub(super) struct StageName {
-    pub(super) now: Called,
+    /// By the user.
+    pub(super) given: Option<String>,
+    /// After its operator and the layers that it comes from. Stages for which these are equal are numbered.
+    pub(super) structural: String,
     /// What it was called before, newest first.
     pub(super) earlier: Vec<String>,
 }
 
-/// Where a stage has its name from.
-#[derive(Debug, Clone)]
-pub(super) enum Called {
-    /// From the user.
-    Given(String),
-    /// After its operator and the layers that it comes from. Stages for which these are equal are numbered.
-    Structural(String),
+impl StageName {
+    /// The number that it has, or had, among those that are alike, if a name of the user's says so.
+    pub(super) fn known_number(&self) -> Option<usize> {
+        self.given.iter().chain(&self.earlier).find_map(|name| {
+            let number = match name.strip_prefix(&self.structural)? {
+                "" => 1,
+                rest => rest.strip_prefix('-')?.parse().ok()?,
+            };
+            (number > 0 && numbered(&self.structural, number) == *name).then_some(number)
+        })
+    }
+}
+
+/// The name of a stage that has no other.
+pub(super) fn numbered(structural: &str, number: usize) -> String {
+    if number == 1 { structural.to_owned() } else { format!("{structural}-{number}") }
 }
 
 /// One step of a flow.

@@ -80,6 +80,11 @@ pub(super) struct Info {
 }
 
 impl Info {
+    /// The ids that it has and had. One that got its id back has it once.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        self.explicit.borrow().iter().chain(&*self.earlier.borrow()).cloned().collect()
+    }
+
     /// The set as a message calls it.
     pub(super) fn show(&self) -> String {
         let roots: Vec<&str> = self.roots.iter().map(String::as_str).collect();
@@ -272,9 +277,7 @@ impl State {
             if node.users.get() == 0 {
                 self.problems.push(format!("nothing uses {}: publish it or remove it", node.show()));
             }
-            // One that got its id back has it twice.
-            let all: BTreeSet<String> = node.explicit.borrow().iter().chain(&*node.earlier.borrow()).cloned().collect();
-            for id in all {
+            for id in node.names() {
                 ids.entry(id).or_default().push(node);
             }
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use deltic_core::{Key, LayerRef};
 
-use crate::dataset::flow::{About, Called, Flow, Forward, Inverse, Narrow, Shape, StageName, Step, Then};
+use crate::dataset::flow::{About, Flow, Forward, Inverse, Narrow, Shape, StageName, Step, Then};
 use crate::dataset::plan::{DataPlan, Info, Reported};
 use crate::dataset::stages::{self, Builder};
 use crate::dataset::{Data, DataKey};
@@ -106,7 +106,8 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
 
     /// Says what the set was called until now, so that its stage keeps its state: `.id("lines").previously("by-tile")`. Of
     /// several earlier ids say the newest first. What [`Stages`](crate::Stages) prints behind the plan's id can be said too,
-    /// of a set that had no id. Its private layer keeps the oldest name, so leave these in the code for good.
+    /// of a set that had no id; others that are alike keep their numbers. Its private layer keeps the oldest name, so leave
+    /// these in the code for good.
     #[must_use]
     pub fn previously(self, id: &str) -> DataSet<K, V> {
         match deltic_core::TaskId::new(id) {
@@ -273,17 +274,15 @@ impl Info {
     /// Notes the step in what the flow is made of.
     fn enter<K, V>(&self, flow: &mut Flow<K, V>) {
         let id = self.explicit.borrow().clone();
-        let structural = || self.structural.clone().map(Called::Structural);
-        let called = id.clone().map(Called::Given).or_else(structural);
-        // A narrow set gives its name to a stage that has one already.
-        let before = flow.about.name.take();
-        let is_named = self.structural.is_some() || before.is_some();
         let earlier = self.earlier.borrow().clone();
-        flow.about.name = match (called.filter(|_| is_named), before) {
-            (Some(now), _) => Some(StageName { now, earlier }),
-            (None, Some(StageName { now, earlier: before })) => {
-                Some(StageName { now, earlier: before.into_iter().chain(earlier).collect() })
+        let before = flow.about.name.take();
+        flow.about.name = match (&self.structural, before) {
+            (Some(structural), _) => Some(StageName { given: id.clone(), structural: structural.clone(), earlier }),
+            // A narrow set gives its name to a stage that has one already.
+            (None, Some(before)) if id.is_some() => {
+                Some(StageName { given: id.clone(), earlier, ..before })
             }
+            (None, Some(before)) => Some(StageName { earlier: [before.earlier, earlier].concat(), ..before }),
             (None, None) => None,
         };
         let looks = std::mem::take(&mut flow.about.looks);

@@ -9,7 +9,7 @@ use deltic_core::{IntoName, Key, Layer, LayerId, LayerRef, Name, Payload, TaskId
 use serde_json::{Map, Value, json};
 
 use crate::dataset::DataKey;
-use crate::dataset::flow::{About, Back, Called, Direct, Flow, Front, Narrow, Read, Shape, StageName, Step};
+use crate::dataset::flow::{About, Back, Direct, Flow, Front, Narrow, Read, Shape, StageName, Step, numbered};
 use crate::dataset::plan::State;
 use crate::dataset::value::{self, Data, Raw};
 use crate::recorded::PLAN;
@@ -100,8 +100,10 @@ pub(super) struct Builder {
     memo: Option<u32>,
     made: Vec<Made>,
     ids: BTreeSet<String>,
-    /// How many stages are called after the same operator and layers.
-    structural: BTreeMap<String, usize>,
+    /// The names that sets have, or had.
+    taken: BTreeSet<String>,
+    /// The number that was given last to a stage that is called after an operator and layers.
+    numbers: BTreeMap<String, usize>,
 }
 
 /// A stage whose task is not configured yet.
@@ -134,17 +136,24 @@ impl Builder {
             memo: state.memo,
             made: Vec::new(),
             ids: BTreeSet::new(),
-            structural: BTreeMap::new(),
+            taken: state.nodes.iter().flat_map(|node| node.names()).collect(),
+            numbers: BTreeMap::new(),
         }
     }
 
     /// The tasks, each configured with all that it depends on besides code and layers. A stage that only its number tells
-    /// from others is told how many these are, so that a further one before it can not pass for it.
+    /// from others is told how many these are, so that a further one before it can not pass for it; one that got an id is
+    /// told the same if an earlier name has its number.
     pub(super) fn finish(self) -> Stages {
+        let mut most: BTreeMap<String, usize> = BTreeMap::new();
+        for (base, number) in self.made.iter().filter_map(|made| made.structural.as_ref()) {
+            let most = most.entry(base.clone()).or_default();
+            *most = (*most).max(*number);
+        }
         let mut stages = Stages { tasks: Vec::new(), stages: Vec::new() };
         for Made { task, stage, steps, structural } in self.made {
-            let of = structural.as_ref().and_then(|(base, _)| self.structural.get(base)).copied().unwrap_or_default();
-            let equal = structural.map(|(_, number)| number).filter(|_| of > 1).map(|number| [number, of]);
+            let equal = structural.and_then(|(base, number)| Some([number, *most.get(&base)?]));
+            let equal = equal.filter(|[_, of]| *of > 1);
             let mut configuration = Map::from_iter([("steps".to_owned(), steps.into())]);
             configuration.extend(equal.map(|equal| ("equal".to_owned(), json!(equal))));
             configuration.extend(self.configuration.clone().map(|all| (PLAN.to_owned(), all)));
@@ -156,15 +165,12 @@ impl Builder {
 
     /// Ends a flow in a private layer; what comes back reads it.
     pub(super) fn keep<K: DataKey, V: Data>(&mut self, flow: Flow<K, V>, name: StageName) -> Result<Flow<K, V>> {
-        let (id, structural) = match name.now {
-            Called::Given(id) => (id, None),
-            Called::Structural(base) => {
-                let number = self.structural.entry(base.clone()).or_default();
-                *number += 1;
-                let id = if *number == 1 { base.clone() } else { format!("{base}-{number}") };
-                (id, Some((base, *number)))
-            }
+        let number = match name.known_number() {
+            None if name.given.is_none() => Some(self.next_number(&name.structural)),
+            known => known,
         };
+        let id = name.given.unwrap_or_else(|| numbered(&name.structural, number.unwrap_or(1)));
+        let structural = number.map(|number| (name.structural, number));
         let in_set = || format!("data set `{id}`");
         let names: Vec<String> = [&id].into_iter().chain(&name.earlier).map(|name| self.apart(name)).collect();
         let private = self.private_name(names.last().unwrap_or(&id));
@@ -173,6 +179,16 @@ impl Builder {
         let encode: Encode<K, V> = Arc::new(|_, value| Ok(Some(Payload::new(value::encode(&value)?.0))));
         self.add(flow, &names, Target { layer, is_private: true, encode }, structural).with_context(in_set)?;
         Ok(of_layer(&read, Arc::new(|input| value::decode(input.bytes()))))
+    }
+
+    /// The next number that no set has, or had.
+    fn next_number(&mut self, structural: &str) -> usize {
+        let number = self.numbers.entry(structural.to_owned()).or_default();
+        *number += 1;
+        while self.taken.contains(&numbered(structural, *number)) {
+            *number += 1;
+        }
+        *number
     }
 
     /// The private layer of a set. What tasks read and write is part of their fingerprints, so it keeps the oldest name.
