@@ -190,6 +190,25 @@ fn a_set_that_comes_to_be_alike_gets_a_number_that_none_had() {
     lab.assert_equals_scratch();
 }
 
+/// The set that gets the id need not be the one that had it: what is said of any set of a stage counts.
+#[test]
+fn what_a_stage_was_called_is_kept_behind_a_step_with_another_id() {
+    let build = |shuffled: fn(Groups) -> Groups, named: fn(Groups) -> Groups| {
+        let plan = DataPlan::new("p").version("1");
+        let groups = named(shuffled(by_number(&plan)).map_values(Ok));
+        show_as("members", &groups);
+        show_as("counts", &groups.map_values(|members| Ok(members.len())));
+        plan.finish().unwrap().into_tasks()
+    };
+    let mut lab = run_once(build(unchanged, |groups| groups.id("x")));
+    lab.set_tasks(build(|groups| groups.previously("x"), |groups| groups.id("y")));
+    assert_eq!(lab.run().log(), "");
+    lab.set_tasks(build(|groups| groups.previously("x"), |groups| groups.id("z").previously("y")));
+    let run = lab.run();
+    assert_eq!((run.log(), run.report.orphans.len()), (String::new(), 0));
+    lab.assert_equals_scratch();
+}
+
 /// Nothing is compiled, and what is published stays as it is.
 #[test]
 fn another_id_alone_runs_nothing() {
@@ -395,4 +414,11 @@ fn what_can_not_have_been_called_so() {
     show_as("one", &numbers(&plan, "in/a").persist().id("a").previously("b"));
     show_as("two", &numbers(&plan, "in/b").persist().id("b").previously("c d"));
     expect!["plan `p`: its earlier id: `two words` is not a task id: it takes 1 to 50 letters, digits, `-`, `_` or `.`, the first a letter or a digit; the earlier id of `b` (persist of in/b): `c d` is not a task id: it takes 1 to 50 letters, digits, `-`, `_` or `.`, the first a letter or a digit; two data sets have, or had, the id `b`: `a` (persist of in/a) and `b` (persist of in/b)"].assert_eq(&refused(&plan));
+    // A set that fuses into its user, one whose stage is called after a layer, and one behind which another is kept.
+    let plan = DataPlan::new("p");
+    show_as("one", &numbers(&plan, "in/a").id("a").previously("b"));
+    show_as("two", &by_number(&plan).previously("c"));
+    let joined = numbers(&plan, "in/a").join(&numbers(&plan, "in/b")).previously("d").previously("e");
+    show_as("three", &joined.group(|key| key[..1].to_owned()).persist().previously("f"));
+    expect!["plan `p`: `a` (map-values of in/a) was previously `b`, and no stage is called after it: say this of the set that is kept in a private layer, or remove it; group-by of in/a was previously `c`, and no stage is called after it: say this of the set that is kept in a private layer, or remove it; join of in/a, in/b was previously `d`, and no stage is called after it: say this of the set that is kept in a private layer, or remove it"].assert_eq(&refused(&plan));
 }

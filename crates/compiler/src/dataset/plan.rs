@@ -85,6 +85,16 @@ impl Info {
         self.explicit.borrow().iter().chain(&*self.earlier.borrow()).cloned().collect()
     }
 
+    /// What is wrong where it had another id and no stage is called after it.
+    fn not_kept(&self, builder: &Builder) -> Option<String> {
+        let earlier = self.earlier.borrow().iter().find(|id| !builder.keeps(id))?.clone();
+        let shown = self.show();
+        Some(format!(
+            "{shown} was previously `{earlier}`, and no stage is called after it: say this of the set that is kept in a \
+             private layer, or remove it"
+        ))
+    }
+
     /// The set as a message calls it.
     pub(super) fn show(&self) -> String {
         let roots: Vec<&str> = self.roots.iter().map(String::as_str).collect();
@@ -186,7 +196,8 @@ impl DataPlan {
     /// Makes the tasks.
     ///
     /// Errors, each a [`BadPlan`] with all mistakes: those made while the sets were; a set that nothing uses; two sets under
-    /// one id, now or before; a layer published twice; an id that is too long for a task.
+    /// one id, now or before; a layer published twice; an id that is too long for a task. Where there is none of these:
+    /// an earlier id of a set that no stage is called after.
     pub fn finish(&self) -> Result<Stages> {
         let (id, mut problems, goals, mut builder) = {
             let mut state = self.state.borrow_mut();
@@ -210,6 +221,10 @@ impl DataPlan {
                     problems.push(problem);
                 }
             }
+        }
+        // Which sets are kept is known once all stages are made.
+        if problems.is_empty() {
+            problems = self.state.borrow().nodes.iter().filter_map(|node| node.not_kept(&builder)).collect();
         }
         if problems.is_empty() {
             Ok(builder.finish())

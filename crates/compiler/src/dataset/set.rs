@@ -108,6 +108,9 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
     /// several earlier ids say the newest first. What [`Stages`](crate::Stages) prints behind the plan's id can be said too,
     /// of a set that had no id; others that are alike keep their numbers. Its private layer keeps the oldest name, so leave
     /// these in the code for good.
+    ///
+    /// That no stage is called after the set, because it is fused into another or published, is a mistake that
+    /// [`DataPlan::finish`] reports.
     #[must_use]
     pub fn previously(self, id: &str) -> DataSet<K, V> {
         match deltic_core::TaskId::new(id) {
@@ -280,7 +283,7 @@ impl Info {
             (Some(structural), _) => Some(StageName { given: id.clone(), structural: structural.clone(), earlier }),
             // A narrow set gives its name to a stage that has one already.
             (None, Some(before)) if id.is_some() => {
-                Some(StageName { given: id.clone(), earlier, ..before })
+                Some(StageName { given: id.clone(), earlier: [earlier, before.earlier].concat(), ..before })
             }
             (None, Some(before)) => Some(StageName { earlier: [before.earlier, earlier].concat(), ..before }),
             (None, None) => None,

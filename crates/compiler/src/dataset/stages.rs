@@ -102,6 +102,8 @@ pub(super) struct Builder {
     ids: BTreeSet<String>,
     /// The names that sets have, or had.
     taken: BTreeSet<String>,
+    /// What sets that are kept were called before.
+    kept: BTreeSet<String>,
     /// The number that was given last to a stage that is called after an operator and layers.
     numbers: BTreeMap<String, usize>,
 }
@@ -137,6 +139,7 @@ impl Builder {
             made: Vec::new(),
             ids: BTreeSet::new(),
             taken: state.nodes.iter().flat_map(|node| node.names()).collect(),
+            kept: BTreeSet::new(),
             numbers: BTreeMap::new(),
         }
     }
@@ -171,6 +174,7 @@ impl Builder {
         };
         let id = name.given.unwrap_or_else(|| numbered(&name.structural, number.unwrap_or(1)));
         let structural = number.map(|number| (name.structural, number));
+        self.kept.extend(name.earlier.iter().cloned());
         let in_set = || format!("data set `{id}`");
         let names: Vec<String> = [&id].into_iter().chain(&name.earlier).map(|name| self.apart(name)).collect();
         let private = self.private_name(names.last().unwrap_or(&id));
@@ -189,6 +193,11 @@ impl Builder {
             *number += 1;
         }
         *number
+    }
+
+    /// Whether a stage of those that were made had this name.
+    pub(super) fn keeps(&self, earlier: &str) -> bool {
+        self.kept.contains(earlier)
     }
 
     /// The private layer of a set. What tasks read and write is part of their fingerprints, so it keeps the oldest name.
