@@ -41,6 +41,11 @@ const LONGEST_HEADER: u64 = 16 << 20;
 /// What files of metadata begin with that macOS writes beside others, as `._NAME`.
 const APPLE_DOUBLE: [u8; 4] = [0, 5, 0x16, 7];
 
+/// Whether a file's name is one that macOS gives to the metadata of another.
+fn looks_like_metadata(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|name| name.starts_with("._"))
+}
+
 /// A file in an archive.
 #[derive(Debug)]
 pub(crate) struct Member {
@@ -90,6 +95,8 @@ impl Archive<'_> {
                 break;
             }
             let header = self.header(&block)?;
+            // What is about all members is none.
+            members += u64::from(kind(header) != b'g');
             match kind(header) {
                 b'g' => self.records(header)?.check_global().map_err(|why| self.bad(header, &why))?,
                 b'x' => {
@@ -111,7 +118,6 @@ impl Archive<'_> {
                 }
                 _ => self.member(header, &std::mem::take(&mut described), take)?,
             }
-            members += 1;
         }
         if described.records.is_some() || described.name.is_some() || described.link {
             return Err(self.stream.cut_off());
@@ -211,7 +217,8 @@ impl Archive<'_> {
             map.check(stored).map_err(|why| bad(&why))?;
         }
         let member = Member { path: member_path(&path, &shown)?, fields: records.fields().map_err(|why| bad(&why))? };
-        let is_metadata = member.path.rsplit('/').next().is_some_and(|name| name.starts_with("._"));
+        let is_file = records.one(pax::FILE).map_err(|why| bad(&why))?.is_some();
+        let is_metadata = looks_like_metadata(&member.path) && !is_file;
         let mut left = stored;
         take(member, &mut || {
             let bytes = self.stream.bytes(std::mem::take(&mut left))?;

@@ -5,6 +5,9 @@ use deltic_core::Fields;
 /// What the keys of user fields begin with; the name of the field follows, with `%` and `=` written as `%25` and `%3D`.
 const FIELD: &str = "DELTIC.field.";
 
+/// Says of a member that looks like metadata of macOS that it is a file of its own.
+pub(super) const FILE: &str = "DELTIC.file";
+
 /// What all keys begin with that are meant for these programs.
 const VENDOR: &str = "DELTIC.";
 
@@ -131,7 +134,7 @@ fn unknown(key: &str, value: &[u8]) -> Option<String> {
         "SCHILY.filetype" => value != b"sparse",
         "SCHILY.realsize" | "SUN.holesdata" | "GNU.dumpdir" => false,
         key if key.starts_with("GNU.volume.") => false,
-        key if key.starts_with(VENDOR) => key.starts_with(FIELD),
+        key if key.starts_with(VENDOR) => key.starts_with(FIELD) || key == FILE,
         _ => true,
     };
     (!known).then(|| {

@@ -305,6 +305,10 @@ fn archives_that_are_cut_are_refused() {
             let failed = read_packed(&[&packed[..], rest].concat(), name).unwrap_err();
             assert_eq!(failed, format!("the archive can not be read: its {program} stream is followed by {what}"));
         }
+        if program == "zstd" {
+            let skipped = [&packed[..], b"\x50\x2a\x4d\x18\x03\0\0\0abc"].concat();
+            assert_eq!(read_packed(&skipped, name).unwrap(), all, "a frame that is to be passed over");
+        }
         // More than is read ahead of it.
         let failed = read_packed(&[&packed[..], &vec![0; 3 << 20]].concat(), name).unwrap_err();
         assert!(failed.ends_with("3145728 bytes of zeros"), "{failed}");
@@ -361,6 +365,15 @@ fn archives_end_with_zeros_and_nothing_else() {
         assert!(read(&vec![0; length]).unwrap_err().contains("no members"));
     }
     assert!(read(&[]).unwrap_err().contains("cut off"));
+    // As `git archive` writes an empty tree.
+    let about_all = archive(&[pax(b'g', &[("comment", "0123456789abcdef")])]);
+    assert!(read(&about_all).unwrap_err().contains("no members"));
+    // As many as a record has, where that is the last thing in the archive: the end mark in a record of its own.
+    let mut exact = whole[..whole.len() - 2 * BLOCK].to_vec();
+    exact.extend(member(b"last", b'0', &vec![b'z'; (1 << 16) - exact.len() - BLOCK]));
+    assert_eq!(exact.len(), 1 << 16);
+    exact.resize(2 << 16, 0);
+    assert_eq!(read(&exact).unwrap().len(), 21);
     assert_eq!(read(&archive(&[member(b"./", b'5', b"")])), Ok(vec![]));
 }
 
@@ -371,6 +384,7 @@ fn what_is_written_is_read_back() {
     let files = [
         ("a", Payload::from("1").with_field("k=%", "v").unwrap().with_field("l", "").unwrap()),
         ("empty", Payload::default()),
+        ("of/._x", Payload::new([&APPLE_DOUBLE[..], b"no metadata"].concat())),
         ("grün", Payload::new(vec![7; 513])),
         (&*long, Payload::new(vec![8; 1024]).with_field("ä", "=").unwrap()),
     ];

@@ -7,7 +7,7 @@ use deltic_core::{Meta, Timestamp};
 use flate2::write::GzEncoder;
 use tar::{EntryType, Header};
 
-use super::{BLOCK, Packing, padding, pax};
+use super::{BLOCK, Packing, looks_like_metadata, padding, pax};
 
 /// The longest name and the largest size that a header itself holds.
 const LONGEST_NAME: usize = 100;
@@ -48,6 +48,9 @@ impl Writer {
         }
         if meta.len > LARGEST_SIZE {
             pax::write(&mut records, "size", meta.len.to_string().as_bytes());
+        }
+        if looks_like_metadata(path) {
+            pax::write(&mut records, pax::FILE, b"1");
         }
         pax::write_fields(&mut records, &meta.fields);
         if !records.is_empty() {
