@@ -12,6 +12,7 @@ mod exported;
 mod hostile;
 mod import;
 mod interrupt;
+mod mistakes;
 mod names;
 mod output;
 mod printing;

@@ -29,6 +29,19 @@ pub(crate) fn of(error: &Error) -> String {
     }
 }
 
+/// Whether an error says that the store will not do what it was asked, so that it was not done: one may not, or there is no
+/// room. Any other leaves that open.
+pub(crate) fn is_refusal(error: &Error) -> bool {
+    if matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) {
+        return true;
+    }
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|cause| {
+        use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        matches!(cause.kind(), PermissionDenied | ReadOnlyFilesystem | StorageFull | QuotaExceeded)
+    })
+}
+
 /// An error with all its causes, none of them twice.
 pub(crate) fn in_full(error: &dyn StdError) -> String {
     let mut all = error.to_string();

@@ -3,7 +3,7 @@
 //! A conditional write can not simply be repeated: when its acknowledgement is lost, the repetition loses against the
 //! write itself. And stores report a lost race by different errors. So after **any** error the record is read back,
 //! and the bytes decide: ours, then we won; another's, then they did; none, then nothing happened yet and the same
-//! write is tried again.
+//! write is tried again, unless the store refused it: a refusal is certain.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -199,7 +199,7 @@ pub(crate) fn create_version(catalog: &Catalog, record: &VersionRecord, body: &B
 
 async fn try_create(catalog: &Catalog, record: &VersionRecord, body: &Bytes) -> Result<Attempt> {
     let object = ObjectName::Version(record.version);
-    let mut unclear = String::new();
+    let (mut unclear, mut refused) = (String::new(), false);
     for attempt in 0..TRIES {
         if attempt > 0 {
             // Two runs that failed together should not try again together: the run id spreads them.
@@ -208,7 +208,11 @@ async fn try_create(catalog: &Catalog, record: &VersionRecord, body: &Bytes) -> 
         }
         match catalog.root().create_async(&object, body).await {
             Ok(()) => return Ok(Attempt::Won),
-            Err(error) => unclear = cause::of(&error),
+            Err(error) => {
+                unclear = cause::of(&error);
+                // What an earlier try has sent may still arrive.
+                refused = attempt == 0 && cause::is_refusal(&error);
+            }
         }
         match catalog.root().get_async(&object).await {
             Ok(Some(found)) if found == *body => return Ok(Attempt::Won),
@@ -221,14 +225,20 @@ async fn try_create(catalog: &Catalog, record: &VersionRecord, body: &Bytes) -> 
                 catalog.remember(&winner);
                 return Ok(Attempt::Lost(winner.record().run));
             }
+            Ok(None) if refused => break,
             Ok(None) => {}
-            Err(error) => unclear = error.to_string(),
+            Err(error) => (unclear, refused) = (error.to_string(), false),
         }
     }
     if let Some(what) = catalog.root().no_file(&object) {
         let url = catalog.url();
         let message = format!("{url}: {object} is {what}, and no file, so that no version can be made: move it away");
         return Err(Error::new(ErrorKind::Corrupt { object: object.to_string() }, message));
+    }
+    if refused {
+        let url = catalog.url();
+        let message = format!("{url}: {object} could not be created, and no version was made: the store refused it");
+        return Err(Error::unavailable(message).because(&unclear));
     }
     let message = format!(
         "{}: {object} could not be created, or it could not be told whether it was; see `deltic log {}` before trying \

@@ -78,18 +78,21 @@ const CHECKS: [Check; 8] = [
     },
 ];
 
-/// Tries a store out at a URL, in a folder `doctor-<run>` of its own that is removed again.
+/// Tries a store out at a URL, in a folder `doctor-<run>` of its own. It is removed again, and so are folders that were made for it.
 ///
 /// Fails only when the store can not be opened: what it does wrong is a finding. Cost: some 300 requests and 100 MB.
 pub fn doctor(stores: &Stores, url: &str, run: RunId) -> Result<Vec<Assumption>> {
     let folder = format!("doctor-{run}");
-    let root = stores.open_scratch(url, &folder)?;
+    let scratch = stores.open_scratch(url, &folder)?;
     let found = CHECKS
         .iter()
-        .map(|check| Assumption { name: check.name, expected: check.expected, problem: (check.try_out)(&root).err() })
+        .map(|check| Assumption {
+            name: check.name,
+            expected: check.expected,
+            problem: (check.try_out)(&scratch.root).err(),
+        })
         .collect();
-    clean(&root);
-    stores.close_scratch(url, &folder);
+    clean(&scratch.root);
     Ok(found)
 }
 

@@ -21,9 +21,10 @@ use url::Url;
 
 use crate::environment;
 use crate::redacted::Redacted;
+use crate::root::place::PARTS;
 use crate::root::{Executor, ObjectRoot};
 use crate::secret::{Secrets, check_url, parse_checked, without_secrets};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// How long the client of a remote store tries by itself. Less than it would, since every request that may be repeated
 /// is tried again above: a store that does not answer must not take minutes to be called so.
@@ -78,21 +79,16 @@ impl Stores {
         self.open_at(url, true)
     }
 
-    /// Opens a new folder below a URL, which need not be there, to try things in. What is put there has to be removed
-    /// before [`Stores::close_scratch`].
-    pub(crate) fn open_scratch(&self, url: &str, folder: &str) -> Result<ObjectRoot> {
-        self.open_at(&format!("{}/{folder}", url.trim_end_matches('/')), true)
-    }
-
-    /// Removes the folders that a scratch folder is made of; only a `file:` URL has any.
-    pub(crate) fn close_scratch(&self, url: &str, name: &str) {
-        let Some(Ok(parent)) = url.strip_prefix("file:").map(|rest| folder(url, rest)) else { return };
-        let scratch = parent.join(name);
-        for folder in [scratch.join("packs"), scratch] {
-            if let Err(error) = std::fs::remove_dir(&folder) {
-                tracing::debug!(%error, folder = %folder.display(), "a folder stays behind");
-            }
-        }
+    /// Opens a new folder `name` below a URL, which need not be there, to try things in.
+    pub(crate) fn open_scratch(&self, url: &str, name: &str) -> Result<Scratch> {
+        check_url(url)?;
+        let at = url.strip_prefix("file:").map(|rest| folder(url, rest)).transpose()?;
+        let mut made = Made(at.iter().flat_map(|at| missing(at)).map(FilePath::to_owned).collect());
+        // What is wrong with the place is told of the place that was named.
+        self.open_at(url, true)?;
+        made.0.extend(at.map(|at| [at.join(name), at.join(name).join("packs")]).into_iter().flatten());
+        let root = self.open_at(&format!("{}/{name}", url.trim_end_matches('/')), true)?;
+        Ok(Scratch { root, _made: made })
     }
 
     fn open_at(&self, url: &str, make: bool) -> Result<ObjectRoot> {
@@ -152,13 +148,10 @@ fn no_scheme(url: &str) -> Error {
 
 fn local(url: &str, rest: &str, make: bool) -> Result<Arc<dyn ObjectStore>> {
     let folder = folder(url, rest)?;
-    if make {
-        std::fs::create_dir_all(&folder)
-            .map_err(|e| Error::unavailable(format!("{url}: the folder could not be made")).because(&e))?;
-    } else if !FilePath::new(&folder).is_dir() {
-        return Err(Error::not_found(format!(
-            "{url}: there is no such folder; create the catalog with `deltic init {url} --layer …`"
-        )));
+    match must_be_there(url, &folder) {
+        Err(error) if make && *error.kind() == ErrorKind::NotFound => std::fs::create_dir_all(&folder)
+            .map_err(|e| Error::unavailable(format!("{url}: the folder could not be made")).because(&e))?,
+        there => there?,
     }
     refuse_links(url, &folder)?;
     let store = LocalFileSystem::new_with_prefix(&folder)
@@ -169,6 +162,50 @@ fn local(url: &str, rest: &str, make: bool) -> Result<Arc<dyn ObjectStore>> {
     Ok(Arc::new(store))
 }
 
+/// Refuses what is no folder. Only of a path that leads to nothing it is said that there is none: one that can not be
+/// walked to its end may lead to a catalog.
+fn must_be_there(url: &str, folder: &FilePath) -> Result<()> {
+    match std::fs::metadata(folder) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(Error::invalid(format!("{url}: this is a file, and no folder; a catalog is a folder"))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(match std::fs::symlink_metadata(folder) {
+            Ok(_) => Error::unavailable(format!("{url}: this is a link that leads nowhere")),
+            Err(_) => Error::not_found(format!(
+                "{url}: there is no such folder; create the catalog with `deltic init {url} --layer …`"
+            )),
+        }),
+        Err(error) => Err(Error::unavailable(format!("{url}: the folder can not be reached")).because(&error)),
+    }
+}
+
+/// A folder to try things in. What is put there has to be removed before this is dropped, which removes the folder and
+/// those above it that were made for it.
+pub(crate) struct Scratch {
+    pub(crate) root: ObjectRoot,
+    _made: Made,
+}
+
+/// Folders that go again when this is dropped, if nothing is in them; outer ones first.
+struct Made(Vec<PathBuf>);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for folder in self.0.iter().rev() {
+            if let Err(error) = std::fs::remove_dir(folder) {
+                tracing::debug!(%error, folder = %folder.display(), "a folder stays behind");
+            }
+        }
+    }
+}
+
+/// The folders that have to be made for a path, outer ones first.
+fn missing(path: &FilePath) -> Vec<&FilePath> {
+    let is_missing = |folder: &&FilePath| !folder.as_os_str().is_empty() && std::fs::symlink_metadata(folder).is_err();
+    let mut missing: Vec<&FilePath> = path.ancestors().take_while(is_missing).collect();
+    missing.reverse();
+    missing
+}
+
 /// A folder as the store resolves it: what the process does to its working directory later must not matter.
 fn resolved(folder: PathBuf) -> PathBuf {
     folder.canonicalize().unwrap_or(folder)
@@ -176,7 +213,7 @@ fn resolved(folder: PathBuf) -> PathBuf {
 
 /// Refuses a catalog whose own folders are links: what is swept there would be another's.
 fn refuse_links(url: &str, folder: &FilePath) -> Result<()> {
-    for part in ["packs", "progress", "versions"] {
+    for part in PARTS {
         if std::fs::symlink_metadata(folder.join(part)).is_ok_and(|found| found.is_symlink()) {
             return Err(Error::invalid(format!(
                 "{url}: `{part}` is a symbolic link, so that objects of the catalog would lie elsewhere; move the whole \
@@ -198,6 +235,15 @@ fn folder(url: &str, rest: &str) -> Result<PathBuf> {
     if rest.starts_with("//") {
         let parsed = Url::parse(url).map_err(|_| bad())?;
         return parsed.to_file_path().map_err(|()| bad());
+    }
+    // Only shells know homes, and they look for none within a word.
+    if let Some(home) = rest.strip_prefix('~') {
+        let meant = if home.is_empty() || home.starts_with('/') {
+            format!("for your home folder write `file:$HOME{home}`, and for a folder that is called so `file:./{rest}`")
+        } else {
+            format!("for a folder that is called so write `file:./{rest}`, and for somebody's home folder its path")
+        };
+        return Err(Error::invalid(format!("`{url}`: `~` stands for no home folder here; {meant}")));
     }
     Ok(PathBuf::from(rest))
 }
@@ -275,7 +321,6 @@ fn prefixed<S: ObjectStore>(store: S, prefix: object_store::path::Path) -> Arc<d
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ErrorKind;
 
     fn message(url: &str) -> String {
         let error = Stores::new().open(url).unwrap_err();

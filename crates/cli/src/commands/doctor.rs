@@ -11,7 +11,9 @@ use crate::out::Out;
 
 /// `doctor`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Works in a folder of its own, which it removes; catalogs are not touched.")]
+#[command(
+    after_help = "Works in a folder of its own, which it removes, with those that had to be made for it; catalogs are not touched."
+)]
 pub(crate) struct Args {
     /// Where catalogs are, or are to be
     url: String,

@@ -290,7 +290,13 @@ impl<'a> Prepared<'a> {
                 None => Ok(Some(latest.catalog().clone())),
             },
             Err(error) if *error.kind() == ErrorKind::NotFound => match self.asked.base {
-                None | Some(Version(0)) => Ok(None),
+                None | Some(Version(0)) => {
+                    let place = Catalog::check_place(self.stores, self.url);
+                    place.map_err(|error| {
+                        Failure::from(error).hint(self.config.origin_of_url(&self.config.driver.output))
+                    })?;
+                    Ok(None)
+                }
                 Some(expected) => Err(Failure::conflict(format!(
                     "the output catalog {} does not exist, and was expected at version {expected}",
                     self.url

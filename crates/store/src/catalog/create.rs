@@ -29,7 +29,8 @@ impl Catalog {
     /// Creates a catalog with version 0: the layers given, all empty.
     ///
     /// Checks first that the store honours put-if-absent, on which every later commit relies. What an interrupted
-    /// creation left is completed; a complete catalog is [`ErrorKind::AlreadyExists`].
+    /// creation left is completed; a complete catalog is [`ErrorKind::AlreadyExists`], and a folder with other files in it
+    /// [`ErrorKind::InvalidInput`].
     pub fn create(stores: &Stores, url: &str, mut layers: Vec<Layer>, identity: NewCatalog) -> Result<Catalog> {
         check_timestamp(identity.created)?;
         layers.sort_by(|a, b| a.id.cmp(&b.id));
@@ -52,6 +53,7 @@ impl Catalog {
             (Err(error), _) | (_, Err(error)) => return Err(error),
         }
         catalog.check_unused()?;
+        refuse_foreign(catalog.root())?;
         refuse_careless_store(catalog.root(), identity.run)?;
         let uuid = catalog.claim(&identity)?;
         let layers: Vec<LayerRecord> =
@@ -83,6 +85,15 @@ impl Catalog {
         Ok(catalog)
     }
 
+    /// Fails as [`Catalog::create`] would at a URL where no catalog is, as far as that shows without a request: where a
+    /// folder has other files in it, or can not be reached.
+    pub fn check_place(stores: &Stores, url: &str) -> Result<()> {
+        match stores.open(url) {
+            Err(error) if *error.kind() == ErrorKind::NotFound => Ok(()),
+            root => refuse_foreign(&root?),
+        }
+    }
+
     /// Writes `catalog.json`, or reads the one that an interrupted creation left; the uuid in it is the catalog's.
     fn claim(&self, identity: &NewCatalog) -> Result<CatalogUuid> {
         let record = CatalogRecord {
@@ -106,6 +117,22 @@ impl Catalog {
             ))),
         }
     }
+}
+
+/// Refuses a folder that is somebody's: another one was meant, and a catalog amid other files is hard to tell from them.
+fn refuse_foreign(root: &ObjectRoot) -> Result<()> {
+    let foreign = root.foreign()?;
+    let Some((first, others)) = foreign.split_first() else { return Ok(()) };
+    let others = match others.len() {
+        0 => String::new(),
+        1 => " and 1 other".to_owned(),
+        others => format!(" and {others} others"),
+    };
+    Err(Error::invalid(format!(
+        "{}: the folder is not empty: it has `{first}`{others}, and a catalog takes a folder of its own; name a folder that is \
+         empty or not there yet",
+        root.url()
+    )))
 }
 
 /// Checks that of two creations of one object the second is refused and changes nothing.

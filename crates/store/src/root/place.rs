@@ -4,9 +4,12 @@ use std::fs::{DirEntry, FileType};
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::ObjectRoot;
+use super::{ObjectRoot, unfinished};
 use crate::object::ObjectName;
 use crate::{Error, Result};
+
+/// The folders of a catalog.
+pub(crate) const PARTS: [&str; 3] = ["packs", "progress", "versions"];
 
 /// The error for what is in the place of an object and is no file. It is damage: asked again, it would be the same.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +37,10 @@ pub(crate) fn no_file(path: &Path) -> Option<&'static str> {
     match std::fs::metadata(path) {
         Ok(found) if found.is_file() => None,
         Ok(found) => Some(kind(found.file_type())),
-        Err(_) if own.is_symlink() => Some("a link that leads nowhere"),
+        // Whether a link leads anywhere that may not be followed nobody knows.
+        Err(error) if own.is_symlink() && error.kind() != ErrorKind::PermissionDenied => {
+            Some("a link that leads nowhere")
+        }
         Err(_) => None,
     }
 }
@@ -74,10 +80,35 @@ impl ObjectRoot {
         Ok(found)
     }
 
+    /// What lies in a folder and is nothing of a catalog's, by its path in there. Makes no request.
+    pub(crate) fn foreign(&self) -> Result<Vec<String>> {
+        let Some(folder) = &self.folder else { return Ok(Vec::new()) };
+        let (mut foreign, mut parts) = (Vec::new(), vec![String::new()]);
+        while let Some(part) = parts.pop() {
+            let failed = |error: std::io::Error| {
+                Error::unavailable(format!("{}: folder `{part}` could not be listed", self.url)).because(&error)
+            };
+            for file in std::fs::read_dir(folder.join(&part)).map_err(failed)? {
+                let file = file.map_err(failed)?;
+                let name = file.file_name();
+                let path = within(&part, &name.to_string_lossy());
+                if PARTS.contains(&path.as_str()) && file.file_type().map_err(failed)?.is_dir() {
+                    parts.push(path);
+                } else if ObjectName::parse(&path).is_none()
+                    && unfinished::object_of(&part, &name.to_string_lossy()).is_none()
+                {
+                    foreign.push(path);
+                }
+            }
+        }
+        foreign.sort_unstable();
+        Ok(foreign)
+    }
+
     /// Looks at all that lies in a catalog's folders and has a name that is text, each with the folder it lies in.
     pub(super) fn each_in_folder(&self, mut look: impl FnMut(&str, &str, &DirEntry)) -> Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        for part in ["", "packs", "progress", "versions"] {
+        for part in [""].into_iter().chain(PARTS) {
             let failed = |error: std::io::Error| {
                 Error::unavailable(format!("{}: folder `{part}` could not be listed", self.url)).because(&error)
             };

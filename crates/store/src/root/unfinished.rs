@@ -56,7 +56,7 @@ impl ObjectRoot {
 }
 
 /// The object that a file was to become.
-fn object_of(part: &str, file: &str) -> Option<ObjectName> {
+pub(super) fn object_of(part: &str, file: &str) -> Option<ObjectName> {
     let (name, number) = file.rsplit_once('#')?;
     if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

@@ -119,6 +119,8 @@ pub enum Fault {
     Before,
     /// Does what was asked, and fails: the acknowledgement is lost.
     After,
+    /// Refuses to write: one is not allowed to, and nothing happens. Other requests pass.
+    Refused,
     /// Writes although it was asked to create only if absent. Other requests pass.
     IgnoreCondition,
     /// Answers a read with half of what was asked for. Other requests pass.
@@ -227,6 +229,10 @@ impl ObjectStore for FaultStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, mut options: PutOptions) -> Result<PutResult> {
         match (self.decide)(put_operation(&options), location.as_ref()) {
             Fault::Before => Err(failure(location)),
+            Fault::Refused => {
+                let source = format!("{location}: one may not write").into();
+                Err(object_store::Error::PermissionDenied { path: location.to_string(), source })
+            }
             Fault::After => {
                 self.inner.put_opts(location, payload, options).await?;
                 Err(failure(location))
@@ -259,7 +265,7 @@ impl ObjectStore for FaultStore {
                 let payload = object_store::GetResultPayload::Stream(Box::pin(futures::stream::iter([Ok(body)])));
                 Ok(GetResult { payload, meta, range, attributes, extensions })
             }
-            Fault::None | Fault::IgnoreCondition => self.inner.get_opts(location, options).await,
+            Fault::None | Fault::Refused | Fault::IgnoreCondition => self.inner.get_opts(location, options).await,
         }
     }
 

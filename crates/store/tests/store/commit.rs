@@ -103,6 +103,31 @@ fn a_store_that_never_answers_is_given_up() {
     assert_eq!(Catalog::open(&stores, "memory:x").unwrap().latest().unwrap().version(), version(0));
 }
 
+/// A refusal is certain, and is not tried again; after a try of which nobody knows what became of it, it is not.
+#[test]
+fn a_write_that_is_refused_was_not_made() {
+    for (first, tries, certain) in [(Fault::Refused, 1, true), (Fault::Before, 5, false)] {
+        let seen = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&seen);
+        let stores = Stores::new().with_wrapper(faults(move |asked, object| match asked {
+            Operation::Create if object == RECORD_1 && counter.fetch_add(1, Ordering::Relaxed) == 0 => first,
+            Operation::Create if object == RECORD_1 => Fault::Refused,
+            _ => Fault::None,
+        }));
+        let catalog = create(&stores, "memory:x");
+        let draft = begin(&catalog.latest().unwrap(), 7);
+        let tree = build(&draft, &numbered(0..10, 0));
+        let error = draft.commit(next(&tree)).unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Unavailable);
+        assert_eq!(seen.load(Ordering::Relaxed), tries, "{first:?}");
+        assert_eq!(error.to_string().contains("could not be created, and no version was made"), certain, "{error}");
+        assert_eq!(error.to_string().contains("could not be told"), !certain, "{error}");
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("one may not write"), "{cause}");
+        assert_eq!(Catalog::open(&stores, "memory:x").unwrap().latest().unwrap().version(), version(0));
+    }
+}
+
 #[test]
 fn a_hint_that_can_not_be_written_does_no_harm() {
     let (stores, seen) = fail(Operation::Put, "versions/latest", usize::MAX, Fault::Before);

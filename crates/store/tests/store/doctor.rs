@@ -106,6 +106,8 @@ fn good_stores_pass_and_nothing_stays_behind() {
     assert!(problems(&Stores::new(), &url).is_empty());
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["mine"]);
+    assert!(problems(&Stores::new(), &format!("{url}/new/deep/er")).is_empty());
+    assert!(!folder.path().join("new").exists(), "folders that were made for it go again");
 }
 
 #[test]

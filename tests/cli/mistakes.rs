@@ -1,0 +1,191 @@
+//! Arguments that are mixed up, misspelt or out of reach: what is refused says so, says what to do, and leaves nothing behind.
+
+use std::path::Path;
+
+use crate::shell::{Ran, Shell};
+
+/// Runs a command line that must be refused, and gives what it says.
+fn refused(shell: &Shell, line: &str, code: i32) -> String {
+    let ran = shell.run(line);
+    assert!(ran.code == code && ran.stdout.is_empty(), "{line}: {ran:?}");
+    ran.stderr
+}
+
+/// All that there is.
+fn everything(shell: &Shell) -> String {
+    shell.ok("find . | LC_ALL=C tr -c '[:print:]\n' '?' | sort")
+}
+
+/// A catalog with a layer of one partition, and a configuration that copies it.
+fn site() -> Shell {
+    let shell = Shell::new();
+    shell.write("src/one", "1");
+    shell.write(
+        "application.conf",
+        "[catalogs]\nin = \"file:in\"\nout = \"file:out\"\n[compiler.copy]\nfrom = \"in\"\nlayers = [\"a\"]\n",
+    );
+    shell.ok("deltic init file:in --layer a=generic && deltic import file:in --layer a=src");
+    shell
+}
+
+/// Runs a command line as somebody who is not allowed everything; nothing where that can not be done.
+fn as_nobody(shell: &Shell, line: &str) -> Option<Ran> {
+    let become_nobody = "setpriv --reuid=65534 --clear-groups";
+    // The folders above that of the test are for its user alone.
+    let above = shell.work().parent().map(Path::to_path_buf)?;
+    shell.ok(&format!("chmod 755 '{}'", above.display()));
+    let binary = shell.run(&format!("{become_nobody} deltic --version"));
+    if binary.code != 0 {
+        eprintln!("skipped: no command can be run as another user here: {}", binary.stderr.trim());
+        return None;
+    }
+    Some(shell.run(&format!("{become_nobody} {line}")))
+}
+
+/// Every command that looks at a catalog, and what is at the end of a path that can not be walked.
+#[test]
+fn what_can_not_be_reached_is_not_called_absent() {
+    let shell = site();
+    shell.ok("ln -s loop loop && ln -s nowhere dangling && mkdir locked && cp -r in locked/c && chmod 700 locked");
+    let long = format!("file:{}/c", "x".repeat(300));
+    let places = [
+        ("file:application.conf/c", "Not a directory"),
+        ("file:loop/c", "Too many levels of symbolic links"),
+        ("file:loop", "Too many levels of symbolic links"),
+        (long.as_str(), "File name too long"),
+        ("file:dangling", "a link that leads nowhere"),
+        ("file:application.conf", "a file, and no folder"),
+    ];
+    let lines = [
+        "log URL",
+        "ls URL",
+        "fsck URL",
+        "digest URL",
+        "errors URL",
+        "get URL a one",
+        "diff URL 0 1",
+        "gc URL",
+        "repack URL",
+        "retain URL --last 1",
+        "import URL --layer a=src",
+        "export URL a exported",
+        "plan --set catalogs.out=URL",
+        "run --set catalogs.out=URL",
+        "plan --set catalogs.in=URL",
+        "verify --set catalogs.out=URL",
+        "doctor URL",
+    ];
+    let before = everything(&shell);
+    for (url, why) in places {
+        for line in lines {
+            let ran = shell.run(&format!("deltic {}", line.replace("URL", url)));
+            assert!(matches!(ran.code, 1 | 2) && ran.stdout.is_empty(), "{url} {line}: {ran:?}");
+            assert!(ran.stderr.contains(why), "{url} {line}: {ran:?}");
+            for wrong in ["there is no such folder", "deltic init", "does not exist yet", "doctor-"] {
+                assert!(!ran.stderr.contains(wrong), "{url} {line}: {ran:?}");
+            }
+        }
+        assert_eq!(everything(&shell), before, "{url}");
+    }
+    // What is not there is said not to be, as before.
+    let said = refused(&shell, "deltic log file:none", 1);
+    assert!(said.contains("there is no such folder; create the catalog with `deltic init file:none"), "{said}");
+    for line in lines {
+        let Some(ran) = as_nobody(&shell, &format!("deltic {}", line.replace("URL", "file:locked/c"))) else { return };
+        assert!(ran.code == 1 && ran.stderr.contains("Permission denied"), "{line}: {ran:?}");
+        assert!(!ran.stderr.contains("no such folder") && !ran.stderr.contains("exist yet"), "{line}: {ran:?}");
+    }
+    // A record behind a link that may not be followed is no damage.
+    let record = "versions/00000000000000000001";
+    shell.ok(&format!(
+        "cp -r in linked && mv linked/{record} locked/record && ln -s $PWD/locked/record linked/{record}"
+    ));
+    shell.ok("chmod -R a+rX linked && deltic log file:linked");
+    for command in ["log", "fsck", "ls"] {
+        let Some(ran) = as_nobody(&shell, &format!("deltic {command} file:linked")) else { return };
+        assert!(ran.code == 1 && ran.stderr.contains("Permission denied"), "{command}: {ran:?}");
+        assert!(!ran.stderr.contains("leads nowhere") && !ran.stdout.contains("leads nowhere"), "{command}: {ran:?}");
+    }
+}
+
+/// A refusal is certain: nobody has to look whether it worked all the same.
+#[test]
+fn a_version_that_may_not_be_written_was_not_made() {
+    let shell = site();
+    shell.ok("deltic import file:in --layer a=src --note x; echo 2 > src/two; deltic import file:in --layer a=src");
+    shell.ok("chmod -R a+rX in && chmod 555 in in/versions");
+    let Some(ran) = as_nobody(&shell, "deltic retain file:in --last 1") else { return };
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let expected = "versions/00000000000000000003 could not be created, and no version was made";
+    assert!(ran.stderr.contains(expected) && ran.stderr.contains("Permission denied"), "{ran:?}");
+    assert!(!ran.stderr.contains("could not be told"), "{ran:?}");
+}
+
+/// Files of somebody's are no place for a catalog.
+#[test]
+fn a_folder_with_other_files_becomes_no_catalog() {
+    let shell = site();
+    for file in
+        ["photos/a.jpg", "hidden/.git/config", "packs/packs/a.whl", "names/versions/1.0/x", "nested/progress/sub/x"]
+    {
+        shell.write(file, "x");
+    }
+    shell.ok("printf x > 'photos/b.jpg'; mkdir bytes && touch \"$(printf 'bytes/\\377')\"; deltic run");
+    let before = everything(&shell);
+    for folder in ["photos", "hidden", "packs", "names", "nested", "bytes", "."] {
+        for line in [
+            format!("deltic init file:{folder} --layer a=generic"),
+            format!("deltic run --set catalogs.out=file:{folder}"),
+            format!("deltic plan --set catalogs.out=file:{folder}"),
+            format!("deltic rebuild file:out --version 1 --into file:{folder}"),
+        ] {
+            let said = refused(&shell, &line, 2);
+            assert!(said.contains("the folder is not empty: it has `"), "{line}: {said}");
+            assert!(said.contains("name a folder that is empty or not there yet"), "{line}: {said}");
+            assert_eq!(everything(&shell), before, "{line}");
+        }
+    }
+    let said = refused(&shell, "deltic init file:photos --layer a=generic", 2);
+    assert!(said.contains("it has `a.jpg` and 1 other"), "{said}");
+    // An empty one, and what an interrupted creation left.
+    let pack = "0000000000000000-0000000000000007-0003";
+    for (folder, objects) in [
+        ("empty", vec![]),
+        ("begun", vec!["catalog.json"]),
+        ("more", vec!["probe-0000000000000007", "versions/00000000000000000000#1", "catalog.json#12"]),
+        ("packed", vec![pack]),
+    ] {
+        shell.ok(&format!("mkdir -p {folder}/versions {folder}/packs"));
+        for object in objects {
+            match object {
+                "catalog.json" => shell.ok(&format!("cp in/catalog.json {folder}")),
+                object if object == pack => shell.ok(&format!("touch {folder}/packs/{object}")),
+                object => shell.ok(&format!("touch '{folder}/{object}'")),
+            };
+        }
+        shell.ok(&format!("deltic init file:{folder} --layer a=generic && deltic log file:{folder}"));
+    }
+    // What comes into a catalog later is passed over, as before.
+    shell.write("begun/notes.txt", "x");
+    let said = refused(&shell, "deltic init file:begun --layer a=generic", 1);
+    assert!(said.contains("there is a catalog already"), "{said}");
+    shell.ok("deltic import file:begun --layer a=src");
+}
+
+/// `doctor` leaves what it found: nothing where nothing was.
+#[test]
+fn the_doctor_leaves_nothing_behind() {
+    let shell = site();
+    shell.ok("mkdir -p there/empty");
+    let before = everything(&shell);
+    for url in ["file:new", "file:new/deep/er", "file:there/new", "file:there/empty", "file:in"] {
+        assert!(!shell.ok(&format!("deltic doctor {url}")).contains("FAILED"));
+        assert_eq!(everything(&shell), before, "{url}");
+    }
+    for url in ["nowhere", "ftp://nowhere", "file:application.conf/x", "''", "file:"] {
+        let ran = shell.run(&format!("deltic doctor {url}"));
+        assert!(ran.code != 0 && !ran.stderr.contains("doctor-"), "{ran:?}");
+    }
+    assert!(refused(&shell, "deltic doctor nowhere", 2).contains("write `file:nowhere`"));
+    assert_eq!(everything(&shell), before);
+}
