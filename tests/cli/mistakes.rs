@@ -189,3 +189,21 @@ fn the_doctor_leaves_nothing_behind() {
     assert!(refused(&shell, "deltic doctor nowhere", 2).contains("write `file:nowhere`"));
     assert_eq!(everything(&shell), before);
 }
+
+/// More partitions went than there are left: what changed and what went are counted apart.
+#[test]
+fn no_more_have_changed_than_there_are() {
+    let shell = site();
+    shell.ok("for n in 1 2 3 4 5 6 7; do echo $n > src/$n; done; deltic import file:in --layer a=src && deltic run");
+    shell.ok("rm src/[1-6] && echo x > src/7 && deltic import file:in --layer a=src");
+    let expected = "in  2 → 3  1 of 2 changed, 6 deleted\n";
+    for command in ["plan", "run"] {
+        let said = shell.ok(&format!("deltic {command}"));
+        assert!(said.starts_with(expected), "{said}");
+    }
+    shell.ok("rm src/7 src/one && deltic import file:in --layer a=src");
+    let said = shell.ok("deltic plan");
+    assert!(said.starts_with("in  3 → 4  0 of 0 changed, 2 deleted\n"), "{said}");
+    let said = shell.ok("deltic plan --format json");
+    assert!(said.contains("\"changed\": 2") && said.contains("\"deleted\": 2"), "{said}");
+}

@@ -87,7 +87,13 @@ fn inputs(inputs: &[InputReport]) -> Vec<String> {
         };
         let what = match (input.from, input.changed) {
             (Some(_), Some(0)) => "unchanged".to_owned(),
-            (Some(_), Some(changed)) => format!("{} of {} changed", count(changed), count(input.partitions)),
+            (Some(_), Some(changed)) => {
+                // What went is not among those that there are.
+                let deleted = input.deleted.unwrap_or_default();
+                let there =
+                    format!("{} of {} changed", count(changed.saturating_sub(deleted)), count(input.partitions));
+                if deleted > 0 { format!("{there}, {} deleted", count(deleted)) } else { there }
+            }
             _ => partitions(input.partitions),
         };
         vec![input.catalog.to_string(), versions, what]

@@ -55,8 +55,11 @@ pub struct InputReport {
     pub to: Option<Version>,
     /// Partitions at that version, in the layers that tasks read.
     pub partitions: u64,
-    /// How many of them changed, came or went since `from`, where a task had to find out.
+    /// How many partitions changed, came or went since `from`, where a task had to find out. Those that went are not among
+    /// `partitions`.
     pub changed: Option<u64>,
+    /// How many of these went.
+    pub deleted: Option<u64>,
 }
 
 /// Something that a task left behind which is not registered any more.

@@ -385,7 +385,8 @@ impl Resolved {
             from: input.from,
             to: input.now.as_ref().map(Snapshot::version),
             partitions: input.layers.values().map(|layer| layer.now().count()).sum(),
-            changed: input.layers.values().map(|layer| layer.known_changes()).sum(),
+            changed: input.layers.values().map(|layer| Some(layer.known_changes()?.all)).sum(),
+            deleted: input.layers.values().map(|layer| Some(layer.known_changes()?.deleted)).sum(),
         };
         self.inputs.iter().map(report).collect()
     }

@@ -9,6 +9,15 @@ use deltic_store::{Change, KeyRange, Tree};
 use crate::payloads::PayloadScan;
 use crate::{Element, Error, Result};
 
+/// How many partitions of a layer changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Changed {
+    /// They changed, came or went.
+    pub(crate) all: u64,
+    /// Those of them that went.
+    pub(crate) deleted: u64,
+}
+
 /// A layer in a run.
 pub(crate) struct RunLayer {
     settings: Layer,
@@ -18,7 +27,7 @@ pub(crate) struct RunLayer {
     why: Option<String>,
     now: Tree,
     /// How many partitions changed, once somebody has walked them.
-    counted: OnceLock<u64>,
+    counted: OnceLock<Changed>,
 }
 
 impl RunLayer {
@@ -59,11 +68,14 @@ impl RunLayer {
     pub(crate) fn changes(&self) -> impl Iterator<Item = Result<Change>> + '_ {
         let diff = self.before.as_ref().filter(|_| self.has_changed()).map(|before| before.diff(&self.now));
         let mut diff = diff.into_iter().flatten();
-        let mut count = 0;
+        let mut count = Changed::default();
         std::iter::from_fn(move || {
             let next = diff.next();
             match &next {
-                Some(Ok(_)) => count += 1,
+                Some(Ok(change)) => {
+                    count.all += 1;
+                    count.deleted += u64::from(change.new.is_none());
+                }
                 Some(Err(_)) => {}
                 // Only a walk to the end has counted all.
                 None => drop(self.counted.set(count)),
@@ -73,8 +85,8 @@ impl RunLayer {
     }
 
     /// How many partitions changed, if somebody asked which or none did.
-    pub(crate) fn known_changes(&self) -> Option<u64> {
-        if self.is_comparable() && !self.has_changed() { Some(0) } else { self.counted.get().copied() }
+    pub(crate) fn known_changes(&self) -> Option<Changed> {
+        if self.is_comparable() && !self.has_changed() { Some(Changed::default()) } else { self.counted.get().copied() }
     }
 }
 
