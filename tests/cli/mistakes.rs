@@ -172,6 +172,101 @@ fn a_folder_with_other_files_becomes_no_catalog() {
     shell.ok("deltic import file:begun --layer a=src");
 }
 
+/// A URL where a path is meant, and what only a shell knows.
+#[test]
+fn folders_and_urls_are_not_mixed_up() {
+    let shell = site();
+    let before = everything(&shell);
+    for (target, hint) in [
+        ("file:out1", "write `out1`"),
+        ("file:out1.tar", "write `out1.tar`"),
+        ("file:///tmp/x/out1", "write `/tmp/x/out1`"),
+        ("s3://bucket/x", "this machine"),
+        ("memory:x", "this machine"),
+        ("'~/out1'", "`$HOME/out1`"),
+        ("'~'", "`$HOME`"),
+    ] {
+        let said = refused(&shell, &format!("deltic export file:in a {target}"), 2);
+        assert!(said.contains(hint), "{target}: {said}");
+        let said = refused(&shell, &format!("deltic import file:in --layer a={target}"), 2);
+        assert!(said.contains(hint), "{target}: {said}");
+    }
+    for (url, hint) in
+        [("file:~/x", "`file:$HOME/x`"), ("file:~", "`file:$HOME`"), ("file:~anna/x", "`file:./~anna/x`")]
+    {
+        for line in [
+            format!("init {url} --layer a=generic"),
+            format!("log {url}"),
+            format!("doctor {url}"),
+            format!("run --set catalogs.out={url}"),
+        ] {
+            let said = refused(&shell, &format!("deltic {line}"), 2);
+            assert!(said.contains(hint), "{line}: {said}");
+        }
+    }
+    let statement = "deltic rebuild file:in --version 1 --into file:new --statement file:statement.json";
+    assert!(refused(&shell, statement, 2).contains("write `statement.json`"));
+    assert_eq!(everything(&shell), before);
+    // Who means it, and what is there, is understood.
+    shell.ok("deltic export file:in a ./file:x && deltic import file:in --layer a=file:x");
+    shell.ok("deltic export file:in a './~' && deltic init 'file:./~x' --layer a=generic && test -d '~x'");
+}
+
+/// Names of archives that are not written make no folders.
+#[test]
+fn other_archives_are_not_folders() {
+    let shell = site();
+    let before = everything(&shell);
+    for name in
+        ["out.zip", "out.tar.bz2", "out.tar.xz", "out.TBZ2", "out.7z", "out.tar.lz4", "out.gz", "out.zst", "out.rar"]
+    {
+        let said = refused(&shell, &format!("deltic export file:in a {name}"), 2);
+        let expected = "archives that are written: .tar, .tar.gz, .tgz, .tar.zst, .tzst";
+        assert!(said.contains(expected) && said.contains(name), "{name}: {said}");
+    }
+    assert_eq!(everything(&shell), before);
+    // A folder may have a dot in its name, and one that is there any name.
+    shell.ok("mkdir is.zip; for name in v1.2 out.d names.json is.zip; do deltic export file:in a $name; test -f $name/one; done");
+}
+
+/// A packed archive under the name of another form is neither cut off nor damaged.
+#[test]
+fn archives_under_wrong_names_are_recognised() {
+    let shell = site();
+    shell.ok("deltic export file:in a x.tar && deltic export file:in a x.tar.gz && deltic export file:in a x.tar.zst");
+    let catalog = shell.ok("deltic digest file:in");
+    for (from, to, what, name) in [
+        ("x.tar.gz", "y.tar", "gzip", ".tar.gz"),
+        ("x.tar.zst", "y.tar", "zstd", ".tar.zst"),
+        ("x.tar", "y.tar.gz", "tar", ".tar"),
+        ("x.tar", "y.tgz", "tar", ".tar"),
+        ("x.tar", "y.tar.zst", "tar", ".tar"),
+        ("x.tar.zst", "y.tgz", "zstd", ".tar.zst"),
+        ("x.tar.gz", "y.tzst", "gzip", ".tar.gz"),
+    ] {
+        shell.ok(&format!("cp {from} {to}"));
+        let said = refused(&shell, &format!("deltic import file:in --layer a={to}"), 1);
+        assert!(said.contains(&format!("this is {what}: name it {name}")), "{from} as {to}: {said}");
+        assert!(!said.contains("damaged") && !said.contains("cut off"), "{from} as {to}: {said}");
+    }
+    for (what, bytes) in [
+        ("bzip2", r"BZh91AY\046SY\001\002\003\004"),
+        ("xz", r"\3757zXZ\000\000\004"),
+        ("zip", r"PK\003\004\024\000"),
+        ("7z", r"7z\274\257\047\034\000\004"),
+    ] {
+        for name in ["y.tar", "y.tar.gz", "y.tar.zst"] {
+            shell.ok(&format!("printf '{bytes}' > {name}; head -c 2000 /dev/zero >> {name}"));
+            let said = refused(&shell, &format!("deltic import file:in --layer a={name}"), 1);
+            assert!(said.contains(&format!("this is {what}")), "{what} as {name}: {said}");
+            assert!(said.contains("pack it anew as .tar, .tar.gz or .tar.zst"), "{what} as {name}: {said}");
+        }
+    }
+    assert_eq!(shell.ok("deltic digest file:in"), catalog);
+    // Files may be called as packed files begin.
+    shell.ok("mkdir odd && cp src/one odd/BZh91AYSY && tar cf odd.tar -C odd BZh91AYSY && deltic import file:in --layer a=odd.tar");
+}
+
 /// `doctor` leaves what it found: nothing where nothing was.
 #[test]
 fn the_doctor_leaves_nothing_behind() {
@@ -188,6 +283,26 @@ fn the_doctor_leaves_nothing_behind() {
     }
     assert!(refused(&shell, "deltic doctor nowhere", 2).contains("write `file:nowhere`"));
     assert_eq!(everything(&shell), before);
+}
+
+/// Folders that are missing on the way are made, for an archive as for a folder, and go again where nothing came of it.
+#[test]
+fn folders_on_the_way_are_made() {
+    let shell = site();
+    for target in ["one/two/out", "three/four/out.tar", "five/out.tar.gz"] {
+        shell.ok(&format!("deltic export file:in a {target} && test -e {target}"));
+    }
+    let before = everything(&shell);
+    // The payload is gone: the export fails when it has begun.
+    shell.ok("cp -r in broken && head -c 5000 /dev/urandom > src/big && deltic import file:broken --layer a=src");
+    shell.ok("rm -r broken/packs/*-*-*");
+    for target in ["six/seven/out", "six/seven/out.tar"] {
+        assert_eq!(shell.run(&format!("deltic export file:broken a {target}")).code, 1);
+    }
+    shell.ok("rm -r broken src/big");
+    assert_eq!(everything(&shell), before);
+    let said = refused(&shell, "deltic export file:in a application.conf/x/out.tar", 1);
+    assert!(said.contains("Not a directory"), "{said}");
 }
 
 /// More partitions went than there are left: what changed and what went are counted apart.

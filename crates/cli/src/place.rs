@@ -31,6 +31,26 @@ pub(crate) fn check_apart(path: &Path, url: &str) -> Outcome {
     Err(Failure::usage(message).hint("keep catalogs and other files in folders beside each other"))
 }
 
+/// Refuses what was typed where a path is meant and is none, unless it is there: a URL, or a home folder that no shell has
+/// put in. Taken as it stands it would be a new folder of a strange name, which nobody looks into.
+pub(crate) fn check_typed(path: &Path) -> Outcome {
+    let Some(typed) = path.to_str().filter(|_| path.symlink_metadata().is_err()) else { return Ok(()) };
+    let refused = |why: &str, hint: String| Err(Failure::usage(format!("{typed}: {why}")).hint(hint));
+    if let Some(home) = typed.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+        let hint = format!("write `$HOME{home}`, or `./{typed}` for a name that begins so");
+        return refused("`~` stands for no home folder within a word", hint);
+    }
+    if let Some(meant) = folder_of(typed) {
+        let hint = format!("write `{}`, or `./{typed}` for a name that begins so", meant.display());
+        return refused("this is the URL of a catalog, and a path is expected", hint);
+    }
+    if ["memory:", "s3://", "az://", "gs://"].iter().any(|scheme| typed.starts_with(scheme)) {
+        let hint = "files are read from this machine, and written to this machine".to_owned();
+        return refused("this is the URL of a catalog, and a path is expected", hint);
+    }
+    Ok(())
+}
+
 /// Whether a folder looks like that of a catalog. Other programs have files called `catalog.json`.
 fn is_catalog(folder: &Path) -> bool {
     folder.join("catalog.json").is_file() && folder.join("versions").is_dir()

@@ -6,8 +6,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::archive::Packing;
+use crate::archive::{KNOWN, Packing};
 use crate::failure::{Failure, Outcome};
+use crate::place::check_typed;
 
 /// A folder or an archive.
 #[derive(Debug)]
@@ -21,13 +22,14 @@ pub(crate) enum Source {
 impl Source {
     /// Finds out what a path is, by what is there and, for a file, by how its name ends.
     pub(crate) fn find(path: &Path) -> Outcome<Source> {
+        check_typed(path)?;
         let found = fs::metadata(path).map_err(|error| Failure::file("it can not be read", path, &error))?;
         if found.is_dir() {
             return Ok(Source::Folder(path.to_owned()));
         }
         let packing = Packing::of(path).ok_or_else(|| {
-            let expected = "expected a folder, .tar, .tar.gz or .tar.zst";
-            Failure::usage(format!("{}: this is no source of partitions: {expected}", path.display()))
+            let what = "this is no source of partitions: expected a folder or an archive";
+            Failure::usage(format!("{}: {what} ({KNOWN})", path.display()))
         })?;
         Ok(Source::Archive(path.to_owned(), packing))
     }

@@ -12,6 +12,7 @@
 //! | sparse files: GNU's old form, pax 0.0, 0.1 and 1.0 | files, their holes filled with zeros |
 //! | all else: links, devices, multi-volume and incremental archives, metadata that macOS stores as `._` files | an error |
 
+mod form;
 mod packing;
 mod pax;
 mod sparse;
@@ -29,7 +30,7 @@ use pax::Records;
 use sparse::Map;
 use stream::Stream;
 
-pub(crate) use packing::Packing;
+pub(crate) use packing::{KNOWN, Packing};
 pub(crate) use write::Writer;
 
 /// The unit of an archive.

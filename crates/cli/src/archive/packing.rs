@@ -10,7 +10,18 @@ use std::path::Path;
 
 use flate2::bufread::GzDecoder;
 
+use super::form::OtherForm;
+
 type Input = BufReader<File>;
+
+/// How the names of archives end that are read and written.
+pub(crate) const KNOWN: &str = ".tar, .tar.gz, .tgz, .tar.zst, .tzst";
+
+/// How those of others do, and of single files that are compressed.
+const UNKNOWN: [&str; 22] = [
+    "7z", "br", "bz2", "cpio", "gz", "jar", "lz", "lz4", "lzma", "lzo", "rar", "taz", "tb2", "tbz", "tbz2", "tlz",
+    "txz", "xz", "z", "zip", "zst", "zstd",
+];
 
 /// How an archive is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +43,22 @@ impl Packing {
         }
     }
 
+    /// Whether a name is that of an archive, or of a packed file, of a form that is not known here.
+    pub(crate) fn is_unknown(path: &Path) -> bool {
+        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let is_packed = |ending: &str| {
+            name.strip_suffix(ending).and_then(|rest| rest.strip_suffix('.')).is_some_and(|rest| !rest.is_empty())
+        };
+        Packing::of(path).is_none() && UNKNOWN.iter().any(|ending| is_packed(ending))
+    }
+
     /// Reads what was packed so.
     pub(super) fn unpack(self, file: File) -> io::Result<Box<dyn Read>> {
-        let file = BufReader::with_capacity(1 << 20, file);
+        let mut file = BufReader::with_capacity(1 << 20, file);
+        first(&mut file)?;
+        if let Some(other) = OtherForm::find(self, file.buffer()) {
+            return Err(other.into());
+        }
         Ok(match self {
             Packing::Plain => Box::new(file),
             Packing::Gzip => Box::new(Streams { decoder: Some(Decoder::gzip(file)) }),

@@ -13,14 +13,14 @@ use deltic_store::{Entry, KeyRange, Tree};
 use serde_json::json;
 
 use super::{layer, open};
-use crate::archive::{Packing, Writer};
+use crate::archive::{KNOWN, Packing, Writer};
 use crate::args;
 use crate::below::Below;
 use crate::failure::{Failure, Outcome};
 use crate::human::{bytes, partitions};
 use crate::interrupt::Interrupts;
 use crate::out::Out;
-use crate::place::check_apart;
+use crate::place::{check_apart, check_typed};
 use crate::tile_names::TileNames;
 
 /// How much is read at once.
@@ -35,6 +35,7 @@ const LONGEST_PART: usize = 255;
 
 /// Writes a layer into a folder that is empty or not there yet, or into an archive that is not there yet.
 pub(super) fn export(args: &args::Export, interrupts: &Interrupts, out: &mut Out) -> Outcome {
+    check_typed(&args.target)?;
     let snapshot = open(&args.url, args.version)?;
     let (settings, tree) = layer(&snapshot, &args.layer)?;
     if let Some(names) = args.names {
@@ -42,6 +43,11 @@ pub(super) fn export(args: &args::Export, interrupts: &Interrupts, out: &mut Out
     }
     check_apart(&args.target, &args.url)?;
     let packing = Packing::of(&args.target).filter(|_| !args.target.is_dir());
+    if Packing::is_unknown(&args.target) && !args.target.is_dir() {
+        let message = format!("{}: archives of this form are not written", args.target.display());
+        return Err(Failure::usage(message)
+            .hint(format!("archives that are written: {KNOWN}; a folder of that name has to be there already")));
+    }
     Place::check(&args.target, packing)?;
     let paths = Paths { settings, names: args.names.unwrap_or(TileNames::Quadkey), is_archive: packing.is_some() };
     // From before an archive is there, so that what is there of it is removed however early the command ends.
@@ -53,17 +59,19 @@ pub(super) fn export(args: &args::Export, interrupts: &Interrupts, out: &mut Out
         false => Ok(()),
     };
     let Found { with_fields, clash } = paths.look_through(&tree, &look_on)?;
-    let was_there = args.target.exists();
-    let place = Place::prepare(&args.target, packing, snapshot.record().created)?;
+    let folder = if packing.is_some() { args.target.parent().unwrap_or(Path::new("")) } else { &args.target };
+    let missing: Vec<&Path> = folder.ancestors().take_while(|folder| is_missing(folder)).collect();
+    // If nothing has come into them.
+    let remove_made = || missing.iter().for_each(|folder| drop(fs::remove_dir(folder)));
+    let place = Place::prepare(&args.target, folder, packing, snapshot.record().created);
+    let place = place.inspect_err(|_| remove_made())?;
     let mut target = Target { at: &args.target, place, paths: &paths, go_on: &go_on };
     target.write(&tree).and_then(|()| target.finish()).inspect_err(|_| {
         if packing.is_some() {
             // Part of an archive is of no use: an import takes none without its end.
             let _ = fs::remove_file(&args.target);
-        } else if !was_there {
-            // If nothing has come into it.
-            let _ = fs::remove_dir(&args.target);
         }
+        remove_made();
     })?;
     let left_out = if packing.is_some() { 0 } else { with_fields };
     out.has_done(format!("layer `{}` of version {} was exported", args.layer, snapshot.version()));
@@ -189,8 +197,12 @@ impl Place {
         }
     }
 
-    /// Makes a folder, if it is not there, and opens it; or makes an archive.
-    fn prepare(at: &Path, packing: Option<Packing>, time: Timestamp) -> Outcome<Place> {
+    /// Makes a folder, if it is not there, and opens it; or makes an archive in it.
+    fn prepare(at: &Path, folder: &Path, packing: Option<Packing>, time: Timestamp) -> Outcome<Place> {
+        let failed = |error: io::Error| Failure::file("the folder can not be used", folder, &error);
+        if !folder.as_os_str().is_empty() {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
         if let Some(packing) = packing {
             let made = OpenOptions::new().write(true).create_new(true).open(at);
             return match made.and_then(|file| Writer::new(file, packing, time)) {
@@ -199,14 +211,17 @@ impl Place {
                 Err(error) => Err(Failure::file("the archive can not be created", at, &error)),
             };
         }
-        let failed = |error: io::Error| Failure::file("the folder can not be used", at, &error);
-        fs::create_dir_all(at).map_err(failed)?;
-        Below::open(at).map(Place::Folder).map_err(failed)
+        Below::open(folder).map(Place::Folder).map_err(failed)
     }
 
     fn is_there(at: &Path) -> Failure {
         Failure::usage(format!("{}: the archive is there already", at.display()))
     }
+}
+
+/// Whether there is nothing at a path that has to be made; the folder that commands run in always is there.
+fn is_missing(folder: &Path) -> bool {
+    !folder.as_os_str().is_empty() && fs::symlink_metadata(folder).is_err()
 }
 
 struct Target<'a> {

@@ -15,7 +15,7 @@ use crate::edge;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupts;
 use crate::out::Out;
-use crate::place::check_apart;
+use crate::place::{check_apart, check_typed};
 use crate::progress::Progress;
 use crate::report;
 use crate::sources::{Inputs, Register, Source};
@@ -30,6 +30,7 @@ pub(super) fn rebuild(
 ) -> Outcome {
     interrupts.may_end("nothing was rebuilt");
     if let Some(path) = &args.statement {
+        check_typed(path)?;
         check_apart(path, &args.url)?;
         check_apart(path, &args.into)?;
     }
