@@ -121,6 +121,31 @@ fn a_version_that_may_not_be_written_was_not_made() {
     assert!(!ran.stderr.contains("could not be told"), "{ran:?}");
 }
 
+#[test]
+fn a_time_that_is_to_come_expires_nothing() {
+    let shell = site();
+    shell.ok("for n in 2 3 4; do echo $n > src/$n; deltic import file:in --layer a=src; done");
+    let before = everything(&shell);
+    for since in ["2999-01-01", "2999-01-01T00:00:00Z"] {
+        for more in ["", " --last 2", " --dry-run", " --keep 0"] {
+            let said = refused(&shell, &format!("deltic retain file:in --since {since}{more}"), 2);
+            assert!(said.contains("--since 2999-01-01T00:00:00Z is still to come: it is now 2"), "{said}");
+        }
+    }
+    assert_eq!(everything(&shell), before);
+    // Nothing that may be expired by mistake: all versions stood within the last day.
+    assert!(shell.ok("deltic retain file:in --since 1d").contains("nothing expires"));
+}
+
+#[test]
+fn what_to_retain_is_asked_for() {
+    let shell = site();
+    let said = refused(&shell, "deltic retain file:in", 2);
+    for option in ["--last", "--keep", "--since"] {
+        assert!(said.contains(option), "{said}");
+    }
+}
+
 /// Files of somebody's are no place for a catalog.
 #[test]
 fn a_folder_with_other_files_becomes_no_catalog() {
@@ -321,4 +346,23 @@ fn no_more_have_changed_than_there_are() {
     assert!(said.starts_with("in  3 → 4  0 of 0 changed, 2 deleted\n"), "{said}");
     let said = shell.ok("deltic plan --format json");
     assert!(said.contains("\"changed\": 2") && said.contains("\"deleted\": 2"), "{said}");
+}
+
+/// What is counted is said.
+#[test]
+fn the_check_says_which_payloads_it_read() {
+    let shell = site();
+    let said = shell.ok("deltic fsck file:in");
+    assert!(said.contains("the bytes of 1 payload within nodes (--payloads reads all): no damage"), "{said}");
+    let said = shell.ok("deltic fsck file:in --payloads");
+    assert!(said.contains(", the bytes of 1 payload: no damage"), "{said}");
+}
+
+/// The manual's table of commands is that of the help, in its order.
+#[test]
+fn the_manual_lists_every_command() {
+    let manual = include_str!("../../docs/cli.md");
+    let rows = manual.lines().skip_while(|line| *line != "| command | |").take_while(|line| !line.is_empty());
+    let named = rows.filter_map(|row| row.strip_prefix("| ")?.split('`').nth(1)?.split(' ').next());
+    assert_eq!(named.collect::<Vec<_>>(), Shell::new().commands());
 }

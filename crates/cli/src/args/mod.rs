@@ -84,7 +84,7 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Make a version again in a new catalog, from what its record names, and state whether it is the same
     Rebuild(Rebuild),
-    /// Say what the tasks are: what each reads, writes and keeps
+    /// Say what the tasks are: what each reads, looks at and writes, its steps and its code
     Explain(Configuration),
     /// Say which versions can still be read; the others expire
     Retain(retain::Args),

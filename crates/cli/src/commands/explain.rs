@@ -1,4 +1,4 @@
-//! `explain`: the tasks as stages: what each reads, writes and keeps.
+//! `explain`: the tasks as stages: what each reads, looks at and writes, its steps and its code.
 
 use deltic_compiler::{Projection, Setup, Task};
 use serde::Serialize;

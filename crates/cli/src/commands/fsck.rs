@@ -45,7 +45,7 @@ pub(super) fn fsck(args: &Args, out: &mut Out) -> Outcome {
         "damage": found.damage.iter().map(damage).collect::<Vec<_>>(),
         "warnings": found.warnings.iter().map(damage).collect::<Vec<_>>(),
     });
-    out.result("deltic.fsck/1", body, || text(&found))?;
+    out.result("deltic.fsck/1", body, || text(&found, args.payloads))?;
     let damaged = found.damage.len();
     if damaged == 0 {
         return Ok(());
@@ -144,7 +144,7 @@ fn damage(damage: &Damage) -> Value {
     })
 }
 
-fn text(found: &Checked) -> Vec<String> {
+fn text(found: &Checked, payloads: bool) -> Vec<String> {
     let number = |number: u64, one: &str| format!("{} {one}{}", count(number), if number == 1 { "" } else { "s" });
     let mut lines: Vec<String> = Vec::new();
     for damage in &found.damage {
@@ -164,9 +164,10 @@ fn text(found: &Checked) -> Vec<String> {
     }
     let warning = |warning: &Damage| format!("warning: {}: {}", warning.object, warning.what);
     lines.extend(found.warnings.iter().map(warning));
+    let which = if payloads { "" } else { " within nodes (--payloads reads all)" };
     let verdict = if found.damage.is_empty() { ": no damage" } else { "" };
     lines.push(format!(
-        "checked {}, {} of them readable: {}, {}, {}, {} by their bytes{verdict}",
+        "checked {}, {} of them readable: {}, {}, {}, the bytes of {}{which}{verdict}",
         number(found.versions, "version"),
         count(found.retained),
         number(found.nodes, "node"),

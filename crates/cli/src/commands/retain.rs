@@ -7,7 +7,8 @@ use deltic_store::{Catalog, ErrorKind, Retained, Retention, Stores};
 use serde_json::json;
 
 use crate::edge::{new_run_id, now};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
+use crate::human::time;
 use crate::interrupt::Interrupts;
 use crate::out::Out;
 
@@ -40,6 +41,20 @@ enum Since {
     Ago { milliseconds: u64 },
 }
 
+impl Since {
+    /// The time that is meant. One that is to come, most likely a slip, would let every version expire but the latest.
+    fn before(self, now: Timestamp) -> Outcome<Timestamp> {
+        match self {
+            Since::Time(since) if since > now => {
+                let message = format!("--since {} is still to come: it is now {}", time(since), time(now));
+                Err(Failure::usage(message).hint("nothing has expired"))
+            }
+            Since::Time(since) => Ok(since),
+            Since::Ago { milliseconds } => Ok(Timestamp(now.0.saturating_sub(milliseconds))),
+        }
+    }
+}
+
 fn since(text: &str) -> Result<Since, String> {
     if let Ok(ago) = humantime::parse_duration(text) {
         return Ok(Since::Ago { milliseconds: u64::try_from(ago.as_millis()).unwrap_or(u64::MAX) });
@@ -57,11 +72,12 @@ fn since(text: &str) -> Result<Since, String> {
 pub(super) fn retain(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     let left = format!("whether a version was made says `deltic log {}`", args.url);
     interrupts.ends_soon(left);
+    if args.last.is_none() && args.keep.is_empty() && args.since.is_none() {
+        let failure = Failure::usage(format!("{}: it is not said which versions to keep", args.url));
+        return Err(failure.hint("name them by --last COUNT, --keep N,N, --since TIME, or several of these"));
+    }
     let catalog = Catalog::open(&Stores::new(), &args.url)?;
-    let since = args.since.map(|since| match since {
-        Since::Time(time) => time,
-        Since::Ago { milliseconds } => Timestamp(now().0.saturating_sub(milliseconds)),
-    });
+    let since = args.since.map(|since| since.before(now())).transpose()?;
     let rules = Retention { last: args.last, keep: args.keep.iter().copied().collect(), since };
     let done = again(|run| catalog.retain(&rules, run, now(), args.dry_run))?;
     if let Some(version) = done.version {
@@ -124,6 +140,10 @@ mod tests {
         assert_eq!(since("1970-01-02"), Ok(Since::Time(Timestamp(86_400_000))));
         assert_eq!(since("1970-01-01T00:00:01Z"), Ok(Since::Time(Timestamp(1000))));
         assert_eq!(since("2h"), Ok(Since::Ago { milliseconds: 7_200_000 }));
+        let now = Timestamp(10_000);
+        assert_eq!(Since::Time(now).before(now).unwrap(), now);
+        assert!(Since::Time(Timestamp(10_001)).before(now).is_err());
+        assert_eq!(Since::Ago { milliseconds: 11_000 }.before(now).unwrap(), Timestamp(0));
         for bad in ["", "yesterday", "7", "1969-01-01", "2026-13-01"] {
             assert!(since(bad).is_err(), "{bad}");
         }
