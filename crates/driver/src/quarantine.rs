@@ -232,8 +232,9 @@ impl<'a> Quarantine<'a> {
                     fronts.iter().map(Element::to_bytes).map(|bytes| (hex(&bytes), bytes)).collect();
                 for (reader, said) in before.errors()? {
                     let Reader::Back(out) = reader else { continue };
-                    let still = said.held_by.iter().filter_map(|digits| by_digits.get(digits));
-                    still.for_each(|bytes| drop(held.entry(out.clone()).or_default().insert(bytes.clone())));
+                    for bytes in said.held_by.iter().filter_map(|digits| by_digits.get(digits)) {
+                        held.entry(out.clone()).or_default().insert(bytes.clone());
+                    }
                 }
             }
         }
