@@ -12,12 +12,27 @@ import subprocess
 from . import rust
 
 ASKS = '''
-/// Whether a mutant was chosen.
+/// Whether a mutant was chosen. Where none was, but a file, those that are asked for are noted in that file.
 #[allow(missing_docs, unreachable_pub, dead_code)]
-pub(crate) fn is_mutant(number: u32) -> bool {
-    static CHOSEN: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
-    let chosen = || std::fs::read_to_string("%s").ok()?.trim().parse().ok();
-    *CHOSEN.get_or_init(|| chosen().unwrap_or(0)) == number
+pub(crate) fn is_mutant(number: usize) -> bool {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    static CHOSEN: std::sync::OnceLock<std::result::Result<usize, String>> = std::sync::OnceLock::new();
+    static ASKED: [AtomicBool; @COUNT@] = [const { AtomicBool::new(false) }; @COUNT@];
+    let chosen = || {
+        let text = std::fs::read_to_string("@CHOSEN@").unwrap_or_default();
+        text.trim().parse().map_err(|_| text.trim().to_owned())
+    };
+    match CHOSEN.get_or_init(chosen) {
+        Ok(chosen) => *chosen == number,
+        Err(path) => {
+            if !ASKED[number].swap(true, Ordering::Relaxed)
+                && let Ok(mut file) = std::fs::OpenOptions::new().create(true).append(true).open(path)
+            {
+                let _ = std::io::Write::write_all(&mut file, format!("{number}\\n").as_bytes());
+            }
+            false
+        }
+    }
 }
 '''
 
@@ -71,7 +86,7 @@ class Switched:
 
     def __init__(self, tree, mutants, chosen, build):
         self.tree, self.chosen, self.build = tree, chosen, build
-        self.edits, self.sources = {}, {}
+        self.edits, self.sources, self.count = {}, {}, len(mutants) + 1
         for number, mutant in enumerate(mutants, 1):
             root = re.match(r"crates/[\w-]+/src/", mutant.path + "/")
             if not root or re.search(r"/src/(main\.rs|bin/)", mutant.path):
@@ -99,7 +114,7 @@ class Switched:
                 with open(os.path.join(self.tree, path), encoding="utf-8") as file:
                     text = file.read()
                 self.sources[path] = text, []
-            written[path] = text + ASKS % self.chosen
+            written[path] = text + ASKS.replace("@COUNT@", str(self.count)).replace("@CHOSEN@", self.chosen)
         for path, text in written.items():
             path = os.path.join(self.tree, path)
             with open(path, encoding="utf-8") as file:
@@ -116,15 +131,16 @@ class Switched:
                 file.write(text)
 
     def choose(self, number):
+        """Switches one on; none where it is 0; a path instead has those noted there that are asked for."""
         with open(self.chosen, "w", encoding="utf-8") as file:
             file.write(str(number))
 
     def settle(self):
-        """Leaves out what does not compile, until the rest does."""
+        """Leaves out what does not compile, until the rest does. Builds it: some errors come after what `cargo check` looks at."""
         self.choose(0)
         while True:
             written = self.write()
-            command = ["cargo", "check", "--locked", "--keep-going", "--message-format=json", "--workspace", "--lib"]
+            command = ["cargo", "build", "--locked", "--keep-going", "--message-format=json", "--workspace", "--lib"]
             done = subprocess.run(command, cwd=self.tree, env=self.build, text=True, stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE)
             if done.returncode == 0:
@@ -142,6 +158,7 @@ class Switched:
                             if span["file_name"] in written:
                                 bad.update(mutants_near(written[span["file_name"]], line))
             if not bad & set(self.edits):
-                raise SystemExit(f"mutants do not compile together:\n{done.stderr[-4000:]}")
+                rendered = [(json.loads(line).get("message") or {}).get("rendered") or "" for line in done.stdout.splitlines()]
+                raise SystemExit(f"mutants do not compile together:\n{''.join(rendered)[:4000]}{done.stderr[-4000:]}")
             print(f"{len(self.edits)} mutants in one tree, {len(bad)} are left to be built alone", flush=True)
             self.edits = {number: edit for number, edit in self.edits.items() if number not in bad}

@@ -7,6 +7,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 from .listed import ROOT, test_command
@@ -53,14 +54,37 @@ def limit():
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
 
 
-def bounded(command, seconds, watch):
-    """Runs a command until it ends, the time is over, or `watch` has seen enough; returns its exit code, or why it was ended."""
-    process = subprocess.Popen(command, cwd=TREE, env=environment(), text=True, errors="replace", start_new_session=True,
+def fresh_temporary():
+    """Removes what tests that were ended have left behind."""
+    shutil.rmtree(TEMPORARY, ignore_errors=True)
+    os.makedirs(TEMPORARY)
+
+
+def failed_test(line):
+    """The test that failed, where a line says so. A test that printed in between has its outcome on a line of its own."""
+    failed = re.match(r"test (\S+).*\bFAILED$", line.rstrip()) or re.match(r"()FAILED$", line.rstrip())
+    return failed.group(1) if failed else None
+
+
+def bounded(command, seconds, watch, folder=TREE, silent=None):
+    """Runs a command until it ends, the time is over, it has said nothing for `silent` seconds, or `watch` has seen enough; returns
+    its exit code, or what `watch` returned."""
+    process = subprocess.Popen(command, cwd=folder, env=environment(), text=True, errors="replace", start_new_session=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=limit)
     alarm = subprocess.Popen(["sh", "-c", f"sleep {seconds}; kill -9 -{process.pid}"], start_new_session=True)
-    seen = None
+    seen, last = None, time.monotonic()
+
+    def listen():
+        while process.poll() is None:
+            if time.monotonic() - last > silent:
+                os.killpg(process.pid, signal.SIGKILL)
+            time.sleep(1)
+
+    if silent:
+        threading.Thread(target=listen, daemon=True).start()
     try:
         for line in process.stdout:
+            last = time.monotonic()
             seen = watch(line)
             if seen is not None:
                 break
@@ -106,9 +130,7 @@ class Trial:
     def tests(self, specs):
         """What the tests make of the tree: an outcome, and which test noticed."""
         for spec in specs:
-            # Tests that are ended leave their folders behind.
-            shutil.rmtree(TEMPORARY, ignore_errors=True)
-            os.makedirs(TEMPORARY)
+            fresh_temporary()
             error = self.build(spec)
             if error:
                 return "does not compile", error
@@ -116,11 +138,10 @@ class Trial:
             counted = []
 
             def watch(line):
-                # A test that printed in between has its outcome on a line of its own.
-                failed = re.match(r"test (\S+).*\bFAILED$", line.rstrip()) or re.match(r"()FAILED$", line.rstrip())
                 if re.match(r"test result: .* [1-9]\d* passed", line):
                     counted.append(line)
-                return f"{spec.split()[0]} {failed.group(1)}".strip() if failed else None
+                failed = failed_test(line)
+                return None if failed is None else f"{spec.split()[0]} {failed}".strip()
 
             known = [seconds for suite, seconds in self.seconds.items() if (spec + " ").startswith(suite + " ")]
             ended = bounded([*command, "--", *filters], 60 + int(3 * max(known, default=600)), watch)
