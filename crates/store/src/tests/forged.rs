@@ -352,7 +352,7 @@ fn versions_that_a_record_names_and_are_not_there_are_not_counted_through() {
     let retain = |rules: &Retention| open().retain(rules, RunId(68), Timestamp(10), false);
     for rules in [
         Retention { last: Some(u64::MAX), ..Retention::default() },
-        Retention { last: Some(1), ..Retention::default() },
+        Retention { last: Some(2), ..Retention::default() },
         Retention { since: Some(Timestamp(5)), ..Retention::default() },
     ] {
         assert_eq!(kind(retain(&rules).map(|_| ())), missing, "{rules:?}");
@@ -371,6 +371,9 @@ fn versions_that_a_record_names_and_are_not_there_are_not_counted_through() {
     assert_eq!(damage.touches[0].versions, [(Version(1), Version(NUMBER - 1))]);
 
     // What needs none of them goes on.
+    let latest_alone = Retention { last: Some(1), ..Retention::default() };
+    let kept = open().retain(&latest_alone, RunId(68), Timestamp(10), true).unwrap();
+    assert_eq!((kept.version, kept.expired), (None, vec![(Version(0), Version(NUMBER - 1))]));
     let kept = retain(&Retention { keep: [Version(0)].into(), ..Retention::default() }).unwrap();
     assert_eq!(kept.expired, [(Version(1), Version(NUMBER - 1))]);
     assert_eq!(kept.version, Some(Version(NUMBER + 1)));
