@@ -276,6 +276,7 @@ fn sets_that_got_other_ids_keep_their_state() {
 fn another_id_that_nothing_is_said_of_compiles_everything() {
     let mut lab = run_once(chain(DataPlan::new("old"), |groups| groups.id("groups")));
     lab.set_tasks(chain(DataPlan::new("new"), |groups| groups.id("groups")));
+    lab.take_over(true);
     expect![[r#"
         new.groups Full { reason: "it has not run before" }
         new.members Full { reason: "it has not run before" }

@@ -26,6 +26,7 @@ mod maintenance;
 mod manual;
 #[cfg(target_os = "linux")]
 mod memory;
+mod owner;
 mod patterns;
 mod private;
 mod quarantine;

@@ -217,6 +217,7 @@ fn what_a_task_left_behind_is_told() {
     lab.set_tasks(vec![letters("letters")]);
     lab.run();
     lab.set_tasks(vec![Task::new("else", MapGroup(Letters { from: "in/words", to: "else" })).unwrap().version("1")]);
+    lab.take_over(true);
     let orphans: Vec<String> = lab.run().report.orphans.iter().map(|orphan| format!("{orphan:?}")).collect();
     assert_eq!(orphans, ["Layer(LayerId(counts))", "Layer(LayerId(letters))", "State(TaskId(letters))"]);
     assert!(tables_of(&lab).iter().all(|table| table.starts_with("else/")));

@@ -146,7 +146,7 @@ impl From<deltic_driver::Error> for Failure {
                 let first = Failure::failed(lines.next().unwrap_or_default());
                 lines.fold(first, |failure, line| failure.hint(line.trim_start()))
             }
-            deltic_driver::Error::Setup(_) => Failure::usage(message),
+            deltic_driver::Error::Setup(_) | deltic_driver::Error::Owned { .. } => Failure::usage(message),
             deltic_driver::Error::Stopped { .. } => Failure::stopped(message),
             deltic_driver::Error::BaseMoved { .. } => Failure::conflict(message),
             deltic_driver::Error::Store(error) => Failure::of_store(error, message),

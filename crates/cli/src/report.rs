@@ -30,6 +30,7 @@ pub(crate) fn run_lines(report: &Report) -> Vec<String> {
     lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
     lines.extend(columns(&TASK_COLUMNS, &report.tasks.iter().map(task).collect::<Vec<_>>()));
     lines.extend(report.orphans.iter().map(orphan));
+    lines.extend(report.taken_over_from.iter().map(|owner| format!("taken over: {owner} wrote to the output so far")));
     lines.extend(report.tasks.iter().flat_map(quarantine));
     let sum = |of: fn(&Counts) -> u64| count(report.tasks.iter().map(|task| of(&task.counts)).sum());
     let took = milliseconds(report.phases.resolve_ms + report.phases.execute_ms + report.phases.commit_ms);
@@ -51,7 +52,11 @@ pub fn plan(plan: &Plan) -> String {
 }
 
 pub(crate) fn plan_lines(plan: &Plan) -> Vec<String> {
-    let mut lines = inputs(&plan.inputs);
+    let other = plan.owned_by.as_ref().map(|owner| {
+        format!("the output is written by {owner}: a run of these tasks refuses to, unless with `--take-over`")
+    });
+    let mut lines: Vec<String> = other.into_iter().collect();
+    lines.extend(inputs(&plan.inputs));
     lines.extend(plan.notes.iter().map(|note| format!("note: {note}")));
     lines.extend(columns(&PLAN_COLUMNS, &plan.tasks.iter().map(planned).collect::<Vec<_>>()));
     lines.extend(plan.orphans.iter().map(orphan));

@@ -1,6 +1,7 @@
 //! What can go wrong in a run, by what the caller should do about it.
 
 use deltic_core::{LayerId, TaskId, Version};
+use deltic_store::Owner;
 use serde::Serialize;
 
 use crate::{Failures, Offender};
@@ -76,6 +77,16 @@ pub enum Error {
     /// Tasks, layers and catalogs do not fit together. Nothing has run.
     #[error("{0}")]
     Setup(String),
+    /// Somebody else writes to the catalog, and would lose what is there. Nothing was written.
+    #[error("catalog {url} is written by {owner}, and {by} would replace what is there")]
+    Owned {
+        /// The catalog.
+        url: String,
+        /// Who writes to it.
+        owner: Owner,
+        /// Who was about to: `a run of other tasks`, `an import`.
+        by: &'static str,
+    },
     /// The output catalog is not at the version that the caller expected.
     #[error("the output catalog is at version {found}, not at {expected} as expected: plan again from there")]
     BaseMoved {

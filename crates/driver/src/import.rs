@@ -14,7 +14,7 @@ use deltic_store::{Committed, Draft, DraftOptions, Entry, KeyRange, NextVersion,
 use serde::Serialize;
 
 use crate::elements::read_ahead;
-use crate::{Error, Result};
+use crate::{Error, Result, owner};
 
 /// One version in the making. Shared by reference, it takes partitions from any number of threads.
 pub struct Import {
@@ -77,17 +77,18 @@ pub struct ImportCounts {
 impl Import {
     /// Begins the version after `base`, which must be the catalog's latest. `run` is drawn anew for each import.
     ///
-    /// Fails when tasks write the catalog: the next run would not know of the change.
+    /// Fails with [`Error::Owned`] when somebody else writes to the catalog, such as tasks: the next run would not know of
+    /// the change.
     pub fn begin(base: &Snapshot, run: RunId) -> Result<Import> {
-        let record = base.record();
-        if !record.tasks.is_empty() || !record.state.is_empty() {
-            let tasks: Vec<&str> = record.tasks.iter().map(|task| task.id.as_str()).collect();
-            return Err(Error::Setup(format!(
-                "catalog {} is written by task `{}`: import into a catalog of its own and let the task read that",
-                base.catalog().url(),
-                tasks.join("`, `")
-            )));
+        match owner::other_than_imports(base) {
+            None => Import::taking_over(base, run),
+            Some(owner) => Err(Error::Owned { url: base.catalog().url().to_owned(), owner, by: "an import" }),
         }
+    }
+
+    /// Begins the version after `base` whoever writes to the catalog. From then on imports do: what tasks remember of it goes,
+    /// and layers that are not imported stay as they are.
+    pub fn taking_over(base: &Snapshot, run: RunId) -> Result<Import> {
         let draft = Draft::begin(base, run, DraftOptions::default());
         let layer = |settings: &Layer| {
             let published = draft.adopt(&base.tree(&settings.id)?);

@@ -108,6 +108,9 @@ pub struct Options {
     pub incremental: bool,
     /// The version that the output catalog must be at; anything else is an error before work begins.
     pub expect_base: Option<Version>,
+    /// Writes to a catalog that somebody else writes to so far, and replaces what is there; otherwise that is
+    /// [`Error::Owned`](crate::Error::Owned).
+    pub take_over: bool,
     /// The id that no task may write, because the catalog's state goes under it.
     pub state_layer: LayerId,
     /// A text recorded with the version.
@@ -130,6 +133,7 @@ impl Options {
             started,
             incremental: true,
             expect_base: None,
+            take_over: false,
             state_layer,
             note: String::new(),
             checkpoint: None,

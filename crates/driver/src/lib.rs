@@ -63,6 +63,7 @@ mod local;
 mod noted;
 mod notes;
 mod observe;
+mod owner;
 mod payloads;
 mod progress;
 mod publish;

@@ -1,7 +1,7 @@
 //! What a run did, as data. Programs read it as JSON, people as the text that the command line makes of it.
 
 use deltic_core::{CatalogId, LayerId, TaskId, Version};
-use deltic_store::Requests;
+use deltic_store::{Owner, Requests};
 use serde::Serialize;
 
 use crate::Quarantined;
@@ -23,6 +23,9 @@ pub struct Report {
     pub tasks: Vec<TaskReport>,
     /// What the base has of tasks that are gone.
     pub orphans: Vec<Orphan>,
+    /// Who wrote to the output so far, where that was somebody else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken_over_from: Option<Owner>,
     /// Bytes uploaded.
     pub bytes_written: u64,
     /// Requests made to the output catalog's store.
@@ -156,6 +159,9 @@ pub(crate) fn is_zero(count: &u64) -> bool {
 pub struct Plan {
     /// The version it would start from.
     pub base: Version,
+    /// Who writes to the output, where that is somebody else: a run refuses to, unless it is to take the catalog over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owned_by: Option<Owner>,
     /// The input catalogs, by id.
     pub inputs: Vec<InputReport>,
     /// Where the job says something of an input that is not so, and where an input has another history than the one that

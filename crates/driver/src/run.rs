@@ -19,7 +19,7 @@ use crate::resolve::resolve;
 use crate::subjects::subjects;
 use crate::twice::Offenders;
 use crate::view::{RunLayer, View};
-use crate::{Element, Error, Result, fingerprint, graph};
+use crate::{Element, Error, Result, fingerprint, graph, owner};
 
 /// Runs a job and commits one new version, or none when nothing has changed.
 ///
@@ -31,6 +31,10 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
     let order = order(job)?;
     let resolved = resolve(job)?;
     let resolve_ms = clock.lap();
+    let other = owner::other_than_runs(&resolved.base, job.tasks);
+    if let Some(owner) = other.clone().filter(|_| !job.options.take_over) {
+        return Err(Error::Owned { url: job.output.url().to_owned(), owner, by: "a run of other tasks" });
+    }
 
     let draft = Draft::begin(&resolved.base, job.options.run, DraftOptions::default());
     let (offenders, twice) = (Offenders::default(), job.options.check_determinism);
@@ -78,6 +82,7 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
         notes: resolved.notes,
         tasks,
         orphans: Base(&resolved.base).orphans(job.tasks),
+        taken_over_from: other,
         bytes_written: used.output.bytes_written,
         output_requests: used.output,
         input_requests: used.inputs,
@@ -129,6 +134,7 @@ pub fn plan(job: &Job<'_>) -> Result<Plan> {
     }
     Ok(Plan {
         base: base.0.version(),
+        owned_by: owner::other_than_runs(base.0, job.tasks),
         inputs: resolved.report(),
         tasks,
         orphans: base.orphans(job.tasks),

@@ -34,6 +34,7 @@ pub struct Lab {
     full: bool,
     checkpoint: Option<Checkpoint>,
     check_determinism: bool,
+    take_over: bool,
     code: String,
     ids: u64,
 }
@@ -80,6 +81,7 @@ impl Lab {
             full: false,
             checkpoint: None,
             check_determinism: false,
+            take_over: false,
             code: "testkit".to_owned(),
             ids: 0,
         }
@@ -125,6 +127,11 @@ impl Lab {
     /// differently.
     pub fn check_determinism(&mut self, check: bool) {
         self.check_determinism = check;
+    }
+
+    /// Takes the output over from other tasks from now on, or no longer.
+    pub fn take_over(&mut self, take_over: bool) {
+        self.take_over = take_over;
     }
 
     /// Runs as another build of the program from now on: what counts for tasks that state no version.
@@ -290,6 +297,7 @@ impl Lab {
             started: Timestamp(0),
             incremental,
             expect_base: None,
+            take_over: self.take_over,
             state_layer: must(LayerId::new("state"), "layer"),
             note: String::new(),
             checkpoint: self.checkpoint.clone(),

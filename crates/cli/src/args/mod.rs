@@ -122,6 +122,9 @@ pub(crate) struct Import {
     /// How tiles are written in the names of files; without it, each name must be a tile in one way only
     #[arg(long, value_name = "FORM")]
     pub(crate) names: Option<TileNames>,
+    /// Write to a catalog that tasks write to so far; what they remember of it goes
+    #[arg(long)]
+    pub(crate) take_over: bool,
     /// A text to record with the version
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) note: String,
@@ -238,6 +241,9 @@ pub(crate) struct Run {
     /// Fail with exit code 1 where anything is in quarantine after the run, although the rest was published
     #[arg(long)]
     pub(crate) fail_on_quarantine: bool,
+    /// Write to a catalog that imports or other tasks write to so far, and replace what is there
+    #[arg(long)]
+    pub(crate) take_over: bool,
 }
 
 /// What a run or a verification can check besides.

@@ -60,7 +60,8 @@ pub(super) fn import(args: &args::Import, progress: &Progress, interrupts: &Inte
         Err(_) => failure,
     };
     let work = || -> Outcome<ImportReport> {
-        let import = Import::begin(&base, crate::edge::new_run_id()?)?;
+        let begin = if args.take_over { Import::taking_over } else { Import::begin };
+        let import = begin(&base, crate::edge::new_run_id()?).map_err(owned)?;
         for (id, source) in sources {
             let counter = progress.counter(id.as_str());
             import.replace(id)?;
@@ -91,6 +92,16 @@ pub(super) fn import(args: &args::Import, progress: &Progress, interrupts: &Inte
 /// What ends the work of an import that is to stop.
 fn stopped() -> Failure {
     Failure::stopped("stopped")
+}
+
+/// Says how to go on where tasks write to the catalog.
+fn owned(error: deltic_driver::Error) -> Failure {
+    let is_owned = matches!(error, deltic_driver::Error::Owned { .. });
+    let failure = Failure::from(error);
+    match is_owned {
+        true => failure.hint("import into a catalog of its own and let tasks read that; to replace what is there add `--take-over`"),
+        false => failure,
+    }
 }
 
 fn text(report: &ImportReport) -> String {

@@ -52,6 +52,7 @@ pub(super) fn run(
     interrupts.ends_by_itself("nothing was published", move || awaited.tasks.calls.awaited());
     let mut job = prepared.job(catalog.clone(), &*watched, &args.note, interrupts.stop())?;
     job.options.check_determinism = args.check.is_some();
+    job.options.take_over = args.take_over;
     let mut report: Report = deltic_driver::run(&job).map_err(|error| {
         if let (Error::Compiler(failures), Format::Json) = (&error, out.format) {
             // What a compiler said is the more important failure, and all of it is on standard error too.
@@ -266,6 +267,7 @@ impl<'a> Prepared<'a> {
             state_layer: driver.state_layer.clone(),
             note: note.to_owned(),
             checkpoint: driver.checkpoint.0.map(edge::checkpoint),
+            take_over: false,
             check_determinism: false,
         };
         let input = |id: &CatalogId, source: &Source| JobInput {
@@ -335,6 +337,15 @@ impl<'a> Prepared<'a> {
             let which = if failures.all.len() == 1 { "this" } else { "the first" };
             hints.extend(input.map(|command| format!("see {which} input: {command}")));
             hints.extend(self.quarantine_hint(failures));
+        }
+        if matches!(error, Error::Owned { .. }) {
+            let binding = self.config.origin_of_url(&self.config.driver.output);
+            hints.extend([
+                binding,
+                "bind another catalog to write to; tasks that have other ids now name the earlier ones by `previously`; to \
+                 replace what is there add `--take-over`"
+                    .to_owned(),
+            ]);
         }
         if let Error::NotDeterministic { offenders, .. } = &error {
             // The first is in the message.

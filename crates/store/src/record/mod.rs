@@ -4,6 +4,7 @@ mod retained;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use deltic_core::{CatalogId, CatalogUuid, Digest, Hasher, Layer, LayerId, RunId, Scheme, TaskId, Timestamp, Version};
@@ -205,6 +206,24 @@ impl Owner {
             [] if version == Version(0) => None,
             [] => Some(Owner::Imports),
             tasks => Some(Owner::tasks(tasks.iter().map(|task| task.id.clone()))),
+        }
+    }
+}
+
+/// As people read it, such as ``tasks `a`, `b` ``.
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMED: usize = 5;
+        let ids = match self {
+            Owner::Imports => return f.write_str("imports"),
+            Owner::Sources => return f.write_str("sources"),
+            Owner::Tasks(ids) => ids,
+        };
+        let named: Vec<String> = ids.iter().take(NAMED).map(|id| format!("`{id}`")).collect();
+        write!(f, "task{} {}", if ids.len() == 1 { "" } else { "s" }, named.join(", "))?;
+        match ids.len().checked_sub(NAMED) {
+            None | Some(0) => Ok(()),
+            Some(more) => write!(f, " and {more} more"),
         }
     }
 }

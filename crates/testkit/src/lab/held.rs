@@ -1,7 +1,7 @@
 //! What a lab's output is held against: a run from scratch, another lab, a verification, a rebuild.
 
 use deltic_core::{CatalogUuid, RunId, Timestamp, Version};
-use deltic_driver::{LocalEngine, Rebuild, Statement, Stop, Verification, Verify};
+use deltic_driver::{LocalEngine, Plan, Rebuild, Statement, Stop, Verification, Verify};
 use deltic_store::{Catalog, NewCatalog, Snapshot};
 
 use super::{Lab, must};
@@ -32,6 +32,13 @@ impl Lab {
     pub fn compare_with_scratch(&mut self) -> Result<(), String> {
         let scratch = self.scratch();
         compare(&self.output(), &scratch)
+    }
+
+    /// Says what a run would do, once there is an output.
+    pub fn plan(&mut self) -> deltic_driver::Result<Plan> {
+        self.commit_inputs();
+        let Some(output) = self.output.clone() else { panic!("nothing has run yet") };
+        self.with_job(output, true, |job, _| deltic_driver::plan(job))
     }
 
     /// Compiles again what was published, or a sample of it, and says what differs.

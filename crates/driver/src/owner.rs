@@ -1,0 +1,31 @@
+//! Who may write to a catalog: whoever wrote it so far. A run keeps the state of its own tasks alone and replaces layers of
+//! the same name; an import keeps no state at all. So what others made would be lost to a wrong URL, unless whoever asks
+//! for it says that the catalog is to be taken over.
+
+use deltic_compiler::Task;
+use deltic_store::{Owner, Snapshot};
+
+/// The owner of a catalog where runs of these tasks are not: another kind of writer, or tasks of which none is among these
+/// under its id or an earlier one. A catalog that nothing was written to yet has none.
+pub(crate) fn other_than_runs(base: &Snapshot, tasks: &[Task]) -> Option<Owner> {
+    let owner = base.record().owner.as_ref()?;
+    let is_own = match owner {
+        Owner::Tasks(ids) => {
+            let mut known = tasks.iter().flat_map(|task| std::iter::once(task.id()).chain(task.earlier_ids()));
+            ids.is_empty() || known.any(|id| ids.contains(id))
+        }
+        _ => false,
+    };
+    (!is_own).then(|| owner.clone())
+}
+
+/// The owner of a catalog where imports are not.
+pub(crate) fn other_than_imports(base: &Snapshot) -> Option<Owner> {
+    let owner = base.record().owner.as_ref()?;
+    let is_own = match owner {
+        Owner::Imports => true,
+        Owner::Tasks(ids) => ids.is_empty(),
+        _ => false,
+    };
+    (!is_own).then(|| owner.clone())
+}
