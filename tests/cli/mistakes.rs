@@ -129,7 +129,7 @@ fn a_time_that_is_to_come_expires_nothing() {
     for since in ["2999-01-01", "2999-01-01T00:00:00Z"] {
         for more in ["", " --last 2", " --dry-run", " --keep 0"] {
             let said = refused(&shell, &format!("deltic retain file:in --since {since}{more}"), 2);
-            assert!(said.contains("--since 2999-01-01T00:00:00Z is still to come: it is now 2"), "{said}");
+            assert!(said.contains("versions since 2999-01-01T00:00:00.000Z are to be kept, and that time is still to come: it is 2"), "{said}");
         }
     }
     assert_eq!(everything(&shell), before);
@@ -175,6 +175,8 @@ fn a_folder_with_other_files_becomes_no_catalog() {
     // An empty one, and what an interrupted creation left.
     for (folder, objects) in [
         ("empty", vec![]),
+        // What systems put into folders and volumes.
+        ("volume", vec![".DS_Store", "lost+found"]),
         ("begun", vec!["catalog.json"]),
         ("more", vec!["probe-0000000000000007", "versions/00000000000000000000#1", "catalog.json#12"]),
     ] {

@@ -39,7 +39,7 @@ pub struct NextVersion {
     pub dependencies: Vec<Dependency>,
     /// The tasks that made it.
     pub tasks: Vec<TaskRecord>,
-    /// Who writes to the catalog from now on.
+    /// Who writes to the catalog from now on; `None` where that stays as it was.
     pub owner: Option<Owner>,
     /// The time. Informational.
     pub created: Timestamp,
@@ -88,7 +88,7 @@ pub(crate) fn commit(base: &Snapshot, packing: &Packing, next: NextVersion) -> R
         created: next.created,
         note: next.note,
         digest: VersionRecord::catalog_digest(&layers),
-        owner: next.owner,
+        owner: next.owner.or_else(|| base.record().owner.clone()),
         tags: base.record().tags.clone(),
         layers,
         state,
@@ -145,6 +145,14 @@ pub(crate) fn record_bytes(catalog: &Catalog, record: &VersionRecord) -> Result<
 
 /// Makes a record the next version, or says who was first.
 pub(crate) fn publish(catalog: &Catalog, record: VersionRecord) -> Result<Snapshot> {
+    if let Some(problem) = record.problem(record.version) {
+        // Nobody could read the catalog from then on.
+        return Err(Error::invalid(format!(
+            "{}: version {} can not be made: its record would not be valid: {problem}",
+            catalog.url(),
+            record.version
+        )));
+    }
     let body = record_bytes(catalog, &record)?;
     match create_version(catalog, &record, &body)? {
         Attempt::Won => {}

@@ -3,19 +3,20 @@
 //! Versions are numbered without gaps and their names are never freed, so "is there a version `n`" is true up to the
 //! latest and false from there on. The search is for the edge: it begins where the hint (or what was seen before)
 //! points, gallops upwards in doubling steps while versions are there, and halves the distance when they are not. A
-//! wrong hint can make it longer by a logarithm and never wrong. Nothing is ever listed.
+//! wrong hint can make it longer and never wrong. Nothing is ever listed.
 //!
 //! On a remote store a commit writes its hint beside its record, so a hint can be ahead by one: that costs one more request,
 //! and is warned of. A hint that is further ahead, or ahead at all in a folder, where it is written after the record, says
-//! that records are lost (`docs/design/0005-lost-records.md`): what is left is not taken for the latest version. And where two
-//! records that follow one another are read on the way, the second has to name the first: else one of them is of another
-//! line of history, left over from before a gap that has been filled meanwhile.
+//! that records are lost (`docs/design/0005-lost-records.md`): what is left is not taken for the latest version. And from where the
+//! search begins each record has to name the one before it, up to the latest: else one of them is of another line of history,
+//! left over from before a gap that has been filled meanwhile.
 
 use bytes::Bytes;
 use deltic_core::{CatalogUuid, Digest, Version};
+use futures::future::try_join_all;
 use serde::Deserialize;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, RECORDS_AHEAD};
 use crate::object::ObjectName;
 use crate::snapshot::Snapshot;
 use crate::{Error, ErrorKind, Result, check};
@@ -30,7 +31,9 @@ pub(crate) async fn find(catalog: &Catalog) -> Result<Option<Snapshot>> {
         return match catalog.record_bytes(version.next()).await? {
             None => Ok(Some(seen)),
             Some(found) => {
-                check_parent(catalog, (seen.uuid(), seen.record_digest()), version.next(), &found)?;
+                if let Err(error) = check_parent(catalog, (seen.uuid(), seen.record_digest()), version.next(), &found) {
+                    return Err(another_history(catalog, &seen).await?.unwrap_or(error));
+                }
                 climb(catalog, version.next(), found).await
             }
         };
@@ -91,6 +94,21 @@ fn check_parent(catalog: &Catalog, before: (CatalogUuid, Digest), version: Versi
     }
 }
 
+/// Says so if what was read of a version is not what there is now: its record was lost, and the number given again.
+async fn another_history(catalog: &Catalog, seen: &Snapshot) -> Result<Option<Error>> {
+    let (url, version) = (catalog.url(), seen.version());
+    let now = catalog.record_bytes(version).await?;
+    if now.is_some_and(|now| Digest::of(&now) == seen.record_digest()) {
+        return Ok(None);
+    }
+    let object = ObjectName::Version(version);
+    let message = format!(
+        "{url}: {object} is not what it was when this process read it: the catalog has another history now; open it anew, and \
+         begin again from its latest version"
+    );
+    Ok(Some(Error::new(ErrorKind::Corrupt { object: object.to_string() }, message)))
+}
+
 /// Compares a hint with the latest version that was found, which it is ahead of.
 fn check_ahead(catalog: &Catalog, hint: Version, found: Option<&Snapshot>) -> Result<()> {
     let (url, latest) = (catalog.url(), found.map(Snapshot::version));
@@ -145,28 +163,63 @@ pub(crate) fn parse_hint(bytes: &[u8]) -> Option<Version> {
 
 /// Finds the edge above `present`, whose record is `bytes`.
 async fn climb(catalog: &Catalog, mut present: Version, mut bytes: Bytes) -> Result<Option<Snapshot>> {
+    // The last that is known to be of the line that the search began on.
+    let mut linked = (present, bytes.clone());
     let mut taken = 0;
     let mut step = 1u64;
     loop {
         let probed = Version(present.0.saturating_add(step));
         if probed == present {
             // Where numbers end. No catalog gets there, but whoever can write to its store can say so.
-            return catalog.read_version(present, &bytes).await.map(Some);
+            break;
         }
         match catalog.record_bytes(probed).await? {
-            Some(found) => {
-                if step == 1 {
-                    check_line(catalog, &bytes, probed, &found)?;
-                }
+            Some(found) if step == 1 => {
+                check_line(catalog, &bytes, probed, &found)?;
                 (present, bytes) = (probed, found);
+                linked = (present, bytes.clone());
             }
-            None => return halve(catalog, present, bytes, probed).await,
+            Some(found) => (present, bytes) = (probed, found),
+            None => {
+                (present, bytes) = halve(catalog, present, bytes, probed).await?;
+                break;
+            }
         }
         taken += 1;
         if taken >= SINGLE_STEPS {
             step = step.saturating_mul(2);
         }
     }
+    let latest = catalog.read_version(present, &bytes).await?;
+    check_passed_over(catalog, linked, present, &bytes).await?;
+    Ok(Some(latest))
+}
+
+/// Checks the line through the versions that a search has passed over, between one that it came by and the one it found. That a
+/// number is taken says nothing of what took it: records may be left over behind a gap that was filled since.
+///
+/// Cost: a request for each of them, [`RECORDS_AHEAD`] at once. The hint is that far behind only where it can not be written.
+async fn check_passed_over(
+    catalog: &Catalog,
+    (mut version, mut before): (Version, Bytes),
+    latest: Version,
+    bytes: &Bytes,
+) -> Result<()> {
+    if version == latest {
+        return Ok(());
+    }
+    while version.next() < latest {
+        let last = latest.0.min(version.0.saturating_add(1 + RECORDS_AHEAD as u64)) - 1;
+        let numbers = (version.next().0..=last).map(Version);
+        let records = try_join_all(numbers.clone().map(|number| catalog.record_bytes(number))).await?;
+        for (number, record) in numbers.zip(records) {
+            let record = record.ok_or_else(|| catalog.missing(number))?;
+            check_line(catalog, &before, number, &record)?;
+            before = record;
+        }
+        version = Version(last);
+    }
+    check_line(catalog, &before, latest, bytes)
 }
 
 /// Finds the edge below `absent`, which is not 0.
@@ -175,10 +228,9 @@ async fn descend(catalog: &Catalog, absent: u64) -> Result<Option<Snapshot>> {
     if let Some(bytes) = catalog.record_bytes(before).await? {
         return catalog.read_version(before, &bytes).await.map(Some);
     }
-    match catalog.record_bytes(Version(0)).await? {
-        Some(bytes) => halve(catalog, Version(0), bytes, before).await,
-        None => Ok(None),
-    }
+    let Some(bytes) = catalog.record_bytes(Version(0)).await? else { return Ok(None) };
+    let (latest, bytes) = halve(catalog, Version(0), bytes, before).await?;
+    catalog.read_version(latest, &bytes).await.map(Some)
 }
 
 /// Finds the edge between a version that is there and one that is not.
@@ -187,7 +239,7 @@ async fn halve(
     mut present: Version,
     mut bytes: Bytes,
     mut absent: Version,
-) -> Result<Option<Snapshot>> {
+) -> Result<(Version, Bytes)> {
     while absent.0 - present.0 > 1 {
         let probed = Version(present.0 + (absent.0 - present.0) / 2);
         match catalog.record_bytes(probed).await? {
@@ -195,5 +247,5 @@ async fn halve(
             None => absent = probed,
         }
     }
-    catalog.read_version(present, &bytes).await.map(Some)
+    Ok((present, bytes))
 }

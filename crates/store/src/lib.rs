@@ -57,6 +57,7 @@ mod root;
 mod secret;
 mod snapshot;
 mod source;
+mod tags;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]

@@ -10,11 +10,12 @@ use deltic_core::{RunId, Timestamp, Version};
 
 use crate::catalog::{Catalog, RECORDS_AHEAD};
 use crate::commit::{publish, same_again};
-use crate::record::{minus, ranges, retain};
+use crate::record::{Tag, minus, ranges, retain, rfc3339};
 use crate::snapshot::Snapshot;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, tags};
 
-/// Which versions to keep. A version that any of the rules names is kept, and the latest always is.
+/// Which versions to keep. A version that any of the rules names is kept; the latest, and those that have a tag, always are.
+/// Without `last`, `keep` and `since` all are kept that there are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Retention {
     /// The last so many. Versions that follow one another and say the same, as maintenance makes them, count as one.
@@ -24,57 +25,93 @@ pub struct Retention {
     /// Every version that may have been the latest at some moment since then, by the times in the records as far as they do
     /// not contradict each other: where they do, more is kept.
     pub since: Option<Timestamp>,
+    /// Tags to set, each on a version that can be read now. The note of one that is there is replaced.
+    pub tags: Vec<Tag>,
+    /// The names of tags to take away, before others are set. It alone lets nothing expire.
+    pub untag: Vec<String>,
 }
 
 /// What retention did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retained {
-    /// The version that was made; none when nothing expired, or it was only to be said what would.
+    /// The version that was made; none when nothing expired and no tag was changed, or it was only to be said what would.
     pub version: Option<Version>,
     /// The versions that can be read, the new one included, as ranges of numbers.
     pub retained: Vec<(Version, Version)>,
     /// The versions that could be read before and can not be any more.
     pub expired: Vec<(Version, Version)>,
+    /// All tags, sorted by name.
+    pub tags: Vec<Tag>,
+}
+
+impl Retention {
+    /// Whether it names versions to keep, so that others expire.
+    fn lets_expire(&self) -> bool {
+        self.last.is_some() || !self.keep.is_empty() || self.since.is_some()
+    }
 }
 
 impl Catalog {
-    /// Keeps the versions that `retention` names and the latest, and lets the others expire; with `dry_run` only says
-    /// which. Makes a version only when one expires. `created` is the time that it is made, now.
+    /// Keeps the versions that `retention` names, those that have a tag, and the latest, and lets the others expire; with `dry_run` only says
+    /// which. Changes tags in the same version. Makes one only when something expires or a tag is changed. `created` is the time that it is made, now.
     ///
     /// Fails with [`ErrorKind::Conflict`] when another run made the next version meanwhile, and with
     /// [`ErrorKind::Expired`] or [`ErrorKind::NotFound`] when a version to keep can not be kept. Cost: one request for
     /// each version that `last` has to look at, with `since` for each that can be read, and a commit.
     pub fn retain(&self, retention: &Retention, run: RunId, created: Timestamp, dry_run: bool) -> Result<Retained> {
         let latest = self.latest()?;
-        let mut kept = self.named(&latest, retention, created)?;
-        kept.insert(latest.version());
-        let retained = ranges(kept);
+        if !retention.lets_expire() && retention.tags.is_empty() && retention.untag.is_empty() {
+            return Err(Error::invalid("retention names no versions to keep; say how many, which, or since when"));
+        }
+        let tags = tags::changed(self.url(), latest.record(), &retention.tags, &retention.untag)?;
+        let retained = if retention.lets_expire() {
+            let mut kept = self.named(&latest, retention, created)?;
+            kept.insert(latest.version());
+            kept.extend(tags.iter().map(|tag| tag.version));
+            ranges(kept)
+        } else {
+            latest.record().retained.clone()
+        };
+        self.check_readable(&latest, retention.tags.iter().map(|tag| tag.version))?;
         let expired = minus(&latest.record().retained, &retained);
-        if expired.is_empty() || dry_run {
-            return Ok(Retained { version: None, retained, expired });
+        if expired.is_empty() && tags == latest.record().tags || dry_run {
+            return Ok(Retained { version: None, retained, expired, tags });
         }
         let mut record = same_again(&latest, run, created, "retention".to_owned())?;
         record.retained = retain(&retained, record.version);
+        record.tags.clone_from(&tags);
         let made = publish(self, record)?;
-        Ok(Retained { version: Some(made.version()), retained: made.record().retained.clone(), expired })
+        Ok(Retained { version: Some(made.version()), retained: made.record().retained.clone(), expired, tags })
+    }
+
+    /// Fails unless all of these can be read as of the latest version.
+    fn check_readable(&self, latest: &Snapshot, versions: impl IntoIterator<Item = Version>) -> Result<()> {
+        let Some(version) = versions.into_iter().find(|version| !latest.record().retains(*version)) else {
+            return Ok(());
+        };
+        // A version that is not there, or has expired, says so itself.
+        self.snapshot(version)?;
+        let (url, latest) = (self.url(), latest.version());
+        let message = format!("{url}: version {version} was made after version {latest}; try again");
+        Err(Error::new(ErrorKind::Unavailable, message))
     }
 
     /// The versions that the rules name, of those that can be read.
     fn named(&self, latest: &Snapshot, rules: &Retention, now: Timestamp) -> Result<BTreeSet<Version>> {
-        if rules.last.is_none() && rules.keep.is_empty() && rules.since.is_none() {
-            return Err(Error::invalid("retention names no versions to keep; say how many, which, or since when"));
-        }
         if rules.last == Some(0) {
             return Err(Error::invalid("the latest version is always kept: the last 0 versions can not be"));
         }
-        if let Some(version) = rules.keep.iter().find(|version| !latest.record().retains(**version)) {
+        if let Some(since) = rules.since.filter(|since| *since > now) {
             let url = self.url();
-            // A version that is not there, or has expired, says so itself.
-            self.snapshot(*version)?;
-            let message = format!("{url}: version {version} was made after version {}; try again", latest.version());
-            return Err(Error::new(ErrorKind::Unavailable, message));
+            // Most likely a slip, by which all would expire but the latest.
+            return Err(Error::invalid(format!(
+                "{url}: versions since {} are to be kept, and that time is still to come: it is {}",
+                rfc3339::show(since),
+                rfc3339::show(now)
+            )));
         }
+        self.check_readable(latest, rules.keep.iter().copied())?;
         let mut kept = rules.keep.clone();
         let mut last = rules.last.map(|last| Counting { left: last, after: None });
         let mut made: Vec<(Version, Timestamp)> = Vec::new();
@@ -92,10 +129,13 @@ impl Catalog {
                 let all_counted = rules.since.is_none() && last.as_ref().is_some_and(|counting| counting.left == 0);
                 let snapshot = match found {
                     Some(snapshot) => snapshot,
-                    // It could only say what the one after it says, and can not be read.
-                    None if all_counted => break 'all,
                     // One that can be read says itself what is wrong, or is there when it is asked for once more.
-                    None if latest.record().retains(*version) => self.records(&[*version])?.swap_remove(0),
+                    None if latest.record().retains(*version) => match self.records(&[*version]) {
+                        Ok(mut found) => found.swap_remove(0),
+                        // It could only say what the one after it says.
+                        Err(error) if all_counted && matches!(error.kind(), ErrorKind::Corrupt { .. }) => break 'all,
+                        Err(error) => return Err(error),
+                    },
                     // Without the end of its time the version before is kept.
                     None => continue,
                 };

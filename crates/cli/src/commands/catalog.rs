@@ -1,11 +1,11 @@
 //! `init`, `log` and `digest`: a catalog as a whole.
 
 use deltic_core::{LayerId, Version};
-use deltic_store::{Catalog, ErrorKind, LayerRecord, Snapshot, Stores};
+use deltic_store::{Catalog, ErrorKind, LayerRecord, Snapshot, Stores, Tag, VersionRecord};
 use serde::Serialize;
 use serde_json::json;
 
-use super::open;
+use super::{open, retain};
 use crate::args;
 use crate::failure::{Failure, Outcome};
 use crate::human::{Align, columns, partitions, time};
@@ -49,9 +49,9 @@ pub(super) fn log(args: &args::Log, out: &mut Out) -> Outcome {
     let versions = catalog.log().take(args.limit.unwrap_or(usize::MAX)).map(|found| {
         let error = match found {
             Ok(snapshot) => {
-                let row = logged(&snapshot);
-                latest.get_or_insert(snapshot);
-                return Ok(row);
+                // Where the latest record can not be read, what is kept is not known.
+                let latest = unread.is_empty().then(|| latest.get_or_insert_with(|| snapshot.clone()).record());
+                return Ok(logged(&snapshot, latest));
             }
             Err(error) => error,
         };
@@ -78,7 +78,11 @@ pub(super) fn log(args: &args::Log, out: &mut Out) -> Outcome {
     Err(others.iter().fold(failure, |failure, one| failure.hint(one.to_string())))
 }
 
-fn logged(snapshot: &Snapshot) -> Logged {
+/// A row; `latest` says what can be read, and what is kept and why.
+fn logged(snapshot: &Snapshot, latest: Option<&VersionRecord>) -> Logged {
+    let readable = latest.map(|latest| latest.retains(snapshot.version()));
+    let tags = latest.map(|latest| &latest.tags[..]).unwrap_or_default();
+    let tags: Vec<&Tag> = tags.iter().filter(|tag| tag.version == snapshot.version()).collect();
     let record = snapshot.record();
     let held = partitions(record.layers.iter().map(|layer| layer.root.count).sum());
     let (created, digest) = (time(record.created), record.digest.short());
@@ -90,6 +94,12 @@ fn logged(snapshot: &Snapshot) -> Logged {
     if !record.note.is_empty() {
         line.push_str(&format!("  {}", record.note));
     }
+    if readable == Some(false) {
+        line.push_str("  expired");
+    }
+    for kept in tags.iter().filter_map(|tag| retain::kept(tag)) {
+        line.push_str(&format!("  kept: {kept}"));
+    }
     let layer = |layer: &LayerRecord| json!({ "id": layer.layer.id, "partitions": layer.root.count, "bytes": layer.root.bytes });
     let body = json!({
         "version": record.version,
@@ -97,6 +107,8 @@ fn logged(snapshot: &Snapshot) -> Logged {
         "digest": record.digest,
         "run": record.run.to_string(),
         "note": record.note,
+        "readable": readable,
+        "tags": tags,
         "layers": record.layers.iter().map(layer).collect::<Vec<_>>(),
         "dependencies": record.dependencies,
         "statistics": record.statistics,

@@ -51,7 +51,7 @@ pub(crate) fn dispatch(
         Command::Verify(args) => verify::verify(&args, register, progress, interrupts, out),
         Command::Rebuild(args) => rebuild::rebuild(&args, register, progress, interrupts, out),
         Command::Explain(args) => explain::explain(&args, register, out),
-        Command::Retain(args) => retain::retain(&args, interrupts, out),
+        Command::Retain(args) => retain::retain(&args, progress, interrupts, out),
         Command::Gc(args) => gc::gc(&args, interrupts, out),
         Command::Repack(args) => repack::repack(&args, interrupts, out),
         Command::Fsck(args) => fsck::fsck(&args, out),

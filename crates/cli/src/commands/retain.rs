@@ -1,38 +1,73 @@
 //! `retain`: which versions can still be read.
 
+use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
 use deltic_core::{RunId, Timestamp, Version};
-use deltic_store::{Catalog, ErrorKind, Retained, Retention, Stores};
+use deltic_store::{Catalog, Dependency, ErrorKind, Retained, Retention, Snapshot, Stores, Tag};
 use serde_json::json;
 
 use crate::edge::{new_run_id, now};
 use crate::failure::{Failure, Outcome};
-use crate::human::time;
 use crate::interrupt::Interrupts;
 use crate::out::Out;
+use crate::progress::Progress;
 
 /// How often a command that lost a race against a run begins again.
 const TRIES: u32 = 5;
 
 /// `retain`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "A version that any of the options names is kept, and the latest always is.")]
+#[command(after_help = "A version that any of the options names is kept; the latest, and those that have a name, always are.")]
 pub(crate) struct Args {
     /// The catalog
     url: String,
     /// Keep the last COUNT versions; those that maintenance made of the same content do not count
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     last: Option<u64>,
-    /// Keep these versions
-    #[arg(long, value_name = "N,N", value_delimiter = ',')]
-    keep: Vec<Version>,
+    /// Keep these versions now; with a name, for as long as it is not taken away
+    #[arg(long, value_name = "N|NAME=N", value_delimiter = ',', value_parser = keep)]
+    keep: Vec<Keep>,
+    /// Why, recorded with the names that `--keep` and `--for` give
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    reason: String,
+    /// Take names away; it alone lets nothing expire
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    unkeep: Vec<String>,
+    /// Keep the versions of this catalog that a version of another was made from
+    #[arg(long = "for", value_name = "URL@N", value_parser = made_from)]
+    made_from: Vec<(String, Version)>,
     /// Keep what was the latest version at some moment since a time, such as 2026-11-20, 2026-11-20T23:00:13Z or 7d
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<Since>,
     /// Only say what would expire
     #[arg(long)]
     dry_run: bool,
+}
+
+/// What the names of tags begin with that keep versions. Tags of other kinds have other beginnings.
+pub(super) const KEEP: &str = "keep/";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Keep {
+    name: Option<String>,
+    version: Version,
+}
+
+fn keep(text: &str) -> Result<Keep, String> {
+    let (name, number) = match text.rsplit_once('=') {
+        Some((name, number)) => (Some(name), number),
+        None => (None, text),
+    };
+    let version = number.parse().map(Version).ok().filter(|_| name != Some(""));
+    let version = version.ok_or("expected a version, or a name and a version, for example 98 or march=98")?;
+    Ok(Keep { name: name.map(ToOwned::to_owned), version })
+}
+
+fn made_from(text: &str) -> Result<(String, Version), String> {
+    let parts = text.rsplit_once('@').and_then(|(url, number)| Some((url, number.parse().ok()?)));
+    let (url, number) = parts.ok_or("expected the URL of a catalog and a version of it, for example file:out@98")?;
+    Ok((url.to_owned(), Version(number)))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,15 +77,11 @@ enum Since {
 }
 
 impl Since {
-    /// The time that is meant. One that is to come, most likely a slip, would let every version expire but the latest.
-    fn before(self, now: Timestamp) -> Outcome<Timestamp> {
+    /// The time that is meant.
+    fn before(self, now: Timestamp) -> Timestamp {
         match self {
-            Since::Time(since) if since > now => {
-                let message = format!("--since {} is still to come: it is now {}", time(since), time(now));
-                Err(Failure::usage(message).hint("nothing has expired"))
-            }
-            Since::Time(since) => Ok(since),
-            Since::Ago { milliseconds } => Ok(Timestamp(now.0.saturating_sub(milliseconds))),
+            Since::Time(since) => since,
+            Since::Ago { milliseconds } => Timestamp(now.0.saturating_sub(milliseconds)),
         }
     }
 }
@@ -69,16 +100,31 @@ fn since(text: &str) -> Result<Since, String> {
 }
 
 /// Lets versions expire.
-pub(super) fn retain(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
+pub(super) fn retain(args: &Args, progress: &Progress, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     let left = format!("whether a version was made says `deltic log {}`", args.url);
     interrupts.ends_soon(left);
-    if args.last.is_none() && args.keep.is_empty() && args.since.is_none() {
+    let names = !args.unkeep.is_empty() || !args.made_from.is_empty();
+    if args.last.is_none() && args.keep.is_empty() && args.since.is_none() && !names {
         let failure = Failure::usage(format!("{}: it is not said which versions to keep", args.url));
         return Err(failure.hint("name them by --last COUNT, --keep N,N, --since TIME, or several of these"));
     }
-    let catalog = Catalog::open(&Stores::new(), &args.url)?;
-    let since = args.since.map(|since| since.before(now())).transpose()?;
-    let rules = Retention { last: args.last, keep: args.keep.iter().copied().collect(), since };
+    let stores = Stores::new();
+    let catalog = Catalog::open(&stores, &args.url)?;
+    let tag = |keep: &Keep| {
+        let name = format!("{KEEP}{}", keep.name.as_ref()?);
+        Some(Tag { name, version: keep.version, note: args.reason.clone() })
+    };
+    let mut tags: Vec<Tag> = args.keep.iter().filter_map(tag).collect();
+    for (url, version) in &args.made_from {
+        tags.extend(inputs_of(&stores, &catalog, url, *version, &args.reason)?);
+    }
+    let rules = Retention {
+        last: args.last,
+        keep: args.keep.iter().filter(|keep| keep.name.is_none()).map(|keep| keep.version).collect(),
+        since: args.since.map(|since| since.before(now())),
+        tags,
+        untag: args.unkeep.iter().map(|name| format!("{KEEP}{name}")).collect(),
+    };
     let done = again(|run| catalog.retain(&rules, run, now(), args.dry_run))?;
     if let Some(version) = done.version {
         out.has_done(format!("version {version} was committed"));
@@ -89,13 +135,83 @@ pub(super) fn retain(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Out
         "version": done.version,
         "retained": pairs(&done.retained),
         "expired": pairs(&done.expired),
+        "tags": done.tags,
     });
-    out.result("deltic.retain/1", body, || text(&done, args))
+    out.result("deltic.retain/1", body, || text(&done, args))?;
+    for keep in args.keep.iter().filter(|keep| keep.name.is_some()) {
+        for missing in unkept_inputs(&stores, &catalog.snapshot(keep.version)?) {
+            progress.say(&missing);
+        }
+    }
+    Ok(())
+}
+
+/// The names that keep what a version of another catalog was made from.
+fn inputs_of(stores: &Stores, catalog: &Catalog, url: &str, version: Version, reason: &str) -> Outcome<Vec<Tag>> {
+    let (latest, product) = (catalog.latest()?, Catalog::open(stores, url)?.snapshot(version)?);
+    let mut tags = Vec::new();
+    let read = product.record().dependencies.iter().filter(|read| read.uuid == latest.uuid());
+    let versions: BTreeMap<Version, &Dependency> = read.map(|read| (read.version, read)).collect();
+    for (number, read) in &versions {
+        if catalog.snapshot(*number)?.digest() != read.digest {
+            return Err(Failure::failed(format!(
+                "{}: version {number} is not what version {version} of {url} was made from: it has another content",
+                catalog.url()
+            )));
+        }
+        let which = if versions.len() == 1 { String::new() } else { format!(".{number}") };
+        let name = format!("{KEEP}for/{}@{version}{which}", product.uuid());
+        let note = format!("{url} version {version}{}{reason}", if reason.is_empty() { "" } else { ": " });
+        tags.push(Tag { name, version: *number, note });
+    }
+    if tags.is_empty() {
+        return Err(Failure::usage(format!("{url}: version {version} was not made from {}", catalog.url())));
+    }
+    Ok(tags)
+}
+
+/// What a version was made from and nobody keeps: without it, it could be read, and not be made again.
+fn unkept_inputs(stores: &Stores, kept: &Snapshot) -> Vec<String> {
+    let (url, version) = (kept.catalog().url(), kept.version());
+    let mut lines = Vec::new();
+    for read in kept.record().dependencies.iter().filter(|read| read.uuid != kept.uuid()) {
+        let what = format!("version {version} was made from version {} of {}", read.version, read.url);
+        let latest = Catalog::open(stores, &read.url).and_then(|catalog| catalog.latest());
+        let latest = latest.map_err(|error| error.to_string()).and_then(|latest| match latest.uuid() == read.uuid {
+            true => Ok(latest),
+            false => Err("another catalog is there".to_owned()),
+        });
+        lines.push(match latest {
+            Ok(latest) if latest.record().tags.iter().any(|tag| tag.version == read.version) => continue,
+            Ok(latest) if latest.record().retains(read.version) => format!(
+                "warning: {what}, which nobody keeps: `deltic retain {} --for {url}@{version}` does",
+                read.url
+            ),
+            Ok(_) => format!("warning: {what}, which has expired: it can be read, and not be made again"),
+            Err(why) => format!("warning: {what}; whether that is kept is not known: {why}"),
+        });
+    }
+    lines
 }
 
 fn text(done: &Retained, args: &Args) -> Vec<String> {
     let (retained, expired) = (ranges(&done.retained), ranges(&done.expired));
+    let mut lines = expiry(done, args, &retained, &expired);
+    lines.extend(done.tags.iter().filter_map(|tag| Some(format!("version {} is kept: {}", tag.version, kept(tag)?))));
+    lines
+}
+
+/// Under which name, and why, a tag keeps its version: `march (the audit)`.
+pub(super) fn kept(tag: &Tag) -> Option<String> {
+    let name = tag.name.strip_prefix(KEEP)?;
+    Some(if tag.note.is_empty() { name.to_owned() } else { format!("{name} ({})", tag.note) })
+}
+
+fn expiry(done: &Retained, args: &Args, retained: &str, expired: &str) -> Vec<String> {
     match done.version {
+        Some(version) if done.expired.is_empty() => {
+            vec![format!("committed version {version}: nothing expires: {retained} can be read")]
+        }
         _ if done.expired.is_empty() => vec![format!("nothing expires: {retained} can be read")],
         None => vec![format!("would expire: {expired}; could still be read: {retained}")],
         Some(version) => vec![
@@ -141,9 +257,8 @@ mod tests {
         assert_eq!(since("1970-01-01T00:00:01Z"), Ok(Since::Time(Timestamp(1000))));
         assert_eq!(since("2h"), Ok(Since::Ago { milliseconds: 7_200_000 }));
         let now = Timestamp(10_000);
-        assert_eq!(Since::Time(now).before(now).unwrap(), now);
-        assert!(Since::Time(Timestamp(10_001)).before(now).is_err());
-        assert_eq!(Since::Ago { milliseconds: 11_000 }.before(now).unwrap(), Timestamp(0));
+        assert_eq!(Since::Time(now).before(now), now);
+        assert_eq!(Since::Ago { milliseconds: 11_000 }.before(now), Timestamp(0));
         for bad in ["", "yesterday", "7", "1969-01-01", "2026-13-01"] {
             assert!(since(bad).is_err(), "{bad}");
         }

@@ -82,11 +82,11 @@ impl Iterator for Log {
                 None => Next::Done,
             },
             (Err(error), Some(version)) => match error.kind() {
-                // The hint is damaged, and the latest record is another.
-                ErrorKind::Corrupt { object } if *object == ObjectName::Latest.to_string() => {
-                    Next::Before(version.next())
+                ErrorKind::Corrupt { object } if *object == ObjectName::Version(version).to_string() => {
+                    Next::Before(version)
                 }
-                ErrorKind::Corrupt { .. } => Next::Before(version),
+                // Something else is wrong: the hint, or a record before this one.
+                ErrorKind::Corrupt { .. } => Next::Before(version.next()),
                 _ => Next::Done,
             },
             (Err(_), None) => Next::Done,

@@ -279,13 +279,14 @@ impl VersionRecord {
         self.retained.iter().fold(0u64, |sum, (first, last)| sum.saturating_add((last.0 - first.0).saturating_add(1)))
     }
 
-    /// Whether two versions say the same: places, times, figures and retained versions aside.
+    /// Whether two versions say the same: places, times, figures and retained versions aside. That somebody is the first to
+    /// write is no news by itself.
     pub(crate) fn says_the_same(&self, other: &VersionRecord) -> bool {
         self.digest == other.digest
             && self.state_digest() == other.state_digest()
             && self.dependencies.iter().map(Dependency::content).eq(other.dependencies.iter().map(Dependency::content))
             && self.tasks == other.tasks
-            && self.owner == other.owner
+            && (self.owner.is_none() || other.owner.is_none() || self.owner == other.owner)
     }
 
     /// Says what is wrong with the tags.
@@ -334,8 +335,16 @@ pub(crate) fn check_timestamp(time: Timestamp) -> Result<()> {
 }
 
 /// Times as people read them: `2026-11-20T23:00:13.000Z`.
-mod rfc3339 {
+pub(crate) mod rfc3339 {
     use super::{Deserialize, Duration, SystemTime, Timestamp};
+
+    /// A time as text; one that RFC 3339 can not say as its number.
+    pub(crate) fn show(time: Timestamp) -> String {
+        match super::check_timestamp(time) {
+            Ok(()) => humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + Duration::from_millis(time.0)).to_string(),
+            Err(_) => time.0.to_string(),
+        }
+    }
 
     pub(super) fn serialize<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         super::check_timestamp(*time).map_err(serde::ser::Error::custom)?;

@@ -8,6 +8,9 @@ use super::{ObjectRoot, unfinished};
 use crate::object::ObjectName;
 use crate::{Error, Result};
 
+/// What systems put into folders, and into the root of a volume, by themselves.
+const OF_SYSTEMS: [&str; 2] = [".DS_Store", "lost+found"];
+
 /// The folders of a catalog.
 pub(crate) const PARTS: [&str; 3] = ["packs", "progress", "versions"];
 
@@ -80,7 +83,8 @@ impl ObjectRoot {
         Ok(found)
     }
 
-    /// What lies in a folder and is nothing of a catalog's, by its path in there. Makes no request.
+    /// What lies in a folder and is nothing of a catalog's, by its path in there; what systems put into each folder, or each
+    /// volume, aside. Makes no request.
     pub(crate) fn foreign(&self) -> Result<Vec<String>> {
         let Some(folder) = &self.folder else { return Ok(Vec::new()) };
         let (mut foreign, mut parts) = (Vec::new(), vec![String::new()]);
@@ -94,7 +98,8 @@ impl ObjectRoot {
                 let path = within(&part, &name.to_string_lossy());
                 if PARTS.contains(&path.as_str()) && file.file_type().map_err(failed)?.is_dir() {
                     parts.push(path);
-                } else if ObjectName::parse(&path).is_none()
+                } else if !OF_SYSTEMS.contains(&path.as_str())
+                    && ObjectName::parse(&path).is_none()
                     && unfinished::object_of(&part, &name.to_string_lossy()).is_none()
                 {
                     foreign.push(path);

@@ -1,8 +1,11 @@
 //! Creating, opening, finding the latest version, the log, dependencies.
 
+use std::sync::Arc;
+
 use deltic_core::{CatalogId, Layer, RunId, Version};
 use deltic_store::testing::{Fault, Operation, faults};
 use deltic_store::{Catalog, Committed, ErrorKind, NewCatalog, NextVersion, Stores, transitive_dependencies};
+use object_store::ObjectStore;
 
 use crate::support::{
     Ops, advance, begin, build, commit, content, create, identity, layer, names, next, numbered, objects, puts, remove,
@@ -129,11 +132,12 @@ fn the_latest_version_is_found_whatever_the_hint_says() {
     }
 }
 
+/// One that is ahead costs a logarithm; one that is behind a record for each version that was passed over, too.
 #[test]
-fn a_far_wrong_hint_costs_a_logarithm() {
+fn what_a_wrong_hint_costs() {
     let (store, plain) = tampered();
     versions(&plain, 20);
-    for (hint, most) in [("20", 3), ("19", 4), ("16", 8), ("0", 16), ("21", 4), ("1000000", 25), ("junk", 16)] {
+    for (hint, most) in [("20", 3), ("19", 4), ("16", 8), ("0", 32), ("21", 4), ("1000000", 25), ("junk", 32)] {
         write(&store, "versions/latest", hint);
         let catalog = Catalog::open(&plain, "memory:x").unwrap();
         let found = catalog.latest().map(|latest| latest.version());
@@ -261,4 +265,30 @@ fn remote_stores_are_driven_from_any_thread() {
         }
     });
     assert_eq!(content(&names(&catalog.latest().unwrap())), numbered(0..5000, 0));
+}
+
+/// Two that create a catalog at once: who is second finds it there, however far the first has come.
+#[test]
+fn who_creates_a_catalog_that_somebody_creates_at_the_moment_is_told_that_it_is_there() {
+    let (store, plain) = tampered();
+    let other = plain.clone();
+    let began = std::sync::atomic::AtomicBool::new(false);
+    let hook = faults(move |operation, _| {
+        // It has seen that there is no version, and looks now for what runs have left.
+        if operation == Operation::List && !began.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            let other = other.clone();
+            let create_and_fill = move || {
+                let catalog = create(&other, "memory:x");
+                advance(&catalog, 5, &puts(&numbered(0..300, 1)));
+                assert!(!catalog.latest().unwrap().packs().unwrap().is_empty());
+            };
+            std::thread::spawn(create_and_fill).join().unwrap();
+        }
+        Fault::None
+    });
+    let stores = Stores::new().with_wrapper(move |_| hook(Arc::clone(&store) as Arc<dyn ObjectStore>));
+    let second = NewCatalog { uuid: deltic_core::CatalogUuid(0xbeef), run: RunId(2), ..identity() };
+    let error = Catalog::create(&stores, "memory:x", vec![layer()], second).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::AlreadyExists, "{error}");
+    assert_eq!(Catalog::open(&plain, "memory:x").unwrap().latest().unwrap().version(), version(1));
 }

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use deltic_core::{Digest, NameBytes, Payload, RunId, TaskId};
 use deltic_store::testing::{Fault, Operation, Rounds, faults};
-use deltic_store::{Catalog, Committed, Draft, DraftOptions, Error, ErrorKind, NextVersion, Stores, TaskRecord};
+use deltic_store::{Catalog, Committed, Draft, DraftOptions, Error, ErrorKind, NextVersion, Owner, Stores, TaskRecord};
 
 use crate::support::{
-    Model, Ops, advance, begin, build, commit, content, create, edit, names, next, numbered, puts, version,
+    Model, Ops, advance, begin, build, commit, content, create, edit, in_memory, names, next, numbered, puts, version,
 };
 
 const RECORD_1: &str = "versions/00000000000000000001";
@@ -295,4 +295,22 @@ fn what_a_version_can_not_hold_is_refused() {
     refused(begin(&base, 11).commit(twice), "layer `names` is given twice");
     let late = NextVersion { created: deltic_core::Timestamp(u64::MAX), ..next(&names(&base)) };
     refused(begin(&base, 12).commit(late), "after the year 9999");
+}
+
+/// Who writes stays as it was where nobody says who does, and to be the first is no news by itself.
+#[test]
+fn the_owner_stays_until_another_is_named() {
+    let catalog = in_memory();
+    let commit_as = |run: u64, owner: Option<Owner>, content: u32| {
+        let base = catalog.latest().unwrap();
+        let draft = begin(&base, run);
+        let tree = edit(&draft, &names(&base), &puts(&numbered(0..u32::from(content > 0), content))).unwrap();
+        matches!(draft.commit(NextVersion { owner, ..next(&tree) }).unwrap(), Committed::New(_))
+    };
+    let owner = || catalog.latest().unwrap().record().owner.clone();
+    assert_eq!((commit_as(1, Some(Owner::Imports), 0), owner()), (false, None), "nothing but a first owner");
+    assert_eq!((commit_as(2, Some(Owner::Imports), 1), owner()), (true, Some(Owner::Imports)));
+    assert_eq!((commit_as(3, None, 2), owner()), (true, Some(Owner::Imports)));
+    assert_eq!((commit_as(4, None, 2), owner()), (false, Some(Owner::Imports)));
+    assert_eq!((commit_as(5, Some(Owner::Sources), 2), owner()), (true, Some(Owner::Sources)), "another one is news");
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use deltic_core::{RunId, Timestamp, Version};
 use deltic_store::testing::{RequestLog, answers};
-use deltic_store::{Catalog, Draft, DraftOptions, ErrorKind, Result, Retained, Retention, Stores};
+use deltic_store::{Catalog, Draft, DraftOptions, ErrorKind, Result, Retained, Retention, Stores, Tag};
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 
@@ -243,4 +243,83 @@ fn a_record_that_can_be_read_the_second_time_is_kept() {
     assert_eq!(retain(&catalog, &last(3)).unwrap().expired, [(version(0), version(2))]);
     assert_eq!(left.load(Relaxed), 0, "it was asked for");
     assert_eq!(readable(&catalog), [3, 4, 5, 6]);
+}
+
+fn tag(name: &str, number: u64) -> Tag {
+    Tag { name: name.to_owned(), version: version(number), note: format!("why {name}") }
+}
+
+fn tagged(tags: &[Tag], untag: &[&str]) -> Retention {
+    let untag = untag.iter().map(|name| (*name).to_owned()).collect();
+    Retention { tags: tags.to_vec(), untag, ..Retention::default() }
+}
+
+#[test]
+fn what_has_a_tag_is_kept_by_every_retention_until_it_has_none() {
+    let catalog = in_memory();
+    versions(&catalog, 5);
+    let done = retain(&catalog, &tagged(&[tag("keep/b", 2), tag("keep/a", 2), tag("keep/c", 1)], &[])).unwrap();
+    assert_eq!((done.version, &done.expired[..]), (Some(version(6)), &[][..]), "tags alone let nothing expire");
+    assert_eq!(done.tags, [tag("keep/a", 2), tag("keep/b", 2), tag("keep/c", 1)]);
+    for rules in [last(1), keep(&[5]), since(8_999_999)] {
+        retain(&catalog, &rules).unwrap();
+        assert!(readable(&catalog).starts_with(&[1, 2]), "{rules:?}");
+    }
+    versions(&catalog, 8);
+    assert_eq!(catalog.latest().unwrap().record().tags, done.tags, "a commit carries them on");
+    // With a rule beside it nothing expires that has just got a name, and what has just lost it does.
+    let rules = Retention { last: Some(1), ..tagged(&[tag("keep/d", 7)], &["keep/c"]) };
+    retain(&catalog, &rules).unwrap();
+    assert_eq!(readable(&catalog)[..2], [2, 7]);
+    let done = retain(&catalog, &tagged(&[], &["keep/a"])).unwrap();
+    assert_eq!((done.tags, done.expired), (vec![tag("keep/b", 2), tag("keep/d", 7)], vec![]));
+    retain(&catalog, &last(1)).unwrap();
+    assert_eq!(readable(&catalog)[..2], [2, 7], "it has another name");
+    assert_eq!(retain(&catalog, &tagged(&[tag("keep/b", 2)], &[])).unwrap().version, None, "as it is already");
+    let said = Tag { note: "another reason".to_owned(), ..tag("keep/b", 2) };
+    assert!(retain(&catalog, &tagged(&[said.clone()], &[])).unwrap().version.is_some());
+    let moved = tagged(&[tag("keep/b", 7)], &["keep/b"]);
+    assert_eq!(retain(&catalog, &moved).unwrap().tags[0], tag("keep/b", 7), "taken away, then set");
+    retain(&catalog, &last(1)).unwrap();
+    assert_eq!(catalog.snapshot(version(2)).unwrap_err().kind(), &ErrorKind::Expired);
+    catalog.gc(false).unwrap();
+    assert!(catalog.fsck(true).unwrap().damage.is_empty());
+}
+
+#[test]
+fn tags_that_can_not_be_set_or_taken_away_change_nothing() {
+    let catalog = in_memory();
+    versions(&catalog, 3);
+    retain(&catalog, &Retention { tags: vec![tag("keep/a", 2)], ..last(2) }).unwrap();
+    let stands = catalog.latest().unwrap().version();
+    let long = "x".repeat(129);
+    let many: Vec<Tag> = (0..1024).map(|number| tag(&format!("keep/{number}"), 2)).collect();
+    for (rules, says) in [
+        (tagged(&[tag("keep/a", 3)], &[]), "is version 2 already, and not 3"),
+        (tagged(&[tag("keep/b", 0)], &[]), "has expired"),
+        (tagged(&[tag("keep/b", 9)], &[]), "there is no version 9"),
+        (tagged(&[], &["keep/b"]), "no version has the tag `keep/b`; there are `keep/a`"),
+        (tagged(&[tag("", 2)], &[]), "no legal names"),
+        (tagged(&[tag("a\u{7}", 2)], &[]), "no legal names"),
+        (tagged(&[tag(&long, 2)], &[]), "no legal names"),
+        (tagged(&many, &[]), "too many"),
+    ] {
+        let error = retain(&catalog, &rules).unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+        assert_eq!(catalog.latest().unwrap().version(), stands);
+    }
+    let legal = tagged(&[tag(&long[1..], 2)], &[]);
+    assert!(retain(&catalog, &legal).unwrap().version.is_some());
+    assert!(retain(&catalog, &tagged(&many[..1022], &[])).unwrap().version.is_some());
+}
+
+/// Whoever asks says it by a wrong year, and would let everything expire.
+#[test]
+fn a_time_to_come_lets_nothing_expire() {
+    let catalog = in_memory();
+    versions(&catalog, 3);
+    let error = retain(&catalog, &since(9_000_001)).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("still to come: it is 1970-01-01T02:30:00.000Z"), "{error}");
+    assert!(retain(&catalog, &since(9_000_000)).is_ok());
 }
