@@ -5,15 +5,17 @@
 //! that is worth it.
 //!
 //! Branches, versions that wait for others, and tasks that were left out of a run have their fields, and no program uses them
-//! yet. Whoever does not know them must not read or follow a record in which one says something: it would take another
-//! branch's version for the latest.
+//! yet; owners and layers may be of more kinds than are known. This crate obeys what a field says, or refuses a record in which the field
+//! says something that it does not know: it would take another branch's version for the latest, or write over what is not
+//! its own. That a later program wrote it is no damage.
 
 use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use deltic_core::{CatalogUuid, Digest, RunId, TaskId, Timestamp, Version};
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::{Dependency, LayerRecord, Owner, Packs, StateRecord, Tag, TaskRecord, VersionRecord, rfc3339};
@@ -66,15 +68,21 @@ struct Head {
     created: Timestamp,
     note: String,
     digest: Digest,
-    owner: Option<Owner>,
+    #[serde(deserialize_with = "if_known")]
+    owner: Option<Option<Owner>>,
+    #[serde(deserialize_with = "if_known")]
     branch: Option<String>,
-    base: Option<Version>,
+    #[serde(deserialize_with = "if_known")]
+    base: Option<Option<Version>>,
     merged: Option<Value>,
-    branches: Vec<Branch>,
+    #[serde(deserialize_with = "if_known")]
+    branches: Option<Vec<Branch>>,
     tags: Vec<Tag>,
-    pending: Vec<Value>,
+    #[serde(deserialize_with = "if_known")]
+    pending: Option<Vec<Value>>,
     group: Option<Value>,
-    layers: Vec<LayerRecord>,
+    #[serde(deserialize_with = "if_known")]
+    layers: Option<Vec<LayerRecord>>,
     dependencies: Vec<Dependency>,
     retained: Vec<(Version, Version)>,
     packs: Packs,
@@ -157,15 +165,15 @@ impl VersionRecord {
             created: self.created,
             note: self.note.clone(),
             digest: self.digest,
-            owner: self.owner.clone(),
+            owner: Some(self.owner.clone()),
             branch: Some(MAIN.to_owned()),
-            base: self.version.0.checked_sub(1).map(Version),
+            base: Some(base_of_main(self.version)),
             merged: None,
-            branches: vec![main_at(self.version)],
+            branches: Some(vec![main_at(self.version)]),
             tags: self.tags.clone(),
-            pending: Vec::new(),
+            pending: Some(Vec::new()),
             group: None,
-            layers: self.layers.clone(),
+            layers: Some(self.layers.clone()),
             dependencies: self.dependencies.clone(),
             retained: self.retained.clone(),
             packs: self.packs,
@@ -190,6 +198,8 @@ impl VersionRecord {
         if let Some(what) = head.beyond() {
             return Err(Unreadable::Beyond(what));
         }
+        let owner = head.owner.ok_or(Unreadable::Beyond("an owner of another kind"))?;
+        let layers = head.layers.ok_or(Unreadable::Beyond("layers of another kind"))?;
         let rest = match (head.rest, head.packed) {
             (Some(rest), None) => rest,
             (None, Some(packed)) => unpacked(&packed)?,
@@ -206,9 +216,9 @@ impl VersionRecord {
             created: head.created,
             note: head.note,
             digest: head.digest,
-            owner: head.owner,
+            owner,
             tags: head.tags,
-            layers: head.layers,
+            layers,
             state: rest.state,
             dependencies: head.dependencies,
             tasks: rest.tasks.into_iter().map(TaskRecord::from).collect(),
@@ -222,16 +232,28 @@ impl VersionRecord {
 impl Head {
     /// What it says that this crate does not know how to go by.
     fn beyond(&self) -> Option<&'static str> {
-        let is_of_main =
-            self.branch.as_deref() == Some(MAIN) && self.base == self.version.0.checked_sub(1).map(Version);
-        if !is_of_main || self.branches != [main_at(self.version)] || self.merged.is_some() {
+        let is_of_main = self.branch.as_deref() == Some(MAIN) && self.base == Some(base_of_main(self.version));
+        let main_is_all = self.branches.as_deref() == Some(&[main_at(self.version)]) && self.merged.is_none();
+        if !is_of_main || !main_is_all {
             Some("branches")
-        } else if !self.pending.is_empty() || self.group.is_some() {
+        } else if self.pending.as_ref().is_none_or(|pending| !pending.is_empty()) || self.group.is_some() {
             Some("versions of several catalogs that become visible together")
         } else {
             None
         }
     }
+}
+
+/// A field whose values this crate goes by, or refuses: nothing where it is none of these. What is not there is damage.
+fn if_known<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<T>, D::Error> {
+    Ok(T::deserialize(Value::deserialize(deserializer)?).ok())
+}
+
+/// The version that one of the only branch was made from.
+fn base_of_main(version: Version) -> Option<Version> {
+    version.0.checked_sub(1).map(Version)
 }
 
 fn main_at(version: Version) -> Branch {

@@ -97,7 +97,26 @@ fn people_can_read_the_head() {
 fn what_a_later_program_says_is_not_passed_over() {
     assert!(read(|_| {}).is_ok());
     let main = || json!({ "name": "main", "version": 3, "since": 0, "from": null, "fork": null });
-    let beyond: [(&str, &str, Value); 8] = [
+    let with = |field: &str, value: Value| {
+        let mut main = main();
+        main[field] = value;
+        json!([main])
+    };
+    let mut layer = json_of(&version_record())["layers"].clone();
+    layer[0]["scheme"] = json!("hexagon:0-8");
+    let beyond: [(&str, &str, Value); 20] = [
+        ("owner", "owner", json!("mirror")),
+        ("owner", "owner", json!({ "mirror": ["task"] })),
+        ("owner", "owner", json!({ "tasks": ["task"], "mirror": true })),
+        ("owner", "owner", json!({ "tasks": [{ "id": "task" }] })),
+        ("owner", "owner", json!(["imports", "sources"])),
+        ("layers", "layers", layer),
+        ("branches", "branch", json!(["main"])),
+        ("branches", "base", json!({ "version": 2 })),
+        ("branches", "branches", json!({ "main": main() })),
+        ("branches", "branches", json!(["main"])),
+        ("branches", "branches", with("from", json!(["main", "other"]))),
+        ("versions of several catalogs", "pending", json!({ "3": "main" })),
         ("branches", "branch", json!("other")),
         ("branches", "branch", Value::Null),
         ("branches", "base", json!(1)),
@@ -116,10 +135,11 @@ fn what_a_later_program_says_is_not_passed_over() {
     assert!(matches!(read(|json| json["format"] = json!(3)), Err(Unreadable::Format(3))));
     // Nothing depends on what is new beside the rest.
     assert!(read(|json| json["report"] = json!("x")).is_ok());
+    assert!(read(|json| json["branches"] = with("note", json!("x"))).is_ok());
 }
 
 #[test]
-fn a_record_without_its_rest_is_damaged() {
+fn a_record_without_one_of_its_fields_is_damaged() {
     let damaged = |change: fn(&mut Value)| assert!(matches!(read(change), Err(Unreadable::Damaged(_))));
     damaged(|json| drop(json.as_object_mut().unwrap().remove("rest")));
     damaged(|json| json["packed"] = json!("AAAA"));
@@ -131,7 +151,10 @@ fn a_record_without_its_rest_is_damaged() {
         json.as_object_mut().unwrap().remove("rest");
         json["packed"] = json!("AAAA");
     });
-    damaged(|json| drop(json.as_object_mut().unwrap().remove("tags")));
+    for field in ["tags", "owner", "branch", "base", "branches", "pending", "layers"] {
+        let refused = read(|json| drop(json.as_object_mut().unwrap().remove(field)));
+        assert!(matches!(&refused, Err(Unreadable::Damaged(what)) if what.contains(field)), "{field}: {refused:?}");
+    }
 }
 
 #[test]
