@@ -1,6 +1,8 @@
 //! Everything that this crate reads from a store, given bytes that are wrong. The bounds here are those that the
 //! decoders state.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use deltic_core::{CatalogUuid, Digest, Fields, Layer, Meta, RunId, Timestamp, Version};
 
@@ -14,6 +16,8 @@ use crate::record::{CATALOG_FORMAT, CatalogRecord, LayerRecord, StateRecord, Tas
 use crate::tree::{Codec, Entry, NodePlace, Place, Root, Shape};
 use crate::varint::Reader;
 use crate::{BlobKind, Dependency, Owner, Packs, Tag, check};
+
+use super::written::GOLDEN_PACKED;
 
 #[path = "../../../../tests/support/hostile.rs"]
 mod harness;
@@ -196,6 +200,37 @@ pub(super) fn checked(mut record: Vec<u8>) -> Vec<u8> {
     record
 }
 
+/// Records as they were written once, of both formats, with a rest that is not compressed.
+const GOLDEN: [&[u8]; 2] = [
+    include_bytes!("../../tests/golden/format-1/versions/00000000000000000001"),
+    include_bytes!("../../tests/golden/format-2/versions/00000000000000000001"),
+];
+
+/// The rests of records, as JSON that is not compressed: a short one, and one that is long enough to be.
+fn rests() -> Vec<Vec<u8>> {
+    let json = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+    let frame = STANDARD.decode(json(GOLDEN_PACKED)["packed"].as_str().unwrap()).unwrap();
+    let short = serde_json::to_vec(&json(&version_record().to_bytes().unwrap())["rest"]).unwrap();
+    vec![short, inflate(&frame, 1 << 20).unwrap()]
+}
+
+/// A record that has this rest, compressed.
+fn packed(rest: &[u8]) -> Vec<u8> {
+    let record = String::from_utf8(version_record().to_bytes().unwrap()).unwrap();
+    let (head, _) = record.split_once("  \"rest\": ").unwrap();
+    let packed = STANDARD.encode(zstd::bulk::compress(rest, 1).unwrap());
+    let check = "0".repeat(64);
+    checked(format!("{head}  \"packed\": \"{packed}\",\n  \"check\": \"{check}\"\n}}\n").into_bytes())
+}
+
+/// Reads a record, and all that goes through the numbers in it.
+fn read_record(bytes: &[u8]) -> bool {
+    VersionRecord::from_bytes(bytes).is_ok_and(|record| {
+        let _ = (record.state_digest(), record.retains(Version(9)), record.retained_versions().take(9).count());
+        record.problem(record.version).is_none()
+    })
+}
+
 /// What JSON is made of, and what grows most.
 const WORDS: &[&str] = &[
     "[",
@@ -210,6 +245,9 @@ const WORDS: &[&str] = &[
     "\"check\": \"",
     "\n",
 ];
+
+/// What a record with a packed rest takes at most, times its length.
+const PACKED_GROWTH: u64 = 768;
 
 fn decoders() -> Vec<Decoder<'static>> {
     let plain = |level, columns: &[Columns]| nodes(level, columns).iter().map(|node| plain(node)).collect::<Vec<_>>();
@@ -237,14 +275,20 @@ fn decoders() -> Vec<Decoder<'static>> {
         })
         .sealed(checked)
         .with_words(WORDS),
-        Decoder::new("a version record", vec![version_record().to_bytes().unwrap()], (128, 1 << 16), |bytes| {
-            VersionRecord::from_bytes(bytes).is_ok_and(|record| {
-                let _ = (record.state_digest(), record.retains(Version(9)), record.retained_versions().take(9).count());
-                record.problem(Version(3)).is_none()
-            })
-        })
+        Decoder::new(
+            "a version record",
+            [version_record().to_bytes().unwrap()].into_iter().chain(GOLDEN.map(<[u8]>::to_vec)).collect(),
+            (128, 1 << 16),
+            read_record,
+        )
         .sealed(checked)
         .with_words(WORDS),
+        Decoder::new("a packed version record", vec![GOLDEN_PACKED.to_vec()], (PACKED_GROWTH, 1 << 16), read_record)
+            .sealed(checked)
+            .with_words(WORDS),
+        Decoder::new("what is packed in a version record", rests(), (PACKED_GROWTH, 1 << 16), read_record)
+            .sealed(|rest| packed(&rest))
+            .with_words(WORDS),
         Decoder::new("the hint", vec![text("42\n"), text("0")], (0, 0), |bytes| parse_hint(bytes).is_some())
             .with_words(&["9", "+", "-", " "]),
         Decoder::new("a number", vec![vec![7], vec![0xff, 0xff, 3]], (0, 0), |bytes| {
@@ -281,20 +325,24 @@ fn the_record_that_grows_most_keeps_the_bound() {
     assert!((64.0..128.0).contains(&times), "{times} times its length");
 }
 
-/// The same where it is compressed: the bound is of what it was before.
+/// The same where it is compressed, beside a text that is not compressed well: or it would shrink too much to be packed.
 #[test]
 fn the_compressed_record_that_grows_most_keeps_the_bound() {
-    let mut record = version_record();
-    // Of many different names, so that it does not shrink too much to be compressed.
-    let many =
-        (0..20_000u64).map(|n| serde_json::json!({ format!("{:x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52): 0 }));
-    record.statistics = many.collect();
-    let plain = serde_json::to_vec(&record.statistics).unwrap().len();
+    let mut noise = vec![0; 75_000];
+    blake3::Hasher::new().finalize_xof().fill(&mut noise);
+    let of = |count: usize| {
+        let mut many = vec![serde_json::json!({ "": 0 }); count];
+        many.push(STANDARD.encode(&noise).into());
+        VersionRecord { statistics: many.into(), ..version_record() }
+    };
+    // The text has 100,000 bytes, and 75,000 when it is compressed: the rest may have 8 times that.
+    let (record, too_much) = (of(70_000), of(73_000));
     let bytes = record.to_bytes().unwrap();
-    assert!(bytes.len() < plain / 2, "it is compressed");
+    assert!(bytes.len() < 110_000, "it is compressed");
+    assert!(too_much.to_bytes().unwrap().len() > 600_000, "more is not");
     let held = allocation_counter::measure(|| assert_eq!(VersionRecord::from_bytes(&bytes).unwrap(), record));
-    let times = held.bytes_max as f64 / plain as f64;
-    assert!(times < 128.0, "{times} times its length");
+    let times = held.bytes_max as f64 / bytes.len() as f64;
+    assert!((PACKED_GROWTH as f64 / 2.0..PACKED_GROWTH as f64).contains(&times), "{times} times its length");
 }
 
 #[test]
