@@ -30,7 +30,7 @@ use deltic_core::Version;
 use crate::catalog::{Catalog, RECORDS_AHEAD};
 use crate::mutant::Mutant;
 use crate::object::{ObjectName, PackName};
-use crate::record::PackRecord;
+use crate::root::ListedPack;
 use crate::snapshot::Snapshot;
 use crate::walk::Walk;
 use crate::{Error, ErrorKind, Result};
@@ -73,7 +73,7 @@ pub struct Objects {
 }
 
 impl Objects {
-    pub(crate) fn add(&mut self, pack: &PackRecord) {
+    pub(crate) fn add(&mut self, pack: &ListedPack) {
         self.add_bytes(pack.bytes);
     }
 

@@ -17,8 +17,8 @@ use crate::catalog::Catalog;
 use crate::draft::{DraftOptions, Written};
 use crate::object::{ObjectName, PackName};
 use crate::pack::{BlobKind, FULL_INDEX_BYTES, HEADER, IndexWriter, single};
-use crate::record::PackRecord;
 use crate::root::Begun;
+use crate::root::ListedPack;
 use crate::source::Blob;
 use crate::tree::Codec;
 use crate::{Error, Result};
@@ -43,8 +43,8 @@ pub(crate) struct Packing {
     options: DraftOptions,
     lanes: Mutex<Lanes>,
     pending: Mutex<HashMap<PackName, Arc<Mutex<Body>>>>,
-    uploading: Mutex<VecDeque<(PackRecord, Begun<()>)>>,
-    uploaded: Mutex<Vec<PackRecord>>,
+    uploading: Mutex<VecDeque<(ListedPack, Begun<()>)>>,
+    uploaded: Mutex<Vec<ListedPack>>,
     node_bytes: AtomicU64,
     committed: AtomicBool,
     /// Packs of other runs on the same base, which are uploaded whole.
@@ -99,7 +99,7 @@ impl Packing {
             let parts = single(payload, digest);
             self.catalog.root().overwrite(&ObjectName::Pack(name), &parts)?;
             let bytes = parts.iter().map(|part| part.len() as u64).sum();
-            lock(&self.uploaded).push(PackRecord { name, bytes });
+            lock(&self.uploaded).push(ListedPack { name, bytes });
             return Ok((name, HEADER.len() as u64));
         }
         self.append(BlobKind::Payload, payload, digest)
@@ -145,7 +145,7 @@ impl Packing {
 
     /// Uploads a sealed pack, or begins to. When that fails its bytes stay, and the commit tries again.
     fn upload(&self, name: PackName, body: Bytes) -> Result<()> {
-        let pack = PackRecord { name, bytes: body.len() as u64 };
+        let pack = ListedPack { name, bytes: body.len() as u64 };
         let parts = [body];
         let begun = self.catalog.root().begin(|root| {
             let parts = parts.clone();
@@ -172,7 +172,7 @@ impl Packing {
         Ok(())
     }
 
-    fn is_uploaded(&self, pack: PackRecord) {
+    fn is_uploaded(&self, pack: ListedPack) {
         let name = pack.name;
         lock(&self.uploaded).push(pack);
         lock(&self.pending).remove(&name);
@@ -192,7 +192,7 @@ impl Packing {
         let uploaded = self.catalog.root().overwrite_all(&objects);
         if uploaded.is_ok() {
             for (_, name, bytes) in sealed {
-                self.is_uploaded(PackRecord { name, bytes: bytes.len() as u64 });
+                self.is_uploaded(ListedPack { name, bytes: bytes.len() as u64 });
             }
         }
         let uploading = std::mem::take(&mut *lock(&self.uploading));
@@ -210,7 +210,7 @@ impl Packing {
     }
 
     /// Uploads everything that is still in memory, all packs at once, and lists the packs written, by name.
-    pub(crate) fn flush(&self) -> Result<Vec<PackRecord>> {
+    pub(crate) fn flush(&self) -> Result<Vec<ListedPack>> {
         let lanes = std::mem::take(&mut *lock(&self.lanes));
         for pack in lanes.mixed.into_iter().chain(lanes.nodes) {
             pack.seal();
@@ -227,7 +227,7 @@ impl Packing {
         for (name, body) in &*lock(&self.pending) {
             if let Body::Sealed(bytes) = &*lock(body) {
                 sealed.push((ObjectName::Pack(*name), vec![bytes.clone()]));
-                records.push(PackRecord { name: *name, bytes: bytes.len() as u64 });
+                records.push(ListedPack { name: *name, bytes: bytes.len() as u64 });
             }
         }
         sealed.sort_by_key(|(object, _)| *object);

@@ -21,7 +21,7 @@ use crate::catalog::Catalog;
 use crate::mutant::Mutant;
 use crate::object::{ObjectName, PackName};
 use crate::packing::Packing;
-use crate::record::PackRecord;
+use crate::root::ListedPack;
 use crate::snapshot::Snapshot;
 use crate::varint::{self, Malformed, Reader};
 
@@ -162,7 +162,7 @@ impl Progress {
         let since = if any_base { Version(0) } else { self.packing.base };
         let packs: HashMap<PackName, u64> =
             root.packs_since(since)?.into_iter().map(|pack| (pack.name, pack.bytes)).collect();
-        let tail = |object: &PackRecord| object.bytes.saturating_sub(TAIL_BYTES)..object.bytes;
+        let tail = |object: &ListedPack| object.bytes.saturating_sub(TAIL_BYTES)..object.bytes;
         let tails = found.chunks(TAILS_AHEAD).flat_map(|batch| {
             let wanted = batch.iter().map(|object| (ObjectName::Progress(object.name), tail(object)));
             root.get_each(&wanted.collect::<Vec<_>>())
@@ -188,7 +188,7 @@ impl Progress {
     }
 
     /// Reads the index of an object from its last bytes, or asks for more of them.
-    fn index(&self, object: &PackRecord, tail: Bytes) -> Result<Option<Index>> {
+    fn index(&self, object: &ListedPack, tail: Bytes) -> Result<Option<Index>> {
         let Some(len) = index_len(&tail).filter(|len| *len <= MAX_INDEX_BYTES.min(object.bytes - FOOTER_LEN)) else {
             return Ok(None);
         };

@@ -18,7 +18,8 @@ use crate::draft::{Draft, DraftOptions};
 use crate::gc::Objects;
 use crate::node::{Columns, Node, NodeRef, NodeWriter, TreeNode, Wanted};
 use crate::object::PackName;
-use crate::record::{PackRecord, Packs};
+use crate::record::Packs;
+use crate::root::ListedPack;
 use crate::snapshot::{Part, Snapshot};
 use crate::source::Source;
 use crate::tree::{Codec, Place, Root, Tree};
@@ -92,7 +93,7 @@ impl Catalog {
                 break;
             }
             live_bytes = with_it;
-            replaced.add(&PackRecord { name, bytes });
+            replaced.add(&ListedPack { name, bytes });
             chosen.insert(name);
         }
         let mut done = Repacked { version: None, replaced, live_bytes, written: Objects::default() };

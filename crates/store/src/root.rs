@@ -28,6 +28,8 @@ use crate::overlay::Overlay;
 use crate::root::place::NoFile;
 use crate::{Error, ErrorKind, Result};
 
+pub use listing::ListedPack;
+
 /// Requests under way at once to a remote store.
 const PARALLEL: usize = 64;
 

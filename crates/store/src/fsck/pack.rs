@@ -12,7 +12,7 @@ use crate::Result;
 use crate::catalog::Catalog;
 use crate::object::{ObjectName, PackName};
 use crate::pack::{BlobKind, PackBlob, PackIndex};
-use crate::record::PackRecord;
+use crate::root::ListedPack;
 use crate::tree::Codec;
 
 /// Bytes of a pack that are read at once.
@@ -27,7 +27,7 @@ pub(super) fn check(catalog: &Catalog, payloads: bool, findings: &mut Findings) 
             findings.damaged(Bad::Pack(pack), &object, "the object is missing, although it is referred to");
             continue;
         };
-        findings.checked.packs.add(&PackRecord { name: pack, bytes: *bytes });
+        findings.checked.packs.add(&ListedPack { name: pack, bytes: *bytes });
         let index = match catalog.pack_index(pack, *bytes) {
             Ok(index) => index,
             Err(error) => {

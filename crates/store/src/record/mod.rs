@@ -11,7 +11,7 @@ use deltic_core::{CatalogId, CatalogUuid, Digest, Hasher, Layer, LayerId, RunId,
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::object::PackName;
+use crate::root::ListedPack;
 use crate::tree::{Root, Shape};
 use crate::{Error, Result};
 
@@ -177,17 +177,8 @@ pub struct Packs {
     pub bytes: u64,
 }
 
-/// A pack, or another object that is named like one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PackRecord {
-    /// Its name.
-    pub name: PackName,
-    /// Its length.
-    pub bytes: u64,
-}
-
 impl Packs {
-    pub(crate) fn of(packs: &[PackRecord]) -> Packs {
+    pub(crate) fn of(packs: &[ListedPack]) -> Packs {
         let bytes = packs.iter().fold(0u64, |sum, pack| sum.saturating_add(pack.bytes));
         Packs { count: packs.len() as u64, bytes }
     }

@@ -9,7 +9,6 @@ use object_store::path::Path;
 use super::{ObjectRoot, TRIES};
 use crate::cause;
 use crate::object::{ObjectName, PackName};
-use crate::record::PackRecord;
 use crate::{Error, Result};
 
 /// Objects that are listed at most: a listing is held in memory, and one without an end is given up.
@@ -18,27 +17,36 @@ const MOST_LISTED: usize = 1 << 24;
 /// Objects that one call asks the store to remove: as many as S3 takes in one request.
 const REMOVED_AT_ONCE: usize = 1000;
 
+/// A pack, or another object that is named like one, as a listing has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListedPack {
+    /// Its name.
+    pub name: PackName,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
 impl ObjectRoot {
     /// All packs, by name. What has another name is passed over.
     ///
     /// Cost: one request for about a thousand packs.
-    pub(crate) fn packs(&self) -> Result<Vec<PackRecord>> {
+    pub(crate) fn packs(&self) -> Result<Vec<ListedPack>> {
         self.packs_listed("packs", None)
     }
 
     /// The packs that runs on a version wrote, or on a later one.
-    pub(crate) fn packs_since(&self, base: Version) -> Result<Vec<PackRecord>> {
+    pub(crate) fn packs_since(&self, base: Version) -> Result<Vec<ListedPack>> {
         self.packs_listed("packs", Some(base))
     }
 
     /// All objects of progress, by name, at the cost of [`ObjectRoot::packs`].
-    pub(crate) fn progress(&self) -> Result<Vec<PackRecord>> {
+    pub(crate) fn progress(&self) -> Result<Vec<ListedPack>> {
         self.packs_listed("progress", None)
     }
 
-    fn packs_listed(&self, folder: &'static str, since: Option<Version>) -> Result<Vec<PackRecord>> {
+    fn packs_listed(&self, folder: &'static str, since: Option<Version>) -> Result<Vec<ListedPack>> {
         let pack = |object, bytes| match object {
-            ObjectName::Pack(name) | ObjectName::Progress(name) => Some(PackRecord { name, bytes }),
+            ObjectName::Pack(name) | ObjectName::Progress(name) => Some(ListedPack { name, bytes }),
             _ => None,
         };
         let mut packs = self.listed(folder, since, MOST_LISTED, &pack)?;
