@@ -128,7 +128,7 @@ impl Snapshot {
     }
 
     /// The packs that the version's run wrote and that are there, by name. Cost: a listing of the packs, from those of its base.
-    pub fn packs(&self) -> Result<Vec<ListedPack>> {
+    pub fn listed_packs(&self) -> Result<Vec<ListedPack>> {
         let Some(base) = self.version().0.checked_sub(1).map(Version) else { return Ok(Vec::new()) };
         let run = self.content.record.run;
         let listed = self.catalog.root().packs_since(base)?;

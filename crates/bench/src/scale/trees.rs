@@ -94,7 +94,7 @@ impl Grown {
         // Read through another catalog: these requests are not the edit's.
         let reader = Catalog::open(&self.stores, &bucket(BUCKET))?;
         let (mut nodes, mut bytes) = (0, 0);
-        for pack in reader.snapshot(snapshot.version())?.packs().context("listing what an edit wrote")? {
+        for pack in reader.snapshot(snapshot.version())?.listed_packs().context("listing what an edit wrote")? {
             for blob in reader.pack(pack.name).context("reading what an edit wrote")?.blobs {
                 ensure!(blob.kind == BlobKind::Node, "a payload where there is none");
                 (nodes, bytes) = (nodes + 1, bytes + blob.stored);

@@ -76,7 +76,7 @@ fn objects_of_any_length_are_not_read() {
 
     // A pack whose end says that nearly all of it is the index.
     let (folder, url) = new();
-    let pack = format!("packs/{}", open(&url).snapshot(version(1)).unwrap().packs().unwrap()[0].name);
+    let pack = format!("packs/{}", open(&url).snapshot(version(1)).unwrap().listed_packs().unwrap()[0].name);
     lengthened(folder.path(), &pack, HUGE);
     let check = |what: &str| {
         let found = within_bounds(&pack, || open(&url).fsck(true).unwrap());

@@ -47,7 +47,7 @@ fn read_everything(stores: &Stores) -> Result<Vec<(String, Vec<u8>)>> {
     for snapshot in catalog.log() {
         let snapshot = snapshot?;
         let version = snapshot.version();
-        for pack in &snapshot.packs()? {
+        for pack in &snapshot.listed_packs()? {
             catalog.pack(pack.name)?;
         }
         let state: Vec<String> = snapshot.state_tables().map(str::to_owned).collect();

@@ -179,7 +179,7 @@ const READS: &[Path] = &[
     ("the indexes of packs", |stores| {
         let catalog = open(stores)?;
         for snapshot in catalog.log() {
-            for pack in &snapshot?.packs()? {
+            for pack in &snapshot?.listed_packs()? {
                 catalog.pack(pack.name)?;
             }
         }

@@ -47,7 +47,7 @@ fn a_small_run_writes_one_pack_of_payloads_and_nodes() {
     model.extend((0..10u8).map(|n| (vec![b'p', n], vec![n; 500])));
     let tree = build(&draft, &model);
     let snapshot = commit(draft, &tree);
-    let [pack] = snapshot.packs().unwrap()[..] else { panic!("more than one pack") };
+    let [pack] = snapshot.listed_packs().unwrap()[..] else { panic!("more than one pack") };
     let index = catalog.pack(pack.name).unwrap();
     let count = |kind| index.blobs.iter().filter(|blob| blob.kind == kind).count();
     assert_eq!(count(BlobKind::Payload), 10, "the others are inline");
@@ -65,7 +65,7 @@ fn many_nodes_get_packs_of_their_own_and_big_payloads_too() {
     model.insert(b"big".to_vec(), vec![1; 100_000]);
     let tree = build(&draft, &model);
     let snapshot = commit(draft, &tree);
-    let packs: Vec<_> = snapshot.packs().unwrap().iter().map(|pack| catalog.pack(pack.name).unwrap()).collect();
+    let packs: Vec<_> = snapshot.listed_packs().unwrap().iter().map(|pack| catalog.pack(pack.name).unwrap()).collect();
     assert_eq!(packs.len(), 3);
     let kinds = |index: usize, kind| packs[index].blobs.iter().filter(|blob| blob.kind == kind).count();
     assert!((0..3).any(|pack| kinds(pack, BlobKind::Payload) == 1 && packs[pack].blobs.len() == 1));

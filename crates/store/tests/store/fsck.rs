@@ -101,8 +101,8 @@ fn a_damaged_leaf_touches_its_range_and_a_missing_pack_all_that_lies_in_it() {
     let (store, stores) = tampered();
     fill(&stores);
     let catalog = Catalog::open(&stores, URL).unwrap();
-    let first = catalog.snapshot(version(1)).unwrap().packs().unwrap()[0].name;
-    let second = catalog.latest().unwrap().packs().unwrap()[0].name;
+    let first = catalog.snapshot(version(1)).unwrap().listed_packs().unwrap()[0].name;
+    let second = catalog.latest().unwrap().listed_packs().unwrap()[0].name;
     // Of the second pack version 2 alone needs something: the path to the key that it changed.
     let object = format!("packs/{second}");
     let bytes = objects(&store)[&object].clone();
@@ -235,7 +235,7 @@ fn names_that_commands_refuse_are_damage() {
         let [damage] = &Catalog::open(&stores, URL).unwrap().fsck(true).unwrap().damage[..] else {
             panic!("{name:?}: one damage")
         };
-        assert_eq!(damage.object, format!("packs/{}", made.packs().unwrap()[0].name), "{name:?}");
+        assert_eq!(damage.object, format!("packs/{}", made.listed_packs().unwrap()[0].name), "{name:?}");
         assert!(damage.what.contains("a name that layer `names` can not have"), "{name:?}: {damage:?}");
         assert!(!damage.what.chars().any(char::is_control), "{damage:?}");
         assert!(damage.touches.iter().any(|touched| touched.part == part()), "{damage:?}");

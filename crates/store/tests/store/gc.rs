@@ -191,7 +191,7 @@ fn damage_stops_a_sweep_before_anything_is_removed() {
     let catalog = create(&stores, URL);
     four(&catalog);
     keep(&catalog, &[3, 4]);
-    let needed = catalog.snapshot(version(3)).unwrap().packs().unwrap()[0].name;
+    let needed = catalog.snapshot(version(3)).unwrap().listed_packs().unwrap()[0].name;
     remove(&store, &ObjectName::Pack(needed).to_string());
     let before = packs(&store);
     let error = Catalog::open(&stores, URL).unwrap().gc(false).unwrap_err();

@@ -133,7 +133,7 @@ fn check(snapshot: &Snapshot) {
     assert_eq!(first.record().owner, Some(Owner::Tasks(vec![TaskId::new("copy").unwrap()])));
     assert_eq!(snapshot.layers().cloned().collect::<Vec<_>>(), layers());
     for record in snapshot.catalog().log() {
-        for pack in record.unwrap().packs().unwrap() {
+        for pack in record.unwrap().listed_packs().unwrap() {
             assert!(!snapshot.catalog().pack(pack.name).unwrap().blobs.is_empty());
         }
     }

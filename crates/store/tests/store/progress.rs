@@ -194,7 +194,7 @@ fn settling_beside_work_loses_nothing() {
         ops.map(|(n, entry)| Ok::<_, deltic_store::Error>((format!("{n:06}").as_bytes().into(), Some(entry.clone()))));
     let tree = draft.edit(&draft.empty_tree(), ops).unwrap();
     let made = commit(draft, &tree);
-    let listed = made.packs().unwrap();
+    let listed = made.listed_packs().unwrap();
     assert_eq!(listed.len() as u64, made.record().packs.count, "each once");
     assert_eq!(listed.iter().map(|pack| pack.bytes).sum::<u64>(), made.record().packs.bytes);
     assert!(listed.len() > 50, "{} packs", listed.len());

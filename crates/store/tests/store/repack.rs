@@ -60,7 +60,8 @@ fn sparse_packs_are_replaced_and_digests_stay() {
     keep_latest(&catalog);
     let before = catalog.latest().unwrap();
     let first = ObjectName::Pack(
-        catalog.log().map(Result::unwrap).find(|one| one.version() == version(1)).unwrap().packs().unwrap()[0].name,
+        catalog.log().map(Result::unwrap).find(|one| one.version() == version(1)).unwrap().listed_packs().unwrap()[0]
+            .name,
     );
     let would = catalog.repack(&RepackOptions::default(), RunId(1), Timestamp(0), true).unwrap();
     assert_eq!((would.version, would.replaced.count, catalog.latest().unwrap().version()), (None, 1, before.version()));

@@ -119,7 +119,7 @@ const READS: &[Path] = &[
     ("a payload by pieces", |stores, url| Ok(format!("{:?}", streamed(&tree(stores, url)?, b"in a pack 3")?))),
     ("the index of a pack", |stores, url| {
         let catalog = Catalog::open(stores, url)?;
-        let pack = catalog.latest()?.packs()?[0].name;
+        let pack = catalog.latest()?.listed_packs()?[0].name;
         Ok(format!("{:?}", catalog.pack(pack)?))
     }),
     ("the check", |stores, url| Ok(format!("{:?}", Catalog::open(stores, url)?.fsck(true)?))),
@@ -216,7 +216,7 @@ fn damage_is_read_twice_on_a_remote_store_and_once_in_a_folder() {
 
         // All of what was written first: its payloads, and nodes that version 2 shares.
         let latest = Catalog::open(&stores_of(&store), url).unwrap();
-        let first = latest.snapshot(version(1)).unwrap().packs().unwrap()[0].name;
+        let first = latest.snapshot(version(1)).unwrap().listed_packs().unwrap()[0].name;
         let object = format!("packs/{first}");
         let payload: fn(&Stores, &str) -> Result<String> = |stores, url| {
             let tree = tree(stores, url)?;
@@ -275,7 +275,7 @@ fn nothing_is_read_twice_that_is_right() {
     let cold = if levels > 1 { 1 } else { 0 };
     let gets = log.take().len();
     assert!((2..=2 + cold).contains(&gets), "two pieces, and at most a leaf: {gets}");
-    let [pack, ..] = latest.packs().unwrap()[..] else { panic!("no pack") };
+    let [pack, ..] = latest.listed_packs().unwrap()[..] else { panic!("no pack") };
     assert_eq!(log.take().len(), 1, "a listing");
     catalog.pack(pack.name).unwrap();
     assert_eq!(log.take().len(), 3, "the length of a pack, and its ends");

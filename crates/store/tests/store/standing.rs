@@ -47,7 +47,7 @@ fn is_corrupt(error: &Error, object: &str) -> bool {
 fn a_damaged_latest_record_hides_no_other_damage() {
     let (store, stores) = tampered();
     let catalog = fill(&stores, URL);
-    let pack = format!("packs/{}", catalog.snapshot(version(2)).unwrap().packs().unwrap()[0].name);
+    let pack = format!("packs/{}", catalog.snapshot(version(2)).unwrap().listed_packs().unwrap()[0].name);
     let whole = open(&stores).fsck(true).unwrap();
     assert_eq!((whole.as_of, whole.damage.len()), (Some(version(4)), 0));
     flip(&store, &record(4));
@@ -439,7 +439,9 @@ mod folders {
                 let object = match object {
                     "record" => record(2),
                     "latest record" => record(4),
-                    "pack" => format!("packs/{}", open(&url).snapshot(version(1)).unwrap().packs().unwrap()[0].name),
+                    "pack" => {
+                        format!("packs/{}", open(&url).snapshot(version(1)).unwrap().listed_packs().unwrap()[0].name)
+                    }
                     object => object.to_owned(),
                 };
                 std::fs::remove_file(folder.path().join(&object)).unwrap();
