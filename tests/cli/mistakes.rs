@@ -129,7 +129,12 @@ fn a_time_that_is_to_come_expires_nothing() {
     for since in ["2999-01-01", "2999-01-01T00:00:00Z"] {
         for more in ["", " --last 2", " --dry-run", " --keep 0"] {
             let said = refused(&shell, &format!("deltic retain file:in --since {since}{more}"), 2);
-            assert!(said.contains("versions since 2999-01-01T00:00:00.000Z are to be kept, and that time is still to come: it is 2"), "{said}");
+            assert!(
+                said.contains(
+                    "versions since 2999-01-01T00:00:00.000Z are to be kept, and that time is still to come: it is 2"
+                ),
+                "{said}"
+            );
         }
     }
     assert_eq!(everything(&shell), before);

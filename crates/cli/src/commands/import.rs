@@ -99,7 +99,9 @@ fn owned(error: deltic_driver::Error) -> Failure {
     let is_owned = matches!(error, deltic_driver::Error::Owned { .. });
     let failure = Failure::from(error);
     match is_owned {
-        true => failure.hint("import into a catalog of its own and let tasks read that; to replace what is there add `--take-over`"),
+        true => failure.hint(
+            "import into a catalog of its own and let tasks read that; to replace what is there add `--take-over`",
+        ),
         false => failure,
     }
 }

@@ -18,7 +18,9 @@ const TRIES: u32 = 5;
 
 /// `retain`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "A version that any of the options names is kept; the latest, and those that have a name, always are.")]
+#[command(
+    after_help = "A version that any of the options names is kept; the latest, and those that have a name, always are."
+)]
 pub(crate) struct Args {
     /// The catalog
     url: String,
@@ -183,10 +185,9 @@ fn unkept_inputs(stores: &Stores, kept: &Snapshot) -> Vec<String> {
         });
         lines.push(match latest {
             Ok(latest) if latest.record().tags.iter().any(|tag| tag.version == read.version) => continue,
-            Ok(latest) if latest.record().retains(read.version) => format!(
-                "warning: {what}, which nobody keeps: `deltic retain {} --for {url}@{version}` does",
-                read.url
-            ),
+            Ok(latest) if latest.record().retains(read.version) => {
+                format!("warning: {what}, which nobody keeps: `deltic retain {} --for {url}@{version}` does", read.url)
+            }
             Ok(_) => format!("warning: {what}, which has expired: it can be read, and not be made again"),
             Err(why) => format!("warning: {what}; whether that is kept is not known: {why}"),
         });

@@ -332,7 +332,9 @@ pub(crate) mod rfc3339 {
     /// A time as text; one that RFC 3339 can not say as its number.
     pub(crate) fn show(time: Timestamp) -> String {
         match super::check_timestamp(time) {
-            Ok(()) => humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + Duration::from_millis(time.0)).to_string(),
+            Ok(()) => {
+                humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + Duration::from_millis(time.0)).to_string()
+            }
             Err(_) => time.0.to_string(),
         }
     }

@@ -30,8 +30,8 @@ const FORMAT: u32 = 2;
 const COMPRESSED_FROM: usize = 1024;
 
 /// No more is compressed to a byte, so that a reader's memory is bounded by what it read. What runs write shrinks to a fifth
-/// or so; what shrinks to less than an eighth is written as it is.
-const MOST_GROWTH: usize = 8;
+/// or so; what shrinks to less than a sixteenth is written as it is.
+const MOST_GROWTH: usize = 16;
 
 /// The branch that all versions are of.
 const MAIN: &str = "main";
@@ -185,7 +185,7 @@ impl VersionRecord {
     }
 
     /// Reads a record back. Takes no more memory than 64 KiB and 128 times the bytes that it is given; where the rest is
-    /// compressed 768 times, which is 128 times what it grows to: four bytes of base64 are three of a frame.
+    /// compressed 1,536 times, which is 128 times what it grows to: four bytes of base64 are three of a frame.
     pub(crate) fn from_bytes(bytes: &[u8]) -> std::result::Result<VersionRecord, Unreadable> {
         let Format { format } = check::from_json(bytes)?;
         match format {

@@ -247,7 +247,7 @@ const WORDS: &[&str] = &[
 ];
 
 /// What a record with a packed rest takes at most, times its length.
-const PACKED_GROWTH: u64 = 768;
+const PACKED_GROWTH: u64 = 1536;
 
 fn decoders() -> Vec<Decoder<'static>> {
     let plain = |level, columns: &[Columns]| nodes(level, columns).iter().map(|node| plain(node)).collect::<Vec<_>>();
@@ -335,11 +335,11 @@ fn the_compressed_record_that_grows_most_keeps_the_bound() {
         many.push(STANDARD.encode(&noise).into());
         VersionRecord { statistics: many.into(), ..version_record() }
     };
-    // The text has 100,000 bytes, and 75,000 when it is compressed: the rest may have 8 times that.
-    let (record, too_much) = (of(70_000), of(73_000));
+    // The text has 100,000 bytes, and 75,000 when it is compressed: the rest may have 16 times that.
+    let (record, too_much) = (of(155_000), of(160_000));
     let bytes = record.to_bytes().unwrap();
     assert!(bytes.len() < 110_000, "it is compressed");
-    assert!(too_much.to_bytes().unwrap().len() > 600_000, "more is not");
+    assert!(too_much.to_bytes().unwrap().len() > 1_200_000, "more is not");
     let held = allocation_counter::measure(|| assert_eq!(VersionRecord::from_bytes(&bytes).unwrap(), record));
     let times = held.bytes_max as f64 / bytes.len() as f64;
     assert!((PACKED_GROWTH as f64 / 2.0..PACKED_GROWTH as f64).contains(&times), "{times} times its length");

@@ -280,7 +280,7 @@ fn who_creates_a_catalog_that_somebody_creates_at_the_moment_is_told_that_it_is_
             let create_and_fill = move || {
                 let catalog = create(&other, "memory:x");
                 advance(&catalog, 5, &puts(&numbered(0..300, 1)));
-                assert!(!catalog.latest().unwrap().packs().unwrap().is_empty());
+                assert!(!catalog.latest().unwrap().listed_packs().unwrap().is_empty());
             };
             std::thread::spawn(create_and_fill).join().unwrap();
         }
