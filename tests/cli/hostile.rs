@@ -341,8 +341,8 @@ fn records() {
             ],
             "log",
         ),
-        (vec![("\"id\": \"noise\"", format!("\"id\": {json}"))], "ls"),
-        (vec![("\"scheme\": \"generic\"", format!("\"scheme\": {json}"))], "ls"),
+        (vec![("\"id\": \"noise\"", format!("\"id\": {json}"))], ""),
+        (vec![("\"scheme\": \"generic\"", format!("\"scheme\": {json}"))], ""),
         (vec![("\"statistics\": {", format!("\"statistics\": {{{json}: {json},"))], "json"),
         (vec![("{", format!("{{{json}"))], ""),
     ] {

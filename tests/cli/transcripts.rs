@@ -57,6 +57,11 @@ fn json() {
 }
 
 #[test]
+fn kept() {
+    check("tests/cli/transcripts/kept.md");
+}
+
+#[test]
 fn verification() {
     check("tests/cli/transcripts/verifying.md");
 }

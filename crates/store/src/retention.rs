@@ -25,7 +25,8 @@ pub struct Retention {
     /// Every version that may have been the latest at some moment since then, by the times in the records as far as they do
     /// not contradict each other: where they do, more is kept.
     pub since: Option<Timestamp>,
-    /// Tags to set, each on a version that can be read now. The note of one that is there is replaced.
+    /// Tags to set, each on a version that can be read now. One that is there on the same version takes the note, if there is
+    /// one; on another version it is an error.
     pub tags: Vec<Tag>,
     /// The names of tags to take away, before others are set. It alone lets nothing expire.
     pub untag: Vec<String>,

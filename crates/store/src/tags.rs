@@ -19,7 +19,11 @@ pub(crate) fn changed(url: &str, latest: &VersionRecord, given: &[Tag], taken: &
     }
     for tag in given {
         match tags.iter_mut().find(|known| known.name == tag.name) {
-            Some(known) if known.version == tag.version => known.note.clone_from(&tag.note),
+            Some(known) if known.version == tag.version => {
+                if !tag.note.is_empty() {
+                    known.note.clone_from(&tag.note);
+                }
+            }
             Some(known) => {
                 return Err(Error::invalid(format!(
                     "{url}: tag `{}` is version {} already, and not {}: take it away first",
