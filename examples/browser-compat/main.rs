@@ -1,7 +1,7 @@
 //! Dates the features of 373 versions of the web's compatibility data, and counts what it saves to depend on rows of
 //! tables rather than on tables: the same versions are compiled once more with whole tables read.
 //!
-//! `cargo run --release --example browser-compat -- --help`
+//! `cargo run --release --bin browser-compat -- --help`
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Reports the difference between each of six versions of OpenStreetMap in Andorra and the version before it, from what
 //! changed, and proves at the end that the result equals a build from scratch. (c) OpenStreetMap contributors, ODbL 1.0
 //!
-//! `cargo run --release --example difference -- --help`; with `--versions 3` the last difference is that of six days.
+//! `cargo run --release --bin difference -- --help`; with `--versions 3` the last difference is that of six days.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Counts how often each node of OpenStreetMap in Andorra changed in six versions, each from what the run before wrote,
 //! and proves at the end that full runs over the same versions come to the same. (c) OpenStreetMap contributors, ODbL 1.0
 //!
-//! `cargo run --release --example feedback -- --help`
+//! `cargo run --release --bin feedback -- --help`
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Works out the forms of 1,003 versions of the presets of the editor iD, each from what changed, and proves at the end
 //! that the result equals a build from scratch.
 //!
-//! `cargo run --release --example id-presets -- --help`
+//! `cargo run --release --bin id-presets -- --help`
 
 use anyhow::Result;
 use deltic_examples::id_presets::{EXAMPLE, Form};

@@ -1,7 +1,7 @@
 //! Lifts six versions of OpenStreetMap tiles of Andorra to coarser levels, each from what changed, and proves at the
 //! end that the result equals a build from scratch. (c) OpenStreetMap contributors, ODbL 1.0
 //!
-//! `cargo run --release --example lift -- --help`; with `--versions 3` the last change is a small one, of six days.
+//! `cargo run --release --bin lift -- --help`; with `--versions 3` the last change is a small one, of six days.
 
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 //! changed; proves at the end that the result equals a build from scratch, and that all ways made the same at every
 //! version. (c) OpenStreetMap contributors, ODbL 1.0
 //!
-//! `cargo run --release --example pedestrian -- --help`; with `--versions 3` the last change is a small one, of six days.
+//! `cargo run --release --bin pedestrian -- --help`; with `--versions 3` the last change is a small one, of six days.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,59 +1,145 @@
-//! Keeps `docs/tutorial.md` true: its commands print what it says they print, and the code in it stands in the files
-//! that it names.
+//! Follows `docs/tutorial.md` to the letter, in an empty folder beside this repository, and compares what is printed.
 //!
-//! Fences of language `console` hold commands after `$ `, continued by `> `, and below them what they print. They run
-//! one after the other in one empty folder, in which `walk` is the driver. `UPDATE_EXPECT=1` writes what they print now.
+//! Fences of language `sh` and `console` are run, one after the other, in one shell. Those of `console` hold commands after `$ `,
+//! continued by `> `, and below them what they print; `UPDATE_EXPECT=1` writes what they print now. Any other fence is the
+//! content of the file that the line above it names, as in "`Cargo.toml`:".
+//!
+//! Two things differ from what a reader does: versions of dependencies are those of this repository, so that nothing is fetched, and
+//! what is built here already is not built again.
 
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use expect_test::expect_file;
 
+/// Printed by the shell behind what a command has printed; the exit code follows.
+const END: &str = "end of command ";
+
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
+/// `cargo test -p deltic-examples --test tutorial -- --ignored`
 #[test]
-fn commands_print_what_the_tutorial_says() {
+#[ignore = "minutes: it builds a package of its own"]
+fn the_tutorial_is_followed_to_the_letter() {
     let path = root().join("docs/tutorial.md");
     let text = std::fs::read_to_string(&path).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let (bin, work) = (folder.path().join("bin"), folder.path().join("work"));
-    std::fs::create_dir(&bin).unwrap();
-    std::fs::create_dir(&work).unwrap();
-    symlink(env!("CARGO_BIN_EXE_walk"), bin.join("walk")).unwrap();
-    let run = |command: &str| {
-        let mut shell = Command::new("sh");
-        shell.arg("-c").arg(format!("{{ {command}\n}} 2>&1")).current_dir(&work).env_clear();
-        shell.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display())).env("LC_ALL", "C");
-        let output = shell.output().unwrap();
-        let printed = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{command}: {printed}");
-        printed.lines().map(|line| measured(line) + "\n").collect::<String>()
-    };
+    symlink(root(), folder.path().join("deltic")).unwrap();
+    let mut shell = Shell::start(folder.path());
 
-    let (mut now, mut ran) = (String::new(), 0);
+    let (mut now, mut above, mut ran) = (String::new(), "", 0);
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
         now.push_str(&format!("{line}\n"));
-        while line == "```console"
-            && let Some(line) = lines.next_if(|line| *line != "```")
-        {
-            // What does not begin with a prompt is what a command printed last time.
-            let Some(first) = line.strip_prefix("$ ") else { continue };
-            now.push_str(&format!("{line}\n"));
-            let mut command = first.to_owned();
-            while let Some(line) = lines.next_if(|line| line.starts_with("> ")) {
-                now.push_str(&format!("{line}\n"));
-                command.push_str(&format!("\n{}", &line[2..]));
+        let Some(language) = line.strip_prefix("```") else {
+            above = if line.is_empty() { above } else { line };
+            continue;
+        };
+        let fence: Vec<&str> = std::iter::from_fn(|| lines.next_if(|line| *line != "```")).collect();
+        if language == "console" {
+            for (command, shown) in commands(&fence) {
+                now.push_str(&format!("{shown}{}", shell.run(&command)));
+                ran += 1;
             }
-            now.push_str(&run(&command));
-            ran += 1;
+        } else {
+            now.extend(fence.iter().map(|line| format!("{line}\n")));
+            let content = fence.join("\n");
+            match above.strip_suffix("`:").and_then(|above| above.rsplit('`').next()) {
+                Some(file) if language != "sh" => shell.write(file, &format!("{content}\n")),
+                None if language == "sh" => drop(shell.run(&content)),
+                _ => panic!("a fence of `{language}` below {above:?}"),
+            }
+        }
+        now.push_str(&format!("{}\n", lines.next().unwrap()));
+    }
+    assert!(ran > 20, "the tutorial has only {ran} commands");
+    expect_file![path].assert_eq(&now);
+}
+
+/// The commands of a fence, each with the lines that it stands on. What does not begin with a prompt is what was printed.
+fn commands(fence: &[&str]) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for line in fence {
+        match (line.strip_prefix("$ "), line.strip_prefix("> "), all.last_mut()) {
+            (Some(command), ..) => all.push((command.to_owned(), format!("{line}\n"))),
+            (None, Some(more), Some((command, shown))) => {
+                command.push_str(&format!("\n{more}"));
+                shown.push_str(&format!("{line}\n"));
+            }
+            _ => {}
         }
     }
-    assert!(ran > 10, "the tutorial has only {ran} commands");
-    expect_file![path].assert_eq(&now);
+    all
+}
+
+/// A shell that keeps its folder and its variables from one command to the next.
+struct Shell {
+    child: std::process::Child,
+    printed: BufReader<std::process::ChildStdout>,
+    folder: PathBuf,
+}
+
+impl Shell {
+    fn start(folder: &Path) -> Shell {
+        let mut command = Command::new("sh");
+        command.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+        for (variable, _) in std::env::vars().filter(|(name, _)| name.starts_with("DELTIC") || name.starts_with("CARGO_PKG")) {
+            command.env_remove(variable);
+        }
+        command.env("LC_ALL", "C").env("CARGO_NET_OFFLINE", "true").env("CARGO_TERM_COLOR", "never");
+        let mut child = command.spawn().unwrap();
+        let printed = BufReader::new(child.stdout.take().unwrap());
+        Shell { child, printed, folder: folder.to_owned() }
+    }
+
+    /// Runs a command, which must end well, and gives what it prints.
+    fn run(&mut self, command: &str) -> String {
+        let all = format!("{{ {command}\n}} 2>&1 < /dev/null; printf '\\n{END}%s\\n' $?; pwd\n");
+        self.child.stdin.as_mut().unwrap().write_all(all.as_bytes()).unwrap();
+        let mut printed = String::new();
+        let code = loop {
+            let mut line = String::new();
+            assert!(self.printed.read_line(&mut line).unwrap() > 0, "{command}: the shell has ended: {printed}");
+            match line.strip_prefix(END) {
+                Some(code) => break code.trim().to_owned(),
+                None => printed.push_str(&line),
+            }
+        };
+        assert_eq!(code, "0", "{command}: {printed}");
+        let mut folder = String::new();
+        self.printed.read_line(&mut folder).unwrap();
+        self.entered(PathBuf::from(folder.trim_end()));
+        printed.strip_suffix('\n').unwrap().lines().map(|line| measured(line) + "\n").collect()
+    }
+
+    /// Prepares a package that was entered for the first time: see above.
+    fn entered(&mut self, folder: PathBuf) {
+        self.folder = folder;
+        if self.folder.join("Cargo.toml").exists() && !self.folder.join("Cargo.lock").exists() {
+            std::fs::copy(root().join("Cargo.lock"), self.folder.join("Cargo.lock")).unwrap();
+            symlink(target(), self.folder.join("target")).unwrap();
+        }
+    }
+
+    fn write(&self, file: &str, content: &str) {
+        std::fs::write(self.folder.join(file), content).unwrap();
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// The folder that this test was built in, `…/debug/deps`, is in there.
+fn target() -> PathBuf {
+    std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
 }
 
 /// A line without what differs from run to run: sizes in KiB and times.
@@ -66,24 +152,4 @@ fn measured(line: &str) -> String {
         _ => word,
     });
     shown.collect::<Vec<_>>().join(" ")
-}
-
-#[test]
-fn code_stands_in_the_files_that_the_tutorial_names() {
-    let text = std::fs::read_to_string(root().join("docs/tutorial.md")).unwrap();
-    let (mut file, mut quotes) = (String::new(), 0);
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        if let Some((_, link)) = line.rsplit_once("](../examples/") {
-            file = format!("examples/{}", link.split(')').next().unwrap());
-        }
-        if line != "```rust" {
-            continue;
-        }
-        let quoted: String = lines.by_ref().take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect();
-        let code = std::fs::read_to_string(root().join(&file)).unwrap();
-        assert!(code.contains(&quoted), "{file} has no such lines any more:\n{quoted}");
-        quotes += 1;
-    }
-    assert!(quotes > 5, "the tutorial quotes only {quotes} pieces of code");
 }

@@ -1,7 +1,7 @@
 //! Compiles 378 real versions of 3,400 transit feed descriptions, each from what changed, and proves at the end that
 //! the result equals a build from scratch.
 //!
-//! `cargo run --release --example transit -- --help`
+//! `cargo run --release --bin transit -- --help`
 
 use deltic_examples::{replay, transit};
 

@@ -1,7 +1,7 @@
 //! Validates the topology of six versions of OpenStreetMap in Andorra, each from what changed, and proves at the end
 //! that the result equals a build from scratch. (c) OpenStreetMap contributors, ODbL 1.0
 //!
-//! `cargo run --release --example validate -- --help`; with `--versions 3` the last change is a small one, of six days.
+//! `cargo run --release --bin validate -- --help`; with `--versions 3` the last change is a small one, of six days.
 
 use anyhow::Result;
 use deltic_examples::replay;
