@@ -47,10 +47,10 @@ fn the_tutorial_is_followed_to_the_letter() {
             }
         } else {
             now.extend(fence.iter().map(|line| format!("{line}\n")));
-            let content = fence.join("\n");
             match above.strip_suffix("`:").and_then(|above| above.rsplit('`').next()) {
-                Some(file) if language != "sh" => shell.write(file, &format!("{content}\n")),
-                None if language == "sh" => drop(shell.run(&content)),
+                Some(file) if language != "sh" => shell.write(file, &format!("{}\n", fence.join("\n"))),
+                // Each line has to end well.
+                None if language == "sh" => drop(shell.run(&fence.join(" &&\n"))),
                 _ => panic!("a fence of `{language}` below {above:?}"),
             }
         }
@@ -87,7 +87,9 @@ impl Shell {
     fn start(folder: &Path) -> Shell {
         let mut command = Command::new("sh");
         command.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped());
-        for (variable, _) in std::env::vars().filter(|(name, _)| name.starts_with("DELTIC") || name.starts_with("CARGO_PKG")) {
+        for (variable, _) in
+            std::env::vars().filter(|(name, _)| name.starts_with("DELTIC") || name.starts_with("CARGO_PKG"))
+        {
             command.env_remove(variable);
         }
         command.env("LC_ALL", "C").env("CARGO_NET_OFFLINE", "true").env("CARGO_TERM_COLOR", "never");

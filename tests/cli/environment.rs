@@ -1,6 +1,8 @@
 //! The environment that remote stores are found by, when it is wrong; and servers that have nothing, or say nothing.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::server::Server;
 use crate::shell::{Ran, Shell};
@@ -151,4 +153,44 @@ fn no_answer_says_why_once() {
                 AWS_ENDPOINT_URL=http://nowhere.invalid:9 timeout 120 deltic log s3://bucket/x";
     let ran = shell.run(line);
     assert!(ran.code == 1 && ran.stderr.contains("nowhere.invalid:9") && ran.stderr.contains("lookup"), "{ran:?}");
+}
+
+/// A store that asks to slow down, so many times, and then has nothing.
+fn throttled(times: usize, status: &'static str, headers: &'static str) -> Server {
+    let asked = Arc::new(AtomicUsize::new(0));
+    Server::start(move |client| {
+        let answer = match asked.fetch_add(1, Ordering::SeqCst) < times {
+            true => format!("HTTP/1.1 {status}\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n"),
+            false => "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned(),
+        };
+        drop(client.write_all(answer.as_bytes()));
+    })
+}
+
+/// It is time that counts, and not tries: many more than a client makes by itself are waited out.
+#[test]
+fn a_store_that_asks_to_slow_down_is_waited_for() {
+    for (url, status) in [("s3://bucket/x", "503 Slow Down"), ("az://container/x", "429 Too Many Requests")] {
+        let server = throttled(60, status, "Retry-After: 0\r\n");
+        let ran = Shell::new().run(&format!("env {} deltic log {url}", server.variables()));
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.stderr.contains("there is no catalog"), "the answer behind it: {ran:?}");
+        assert!(server.asked.try_iter().count() > 60);
+    }
+}
+
+#[test]
+fn how_long_a_store_is_waited_for_is_a_setting() {
+    let server = throttled(usize::MAX, "503 Slow Down", "Retry-After: 3600\r\n");
+    let shell = site("s3://bucket/x");
+    let began = shell.run(&format!("env {} deltic plan", server.variables()));
+    assert!(began.code == 1 && began.stderr.contains("503"), "longer than the two minutes: {began:?}");
+    let server = throttled(1, "503 Slow Down", "Retry-After: 1\r\n");
+    let ran = shell.run(&format!("env {} deltic plan --set driver.retry=30s", server.variables()));
+    assert!(ran.stderr.contains("the store asks to slow down (503): asked again in 1."), "{ran:?}");
+    assert!(ran.code == 0 && ran.stderr.contains("a run creates it"), "{ran:?}");
+    let server = throttled(60, "503 Slow Down", "Retry-After: 0\r\n");
+    let ran = shell.run(&format!("env {} deltic plan --set driver.retry=false", server.variables()));
+    assert!(ran.code == 1 && ran.stderr.contains("503"), "{ran:?}");
+    assert!(server.asked.try_iter().count() < 60, "the client's own tries");
 }

@@ -349,7 +349,7 @@ fn no_more_have_changed_than_there_are() {
         let said = shell.ok(&format!("deltic {command}"));
         assert!(said.starts_with(expected), "{said}");
     }
-    shell.ok("rm src/7 src/one && deltic import file:in --layer a=src");
+    shell.ok("rm src/7 src/one && deltic import file:in --layer a=src --allow-empty");
     let said = shell.ok("deltic plan");
     assert!(said.starts_with("in  3 → 4  0 of 0 changed, 2 deleted\n"), "{said}");
     let said = shell.ok("deltic plan --format json");

@@ -57,6 +57,11 @@ fn json() {
 }
 
 #[test]
+fn parts() {
+    check("tests/cli/transcripts/parts.md");
+}
+
+#[test]
 fn kept() {
     check("tests/cli/transcripts/kept.md");
 }

@@ -136,7 +136,7 @@ fn summed(mut archive: Vec<u8>) -> Vec<u8> {
 
 fn read_archive(path: &PathBuf, bytes: &[u8]) -> bool {
     std::fs::write(path, bytes).unwrap();
-    let Ok(Source::Archive(path, packing)) = Source::find(path) else { panic!("no archive") };
+    let Ok(Source::Archive(path, packing)) = Source::find(path, false) else { panic!("no archive") };
     files_of_archive(&path, packing, &mut |file, read| {
         let name = file.path;
         assert!(!name.starts_with('/') && name.split('/').all(|part| part != ".."));

@@ -187,7 +187,9 @@ fn planned(task: &PlannedTask) -> Vec<String> {
         Mode::Skipped => return vec![task.task.to_string(), "skipped".to_owned(), NOTHING_CHANGED.to_owned()],
         Mode::Incremental { changed } => {
             let changed = (!changed.is_empty()).then(|| format!("{} changed", changed.join(", ")));
-            ("incremental", changed)
+            let readers = (!task.readers_of.is_empty())
+                .then(|| format!("and what has read {}, which the run finds", task.readers_of.join(", ")));
+            ("incremental", Some(changed.into_iter().chain(readers).collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty()))
         }
         Mode::Full { reason } => ("full", Some(reason.clone())),
     };

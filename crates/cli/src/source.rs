@@ -10,28 +10,41 @@ use crate::archive::{KNOWN, Packing};
 use crate::failure::{Failure, Outcome};
 use crate::place::check_typed;
 
-/// A folder or an archive.
+/// A folder, an archive or a single file.
 #[derive(Debug)]
 pub(crate) enum Source {
     /// A folder.
     Folder(PathBuf),
     /// A tar archive.
     Archive(PathBuf, Packing),
+    /// A file of a folder, which stands for one partition.
+    File(PathBuf, String),
 }
 
 impl Source {
-    /// Finds out what a path is, by what is there and, for a file, by how its name ends.
-    pub(crate) fn find(path: &Path) -> Outcome<Source> {
+    /// Finds out what a path is, by what is there and, for a file, by how its name ends. Single files are none where a layer
+    /// becomes what its source holds.
+    pub(crate) fn find(path: &Path, single: bool) -> Outcome<Source> {
         check_typed(path)?;
         let found = fs::metadata(path).map_err(|error| Failure::file("it can not be read", path, &error))?;
         if found.is_dir() {
             return Ok(Source::Folder(path.to_owned()));
         }
-        let packing = Packing::of(path).ok_or_else(|| {
-            let what = "this is no source of partitions: expected a folder or an archive";
-            Failure::usage(format!("{}: {what} ({KNOWN})", path.display()))
-        })?;
-        Ok(Source::Archive(path.to_owned(), packing))
+        if let Some(packing) = Packing::of(path) {
+            return Ok(Source::Archive(path.to_owned(), packing));
+        }
+        match path.file_name() {
+            Some(name) if single => {
+                let name = name.to_str().ok_or_else(|| not_utf8(path))?.to_owned();
+                let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+                Ok(Source::File(folder.to_owned(), name))
+            }
+            _ => {
+                let what = "this is no source of partitions: expected a folder or an archive";
+                let failure = Failure::usage(format!("{}: {what} ({KNOWN})", path.display()));
+                Err(failure.hint("with `--add` a single file is put into the layer"))
+            }
+        }
     }
 }
 

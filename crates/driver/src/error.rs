@@ -87,6 +87,16 @@ pub enum Error {
         /// Who was about to: `a run of other tasks`, `an import`.
         by: &'static str,
     },
+    /// An import would take more away than its [`ImportLimits`](crate::ImportLimits) allow. Nothing was imported.
+    #[error("{url}: layer `{layer}`: {what}")]
+    Guarded {
+        /// The catalog.
+        url: String,
+        /// The layer.
+        layer: LayerId,
+        /// How much.
+        what: String,
+    },
     /// The output catalog is not at the version that the caller expected.
     #[error("the output catalog is at version {found}, not at {expected} as expected: plan again from there")]
     BaseMoved {

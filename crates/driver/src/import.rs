@@ -22,6 +22,38 @@ pub struct Import {
     draft: Draft,
     before: Requests,
     layers: BTreeMap<LayerId, ImportLayer>,
+    limits: ImportLimits,
+    is_dry: bool,
+}
+
+/// What an import may take away from the layers that it replaces. Without limits a mount that is empty, or half of it, wipes
+/// out what it stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImportLimits {
+    /// Whether a layer that has partitions may be replaced by nothing at all.
+    pub allow_empty: bool,
+    /// The most that may go of a layer, in millionths of its partitions. The first ten of a layer do not count.
+    pub most_deleted: u32,
+}
+
+impl ImportLimits {
+    /// None.
+    pub const NONE: ImportLimits = ImportLimits { allow_empty: true, most_deleted: 1_000_000 };
+    /// So many partitions of a layer may always go: of a small one, most change names now and then.
+    const FREE: u64 = 10;
+
+    fn check(self, url: &str, layer: &LayerId, counts: ImportCounts, before: u64) -> Result<()> {
+        let after = before - counts.deleted + counts.added;
+        let refused = |what: String| Err(Error::Guarded { url: url.to_owned(), layer: layer.clone(), what });
+        if after == 0 && before > 0 && !self.allow_empty {
+            return refused(format!("its source is empty, and {before} partitions would be deleted"));
+        }
+        let share = u128::from(counts.deleted) * 1_000_000;
+        if counts.deleted > ImportLimits::FREE && share > u128::from(before) * u128::from(self.most_deleted) {
+            return refused(format!("{} of {before} partitions would be deleted", counts.deleted));
+        }
+        Ok(())
+    }
 }
 
 struct ImportLayer {
@@ -41,7 +73,8 @@ struct Named {
 enum Said {
     /// It stays: put with the content that the base has, or deleted where there was nothing.
     Stays,
-    Put(Entry),
+    /// Nothing to put where nothing is to be written.
+    Put(Option<Entry>),
     Goes,
 }
 
@@ -96,7 +129,20 @@ impl Import {
             Some((settings.id.clone(), layer))
         };
         let layers = base.layers().filter_map(layer).collect();
-        Ok(Import { base: base.clone(), before: base.catalog().requests(), draft, layers })
+        let before = base.catalog().requests();
+        Ok(Import { base: base.clone(), before, draft, layers, limits: ImportLimits::NONE, is_dry: false })
+    }
+
+    /// ImportLimits what may be taken away.
+    #[must_use]
+    pub fn within(self, limits: ImportLimits) -> Import {
+        Import { limits, ..self }
+    }
+
+    /// Only finds out what would be done: nothing is written, and `commit` makes no version.
+    #[must_use]
+    pub fn dry(self) -> Import {
+        Import { is_dry: true, ..self }
     }
 
     /// The settings of a layer; an error that names those there are when the catalog has none of this id.
@@ -136,7 +182,7 @@ impl Import {
             layer.with(|named| named.counts.unchanged += 1);
             return Ok(());
         }
-        let entry = self.draft.put_known(meta, payload)?;
+        let entry = if self.is_dry { None } else { Some(self.draft.put_known(meta, payload)?) };
         layer.with(|named| {
             *if before.is_some() { &mut named.counts.modified } else { &mut named.counts.added } += 1;
             named.names.insert(key, Said::Put(entry));
@@ -162,9 +208,10 @@ impl Import {
 
     /// Makes the version. `created` and `note` are recorded with it.
     ///
-    /// Fails with the store's conflict when another run made that version first: nothing was imported then.
+    /// Fails with the store's conflict when another run made that version first, and with [`Error::Guarded`] where more would
+    /// be taken away than the limits allow: nothing was imported then.
     pub fn commit(self, created: Timestamp, note: &str) -> Result<ImportReport> {
-        let Import { base, draft, before, layers } = self;
+        let Import { base, draft, before, layers, limits, is_dry } = self;
         let mut next = NextVersion {
             dependencies: base.record().dependencies.clone(),
             owner: Some(Owner::Imports),
@@ -180,14 +227,22 @@ impl Import {
             bytes_written: 0,
         };
         for (id, layer) in layers {
-            let named = layer.named.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let mut named = layer.named.into_inner().unwrap_or_else(PoisonError::into_inner);
             let spoken_of = named.replaced || !named.names.is_empty();
-            let (tree, counts) = named.apply(&draft, &layer.published)?;
-            next.layers.push((layer.settings, tree));
-            if spoken_of {
-                report.counts += counts;
-                report.layers.insert(id, counts);
+            if named.replaced {
+                named.delete_others(&layer.published)?;
+                limits.check(base.catalog().url(), &id, named.counts, layer.published.count())?;
             }
+            if spoken_of {
+                report.counts += named.counts;
+                report.layers.insert(id, named.counts);
+            }
+            if !is_dry {
+                next.layers.push((layer.settings, named.apply(&draft, &layer.published)?));
+            }
+        }
+        if is_dry {
+            return Ok(report);
         }
         next.statistics = serde_json::json!(report.layers);
         if let Committed::New(snapshot) = draft.commit(next)? {
@@ -227,25 +282,27 @@ impl ImportLayer {
 }
 
 impl Named {
-    /// The layer's next tree.
-    fn apply(mut self, draft: &Draft, published: &Tree) -> Result<(Tree, ImportCounts)> {
-        if self.replaced {
-            for found in published.scan(KeyRange::all()) {
-                let (name, _) = found?;
-                if !self.names.contains_key(&name) {
-                    self.counts.deleted += 1;
-                    self.names.insert(name, Said::Goes);
-                }
+    /// Lets all go that was not named.
+    fn delete_others(&mut self, published: &Tree) -> Result<()> {
+        for found in published.scan(KeyRange::all()) {
+            let (name, _) = found?;
+            if !self.names.contains_key(&name) {
+                self.counts.deleted += 1;
+                self.names.insert(name, Said::Goes);
             }
         }
+        Ok(())
+    }
+
+    /// The layer's next tree.
+    fn apply(self, draft: &Draft, published: &Tree) -> Result<Tree> {
         let changes = self.names.into_iter().filter_map(|(name, said)| match said {
-            Said::Stays => None,
-            Said::Put(entry) => Some(Ok::<_, Error>((name, Some(entry)))),
+            Said::Stays | Said::Put(None) => None,
+            Said::Put(Some(entry)) => Some(Ok::<_, Error>((name, Some(entry)))),
             Said::Goes => Some(Ok((name, None))),
         });
         let mut changes = changes.peekable();
-        let tree = if changes.peek().is_some() { draft.edit(published, changes)? } else { published.clone() };
-        Ok((tree, self.counts))
+        Ok(if changes.peek().is_some() { draft.edit(published, changes)? } else { published.clone() })
     }
 }
 

@@ -98,7 +98,7 @@ pub use elements::{Elements, Walk};
 pub use engine::{Engine, Fetch, Item, Kernel, MapBatch, Mapped, Outcome, ReduceSink, Reduced, StageSession};
 pub use error::{Error, Phase, Result};
 pub use failure::{Failure, Failures, PassedLimit};
-pub use import::{Import, ImportCounts, ImportReport};
+pub use import::{Import, ImportCounts, ImportLimits, ImportReport};
 pub use job::{At, Job, JobInput, Options, Processing};
 pub use local::LocalEngine;
 pub use observe::{Event, Observer, Silent};

@@ -184,6 +184,9 @@ pub struct PlannedTask {
     pub mode: Mode,
     /// Inputs that changed, came or went; reads are not followed.
     pub inputs: u64,
+    /// Layers that changed and are only read: which inputs have read what changed is found in the run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub readers_of: Vec<String>,
     /// Partitions in quarantine, which it would try again.
     #[serde(skip_serializing_if = "is_zero")]
     pub in_quarantine: u64,

@@ -130,7 +130,14 @@ pub fn plan(job: &Job<'_>) -> Result<Plan> {
             let run_layer = RunLayer::new(layer.clone(), Some(tree.clone()), tree);
             layers.insert(LayerRef { catalog: None, layer: layer.id.clone() }, Arc::new(run_layer));
         }
-        tasks.push(PlannedTask { task: task.id().clone(), mode, inputs, in_quarantine, awaits });
+        let readers_of = match &mode {
+            Mode::Incremental { changed } => {
+                let own: Vec<String> = task.inputs().iter().map(ToString::to_string).collect();
+                changed.iter().filter(|layer| !own.contains(layer)).cloned().collect()
+            }
+            Mode::Skipped | Mode::Full { .. } => Vec::new(),
+        };
+        tasks.push(PlannedTask { task: task.id().clone(), mode, inputs, readers_of, in_quarantine, awaits });
     }
     Ok(Plan {
         base: base.0.version(),

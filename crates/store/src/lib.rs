@@ -62,6 +62,7 @@ mod tags;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod tree;
 mod varint;
 mod walk;

@@ -24,11 +24,15 @@ use crate::redacted::Redacted;
 use crate::root::place::PARTS;
 use crate::root::{Executor, ObjectRoot};
 use crate::secret::{Secrets, check_url, parse_checked, without_secrets};
+use crate::throttle::Patient;
 use crate::{Error, ErrorKind, Result};
 
 /// How long the client of a remote store tries by itself. Less than it would, since every request that may be repeated
 /// is tried again above: a store that does not answer must not take minutes to be called so.
 const RETRIES: (usize, Duration) = (4, Duration::from_secs(45));
+
+/// How long a remote store may ask to slow down, unless it is said otherwise.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Opens object stores by URL. Cheap to clone; clones share everything.
 ///
@@ -38,6 +42,9 @@ const RETRIES: (usize, Duration) = (4, Duration::from_secs(45));
 pub struct Stores {
     shared: Arc<Shared>,
     wrap: Option<Arc<Wrap>>,
+    /// How long remote stores may ask to slow down; and a number by which waits are spread.
+    patience: Option<Duration>,
+    spread: u64,
 }
 
 type Wrap = dyn Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync;
@@ -69,6 +76,13 @@ impl Stores {
         self
     }
 
+    /// Lets remote stores ask to slow down for so long before a command is ended by it; otherwise two minutes. `spread` is
+    /// another number for each process: those that were throttled together do not come again together.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration, spread: u64) -> Stores {
+        Stores { patience: Some(patience), spread, ..self }
+    }
+
     /// Opens the store at a URL. Makes no request; a folder of a `file:` URL must exist.
     pub fn open(&self, url: &str) -> Result<ObjectRoot> {
         self.open_at(url, false)
@@ -98,7 +112,7 @@ impl Stores {
         let (store, executor): (Arc<dyn ObjectStore>, Executor) = match scheme {
             "file" => (local(url, rest, make)?, Executor::Inline),
             "memory" => (self.memory(rest), Executor::Inline),
-            "s3" | "az" | "gs" => (remote(url)?, Executor::Runtime(self.runtime()?)),
+            "s3" | "az" | "gs" => (remote(url, self.patient(url))?, Executor::Runtime(self.runtime()?)),
             _ => {
                 return Err(Error::invalid(format!(
                     "`{}`: scheme `{}:` is not known; expected `file:`, `memory:`, `s3://`, `az://` or `gs://`",
@@ -114,6 +128,10 @@ impl Stores {
         let root = ObjectRoot::new(store, url, executor);
         // What killed writers leave beside objects no listing shows.
         Ok(if scheme == "file" { root.in_folder(&resolved(folder(url, rest)?)) } else { root })
+    }
+
+    fn patient(&self, url: &str) -> Patient {
+        Patient::new(&without_secrets(url), self.patience.unwrap_or(PATIENCE), self.spread)
     }
 
     fn memory(&self, name: &str) -> Arc<dyn ObjectStore> {
@@ -248,7 +266,7 @@ fn folder(url: &str, rest: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(rest))
 }
 
-fn remote(url: &str) -> Result<Arc<dyn ObjectStore>> {
+fn remote(url: &str, patient: Patient) -> Result<Arc<dyn ObjectStore>> {
     let parsed = parse_checked(url)?;
     let Some(bucket) = parsed.host_str().filter(|host| !host.is_empty()) else {
         return Err(Error::invalid(format!("`{url}` names no bucket; expected for example `s3://bucket/folder`")));
@@ -274,7 +292,7 @@ fn remote(url: &str) -> Result<Arc<dyn ObjectStore>> {
             let builder = environment::s3_settings()
                 .into_iter()
                 .fold(AmazonS3Builder::new(), |builder, (key, value)| builder.with_config(key, value));
-            let builder = builder.with_bucket_name(bucket).with_retry(retry);
+            let builder = builder.with_bucket_name(bucket).with_retry(retry).with_http_connector(patient);
             let builder = builder.with_conditional_put(S3ConditionalPut::ETagMatch);
             let alone = |name: &str, value: &str| {
                 let builder = AmazonS3Builder::new().with_bucket_name(bucket).with_config(name.parse().ok()?, value);
@@ -284,7 +302,10 @@ fn remote(url: &str) -> Result<Arc<dyn ObjectStore>> {
             Ok(prefixed(Redacted::new(store, secrets.clone()).passing_over_foreign_names(), prefix))
         }
         "az" => {
-            let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket).with_retry(retry);
+            let builder = MicrosoftAzureBuilder::from_env()
+                .with_container_name(bucket)
+                .with_retry(retry)
+                .with_http_connector(patient);
             let alone = |name: &str, value: &str| {
                 let builder = MicrosoftAzureBuilder::new().with_container_name(bucket).with_account("account");
                 let builder = builder.with_config(name.parse().ok()?, value);
@@ -294,7 +315,10 @@ fn remote(url: &str) -> Result<Arc<dyn ObjectStore>> {
             Ok(prefixed(Redacted::new(store, secrets.clone()).passing_over_foreign_names(), prefix))
         }
         _ => {
-            let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).with_retry(retry);
+            let builder = GoogleCloudStorageBuilder::from_env()
+                .with_bucket_name(bucket)
+                .with_retry(retry)
+                .with_http_connector(patient);
             let alone = |name: &str, value: &str| {
                 let builder = GoogleCloudStorageBuilder::new().with_bucket_name(bucket);
                 let builder = builder.with_config(name.parse().ok()?, value);

@@ -12,7 +12,7 @@ use deltic_core::{BoundingBox, CatalogId, Layer, LayerId, TaskId, Version};
 use crate::commands::{doctor, fsck, gc, repack, retain};
 use crate::out::Format;
 use crate::tile_names::TileNames;
-use values::{BOX, bounding_box, input, layer, layer_source, limit, percent};
+use values::{BOX, bounding_box, input, layer, layer_name, layer_source, limit, percent};
 
 /// Incremental compilation of versioned, partitioned data.
 ///
@@ -60,7 +60,7 @@ Results go to standard output, progress and logs to standard error.";
 pub(crate) enum Command {
     /// Create a catalog
     Init(Init),
-    /// Make layers exactly what folders or archives hold, as one new version
+    /// Make layers exactly what folders or archives hold, or add and delete partitions, as one new version
     Import(Import),
     /// Write the partitions of a layer into a folder or an archive
     Export(Export),
@@ -116,9 +116,24 @@ pub(crate) struct Init {
 pub(crate) struct Import {
     /// The catalog
     pub(crate) url: String,
-    /// A layer and the folder, .tar, .tar.gz or .tar.zst that it becomes
-    #[arg(long = "layer", value_name = "ID=SOURCE", required = true, value_parser = layer_source)]
+    /// A layer and the folder, .tar, .tar.gz or .tar.zst that it becomes; with `--add` also a single file
+    #[arg(long = "layer", value_name = "ID=SOURCE", required_unless_present = "delete", value_parser = layer_source)]
     pub(crate) layers: Vec<(LayerId, PathBuf)>,
+    /// Only put what the sources hold: the other partitions of their layers stay
+    #[arg(long)]
+    pub(crate) add: bool,
+    /// Delete a partition; it must be there
+    #[arg(long, value_name = "ID=NAME", value_parser = layer_name)]
+    pub(crate) delete: Vec<(LayerId, String)>,
+    /// Only say what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Replace a layer by a source that is empty
+    #[arg(long)]
+    pub(crate) allow_empty: bool,
+    /// Refuse to replace a layer where more of it would be deleted, and more than ten partitions
+    #[arg(long, value_name = "PERCENT", default_value = "50%", value_parser = percent)]
+    pub(crate) most_deleted: u32,
     /// How tiles are written in the names of files; without it, each name must be a tile in one way only
     #[arg(long, value_name = "FORM")]
     pub(crate) names: Option<TileNames>,

@@ -25,6 +25,11 @@ pub(super) fn layer_source(text: &str) -> Parsed<(LayerId, PathBuf)> {
     Ok((LayerId::new(id).map_err(|error| error.to_string())?, PathBuf::from(source)))
 }
 
+pub(super) fn layer_name(text: &str) -> Parsed<(LayerId, String)> {
+    let (id, name) = pair(text, "ID=NAME, for example `names=de/hamm`")?;
+    Ok((LayerId::new(id).map_err(|error| error.to_string())?, name.to_owned()))
+}
+
 pub(super) fn limit(text: &str) -> Parsed<usize> {
     text.parse().map_err(|_| "expected a number, for example 10".to_owned())
 }

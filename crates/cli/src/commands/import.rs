@@ -1,4 +1,4 @@
-//! `import`: layers become exactly what folders or archives hold.
+//! `import`: layers become exactly what folders or archives hold; or partitions are added and deleted.
 //!
 //! In a generic layer a partition is named as its file is, by the path below the source; in a tile layer by the file's
 //! name without its extension, wherever in the source it lies, or by the end of its path: see
@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use deltic_core::{Layer, LayerId, Name, Payload, Scheme};
-use deltic_driver::{Import, ImportReport};
-use deltic_store::{Catalog, Stores};
+use deltic_driver::{Import, ImportCounts, ImportLimits, ImportReport};
+use deltic_store::{Catalog, Snapshot, Stores};
 use rayon::prelude::*;
+use serde::Serialize;
 
 use super::layer;
 use crate::archive::{Packing, files_of_archive};
@@ -37,7 +38,7 @@ pub(super) fn import(args: &args::Import, progress: &Progress, interrupts: &Inte
     let base = catalog.latest()?;
     let nothing = format!("nothing was imported; version {} stands", base.version());
     interrupts.ends_soon(&nothing);
-    let mut sources: BTreeMap<&LayerId, Source> = BTreeMap::new();
+    let mut sources: BTreeMap<&LayerId, Vec<Source>> = BTreeMap::new();
     let mut tiles = false;
     for (id, path) in &args.layers {
         let (settings, _) = layer(&base, id)?;
@@ -45,11 +46,13 @@ pub(super) fn import(args: &args::Import, progress: &Progress, interrupts: &Inte
             names.check(settings)?;
             tiles = true;
         }
-        let source = Source::find(path)?;
+        let source = Source::find(path, args.add)?;
         check_apart(path, &args.url)?;
-        if sources.insert(id, source).is_some() {
+        let given = sources.entry(id).or_default();
+        if !args.add && !given.is_empty() {
             return Err(Failure::usage(format!("layer `{id}` is given twice: it can become only one source")));
         }
+        given.push(source);
     }
     if args.names.is_some() && !tiles {
         return Err(Failure::usage("--names says how tiles are written, and none of these layers has tiles"));
@@ -61,23 +64,33 @@ pub(super) fn import(args: &args::Import, progress: &Progress, interrupts: &Inte
     };
     let work = || -> Outcome<ImportReport> {
         let begin = if args.take_over { Import::taking_over } else { Import::begin };
-        let import = begin(&base, crate::edge::new_run_id()?).map_err(owned)?;
-        for (id, source) in sources {
+        let limits = ImportLimits { allow_empty: args.allow_empty, most_deleted: args.most_deleted };
+        let import = begin(&base, crate::edge::new_run_id()?).map_err(explained)?.within(limits);
+        let import = if args.dry_run { import.dry() } else { import };
+        for (id, sources) in sources {
             let counter = progress.counter(id.as_str());
-            import.replace(id)?;
+            if !args.add {
+                import.replace(id)?;
+            }
             let settings = import.layer(id)?;
             let layer = LayerImport { import: &import, settings, names: args.names, counter: &counter, interrupts };
-            match source {
-                Source::Folder(root) => layer.folder(&root)?,
-                Source::Archive(path, packing) => layer.archive(&path, packing)?,
+            for source in sources {
+                match source {
+                    Source::Folder(root) => layer.files(&root, files_of_folder(&root)?)?,
+                    Source::Archive(path, packing) => layer.archive(&path, packing)?,
+                    Source::File(folder, name) => layer.files(&folder, vec![name])?,
+                }
             }
+        }
+        for (id, name) in &args.delete {
+            delete(&import, &base, id, name)?;
         }
         let left = format!("whether a version was made says `deltic log {}`", args.url);
         interrupts.ends_by_itself(left, || vec!["the version to be written".to_owned()]);
         if interrupts.stop().is_asked() {
             return Err(stopped());
         }
-        Ok(import.commit(crate::edge::now(), &args.note)?)
+        import.commit(crate::edge::now(), &args.note).map_err(explained)
     };
     let report = work().map_err(|failure| match failure.is_stopped() {
         true => Failure::stopped(format!("stopped: {nothing}")),
@@ -86,7 +99,28 @@ pub(super) fn import(args: &args::Import, progress: &Progress, interrupts: &Inte
     if let Some(version) = report.version {
         out.has_done(format!("version {version} was committed"));
     }
-    out.result("deltic.import/1", &report, || text(&report))
+    let body = Imported { url: &args.url, dry_run: args.dry_run, report: &report };
+    out.result("deltic.import/1", body, || if args.dry_run { planned(&report) } else { text(&report) })
+}
+
+/// What an import did, or would do.
+#[derive(Serialize)]
+struct Imported<'a> {
+    url: &'a str,
+    dry_run: bool,
+    #[serde(flatten)]
+    report: &'a ImportReport,
+}
+
+/// Deletes a partition that has to be there: a slip in a name is not to pass for work that was done.
+fn delete(import: &Import, base: &Snapshot, id: &LayerId, text: &str) -> Outcome {
+    let (settings, _) = layer(base, id)?;
+    if import.delete(id, &settings.parse_name(text)?)? {
+        return Ok(());
+    }
+    let url = base.catalog().url();
+    let failure = format!("{url}: there is no partition `{text}` in layer `{id}` at version {}", base.version());
+    Err(Failure::failed(failure).hint(format!("`deltic ls {url} {id}` lists those there are")))
 }
 
 /// What ends the work of an import that is to stop.
@@ -94,15 +128,27 @@ fn stopped() -> Failure {
     Failure::stopped("stopped")
 }
 
-/// Says how to go on where tasks write to the catalog.
-fn owned(error: deltic_driver::Error) -> Failure {
-    let is_owned = matches!(error, deltic_driver::Error::Owned { .. });
-    let failure = Failure::from(error);
-    match is_owned {
-        true => failure.hint(
-            "import into a catalog of its own and let tasks read that; to replace what is there add `--take-over`",
-        ),
-        false => failure,
+/// An error with how to go on.
+fn explained(error: deltic_driver::Error) -> Failure {
+    use deltic_driver::Error::{Guarded, Owned};
+    let hint = match &error {
+        Owned { .. } => {
+            "import into a catalog of its own and let tasks read that; to replace what is there add `--take-over`"
+        }
+        Guarded { .. } => {
+            "is the source complete? If this is meant, `--allow-empty` lets a layer become empty, and `--most-deleted 100%` lets \
+             any number go; `--add` only puts what the source holds"
+        }
+        _ => return error.into(),
+    };
+    Failure::from(error).hint(hint)
+}
+
+fn planned(report: &ImportReport) -> String {
+    let ImportCounts { added, modified, deleted, .. } = report.counts;
+    match added + modified + deleted {
+        0 => format!("would change nothing: version {} stands", report.base),
+        _ => format!("would add {}, modify {}, delete {}", count(added), count(modified), count(deleted)),
     }
 }
 
@@ -128,8 +174,7 @@ struct LayerImport<'a> {
 }
 
 impl LayerImport<'_> {
-    fn folder(&self, root: &Path) -> Outcome {
-        let files = files_of_folder(root)?;
+    fn files(&self, root: &Path, files: Vec<String>) -> Outcome {
         let below = Below::open(root).map_err(|error| Failure::file("the folder can not be read", root, &error))?;
         let mut names = Names::new(self.settings, self.names);
         let mut named: Vec<(Name, String)> =

@@ -35,7 +35,7 @@ pub(super) fn run(
 ) -> Outcome {
     interrupts.may_end("nothing was published");
     let config = load(&args.job.configuration)?;
-    let stores = Stores::new();
+    let stores = stores(&config)?;
     let prepared =
         Prepared::new(&args.job, &config, &stores, register).map_err(|failure| where_from(&config, failure))?;
     let watched =
@@ -119,7 +119,7 @@ impl Observer for Watched {
 /// Says what a run would do.
 pub(super) fn plan(args: &args::Job, register: Register<'_>, progress: &Progress, out: &mut Out) -> Outcome {
     let config = load(&args.configuration)?;
-    let stores = Stores::new();
+    let stores = stores(&config)?;
     let prepared = Prepared::new(args, &config, &stores, register).map_err(|failure| where_from(&config, failure))?;
     let catalog = match prepared.find_output()? {
         Some(catalog) => catalog,
@@ -172,6 +172,12 @@ pub(super) fn not_registered(config: &Config, error: anyhow::Error) -> Failure {
 pub(super) fn code_of(tasks: &[Task]) -> Outcome<String> {
     let stated = tasks.iter().all(|task| task.code_version().is_some());
     Ok(if stated { String::new() } else { edge::code_identity()? })
+}
+
+/// Opens stores as the configuration says.
+pub(super) fn stores(config: &Config) -> Outcome<Stores> {
+    let spread = edge::new_run_id()?.0;
+    Ok(Stores::new().with_patience(config.driver.retry.0.unwrap_or_default(), spread))
 }
 
 /// The engine that the configuration asks for.

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use deltic_compiler::{ConfigError, register_recorded};
 use deltic_core::CatalogId;
 use deltic_driver::{At, Options, Rebuild, Verdict};
-use deltic_store::{Catalog, Snapshot, Stores};
+use deltic_store::{Catalog, Snapshot};
 
-use super::job::{code_of, engine, load, not_registered};
+use super::job::{code_of, engine, load, not_registered, stores};
 use crate::args;
 use crate::asked::Asked;
 use crate::edge;
@@ -35,7 +35,7 @@ pub(super) fn rebuild(
         check_apart(path, &args.into)?;
     }
     let config = load(&args.configuration)?;
-    let stores = Stores::new();
+    let stores = stores(&config)?;
     let version = Catalog::open(&stores, &args.url)?.snapshot(args.version)?;
     let bound: BTreeMap<CatalogId, At> =
         config.catalogs.iter().map(|(id, binding)| (id.clone(), binding.at.clone())).collect();

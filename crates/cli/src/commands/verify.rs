@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use deltic_driver::{Sampling, Verify};
-use deltic_store::Stores;
 
-use super::job::{Prepared, load, where_from};
+use super::job::{Prepared, load, stores, where_from};
 use crate::args;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupts;
@@ -24,7 +23,7 @@ pub(super) fn verify(
 ) -> Outcome {
     interrupts.may_end("nothing was written");
     let config = load(&args.configuration)?;
-    let stores = Stores::new();
+    let stores = stores(&config)?;
     let asked = args::Job { configuration: args.configuration.clone(), ..args::Job::default() };
     let prepared = Prepared::new(&asked, &config, &stores, register).map_err(|failure| where_from(&config, failure))?;
     let Some(catalog) = prepared.find_output()? else {

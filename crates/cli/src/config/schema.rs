@@ -19,7 +19,8 @@ use super::size::ByteSize;
 const SECTIONS: [&str; 4] = ["catalogs", "driver", "compiler", "filters"];
 
 /// The keys of `[driver]`: how to run. None of them is part of a fingerprint.
-const DRIVER: [&str; 7] = ["threads", "memory", "engine", "incremental", "checkpoint", "output", "state_layer"];
+const DRIVER: [&str; 8] =
+    ["threads", "memory", "engine", "incremental", "checkpoint", "retry", "output", "state_layer"];
 
 /// The engines there are.
 const ENGINES: [&str; 1] = ["local"];
@@ -43,6 +44,8 @@ pub(crate) struct Driver {
     pub(crate) incremental: bool,
     /// How often a run keeps what it has done, for the next one should it be interrupted.
     pub(crate) checkpoint: Every,
+    /// How long remote stores may ask to slow down.
+    pub(crate) retry: Every,
     /// The catalog that is written.
     pub(crate) output: CatalogId,
     /// The layer id that state goes under.
@@ -58,6 +61,7 @@ impl Driver {
             engine: "local".to_owned(),
             incremental: true,
             checkpoint: Every(Some(Duration::from_secs(60))),
+            retry: Every(Some(Duration::from_secs(120))),
             output: CatalogId::new("out")?,
             state_layer: LayerId::new("state")?,
         })
@@ -191,12 +195,13 @@ fn set(driver: &mut Driver, key: &str, node: &Node) -> Result<(), Problem> {
             Content::Scalar(Value::Bool(truth)) => driver.incremental = truth,
             _ => return Err(Problem::kind(node, key, "true or false")),
         },
-        "checkpoint" => {
+        "checkpoint" | "retry" => {
             let every = match &node.content {
                 Content::Scalar(value) => Every::read(value),
                 _ => None,
             };
-            driver.checkpoint = every.ok_or_else(|| Problem::kind(node, key, every::EXPECTED))?;
+            let every = every.ok_or_else(|| Problem::kind(node, key, every::EXPECTED))?;
+            *if key == "retry" { &mut driver.retry } else { &mut driver.checkpoint } = every;
         }
         "engine" => {
             let engine = text(node, key, "the name of an engine in quotes")?;

@@ -157,7 +157,7 @@ fn dotted_keys_may_be_quoted() {
 
 #[test]
 fn unknown_keys_are_errors_on_every_layer() {
-    let expected = "unknown key `thread`, expected `threads`, `memory`, `engine`, `incremental`, `checkpoint`, `output`, `state_layer`";
+    let expected = "unknown key `thread`, expected `threads`, `memory`, `engine`, `incremental`, `checkpoint`, `retry`, `output`, `state_layer`";
     assert_eq!(wrong("[driver]\n  thread = 1\n", &[], &[]), format!("x.conf:2:3: {expected}"));
     assert_eq!(
         wrong(FILE, &[("DELTIC__DRIVER__THREAD", "1")], &[]),
@@ -306,6 +306,7 @@ fn every_value_shows_where_it_came_from() {
     expect_test::expect![[r#"
         catalogs.in = "file:data/in"          # x.conf:2:1
         driver.checkpoint = "1m"              # default
+        driver.retry = "2m"                   # default
         driver.engine = "local"               # default
         driver.incremental = true             # default
         driver.memory = "48 MiB"              # default
