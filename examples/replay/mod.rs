@@ -137,6 +137,6 @@ fn invite(example: &Example, dir: &Path, last: u64) {
     println!("\nthe catalogs are kept: look at them with");
     let Example { show, .. } = example;
     for command in [format!("log {url}"), format!("ls {url} {show}"), format!("diff {url} {} {last}", last - 1)] {
-        println!("  cargo run --release -p deltic -- {command}");
+        println!("  cargo run --release --bin deltic -- {command}");
     }
 }

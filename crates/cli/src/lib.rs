@@ -32,6 +32,7 @@ mod findings;
 mod hostile;
 mod human;
 mod interrupt;
+mod named;
 mod out;
 mod panics;
 mod place;

@@ -189,7 +189,10 @@ fn planned(task: &PlannedTask) -> Vec<String> {
             let changed = (!changed.is_empty()).then(|| format!("{} changed", changed.join(", ")));
             let readers = (!task.readers_of.is_empty())
                 .then(|| format!("and what has read {}, which the run finds", task.readers_of.join(", ")));
-            ("incremental", Some(changed.into_iter().chain(readers).collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty()))
+            (
+                "incremental",
+                Some(changed.into_iter().chain(readers).collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty()),
+            )
         }
         Mode::Full { reason } => ("full", Some(reason.clone())),
     };

@@ -10,6 +10,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use deltic_core::{BoundingBox, CatalogId, Layer, LayerId, TaskId, Version};
 
 use crate::commands::{doctor, fsck, gc, repack, retain};
+use crate::named::Which;
 use crate::out::Format;
 use crate::tile_names::TileNames;
 use values::{BOX, bounding_box, input, layer, layer_name, layer_source, limit, percent};
@@ -17,7 +18,8 @@ use values::{BOX, bounding_box, input, layer, layer_name, layer_source, limit, p
 /// Incremental compilation of versioned, partitioned data.
 ///
 /// A catalog is named by its URL: `file:folder`, `file:///absolute/folder`, `s3://bucket/folder`, `az://container/folder`
-/// or `gs://bucket/folder`. Credentials are read from the environment.
+/// or `gs://bucket/folder`; or by the id that the configuration in this folder binds. Credentials are read from the
+/// environment. A version is a number, `latest`, or `-1` for the one before the latest.
 #[derive(Debug, Parser)]
 #[command(name = "deltic", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -101,6 +103,32 @@ pub(crate) enum Command {
     Config(Config),
 }
 
+impl Command {
+    /// The catalog that it is about, as it was typed, unless the configuration says it.
+    pub(crate) fn url_mut(&mut self) -> Option<&mut String> {
+        Some(match self {
+            Command::Init(args) => &mut args.url,
+            Command::Import(args) => &mut args.url,
+            Command::Export(args) => &mut args.url,
+            Command::Log(args) => &mut args.url,
+            Command::Ls(args) => &mut args.url,
+            Command::Get(args) => &mut args.url,
+            Command::Diff(args) => &mut args.url,
+            Command::Errors(args) => &mut args.url,
+            Command::Digest(args) => &mut args.url,
+            Command::Rebuild(args) => &mut args.url,
+            Command::Retain(args) => &mut args.url,
+            Command::Gc(args) => &mut args.url,
+            Command::Repack(args) => &mut args.url,
+            Command::Fsck(args) => &mut args.url,
+            Command::Doctor(args) => &mut args.url,
+            Command::Run(_) | Command::Plan(_) | Command::Verify(_) | Command::Explain(_) | Command::Config(_) => {
+                return None;
+            }
+        })
+    }
+}
+
 /// `init`.
 #[derive(Debug, Args)]
 pub(crate) struct Init {
@@ -165,9 +193,9 @@ pub(crate) struct Export {
     /// How tiles are written in the names of files; without it, as quadkeys
     #[arg(long, value_name = "FORM")]
     pub(crate) names: Option<TileNames>,
-    /// The version; without it, the latest
-    #[arg(long, value_name = "N")]
-    pub(crate) version: Option<Version>,
+    /// The version, or how far back, such as -1; without it, the latest
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) version: Option<Which>,
 }
 
 /// `log`.
@@ -193,9 +221,9 @@ pub(crate) struct Ls {
     /// Only tiles that this box of degrees has points in
     #[arg(long = "box", value_name = BOX, requires = "layer", allow_hyphen_values = true, value_parser = bounding_box)]
     pub(crate) area: Option<BoundingBox>,
-    /// The version; without it, the latest
-    #[arg(long, value_name = "N")]
-    pub(crate) version: Option<Version>,
+    /// The version, or how far back, such as -1; without it, the latest
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) version: Option<Which>,
 }
 
 /// `get`.
@@ -207,9 +235,9 @@ pub(crate) struct Get {
     pub(crate) layer: LayerId,
     /// The partition: a name, a tile's quadkey digits, or `here:` and a HERE tile id
     pub(crate) name: String,
-    /// The version; without it, the latest
-    #[arg(long, value_name = "N")]
-    pub(crate) version: Option<Version>,
+    /// The version, or how far back, such as -1; without it, the latest
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) version: Option<Which>,
 }
 
 /// `diff`.
@@ -218,7 +246,7 @@ pub(crate) struct Diff {
     /// The catalog
     pub(crate) url: String,
     /// The two versions, whichever is older; before them the layer, if only one is to be compared
-    #[arg(num_args = 2..=3, required = true, value_names = ["A", "B"])]
+    #[arg(num_args = 2..=3, required = true, value_names = ["A", "B"], allow_negative_numbers = true)]
     pub(crate) what: Vec<String>,
 }
 
@@ -227,9 +255,9 @@ pub(crate) struct Diff {
 pub(crate) struct Digest {
     /// The catalog
     pub(crate) url: String,
-    /// The version; without it, the latest
-    #[arg(long, value_name = "N")]
-    pub(crate) version: Option<Version>,
+    /// The version, or how far back, such as -1; without it, the latest
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) version: Option<Which>,
 }
 
 /// `errors`.
@@ -237,9 +265,9 @@ pub(crate) struct Digest {
 pub(crate) struct Errors {
     /// The catalog
     pub(crate) url: String,
-    /// The version; without it, the latest
-    #[arg(long, value_name = "N")]
-    pub(crate) version: Option<Version>,
+    /// The version, or how far back, such as -1; without it, the latest
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) version: Option<Which>,
 }
 
 /// `run`.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use deltic_core::{Digest, Fields, Layer, LayerId, Version};
+use deltic_core::{Digest, Fields, Layer, LayerId};
 use deltic_store::{Catalog, Change, Entry, KeyRange, Snapshot, Stores, Tree};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -10,7 +10,9 @@ use serde_json::{Map, Value, json};
 use super::ls::fields_of;
 use crate::args;
 use crate::failure::{Failure, Outcome};
+use crate::named::Which;
 use crate::out::Out;
+use crate::progress::Progress;
 
 /// A partition that differs.
 #[derive(Debug, Serialize)]
@@ -38,15 +40,16 @@ enum Kind {
 }
 
 /// Lists the partitions that differ from version A to version B, layer by layer in the order of names.
-pub(super) fn diff(args: &args::Diff, out: &mut Out) -> Outcome {
+pub(super) fn diff(args: &args::Diff, progress: &Progress, out: &mut Out) -> Outcome {
     let (only, from, to) = match &args.what[..] {
         [layer, from, to] => (Some(LayerId::new(layer)?), from, to),
         [from, to] => (None, from, to),
         _ => return Err(Failure::usage("expected two versions, or a layer and two versions")),
     };
     let catalog = Catalog::open(&Stores::new(), &args.url)?;
-    let from = catalog.snapshot(from.parse::<Version>()?)?;
-    let to = catalog.snapshot(to.parse::<Version>()?)?;
+    let version =
+        |text: &str| text.parse::<Which>().map_err(|wrong| Failure::usage(format!("`{text}`: {wrong}")))?.of(&catalog);
+    let (from, to) = (version(from)?, version(to)?);
     let known: BTreeSet<&LayerId> = from.layers().chain(to.layers()).map(|layer| &layer.id).collect();
     let layers: Vec<&LayerId> = match &only {
         Some(id) if !known.contains(id) => {
@@ -57,7 +60,8 @@ pub(super) fn diff(args: &args::Diff, out: &mut Out) -> Outcome {
         None => known.into_iter().collect(),
     };
     let head = json!({ "url": args.url, "from": from.version(), "to": to.version() });
-    let changes = layers.into_iter().flat_map(|id| changes(id, &from, &to));
+    let mut differing = false;
+    let changes = layers.into_iter().flat_map(|id| changes(id, &from, &to)).inspect(|_| differing = true);
     out.list("deltic.diff/1", &head, "changes", changes, |differs| {
         let letter = match differs.change {
             Kind::Added => 'A',
@@ -65,7 +69,11 @@ pub(super) fn diff(args: &args::Diff, out: &mut Out) -> Outcome {
             Kind::Deleted => 'D',
         };
         format!("{letter} {}/{}", differs.layer, differs.name)
-    })
+    })?;
+    if !differing {
+        progress.say(&format!("nothing differs from version {} to version {}", from.version(), to.version()));
+    }
+    Ok(())
 }
 
 type Changes = Box<dyn Iterator<Item = Outcome<Differs>>>;

@@ -16,7 +16,7 @@ use crate::out::Out;
 )]
 pub(crate) struct Args {
     /// Where catalogs are, or are to be
-    url: String,
+    pub(crate) url: String,
 }
 
 /// Tries a store out.

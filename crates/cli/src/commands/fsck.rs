@@ -18,7 +18,7 @@ use crate::out::Out;
 )]
 pub(crate) struct Args {
     /// The catalog
-    url: String,
+    pub(crate) url: String,
     /// Also read all payloads and compare them with their digests
     #[arg(long)]
     payloads: bool,

@@ -12,7 +12,7 @@ use crate::out::Out;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The catalog
-    url: String,
+    pub(crate) url: String,
     /// Only say what would be removed
     #[arg(long)]
     dry_run: bool,

@@ -134,7 +134,7 @@ pub(super) fn plan(args: &args::Job, register: Register<'_>, progress: &Progress
 }
 
 /// Reads the configuration that the command line asks for.
-pub(super) fn load(args: &args::Configuration) -> Outcome<Config> {
+pub(crate) fn load(args: &args::Configuration) -> Outcome<Config> {
     let environment = std::env::vars_os().collect();
     let sources = Sources { file: args.config.clone(), environment, settings: args.settings.clone() };
     Ok(Config::load(&sources)?)

@@ -18,24 +18,30 @@ pub(crate) mod repack;
 pub(crate) mod retain;
 mod verify;
 
-use deltic_core::{Layer, LayerId, Version};
+use deltic_core::{Layer, LayerId};
 use deltic_store::{Catalog, Snapshot, Stores, Tree};
 
 use crate::args::{Command, Config};
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupts;
+use crate::named::{self, Which};
 use crate::out::Out;
 use crate::progress::Progress;
 use crate::sources::Register;
 
+pub(crate) use job::load;
+
 /// Runs the command that was asked for.
 pub(crate) fn dispatch(
-    command: Command,
+    mut command: Command,
     register: Register<'_>,
     progress: &Progress,
     interrupts: &Interrupts,
     out: &mut Out,
 ) -> Outcome {
+    if let Some(url) = command.url_mut() {
+        *url = named::url(url)?;
+    }
     match command {
         Command::Init(args) => catalog::init(args, interrupts, out),
         Command::Log(args) => catalog::log(&args, out),
@@ -45,7 +51,7 @@ pub(crate) fn dispatch(
         Command::Export(args) => export::export(&args, interrupts, out),
         Command::Ls(args) => ls::ls(&args, out),
         Command::Get(args) => get::get(&args, out),
-        Command::Diff(args) => diff::diff(&args, out),
+        Command::Diff(args) => diff::diff(&args, progress, out),
         Command::Run(args) => job::run(&args, register, progress, interrupts, out),
         Command::Plan(args) => job::plan(&args, register, progress, out),
         Command::Verify(args) => verify::verify(&args, register, progress, interrupts, out),
@@ -61,12 +67,9 @@ pub(crate) fn dispatch(
 }
 
 /// A catalog at a version, or at its latest.
-fn open(url: &str, version: Option<Version>) -> Outcome<Snapshot> {
+fn open(url: &str, version: Option<Which>) -> Outcome<Snapshot> {
     let catalog = Catalog::open(&Stores::new(), url)?;
-    Ok(match version {
-        Some(version) => catalog.snapshot(version)?,
-        None => catalog.latest()?,
-    })
+    version.unwrap_or(Which::Back(0)).of(&catalog)
 }
 
 /// A layer of a snapshot.

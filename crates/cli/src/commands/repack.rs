@@ -15,7 +15,7 @@ use crate::out::Out;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The catalog
-    url: String,
+    pub(crate) url: String,
     /// Write packs again of which versions that can be read need less than this share
     #[arg(long, value_name = "PERCENT", default_value = "50%", value_parser = percent)]
     below: u32,

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::edge::{new_run_id, now};
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupts;
+use crate::named;
 use crate::out::Out;
 use crate::progress::Progress;
 
@@ -23,7 +24,7 @@ const TRIES: u32 = 5;
 )]
 pub(crate) struct Args {
     /// The catalog
-    url: String,
+    pub(crate) url: String,
     /// Keep the last COUNT versions; those that maintenance made of the same content do not count
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     last: Option<u64>,
@@ -150,7 +151,7 @@ pub(super) fn retain(args: &Args, progress: &Progress, interrupts: &Interrupts, 
 
 /// The names that keep what a version of another catalog was made from.
 fn inputs_of(stores: &Stores, catalog: &Catalog, url: &str, version: Version, reason: &str) -> Outcome<Vec<Tag>> {
-    let (latest, product) = (catalog.latest()?, Catalog::open(stores, url)?.snapshot(version)?);
+    let (latest, product) = (catalog.latest()?, Catalog::open(stores, &named::url(url)?)?.snapshot(version)?);
     let mut tags = Vec::new();
     let read = product.record().dependencies.iter().filter(|read| read.uuid == latest.uuid());
     let versions: BTreeMap<Version, &Dependency> = read.map(|read| (read.version, read)).collect();

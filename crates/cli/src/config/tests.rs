@@ -306,11 +306,11 @@ fn every_value_shows_where_it_came_from() {
     expect_test::expect![[r#"
         catalogs.in = "file:data/in"          # x.conf:2:1
         driver.checkpoint = "1m"              # default
-        driver.retry = "2m"                   # default
         driver.engine = "local"               # default
         driver.incremental = true             # default
         driver.memory = "48 MiB"              # default
         driver.output = "out"                 # default
+        driver.retry = "2m"                   # default
         driver.state_layer = "memory"         # --set driver.state_layer
         driver.threads = 4                    # x.conf:5:3
         compiler.coverage.area.deep = false   # default

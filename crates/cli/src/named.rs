@@ -1,0 +1,76 @@
+//! Catalogs by the ids that the configuration binds, and versions by how far back they are.
+
+use deltic_core::{CatalogId, Version};
+use deltic_store::{Catalog, Snapshot};
+
+use crate::args::Configuration;
+use crate::commands::load;
+use crate::failure::{Failure, Outcome};
+
+/// The URL that is meant: the text itself, or where the configuration of this folder has the catalog of this id.
+///
+/// Every URL has a colon, and no id has. What is neither is left to whoever opens it, and is told how URLs look.
+pub(crate) fn url(text: &str) -> Outcome<String> {
+    let Some(id) = Some(text).filter(|text| !text.contains(':')).and_then(|text| CatalogId::new(text).ok()) else {
+        return Ok(text.to_owned());
+    };
+    let config = load(&Configuration::default())?;
+    Ok(config.catalogs.get(&id).map_or_else(|| text.to_owned(), |bound| bound.url.clone()))
+}
+
+/// A version as it is typed: `98`, `latest`, or `-1` for the one before the latest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    Number(Version),
+    /// So many before the latest.
+    Back(u64),
+}
+
+impl std::str::FromStr for Which {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Which, String> {
+        let back = text.strip_prefix('-').and_then(|back| back.parse().ok());
+        match (text, back) {
+            ("latest", _) => Ok(Which::Back(0)),
+            (_, Some(back)) => Ok(Which::Back(back)),
+            (number, None) => number.parse().map(Which::Number).map_err(|_| {
+                "expected a version: a number, `latest`, or how far before the latest, for example -1".to_owned()
+            }),
+        }
+    }
+}
+
+impl Which {
+    /// The version of a catalog that is meant.
+    pub(crate) fn of(self, catalog: &Catalog) -> Outcome<Snapshot> {
+        let back = match self {
+            Which::Number(version) => return Ok(catalog.snapshot(version)?),
+            Which::Back(back) => back,
+        };
+        let latest = catalog.latest()?;
+        match latest.version().0.checked_sub(back) {
+            Some(_) if back == 0 => Ok(latest),
+            Some(number) => Ok(catalog.snapshot(Version(number))?),
+            None => {
+                let (url, latest) = (catalog.url(), latest.version());
+                Err(Failure::failed(format!("{url}: no version is {back} before the latest, which is {latest}")))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_numbers_or_counted_from_the_latest() {
+        let read = |text: &str| text.parse::<Which>().ok();
+        assert_eq!(read("98"), Some(Which::Number(Version(98))));
+        assert_eq!([read("latest"), read("-0"), read("-12")], [0, 0, 12].map(|back| Some(Which::Back(back))));
+        assert!(
+            ["", "-", "--1", "1.5", "newest", "-99999999999999999999"].into_iter().all(|text| read(text).is_none())
+        );
+    }
+}
