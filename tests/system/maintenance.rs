@@ -75,7 +75,8 @@ fn an_input_version_that_has_expired_makes_a_full_run_of_equal_result() {
         let input = lab.input_catalog("in");
         let since = input.latest().unwrap().version();
         change(&mut lab, 1);
-        let rules = Retention { keep: if expires { [].into() } else { [since].into() }, last: Some(1), since: None };
+        let rules =
+            Retention { keep: if expires { [].into() } else { [since].into() }, last: Some(1), ..Retention::default() };
         input.retain(&rules, RunId(9000), Timestamp(0), false).unwrap();
         input.gc(false).unwrap();
         lab.forget_caches();

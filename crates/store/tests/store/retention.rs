@@ -276,8 +276,8 @@ fn what_has_a_tag_is_kept_by_every_retention_until_it_has_none() {
     retain(&catalog, &last(1)).unwrap();
     assert_eq!(readable(&catalog)[..2], [2, 7], "it has another name");
     assert_eq!(retain(&catalog, &tagged(&[tag("keep/b", 2)], &[])).unwrap().version, None, "as it is already");
-    let said = Tag { note: "another reason".to_owned(), ..tag("keep/b", 2) };
-    assert!(retain(&catalog, &tagged(&[said.clone()], &[])).unwrap().version.is_some());
+    let again = [Tag { note: "another reason".to_owned(), ..tag("keep/b", 2) }];
+    assert!(retain(&catalog, &tagged(&again, &[])).unwrap().version.is_some());
     let moved = tagged(&[tag("keep/b", 7)], &["keep/b"]);
     assert_eq!(retain(&catalog, &moved).unwrap().tags[0], tag("keep/b", 7), "taken away, then set");
     retain(&catalog, &last(1)).unwrap();
