@@ -63,7 +63,8 @@ fn check(seed: u64) -> usize {
 
 #[test]
 fn a_full_run_keeps_what_an_incremental_one_does() {
-    let met: usize = (0..10).map(check).sum();
+    // In history 16 a failed input of a task with a memo had said something before.
+    let met: usize = (0..10).chain([16]).map(check).sum();
     assert!(met > 100, "only {met} partitions were in quarantine");
 }
 

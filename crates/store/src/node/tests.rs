@@ -162,6 +162,25 @@ proptest! {
     }
 }
 
+/// What is behind the magic of a node that this crate writes, one by one: a later layout must not pass for this one.
+#[test]
+fn a_header_that_is_not_known_is_refused() {
+    let mut columns = Columns::default();
+    let meta = Meta { digest: Digest::of(b"v"), len: 1, fields: Fields::default() };
+    columns.push_entry(b"k", &Entry { meta, place: Place::Inline(Bytes::from_static(b"v")) });
+    let bytes = encode(0, &columns);
+    let body = &bytes[..bytes.len() - CHECK_BYTES];
+    assert!(Node::decode_unchecked(body).is_ok());
+    let [layout, level, flags, zero] = [4, 5, 6, 7];
+    for (at, value) in [(layout, 200), (level, 65), (flags, 2), (flags, 0x80), (zero, 1), (0, b'x')] {
+        let mut changed = body.to_vec();
+        changed[at] = value;
+        let error = Node::decode_unchecked(&changed).map(|_| ()).unwrap_err();
+        let known = ["its layout is not known", "its header is not known", "it does not begin as a node"];
+        assert!(known.contains(&error.0), "byte {at}: {error:?}");
+    }
+}
+
 #[test]
 fn every_flip_of_a_node_is_noticed() {
     let mut columns = Columns::default();

@@ -52,6 +52,8 @@ fn known_values_are_hidden_in_every_notation() {
         hide("eu-central-1 of account, /run/token, somewhere"),
         "eu-central-1 of account, /run/token, somewhere"
     );
+    // Of a proxy, by its password and with its user, to the last letter.
+    assert_eq!(hide("my/pass, me:my/pass, my%2Fpass"), "***, ***, ***");
     assert!(!format!("{secrets:?}").contains("AKIA"));
 }
 
