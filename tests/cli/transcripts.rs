@@ -62,6 +62,11 @@ fn parts() {
 }
 
 #[test]
+fn layers() {
+    check("tests/cli/transcripts/layers.md");
+}
+
+#[test]
 fn kept() {
     check("tests/cli/transcripts/kept.md");
 }

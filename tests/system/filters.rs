@@ -141,7 +141,7 @@ fn a_filter_that_panics_is_an_error_that_says_where() {
         assert!(key.name.to_string() != "a2", "not this one");
         true
     }))));
-    assert_eq!(lab.try_run().unwrap_err().to_string(), "quotes: filter of in/texts/a2: panicked");
+    assert_eq!(lab.try_run().unwrap_err().to_string(), "quotes: filter of in/texts/a2: panicked: not this one");
 }
 
 /// Filters of all kinds on tasks of all patterns.

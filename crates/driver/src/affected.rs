@@ -5,13 +5,13 @@
 //! and looked up many at a time; sets of readers go to a file beyond their share of memory.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use deltic_compiler::{Lookup as _, Task, part_digest};
 use deltic_core::NameBytes;
 use deltic_store::{Change, Entry};
 
 use crate::elements::{Elements, Sorter, TOGETHER, Walk, read_ahead};
+use crate::panics::caught;
 use crate::reads::{PartNow, Reader};
 use crate::report::Counts;
 use crate::state::State;
@@ -109,7 +109,7 @@ fn parts_now<'a>(view: &'a View, layer: u16, name: &NameBytes, projection: &str)
 
 /// What code of a projection comes to; none where it fails or panics.
 fn unless_it_fails<T>(view: &View, code: impl FnOnce() -> deltic_compiler::Result<T>) -> Result<Option<T>> {
-    let ran = catch_unwind(AssertUnwindSafe(code));
+    let ran = caught(code);
     view.check()?;
     Ok(ran.ok().and_then(deltic_compiler::Result::ok))
 }

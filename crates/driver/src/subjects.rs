@@ -1,9 +1,8 @@
 //! Which inputs are compiled: all of a task's input layers, or those that its filter takes.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use deltic_compiler::{Lookup, Task};
 
+use crate::panics::caught;
 use crate::view::View;
 use crate::{Element, Error, Failure, Phase, Result};
 
@@ -14,8 +13,7 @@ pub(crate) fn is_subject(task: &Task, view: &View, input: &Element) -> Result<bo
         |key: String, source: anyhow::Error| Error::from(Failure::new(task.id(), Phase::Filter, key, None, &source));
     let key = view.key(input).map_err(|error| failed(format!("{:?}", input.name), error.into()))?;
     let Some((_, layer)) = view.layers().get(usize::from(input.layer)) else { return Ok(false) };
-    let taken = catch_unwind(AssertUnwindSafe(|| filter.matches(&key, layer)));
-    taken.map_err(|_| failed(key.to_string(), anyhow::anyhow!("panicked")))
+    caught(|| filter.matches(&key, layer)).map_err(|panicked| failed(key.to_string(), anyhow::Error::msg(panicked)))
 }
 
 /// Leaves out what a task does not compile; errors stay.

@@ -66,6 +66,11 @@ pub(crate) enum Command {
     Import(Import),
     /// Write the partitions of a layer into a folder or an archive
     Export(Export),
+    /// Add layers to a catalog, change their schemes or drop them, as one new version
+    #[command(subcommand)]
+    Layer(LayerCommand),
+    /// Make the layers of a catalog what they were at an earlier version, as a new one
+    Revert(Revert),
     /// List the versions, newest first
     Log(Log),
     /// List the partitions of a layer, or the layers
@@ -110,6 +115,9 @@ impl Command {
             Command::Init(args) => &mut args.url,
             Command::Import(args) => &mut args.url,
             Command::Export(args) => &mut args.url,
+            Command::Layer(LayerCommand::Add(args) | LayerCommand::Change(args)) => &mut args.url,
+            Command::Layer(LayerCommand::Drop(args)) => &mut args.url,
+            Command::Revert(args) => &mut args.url,
             Command::Log(args) => &mut args.url,
             Command::Ls(args) => &mut args.url,
             Command::Get(args) => &mut args.url,
@@ -196,6 +204,56 @@ pub(crate) struct Export {
     /// The version, or how far back, such as -1; without it, the latest
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) version: Option<Which>,
+}
+
+/// `layer`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LayerCommand {
+    /// Add layers, which are empty
+    Add(Layers),
+    /// Change the schemes of layers; their partitions stay, and must be legal then
+    Change(Layers),
+    /// Drop layers with their partitions
+    Drop(LayerIds),
+}
+
+/// `layer add` and `layer change`.
+#[derive(Debug, Args)]
+pub(crate) struct Layers {
+    /// The catalog
+    pub(crate) url: String,
+    /// The layers: ID=generic, ID=tile:here:LEVELS or ID=tile:mercator:LEVELS
+    #[arg(value_name = "ID=SCHEME", required = true, value_parser = layer)]
+    pub(crate) layers: Vec<Layer>,
+    /// A text to record with the version
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) note: String,
+}
+
+/// `layer drop`.
+#[derive(Debug, Args)]
+pub(crate) struct LayerIds {
+    /// The catalog
+    pub(crate) url: String,
+    /// The layers
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) layers: Vec<LayerId>,
+    /// A text to record with the version
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) note: String,
+}
+
+/// `revert`.
+#[derive(Debug, Args)]
+pub(crate) struct Revert {
+    /// The catalog
+    pub(crate) url: String,
+    /// The version whose layers and partitions it has again, or how far back, such as -1
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) to: Which,
+    /// A text to record with the version
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) note: String,
 }
 
 /// `log`.

@@ -1,5 +1,6 @@
 //! The commands: each reads its arguments, calls the libraries and writes what came back.
 
+mod by_hand;
 mod catalog;
 mod config;
 mod diff;
@@ -49,6 +50,8 @@ pub(crate) fn dispatch(
         Command::Digest(args) => catalog::digest(&args, out),
         Command::Import(args) => import::import(&args, progress, interrupts, out),
         Command::Export(args) => export::export(&args, interrupts, out),
+        Command::Layer(args) => by_hand::layer(&args, interrupts, out),
+        Command::Revert(args) => by_hand::revert(&args, interrupts, out),
         Command::Ls(args) => ls::ls(&args, out),
         Command::Get(args) => get::get(&args, out),
         Command::Diff(args) => diff::diff(&args, progress, out),

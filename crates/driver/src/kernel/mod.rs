@@ -11,7 +11,6 @@ mod fronts;
 pub(crate) use fronts::pieces;
 
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
@@ -21,6 +20,7 @@ use deltic_store::{Draft, Entry, Tree};
 
 use crate::engine::{Fetch, Item, Kernel, MapBatch, Reduced};
 use crate::observe::{Event, Observer, Silent};
+use crate::panics::caught;
 use crate::rows::{Row, RowStream, Rows};
 use crate::stop::Stop;
 use crate::view::View;
@@ -121,15 +121,7 @@ impl TaskKernel<'_> {
         code: impl FnOnce() -> anyhow::Result<T>,
     ) -> Result<T> {
         let code = || self.go_on().map_err(anyhow::Error::from).and_then(|()| code());
-        // What the code leaves half done after a panic is its own: nothing of it is looked at here.
-        let result = catch_unwind(AssertUnwindSafe(code)).unwrap_or_else(|panic| {
-            let message = panic
-                .downcast_ref::<&str>()
-                .map(ToString::to_string)
-                .or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "without a message".to_owned());
-            Err(anyhow::anyhow!("panicked: {message}"))
-        });
+        let result = caught(code).unwrap_or_else(|panicked| Err(anyhow::Error::msg(panicked)));
         if phase != Phase::MapKey {
             self.observer.event(&Event::Returned { task: self.task.id() });
         }

@@ -1,0 +1,68 @@
+//! `layer` and `revert`: changes to a catalog by hand.
+
+use deltic_core::{Layer, LayerId, Version};
+use deltic_driver::{LayerEdit, edit_layers};
+use deltic_store::{Catalog, Snapshot, Stores};
+use serde_json::json;
+
+use crate::args;
+use crate::edge::{new_run_id, now};
+use crate::failure::{Failure, Outcome};
+use crate::interrupt::Interrupts;
+use crate::named::Which;
+use crate::out::Out;
+
+/// Adds, changes or drops layers.
+pub(super) fn layer(args: &args::LayerCommand, interrupts: &Interrupts, out: &mut Out) -> Outcome {
+    let (url, note, edits) = match args {
+        args::LayerCommand::Add(args) => (&args.url, &args.note, each(&args.layers, LayerEdit::Add)),
+        args::LayerCommand::Change(args) => (&args.url, &args.note, each(&args.layers, LayerEdit::Change)),
+        args::LayerCommand::Drop(args) => {
+            (&args.url, &args.note, args.layers.iter().cloned().map(LayerEdit::Drop).collect())
+        }
+    };
+    interrupts.ends_soon(format!("whether a version was made says `deltic log {url}`"));
+    let base = Catalog::open(&Stores::new(), url)?.latest()?;
+    let made = edit_layers(&base, &edits, new_run_id()?, now(), note).map_err(|error| stands(error, &base))?;
+    report("deltic.layer/1", &base, made, out)
+}
+
+fn each(layers: &[Layer], edit: fn(Layer) -> LayerEdit) -> Vec<LayerEdit> {
+    layers.iter().cloned().map(edit).collect()
+}
+
+/// Makes a catalog what it was.
+pub(super) fn revert(args: &args::Revert, interrupts: &Interrupts, out: &mut Out) -> Outcome {
+    interrupts.ends_soon(format!("whether a version was made says `deltic log {}`", args.url));
+    let catalog = Catalog::open(&Stores::new(), &args.url)?;
+    let base = catalog.latest()?;
+    let to = args.to.of(&catalog)?;
+    let note = if args.note.is_empty() { format!("as version {} was", to.version()) } else { args.note.clone() };
+    let made = deltic_driver::revert(&base, &to, new_run_id()?, now(), &note).map_err(|error| stands(error, &base))?;
+    report("deltic.revert/1", &base, made, out)
+}
+
+fn report(schema: &str, base: &Snapshot, made: Option<Version>, out: &mut Out) -> Outcome {
+    if let Some(version) = made {
+        out.has_done(format!("version {version} was committed"));
+    }
+    let layers = |snapshot: &Snapshot| snapshot.layers().map(|layer: &Layer| layer.id.clone()).collect::<Vec<LayerId>>();
+    let now = Which::Back(0).of(base.catalog())?;
+    let body = json!({ "url": base.catalog().url(), "base": base.version(), "version": made, "layers": layers(&now) });
+    out.result(schema, body, || match made {
+        None => format!("nothing changed: version {} stands", base.version()),
+        Some(version) => {
+            let layers: Vec<String> = layers(&now).iter().map(ToString::to_string).collect();
+            format!("committed version {version}: {}", if layers.is_empty() { "no layers".to_owned() } else { layers.join(", ") })
+        }
+    })
+}
+
+fn stands(error: deltic_driver::Error, base: &Snapshot) -> Failure {
+    let owned = matches!(error, deltic_driver::Error::Owned { .. });
+    let failure = Failure::from(error).hint(format!("nothing was changed; version {} stands", base.version()));
+    match owned {
+        true => failure.hint("tasks say what layers a product has; `layer drop` removes one that none of them writes any more"),
+        false => failure,
+    }
+}
