@@ -67,6 +67,11 @@ fn layers() {
 }
 
 #[test]
+fn shells() {
+    check("tests/cli/transcripts/shells.md");
+}
+
+#[test]
 fn kept() {
     check("tests/cli/transcripts/kept.md");
 }

@@ -152,7 +152,7 @@ impl Interrupts {
     /// Ends the process. Whoever calls this holds the lock, so that what is said stays true.
     fn leave(&self, doing: &Doing) -> ! {
         let left = if doing.left.is_empty() { String::new() } else { format!(": {}", doing.left) };
-        self.0.progress.say(&format!("stopped{left}"));
+        self.0.progress.above(&crate::shown::line(&format!("stopped{left}")));
         deltic_exit::leave(i32::from(self.exit_code()))
     }
 }

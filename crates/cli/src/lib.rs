@@ -77,7 +77,7 @@ pub fn stock() -> ExitCode {
 
 fn start(mut register: Register<'_>) -> ExitCode {
     let cli = refusal::parse().unwrap_or_else(|error| refusal::refuse(&error));
-    let progress = Progress::new();
+    let progress = Progress::new(cli.quiet);
     progress.start_logs(cli.verbose);
     panics::watch(&progress);
     let stdout = Stdout::keep();

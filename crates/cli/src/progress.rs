@@ -22,6 +22,8 @@ use crate::shown;
 #[derive(Clone)]
 pub(crate) struct Progress {
     bars: MultiProgress,
+    /// Whether nothing is said but what went wrong.
+    quiet: bool,
     secrets: Arc<Secrets>,
     calls: Arc<Calls>,
 }
@@ -47,23 +49,24 @@ struct Shown {
 
 impl Progress {
     /// Bars on a terminal, nothing elsewhere.
-    pub(crate) fn new() -> Progress {
-        let terminal = std::io::stderr().is_terminal();
+    pub(crate) fn new(quiet: bool) -> Progress {
+        let terminal = std::io::stderr().is_terminal() && !quiet;
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bars = MultiProgress::with_draw_target(target);
-        Progress { bars, secrets: Arc::new(Secrets::of_environment()), calls: Arc::default() }
+        Progress { bars, quiet, secrets: Arc::new(Secrets::of_environment()), calls: Arc::default() }
     }
 
     /// Sends logs to standard error. `DELTIC_LOG` says which, else the number of `-v` does.
     pub(crate) fn start_logs(&self, verbose: u8) {
         let default = match verbose {
+            0 if self.quiet => "error",
             0 => "warn",
             1 => "info",
             2 => "debug",
             _ => "trace",
         };
         let filter = EnvFilter::builder().with_default_directive(tracing::Level::WARN.into());
-        let asked = std::env::var("DELTIC_LOG").ok().filter(|_| verbose == 0);
+        let asked = std::env::var("DELTIC_LOG").ok().filter(|_| verbose == 0 && !self.quiet);
         let filter = match asked.as_deref().map(|asked| filter.parse(asked)) {
             Some(Ok(filter)) => filter,
             Some(Err(error)) => {
@@ -80,7 +83,9 @@ impl Progress {
 
     /// Says something on standard error, above the bars.
     pub(crate) fn say(&self, line: &str) {
-        self.above(&shown::line(line));
+        if !self.quiet {
+            self.above(&shown::line(line));
+        }
     }
 
     /// Writes lines that are fit to be shown.
@@ -208,7 +213,7 @@ impl Write for Above {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
         // An event comes whole, by one call, and is one line.
         let text = String::from_utf8_lossy(line);
-        self.0.say(text.strip_suffix('\n').unwrap_or(&text));
+        self.0.above(&shown::line(text.strip_suffix('\n').unwrap_or(&text)));
         Ok(line.len())
     }
 

@@ -94,6 +94,7 @@ mod wire;
 mod workers;
 
 pub use alike::{Alike, Told, alike};
+pub use by_hand::{LayerEdit, edit_layers, revert};
 pub use difference::FirstDifference;
 pub use element::Element;
 pub use elements::{Elements, Walk};
@@ -104,7 +105,6 @@ pub use import::{Import, ImportCounts, ImportLimits, ImportReport};
 pub use job::{At, Job, JobInput, Options, Processing};
 pub use local::LocalEngine;
 pub use observe::{Event, Observer, Silent};
-pub use by_hand::{LayerEdit, edit_layers, revert};
 pub use panics::{caught, on_panic};
 pub use progress::Checkpoint;
 pub use quarantine::{Quarantined, quarantined};

@@ -38,6 +38,10 @@ pub(crate) struct Cli {
     )]
     pub(crate) format: Format,
 
+    /// Write nothing to standard error but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "All commands")]
+    pub(crate) quiet: bool,
+
     /// Log more to standard error: once for what happens, twice for details; DELTIC_LOG says it more finely
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "All commands")]
     pub(crate) verbose: u8,
@@ -45,11 +49,15 @@ pub(crate) struct Cli {
 
 /// The command line of a binary, whatever it is called: by the first of its arguments.
 pub(crate) fn command(called: Option<&OsString>) -> clap::Command {
-    let name = called.and_then(|called| std::path::Path::new(called).file_name());
-    let name = name.map(|name| name.to_string_lossy().into_owned());
     // That one argument may come before two others is more than the parser can say of itself.
-    let usage = format!("{} diff [OPTIONS] <URL> [LAYER] <A> <B>", name.as_deref().unwrap_or("deltic"));
+    let usage = format!("{} diff [OPTIONS] <URL> [LAYER] <A> <B>", self::called(called));
     Cli::command().mut_subcommand("diff", |diff| diff.override_usage(usage))
+}
+
+/// What a binary is called, by the first of its arguments.
+pub(crate) fn called(called: Option<&OsString>) -> String {
+    let name = called.and_then(|called| std::path::Path::new(called).file_name());
+    name.map_or_else(|| "deltic".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 const EXIT_CODES: &str = "\
@@ -106,6 +114,24 @@ pub(crate) enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
+    /// Write a script that completes commands and options in a shell
+    Completions(Completions),
+    /// Write manual pages, one for each command
+    Man(Man),
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// The folder to write them into, which has to be there
+    pub(crate) folder: PathBuf,
 }
 
 impl Command {
@@ -130,9 +156,13 @@ impl Command {
             Command::Repack(args) => &mut args.url,
             Command::Fsck(args) => &mut args.url,
             Command::Doctor(args) => &mut args.url,
-            Command::Run(_) | Command::Plan(_) | Command::Verify(_) | Command::Explain(_) | Command::Config(_) => {
-                return None;
-            }
+            Command::Run(_)
+            | Command::Plan(_)
+            | Command::Verify(_)
+            | Command::Explain(_)
+            | Command::Config(_)
+            | Command::Completions(_)
+            | Command::Man(_) => return None,
         })
     }
 }

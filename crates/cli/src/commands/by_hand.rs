@@ -46,14 +46,18 @@ fn report(schema: &str, base: &Snapshot, made: Option<Version>, out: &mut Out) -
     if let Some(version) = made {
         out.has_done(format!("version {version} was committed"));
     }
-    let layers = |snapshot: &Snapshot| snapshot.layers().map(|layer: &Layer| layer.id.clone()).collect::<Vec<LayerId>>();
+    let layers =
+        |snapshot: &Snapshot| snapshot.layers().map(|layer: &Layer| layer.id.clone()).collect::<Vec<LayerId>>();
     let now = Which::Back(0).of(base.catalog())?;
     let body = json!({ "url": base.catalog().url(), "base": base.version(), "version": made, "layers": layers(&now) });
     out.result(schema, body, || match made {
         None => format!("nothing changed: version {} stands", base.version()),
         Some(version) => {
             let layers: Vec<String> = layers(&now).iter().map(ToString::to_string).collect();
-            format!("committed version {version}: {}", if layers.is_empty() { "no layers".to_owned() } else { layers.join(", ") })
+            format!(
+                "committed version {version}: {}",
+                if layers.is_empty() { "no layers".to_owned() } else { layers.join(", ") }
+            )
         }
     })
 }
@@ -62,7 +66,8 @@ fn stands(error: deltic_driver::Error, base: &Snapshot) -> Failure {
     let owned = matches!(error, deltic_driver::Error::Owned { .. });
     let failure = Failure::from(error).hint(format!("nothing was changed; version {} stands", base.version()));
     match owned {
-        true => failure.hint("tasks say what layers a product has; `layer drop` removes one that none of them writes any more"),
+        true => failure
+            .hint("tasks say what layers a product has; `layer drop` removes one that none of them writes any more"),
         false => failure,
     }
 }

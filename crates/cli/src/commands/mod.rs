@@ -17,6 +17,7 @@ mod ls;
 mod rebuild;
 pub(crate) mod repack;
 pub(crate) mod retain;
+mod shell;
 mod verify;
 
 use deltic_core::{Layer, LayerId};
@@ -65,6 +66,8 @@ pub(crate) fn dispatch(
         Command::Repack(args) => repack::repack(&args, interrupts, out),
         Command::Fsck(args) => fsck::fsck(&args, out),
         Command::Doctor(args) => doctor::doctor(&args, interrupts, out),
+        Command::Completions(args) => shell::completions(&args, out),
+        Command::Man(args) => shell::man(&args, out),
         Command::Config(Config::Show(args)) => config::show(&args, register, out),
     }
 }
