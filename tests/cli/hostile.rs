@@ -61,7 +61,7 @@ fn site() -> Shell {
 }
 
 /// Every command, with hostile text in each of its arguments.
-const LINES: [&str; 47] = [
+const LINES: [&str; 61] = [
     "notes init \"file:$BAD\" --layer a=generic",
     "notes init file:new --layer \"$BAD=generic\"",
     "notes init file:new --layer \"a=$BAD\"",
@@ -72,6 +72,15 @@ const LINES: [&str; 47] = [
     "notes export \"file:$BAD\" notes out",
     "notes export file:in \"$BAD\" out",
     "notes export file:in notes \"in/packs/$BAD/x\"",
+    "notes import file:in --delete \"notes=$BAD\"",
+    "notes import file:in --delete \"notes=$BADNAME\"",
+    "notes import file:in --add --layer \"notes=$BAD\"",
+    "notes import file:in --layer notes=notes --most-deleted \"$BAD\"",
+    "notes layer add \"file:$BAD\" b=generic",
+    "notes layer add file:in \"b=$BAD\" --note \"$BAD\"",
+    "notes layer drop file:in \"$BAD\"",
+    "notes revert \"file:$BAD\" --to 0",
+    "notes revert file:in --to \"$BAD\"",
     "notes log \"file:$BAD\"",
     "notes log file:in -n \"$BAD\"",
     "notes log file:in",
@@ -104,11 +113,16 @@ const LINES: [&str; 47] = [
     "notes rebuild file:out --version 1 --into file:again --statement \"$BAD/x\"",
     "notes explain --config \"$BAD\"",
     "notes retain file:in --since \"$BAD\"",
+    "notes retain file:in --keep \"$BADNAME=1\" --reason \"$BAD\"",
+    "notes retain file:in --unkeep \"$BADNAME\"",
+    "notes retain file:in --for \"file:$BAD@1\"",
     "notes gc \"$BAD\"",
     "notes repack \"file:$BAD\" --below \"$BAD\"",
     "notes fsck \"file:$BAD\"",
     "notes doctor \"file:/proc/$BAD\"",
     "notes config show --set \"compiler.noise.setup='$BADNAME'\"",
+    "notes completions \"$BAD\"",
+    "notes man \"$BAD\"",
 ];
 
 #[test]

@@ -170,10 +170,13 @@ fn an_interrupt_that_is_ignored() {
 }
 
 /// Every command, with what it waits for at a server that never answers.
-const LINES: [&str; 19] = [
+const LINES: [&str; 22] = [
     "deltic init URL --layer notes=generic",
     "deltic import URL --layer notes=notes",
     "deltic export URL notes exported",
+    "deltic layer drop URL notes",
+    "deltic revert URL --to 1",
+    "deltic retain file:in --for URL@1",
     "deltic log URL",
     "deltic ls URL",
     "deltic get URL notes n",
@@ -193,7 +196,7 @@ const LINES: [&str; 19] = [
 ];
 
 /// Those that open no catalog.
-const AT_ONCE: [&str; 2] = ["deltic explain", "deltic config show"];
+const AT_ONCE: [&str; 4] = ["deltic explain", "deltic config show", "deltic completions bash", "deltic man ."];
 
 /// One signal ends every command that waits for a server.
 #[test]

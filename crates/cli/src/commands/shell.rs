@@ -24,6 +24,7 @@ pub(super) fn man(args: &args::Man, out: &mut Out) -> Outcome {
     let mut pages = 0;
     page(&command, &name, &args.folder, &mut pages)?;
     let folder = args.folder.display().to_string();
+    out.has_done(format!("{pages} pages were written into {folder}"));
     let body = serde_json::json!({ "folder": folder, "pages": pages });
     out.result("deltic.man/1", body, || format!("wrote {pages} pages into {folder}"))
 }
