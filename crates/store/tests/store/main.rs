@@ -20,6 +20,7 @@ mod gc;
 mod golden;
 mod hostile;
 mod lineage;
+mod lines;
 mod progress;
 mod repack;
 mod retention;

@@ -10,14 +10,14 @@ use crate::support::{
     write,
 };
 
-const URL: &str = "memory:x";
+pub(crate) const URL: &str = "memory:x";
 
-fn record(number: u64) -> String {
+pub(crate) fn record(number: u64) -> String {
     format!("versions/{number:020}")
 }
 
 /// Versions 0 to 4, each with a payload of its own in a pack.
-fn fill(stores: &Stores, url: &str) -> Catalog {
+pub(crate) fn fill(stores: &Stores, url: &str) -> Catalog {
     let catalog = create(stores, url);
     for number in 1..=4 {
         advance(&catalog, number, &Ops::from([(vec![b'a', number as u8 + b'0'], Some(vec![number as u8; 300]))]));
@@ -25,7 +25,7 @@ fn fill(stores: &Stores, url: &str) -> Catalog {
     catalog
 }
 
-fn open(stores: &Stores) -> Catalog {
+pub(crate) fn open(stores: &Stores) -> Catalog {
     Catalog::open(stores, URL).unwrap()
 }
 
@@ -35,11 +35,11 @@ fn flip(store: &InMemory, object: &str) {
     write(store, object, bytes);
 }
 
-fn damaged(found: &Checked) -> Vec<&str> {
+pub(crate) fn damaged(found: &Checked) -> Vec<&str> {
     found.damage.iter().map(|damage| &damage.object[..]).collect()
 }
 
-fn is_corrupt(error: &Error, object: &str) -> bool {
+pub(crate) fn is_corrupt(error: &Error, object: &str) -> bool {
     *error.kind() == ErrorKind::Corrupt { object: object.to_owned() }
 }
 
@@ -191,114 +191,6 @@ fn records_beyond_a_gap_are_named() {
     assert!(is_corrupt(&open(&stores).latest().unwrap_err(), &record(0)), "packs are there");
     let found = open(&stores).fsck(true).unwrap();
     assert_eq!((damaged(&found), found.versions), (vec![&record(2)[..], &record(1), &record(0)], 5));
-}
-
-/// Records that are left over from before a gap must not follow what is made in the gap.
-#[test]
-fn what_is_beyond_a_gap_hides_nothing_that_is_committed() {
-    let gap = |url: &str| {
-        let (store, stores) = tampered();
-        let catalog = fill(&stores, url);
-        for number in 5..=6 {
-            advance(&catalog, number, &puts(&numbered(0..1, number as u32)));
-        }
-        (4..=5).for_each(|number| remove(&store, &record(number)));
-        write(&store, "versions/latest", "3\n");
-        (store, stores)
-    };
-    for url in [URL, "s3://bucket/x"] {
-        let (store, stores) = gap(url);
-        let writer = Catalog::open(&stores, url).unwrap();
-        advance(&writer, 20, &puts(&numbered(5..6, 20)));
-        advance(&writer, 21, &puts(&numbered(5..6, 21)));
-        let refused = |catalog: &Catalog, hint: &str| {
-            let error = catalog.latest().unwrap_err();
-            assert!(
-                is_corrupt(&error, &record(6)) && error.to_string().contains("does not follow"),
-                "{hint:?}: {error}"
-            );
-        };
-        refused(&writer, "it made version 5");
-        for hint in ["5\n", "4\n", "2\n", "1\n", "0\n", "none"] {
-            write(&store, "versions/latest", hint);
-            refused(&Catalog::open(&stores, url).unwrap(), hint);
-        }
-        remove(&store, "versions/latest");
-        refused(&Catalog::open(&stores, url).unwrap(), "it is missing");
-        let found = Catalog::open(&stores, url).unwrap().fsck(true).unwrap();
-        assert!(damaged(&found).contains(&&record(5)[..]), "{found:?}");
-        // The way out.
-        remove(&store, &record(6));
-        assert_eq!(Catalog::open(&stores, url).unwrap().latest().unwrap().version(), version(5));
-    }
-}
-
-/// What a search has passed over is looked at too, in as many batches as there are.
-#[test]
-fn what_a_search_passes_over_is_of_one_line() {
-    const LATEST: u64 = 140;
-    let (store, stores) = tampered();
-    let catalog = create(&stores, URL);
-    (1..=LATEST).for_each(|number| drop(advance(&catalog, number, &puts(&numbered(0..1, number as u32)))));
-    remove(&store, "versions/latest");
-    let found = open(&stores);
-    assert_eq!(found.latest().unwrap().version(), version(LATEST));
-    assert!(found.requests().gets <= LATEST + 20, "each once: {:?}", found.requests());
-    // Another history from some version on, as records that are left over have it.
-    let (other_store, other) = tampered();
-    let twin = create(&other, URL);
-    (1..=LATEST).for_each(|number| drop(advance(&twin, 1000 + number, &puts(&numbered(0..1, number as u32)))));
-    for first in [6, 69, 70, 71, 133, 134, LATEST] {
-        let whole = objects(&store);
-        for number in first..=LATEST {
-            write(&store, &record(number), objects(&other_store)[&record(number)].clone());
-        }
-        let error = open(&stores).latest().unwrap_err();
-        assert!(is_corrupt(&error, &record(first)), "{first}: {error}");
-        for number in first..=LATEST {
-            write(&store, &record(number), whole[&record(number)].clone());
-        }
-    }
-    // One that is missing in between is no reason to take what is behind it.
-    remove(&store, &record(70));
-    let error = open(&stores).latest().unwrap_err();
-    assert!(is_corrupt(&error, &record(70)) && error.to_string().contains("missing"), "{error}");
-}
-
-/// Somebody who is at work while records are lost, and their numbers are given again, is not told that those are left over.
-#[test]
-fn who_read_a_version_that_is_another_now_is_told_so() {
-    let (store, stores) = tampered();
-    fill(&stores, URL);
-    let at_work = open(&stores);
-    at_work.latest().unwrap();
-    remove(&store, &record(4));
-    remove(&store, "versions/latest");
-    let other = open(&stores);
-    advance(&other, 30, &puts(&numbered(0..1, 30)));
-    advance(&other, 31, &puts(&numbered(0..1, 31)));
-    let error = at_work.latest().unwrap_err();
-    assert!(is_corrupt(&error, &record(4)) && error.to_string().contains("another history"), "{error}");
-    assert_eq!(open(&stores).latest().unwrap().version(), version(5));
-}
-
-/// The list by which people decide what to move away has all that is there.
-#[test]
-fn the_log_lists_both_lines_where_they_meet() {
-    let (store, stores) = tampered();
-    let catalog = fill(&stores, URL);
-    (5..=7).for_each(|number| drop(advance(&catalog, number, &puts(&numbered(0..1, number as u32)))));
-    (4..=5).for_each(|number| remove(&store, &record(number)));
-    write(&store, "versions/latest", "3\n");
-    let writer = open(&stores);
-    (20..=21).for_each(|run| drop(advance(&writer, run, &puts(&numbered(5..6, run as u32)))));
-    let row = |found: deltic_store::Result<deltic_store::Snapshot>| match found {
-        Ok(snapshot) => snapshot.version().0.to_string(),
-        Err(error) => error.to_string().split(": ").nth(1).unwrap_or_default().split(' ').next().unwrap().to_owned(),
-    };
-    let rows: Vec<String> = open(&stores).log().map(row).collect();
-    let [six, five] = [6, 5].map(record);
-    assert_eq!(rows, [&six, "7", "6", &five, "4", "3", "2", "1", "0"]);
 }
 
 /// A damaged record of an earlier version says nothing about the one after it.
