@@ -197,7 +197,12 @@ fn unkept_inputs(stores: &Stores, kept: &Snapshot) -> Vec<String> {
 }
 
 fn text(done: &Retained, args: &Args) -> Vec<String> {
-    let (retained, expired) = (ranges(&done.retained), ranges(&done.expired));
+    // With the word: `0 expired` says that none did.
+    let named = |all: &[(Version, Version)]| match all {
+        [(first, last)] if first == last => format!("version {first}"),
+        _ => format!("versions {}", ranges(all)),
+    };
+    let (retained, expired) = (named(&done.retained), named(&done.expired));
     let mut lines = expiry(done, args, &retained, &expired);
     lines.extend(done.tags.iter().filter_map(|tag| Some(format!("version {} is kept: {}", tag.version, kept(tag)?))));
     lines
@@ -217,7 +222,7 @@ fn expiry(done: &Retained, args: &Args, retained: &str, expired: &str) -> Vec<St
         _ if done.expired.is_empty() => vec![format!("nothing expires: {retained} can be read")],
         None => vec![format!("would expire: {expired}; could still be read: {retained}")],
         Some(version) => vec![
-            format!("committed version {version}: {expired} expired, {retained} can be read"),
+            format!("committed version {version}: {expired} expired; {retained} can be read"),
             format!("`deltic gc {}` frees the space", args.url),
         ],
     }
