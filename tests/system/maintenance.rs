@@ -127,7 +127,10 @@ fn the_commands_retain_sweep_and_repack() {
     assert_eq!(deltic(folder, "retain file:c").status.code(), Some(2), "no rule is no request");
     assert!(ok(folder, "retain file:c --last 2 --dry-run").contains("would expire: versions 0-3"));
     let text = ok(folder, "retain file:c --last 2");
-    assert_eq!(text, "committed version 6: versions 0-3 expired; versions 4-6 can be read\n`deltic gc file:c` frees the space\n");
+    assert_eq!(
+        text,
+        "committed version 6: versions 0-3 expired; versions 4-6 can be read\n`deltic gc file:c` frees the space\n"
+    );
     assert!(ok(folder, "retain file:c --last 2").starts_with("nothing expires: versions 4-6"));
     let expired = deltic(folder, "ls file:c names --version 2");
     let message = String::from_utf8(expired.stderr).unwrap();

@@ -1,8 +1,10 @@
 //! All versions of a catalog, one after the other.
 
+use std::collections::VecDeque;
+
 use deltic_core::{Digest, Version};
 
-use super::Catalog;
+use super::{Catalog, RECORDS_AHEAD};
 use crate::object::ObjectName;
 use crate::snapshot::Snapshot;
 use crate::{Error, ErrorKind, Result};
@@ -10,9 +12,11 @@ use crate::{Error, ErrorKind, Result};
 impl Catalog {
     /// Walks all versions, newest first, those that have expired too, checking that each is the parent that the one
     /// after it names. A record that can not be read is an error that names it, and the walk goes on with the version
-    /// before it. Cost: one request a version; where a record can not be read, one listing of the versions.
+    /// before it. Cost: one request a version; where a record can not be read, one listing of the versions. On a remote store
+    /// records are read ahead, as many as were taken so far and at most 64 at once: whoever takes a few asks for at most twice
+    /// as many.
     pub fn log(&self) -> Log {
-        Log { catalog: self.clone(), next: Next::Latest, there: None }
+        Log { catalog: self.clone(), next: Next::Latest, there: None, ahead: VecDeque::new(), batch: 1 }
     }
 }
 
@@ -24,6 +28,10 @@ pub struct Log {
     next: Next,
     /// The versions that there are, once that was to be known.
     there: Option<Vec<Version>>,
+    /// Versions that were read ahead, the newest first; none where a record could not be read.
+    ahead: VecDeque<(Version, Option<Snapshot>)>,
+    /// How many to read next.
+    batch: usize,
 }
 
 #[derive(Debug)]
@@ -37,13 +45,32 @@ enum Next {
 }
 
 impl Log {
-    fn record(&self, version: Version, named: Option<Digest>) -> Result<Snapshot> {
-        let snapshot = self.catalog.records(&[version])?.swap_remove(0);
+    fn record(&mut self, version: Version, named: Option<Digest>) -> Result<Snapshot> {
+        let snapshot = match self.read_ahead(version)? {
+            Some(snapshot) => snapshot,
+            // Asked for by itself it says what is wrong.
+            None => self.catalog.records(&[version])?.swap_remove(0),
+        };
         if named.is_some_and(|digest| digest != snapshot.record_digest()) {
             let what = format!("it is not the parent that version {} names", version.next());
             return Err(Error::corrupt(self.catalog.url(), ObjectName::Version(version), what));
         }
         Ok(snapshot)
+    }
+
+    /// A version and, where that helps, those before it, so that these are there when they are asked for.
+    fn read_ahead(&mut self, version: Version) -> Result<Option<Snapshot>> {
+        if !self.catalog.root().is_remote() {
+            return Ok(None);
+        }
+        if self.ahead.front().is_none_or(|(next, _)| *next != version) {
+            let first = version.0.saturating_sub(self.batch as u64 - 1);
+            let versions: Vec<Version> = (first..=version.0).rev().map(Version).collect();
+            let found = self.catalog.look_up(&versions)?;
+            self.ahead = versions.into_iter().zip(found).collect();
+            self.batch = (self.batch * 2).min(RECORDS_AHEAD);
+        }
+        Ok(self.ahead.pop_front().and_then(|(_, found)| found))
     }
 
     /// The newest version before a number, of those that are listed: a record that is missing may have had any number.

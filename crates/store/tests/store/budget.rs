@@ -161,3 +161,26 @@ fn what_can_be_asked_together_is() {
     }
     assert!(Catalog::snapshots(&[], &[]).is_empty());
 }
+
+/// A log is read ahead: a long one takes few round trips, and the head of one few requests.
+#[test]
+fn a_log_is_read_ahead() {
+    const LATEST: u64 = 200;
+    let rounds = Rounds::new();
+    let stores = Stores::new().with_wrapper(rounds.wrapper());
+    let catalog = create(&stores, "s3://x");
+    (1..=LATEST).for_each(|run| drop(advance(&catalog, run, &puts(&numbered(0..1, run as u32)))));
+    let log = |count: usize| {
+        let catalog = Catalog::open(&stores, "s3://x").unwrap();
+        rounds.take();
+        let versions: Vec<u64> = catalog.log().take(count).map(|found| found.unwrap().version().0).collect();
+        assert_eq!(versions, (0..=LATEST).rev().take(count).collect::<Vec<_>>());
+        rounds.take()
+    };
+    let (requests, one_after_another) = log(usize::MAX);
+    assert!(requests <= LATEST as usize + 5 && one_after_another <= 14, "{requests}, {one_after_another}");
+    let (requests, one_after_another) = log(1);
+    assert!(requests <= 4 && one_after_another <= 3, "{requests}, {one_after_another}");
+    let (requests, one_after_another) = log(10);
+    assert!(requests <= 20 && one_after_another <= 7, "{requests}, {one_after_another}");
+}
