@@ -1,6 +1,7 @@
 //! Catalogs by the ids that the configuration binds, and versions by how far back they are.
 
 use deltic_core::{CatalogId, Version};
+use deltic_driver::At;
 use deltic_store::{Catalog, Snapshot};
 
 use crate::args::Configuration;
@@ -15,7 +16,22 @@ pub(crate) fn url(text: &str) -> Outcome<String> {
         return Ok(text.to_owned());
     };
     let config = load(&Configuration::default())?;
-    Ok(config.catalogs.get(&id).map_or_else(|| text.to_owned(), |bound| bound.url.clone()))
+    let Some(bound) = config.catalogs.get(&id) else {
+        if config.catalogs.is_empty() {
+            return Ok(text.to_owned());
+        }
+        let known: Vec<String> = config.catalogs.keys().map(|id| format!("`{id}`")).collect();
+        let failure = Failure::usage(format!("`{text}` is no URL, and no catalog of this id is configured"));
+        return Err(failure.hint(format!("there are {}; for a folder write `file:{text}`", known.join(", "))));
+    };
+    let what = match &bound.at {
+        At::Latest => return Ok(bound.url.clone()),
+        At::Version(version) => format!("version {version} of {}", bound.url),
+        At::RunsAgo { of, .. } => format!("what `{of}` was for an earlier run"),
+        At::Feedback => "what the output was before a run".to_owned(),
+    };
+    // A catalog as a whole is another thing, and to take it for that would be a surprise.
+    Err(Failure::usage(format!("`{id}` is bound to {what}, and stands for no catalog here: write its URL")))
 }
 
 /// A version as it is typed: `98`, `latest`, or `-1` for the one before the latest.

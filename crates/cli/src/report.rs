@@ -198,5 +198,7 @@ fn planned(task: &PlannedTask) -> Vec<String> {
     };
     let again = (task.in_quarantine > 0).then(|| format!("{} in quarantine", count(task.in_quarantine)));
     let reasons: Vec<String> = reason.into_iter().chain(again).chain(after).collect();
-    vec![task.task.to_string(), mode.to_owned(), format!("{} in", count(task.inputs)), reasons.join("; ")]
+    // What tasks before it make is not known yet.
+    let least = if task.awaits.is_empty() { "" } else { "at least " };
+    vec![task.task.to_string(), mode.to_owned(), format!("{least}{} in", count(task.inputs)), reasons.join("; ")]
 }

@@ -45,7 +45,10 @@ impl ImportLimits {
     fn check(self, url: &str, layer: &LayerId, counts: ImportCounts, before: u64) -> Result<()> {
         let after = before - counts.deleted + counts.added;
         let refused = |what: String| Err(Error::Guarded { url: url.to_owned(), layer: layer.clone(), what });
-        if after == 0 && before > 0 && !self.allow_empty {
+        if after == 0 && before > 0 {
+            if self.allow_empty {
+                return Ok(());
+            }
             return refused(format!("its source is empty, and {before} partitions would be deleted"));
         }
         let share = u128::from(counts.deleted) * 1_000_000;

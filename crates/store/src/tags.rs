@@ -26,7 +26,7 @@ pub(crate) fn changed(url: &str, latest: &VersionRecord, given: &[Tag], taken: &
             }
             Some(known) => {
                 return Err(Error::invalid(format!(
-                    "{url}: tag `{}` is version {} already, and not {}: take it away first",
+                    "{url}: tag `{}` is on version {} already, and not on {}: take it away first, which can be done in one with this",
                     tag.name, known.version, tag.version
                 )));
             }

@@ -19,7 +19,7 @@ pub(crate) use jobs::{Config, Configuration, Job, Rebuild, Run, Show, Verify};
 ///
 /// A catalog is named by its URL: `file:folder`, `file:///absolute/folder`, `s3://bucket/folder`, `az://container/folder`
 /// or `gs://bucket/folder`; or by the id that the configuration in this folder binds. Credentials are read from the
-/// environment. A version is a number, `latest`, or `-1` for the one before the latest.
+/// environment. Where commands look at a version it is a number, `latest`, or `-1` for the one before the latest.
 #[derive(Debug, Parser)]
 #[command(name = "deltic", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {

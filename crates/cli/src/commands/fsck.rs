@@ -30,7 +30,7 @@ pub(crate) struct Args {
 /// Checks a catalog.
 pub(super) fn fsck(args: &Args, out: &mut Out) -> Outcome {
     if let Some(other) = &args.against {
-        return against(&args.url, other, out);
+        return against(&args.url, &crate::named::url(other)?, out);
     }
     let found = Catalog::open(&Stores::new(), &args.url)?.fsck(args.payloads)?;
     let body = json!({

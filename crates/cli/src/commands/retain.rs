@@ -51,6 +51,9 @@ pub(crate) struct Args {
 /// What the names of tags begin with that keep versions. Tags of other kinds have other beginnings.
 pub(super) const KEEP: &str = "keep/";
 
+/// What, behind that, the names begin with that `--for` gives.
+const FOR: &str = "for/";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Keep {
     name: Option<String>,
@@ -64,7 +67,25 @@ fn keep(text: &str) -> Result<Keep, String> {
     };
     let version = number.parse().map(Version).ok().filter(|_| name != Some(""));
     let version = version.ok_or("expected a version, or a name and a version, for example 98 or march=98")?;
+    if let Some(problem) = name.and_then(problem) {
+        return Err(problem);
+    }
     Ok(Keep { name: name.map(ToOwned::to_owned), version })
+}
+
+/// Why a name is none that people can give: it has to be told from versions, options and the names that `--for` gives.
+fn problem(name: &str) -> Option<String> {
+    const MOST: usize = 128 - KEEP.len();
+    let why = match name {
+        _ if name.len() > MOST => format!("has {} bytes, and can have {MOST}", name.len()),
+        _ if name.contains(|c: char| c.is_control() || "=,".contains(c)) => {
+            "has a control character, `=` or `,`".to_owned()
+        }
+        _ if name.bytes().all(|byte| byte.is_ascii_digit()) => "is a number".to_owned(),
+        _ if name.starts_with(KEEP) || name.starts_with(FOR) => format!("begins with `{KEEP}` or `{FOR}`"),
+        _ => return None,
+    };
+    Some(format!("`{}` is no name: it {why}", name.escape_debug()))
 }
 
 fn made_from(text: &str) -> Result<(String, Version), String> {
@@ -109,7 +130,14 @@ pub(super) fn retain(args: &Args, progress: &Progress, interrupts: &Interrupts, 
     let names = !args.unkeep.is_empty() || !args.made_from.is_empty();
     if args.last.is_none() && args.keep.is_empty() && args.since.is_none() && !names {
         let failure = Failure::usage(format!("{}: it is not said which versions to keep", args.url));
-        return Err(failure.hint("name them by --last COUNT, --keep N,N, --since TIME, or several of these"));
+        let rules = "name them by --last COUNT, --keep N,N, --since TIME, or several of these";
+        return Err(failure
+            .hint(rules)
+            .hint("by name they are kept with --keep NAME=N and --for URL@N, until --unkeep NAME"));
+    }
+    if !args.reason.is_empty() && args.made_from.is_empty() && args.keep.iter().all(|keep| keep.name.is_none()) {
+        let failure = Failure::usage("--reason is recorded with a name, and none is given");
+        return Err(failure.hint("add --keep NAME=N or --for URL@N"));
     }
     let stores = Stores::new();
     let catalog = Catalog::open(&stores, &args.url)?;
@@ -126,7 +154,7 @@ pub(super) fn retain(args: &Args, progress: &Progress, interrupts: &Interrupts, 
         keep: args.keep.iter().filter(|keep| keep.name.is_none()).map(|keep| keep.version).collect(),
         since: args.since.map(|since| since.before(now())),
         tags,
-        untag: args.unkeep.iter().map(|name| format!("{KEEP}{name}")).collect(),
+        untag: args.unkeep.iter().map(|name| format!("{KEEP}{}", name.strip_prefix(KEEP).unwrap_or(name))).collect(),
     };
     let done = again(|run| catalog.retain(&rules, run, now(), args.dry_run))?;
     if let Some(version) = done.version {
@@ -152,6 +180,8 @@ pub(super) fn retain(args: &Args, progress: &Progress, interrupts: &Interrupts, 
 /// The names that keep what a version of another catalog was made from.
 fn inputs_of(stores: &Stores, catalog: &Catalog, url: &str, version: Version, reason: &str) -> Outcome<Vec<Tag>> {
     let (latest, product) = (catalog.latest()?, Catalog::open(stores, &named::url(url)?)?.snapshot(version)?);
+    // As it is found from anywhere.
+    let url = product.catalog().url();
     let mut tags = Vec::new();
     let read = product.record().dependencies.iter().filter(|read| read.uuid == latest.uuid());
     let versions: BTreeMap<Version, &Dependency> = read.map(|read| (read.version, read)).collect();
@@ -163,8 +193,12 @@ fn inputs_of(stores: &Stores, catalog: &Catalog, url: &str, version: Version, re
             )));
         }
         let which = if versions.len() == 1 { String::new() } else { format!(".{number}") };
-        let name = format!("{KEEP}for/{}@{version}{which}", product.uuid());
-        let note = format!("{url} version {version}{}{reason}", if reason.is_empty() { "" } else { ": " });
+        let name = format!("{KEEP}{FOR}{}@{version}{which}", product.uuid());
+        let known = latest.record().tags.iter().find(|tag| tag.name == name && reason.is_empty());
+        let note = match known {
+            Some(known) => known.note.clone(),
+            None => format!("{url} version {version}{}{reason}", if reason.is_empty() { "" } else { ": " }),
+        };
         tags.push(Tag { name, version: *number, note });
     }
     if tags.is_empty() {
@@ -204,7 +238,8 @@ fn text(done: &Retained, args: &Args) -> Vec<String> {
     };
     let (retained, expired) = (named(&done.retained), named(&done.expired));
     let mut lines = expiry(done, args, &retained, &expired);
-    lines.extend(done.tags.iter().filter_map(|tag| Some(format!("version {} is kept: {}", tag.version, kept(tag)?))));
+    let is = if args.dry_run { "would be" } else { "is" };
+    lines.extend(done.tags.iter().filter_map(|tag| Some(format!("version {} {is} kept: {}", tag.version, kept(tag)?))));
     lines
 }
 

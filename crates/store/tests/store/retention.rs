@@ -295,7 +295,7 @@ fn tags_that_can_not_be_set_or_taken_away_change_nothing() {
     let long = "x".repeat(129);
     let many: Vec<Tag> = (0..1024).map(|number| tag(&format!("keep/{number}"), 2)).collect();
     for (rules, says) in [
-        (tagged(&[tag("keep/a", 3)], &[]), "is version 2 already, and not 3"),
+        (tagged(&[tag("keep/a", 3)], &[]), "is on version 2 already, and not on 3"),
         (tagged(&[tag("keep/b", 0)], &[]), "has expired"),
         (tagged(&[tag("keep/b", 9)], &[]), "there is no version 9"),
         (tagged(&[], &["keep/b"]), "no version has the tag `keep/b`; there are `keep/a`"),
