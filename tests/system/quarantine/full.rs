@@ -219,6 +219,7 @@ fn another_pattern_names_the_ways_out() {
     mended.run();
     mended.assert_equals_scratch();
     let mut renamed = lab();
+    renamed.take_over(true);
     let task = Task::new("anew", MapGroup(Letters { references: &[], outputs: &["m"] })).unwrap().version("1");
     renamed.set_tasks(vec![task.on_error(OnError::QUARANTINE)]);
     renamed.run();
