@@ -353,6 +353,7 @@ fn an_id_that_is_bound_to_another_catalog() {
             started: Timestamp(0),
             incremental: true,
             expect_base: None,
+            compatible: false,
             take_over: false,
             state_layer: LayerId::new("state").unwrap(),
             note: String::new(),

@@ -108,6 +108,8 @@ pub struct Options {
     pub incremental: bool,
     /// The version that the output catalog must be at; anything else is an error before work begins.
     pub expect_base: Option<Version>,
+    /// Refuses to read a catalog, and what was made from another version of it, together; otherwise that is a note.
+    pub compatible: bool,
     /// Writes to a catalog that somebody else writes to so far, and replaces what is there; otherwise that is
     /// [`Error::Owned`](crate::Error::Owned).
     pub take_over: bool,
@@ -133,6 +135,7 @@ impl Options {
             started,
             incremental: true,
             expect_base: None,
+            compatible: false,
             take_over: false,
             state_layer,
             note: String::new(),

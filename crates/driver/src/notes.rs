@@ -64,3 +64,51 @@ pub(crate) fn two_histories(read: &[(&CatalogId, &Snapshot)]) -> Vec<String> {
     };
     of_two.map(note).collect()
 }
+
+/// Says where what is read was made from other versions of a catalog than the run reads, or than what else it reads was made
+/// from: then what comes out mixes them. Ids that are bound to an earlier run's version are not among `read`: that is meant.
+pub(crate) fn mixed_versions(read: &[(&CatalogId, &Snapshot)]) -> Vec<String> {
+    let mut notes = Vec::new();
+    // Of each catalog, who uses it, and in which versions.
+    let mut users: BTreeMap<CatalogUuid, Vec<(&CatalogId, BTreeMap<Digest, Version>)>> = BTreeMap::new();
+    for (id, now) in read {
+        for named in now.record().dependencies.iter().filter(|named| named.uuid != now.uuid()) {
+            let users = users.entry(named.uuid).or_default();
+            if users.last().is_none_or(|(user, _)| *user != *id) {
+                users.push((*id, BTreeMap::new()));
+            }
+            if let Some((_, versions)) = users.last_mut() {
+                versions.insert(named.digest, named.version);
+            }
+        }
+    }
+    for (uuid, users) in users {
+        let own: Vec<&(&CatalogId, &Snapshot)> = read.iter().filter(|(_, now)| now.uuid() == uuid).collect();
+        let is_read =
+            |versions: &BTreeMap<Digest, Version>| own.iter().any(|(_, now)| versions.contains_key(&now.digest()));
+        if let Some((id, now)) = own.first() {
+            for (user, versions) in users.iter().filter(|(_, versions)| !is_read(versions)) {
+                let then = versions.values().max().copied().unwrap_or_default();
+                let now = now.version();
+                if then == now {
+                    // One number and two contents: that is a note of its own.
+                    continue;
+                }
+                notes.push(format!(
+                    "`{user}` was made from version {then} of `{id}`, and this run reads its version {now}"
+                ));
+            }
+            continue;
+        }
+        for pair in users.windows(2) {
+            let [(one, then), (other, now)] = pair else { continue };
+            if then.keys().all(|digest| !now.contains_key(digest)) {
+                let [then, now] = [then, now].map(|versions| versions.values().max().copied().unwrap_or_default());
+                notes.push(format!(
+                    "`{one}` was made from version {then} of catalog {uuid}, and `{other}` from version {now}"
+                ));
+            }
+        }
+    }
+    notes
+}

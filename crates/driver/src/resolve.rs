@@ -13,7 +13,7 @@ use deltic_store::{Catalog, Dependency, Draft, DraftOptions, Snapshot, Tree};
 use crate::base::Base;
 use crate::before::{InputBefore, as_read};
 use crate::job::{At, Job, Processing};
-use crate::notes::{contradiction, two_histories};
+use crate::notes::{contradiction, mixed_versions, two_histories};
 use crate::report::InputReport;
 use crate::state::{TABLES, table_name};
 use crate::view::RunLayer;
@@ -102,8 +102,15 @@ pub(crate) fn resolve(job: &Job<'_>) -> Result<Resolved> {
         resolved.inputs.insert(id, ResolvedInput { now, from, is_feedback, is_reprocessed, layers });
     }
     let read = resolved.inputs.iter().filter(|(_, input)| !input.is_feedback);
-    let notes = two_histories(&read.filter_map(|(id, input)| Some((id, input.now.as_ref()?))).collect::<Vec<_>>());
-    resolved.notes.extend(notes);
+    let read: Vec<_> = read.filter_map(|(id, input)| Some((id, input.now.as_ref()?))).collect();
+    let is_meant = |id: &CatalogId| matches!(job.inputs.get(id).map(|input| &input.at), Some(At::RunsAgo { .. }));
+    let as_they_are: Vec<_> = read.iter().copied().filter(|(id, _)| !is_meant(id)).collect();
+    let mixed = mixed_versions(&as_they_are);
+    if job.options.compatible && !mixed.is_empty() {
+        return Err(Error::Refused(mixed.join("; ")));
+    }
+    let notes = two_histories(&read);
+    resolved.notes.extend(notes.into_iter().chain(mixed));
     Ok(resolved)
 }
 

@@ -297,6 +297,7 @@ impl Lab {
             started: Timestamp(0),
             incremental,
             expect_base: None,
+            compatible: false,
             take_over: self.take_over,
             state_layer: must(LayerId::new("state"), "layer"),
             note: String::new(),

@@ -1,6 +1,7 @@
 //! Inputs that were restored from a copy and went on by themselves: the same uuid and the same numbers, with other
 //! contents. What was read is known by its digest, so nothing is ever compared with a content that it was not made from.
 
+mod mixed;
 mod random;
 mod verified;
 
@@ -368,10 +369,16 @@ struct ByHand<'a> {
     output: &'a Catalog,
     tasks: &'a [Task],
     run: u64,
+    compatible: bool,
 }
 
 impl ByHand<'_> {
     fn run(&self) -> Report {
+        self.try_run().unwrap()
+    }
+
+    fn try_run(&self) -> deltic::driver::Result<Report> {
+        let options = Options::new(RunId(self.run), Timestamp(0), LayerId::new("state").unwrap());
         let input =
             |(id, catalog): &(&str, Catalog)| (CatalogId::new(id).unwrap(), JobInput::new(catalog.clone(), At::Latest));
         deltic::driver::run(&Job {
@@ -380,10 +387,9 @@ impl ByHand<'_> {
             tasks: self.tasks,
             engine: &LocalEngine::new(1),
             observer: &Silent,
-            options: Options::new(RunId(self.run), Timestamp(0), LayerId::new("state").unwrap()),
+            options: Options { compatible: self.compatible, ..options },
             stop: Stop::new(),
         })
-        .unwrap()
     }
 }
 
@@ -406,7 +412,7 @@ fn an_input_of_an_input_with_another_history() {
     let tasks = [copies("three", "in/a", "z"), copies("four", "mid/x", "w")];
     let job = |folders: &mut Folders, run| {
         let inputs = vec![("in", folders.lab.input_catalog("in")), ("mid", middle.clone())];
-        ByHand { inputs, output: &output, tasks: &tasks, run }.run()
+        ByHand { inputs, output: &output, tasks: &tasks, run, compatible: false }.run()
     };
     assert_eq!(job(&mut folders, 7001).notes, [""; 0]);
     folders.restore("in", "copy");

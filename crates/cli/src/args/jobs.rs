@@ -93,6 +93,9 @@ pub(crate) struct Job {
     /// Compile all tasks that read this input in full
     #[arg(long, value_name = "ID")]
     pub(crate) reprocess: Vec<CatalogId>,
+    /// Refuse inputs that were made from other versions of what else is read; otherwise that is a note
+    #[arg(long)]
+    pub(crate) compatible: bool,
     /// Compile everything, changed or not
     #[arg(long)]
     pub(crate) full: bool,

@@ -273,6 +273,7 @@ impl<'a> Prepared<'a> {
             state_layer: driver.state_layer.clone(),
             note: note.to_owned(),
             checkpoint: driver.checkpoint.0.map(edge::checkpoint),
+            compatible: self.args.compatible,
             take_over: false,
             check_determinism: false,
         };

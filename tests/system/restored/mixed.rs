@@ -1,0 +1,63 @@
+//! Inputs that were made from other versions of what else is read: what comes out of them mixes the two.
+
+use deltic::driver::Error;
+
+use super::*;
+
+fn output(url: &str, number: u128) -> Catalog {
+    let identity = NewCatalog { uuid: CatalogUuid(number), run: RunId(number as u64), created: Timestamp(0) };
+    Catalog::create(&Stores::new(), url, Vec::new(), identity).unwrap()
+}
+
+/// A catalog, and a product of it that follows later.
+fn behind() -> (Lab, Catalog, Catalog) {
+    let mut lab = Lab::new(vec![copies("one", "in/a", "x")]);
+    lab.put("in/a", "a", "1");
+    lab.run();
+    let (input, product) = (lab.input_catalog("in"), lab.output_catalog().unwrap().clone());
+    lab.put("in/a", "a", "2");
+    lab.commit_inputs();
+    (lab, input, product)
+}
+
+#[test]
+fn a_product_that_was_made_from_another_version_is_noted() {
+    let (mut lab, input, product) = behind();
+    let tasks = [copies("three", "in/a", "z"), copies("four", "mid/x", "w")];
+    let output = output("memory:mixed", 7100);
+    let by_hand = |run, compatible| {
+        let inputs = vec![("in", input.clone()), ("mid", product.clone())];
+        ByHand { inputs, output: &output, tasks: &tasks, run, compatible }.try_run()
+    };
+    let note = "`mid` was made from version 1 of `in`, and this run reads its version 2";
+    match by_hand(7101, true) {
+        Err(Error::Refused(what)) => assert_eq!(what, note),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(output.latest().unwrap().version(), Version(0), "nothing was made");
+    assert_eq!(by_hand(7102, false).unwrap().notes, [note]);
+    // The product follows.
+    lab.run();
+    assert_eq!(by_hand(7103, true).unwrap().notes, [""; 0]);
+    assert_eq!(output.latest().unwrap().version(), Version(2));
+    // A version of the input that says the same is no other.
+    let rules = Retention { last: Some(1), ..Retention::default() };
+    input.retain(&rules, RunId(7104), Timestamp(1), false).unwrap();
+    assert_eq!(by_hand(7105, true).unwrap().notes, [""; 0]);
+}
+
+/// Neither of two products need be read beside what they were made from.
+#[test]
+fn two_products_of_different_versions_are_noted() {
+    let (_, input, product) = behind();
+    let other = output("memory:other", 7200);
+    let tasks = [copies("two", "in/a", "y")];
+    ByHand { inputs: vec![("in", input)], output: &other, tasks: &tasks, run: 7201, compatible: true }.run();
+    let last = output("memory:last of two", 7300);
+    let tasks = [copies("three", "mid/x", "z"), copies("four", "other/y", "w")];
+    let inputs = vec![("mid", product), ("other", other)];
+    let report = ByHand { inputs, output: &last, tasks: &tasks, run: 7301, compatible: false }.run();
+    let [note] = &report.notes[..] else { panic!("{:?}", report.notes) };
+    assert!(note.starts_with("`mid` was made from version 1 of catalog 0000"), "{note}");
+    assert!(note.ends_with(", and `other` from version 2"), "{note}");
+}
