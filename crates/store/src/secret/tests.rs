@@ -13,6 +13,7 @@ fn secrets() -> Secrets {
         ("AZURE_STORAGE_ACCOUNT_NAME", "account"),
         ("PATH_TOKEN", "somewhere"),
         ("HTTPS_PROXY", "http://me:my/pass@proxy"),
+        ("ALL_PROXY", "http://you:other-pass@proxy"),
     ];
     Secrets::among(variables.map(|(name, value)| (name.to_owned(), value.to_owned())))
 }
@@ -53,7 +54,7 @@ fn known_values_are_hidden_in_every_notation() {
         "eu-central-1 of account, /run/token, somewhere"
     );
     // Of a proxy, by its password and with its user, to the last letter.
-    assert_eq!(hide("my/pass, me:my/pass, my%2Fpass"), "***, ***, ***");
+    assert_eq!(hide("my/pass, me:my/pass, my%2Fpass, other-pass"), "***, ***, ***, ***");
     assert!(!format!("{secrets:?}").contains("AKIA"));
 }
 
