@@ -98,6 +98,13 @@ fn no_part_of_an_archive_is_left() {
     let ran = shell.run("deltic export file:cat a out.tar");
     assert!(ran.code == 1 && ran.stderr.contains("can not be exported"), "{ran:?}");
     assert!(!shell.work().join("out.tar").exists());
+    // One that fails in the middle.
+    let shell = Shell::new();
+    catalog(&shell, &[("x".to_owned(), (vec![1; 500], vec![])), ("y".to_owned(), (vec![2; 500], vec![]))].into());
+    shell.ok("for pack in cat/packs/*; do printf z | dd of=$pack bs=1 seek=600 conv=notrunc 2> /dev/null; done");
+    let ran = shell.run("deltic export file:cat a out.tar");
+    assert!(ran.code == 1 && ran.stderr.contains("packs/"), "{ran:?}");
+    assert!(!shell.work().join("out.tar").exists());
 }
 
 /// An export into a catalog, its own or another one, would lie among the objects of that: an import refuses such places, and

@@ -153,3 +153,23 @@ fn an_import_on_an_old_base_is_refused() {
     }
     assert_eq!(lab.names(&id("a")), ["one"]);
 }
+
+/// However much is put: a pack is written as soon as it is full.
+#[test]
+fn a_dry_import_writes_nothing() {
+    let mut lab = Lab::new();
+    let puts = lab.catalog.requests().puts;
+    let import = lab.begin().dry();
+    for n in 0..20 {
+        let mut state = n;
+        let noise = std::iter::repeat_with(|| {
+            state = u64::wrapping_add(u64::wrapping_mul(state, 6_364_136_223_846_793_005), 1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        });
+        let payload = Payload::new(noise.take(1 << 20).collect::<Vec<u8>>());
+        import.put(&id("a"), &name(&n.to_string()), &payload).unwrap();
+    }
+    let report = import.commit(Timestamp(1), "").unwrap();
+    assert_eq!((report.version, report.counts.added, report.bytes_written), (None, 20, 0));
+    assert_eq!((lab.catalog.requests().puts, lab.catalog.latest().unwrap().version()), (puts, Version(0)));
+}

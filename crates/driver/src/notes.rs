@@ -65,12 +65,15 @@ pub(crate) fn two_histories(read: &[(&CatalogId, &Snapshot)]) -> Vec<String> {
     of_two.map(note).collect()
 }
 
+/// An input, and the versions of a catalog that it was made from, by content.
+type User<'a> = (&'a CatalogId, BTreeMap<Digest, Version>);
+
 /// Says where what is read was made from other versions of a catalog than the run reads, or than what else it reads was made
 /// from: then what comes out mixes them. Ids that are bound to an earlier run's version are not among `read`: that is meant.
 pub(crate) fn mixed_versions(read: &[(&CatalogId, &Snapshot)]) -> Vec<String> {
     let mut notes = Vec::new();
     // Of each catalog, who uses it, and in which versions.
-    let mut users: BTreeMap<CatalogUuid, Vec<(&CatalogId, BTreeMap<Digest, Version>)>> = BTreeMap::new();
+    let mut users: BTreeMap<CatalogUuid, Vec<User<'_>>> = BTreeMap::new();
     for (id, now) in read {
         for named in now.record().dependencies.iter().filter(|named| named.uuid != now.uuid()) {
             let users = users.entry(named.uuid).or_default();
