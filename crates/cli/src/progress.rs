@@ -22,7 +22,7 @@ use crate::shown;
 #[derive(Clone)]
 pub(crate) struct Progress {
     bars: MultiProgress,
-    /// Whether nothing is said but what went wrong.
+    /// Whether only errors are written.
     quiet: bool,
     secrets: Arc<Secrets>,
     calls: Arc<Calls>,

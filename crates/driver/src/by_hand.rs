@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use deltic_core::{Layer, LayerId, RunId, Timestamp, Version};
+use deltic_core::{Layer, LayerId, RunId, Timestamp};
 use deltic_store::{Committed, Draft, DraftOptions, KeyRange, NextVersion, Snapshot, Tree};
 
 use crate::{Error, Result, fingerprint, owner};
@@ -21,7 +21,7 @@ pub enum LayerEdit {
     Drop(LayerId),
 }
 
-/// Changes layers of the catalog whose latest version is `base`; `None` where nothing differs.
+/// Changes layers of the catalog whose latest version is `base`; the version that was made, `None` where nothing differs.
 ///
 /// Fails with [`Error::Setup`] where there is such a layer, or is none, where a name in it would not be legal, or a task
 /// writes it; and with [`Error::Owned`] where layers are added to, or changed in, a catalog that tasks write.
@@ -31,7 +31,7 @@ pub fn edit_layers(
     run: RunId,
     created: Timestamp,
     note: &str,
-) -> Result<Option<Version>> {
+) -> Result<Option<Snapshot>> {
     let draft = Draft::begin(base, run, DraftOptions::default());
     let mut layers = layers_of(base, &draft);
     let url = base.catalog().url();
@@ -41,8 +41,8 @@ pub fn edit_layers(
         refused(format!("there is no layer `{id}`; there are {}", known.join(", ")))
     };
     for edit in edits {
-        if let (LayerEdit::Add(_) | LayerEdit::Change(_), Some(owner)) = (edit, owner::other_than_imports(base)) {
-            return Err(Error::Owned { url: url.to_owned(), owner, by: "a change of layers" });
+        if !matches!(edit, LayerEdit::Drop(_)) {
+            owner::check_imports(base, "a change of layers")?;
         }
         match edit {
             LayerEdit::Add(layer) if layers.contains_key(&layer.id) => {
@@ -53,7 +53,10 @@ pub fn edit_layers(
             }
             LayerEdit::Change(layer) => {
                 let Some((settings, tree)) = layers.get_mut(&layer.id) else { return Err(none(&layer.id)) };
-                check_names(settings, layer, tree).map_err(refused)??;
+                for found in tree.scan(KeyRange::all()) {
+                    let legal = settings.name_from_bytes(&found?.0).and_then(|name| layer.check(&name));
+                    legal.map_err(|error| refused(format!("layer `{}` can not be changed so: {error}", layer.id)))?;
+                }
                 *settings = layer.clone();
             }
             LayerEdit::Drop(id) => {
@@ -76,10 +79,8 @@ pub fn edit_layers(
 /// are.
 ///
 /// Fails with [`Error::Owned`] where tasks write the catalog: what they remember would not fit.
-pub fn revert(base: &Snapshot, to: &Snapshot, run: RunId, created: Timestamp, note: &str) -> Result<Option<Version>> {
-    if let Some(owner) = owner::other_than_imports(base) {
-        return Err(Error::Owned { url: base.catalog().url().to_owned(), owner, by: "an earlier version" });
-    }
+pub fn revert(base: &Snapshot, to: &Snapshot, run: RunId, created: Timestamp, note: &str) -> Result<Option<Snapshot>> {
+    owner::check_imports(base, "an earlier version")?;
     let draft = Draft::begin(base, run, DraftOptions::default());
     let layers = layers_of(to, &draft);
     commit(base, draft, layers, created, note)
@@ -90,26 +91,13 @@ fn layers_of(snapshot: &Snapshot, draft: &Draft) -> BTreeMap<LayerId, (Layer, Tr
     snapshot.layers().filter_map(layer).collect()
 }
 
-/// Says which partition of a layer would not be legal in it any more.
-fn check_names(before: &Layer, after: &Layer, tree: &Tree) -> std::result::Result<Result<()>, String> {
-    for found in tree.scan(KeyRange::all()) {
-        let name = match found {
-            Ok((name, _)) => name,
-            Err(error) => return Ok(Err(error.into())),
-        };
-        let name = before.name_from_bytes(&name).map_err(|error| error.to_string())?;
-        after.check(&name).map_err(|error| format!("layer `{}` can not be changed so: {error}", after.id))?;
-    }
-    Ok(Ok(()))
-}
-
 fn commit(
     base: &Snapshot,
     draft: Draft,
     layers: BTreeMap<LayerId, (Layer, Tree)>,
     created: Timestamp,
     note: &str,
-) -> Result<Option<Version>> {
+) -> Result<Option<Snapshot>> {
     let state = base.state_tables().filter_map(|name| Some((name.to_owned(), draft.adopt(&base.state_table(name)?))));
     let next = NextVersion {
         layers: layers.into_values().collect(),
@@ -121,7 +109,7 @@ fn commit(
         ..NextVersion::default()
     };
     Ok(match draft.commit(next)? {
-        Committed::New(made) => Some(made.version()),
+        Committed::New(made) => Some(made),
         Committed::Unchanged => None,
     })
 }

@@ -88,14 +88,18 @@ pub enum Error {
         by: &'static str,
     },
     /// An import would take more away than its [`ImportLimits`](crate::ImportLimits) allow. Nothing was imported.
-    #[error("{url}: layer `{layer}`: {what}")]
+    #[error("{url}: layer `{layer}`: {}", guarded(*is_empty, *deleted, *before))]
     Guarded {
         /// The catalog.
         url: String,
         /// The layer.
         layer: LayerId,
-        /// How much.
-        what: String,
+        /// Whether nothing would be left of it, because the source is empty.
+        is_empty: bool,
+        /// How many partitions would be deleted.
+        deleted: u64,
+        /// Of how many.
+        before: u64,
     },
     /// The output catalog is not at the version that the caller expected.
     #[error("the output catalog is at version {found}, not at {expected} as expected: plan again from there")]
@@ -181,6 +185,14 @@ fn count(offenders: u64) -> String {
         "1 partition comes out differently".to_owned()
     } else {
         format!("{offenders} partitions come out differently")
+    }
+}
+
+fn guarded(is_empty: bool, deleted: u64, before: u64) -> String {
+    if is_empty {
+        format!("its source is empty, and {before} partitions would be deleted")
+    } else {
+        format!("{deleted} of {before} partitions would be deleted")
     }
 }
 

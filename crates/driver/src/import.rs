@@ -44,16 +44,19 @@ impl ImportLimits {
 
     fn check(self, url: &str, layer: &LayerId, counts: ImportCounts, before: u64) -> Result<()> {
         let after = before - counts.deleted + counts.added;
-        let refused = |what: String| Err(Error::Guarded { url: url.to_owned(), layer: layer.clone(), what });
+        let refused = |is_empty: bool| {
+            let (url, layer, deleted) = (url.to_owned(), layer.clone(), counts.deleted);
+            Err(Error::Guarded { url, layer, is_empty, deleted, before })
+        };
         if after == 0 && before > 0 {
             if self.allow_empty {
                 return Ok(());
             }
-            return refused(format!("its source is empty, and {before} partitions would be deleted"));
+            return refused(true);
         }
         let share = u128::from(counts.deleted) * 1_000_000;
         if counts.deleted > ImportLimits::FREE && share > u128::from(before) * u128::from(self.most_deleted) {
-            return refused(format!("{} of {before} partitions would be deleted", counts.deleted));
+            return refused(false);
         }
         Ok(())
     }
@@ -116,10 +119,8 @@ impl Import {
     /// Fails with [`Error::Owned`] when somebody else writes to the catalog, such as tasks: the next run would not know of
     /// the change.
     pub fn begin(base: &Snapshot, run: RunId) -> Result<Import> {
-        match owner::other_than_imports(base) {
-            None => Import::taking_over(base, run),
-            Some(owner) => Err(Error::Owned { url: base.catalog().url().to_owned(), owner, by: "an import" }),
-        }
+        owner::check_imports(base, "an import")?;
+        Import::taking_over(base, run)
     }
 
     /// Begins the version after `base` whoever writes to the catalog. From then on imports do: what tasks remember of it goes,
@@ -136,7 +137,7 @@ impl Import {
         Ok(Import { base: base.clone(), before, draft, layers, limits: ImportLimits::NONE, is_dry: false })
     }
 
-    /// ImportLimits what may be taken away.
+    /// Limits what may be taken away.
     #[must_use]
     pub fn within(self, limits: ImportLimits) -> Import {
         Import { limits, ..self }

@@ -5,6 +5,8 @@
 use deltic_compiler::Task;
 use deltic_store::{Owner, Snapshot};
 
+use crate::{Error, Result};
+
 /// The owner of a catalog where runs of these tasks are not: another kind of writer, or tasks of which none is among these
 /// under its id or an earlier one. A catalog that nothing was written to yet has none.
 pub(crate) fn other_than_runs(base: &Snapshot, tasks: &[Task]) -> Option<Owner> {
@@ -19,13 +21,11 @@ pub(crate) fn other_than_runs(base: &Snapshot, tasks: &[Task]) -> Option<Owner> 
     (!is_own).then(|| owner.clone())
 }
 
-/// The owner of a catalog where imports are not.
-pub(crate) fn other_than_imports(base: &Snapshot) -> Option<Owner> {
-    let owner = base.record().owner.as_ref()?;
-    let is_own = match owner {
-        Owner::Imports => true,
-        Owner::Tasks(ids) => ids.is_empty(),
-        _ => false,
-    };
-    (!is_own).then(|| owner.clone())
+/// Refuses what is done in the place of imports, `by`, to a catalog that somebody else writes to.
+pub(crate) fn check_imports(base: &Snapshot, by: &'static str) -> Result<()> {
+    match &base.record().owner {
+        None | Some(Owner::Imports) => Ok(()),
+        Some(Owner::Tasks(ids)) if ids.is_empty() => Ok(()),
+        Some(owner) => Err(Error::Owned { url: base.catalog().url().to_owned(), owner: owner.clone(), by }),
+    }
 }

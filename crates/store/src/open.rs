@@ -31,7 +31,7 @@ use crate::{Error, ErrorKind, Result};
 /// is tried again above: a store that does not answer must not take minutes to be called so.
 const RETRIES: (usize, Duration) = (4, Duration::from_secs(45));
 
-/// How long a remote store may ask to slow down, unless it is said otherwise.
+/// How long a remote store may ask to slow down, where nothing else is set.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Opens object stores by URL. Cheap to clone; clones share everything.

@@ -19,8 +19,8 @@ use object_store::{ClientOptions, Result};
 /// The shortest wait, and the longest that is not asked for.
 const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
-/// How often it is said that is waited.
-const SAID_EVERY: Duration = Duration::from_secs(10);
+/// How often a wait is logged.
+const LOGGED_EVERY: Duration = Duration::from_secs(10);
 
 /// Makes clients of one store that wait when it asks to.
 #[derive(Clone)]
@@ -35,7 +35,7 @@ pub(crate) struct Patient {
 #[derive(Default)]
 struct Streak {
     began: Option<Instant>,
-    said: Option<Instant>,
+    logged: Option<Instant>,
 }
 
 impl Patient {
@@ -53,8 +53,8 @@ impl Patient {
         }
         // Once a wait is worth a word. Many requests wait at once: one of them speaks for all.
         let is_long = lasted + pause >= Duration::from_secs(1);
-        if is_long && streak.said.is_none_or(|said| said.elapsed() >= SAID_EVERY) {
-            streak.said = Some(Instant::now());
+        if is_long && streak.logged.is_none_or(|logged| logged.elapsed() >= LOGGED_EVERY) {
+            streak.logged = Some(Instant::now());
             let (url, seconds) = (&self.url, pause.as_secs_f64());
             tracing::warn!("{url}: the store asks to slow down ({status}): asked again in {seconds:.1} s");
         }

@@ -1,6 +1,6 @@
 //! `layer` and `revert`: changes to a catalog by hand.
 
-use deltic_core::{Layer, LayerId, Version};
+use deltic_core::Layer;
 use deltic_driver::{LayerEdit, edit_layers};
 use deltic_store::{Catalog, Snapshot, Stores};
 use serde_json::json;
@@ -9,7 +9,6 @@ use crate::args;
 use crate::edge::{new_run_id, now};
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupts;
-use crate::named::Which;
 use crate::out::Out;
 
 /// Adds, changes or drops layers.
@@ -24,7 +23,7 @@ pub(super) fn layer(args: &args::LayerCommand, interrupts: &Interrupts, out: &mu
     interrupts.ends_soon(format!("whether a version was made says `deltic log {url}`"));
     let base = Catalog::open(&Stores::new(), url)?.latest()?;
     let made = edit_layers(&base, &edits, new_run_id()?, now(), note).map_err(|error| stands(error, &base))?;
-    report("deltic.layer/1", &base, made, out)
+    report("deltic.layer/1", &base, made.as_ref(), out)
 }
 
 fn each(layers: &[Layer], edit: fn(Layer) -> LayerEdit) -> Vec<LayerEdit> {
@@ -39,26 +38,20 @@ pub(super) fn revert(args: &args::Revert, interrupts: &Interrupts, out: &mut Out
     let to = args.to.of(&catalog)?;
     let note = if args.note.is_empty() { format!("as version {} was", to.version()) } else { args.note.clone() };
     let made = deltic_driver::revert(&base, &to, new_run_id()?, now(), &note).map_err(|error| stands(error, &base))?;
-    report("deltic.revert/1", &base, made, out)
+    report("deltic.revert/1", &base, made.as_ref(), out)
 }
 
-fn report(schema: &str, base: &Snapshot, made: Option<Version>, out: &mut Out) -> Outcome {
-    if let Some(version) = made {
+fn report(schema: &str, base: &Snapshot, made: Option<&Snapshot>, out: &mut Out) -> Outcome {
+    let version = made.map(Snapshot::version);
+    if let Some(version) = version {
         out.has_done(format!("version {version} was committed"));
     }
-    let layers =
-        |snapshot: &Snapshot| snapshot.layers().map(|layer: &Layer| layer.id.clone()).collect::<Vec<LayerId>>();
-    let now = Which::Back(0).of(base.catalog())?;
-    let body = json!({ "url": base.catalog().url(), "base": base.version(), "version": made, "layers": layers(&now) });
-    out.result(schema, body, || match made {
+    let layers: Vec<&str> = made.unwrap_or(base).layers().map(|layer| layer.id.as_str()).collect();
+    let body = json!({ "url": base.catalog().url(), "base": base.version(), "version": version, "layers": layers });
+    out.result(schema, body, || match version {
         None => format!("nothing changed: version {} stands", base.version()),
-        Some(version) => {
-            let layers: Vec<String> = layers(&now).iter().map(ToString::to_string).collect();
-            format!(
-                "committed version {version}: {}",
-                if layers.is_empty() { "no layers".to_owned() } else { layers.join(", ") }
-            )
-        }
+        Some(version) if layers.is_empty() => format!("committed version {version}: no layers"),
+        Some(version) => format!("committed version {version}: {}", layers.join(", ")),
     })
 }
 

@@ -135,9 +135,7 @@ fn explained(error: deltic_driver::Error) -> Failure {
         Owned { .. } => {
             "import into a catalog of its own and let tasks read that; to replace what is there add `--take-over`"
         }
-        Guarded { what, .. } if what.starts_with("its source is empty") => {
-            "is the source complete? If this is meant, add `--allow-empty`"
-        }
+        Guarded { is_empty: true, .. } => "is the source complete? If this is meant, add `--allow-empty`",
         Guarded { .. } => {
             "is the source complete? If this is meant, add `--most-deleted 100%`; with `--add` what the source holds is put, and \
              nothing is deleted"
