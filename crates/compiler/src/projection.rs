@@ -5,12 +5,11 @@
 //! of what it returned.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use deltic_core::{Digest, Hasher, Meta, Payload};
+use deltic_core::{Digest, Hasher, Meta, Payload, Recent};
 use serde::Serialize;
 
 use crate::{Result, codec};
@@ -78,7 +77,8 @@ impl fmt::Debug for Projection {
 /// The projections of a task, and what they decoded, shared by all workers.
 pub struct Projections {
     all: Vec<Projection>,
-    decoded: Mutex<Cache>,
+    /// Decoded partitions, by projection and content.
+    decoded: Mutex<Recent<(String, Digest), Decoded>>,
 }
 
 /// What a projection is recorded with: the digest of its part, or of there being none.
@@ -97,7 +97,7 @@ impl Projections {
     /// The projections of a task, with a cache of what `cache_bytes` of payloads decode to. The least recently used goes
     /// first.
     pub fn new(all: Vec<Projection>, cache_bytes: u64) -> Projections {
-        Projections { all, decoded: Mutex::new(Cache { limit: cache_bytes, ..Cache::default() }) }
+        Projections { all, decoded: Mutex::new(Recent::new(cache_bytes)) }
     }
 
     /// The parts of a partition, if it exists: decodes it. `read` is called for the payload unless its decoded form is at
@@ -134,7 +134,7 @@ impl Projections {
         }
         // Outside the lock: two workers may decode the same, none waits for another's partition.
         let decoded = (projection.decode)(&read()?)?;
-        cache().insert(key, &decoded, meta.len);
+        cache().insert(key, Arc::clone(&decoded), meta.len);
         Ok(decoded)
     }
 
@@ -174,36 +174,5 @@ impl Default for Projections {
 impl fmt::Debug for Projections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&self.all).finish()
-    }
-}
-
-/// Decoded partitions by projection and content, of two generations: what is used moves to the young one; when that is
-/// full it becomes the old one, and what was old and unused is dropped.
-#[derive(Default)]
-struct Cache {
-    limit: u64,
-    young: HashMap<(String, Digest), (Decoded, u64)>,
-    old: HashMap<(String, Digest), (Decoded, u64)>,
-    young_bytes: u64,
-}
-
-impl Cache {
-    fn get(&mut self, key: &(String, Digest)) -> Option<Decoded> {
-        if let Some((found, _)) = self.young.get(key) {
-            return Some(Arc::clone(found));
-        }
-        let (found, len) = self.old.remove(key)?;
-        self.insert(key.clone(), &found, len);
-        Some(found)
-    }
-
-    fn insert(&mut self, key: (String, Digest), decoded: &Decoded, len: u64) {
-        if self.young_bytes + len > self.limit / 2 {
-            self.old = std::mem::take(&mut self.young);
-            self.young_bytes = 0;
-        }
-        if self.young.insert(key, (Arc::clone(decoded), len)).is_none() {
-            self.young_bytes += len;
-        }
     }
 }

@@ -20,6 +20,7 @@ mod id;
 mod layer;
 mod name;
 mod payload;
+mod recent;
 mod shown;
 mod tile;
 
@@ -30,5 +31,6 @@ pub use id::{CatalogId, CatalogUuid, LayerId, RunId, TaskId, Timestamp, Version}
 pub use layer::{Layer, Levels, Scheme};
 pub use name::{IntoName, Key, LayerRef, Name, NameBytes};
 pub use payload::{Fields, Meta, Payload};
+pub use recent::Recent;
 pub use shown::{commands, shown};
 pub use tile::Tile;
