@@ -22,6 +22,7 @@ mod incremental;
 #[cfg(unix)]
 mod killed;
 mod leveling;
+mod looked_up;
 mod maintenance;
 mod manual;
 #[cfg(target_os = "linux")]

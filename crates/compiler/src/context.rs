@@ -42,6 +42,12 @@ pub trait Lookup: Sync {
     fn scan_payloads(&self, layer: u16) -> Box<dyn Iterator<Item = Result<(NameBytes, Meta, Payload)>> + '_>;
     /// The projections of the task.
     fn projections(&self) -> &Projections;
+    /// Reads partitions that will be asked for, where each read by itself would take a round trip over a network: few
+    /// requests for all of them, as many as fit into a cache. Returns those that exist and fit; none where reads are
+    /// local, and where it is not known how.
+    fn read_ahead(&self, _layer: u16, _names: &[NameBytes]) -> Result<Vec<(NameBytes, Meta, Payload)>> {
+        Ok(Vec::new())
+    }
 }
 
 /// One look through a context: what it asked for. Layers are numbered as in [`Lookup::layers`].
@@ -95,6 +101,9 @@ impl<'a> Context<'a> {
     /// Reads a partition; `None` when it does not exist. The caller runs again when the partition changes, appears or
     /// goes.
     ///
+    /// Cost: where partitions lie behind a network, a request, unless the task has read the same lately: workers share a
+    /// cache of 32 MiB of payloads. [`Context::read_ahead`] reads many together.
+    ///
     /// Errors: the layer is not among the task's layers, the name is not legal in it, or the store failed.
     pub fn read(&self, layer: &str, name: impl IntoName) -> Result<Option<Partition>> {
         let (index, layer, settings) = self.layer(layer)?;
@@ -103,6 +112,34 @@ impl<'a> Context<'a> {
         let key = Key { layer: layer.clone(), name };
         let found = self.lookup.read(index, &bytes).with_context(|| format!("reading {key}"))?;
         Ok(found.map(|(meta, payload)| Partition { key, meta, payload }))
+    }
+
+    /// Reads partitions together that are about to be read one by one: few requests in place of one for each. Worth it
+    /// where a front- or back-end looks at many. It records nothing, so it matters to nothing but time; where reads are
+    /// local it does nothing. What is beyond a quarter of the cache (see [`Context::read`]) is left to be read later.
+    ///
+    /// Errors: as for [`Context::read`].
+    pub fn read_ahead(&self, layer: &str, names: impl IntoIterator<Item = impl IntoName>) -> Result<()> {
+        self.at_hand(layer, names).map(drop)
+    }
+
+    /// The same, and what was read, which is nothing where reads are local.
+    pub(crate) fn at_hand(
+        &self,
+        layer: &str,
+        names: impl IntoIterator<Item = impl IntoName>,
+    ) -> Result<Vec<Partition>> {
+        let (index, layer, settings) = self.layer(layer)?;
+        let names = names.into_iter().map(|name| checked(settings, name).map(|(_, bytes)| bytes));
+        let mut names = names.collect::<Result<Vec<_>>>()?;
+        names.sort_unstable();
+        names.dedup();
+        let found = self.lookup.read_ahead(index, &names).with_context(|| format!("reading ahead in {layer}"))?;
+        let partition = |(name, meta, payload): (NameBytes, Meta, Payload)| {
+            let key = Key { layer: layer.clone(), name: settings.name_from_bytes(&name)? };
+            Ok(Partition { key, meta, payload })
+        };
+        found.into_iter().map(partition).collect()
     }
 
     /// Says whether a partition exists. The caller runs again when it appears or goes, not when it changes.

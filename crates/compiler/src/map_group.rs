@@ -26,6 +26,14 @@ pub trait MapGroupCompiler: InputLayers + OutputLayers + Send + Sync + 'static {
     /// The front-end: looks at one input and emits values for output keys.
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, Self::Value>, context: &Context<'_>) -> Result<()>;
 
+    /// Reads together what the front-ends of these inputs are going to read, through [`Context::read_ahead`]. Called
+    /// before a batch of front-ends where reads take a round trip each, and never where they are local. It changes how
+    /// long a run takes, and nothing else: what it looks at is not recorded, and its errors and panics are passed over,
+    /// since the front-end that meets them again reports them.
+    fn read_ahead(&self, _inputs: &[Input], _context: &Context<'_>) -> Result<()> {
+        Ok(())
+    }
+
     /// The back-end: makes the payload of one output from all values for it, ordered by input key and never none.
     /// `None` means the output does not exist; a published one is deleted.
     fn compile_out(
@@ -55,6 +63,10 @@ impl<C: MapGroupCompiler> GroupStage for Erased<C> {
 
     fn front(&self, input: &Input, layers: &[Layer], context: &Context<'_>) -> Result<Emitted> {
         Emit::collect(layers, |out| self.0.compile_in(input, out, context))
+    }
+
+    fn read_ahead(&self, inputs: &[Input], context: &Context<'_>) -> Result<()> {
+        self.0.read_ahead(inputs, context)
     }
 }
 

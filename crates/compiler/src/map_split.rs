@@ -25,6 +25,12 @@ pub trait MapSplitCompiler: InputLayers + OutputLayers + Send + Sync + 'static {
     /// The front-end: looks at one input and emits values for groups.
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, Self::Value>, context: &Context<'_>) -> Result<()>;
 
+    /// Reads together what the front-ends of these inputs are going to read, as
+    /// [`MapGroupCompiler::read_ahead`](crate::MapGroupCompiler::read_ahead) does.
+    fn read_ahead(&self, _inputs: &[Input], _context: &Context<'_>) -> Result<()> {
+        Ok(())
+    }
+
     /// The back-end: makes the partitions of one group from all values for it, ordered by input key and never none.
     fn compile_out(
         &self,
@@ -54,6 +60,10 @@ impl<C: MapSplitCompiler> GroupStage for Erased<C> {
 
     fn front(&self, input: &Input, layers: &[Layer], context: &Context<'_>) -> Result<Emitted> {
         Emit::collect(layers, |out| self.0.compile_in(input, out, context))
+    }
+
+    fn read_ahead(&self, inputs: &[Input], context: &Context<'_>) -> Result<()> {
+        self.0.read_ahead(inputs, context)
     }
 }
 

@@ -169,6 +169,9 @@ pub trait GroupStage: BackEnd {
     fn declared(&self) -> &dyn Declared;
     /// The front-end: one input to emitted rows.
     fn front(&self, input: &Input, layers: &[Layer], context: &Context<'_>) -> Result<Emitted>;
+    /// Reads together what the front-ends of these inputs are going to read; see
+    /// [`MapGroupCompiler::read_ahead`](crate::MapGroupCompiler::read_ahead).
+    fn read_ahead(&self, inputs: &[Input], context: &Context<'_>) -> Result<()>;
 }
 
 /// A dep compiler, types erased.

@@ -215,7 +215,8 @@ struct Named {
 }
 
 impl References {
-    /// Follows all references of a subject, through the context. Cost: a read for each target, however often it is named.
+    /// Follows all references of a subject, through the context. Cost: a read for each target, however often it is named;
+    /// those of one reference are read together.
     ///
     /// The front-end is handed the result; only tests need to call this.
     pub fn resolve<C: RefTreeCompiler>(compiler: &C, subject: &Input, context: &Context<'_>) -> Result<References> {
@@ -226,27 +227,49 @@ impl References {
                 None => vec![subject],
                 Some(parent) => references.named(parent)?.filter_map(|(_, partition)| partition).collect(),
             };
+            let to = LayerRef::parse(layer)?;
             let mut from = BTreeMap::new();
-            let mut read = BTreeMap::new();
+            let mut wanted = BTreeSet::new();
             for start in starts {
-                let place = || format!("reference `{name}` of {}", start.key);
-                let mut targets = Targets::default();
-                compiler.resolve(start, name, &mut targets).with_context(place)?;
-                let to = LayerRef::parse(layer)?;
-                let mut keys = Vec::new();
-                for target in targets.finish().with_context(place)? {
-                    let key = Key { layer: to.clone(), name: target };
-                    if !references.found.contains_key(&key) && !read.contains_key(&key) {
-                        read.insert(key.clone(), context.read(layer, &key.name).with_context(place)?);
-                    }
-                    keys.push(key);
-                }
+                let keys = targets(compiler, start, name, &to)?;
+                wanted.extend(keys.iter().filter(|key| !references.found.contains_key(key)).cloned());
                 from.insert(start.key.clone(), keys);
+            }
+            let place = || format!("reference `{name}` of {}", subject.key);
+            if wanted.len() > 1 {
+                context.read_ahead(layer, wanted.iter().map(|key| &key.name)).with_context(place)?;
+            }
+            let mut read = BTreeMap::new();
+            for key in wanted {
+                let found = context.read(layer, &key.name).with_context(place)?;
+                read.insert(key, found);
             }
             references.found.append(&mut read);
             references.named.push(Named { name: name.clone(), from });
         }
         Ok(references)
+    }
+
+    /// Reads together what many subjects refer to, level by level, as far as there is room for it.
+    fn read_ahead<C: RefTreeCompiler>(compiler: &C, subjects: &[Input], context: &Context<'_>) -> Result<()> {
+        let structure = compiler.structure();
+        let mut at_hand: BTreeMap<&str, Vec<Partition>> = BTreeMap::new();
+        for Declared { name, layer, parent } in &structure.references {
+            let starts = match parent {
+                None => subjects,
+                Some(parent) => at_hand.get(parent.as_str()).map_or(&[][..], Vec::as_slice),
+            };
+            let to = LayerRef::parse(layer)?;
+            let mut wanted = BTreeSet::new();
+            // A partition that can not be followed is reported by the front-end that needs it.
+            starts
+                .iter()
+                .filter_map(|start| targets(compiler, start, name, &to).ok())
+                .for_each(|keys| wanted.extend(keys));
+            let found = context.at_hand(layer, wanted.into_iter().map(|key| key.name))?;
+            at_hand.insert(name, found);
+        }
+        Ok(())
     }
 
     /// All targets of a reference, from wherever it starts: by key, each once, `None` where the target does not exist.
@@ -293,6 +316,15 @@ impl References {
     }
 }
 
+/// Where a reference of a partition leads to.
+fn targets<C: RefTreeCompiler>(compiler: &C, start: &Partition, name: &str, to: &LayerRef) -> Result<Vec<Key>> {
+    let place = || format!("reference `{name}` of {}", start.key);
+    let mut targets = Targets::default();
+    compiler.resolve(start, name, &mut targets).with_context(place)?;
+    let names = targets.finish().with_context(place)?;
+    Ok(names.into_iter().map(|name| Key { layer: to.clone(), name }).collect())
+}
+
 impl<C: RefTreeCompiler> From<RefTree<C>> for Pattern {
     fn from(tree: RefTree<C>) -> Pattern {
         MapGroup(Resolves(tree.0)).into()
@@ -330,6 +362,10 @@ impl<C: RefTreeCompiler> MapGroupCompiler for Resolves<C> {
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, C::Value>, context: &Context<'_>) -> Result<()> {
         let found = References::resolve(&self.0, input, context)?;
         self.0.compile_in(input, &found, out, context)
+    }
+
+    fn read_ahead(&self, inputs: &[Input], context: &Context<'_>) -> Result<()> {
+        References::read_ahead(&self.0, inputs, context)
     }
 
     fn compile_out(

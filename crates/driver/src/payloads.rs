@@ -1,10 +1,12 @@
-//! Walking a layer with its payloads.
+//! Payloads that compilers look at: a whole layer in order, or any partition, through a cache.
 
 use std::collections::VecDeque;
 use std::iter::Peekable;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use deltic_core::{Meta, NameBytes, Payload};
-use deltic_store::{Entry, KeyRange, Payloads, Scan, Tree};
+use bytes::Bytes;
+use deltic_core::{Digest, Meta, NameBytes, Payload, Recent};
+use deltic_store::{Entry, KeyRange, Payloads, Place, Scan, Tree};
 
 use crate::Result;
 
@@ -67,4 +69,95 @@ impl Iterator for PayloadScan<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         self.step().transpose()
     }
+}
+
+/// Bytes of payloads that a task holds because somebody looked at them.
+pub(crate) const CACHE_BYTES: u64 = 32 << 20;
+
+/// The most bytes that are read ahead at once: what is read for one batch is not to push out what is read for another.
+const AHEAD_BYTES: u64 = CACHE_BYTES / 4;
+
+/// Payloads that were looked at last, by content, for all workers of a task.
+///
+/// It serves reads that would take a round trip. Who asks for what somebody else is reading just now waits for it, so that
+/// a payload is read once, whatever the threads do.
+pub(crate) struct PayloadCache(Mutex<Recent<Digest, Arc<Slot>>>);
+
+/// A payload, once it is read.
+type Slot = Mutex<Option<Payload>>;
+
+impl Default for PayloadCache {
+    fn default() -> PayloadCache {
+        PayloadCache(Mutex::new(Recent::new(CACHE_BYTES)))
+    }
+}
+
+impl PayloadCache {
+    /// Reads the payload of an entry.
+    pub(crate) fn read(&self, tree: &Tree, entry: &Entry) -> Result<Payload> {
+        if !is_kept(tree, entry) {
+            return Ok(tree.read(entry)?);
+        }
+        let slot = self.slot(entry);
+        let mut payload = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(payload) = &*payload {
+            return Ok(payload.clone());
+        }
+        // After an error there is nothing in it, and whoever waited tries it too.
+        Ok(payload.insert(tree.read(entry)?).clone())
+    }
+
+    /// Reads payloads together, as many as there is room for, in order; returns those, and such as are there already.
+    pub(crate) fn read_ahead(&self, tree: &Tree, names: &[NameBytes]) -> Result<Vec<(NameBytes, Meta, Payload)>> {
+        let (mut found, mut wanted, mut entries, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        for name in names {
+            let Some(entry) = tree.get(name)? else { continue };
+            let here = match &entry.place {
+                Place::Inline(_) => Some(tree.read(&entry)?),
+                Place::Pack { .. } => self.here(&entry),
+            };
+            match here {
+                Some(payload) => found.push((name.clone(), entry.meta, payload)),
+                None if bytes + entry.meta.len <= AHEAD_BYTES => {
+                    bytes += entry.meta.len;
+                    wanted.push(name.clone());
+                    entries.push(entry);
+                }
+                None => {}
+            }
+        }
+        let payloads = tree.begin_read_all(entries.clone())?.wait()?;
+        for ((name, entry), payload) in wanted.into_iter().zip(entries).zip(payloads) {
+            // It is a piece of what one request brought, all of which would be held as long as this is.
+            let payload = Payload::new(Bytes::copy_from_slice(payload.bytes())).with_fields(entry.meta.fields.clone());
+            *self.slot(&entry).lock().unwrap_or_else(PoisonError::into_inner) = Some(payload.clone());
+            found.push((name, entry.meta, payload));
+        }
+        Ok(found)
+    }
+
+    /// A payload that is here, or that somebody is reading just now.
+    fn here(&self, entry: &Entry) -> Option<Payload> {
+        let slot = self.recent().get(&entry.meta.content_digest())?;
+        slot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn slot(&self, entry: &Entry) -> Arc<Slot> {
+        let key = entry.meta.content_digest();
+        let mut recent = self.recent();
+        recent.get(&key).unwrap_or_else(|| {
+            let slot = Arc::new(Slot::default());
+            recent.insert(key, Arc::clone(&slot), entry.meta.len);
+            slot
+        })
+    }
+
+    fn recent(&self) -> std::sync::MutexGuard<'_, Recent<Digest, Arc<Slot>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether it is worth a place in the cache, and has one there.
+fn is_kept(tree: &Tree, entry: &Entry) -> bool {
+    tree.is_remote() && matches!(entry.place, Place::Pack { .. }) && entry.meta.len <= CACHE_BYTES / 2
 }

@@ -6,7 +6,8 @@ use deltic_compiler::{Lookup, Projection, Projections};
 use deltic_core::{Key, Layer, LayerRef, Meta, NameBytes, Payload};
 use deltic_store::{Change, KeyRange, Tree};
 
-use crate::payloads::PayloadScan;
+use crate::elements::read_ahead;
+use crate::payloads::{PayloadCache, PayloadScan};
 use crate::{Element, Error, Result};
 
 /// How many partitions of a layer changed.
@@ -95,6 +96,7 @@ pub(crate) struct View {
     names: Vec<(LayerRef, Layer)>,
     layers: Vec<Arc<RunLayer>>,
     projections: Projections,
+    payloads: PayloadCache,
     /// What a store failed on while compilers looked at something.
     failed: OnceLock<deltic_store::Error>,
 }
@@ -111,13 +113,12 @@ impl View {
             all.push(layer);
         }
         let projections = Projections::new(projections, Projections::CACHE_BYTES);
-        View { names, layers: all, projections, failed: OnceLock::new() }
+        View { names, layers: all, projections, payloads: PayloadCache::default(), failed: OnceLock::new() }
     }
 
-    /// The same, for the same task, with nothing that projections remember.
+    /// The same, for the same task, with nothing that is remembered.
     pub(crate) fn forgetful(&self, projections: Vec<Projection>) -> View {
-        let projections = Projections::new(projections, Projections::CACHE_BYTES);
-        View { names: self.names.clone(), layers: self.layers.clone(), projections, failed: OnceLock::new() }
+        View::new(self.names.iter().map(|(name, _)| name.clone()).zip(self.layers.iter().cloned()), projections)
     }
 
     /// An answer for compilers. What a store fails on is noted: they may make anything of an error, or nothing.
@@ -172,10 +173,18 @@ impl Lookup for View {
         let tree = self.layers[usize::from(layer)].now();
         let read = || {
             let Some(entry) = tree.get(name)? else { return Ok(None) };
-            let payload = tree.read(&entry)?;
+            let payload = self.payloads.read(tree, &entry)?;
             Ok(Some((entry.meta, payload)))
         };
         self.answer(read())
+    }
+
+    fn read_ahead(&self, layer: u16, names: &[NameBytes]) -> deltic_compiler::Result<Vec<(NameBytes, Meta, Payload)>> {
+        let tree = self.layers[usize::from(layer)].now();
+        if !tree.is_remote() {
+            return Ok(Vec::new());
+        }
+        self.answer(read_ahead(tree, names).and_then(|()| self.payloads.read_ahead(tree, names)))
     }
 
     fn meta(&self, layer: u16, name: &[u8]) -> deltic_compiler::Result<Option<Meta>> {

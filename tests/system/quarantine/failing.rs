@@ -74,6 +74,10 @@ impl<S: GroupStage + ?Sized> GroupStage for Failing<S> {
         self.1.given(input)?;
         Ok(emitted)
     }
+
+    fn read_ahead(&self, inputs: &[Input], context: &Context<'_>) -> Result<()> {
+        self.0.read_ahead(inputs, context)
+    }
 }
 
 impl<S: DepStage + ?Sized> DepStage for Failing<S> {

@@ -4,11 +4,12 @@
 //! Where the other set is a layer with narrow steps, the look goes to the layer itself and the steps run on what is
 //! found. Any other set is kept in a private layer.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use anyhow::bail;
-use deltic_core::Tile;
+use deltic_core::{LayerRef, Name, Tile};
 
 use crate::dataset::flow::{Flow, Narrow, Shape, Then};
 use crate::dataset::set::Kind;
@@ -30,6 +31,20 @@ impl<K: DataKey, V: 'static> LookUp<'_, K, V> {
             Some(partition) => (self.narrow.value)(key, &partition, self.context),
             None => Ok(None),
         }
+    }
+
+    /// Reads together what [`LookUp::get`] of these keys is going to read.
+    pub fn read_ahead<'k>(&self, keys: impl IntoIterator<Item = &'k K>) -> Result<()>
+    where
+        K: 'k,
+    {
+        let mut wanted: BTreeMap<LayerRef, Vec<Name>> = BTreeMap::new();
+        for key in keys {
+            if let Some(from) = (self.narrow.source)(key)? {
+                wanted.entry(from.layer).or_default().push(from.name);
+            }
+        }
+        wanted.iter().try_for_each(|(layer, names)| self.context.read_ahead(&layer.to_string(), names))
     }
 
     /// Whether the set has a key. Unless values decide that, the caller runs again only when it appears or goes.
@@ -66,7 +81,9 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         f: impl Fn(&K, V, Vec<(K2, Option<W>)>) -> Result<R> + Send + Sync + 'static,
     ) -> DataSet<K, R> {
         self.looking("resolve", other, move |key, value, look| {
-            let found = references(key, &value)?.into_iter().map(|to| {
+            let references = references(key, &value)?;
+            look.read_ahead(&references)?;
+            let found = references.into_iter().map(|to| {
                 let found = look.get(&to)?;
                 Ok((to, found))
             });
@@ -111,7 +128,7 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
 
 impl<V: Data> DataSet<Tile, V> {
     /// Looks a tile and its neighbours up in `other`: those at most `radius` columns and rows away, sorted, that exist.
-    /// Cost: `(2 * radius + 1)^2` look-ups.
+    /// Cost: `(2 * radius + 1)^2` look-ups, read together.
     pub fn resolve_neighbours<W: Data, R: Data>(
         &self,
         other: &DataSet<Tile, W>,
@@ -123,6 +140,7 @@ impl<V: Data> DataSet<Tile, V> {
             let mut around = tile.neighbours(radius);
             around.push(*tile);
             around.sort_unstable();
+            look.read_ahead(&around)?;
             let mut found = Vec::new();
             for tile in around {
                 found.extend(look.get(&tile)?.map(|value| (tile, value)));

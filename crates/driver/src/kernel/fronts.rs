@@ -11,6 +11,7 @@ use super::{TaskKernel, wanted_of};
 use crate::engine::{EMITTED_BYTES, Fetch, Item, Kernel as _, MapBatch, Mapped};
 use crate::failure::attempt;
 use crate::observe::Event;
+use crate::panics::caught;
 use crate::rows::Rows;
 use crate::wire::write_entry;
 use crate::{Element, Phase, Result};
@@ -46,17 +47,21 @@ impl TaskKernel<'_> {
 
     pub(super) fn map_group(&self, stage: &dyn GroupStage, items: Vec<Item>, fetch: Fetch) -> Result<MapBatch> {
         let payloads = self.payloads(&wanted_of(&items), fetch)?;
+        let inputs = items.iter().zip(payloads).map(|(item, payload)| {
+            let key = self.key(&item.element, Phase::Front)?;
+            Ok(Input { key, meta: item.entry.meta.clone(), payload })
+        });
+        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        self.read_ahead(stage, &inputs)?;
         let mut batch = MapBatch::default();
         let mut from = Vec::new();
         let mut emitted_bytes = 0;
-        let mut left = items.into_iter().zip(payloads);
+        let mut left = items.into_iter().zip(inputs);
         while emitted_bytes < EMITTED_BYTES
-            && let Some((item, payload)) = left.next()
+            && let Some((item, input)) = left.next()
         {
             let before = batch.rows.bytes();
-            let key = self.key(&item.element, Phase::Front)?;
-            self.observer.event(&Event::Front { task: self.task.id(), key: &key });
-            let input = Input { key, meta: item.entry.meta, payload };
+            self.observer.event(&Event::Front { task: self.task.id(), key: &input.key });
             let context = Context::new(self.view);
             let emitted = self.guard(Phase::Front, &input.key, Some(&input.key), || {
                 stage.front(&input, self.task.outputs(), &context)
@@ -75,9 +80,19 @@ impl TaskKernel<'_> {
             emitted_bytes += mapped.weight() + (batch.rows.bytes() - before) as u64;
             batch.mapped.push(mapped);
         }
-        let (items, payloads) = left.unzip();
+        let (items, payloads) = left.map(|(item, input)| (item, input.payload)).unzip();
         batch.rest = pieces(items, Some(payloads), batch.mapped.len());
         Ok(batch)
+    }
+
+    /// Reads together what the front-ends of a batch are going to look at, where that saves round trips. User code that
+    /// fails here fails again in the front-end that needs it; a store that fails is the store's failure.
+    fn read_ahead(&self, stage: &dyn GroupStage, inputs: &[Input]) -> Result<()> {
+        if self.is_remote() {
+            let context = Context::new(self.view);
+            let _ = caught(|| stage.read_ahead(inputs, &context));
+        }
+        self.view.check()
     }
 
     /// Runs a front-end over the whole input; `rows` takes what it says, as said by `item`.

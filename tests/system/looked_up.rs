@@ -1,0 +1,243 @@
+//! What reads through a context cost where every request is a round trip: payloads that many look at are read once, and
+//! what is known beforehand is read together. None of it changes what comes out.
+
+use deltic::prelude::*;
+use deltic::store::Stores;
+use deltic_testkit::Lab;
+use deltic_testkit::store::Rounds;
+
+/// How a child gets at its parents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// A back-end reads them.
+    Direct,
+    /// A front-end reads them.
+    Group,
+    /// It asks for those of all children of a batch before.
+    GroupAhead,
+    /// They are declared, and so is the grandparent of each.
+    Tree,
+}
+
+/// Puts the length and the first bytes of its parents beside each child, whose text names them.
+#[derive(Debug, Clone, Copy)]
+struct Children(By);
+
+impl Children {
+    fn show(parents: impl Iterator<Item = Result<Option<Partition>>>) -> Result<String> {
+        let show = |parent: Option<Partition>| match parent {
+            Some(parent) => Ok(format!("{}:{}", parent.bytes().len(), &parent.text()?[..8])),
+            None => Ok("none".to_owned()),
+        };
+        let shown = parents.map(|parent| parent.and_then(show));
+        Ok(shown.collect::<Result<Vec<_>>>()?.join(" "))
+    }
+
+    fn read(child: &Partition, context: &Context<'_>) -> Result<String> {
+        Children::show(child.text()?.split(' ').map(|parent| context.read("in/parents", parent)))
+    }
+}
+
+impl InputLayers for Children {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/children"])
+    }
+
+    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/parents"])
+    }
+}
+
+impl OutputLayers for Children {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("shown")?])
+    }
+}
+
+impl DirectCompiler for Children {
+    fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
+        out.add("shown", &key.name);
+    }
+
+    fn compile(&self, _: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
+        Ok(Some(Children::read(&inputs[0], context)?.into()))
+    }
+}
+
+impl MapGroupCompiler for Children {
+    type Value = String;
+
+    fn compile_in(&self, input: &Input, out: &mut Emit<'_, String>, context: &Context<'_>) -> Result<()> {
+        out.emit(("shown", input.name()), Children::read(input, context)?);
+        Ok(())
+    }
+
+    fn read_ahead(&self, inputs: &[Input], context: &Context<'_>) -> Result<()> {
+        if self.0 == By::GroupAhead {
+            let texts = inputs.iter().map(|input| input.text()).collect::<Result<Vec<_>>>()?;
+            context.read_ahead("in/parents", texts.iter().flat_map(|text| text.split(' ')))?;
+            // Whatever goes wrong here is nobody's business, and a look is not recorded.
+            context.read("in/parents", "nobody")?;
+            panic!("enough");
+        }
+        Ok(())
+    }
+
+    fn compile_out(&self, _: &OutKey, mut values: Values<'_, String>, _: &Context<'_>) -> Result<Option<Payload>> {
+        Ok(values.next().map(Payload::from))
+    }
+}
+
+impl RefTreeCompiler for Children {
+    type Value = String;
+
+    fn structure(&self) -> RefStructure {
+        RefStructure::new().reference("parents", "in/parents").below("parents", "grandparents", "in/parents")
+    }
+
+    fn resolve(&self, partition: &Partition, reference: &str, to: &mut Targets) -> Result<()> {
+        match reference {
+            "parents" => partition.text()?.split(' ').for_each(|parent| to.add(parent)),
+            // The grandparent of any is among the parents, ten further on.
+            _ => to.add(format!("p{:04}", (partition.name().to_string()[1..].parse::<u64>()? + 10) % 1000)),
+        }
+        Ok(())
+    }
+
+    fn compile_in(&self, child: &Input, found: &References, out: &mut Emit<'_, String>, _: &Context<'_>) -> Result<()> {
+        let parents = found.of(child, "parents")?.map(|(_, parent)| Ok(parent.cloned()));
+        out.emit(("shown", child.name()), Children::show(parents)?);
+        Ok(())
+    }
+
+    fn compile_out(&self, _: &OutKey, mut values: Values<'_, String>, _: &Context<'_>) -> Result<Option<Payload>> {
+        Ok(values.next().map(Payload::from))
+    }
+}
+
+fn task(by: By) -> Task {
+    let task = match by {
+        By::Direct => Task::new("children", Direct(Children(by))),
+        By::Group | By::GroupAhead => Task::new("children", MapGroup(Children(by))),
+        By::Tree => Task::new("children", RefTree(Children(by))),
+    };
+    task.unwrap().version("1")
+}
+
+/// What a family is: children, parents of so many bytes, and how many of them each child names.
+#[derive(Clone, Copy)]
+struct Family {
+    children: u64,
+    parents: u64,
+    bytes: usize,
+    named: u64,
+}
+
+impl Family {
+    fn parent(self, number: u64) -> String {
+        format!("{number:08}{}", "-".repeat(self.bytes - 8))
+    }
+
+    fn put(self, lab: &mut Lab) {
+        for number in 0..self.parents {
+            lab.put("in/parents", format!("p{number:04}"), self.parent(number));
+        }
+        for number in 0..self.children {
+            // Far from each other, and one that does not exist.
+            let parent = |i: u64| (number * 37 + i * 11) % (self.parents + 1);
+            let names: Vec<String> = (0..self.named).map(|i| format!("p{:04}", parent(i))).collect();
+            lab.put("in/children", format!("c{number:05}"), names.join(" "));
+        }
+        lab.commit_inputs();
+    }
+}
+
+/// A lab behind a network, with nothing cached, and how its requests are counted.
+fn far(family: Family, by: By) -> (Lab, Rounds) {
+    let rounds = Rounds::new();
+    let mut lab = Lab::on(Stores::new().with_wrapper(rounds.wrapper()), vec![task(by)]).at("s3://lab/");
+    family.put(&mut lab);
+    lab.forget_caches();
+    rounds.take();
+    (lab, rounds)
+}
+
+/// Requests for inputs, and round trips of all of the run.
+fn run(lab: &mut Lab, rounds: &Rounds) -> (u64, usize) {
+    let report = lab.run().report;
+    (report.input_requests.gets, rounds.take().1)
+}
+
+fn holds_against_a_local_one(lab: &mut Lab, family: Family, by: By) {
+    let mut near = Lab::new(vec![task(by)]);
+    family.put(&mut near);
+    near.run();
+    near.assert_equals(lab);
+    // A parent that changes, one that goes, one that comes: the record of who looked at what is whole.
+    for lab in [&mut *lab, &mut near] {
+        lab.put("in/parents", "p0003", family.parent(1_000_003));
+        lab.delete("in/parents", "p0004");
+        lab.put("in/parents", format!("p{:04}", family.parents), family.parent(9));
+        lab.run();
+    }
+    near.assert_equals(lab);
+}
+
+#[test]
+fn what_many_look_at_is_read_once() {
+    let family = Family { children: 3000, parents: 100, bytes: 400, named: 1 };
+    for by in [By::Direct, By::Group] {
+        let mut of_threads = Vec::new();
+        for threads in [1, 4] {
+            let (mut lab, rounds) = far(family, by);
+            lab.threads(threads);
+            let (gets, _) = run(&mut lab, &rounds);
+            println!("{by:?}, {threads} threads: {gets} requests for {} reads", family.children);
+            assert!(gets <= family.parents + 40, "{by:?}, {threads} threads: {gets}");
+            of_threads.push(gets);
+            holds_against_a_local_one(&mut lab, family, by);
+        }
+        // Who wants what somebody else is reading waits for it. Nodes of the tree may be read by several at a time.
+        assert!(of_threads[1] <= of_threads[0] + 12, "{by:?}: {of_threads:?}");
+    }
+}
+
+#[test]
+fn what_is_known_before_is_read_together() {
+    let family = Family { children: 1000, parents: 1000, bytes: 400, named: 3 };
+    let (mut one_by_one, rounds) = far(family, By::Group);
+    let (gets, trips) = run(&mut one_by_one, &rounds);
+    assert!(gets >= family.parents, "{gets}: the parents of a child lie apart");
+    for by in [By::GroupAhead, By::Tree] {
+        let (mut lab, rounds) = far(family, by);
+        let (ahead_gets, ahead_trips) = run(&mut lab, &rounds);
+        println!("{by:?}: {ahead_gets} requests in {ahead_trips} round trips; {gets} in {trips} one by one");
+        assert!(ahead_gets <= 60 && ahead_trips <= 60, "{by:?}: {ahead_gets} requests, {ahead_trips} round trips");
+        holds_against_a_local_one(&mut lab, family, by);
+    }
+}
+
+/// More than is read ahead at once, and more than the cache holds.
+#[test]
+fn more_than_there_is_room_for_is_read_when_it_is_needed() {
+    let family = Family { children: 60, parents: 40, bytes: 1 << 20, named: 2 };
+    for by in [By::Direct, By::GroupAhead, By::Tree] {
+        let (mut lab, rounds) = far(family, by);
+        let (gets, _) = run(&mut lab, &rounds);
+        println!("{by:?}: {gets} requests for {} parents of 1 MiB", family.parents);
+        assert!(gets <= 2 * family.children * 3 + 40, "{by:?}: {gets}");
+        holds_against_a_local_one(&mut lab, family, by);
+    }
+}
+
+/// One that would leave no room for others is not held: whoever wants it reads it.
+#[test]
+fn what_is_too_large_for_the_cache_is_not_held() {
+    let family = Family { children: 6, parents: 1, bytes: 17 << 20, named: 1 };
+    let (mut lab, rounds) = far(family, By::Direct);
+    let (gets, _) = run(&mut lab, &rounds);
+    // The parent has number 0; every other child names one that does not exist.
+    let readers = (0..family.children).filter(|number| (number * 37) % 2 == 0).count() as u64;
+    assert!(gets >= readers, "{gets} requests, {readers} readers");
+    holds_against_a_local_one(&mut lab, family, By::Direct);
+}
