@@ -1,13 +1,15 @@
 //! A run that follows one which was interrupted goes on from there: it ends as an undisturbed one does, and what was kept
 //! is not compiled again. What is kept for other work, or is damaged, makes no difference.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use deltic::driver::{Checkpoint, Report};
+use deltic::driver::{Checkpoint, Counts, Report};
 use deltic::prelude::*;
 use deltic::store::Stores;
+use deltic_testkit::store::Operation;
 use deltic_testkit::{Faults, Lab, Mishap, Random};
 use tempfile::TempDir;
 
@@ -458,4 +460,90 @@ fn who_is_fast_pays_nothing() {
     // One listing for all tasks.
     assert_eq!(requests(minute, INPUTS), requests(None, INPUTS) + 1);
     assert!(requests(later(Duration::ZERO), INPUTS) > requests(None, INPUTS) + 10);
+}
+
+/// Copies what another task makes; fails on some of it until it is mended.
+struct Copies {
+    mended: bool,
+}
+
+impl InputLayers for Copies {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["y"])
+    }
+}
+
+impl OutputLayers for Copies {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("copies")?])
+    }
+}
+
+impl DirectCompiler for Copies {
+    fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
+        out.add("copies", &key.name);
+    }
+
+    fn compile(&self, output: &OutKey, inputs: &[Input], _: &Context<'_>) -> Result<Option<Payload>> {
+        ensure!(self.mended || !output.name.to_string().ends_with("07"), "not this one");
+        Ok(Some(format!("{:>300}", inputs[0].text()?).into()))
+    }
+}
+
+/// What tasks made that got to their end need not be made again when the one that failed is mended.
+#[test]
+fn a_run_that_fails_keeps_what_was_done() {
+    let tasks = |mended| {
+        let last = Task::new("last", Direct(Copies { mended })).unwrap().version(if mended { "2" } else { "1" });
+        tasks("1").into_iter().chain([last]).collect::<Vec<_>>()
+    };
+    let prepared = |inputs| {
+        let mut site = Site::new(2);
+        (inputs..INPUTS).for_each(|number| site.lab.delete("in/a", format!("{number:04}")));
+        site.lab.commit_inputs();
+        // An hour that never passes.
+        let checkpoint = Checkpoint { every: Duration::from_secs(3600), clock: Arc::new(|| Duration::ZERO) };
+        site.lab.checkpoint(Some(checkpoint));
+        site.lab.set_tasks(tasks(false));
+        site
+    };
+    let fail = |site: &mut Site| {
+        let failed = site.lab.try_run().err().unwrap().to_string();
+        assert!(failed.contains("not this one"), "{failed}");
+        site.lab.forget_caches();
+    };
+    let mut site = prepared(INPUTS);
+    // The second one takes over from the first, and what that has kept stays for the third.
+    fail(&mut site);
+    let kept = site.files("progress");
+    assert!(!kept.is_empty());
+    fail(&mut site);
+    assert_eq!(site.files("progress"), kept, "nothing was done that was not done before");
+    site.lab.set_tasks(tasks(true));
+    let report = site.lab.run().report;
+    let by_task: BTreeMap<String, Counts> =
+        report.tasks.iter().map(|task| (task.task.to_string(), task.counts)).collect();
+    assert_eq!((by_task["two"].compiled, by_task["two"].resumed), (0, 2 * INPUTS));
+    assert_eq!(by_task["one"].fronts_resumed, INPUTS);
+    assert_eq!((by_task["last"].resumed, by_task["last"].compiled > 0), (0, true), "it is another version of it");
+    assert!(site.files("progress").is_empty(), "it got to its end");
+    site.lab.assert_equals_scratch();
+
+    let mut small = prepared(20);
+    fail(&mut small);
+    assert!(small.files("progress").is_empty(), "nobody would look for it");
+}
+
+/// A store that fails is not asked to keep anything.
+#[test]
+fn a_store_that_fails_is_not_asked_to_keep_anything() {
+    let puts = |checkpoint| {
+        let mut site = Site::new(1);
+        site.lab.checkpoint(checkpoint);
+        site.faults.from(CREATION, Mishap::Refused);
+        site.lab.try_run().err().unwrap();
+        site.faults.calm().operations.into_iter().filter(|operation| *operation == Operation::Put).count()
+    };
+    let hourly = Checkpoint { every: Duration::from_secs(3600), clock: Arc::new(|| Duration::ZERO) };
+    assert_eq!(puts(Some(hourly)), puts(None));
 }

@@ -1,4 +1,4 @@
-//! A kernel that notes what it made, and takes over what an interrupted run has noted.
+//! A kernel that notes what it made, and takes over what a run has noted that did not get to its end.
 //!
 //! It stands between the engine and the task's kernel, and works on whole batches: batches are cut alike in each run, so
 //! most of them are found, and one that is not is run. Groups that come as a stream pass through, and batches in which
@@ -18,8 +18,8 @@ use crate::report::Counts;
 use crate::rows::{Row, RowStream, Rows};
 use crate::wire::meta_of_entry;
 
-/// So many elements of a stage are run before anybody asks the store whether they were run before: so a small run, which
-/// is quickly done again, makes no request for it.
+/// So many elements of a stage are run before anybody asks the store whether they were run before, and nothing is noted
+/// that nobody would ask for: so a small run, which is quickly done again, makes no request for it, however it ends.
 const NOT_ASKED: u64 = 64;
 
 const FRONTS: u64 = 1;
@@ -59,7 +59,7 @@ struct Phase {
 }
 
 impl Phase {
-    /// Takes note of a batch; whether to ask the store for it.
+    /// Takes note of a batch; whether to ask the store for it, and to note it.
     fn asks(&self, kept: &StageProgress<'_>, elements: usize) -> bool {
         let batches = self.batches.fetch_add(1, Ordering::Relaxed);
         let before = self.elements.fetch_add(elements as u64, Ordering::Relaxed);
@@ -163,15 +163,16 @@ impl Kernel for Resuming<'_> {
 
     fn map(&self, items: Vec<Item>, fetch: Fetch) -> Result<MapBatch> {
         let Some(kept) = self.of_fronts() else { return self.kernel.map(items, fetch) };
+        if !self.fronts.asks(kept, items.len()) {
+            return self.kernel.map(items, fetch);
+        }
         let key = kept.key_of_items(&items);
-        if self.fronts.asks(kept, items.len()) {
-            let found = kept.progress.find(&key).and_then(|found| read_mapped(&found));
-            if let Some(mut batch) = found.filter(|found| are_first(&found.mapped, &items)) {
-                let taken = batch.mapped.len();
-                self.fronts.took_over(taken);
-                batch.rest = pieces(items.into_iter().skip(taken).collect(), None, taken);
-                return Ok(batch);
-            }
+        let found = kept.progress.find(&key).and_then(|found| read_mapped(&found));
+        if let Some(mut batch) = found.filter(|found| are_first(&found.mapped, &items)) {
+            let taken = batch.mapped.len();
+            self.fronts.took_over(taken);
+            batch.rest = pieces(items.into_iter().skip(taken).collect(), None, taken);
+            return Ok(batch);
         }
         let batch = self.kernel.map(items, fetch)?;
         if batch.weight() <= MAX_NOTE_BYTES as u64
@@ -197,13 +198,14 @@ impl Kernel for Resuming<'_> {
         let (Some(kept), Some(batch)) = (self.of_backs(), rows.in_memory()) else {
             return self.kernel.reduce(rows, fetch);
         };
+        if !self.backs.asks(kept, groups(batch)) {
+            return self.kernel.reduce(rows, fetch);
+        }
         let key = self.key_of_rows(kept, batch);
-        if self.backs.asks(kept, groups(batch)) {
-            let found = kept.progress.find(&key).and_then(|found| kept.usable(&found));
-            if let Some(reduced) = found.filter(|found| are_of(found, batch)) {
-                self.backs.took_over(reduced.len());
-                return Ok(reduced);
-            }
+        let found = kept.progress.find(&key).and_then(|found| kept.usable(&found));
+        if let Some(reduced) = found.filter(|found| are_of(found, batch)) {
+            self.backs.took_over(reduced.len());
+            return Ok(reduced);
         }
         let reduced = self.kernel.reduce(rows, fetch)?;
         if let Some(result) = write_reduced(&reduced) {

@@ -24,7 +24,7 @@ use crate::{Element, Error, Result, fingerprint, graph, owner};
 /// Runs a job and commits one new version, or none when nothing has changed.
 ///
 /// Cost: a handful of requests when nothing has changed, O(changed · log n) otherwise. On any error, and when the
-/// process ends early, the base stands as it was.
+/// process ends early, the base stands as it was. With a checkpoint, what was done until then is kept for the next run.
 pub fn run(job: &Job<'_>) -> Result<Report> {
     let mut clock = Laps::start();
     let before = Usage::of(job);
@@ -44,7 +44,9 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
     let progress = checkpoint.map(|checkpoint| Progress::new(&draft, base, checkpoint, incremental, job.observer));
     let execution = Execution::new(job, &resolved, &draft, progress.as_ref());
     let executed = if twice { execution.twice(&offenders).run(&order) } else { execution.run(&order) };
-    if let Some(progress) = progress.as_ref().filter(|_| job.stop.is_asked()) {
+    // A store that fails would fail again: what it took before is kept.
+    let is_worth_it = job.stop.is_asked() || executed.as_ref().is_err_and(|error| !matches!(error, Error::Store(_)));
+    if let Some(progress) = progress.as_ref().filter(|_| is_worth_it) {
         progress.keep();
     }
     offenders.refuse()?;
