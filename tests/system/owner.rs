@@ -1,7 +1,7 @@
 //! Who may write to a catalog: what others made is not replaced, unless it is asked for.
 
 use deltic::core::{LayerId, Name, RunId, TaskId, Timestamp};
-use deltic::driver::{Error, Import, Orphan};
+use deltic::driver::{Error, Import, LayerEdit, Mode, Orphan, edit_layers};
 use deltic::prelude::*;
 use deltic::store::{Owner, Snapshot};
 use deltic_testkit::Lab;
@@ -9,6 +9,7 @@ use deltic_testkit::Lab;
 /// Copies texts into a layer.
 struct Copies {
     to: &'static str,
+    content_type: &'static str,
 }
 
 impl InputLayers for Copies {
@@ -19,7 +20,7 @@ impl InputLayers for Copies {
 
 impl OutputLayers for Copies {
     fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic(self.to)?])
+        Ok(vec![Layer::generic(self.to)?.with_content_type(self.content_type)])
     }
 }
 
@@ -34,7 +35,15 @@ impl DirectCompiler for Copies {
 }
 
 fn copies(id: &str, to: &'static str) -> Task {
-    Task::new(id, Direct(Copies { to })).unwrap().version("1")
+    copies_as(id, to, "")
+}
+
+fn copies_as(id: &str, to: &'static str, content_type: &'static str) -> Task {
+    Task::new(id, Direct(Copies { to, content_type })).unwrap().version("1")
+}
+
+fn edit(base: &Snapshot, edit: LayerEdit) -> deltic::driver::Result<Option<Snapshot>> {
+    edit_layers(base, &[edit], RunId(700 + base.version().0), Timestamp(0), "")
 }
 
 fn by(ids: &[&str]) -> Owner {
@@ -130,6 +139,7 @@ fn an_import_over_a_product_is_refused_and_can_take_it_over() {
     assert_eq!(now.record().owner, Some(Owner::Imports));
     assert_eq!((now.record().tasks.len(), now.record().state.len()), (0, 0));
     assert_eq!(lab.text("second", "x").as_deref(), Some("text"), "what was not imported stays");
+    assert_eq!(now.record().dependencies, [], "from now on nothing of it is made from the inputs of those tasks");
     assert!(import(&now, Import::begin, "again"), "imports go on");
 
     let refusal = "catalog memory:out is written by imports, and a run of other tasks would replace what is there";
@@ -139,4 +149,62 @@ fn an_import_over_a_product_is_refused_and_can_take_it_over() {
     lab.run();
     assert_eq!(lab.text("first", "x").as_deref(), Some("text"));
     lab.assert_equals_scratch();
+}
+
+/// A content type is text of any kind: it may look like the end of a layer in a list of them.
+#[test]
+fn a_layer_that_a_task_writes_is_not_dropped_whatever_is_in_it() {
+    for content_type in ["", "text/plain", "text/csv; charset=utf-8, header=present", "a), b=generic (c"] {
+        let mut lab = Lab::new(vec![copies_as("a", "first", content_type), copies("b", "second")]);
+        lab.put("in/texts", "x", "text");
+        lab.run();
+        for layer in ["first", "second"] {
+            let dropped = edit(&lab.output(), LayerEdit::Drop(LayerId::new(layer).unwrap()));
+            let refused = dropped.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(refused.contains(&format!("layer `{layer}` is written by task")), "{content_type}: {refused}");
+        }
+        // One that no task writes any more can go.
+        lab.set_tasks(vec![copies("b", "second")]);
+        lab.run();
+        assert!(edit(&lab.output(), LayerEdit::Drop(LayerId::new("first").unwrap())).unwrap().is_some());
+    }
+}
+
+/// A task never goes on from a layer that is not there, whoever has taken it away.
+#[test]
+fn a_task_whose_layer_is_not_there_makes_all_of_it() {
+    let mut lab = lab();
+    let base = lab.output();
+    // As a program of another kind might.
+    let draft = deltic::store::Draft::begin(&base, RunId(650), Default::default());
+    let state = base.state_tables().map(|table| (table.to_owned(), draft.adopt(&base.state_table(table).unwrap())));
+    let second = LayerId::new("second").unwrap();
+    let next = deltic::store::NextVersion {
+        layers: vec![(base.layer_settings(&second).unwrap().clone(), draft.adopt(&base.tree(&second).unwrap()))],
+        state: state.collect(),
+        dependencies: base.record().dependencies.clone(),
+        tasks: base.record().tasks.clone(),
+        ..Default::default()
+    };
+    assert!(matches!(draft.commit(next).unwrap(), deltic::store::Committed::New(_)));
+    lab.forget_caches();
+    let full = Mode::Full { reason: "layer `first` is not there any more".to_owned() };
+    let plan = lab.plan().unwrap();
+    assert_eq!(plan.tasks.iter().map(|task| &task.mode).collect::<Vec<_>>(), [&full, &Mode::Skipped]);
+    let report = lab.run().report;
+    assert_eq!(report.tasks.iter().map(|task| &task.mode).collect::<Vec<_>>(), [&full, &Mode::Skipped]);
+    assert_eq!(lab.text("first", "x").as_deref(), Some("text"));
+    lab.assert_equals_scratch();
+}
+
+#[test]
+fn a_change_of_scheme_leaves_the_content_type() {
+    let mut lab = Lab::new(vec![copies_as("a", "first", "text/plain")]);
+    lab.put("in/texts", "x", "text");
+    lab.run();
+    assert!(import(&lab.output(), Import::taking_over, "imported"));
+    let change = |layer: Layer| edit(&lab.output(), LayerEdit::Change(layer)).unwrap();
+    assert!(change(Layer::generic("first").unwrap()).is_none(), "nothing is another");
+    let made = change(Layer::generic("first").unwrap().with_content_type("text/html")).unwrap();
+    assert_eq!(made.layer_settings(&LayerId::new("first").unwrap()).unwrap().content_type, "text/html");
 }

@@ -38,6 +38,12 @@ impl<'a> Base<'a> {
         self.layer(layer).map_or_else(|| draft.empty_tree(), |tree| draft.adopt(&tree))
     }
 
+    /// A layer that a task publishes and that is not there any more: somebody has dropped it.
+    pub(crate) fn dropped(self, task: &'a Task) -> Option<&'a LayerId> {
+        let mut public = task.outputs().iter().filter(|layer| !task.is_private(&layer.id));
+        public.find(|layer| self.layer(layer).is_none()).map(|layer| &layer.id)
+    }
+
     /// What a task remembers, under its present id.
     pub(crate) fn state(self, task: &Task, draft: &Draft) -> State {
         let known = self.task(task).map_or(task.id(), |record| &record.id);

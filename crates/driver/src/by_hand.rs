@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use deltic_core::{Layer, LayerId, RunId, Timestamp};
-use deltic_store::{Committed, Draft, DraftOptions, KeyRange, NextVersion, Snapshot, Tree};
+use deltic_store::{Committed, Draft, DraftOptions, KeyRange, NextVersion, Owner, Snapshot, Tree};
 
 use crate::{Error, Result, fingerprint, owner};
 
@@ -15,7 +15,7 @@ use crate::{Error, Result, fingerprint, owner};
 pub enum LayerEdit {
     /// A new one, empty.
     Add(Layer),
-    /// Another scheme or content type; its partitions stay, and have to be legal in it.
+    /// Another scheme; its partitions stay, and have to be legal in it. So does its content type, unless another is given.
     Change(Layer),
     /// It goes, with its partitions.
     Drop(LayerId),
@@ -41,8 +41,10 @@ pub fn edit_layers(
         refused(format!("there is no layer `{id}`; there are {}", known.join(", ")))
     };
     for edit in edits {
-        if !matches!(edit, LayerEdit::Drop(_)) {
-            owner::check_imports(base, "a change of layers")?;
+        match edit {
+            // What tasks leave behind anybody may drop.
+            LayerEdit::Drop(_) if matches!(base.record().owner, Some(Owner::Tasks(_))) => {}
+            _ => owner::check_imports(base, "a change of layers")?,
         }
         match edit {
             LayerEdit::Add(layer) if layers.contains_key(&layer.id) => {
@@ -57,7 +59,9 @@ pub fn edit_layers(
                     let legal = settings.name_from_bytes(&found?.0).and_then(|name| layer.check(&name));
                     legal.map_err(|error| refused(format!("layer `{}` can not be changed so: {error}", layer.id)))?;
                 }
-                *settings = layer.clone();
+                let content_type =
+                    if layer.content_type.is_empty() { &settings.content_type } else { &layer.content_type };
+                *settings = Layer { content_type: content_type.clone(), ..layer.clone() };
             }
             LayerEdit::Drop(id) => {
                 let Some((settings, _)) = layers.get(id) else { return Err(none(id)) };

@@ -1,7 +1,7 @@
 //! How a task is to run: skipped, incremental or full, and why. One task never drags another along: its neighbours see
 //! the layers that it changed, nothing else.
 
-use deltic_core::CatalogId;
+use deltic_core::{CatalogId, LayerId};
 use deltic_store::TaskRecord;
 
 use crate::fingerprint;
@@ -9,7 +9,8 @@ use crate::report::Mode;
 use crate::view::View;
 
 /// Decides for one task. `before` is what the base remembers of it, `now` its fingerprint in this run, `in_quarantine`
-/// how much there is to try again, `reprocessed` an input of which everything is to be compiled.
+/// how much there is to try again, `reprocessed` an input of which everything is to be compiled, `dropped` a layer of its own
+/// that the base does not have.
 pub(crate) fn decide(
     before: Option<&TaskRecord>,
     now: &TaskRecord,
@@ -17,6 +18,7 @@ pub(crate) fn decide(
     incremental: bool,
     in_quarantine: u64,
     reprocessed: Option<&CatalogId>,
+    dropped: Option<&LayerId>,
 ) -> Mode {
     let full = |reason: &str| Mode::Full { reason: reason.to_owned() };
     let Some(before) = before else {
@@ -30,6 +32,9 @@ pub(crate) fn decide(
     }
     if let Some(catalog) = reprocessed {
         return Mode::Full { reason: format!("`{catalog}` is to be reprocessed") };
+    }
+    if let Some(layer) = dropped {
+        return Mode::Full { reason: format!("layer `{layer}` is not there any more") };
     }
     if let Some((_, name, layer)) = view.iter().find(|(_, _, layer)| !layer.is_comparable()) {
         let why = layer.why().map(|why| format!(": {why}")).unwrap_or_default();

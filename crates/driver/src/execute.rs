@@ -192,7 +192,8 @@ impl<'a> Execution<'a> {
         let record = fingerprint::record(task, view.layers(), &self.job.options.code);
         let reprocessed = self.resolved.reprocessed(task);
         let in_quarantine = base.in_quarantine(task);
-        let mode = decide(base.task(task), &record, &view, self.job.options.incremental, in_quarantine, reprocessed);
+        let (incremental, dropped) = (self.job.options.incremental, base.dropped(task));
+        let mode = decide(base.task(task), &record, &view, incremental, in_quarantine, reprocessed, dropped);
         let published = task.outputs().iter().map(|layer| base.published(layer, self.draft)).collect();
         Ok(Ready { task, view, record, mode, published })
     }

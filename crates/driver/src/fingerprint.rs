@@ -95,8 +95,12 @@ pub(crate) fn numbering(base: &TaskRecord, now: &TaskRecord) -> Option<Numbering
 
 /// Whether a task that has run published this layer, with names of the same kind.
 pub(crate) fn writes(record: &TaskRecord, layer: &Layer) -> bool {
-    let layers = record.parts.get("output layers").and_then(|part| layers_in(part)).unwrap_or_default();
-    layers.contains(&private_layer(layer).as_str()) && !keeps_private(record, layer)
+    let wanted = private_layer(layer);
+    // A content type may hold the separator, and then nobody can tell where an item ends; where it begins is clear.
+    let mut items = record.parts.get("output layers").into_iter().flat_map(|part| part.split(SEPARATOR));
+    let named =
+        items.any(|item| item.strip_prefix(&wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with(" (")));
+    named && !keeps_private(record, layer)
 }
 
 /// The layers in a part, each with its scheme. `None` where a content type makes it unclear where one ends.

@@ -216,8 +216,10 @@ impl Import {
     /// be taken away than the limits allow: nothing was imported then.
     pub fn commit(self, created: Timestamp, note: &str) -> Result<ImportReport> {
         let Import { base, draft, before, layers, limits, is_dry } = self;
+        // Where it takes over from tasks, what these read is nothing to what there is from now on.
+        let is_own = matches!(base.record().owner, None | Some(Owner::Imports));
         let mut next = NextVersion {
-            dependencies: base.record().dependencies.clone(),
+            dependencies: if is_own { base.record().dependencies.clone() } else { Vec::new() },
             owner: Some(Owner::Imports),
             created,
             note: note.to_owned(),
