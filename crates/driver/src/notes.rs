@@ -1,6 +1,6 @@
 //! What is odd about inputs and hinders no run: for the plan and the report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use deltic_core::{CatalogId, CatalogUuid, Digest, LayerId, Version};
@@ -87,31 +87,34 @@ pub(crate) fn mixed_versions(read: &[(&CatalogId, &Snapshot)]) -> Vec<String> {
     }
     for (uuid, users) in users {
         let own: Vec<&(&CatalogId, &Snapshot)> = read.iter().filter(|(_, now)| now.uuid() == uuid).collect();
-        let is_read =
-            |versions: &BTreeMap<Digest, Version>| own.iter().any(|(_, now)| versions.contains_key(&now.digest()));
         if let Some((id, now)) = own.first() {
-            for (user, versions) in users.iter().filter(|(_, versions)| !is_read(versions)) {
-                let then = versions.values().max().copied().unwrap_or_default();
-                let now = now.version();
-                if then == now {
+            for (user, mut versions) in users {
+                versions.retain(|digest, version| {
                     // One number and two contents: that is a note of its own.
-                    continue;
+                    own.iter().all(|(_, now)| now.digest() != *digest && now.version() != *version)
+                });
+                if !versions.is_empty() {
+                    let (then, now) = (numbers(&versions), now.version());
+                    notes
+                        .push(format!("`{user}` was made from {then} of `{id}`, and this run reads its version {now}"));
                 }
-                notes.push(format!(
-                    "`{user}` was made from version {then} of `{id}`, and this run reads its version {now}"
-                ));
             }
             continue;
         }
-        for pair in users.windows(2) {
-            let [(one, then), (other, now)] = pair else { continue };
-            if then.keys().all(|digest| !now.contains_key(digest)) {
-                let [then, now] = [then, now].map(|versions| versions.values().max().copied().unwrap_or_default());
-                notes.push(format!(
-                    "`{one}` was made from version {then} of catalog {uuid}, and `{other}` from version {now}"
-                ));
-            }
+        let all: BTreeSet<&Digest> = users.iter().flat_map(|(_, versions)| versions.keys()).collect();
+        if all.len() > 1 {
+            let mut each = users.iter().map(|(user, versions)| (user, numbers(versions)));
+            let first = each.next().map(|(user, then)| format!("`{user}` was made from {then} of catalog {uuid}"));
+            let others = each.map(|(user, then)| format!("`{user}` from {then}"));
+            notes.push(first.into_iter().chain(others).collect::<Vec<_>>().join(", and "));
         }
     }
     notes
+}
+
+/// `version 3`, or `versions 3 and 4`.
+fn numbers(versions: &BTreeMap<Digest, Version>) -> String {
+    let numbers: BTreeSet<&Version> = versions.values().collect();
+    let texts: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    format!("version{} {}", if texts.len() == 1 { "" } else { "s" }, texts.join(" and "))
 }

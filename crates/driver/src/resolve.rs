@@ -106,11 +106,11 @@ pub(crate) fn resolve(job: &Job<'_>) -> Result<Resolved> {
     let is_meant = |id: &CatalogId| matches!(job.inputs.get(id).map(|input| &input.at), Some(At::RunsAgo { .. }));
     let as_they_are: Vec<_> = read.iter().copied().filter(|(id, _)| !is_meant(id)).collect();
     let mixed = mixed_versions(&as_they_are);
-    if job.options.compatible && !mixed.is_empty() {
-        return Err(Error::Refused(mixed.join("; ")));
+    let odd: Vec<String> = two_histories(&read).into_iter().chain(mixed).collect();
+    if job.options.compatible && !odd.is_empty() {
+        return Err(Error::Refused(odd.join("; ")));
     }
-    let notes = two_histories(&read);
-    resolved.notes.extend(notes.into_iter().chain(mixed));
+    resolved.notes.extend(odd);
     Ok(resolved)
 }
 

@@ -61,3 +61,37 @@ fn two_products_of_different_versions_are_noted() {
     assert!(note.starts_with("`mid` was made from version 1 of catalog 0000"), "{note}");
     assert!(note.ends_with(", and `other` from version 2"), "{note}");
 }
+
+/// Each of three agrees with the next one in a version, and the first and the last in none; the second does not agree with
+/// itself.
+#[test]
+fn what_agrees_with_a_neighbour_only_is_noted() {
+    let (_, input, one) = behind();
+    let both = output("memory:both", 7400);
+    let tasks = [copies("three", "in/a", "z"), copies("four", "mid/x", "w")];
+    let inputs = vec![("in", input.clone()), ("mid", one.clone())];
+    ByHand { inputs, output: &both, tasks: &tasks, run: 7401, compatible: false }.run();
+    let two = output("memory:two", 7500);
+    let tasks = [copies("two", "in/a", "y")];
+    ByHand { inputs: vec![("in", input.clone())], output: &two, tasks: &tasks, run: 7501, compatible: true }.run();
+
+    let last = output("memory:last of three", 7600);
+    let tasks = [copies("five", "a/x", "v"), copies("six", "b/z", "u"), copies("seven", "c/y", "t")];
+    let inputs = vec![("a", one), ("b", both.clone()), ("c", two)];
+    let report = ByHand { inputs, output: &last, tasks: &tasks, run: 7601, compatible: false }.run();
+    let [note] = &report.notes[..] else { panic!("{:?}", report.notes) };
+    assert!(note.starts_with("`a` was made from version 1 of catalog 0000"), "{note}");
+    assert!(note.ends_with(", and `b` from versions 1 and 2, and `c` from version 2"), "{note}");
+
+    // By itself, and beside the version that it was made from directly.
+    let alone = output("memory:alone", 7700);
+    let tasks = [copies("six", "b/z", "u"), copies("eight", "in/a", "s")];
+    let run = |tasks: &[Task], inputs, run| {
+        let report = ByHand { inputs, output: &alone, tasks, run, compatible: false }.run();
+        report.notes
+    };
+    let [note] = &run(&tasks[..1], vec![("b", both.clone())], 7701)[..] else { panic!("one note") };
+    assert!(note.starts_with("`b` was made from versions 1 and 2 of catalog 0000"), "{note}");
+    let note = "`b` was made from version 1 of `in`, and this run reads its version 2";
+    assert_eq!(run(&tasks, vec![("b", both), ("in", input)], 7702), [note]);
+}

@@ -417,6 +417,11 @@ fn an_input_of_an_input_with_another_history() {
     assert_eq!(job(&mut folders, 7001).notes, [""; 0]);
     folders.restore("in", "copy");
     folders.next(&[("b", "3")]);
+    let inputs = vec![("in", folders.lab.input_catalog("in")), ("mid", middle.clone())];
+    match (ByHand { inputs, output: &output, tasks: &tasks, run: 7004, compatible: true }).try_run() {
+        Err(deltic::driver::Error::Refused(what)) => assert!(what.contains("has two histories"), "{what}"),
+        other => panic!("{other:?}"),
+    }
     let report = job(&mut folders, 7002);
     expect![[r#"
         version 2 of `in` has digest f7bac89405be, and version 1 of the output was made from one with digest 3a75b0a7a88c: `in` has another history now, as a restored copy has that went on; what reads it is compiled in full
