@@ -176,7 +176,8 @@ impl Catalog {
     /// The latest version.
     ///
     /// Cost: three requests when the hint is right, one when this catalog has seen the latest version before. A hint
-    /// that is absent, stale or wrong costs a number of requests logarithmic in how wrong it is. One that is ahead is
+    /// that is behind costs a request for each version that it is behind by, up to 64 at once, and so does one that is not
+    /// there: all versions. One that is ahead is
     /// [`ErrorKind::Corrupt`] where that means that a version was lost.
     pub fn latest(&self) -> Result<Snapshot> {
         self.found(None, self.root().drive(latest::find(self)))

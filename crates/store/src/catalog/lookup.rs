@@ -20,10 +20,13 @@ impl Catalog {
     /// one that is not there or is damaged. Cost: one request a version, up to 64 at once.
     pub fn look_up(&self, versions: &[Version]) -> Result<Vec<Option<Snapshot>>> {
         let read = |version: Version| async move {
-            let Some(bytes) = self.record_bytes(version).await? else { return Ok(None) };
-            match self.read_version(version, &bytes).await {
+            let found = async {
+                let Some(bytes) = self.record_bytes(version).await? else { return Ok(None) };
+                self.read_version(version, &bytes).await.map(Some)
+            };
+            match found.await {
                 Err(error) if matches!(error.kind(), ErrorKind::Corrupt { .. }) => Ok(None),
-                found => found.map(Some),
+                found => found,
             }
         };
         self.root().drive(async {

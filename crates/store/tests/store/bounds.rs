@@ -14,7 +14,9 @@ use futures::StreamExt;
 use object_store::{GetResult, GetResultPayload};
 use serde_json::Value;
 
-use crate::support::{Model, advance, build, commit, create, names, next, numbered, objects, puts, tampered, version};
+use crate::support::{
+    Model, advance, build, commit, create, names, next, numbered, objects, puts, tampered, version, write,
+};
 
 const HUGE: u64 = 20 << 30;
 
@@ -35,6 +37,21 @@ fn lengthened(folder: &Path, object: &str, len: u64) {
 fn corrupt<T: std::fmt::Debug>(result: Result<T>, object: &str) {
     let error = result.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Corrupt { object: object.to_owned() }, "{error}");
+}
+
+/// It is read ahead with others, and is none of theirs: it has its own turn.
+#[test]
+fn a_record_that_is_too_long_is_one_error_in_a_list_from_afar() {
+    let (store, stores) = tampered();
+    let url = "s3://bucket/x";
+    let catalog = create(&stores, url);
+    (1..=9).for_each(|number| drop(advance(&catalog, number, &puts(&numbered(0..1, number as u32)))));
+    for number in [3, 7, 8] {
+        write(&store, &format!("versions/{number:020}"), vec![b' '; (64 << 20) + 1]);
+    }
+    let found = Catalog::open(&stores, url).unwrap().log().take(20);
+    let found: Vec<_> = found.map(|found| found.map_or(-1, |snapshot| snapshot.version().0 as i64)).collect();
+    assert_eq!(found, [9, -1, -1, 6, 5, 4, -1, 2, 1, 0]);
 }
 
 #[test]
