@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::root::ListedPack;
 use crate::tree::{Root, Shape};
-use crate::{Error, Result};
+use crate::{Error, Result, tags};
 
 pub(crate) use retained::{minus, ranges, retain, show};
 pub(crate) use written::Unreadable;
@@ -283,8 +283,7 @@ impl VersionRecord {
     /// Says what is wrong with the tags.
     fn tag_problem(&self) -> Option<String> {
         let sorted = self.tags.windows(2).all(|pair| pair[0].name < pair[1].name);
-        let is_name = |name: &str| (1..=MOST_TAG_BYTES).contains(&name.len()) && !name.contains(char::is_control);
-        if !sorted || self.tags.len() > MOST_TAGS || self.tags.iter().any(|tag| !is_name(&tag.name)) {
+        if !sorted || self.tags.len() > MOST_TAGS || self.tags.iter().any(|tag| !tags::is_name(&tag.name)) {
             return Some("its tags are not sorted and unique, too many, or have no legal names".to_owned());
         }
         let lost = self.tags.iter().find(|tag| !self.retains(tag.version))?;

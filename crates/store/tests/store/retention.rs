@@ -293,16 +293,19 @@ fn tags_that_can_not_be_set_or_taken_away_change_nothing() {
     retain(&catalog, &Retention { tags: vec![tag("keep/a", 2)], ..last(2) }).unwrap();
     let stands = catalog.latest().unwrap().version();
     let long = "x".repeat(129);
+    let why = Tag { note: "see https://bob:secret@wiki/x".to_owned(), ..tag("keep/b", 2) };
     let many: Vec<Tag> = (0..1024).map(|number| tag(&format!("keep/{number}"), 2)).collect();
     for (rules, says) in [
         (tagged(&[tag("keep/a", 3)], &[]), "is on version 2 already, and not on 3"),
         (tagged(&[tag("keep/b", 0)], &[]), "has expired"),
         (tagged(&[tag("keep/b", 9)], &[]), "there is no version 9"),
         (tagged(&[], &["keep/b"]), "no version has the tag `keep/b`; there are `keep/a`"),
-        (tagged(&[tag("", 2)], &[]), "no legal names"),
-        (tagged(&[tag("a\u{7}", 2)], &[]), "no legal names"),
-        (tagged(&[tag(&long, 2)], &[]), "no legal names"),
-        (tagged(&many, &[]), "too many"),
+        (tagged(&[tag("", 2)], &[]), "`` is no name of a tag"),
+        (tagged(&[tag("a\u{7}", 2)], &[]), "`a\\u{7}` is no name of a tag"),
+        (tagged(&[tag(&long, 2)], &[]), "is no name of a tag"),
+        (tagged(&many, &[]), "it would have 1025 tags, and can have 1024"),
+        (tagged(&[tag("https://bob:secret@wiki/x", 2)], &[]), "holds a URL with a password"),
+        (tagged(&[why], &[]), "tag `keep/b` holds a URL with a password"),
     ] {
         let error = retain(&catalog, &rules).unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
