@@ -8,14 +8,14 @@ use crate::args::Configuration;
 use crate::commands::load;
 use crate::failure::{Failure, Outcome};
 
-/// The URL that is meant: the text itself, or where the configuration of this folder has the catalog of this id.
+/// The URL that is meant: the text itself, or where the configuration has the catalog of this id.
 ///
 /// Every URL has a colon, and no id has. What is neither is left to whoever opens it, and is told how URLs look.
-pub(crate) fn url(text: &str) -> Outcome<String> {
+pub(crate) fn url(text: &str, configuration: &Configuration) -> Outcome<String> {
     let Some(id) = Some(text).filter(|text| !text.contains(':')).and_then(|text| CatalogId::new(text).ok()) else {
         return Ok(text.to_owned());
     };
-    let config = load(&Configuration::default())?;
+    let config = load(configuration)?;
     let Some(bound) = config.catalogs.get(&id) else {
         if config.catalogs.is_empty() {
             return Ok(text.to_owned());
@@ -60,19 +60,23 @@ impl std::str::FromStr for Which {
 impl Which {
     /// The version of a catalog that is meant.
     pub(crate) fn of(self, catalog: &Catalog) -> Outcome<Snapshot> {
-        let back = match self {
-            Which::Number(version) => return Ok(catalog.snapshot(version)?),
-            Which::Back(back) => back,
-        };
-        let latest = catalog.latest()?;
-        match latest.version().0.checked_sub(back) {
-            Some(_) if back == 0 => Ok(latest),
-            Some(number) => Ok(catalog.snapshot(Version(number))?),
-            None => {
-                let (url, latest) = (catalog.url(), latest.version());
-                Err(Failure::failed(format!("{url}: no version is {back} before the latest, which is {latest}")))
-            }
+        match self {
+            Which::Number(version) => Ok(catalog.snapshot(version)?),
+            Which::Back(_) => self.before(&catalog.latest()?),
         }
+    }
+
+    /// The version of a catalog that is meant, where this is its latest.
+    pub(crate) fn before(self, latest: &Snapshot) -> Outcome<Snapshot> {
+        let number = match self {
+            Which::Number(version) => version,
+            Which::Back(0) => return Ok(latest.clone()),
+            Which::Back(back) => latest.version().0.checked_sub(back).map(Version).ok_or_else(|| {
+                let (url, latest) = (latest.catalog().url(), latest.version());
+                Failure::failed(format!("{url}: no version is {back} before the latest, which is {latest}"))
+            })?,
+        };
+        Ok(latest.catalog().snapshot(number)?)
     }
 }
 

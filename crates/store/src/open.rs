@@ -24,7 +24,7 @@ use crate::redacted::Redacted;
 use crate::root::place::PARTS;
 use crate::root::{Executor, ObjectRoot};
 use crate::secret::{Secrets, check_url, parse_checked, without_secrets};
-use crate::throttle::Patient;
+use crate::throttle::{Patient, SharedStreak};
 use crate::{Error, ErrorKind, Result};
 
 /// How long the client of a remote store tries by itself. Less than it would, since every request that may be repeated
@@ -53,6 +53,8 @@ type Wrap = dyn Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync;
 struct Shared {
     memory: Mutex<HashMap<String, Arc<InMemory>>>,
     runtime: Mutex<Option<Arc<tokio::runtime::Runtime>>>,
+    /// What is known of remote stores that ask to slow down, by scheme and bucket.
+    streaks: Mutex<HashMap<String, SharedStreak>>,
 }
 
 impl fmt::Debug for Stores {
@@ -76,11 +78,17 @@ impl Stores {
         self
     }
 
-    /// Lets remote stores ask to slow down for so long before a command is ended by it; otherwise two minutes. `spread` is
-    /// another number for each process: those that were throttled together do not come again together.
+    /// Lets remote stores ask to slow down for so long before a command is ended by it; otherwise two minutes.
     #[must_use]
-    pub fn with_patience(self, patience: Duration, spread: u64) -> Stores {
-        Stores { patience: Some(patience), spread, ..self }
+    pub fn with_patience(self, patience: Duration) -> Stores {
+        Stores { patience: Some(patience), ..self }
+    }
+
+    /// Spreads the waits of those that were asked to slow down together, so that they do not come again together: another
+    /// number for each process.
+    #[must_use]
+    pub fn with_spread(self, spread: u64) -> Stores {
+        Stores { spread, ..self }
     }
 
     /// Opens the store at a URL. Makes no request; a folder of a `file:` URL must exist.
@@ -131,7 +139,10 @@ impl Stores {
     }
 
     fn patient(&self, url: &str) -> Patient {
-        Patient::new(&without_secrets(url), self.patience.unwrap_or(PATIENCE), self.spread)
+        let bucket = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+        let mut streaks = self.shared.streaks.lock().unwrap_or_else(PoisonError::into_inner);
+        let streak = Arc::clone(streaks.entry(bucket).or_default());
+        Patient::new(&without_secrets(url), self.patience.unwrap_or(PATIENCE), self.spread, streak)
     }
 
     fn memory(&self, name: &str) -> Arc<dyn ObjectStore> {

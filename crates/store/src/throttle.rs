@@ -2,19 +2,19 @@
 //! again.
 //!
 //! Stores throttle in streaks that last minutes, so what counts is time and not tries: a streak begins with the first such answer and
-//! ends with one of another kind, all requests of a store share it, and once it has lasted longer than the patience every
-//! request is given the answer at once. What else can go wrong is left to the client, which tries a few times: an endpoint that is
-//! not there must not take minutes to be called so.
+//! ends with one of another kind, all requests to a bucket share it, and once it has lasted longer than the patience no
+//! request waits any more. A request by itself waits no longer either: others may be answered all the time. What else can go wrong
+//! is left to the client, which tries a few times: an endpoint that is not there must not take minutes to be called so.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use object_store::ClientOptions;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
 };
-use object_store::{ClientOptions, Result};
 
 /// The shortest wait, and the longest that is not asked for.
 const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -22,34 +22,55 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// How often a wait is logged.
 const LOGGED_EVERY: Duration = Duration::from_secs(10);
 
-/// Makes clients of one store that wait when it asks to.
+/// Makes clients of one bucket that wait when it asks to.
 #[derive(Clone)]
 pub(crate) struct Patient {
     patience: Duration,
     /// Another number for each process, so that those that were throttled together do not come again together.
     spread: u64,
-    streak: Arc<Mutex<Streak>>,
+    streak: SharedStreak,
     url: Arc<str>,
 }
 
+/// What the requests to a bucket share.
+pub(crate) type SharedStreak = Arc<Mutex<Streak>>;
+
 #[derive(Default)]
-struct Streak {
+pub(crate) struct Streak {
     began: Option<Instant>,
     logged: Option<Instant>,
 }
 
+/// The answer to a request once nobody waits any more.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum TooLong {
+    #[error("the store asks to slow down ({0}) for {seconds} s, which is longer than it is waited for", seconds = .1.as_secs())]
+    Asked(u16, Duration),
+    #[error("the store asks to slow down ({0}), and has for as long as it is waited for")]
+    Lasted(u16),
+}
+
 impl Patient {
-    pub(crate) fn new(url: &str, patience: Duration, spread: u64) -> Patient {
-        Patient { patience, spread, streak: Arc::default(), url: url.into() }
+    pub(crate) fn new(url: &str, patience: Duration, spread: u64, streak: SharedStreak) -> Patient {
+        Patient { patience, spread, streak, url: url.into() }
     }
 
-    /// How long to wait before asking again; `None` where that was long enough. `status` is what the store answered.
-    fn wait(&self, status: u16, asked: Option<Duration>, attempt: u32, what: &str) -> Option<Duration> {
+    /// How long to wait before asking again. `began` is when the request was answered so first, `status` what the store
+    /// answered.
+    fn wait(
+        &self,
+        began: Instant,
+        status: u16,
+        asked: Option<Duration>,
+        attempt: u32,
+        what: &str,
+    ) -> Result<Duration, TooLong> {
         let mut streak = self.streak.lock().unwrap_or_else(PoisonError::into_inner);
-        let lasted = streak.began.get_or_insert_with(Instant::now).elapsed();
+        let lasted = streak.began.get_or_insert_with(Instant::now).elapsed().max(began.elapsed());
         let pause = pause(attempt, asked, spread(self.spread, what, attempt));
         if lasted + pause > self.patience {
-            return None;
+            let asked = asked.filter(|asked| *asked > self.patience);
+            return Err(asked.map_or(TooLong::Lasted(status), |asked| TooLong::Asked(status, asked)));
         }
         // Once a wait is worth a word. Many requests wait at once: one of them speaks for all.
         let is_long = lasted + pause >= Duration::from_secs(1);
@@ -58,7 +79,7 @@ impl Patient {
             let (url, seconds) = (&self.url, pause.as_secs_f64());
             tracing::warn!("{url}: the store asks to slow down ({status}): asked again in {seconds:.1} s");
         }
-        Some(pause)
+        Ok(pause)
     }
 
     fn went_on(&self) {
@@ -95,7 +116,7 @@ impl fmt::Debug for Patient {
 }
 
 impl HttpConnector for Patient {
-    fn connect(&self, options: &ClientOptions) -> Result<HttpClient> {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let client = ReqwestConnector::default().connect(options)?;
         Ok(HttpClient::new(Throttled { client, patient: self.clone() }))
     }
@@ -109,8 +130,8 @@ struct Throttled {
 
 #[async_trait]
 impl HttpService for Throttled {
-    async fn call(&self, request: HttpRequest) -> std::result::Result<HttpResponse, HttpError> {
-        let mut attempt = 0;
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let (mut began, mut attempt) = (None, 0);
         loop {
             let answer = self.client.execute(request.clone()).await?;
             let status = answer.status().as_u16();
@@ -120,9 +141,12 @@ impl HttpService for Throttled {
             }
             let asked = answer.headers().get("retry-after").and_then(|value| retry_after(value.to_str().ok()?));
             let what = request.uri().path();
-            let Some(pause) = self.patient.wait(status, asked, attempt, what) else { return Ok(answer) };
+            let began = *began.get_or_insert_with(Instant::now);
+            let pause = self.patient.wait(began, status, asked, attempt, what);
             // What it says besides is of no use, and the connection is free again.
             drop(answer);
+            // The client would ask again at once after an answer, and does not after this.
+            let pause = pause.map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
             tokio::time::sleep(pause).await;
             attempt += 1;
         }
@@ -153,16 +177,37 @@ mod tests {
         assert!(["", "-1", "1.5", "Fri, 31 Dec 1999 23:59:59 GMT"].into_iter().all(|text| retry_after(text).is_none()));
     }
 
+    fn patient(patience: Duration) -> Patient {
+        Patient::new("s3://x", patience, 0, SharedStreak::default())
+    }
+
     /// A streak is shared, is over with another answer, and what is asked for beyond the patience is not waited for.
     #[test]
     fn a_streak_ends_by_time_or_by_an_answer() {
-        let patient = Patient::new("s3://x", Duration::from_secs(100), 0);
-        let asked = |seconds| patient.wait(503, Some(Duration::from_secs(seconds)), 0, "a").is_some();
-        assert!(asked(50) && !asked(100), "up to a half more is added");
-        patient.streak.lock().unwrap().began = Instant::now().checked_sub(Duration::from_secs(90));
-        assert!(!asked(10) && asked(1));
-        patient.went_on();
-        assert!(asked(50));
-        assert!(Patient::new("s3://x", Duration::ZERO, 0).wait(503, None, 0, "a").is_none());
+        let now = Instant::now();
+        let one = patient(Duration::from_secs(100));
+        let other = Patient::new("s3://x", Duration::from_secs(100), 0, Arc::clone(&one.streak));
+        let asked = |patient: &Patient, seconds| patient.wait(now, 503, Some(Duration::from_secs(seconds)), 0, "a");
+        assert!(asked(&one, 50).is_ok());
+        let hour = Duration::from_secs(3600);
+        assert_eq!(asked(&one, 3600), Err(TooLong::Asked(503, hour)));
+        assert_eq!(asked(&one, 100), Err(TooLong::Lasted(503)), "up to a half more is added");
+        one.streak.lock().unwrap().began = now.checked_sub(Duration::from_secs(90));
+        assert!(asked(&other, 10).is_err() && asked(&other, 1).is_ok());
+        one.went_on();
+        assert!(asked(&other, 50).is_ok());
+        assert!(patient(Duration::ZERO).wait(now, 503, None, 0, "a").is_err());
+    }
+
+    /// Others may be answered all the time, as where one prefix of a bucket is throttled, or one object.
+    #[test]
+    fn a_request_waits_no_longer_than_a_streak_may_last() {
+        let patient = patient(Duration::from_secs(100));
+        let began = Instant::now().checked_sub(Duration::from_secs(99)).unwrap();
+        for _ in 0..3 {
+            patient.went_on();
+            assert!(patient.wait(Instant::now(), 503, None, 9, "a").is_ok(), "another one begins to wait");
+            assert_eq!(patient.wait(began, 503, None, 9, "b"), Err(TooLong::Lasted(503)));
+        }
     }
 }

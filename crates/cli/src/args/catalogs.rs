@@ -38,10 +38,10 @@ pub(crate) struct Import {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Replace a layer by a source that is empty
-    #[arg(long)]
+    #[arg(long, conflicts_with = "add", requires = "layers")]
     pub(crate) allow_empty: bool,
     /// Refuse to replace a layer where more of it would be deleted, and more than ten partitions
-    #[arg(long, value_name = "PERCENT", default_value = "50%", value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", default_value = "50%", value_parser = percent, conflicts_with = "add", requires = "layers")]
     pub(crate) most_deleted: u32,
     /// How tiles are written in the names of files; without it, each name must be a tile in one way only
     #[arg(long, value_name = "FORM")]

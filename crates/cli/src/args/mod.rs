@@ -135,6 +135,14 @@ pub(crate) struct Man {
 }
 
 impl Command {
+    /// What a command that is about one catalog, and has options of configuration, is given of these.
+    pub(crate) fn configuration(&self) -> Option<&Configuration> {
+        match self {
+            Command::Rebuild(args) => Some(&args.configuration),
+            _ => None,
+        }
+    }
+
     /// The catalog that it is about, as it was typed, unless the configuration says it.
     pub(crate) fn url_mut(&mut self) -> Option<&mut String> {
         Some(match self {

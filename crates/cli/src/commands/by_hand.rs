@@ -1,10 +1,11 @@
 //! `layer` and `revert`: changes to a catalog by hand.
 
-use deltic_core::Layer;
+use deltic_core::{Layer, RunId};
 use deltic_driver::{LayerEdit, edit_layers};
-use deltic_store::{Catalog, Snapshot, Stores};
+use deltic_store::{Catalog, Snapshot};
 use serde_json::json;
 
+use super::{stands, stores};
 use crate::args;
 use crate::edge::{new_run_id, now};
 use crate::failure::{Failure, Outcome};
@@ -21,8 +22,8 @@ pub(super) fn layer(args: &args::LayerCommand, interrupts: &Interrupts, out: &mu
         }
     };
     interrupts.ends_soon(format!("whether a version was made says `deltic log {url}`"));
-    let base = Catalog::open(&Stores::new(), url)?.latest()?;
-    let made = edit_layers(&base, &edits, new_run_id()?, now(), note).map_err(|error| stands(error, &base))?;
+    let (base, run) = (Catalog::open(&stores()?, url)?.latest()?, new_run_id()?);
+    let made = edit_layers(&base, &edits, run, now(), note).map_err(|error| explained(error, &base, run))?;
     report("deltic.layer/1", &base, made.as_ref(), out)
 }
 
@@ -33,11 +34,10 @@ fn each(layers: &[Layer], edit: fn(Layer) -> LayerEdit) -> Vec<LayerEdit> {
 /// Makes a catalog what it was.
 pub(super) fn revert(args: &args::Revert, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     interrupts.ends_soon(format!("whether a version was made says `deltic log {}`", args.url));
-    let catalog = Catalog::open(&Stores::new(), &args.url)?;
-    let base = catalog.latest()?;
-    let to = args.to.of(&catalog)?;
+    let (base, run) = (Catalog::open(&stores()?, &args.url)?.latest()?, new_run_id()?);
+    let to = args.to.before(&base)?;
     let note = if args.note.is_empty() { format!("as version {} was", to.version()) } else { args.note.clone() };
-    let made = deltic_driver::revert(&base, &to, new_run_id()?, now(), &note).map_err(|error| stands(error, &base))?;
+    let made = deltic_driver::revert(&base, &to, run, now(), &note).map_err(|error| explained(error, &base, run))?;
     report("deltic.revert/1", &base, made.as_ref(), out)
 }
 
@@ -55,9 +55,9 @@ fn report(schema: &str, base: &Snapshot, made: Option<&Snapshot>, out: &mut Out)
     })
 }
 
-fn stands(error: deltic_driver::Error, base: &Snapshot) -> Failure {
+fn explained(error: deltic_driver::Error, base: &Snapshot, run: RunId) -> Failure {
     let owned = matches!(error, deltic_driver::Error::Owned { .. });
-    let failure = Failure::from(error).hint(format!("nothing was changed; version {} stands", base.version()));
+    let failure = stands(Failure::from(error), base.catalog(), run, "nothing was changed");
     match owned {
         true => failure
             .hint("tasks say what layers a product has; `layer drop` removes one that none of them writes any more"),

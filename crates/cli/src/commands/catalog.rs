@@ -1,11 +1,11 @@
 //! `init`, `log` and `digest`: a catalog as a whole.
 
 use deltic_core::{LayerId, Version};
-use deltic_store::{Catalog, ErrorKind, LayerRecord, Snapshot, Stores, Tag, VersionRecord};
+use deltic_store::{Catalog, ErrorKind, LayerRecord, Snapshot, Tag, VersionRecord};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{open, retain};
+use super::{open, retain, stores};
 use crate::args;
 use crate::failure::{Failure, Outcome};
 use crate::human::{Align, columns, partitions, time};
@@ -16,7 +16,7 @@ use crate::out::Out;
 pub(super) fn init(args: args::Init, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     let left = format!("whether there is a catalog already says `deltic log {}`", args.url);
     interrupts.ends_soon(left);
-    let catalog = Catalog::create(&Stores::new(), &args.url, args.layers, crate::edge::new_catalog()?)?;
+    let catalog = Catalog::create(&stores()?, &args.url, args.layers, crate::edge::new_catalog()?)?;
     let created = format!("the catalog {} was created", args.url);
     let snapshot = catalog.latest().map_err(|error| Failure::from(error).hint(&created))?;
     out.has_done(format!("{created} at version {}", snapshot.version()));
@@ -44,21 +44,23 @@ struct Logged {
 
 /// Lists versions. A record that can not be read is a row too, and a failure unless its version has expired.
 pub(super) fn log(args: &args::Log, out: &mut Out) -> Outcome {
-    let catalog = Catalog::open(&Stores::new(), &args.url)?;
+    let catalog = Catalog::open(&stores()?, &args.url)?;
     let (mut latest, mut unread): (Option<Snapshot>, Vec<Failure>) = (None, Vec::new());
     let versions = catalog.log().take(args.limit.unwrap_or(usize::MAX)).map(|found| {
         let error = match found {
             Ok(snapshot) => {
                 // Where the latest record can not be read, what is kept is not known.
-                let latest = unread.is_empty().then(|| latest.get_or_insert_with(|| snapshot.clone()).record());
-                return Ok(logged(&snapshot, latest));
+                if unread.is_empty() && latest.is_none() {
+                    latest = Some(snapshot.clone());
+                }
+                return Ok(logged(&snapshot, latest.as_ref().map(Snapshot::record)));
             }
             Err(error) => error,
         };
         let ErrorKind::Corrupt { object } = error.kind() else { return Err(Failure::from(error)) };
         let number = object.strip_prefix("versions/").and_then(|number| number.parse().ok()).map(Version);
         let expired = |(latest, version): (&Snapshot, Version)| !latest.record().retains(version);
-        let expired = latest.as_ref().zip(number).is_some_and(expired) && unread.is_empty();
+        let expired = latest.as_ref().zip(number).is_some_and(expired);
         let has_expired = if expired { ", and has expired" } else { "" };
         let row = json!({ "version": number, "object": object, "damage": error.to_string(), "expired": expired });
         let shown = number.map(|version| version.to_string()).unwrap_or_default();

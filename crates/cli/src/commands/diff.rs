@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use deltic_core::{Digest, Fields, Layer, LayerId};
-use deltic_store::{Catalog, Change, Entry, KeyRange, Snapshot, Stores, Tree};
+use deltic_store::{Catalog, Change, Entry, KeyRange, Snapshot, Tree};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::ls::fields_of;
+use super::stores;
 use crate::args;
 use crate::failure::{Failure, Outcome};
 use crate::named::Which;
@@ -46,7 +47,7 @@ pub(super) fn diff(args: &args::Diff, progress: &Progress, out: &mut Out) -> Out
         [from, to] => (None, from, to),
         _ => return Err(Failure::usage("expected two versions, or a layer and two versions")),
     };
-    let catalog = Catalog::open(&Stores::new(), &args.url)?;
+    let catalog = Catalog::open(&stores()?, &args.url)?;
     let version =
         |text: &str| text.parse::<Which>().map_err(|wrong| Failure::usage(format!("`{text}`: {wrong}")))?.of(&catalog);
     let (from, to) = (version(from)?, version(to)?);

@@ -1,8 +1,9 @@
 //! `doctor`: checks that a store does what catalogs rely on.
 
-use deltic_store::{Assumption, Stores};
+use deltic_store::Assumption;
 use serde_json::json;
 
+use super::stores;
 use crate::edge::new_run_id;
 use crate::failure::{Failure, Outcome};
 use crate::human::{Align, columns};
@@ -23,7 +24,7 @@ pub(crate) struct Args {
 pub(super) fn doctor(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     let left = "a folder `doctor-…` may be left behind, which can be removed";
     interrupts.ends_soon(left);
-    let found = deltic_store::doctor(&Stores::new(), &args.url, new_run_id()?)?;
+    let found = deltic_store::doctor(&stores()?, &args.url, new_run_id()?)?;
     let one = |one: &Assumption| json!({ "name": one.name, "expected": one.expected, "problem": one.problem });
     let body = json!({ "url": args.url, "checks": found.iter().map(one).collect::<Vec<_>>() });
     out.result("deltic.doctor/1", body, || {

@@ -1,11 +1,13 @@
 //! `fsck`: checks everything that a catalog holds; or compares its history with that of another one.
 
 use deltic_core::NameBytes;
-use deltic_store::{Catalog, Checked, Damage, Lineage, Part, Relation, Snapshot, Stores, Touched};
+use deltic_store::{Catalog, Checked, Damage, Lineage, Part, Relation, Snapshot, Touched};
 use serde_json::{Value, json};
 
 use super::gc::{packs, packs_as_json};
 use super::retain::{pairs, ranges};
+use super::stores;
+use crate::args::Configuration;
 use crate::failure::{Failure, Outcome};
 use crate::human::count;
 use crate::out::Out;
@@ -30,9 +32,9 @@ pub(crate) struct Args {
 /// Checks a catalog.
 pub(super) fn fsck(args: &Args, out: &mut Out) -> Outcome {
     if let Some(other) = &args.against {
-        return against(&args.url, &crate::named::url(other)?, out);
+        return against(&args.url, &crate::named::url(other, &Configuration::default())?, out);
     }
-    let found = Catalog::open(&Stores::new(), &args.url)?.fsck(args.payloads)?;
+    let found = Catalog::open(&stores()?, &args.url)?.fsck(args.payloads)?;
     let body = json!({
         "url": args.url,
         "versions": found.versions,
@@ -57,7 +59,7 @@ pub(super) fn fsck(args: &Args, out: &mut Out) -> Outcome {
 
 /// Says whether two catalogs are one, whether one is behind, or where their histories part.
 fn against(url: &str, other: &str, out: &mut Out) -> Outcome {
-    let stores = Stores::new();
+    let stores = stores()?;
     let Lineage { ours, theirs, relation } = Catalog::open(&stores, url)?.lineage(&Catalog::open(&stores, other)?)?;
     let side = |latest: &Snapshot| {
         let url = latest.catalog().url();

@@ -1,8 +1,9 @@
 //! `gc`: removes what no version that can be read needs.
 
-use deltic_store::{Catalog, Objects, Stores};
+use deltic_store::{Catalog, Objects};
 use serde_json::{Value, json};
 
+use super::stores;
 use crate::failure::Outcome;
 use crate::human::{bytes, count};
 use crate::interrupt::Interrupts;
@@ -21,7 +22,7 @@ pub(crate) struct Args {
 /// Sweeps a catalog.
 pub(super) fn gc(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     interrupts.may_end("what was not removed is removed next time");
-    let done = Catalog::open(&Stores::new(), &args.url)?.gc(args.dry_run)?;
+    let done = Catalog::open(&stores()?, &args.url)?.gc(args.dry_run)?;
     let removed = done.removed.count + done.progress_removed.count + done.unfinished_removed.count;
     if !args.dry_run && removed > 0 {
         out.has_done("what no version needs was removed");

@@ -9,11 +9,11 @@ use std::path::Path;
 
 use deltic_core::{Layer, LayerId, Name, Payload, Scheme};
 use deltic_driver::{Import, ImportCounts, ImportLimits, ImportReport};
-use deltic_store::{Catalog, Snapshot, Stores};
+use deltic_store::{Catalog, Snapshot};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::layer;
+use super::{layer, stands, stores};
 use crate::archive::{Packing, files_of_archive};
 use crate::args;
 use crate::below::Below;
@@ -34,7 +34,7 @@ const BATCH_BYTES: usize = 8 << 20;
 
 /// Imports all layers named as one new version.
 pub(super) fn import(args: &args::Import, progress: &Progress, interrupts: &Interrupts, out: &mut Out) -> Outcome {
-    let catalog = Catalog::open(&Stores::new(), &args.url)?;
+    let catalog = Catalog::open(&stores()?, &args.url)?;
     let base = catalog.latest()?;
     let nothing = format!("nothing was imported; version {} stands", base.version());
     interrupts.ends_soon(&nothing);
@@ -57,15 +57,11 @@ pub(super) fn import(args: &args::Import, progress: &Progress, interrupts: &Inte
     if args.names.is_some() && !tiles {
         return Err(Failure::usage("--names says how tiles are written, and none of these layers has tiles"));
     }
-    // Asked for again: if the import was overtaken, another version stands than the one it began with.
-    let stands = |failure: Failure| match catalog.latest() {
-        Ok(now) => failure.hint(format!("nothing was imported; version {} stands", now.version())),
-        Err(_) => failure,
-    };
+    let run = crate::edge::new_run_id()?;
     let work = || -> Outcome<ImportReport> {
         let begin = if args.take_over { Import::taking_over } else { Import::begin };
         let limits = ImportLimits { allow_empty: args.allow_empty, most_deleted: args.most_deleted };
-        let import = begin(&base, crate::edge::new_run_id()?).map_err(explained)?.within(limits);
+        let import = begin(&base, run).map_err(explained)?.within(limits);
         let import = if args.dry_run { import.dry() } else { import };
         for (id, sources) in sources {
             let counter = progress.counter(id.as_str());
@@ -94,7 +90,7 @@ pub(super) fn import(args: &args::Import, progress: &Progress, interrupts: &Inte
     };
     let report = work().map_err(|failure| match failure.is_stopped() {
         true => Failure::stopped(format!("stopped: {nothing}")),
-        false => stands(failure),
+        false => stands(failure, &catalog, run, "nothing was imported"),
     })?;
     if let Some(version) = report.version {
         out.has_done(format!("version {version} was committed"));

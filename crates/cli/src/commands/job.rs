@@ -176,8 +176,7 @@ pub(super) fn code_of(tasks: &[Task]) -> Outcome<String> {
 
 /// Opens stores as the configuration says.
 pub(super) fn stores(config: &Config) -> Outcome<Stores> {
-    let spread = edge::new_run_id()?.0;
-    Ok(Stores::new().with_patience(config.driver.retry.0.unwrap_or_default(), spread))
+    Ok(super::stores()?.with_patience(config.driver.retry.0.unwrap_or_default()))
 }
 
 /// The engine that the configuration asks for.

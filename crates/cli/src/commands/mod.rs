@@ -20,7 +20,7 @@ pub(crate) mod retain;
 mod shell;
 mod verify;
 
-use deltic_core::{Layer, LayerId};
+use deltic_core::{Layer, LayerId, RunId};
 use deltic_store::{Catalog, Snapshot, Stores, Tree};
 
 use crate::args::{Command, Config};
@@ -41,8 +41,9 @@ pub(crate) fn dispatch(
     interrupts: &Interrupts,
     out: &mut Out,
 ) -> Outcome {
+    let configuration = command.configuration().cloned().unwrap_or_default();
     if let Some(url) = command.url_mut() {
-        *url = named::url(url)?;
+        *url = named::url(url, &configuration)?;
     }
     match command {
         Command::Init(args) => catalog::init(args, interrupts, out),
@@ -72,9 +73,24 @@ pub(crate) fn dispatch(
     }
 }
 
+/// The stores of a command that reads no configuration.
+fn stores() -> Outcome<Stores> {
+    Ok(Stores::new().with_spread(crate::edge::new_run_id()?.0))
+}
+
+/// Adds to why run `run` made no version which one stands now: another one where it was overtaken. `nothing` says what was not
+/// done. Where the run could not tell whether its version was made, and it was, that is added.
+fn stands(failure: Failure, catalog: &Catalog, run: RunId, nothing: &str) -> Failure {
+    match catalog.latest() {
+        Ok(now) if now.record().run == run => failure.hint(format!("version {} was made all the same", now.version())),
+        Ok(now) => failure.hint(format!("{nothing}; version {} stands", now.version())),
+        Err(_) => failure,
+    }
+}
+
 /// A catalog at a version, or at its latest.
 fn open(url: &str, version: Option<Which>) -> Outcome<Snapshot> {
-    let catalog = Catalog::open(&Stores::new(), url)?;
+    let catalog = Catalog::open(&stores()?, url)?;
     version.unwrap_or(Which::Back(0)).of(&catalog)
 }
 

@@ -1,10 +1,11 @@
 //! `repack`: writes packs again of which little is needed.
 
-use deltic_store::{Catalog, RepackOptions, Stores};
+use deltic_store::{Catalog, RepackOptions};
 use serde_json::json;
 
 use super::gc::{packs, packs_as_json};
 use super::retain::again;
+use super::stores;
 use crate::edge::now;
 use crate::failure::Outcome;
 use crate::human::bytes;
@@ -35,7 +36,7 @@ fn percent(text: &str) -> Result<u32, String> {
 /// Repacks a catalog.
 pub(super) fn repack(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     interrupts.ends_soon(format!("whether a version was made says `deltic log {}`", args.url));
-    let catalog = Catalog::open(&Stores::new(), &args.url)?;
+    let catalog = Catalog::open(&stores()?, &args.url)?;
     let (below_percent, most_bytes) = (args.below, args.most_bytes);
     let options = RepackOptions { below_percent, most_bytes, ..RepackOptions::default() };
     let done = again(|run| catalog.repack(&options, run, now(), args.dry_run))?;

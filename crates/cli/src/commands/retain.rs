@@ -1,12 +1,14 @@
 //! `retain`: which versions can still be read.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::UNIX_EPOCH;
 
-use deltic_core::{RunId, Timestamp, Version};
+use deltic_core::{Digest, RunId, Timestamp, Version};
 use deltic_store::{Catalog, Dependency, ErrorKind, Retained, Retention, Snapshot, Stores, Tag};
 use serde_json::json;
 
+use super::stores;
+use crate::args::Configuration;
 use crate::edge::{new_run_id, now};
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupts;
@@ -139,7 +141,7 @@ pub(super) fn retain(args: &Args, progress: &Progress, interrupts: &Interrupts, 
         let failure = Failure::usage("--reason is recorded with a name, and none is given");
         return Err(failure.hint("add --keep NAME=N or --for URL@N"));
     }
-    let stores = Stores::new();
+    let stores = stores()?;
     let catalog = Catalog::open(&stores, &args.url)?;
     let tag = |keep: &Keep| {
         let name = format!("{KEEP}{}", keep.name.as_ref()?);
@@ -179,14 +181,16 @@ pub(super) fn retain(args: &Args, progress: &Progress, interrupts: &Interrupts, 
 
 /// The names that keep what a version of another catalog was made from.
 fn inputs_of(stores: &Stores, catalog: &Catalog, url: &str, version: Version, reason: &str) -> Outcome<Vec<Tag>> {
-    let (latest, product) = (catalog.latest()?, Catalog::open(stores, &named::url(url)?)?.snapshot(version)?);
+    let (latest, product) =
+        (catalog.latest()?, Catalog::open(stores, &named::url(url, &Configuration::default())?)?.snapshot(version)?);
     // As it is found from anywhere.
     let url = product.catalog().url();
     let mut tags = Vec::new();
     let read = product.record().dependencies.iter().filter(|read| read.uuid == latest.uuid());
-    let versions: BTreeMap<Version, &Dependency> = read.map(|read| (read.version, read)).collect();
-    for (number, read) in &versions {
-        if catalog.snapshot(*number)?.digest() != read.digest {
+    // A restored input has a number twice: one of the contents is not there.
+    let versions: BTreeSet<(Version, Digest)> = read.map(|read| (read.version, read.digest)).collect();
+    for (number, digest) in &versions {
+        if catalog.snapshot(*number)?.digest() != *digest {
             return Err(Failure::failed(format!(
                 "{}: version {number} is not what version {version} of {url} was made from: it has another content",
                 catalog.url()
@@ -213,21 +217,46 @@ fn unkept_inputs(stores: &Stores, kept: &Snapshot) -> Vec<String> {
     let mut lines = Vec::new();
     for read in kept.record().dependencies.iter().filter(|read| read.uuid != kept.uuid()) {
         let what = format!("version {version} was made from version {} of {}", read.version, read.url);
-        let latest = Catalog::open(stores, &read.url).and_then(|catalog| catalog.latest());
-        let latest = latest.map_err(|error| error.to_string()).and_then(|latest| match latest.uuid() == read.uuid {
-            true => Ok(latest),
-            false => Err("another catalog is there".to_owned()),
-        });
-        lines.push(match latest {
-            Ok(latest) if latest.record().tags.iter().any(|tag| tag.version == read.version) => continue,
-            Ok(latest) if latest.record().retains(read.version) => {
+        lines.push(match is_kept(stores, read) {
+            Ok(Kept::ByName) => continue,
+            Ok(Kept::ByNobody) => {
                 format!("warning: {what}, which nobody keeps: `deltic retain {} --for {url}@{version}` does", read.url)
             }
-            Ok(_) => format!("warning: {what}, which has expired: it can be read, and not be made again"),
+            Ok(Kept::Expired) => format!("warning: {what}, which has expired: it can be read, and not be made again"),
+            Ok(Kept::Another) => {
+                format!("warning: {what}, which has another content now: it can be read, and not be made again")
+            }
             Err(why) => format!("warning: {what}; whether that is kept is not known: {why}"),
         });
     }
     lines
+}
+
+/// What is there of a version that another was made from.
+enum Kept {
+    ByName,
+    ByNobody,
+    Expired,
+    /// The number is there, and stands for something else.
+    Another,
+}
+
+fn is_kept(stores: &Stores, read: &Dependency) -> Result<Kept, String> {
+    let catalog = Catalog::open(stores, &read.url).map_err(|error| error.to_string())?;
+    let latest = catalog.latest().map_err(|error| error.to_string())?;
+    if latest.uuid() != read.uuid {
+        return Err("another catalog is there".to_owned());
+    }
+    if !latest.record().retains(read.version) {
+        return Ok(Kept::Expired);
+    }
+    let now = catalog.snapshot(read.version).map_err(|error| error.to_string())?;
+    let has_name = latest.record().tags.iter().any(|tag| tag.version == read.version);
+    Ok(match now.digest() == read.digest {
+        false => Kept::Another,
+        true if has_name => Kept::ByName,
+        true => Kept::ByNobody,
+    })
 }
 
 fn text(done: &Retained, args: &Args) -> Vec<String> {

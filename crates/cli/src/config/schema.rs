@@ -28,6 +28,10 @@ const ENGINES: [&str; 1] = ["local"];
 /// The most threads that may be asked for: more is a mistyped number.
 const MAX_THREADS: u64 = 1024;
 
+/// The longest that a store may ask to slow down: a request is signed when it is first made, and its signature is good for a
+/// quarter of an hour.
+const MOST_RETRY: Duration = Duration::from_secs(600);
+
 /// What a number of bytes has to look like.
 const EXPECTED_SIZE: &str = "a whole number and a unit in quotes, as in \"48 MiB\" (units are B, KiB, MiB and GiB)";
 
@@ -201,7 +205,17 @@ fn set(driver: &mut Driver, key: &str, node: &Node) -> Result<(), Problem> {
                 _ => None,
             };
             let every = every.ok_or_else(|| Problem::kind(node, key, every::EXPECTED))?;
-            *if key == "retry" { &mut driver.retry } else { &mut driver.checkpoint } = every;
+            match key {
+                "checkpoint" => driver.checkpoint = every,
+                _ if every.0.is_some_and(|retry| retry > MOST_RETRY) => {
+                    return Err(Problem::kind(
+                        node,
+                        key,
+                        "at most \"10m\", which is as long as a signed request is good for",
+                    ));
+                }
+                _ => driver.retry = every,
+            }
         }
         "engine" => {
             let engine = text(node, key, "the name of an engine in quotes")?;

@@ -187,6 +187,11 @@ fn values_of_the_wrong_kind_are_errors() {
         format!("environment variable DELTIC__DRIVER__MEMORY: `memory` {of_memory} this is \"48 MB\"")
     );
     assert!(wrong("[driver]\nincremental = 1\n", &[], &[]).contains("x.conf:2:1: `incremental` must be true or false"));
+    assert!(merge("", &[], &["driver.retry='10m'"]).is_ok());
+    assert_eq!(
+        wrong("[driver]\nretry = '601s'\n", &[], &[]),
+        "x.conf:2:1: `retry` must be at most \"10m\", which is as long as a signed request is good for, and this is \"601s\""
+    );
     assert!(wrong("[driver]\nengine = 'spark'\n", &[], &[]).contains("unknown engine `spark`, expected `local`"));
     assert!(wrong("[driver]\noutput = 'a b'\n", &[], &[]).contains("x.conf:2:1: `output`: `a b` is not a catalog id"));
     assert!(wrong("[catalogs]\n'a b' = 'x'\n", &[], &[]).contains("x.conf:2:1: `a b` is not a catalog id"));
