@@ -1,6 +1,7 @@
 //! The environment that remote stores are found by, when it is wrong; and servers that have nothing, or say nothing.
 
 use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -135,7 +136,7 @@ fn a_server_without_tls_has_to_be_allowed() {
 /// Why there is no answer is at the end of a chain of errors; which server it was, and by what way, the client says.
 #[test]
 fn no_answer_says_why_once() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let nobody = Server { port, asked: std::sync::mpsc::channel().1 };
     let shell = Shell::new();
     let proxy = format!("HTTP_PROXY=http://proxyuser:proxypassword@127.0.0.1:{port}");
@@ -193,4 +194,116 @@ fn how_long_a_store_is_waited_for_is_a_setting() {
     let ran = shell.run(&format!("env {} deltic plan --set driver.retry=false", server.variables()));
     assert!(ran.code == 1 && ran.stderr.contains("503"), "{ran:?}");
     assert!(server.asked.try_iter().count() < 60, "the client's own tries");
+}
+
+/// A port that nobody listens at.
+fn closed() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Keys, a region and an endpoint come from the files of Amazon's own tools, where the environment has no keys.
+#[test]
+fn profiles_are_read() {
+    let server = Server::saying("404 Not Found", "<Error><Code>NoSuchKey</Code></Error>");
+    let shell = Shell::new();
+    let url = format!("http://127.0.0.1:{}", server.port);
+    shell.write(".aws/credentials", "[default]\naws_access_key_id=first\naws_secret_access_key=secretsecret\n[team]\naws_access_key_id = second\naws_secret_access_key = secretsecret\naws_session_token = third\n");
+    shell.write(".aws/config", format!("[default]\nregion = here-1\nendpoint_url = {url}\n[profile team]\nregion = there-1\nendpoint_url = {url}\n[profile log-in]\nsso_session = x\n[profile bare]\nendpoint_url = localhost\n"));
+    let run = |variables: &str| {
+        let ran =
+            shell.run(&format!("env HOME=$PWD AWS_ALLOW_HTTP=true {variables} timeout 60 deltic log s3://bucket/x"));
+        (ran.code, ran.stderr, server.asked.try_iter().last().unwrap_or_default().to_lowercase())
+    };
+    let (code, said, head) = run("");
+    assert!(code == 1 && said.contains("no catalog"), "{said}");
+    assert!(head.contains("credential=first/") && head.contains("/here-1/s3/"), "{head}");
+    let (_, said, head) = run("AWS_PROFILE=team");
+    assert!(head.contains("credential=second/") && head.contains("/there-1/s3/"), "{said}: {head}");
+    assert!(head.contains("x-amz-security-token: third"), "{head}");
+    let keys =
+        format!("AWS_PROFILE=team AWS_ACCESS_KEY_ID=own AWS_SECRET_ACCESS_KEY=secretsecret AWS_ENDPOINT_URL={url}");
+    assert!(run(&keys).2.contains("credential=own/"), "the environment goes over files");
+    for (variables, says) in [
+        ("AWS_PROFILE=nobody", "the profile `nobody` of AWS_PROFILE is not in"),
+        ("AWS_PROFILE=log-in", "`aws configure export-credentials --profile log-in --format env`"),
+        ("AWS_PROFILE=bare", "`endpoint_url` in the files of AWS profiles is `localhost`, which is no URL"),
+        ("AWS_ALLOW_HTTP=false", "set AWS_ALLOW_HTTP=true to allow that"),
+    ] {
+        let (code, said, head) = run(variables);
+        assert!(code == 2 && said.contains(says) && head.is_empty(), "{variables}: {said}");
+    }
+}
+
+/// The address that virtual machines get theirs from is not what is missing.
+#[test]
+fn no_credentials_are_told_as_such() {
+    let (server, shell) = (Server::saying("404 Not Found", ""), Shell::new());
+    let nobody = closed();
+    let variables = format!(
+        "AWS_ENDPOINT_URL=http://127.0.0.1:{} AWS_ALLOW_HTTP=true AWS_METADATA_ENDPOINT=http://127.0.0.1:{nobody}",
+        server.port
+    );
+    let ran = shell.run(&format!("env HOME=$PWD {variables} timeout 120 deltic log s3://bucket/x"));
+    assert!(
+        ran.code == 1 && ran.stderr.contains("no credentials were found in the environment or in files"),
+        "{ran:?}"
+    );
+    assert!(
+        ran.stderr.contains(&format!("127.0.0.1:{nobody}")) && ran.stderr.contains("Connection refused"),
+        "{ran:?}"
+    );
+}
+
+/// A server whose certificate an authority of one's own has signed, as inside many a company.
+fn with_own_authority() -> u16 {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let pem = include_bytes!("tls/server.pem");
+    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::aws_lc_rs::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(certificates, PrivateKeyDer::from_pem_slice(pem).unwrap())
+        .unwrap();
+    let (config, listener) = (Arc::new(config), TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let mut line = rustls::StreamOwned::new(rustls::ServerConnection::new(config.clone()).unwrap(), client);
+            // A client that does not trust it goes away.
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && line.read_exact(&mut byte).is_ok() {
+                head.push(byte[0]);
+            }
+            let _ = line.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            line.conn.send_close_notify();
+            let _ = line.flush();
+        }
+    });
+    port
+}
+
+#[test]
+fn certificates_of_ones_own_are_trusted() {
+    let (port, shell) = (with_own_authority(), Shell::new());
+    shell.write("ca.pem", include_str!("tls/ca.pem"));
+    shell.write("text", "no certificate");
+    let keys = "AWS_REGION=x AWS_ACCESS_KEY_ID=keykey AWS_SECRET_ACCESS_KEY=secretsecret";
+    let run = |variables: &str| {
+        let url = format!("AWS_ENDPOINT_URL=https://localhost:{port}");
+        shell.run(&format!("env {keys} {url} {variables} timeout 120 deltic log s3://bucket/x"))
+    };
+    let ran = run("");
+    assert!(ran.code == 1 && ran.stderr.contains("certificate") && !ran.stderr.contains("no catalog"), "{ran:?}");
+    for trusted in ["AWS_CA_BUNDLE=ca.pem", "SSL_CERT_FILE=ca.pem"] {
+        let ran = run(trusted);
+        assert!(ran.code == 1 && ran.stderr.contains("no catalog"), "{trusted}: {ran:?}");
+    }
+    for (file, why) in [("none", "No such file"), ("text", "there is no certificate in it")] {
+        let ran = run(&format!("AWS_CA_BUNDLE={file}"));
+        let says = format!("the variable AWS_CA_BUNDLE of the environment names `{file}`: {why}");
+        assert!(ran.code == 2 && ran.stderr.contains(&says), "{ran:?}");
+    }
 }

@@ -11,6 +11,10 @@ use std::error::Error as StdError;
 use object_store::Error;
 use url::Url;
 
+/// What virtual machines ask for their credentials by, at whatever address.
+const METADATA: [&str; 4] =
+    ["/latest/api/token", "/latest/meta-data/iam/", "/metadata/identity/oauth2/token", "/computeMetadata/v1/instance/"];
+
 /// How the client says which request it was.
 const REQUEST: &str = "Error performing ";
 
@@ -74,6 +78,14 @@ fn plain(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<String
         "1" => ", after a retry".to_owned(),
         number => format!(", after {number} retries"),
     });
+    // Asked where there are no credentials: those of a virtual machine would be there.
+    if METADATA.iter().any(|place| uri.contains(place)) {
+        let asked = server.as_deref().map_or(uri, |server| server.trim_start_matches(" from "));
+        let why = why.trim_start_matches("HTTP error: ").trim_start_matches("error sending request: ");
+        return Some(format!(
+            "no credentials were found in the environment or in files, and no virtual machine gives any ({asked}): {why}"
+        ));
+    }
     let (what, why) = match why.strip_prefix("HTTP error: ") {
         Some(why) => ("no answer to ", why.strip_prefix("error sending request: ").unwrap_or(why)),
         None => ("", why),
@@ -130,6 +142,10 @@ mod tests {
             "Error performing PUT https://h/x in 1s - Server returned non-2xx status code: 403 Forbidden: (No)";
         let expected = "PUT from h:443: Server returned non-2xx status code: 403 Forbidden: (No)";
         assert_eq!(said(refused, &[]).as_deref(), Some(expected));
+        let none = "Error performing PUT http://169.254.169.254/latest/api/token in 1s - HTTP error: timed out";
+        let expected = "no credentials were found in the environment or in files, and no virtual machine gives any \
+                        (169.254.169.254:80): timed out";
+        assert_eq!(said(none, &[]).as_deref(), Some(expected));
         for other in ["", "disk full", "Error performing list request: x - y", "Error performing "] {
             assert_eq!(said(other, &[]), None);
         }

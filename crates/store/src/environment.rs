@@ -5,14 +5,14 @@
 
 use std::ffi::OsString;
 
-use object_store::ClientConfigKey;
 use object_store::aws::AmazonS3ConfigKey;
 use object_store::azure::AzureConfigKey;
 use object_store::gcp::GoogleConfigKey;
+use object_store::{Certificate, ClientConfigKey};
 use url::Url;
 
 use crate::secret::without_secrets;
-use crate::{Error, Result};
+use crate::{Error, Result, profile};
 
 /// What a variable holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,11 +114,46 @@ fn variables() -> Vec<(String, String)> {
     variables
 }
 
-/// The settings for S3, by the names that its client reads. An empty session token is none, as it is for Amazon's own
-/// tools.
-pub(crate) fn s3_settings() -> Vec<(AmazonS3ConfigKey, String)> {
-    let ours = variables().into_iter().filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty());
-    ours.filter_map(|(name, value)| Some((name.to_ascii_lowercase().parse().ok()?, value))).collect()
+/// The settings for S3, by the names that its client reads: those of files, then those of the environment, which go over them.
+/// An empty session token is none, as it is for Amazon's own tools.
+pub(crate) fn s3_settings() -> Result<Vec<(AmazonS3ConfigKey, String)>> {
+    let all = variables();
+    let mut settings = profile::settings(&|name| std::env::var(name).ok()).map_err(Error::invalid)?;
+    for (key, value) in &settings {
+        // As if it were the variable.
+        let kind = if *key == AmazonS3ConfigKey::Endpoint { Kind::Url } else { Kind::Text };
+        if let Some(wrong) = wrong(kind, value) {
+            let name = if kind == Kind::Url { "endpoint_url" } else { key.as_ref() };
+            return Err(Error::invalid(format!("`{name}` in the files of AWS profiles {wrong}")));
+        }
+        let variable = ("AWS_ENDPOINT_URL".to_owned(), value.clone());
+        if kind == Kind::Url
+            && let Some(wrong) = without_tls("s3", &[&all[..], &[variable]].concat())
+        {
+            return Err(Error::invalid(wrong));
+        }
+    }
+    let ours = all.into_iter().filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty());
+    settings.extend(ours.filter_map(|(name, value)| Some((name.to_ascii_lowercase().parse().ok()?, value))));
+    Ok(settings)
+}
+
+/// The certificates that are trusted besides those of the machine: of the file that `AWS_CA_BUNDLE` names.
+pub(crate) fn s3_certificates() -> Result<Vec<Certificate>> {
+    let Some(file) = std::env::var_os("AWS_CA_BUNDLE").filter(|file| !file.is_empty()) else { return Ok(Vec::new()) };
+    let failed = |what: &dyn std::fmt::Display| {
+        let shown = file.to_string_lossy();
+        Error::invalid(format!(
+            "the variable AWS_CA_BUNDLE of the environment names `{}`: {what}",
+            shown.escape_debug()
+        ))
+    };
+    let bytes = std::fs::read(&file).map_err(|error| failed(&error))?;
+    match Certificate::from_pem_bundle(&bytes) {
+        Ok(found) if found.is_empty() => Err(failed(&"there is no certificate in it")),
+        Ok(found) => Ok(found),
+        Err(_) => Err(failed(&"it is no file of certificates (PEM)")),
+    }
 }
 
 /// What is wrong with an endpoint without TLS that nobody has allowed: the client would fail at its first request, and not say why.

@@ -48,6 +48,7 @@ mod overlay;
 mod pack;
 mod packing;
 mod payload;
+mod profile;
 mod progress;
 mod record;
 mod redacted;

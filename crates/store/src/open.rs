@@ -16,7 +16,7 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::prefix::PrefixStore;
-use object_store::{BackoffConfig, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use url::Url;
 
 use crate::environment;
@@ -286,7 +286,12 @@ fn remote(url: &str, patient: Patient) -> Result<Arc<dyn ObjectStore>> {
         .map_err(|e| Error::invalid(format!("`{url}`: the path is not usable")).because(&e))?;
     let scheme = parsed.scheme();
     environment::check(scheme).map_err(|wrong| Error::invalid(format!("{url}: {wrong}")))?;
-    let secrets = Secrets::of_environment();
+    let settings = match scheme {
+        "s3" => environment::s3_settings().map_err(|wrong| Error::invalid(format!("{url}: {wrong}")))?,
+        _ => Vec::new(),
+    };
+    let named = settings.iter().map(|(key, value)| (key.as_ref().to_ascii_uppercase(), value.clone()));
+    let secrets = Secrets::with_environment(named.collect());
     let failed = |error: &str, alone: &dyn Fn(&str, &str) -> Option<String>| {
         let cause = secrets.hide(error).into_owned();
         let name = environment::culprit(scheme, error, alone);
@@ -300,9 +305,10 @@ fn remote(url: &str, patient: Patient) -> Result<Arc<dyn ObjectStore>> {
     };
     match scheme {
         "s3" => {
-            let builder = environment::s3_settings()
-                .into_iter()
-                .fold(AmazonS3Builder::new(), |builder, (key, value)| builder.with_config(key, value));
+            let trusted = environment::s3_certificates().map_err(|wrong| Error::invalid(format!("{url}: {wrong}")))?;
+            let options = trusted.into_iter().fold(ClientOptions::default(), ClientOptions::with_root_certificate);
+            let builder = AmazonS3Builder::new().with_client_options(options);
+            let builder = settings.into_iter().fold(builder, |builder, (key, value)| builder.with_config(key, value));
             let builder = builder.with_bucket_name(bucket).with_retry(retry).with_http_connector(patient);
             let builder = builder.with_conditional_put(S3ConditionalPut::ETagMatch);
             let alone = |name: &str, value: &str| {

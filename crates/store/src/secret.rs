@@ -9,6 +9,7 @@
 //! nothing to hide in what is recorded.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::fmt;
 
 use url::Url;
@@ -56,9 +57,13 @@ impl fmt::Debug for Secrets {
 impl Secrets {
     /// The secrets among the variables of the environment: those for the stores that hold keys, tokens and the like.
     pub fn of_environment() -> Secrets {
-        Secrets::among(
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
-        )
+        Secrets::with_environment(Vec::new())
+    }
+
+    /// The same, and those among settings that files hold, by the names that variables would have.
+    pub(crate) fn with_environment(settings: Vec<(String, String)>) -> Secrets {
+        let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        Secrets::among(std::env::vars_os().filter_map(text).chain(settings))
     }
 
     /// The secrets among variables.

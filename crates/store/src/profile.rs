@@ -1,0 +1,163 @@
+//! Credentials for S3 from the files that Amazon's own tools keep them in: `~/.aws/credentials` and `~/.aws/config`.
+//!
+//! What the environment says goes over a file. Files are asked where it has no credentials at all, and of them only for
+//! what can be used as it stands: keys, a region, an endpoint. A profile that gets its credentials by a log-in, a role or a
+//! program is refused with what to do instead.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use object_store::aws::AmazonS3ConfigKey as Key;
+
+/// The profile that is meant where none is named.
+const DEFAULT: &str = "default";
+
+/// The longest file that is read.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Keys of a profile by which its credentials are got in another way.
+const OTHER_WAYS: [&str; 6] =
+    ["sso_session", "sso_start_url", "role_arn", "credential_process", "login_session", "web_identity_token_file"];
+
+/// What the files say besides what the environment says, or what is wrong with them; `variable` is the environment.
+///
+/// Cost: two files, once for each store that is opened; none where the environment has credentials.
+pub(crate) fn settings(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<(Key, String)>, String> {
+    let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let own = ["AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"];
+    let others = ["AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_SKIP_SIGNATURE"];
+    if own.into_iter().chain(others).any(|name| variable(name).is_some()) {
+        return Ok(Vec::new());
+    }
+    let named = variable("AWS_PROFILE");
+    let name = named.as_deref().unwrap_or(DEFAULT);
+    let place = |by: &str, file: &str| {
+        variable(by).map(PathBuf::from).or_else(|| Some(PathBuf::from(variable("HOME")?).join(".aws").join(file)))
+    };
+    let (credentials, config) =
+        (place("AWS_SHARED_CREDENTIALS_FILE", "credentials"), place("AWS_CONFIG_FILE", "config"));
+    let mut profile = BTreeMap::new();
+    let mut found = false;
+    // What both say the first decides.
+    for (file, section) in [(&credentials, name.to_owned()), (&config, format!("profile {name}"))] {
+        let Some(text) = file.as_ref().map(read).transpose()?.flatten() else { continue };
+        let mut sections = sections(&text);
+        let section = sections.remove(section.as_str()).or_else(|| sections.remove(name).filter(|_| name == DEFAULT));
+        found |= section.is_some();
+        for (key, value) in section.into_iter().flatten() {
+            profile.entry(key).or_insert(value);
+        }
+    }
+    let files = || {
+        let files: Vec<String> =
+            [&credentials, &config].into_iter().flatten().map(|file| file.display().to_string()).collect();
+        if files.is_empty() { "no file: HOME is not set".to_owned() } else { files.join(" or ") }
+    };
+    match named {
+        Some(name) if !found => return Err(format!("the profile `{name}` of AWS_PROFILE is not in {}", files())),
+        _ => {}
+    }
+    let has_keys = profile.contains_key("aws_access_key_id");
+    if let (false, Some(way)) = (has_keys, OTHER_WAYS.iter().find(|way| profile.contains_key(**way))) {
+        return Err(format!(
+            "the profile `{name}` in {} gets its credentials by `{way}`, which is not known here; what \
+             `aws configure export-credentials --profile {name} --format env` prints can be used",
+            files()
+        ));
+    }
+    if has_keys && !profile.contains_key("aws_secret_access_key") {
+        return Err(format!("the profile `{name}` in {} has a key and no `aws_secret_access_key`", files()));
+    }
+    let known = [
+        ("aws_access_key_id", Key::AccessKeyId),
+        ("aws_secret_access_key", Key::SecretAccessKey),
+        ("aws_session_token", Key::Token),
+        ("region", Key::Region),
+        ("endpoint_url", Key::Endpoint),
+    ];
+    Ok(known.into_iter().filter_map(|(name, key)| Some((key, profile.remove(name)?))).collect())
+}
+
+fn read(file: &PathBuf) -> Result<Option<String>, String> {
+    let failed = |what: &dyn std::fmt::Display| format!("{}: {what}", file.display());
+    match std::fs::metadata(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(&error)),
+        Ok(found) if !found.is_file() => return Err(failed(&"it is no file")),
+        Ok(found) if found.len() > MAX_FILE_BYTES => return Err(failed(&"it has more than 1 MiB")),
+        Ok(_) => {}
+    }
+    std::fs::read_to_string(file).map(Some).map_err(|error| failed(&error))
+}
+
+/// The sections of a file, with their keys and values. Indented lines belong to the key above them, and to none that is
+/// used here.
+fn sections(text: &str) -> BTreeMap<&str, BTreeMap<String, String>> {
+    let mut sections: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
+    let mut section = None;
+    for line in text.lines().filter(|line| !line.starts_with([' ', '\t', '#', ';'])) {
+        if let Some((name, _)) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            section = Some(sections.entry(name.trim()).or_default());
+        } else if let (Some(section), Some((key, value))) = (&mut section, line.split_once('=')) {
+            section.insert(key.trim().to_ascii_lowercase(), value.trim().to_owned());
+        }
+    }
+    sections
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CREDENTIALS: &str = "# mine\n[default]\naws_access_key_id = a\naws_secret_access_key=b=\n\n[other]\naws_access_key_id = c\n\
+                               aws_secret_access_key = d\naws_session_token = e\n[half]\naws_access_key_id = x\n";
+    const CONFIG: &str = "[default]\nregion = eu-west-1\ns3 =\n  endpoint_url = http://nested\n[profile other]\nregion = eu-north-1\n\
+                          endpoint_url = http://localhost:9000\naws_access_key_id = not this\n[profile role]\nrole_arn = arn\n\
+                          [profile sso]\nsso_session = x\n[other]\nregion = not this one\n";
+
+    fn of(variables: &[(&str, &str)]) -> Result<Vec<String>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join(".aws")).unwrap();
+        std::fs::write(folder.path().join(".aws/credentials"), CREDENTIALS).unwrap();
+        std::fs::write(folder.path().join(".aws/config"), CONFIG).unwrap();
+        let home = folder.path().display().to_string();
+        let variable = |name: &str| match variables.iter().find(|(known, _)| *known == name) {
+            Some((_, value)) => Some((*value).replace("HOME", &home)),
+            None => (name == "HOME").then(|| home.clone()),
+        };
+        let settings = settings(&variable).map_err(|error| error.replace(&home, "HOME"))?;
+        Ok(settings.into_iter().map(|(key, value)| format!("{}={value}", key.as_ref())).collect())
+    }
+
+    #[test]
+    fn a_profile_is_read_from_both_files() {
+        let default = ["aws_access_key_id=a", "aws_secret_access_key=b=", "aws_region=eu-west-1"];
+        assert_eq!(of(&[]).unwrap(), default);
+        assert_eq!(of(&[("AWS_PROFILE", ""), ("AWS_ACCESS_KEY_ID", "")]).unwrap(), default, "empty is not set");
+        let other = of(&[("AWS_PROFILE", "other")]).unwrap();
+        assert_eq!(other[..3], ["aws_access_key_id=c", "aws_secret_access_key=d", "aws_session_token=e"]);
+        assert_eq!(other[3..], ["aws_region=eu-north-1", "aws_endpoint=http://localhost:9000"]);
+    }
+
+    #[test]
+    fn the_environment_goes_over_files() {
+        for name in ["AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI"] {
+            assert_eq!(of(&[(name, "x"), ("AWS_PROFILE", "nobody")]).unwrap(), [""; 0], "{name}");
+        }
+        let elsewhere = [("AWS_SHARED_CREDENTIALS_FILE", "HOME/.aws/config"), ("AWS_CONFIG_FILE", "HOME/none")];
+        assert_eq!(of(&elsewhere).unwrap(), ["aws_region=eu-west-1"]);
+        assert_eq!(of(&[("HOME", "HOME/none")]).unwrap(), [""; 0], "without files there is nothing to say");
+    }
+
+    #[test]
+    fn what_can_not_be_used_says_what_to_do() {
+        let files = "HOME/.aws/credentials or HOME/.aws/config";
+        let error = |name: &str| of(&[("AWS_PROFILE", name)]).unwrap_err();
+        assert_eq!(error("nobody"), format!("the profile `nobody` of AWS_PROFILE is not in {files}"));
+        assert!(error("sso").contains("by `sso_session`") && error("sso").contains("--profile sso --format env"));
+        assert!(error("role").contains("by `role_arn`"));
+        assert_eq!(error("half"), format!("the profile `half` in {files} has a key and no `aws_secret_access_key`"));
+        let folder = of(&[("AWS_CONFIG_FILE", "HOME")]).unwrap_err();
+        assert_eq!(folder, "HOME: it is no file");
+    }
+}
