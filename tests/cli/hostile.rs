@@ -294,6 +294,9 @@ fn compilers() {
     }
     let ran = look(&shell, "notes plan --set \"compiler.noise.setup='fail $BADNAME'\"");
     assert!(ran.code == 1 && ran.stderr.contains("\\u{202e}"), "{ran:?}");
+    // A remark beside a result.
+    let ran = look(&shell, "notes plan --set \"catalogs.out='file:$BADNAME'\"");
+    assert!(ran.stderr.contains("\\u{202e}") && ran.stderr.contains("does not exist yet"), "{ran:?}");
 }
 
 /// Changes a text of a record and makes its check right, as somebody does who can write to the store.

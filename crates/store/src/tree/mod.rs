@@ -237,3 +237,23 @@ impl Tree {
         PayloadReader::new(&self.source, entry)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use deltic_core::{RunId, Version};
+
+    use super::*;
+
+    #[test]
+    fn a_root_is_empty_or_has_a_place_and_entries() {
+        let pack = PackName { base: Version(1), run: RunId(2), seq: 3 };
+        let place = Some(NodePlace { pack, offset: 0, stored: 100 });
+        let empty = Root::empty();
+        for legal in [empty, Root { count: 1, place, ..empty }] {
+            assert_eq!(legal.problem(), None, "{legal:?}");
+        }
+        for wrong in [Root { count: 1, ..empty }, Root { bytes: 1, ..empty }, Root { place, ..empty }] {
+            assert!(wrong.problem().is_some(), "{wrong:?}");
+        }
+    }
+}
