@@ -7,6 +7,7 @@
 
 mod archives;
 mod batches;
+mod documented;
 mod environment;
 mod exported;
 mod hostile;

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::shell::{Ran, Shell};
 
 /// Catalogs with something to do for every command.
-fn site() -> Shell {
+pub(crate) fn site() -> Shell {
     let shell = Shell::new();
     for n in 0..4 {
         let text = |version: &str| format!("{n} of the {version} version").repeat(100);

@@ -9,6 +9,7 @@ use deltic_driver::{
     At, Error, Event, Failures, Job, JobInput, LocalEngine, Observer, Options, Phase, Report, Silent, Stop,
 };
 use deltic_store::{Catalog, ErrorKind, Snapshot, Stores};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::args;
@@ -69,7 +70,7 @@ pub(super) fn run(
     report.output_requests = catalog.requests();
     let inputs = job.inputs.values().filter(|input| input.at != At::Feedback).map(|input| input.catalog.requests());
     report.input_requests = inputs.fold(Default::default(), |sum, one| sum + one);
-    out.result("deltic.run/1", &report, || report::run_lines(&report))?;
+    out.result("deltic.run/1", Of { url: prepared.url, body: &report }, || report::run_lines(&report))?;
     if args.fail_on_quarantine { without_quarantine(&catalog.snapshot(version)?, prepared.url) } else { Ok(()) }
 }
 
@@ -130,7 +131,15 @@ pub(super) fn plan(args: &args::Job, register: Register<'_>, progress: &Progress
         }
     };
     let plan = deltic_driver::plan(&prepared.job(catalog, &Silent, "", &Stop::new())?)?;
-    out.result("deltic.plan/1", &plan, || report::plan_lines(&plan))
+    out.result("deltic.plan/1", Of { url: prepared.url, body: &plan }, || report::plan_lines(&plan))
+}
+
+/// A result with the URL of the catalog that it is about.
+#[derive(Serialize)]
+struct Of<'a, T> {
+    url: &'a str,
+    #[serde(flatten)]
+    body: &'a T,
 }
 
 /// Reads the configuration that the command line asks for.

@@ -86,7 +86,7 @@ pub(super) fn rebuild(
         let text = text.map_err(|error| Failure::failed(format!("the statement can not be written: {error}")))?;
         std::fs::write(path, text + "\n").map_err(|error| failed(&error))?;
     }
-    out.result("deltic.rebuild/1", &statement, || report::statement_lines(&statement))?;
+    out.result("deltic.rebuild/2", &statement, || report::statement_lines(&statement))?;
     let version = args.version;
     match statement.verdict {
         Verdict::Equal => Ok(()),

@@ -277,7 +277,7 @@ fn compare(
         state_first: first,
         verdict,
         deltic: env!("CARGO_PKG_VERSION").to_owned(),
-        time: time.0,
+        time,
         digest: Default::default(),
     };
     Ok(statement.sealed())

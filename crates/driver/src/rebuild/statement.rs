@@ -3,13 +3,15 @@
 //! The digest covers all else that the document says: BLAKE3 of it as JSON, without the digest, with the keys of objects
 //! sorted and without white space.
 
-use deltic_core::{CatalogUuid, Digest, TaskId, Version};
+use std::time::{Duration, UNIX_EPOCH};
+
+use deltic_core::{CatalogUuid, Digest, TaskId, Timestamp, Version};
 use deltic_store::{Dependency, Tree};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 /// The name of this form.
-const SCHEMA: &str = "deltic.rebuild/1";
+const SCHEMA: &str = "deltic.rebuild/2";
 
 /// How a rebuilt version compares with the recorded one, and what both were made from.
 #[derive(Debug, Clone, Serialize)]
@@ -33,10 +35,17 @@ pub struct Statement {
     pub verdict: Verdict,
     /// The version of Deltic that rebuilt it.
     pub deltic: String,
-    /// When: milliseconds since 1970.
-    pub time: u64,
+    /// When, as RFC 3339 has it, in UTC.
+    #[serde(serialize_with = "rfc3339")]
+    pub time: Timestamp,
     /// The digest of all of this.
     pub digest: Digest,
+}
+
+fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    let time = UNIX_EPOCH.checked_add(Duration::from_millis(time.0));
+    let time = time.ok_or_else(|| serde::ser::Error::custom("a time after the end of time"))?;
+    serializer.collect_str(&humantime::format_rfc3339_millis(time))
 }
 
 /// What follows from a rebuild.
@@ -196,7 +205,7 @@ mod tests {
         let mut document = serde_json::json!({ "schema": SCHEMA, "b": [1, { "d": "x", "c": null }], "a": "\"" });
         document["digest"] = digest_of(&document).to_string().into();
         assert!(Statement::is_intact(&document));
-        let text = r#"{"a":"\"","b":[1,{"c":null,"d":"x"}],"schema":"deltic.rebuild/1"}"#;
+        let text = r#"{"a":"\"","b":[1,{"c":null,"d":"x"}],"schema":"deltic.rebuild/2"}"#;
         assert_eq!(document["digest"], Digest::of(text.as_bytes()).to_string());
         document["a"] = "y".into();
         assert!(!Statement::is_intact(&document));
