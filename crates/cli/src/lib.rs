@@ -76,6 +76,7 @@ pub fn stock() -> ExitCode {
 }
 
 fn start(mut register: Register<'_>) -> ExitCode {
+    shown::call(args::called(std::env::args_os().next().as_ref()));
     let cli = refusal::parse().unwrap_or_else(|error| refusal::refuse(&error));
     let progress = Progress::new(cli.quiet);
     progress.start_logs(cli.verbose);

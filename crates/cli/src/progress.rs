@@ -178,7 +178,7 @@ impl Observer for Tasks {
         self.calls.note(event);
         match event {
             Event::TaskStarted { task, inputs } => {
-                tracing::info!(%task, ?inputs, "task started");
+                tracing::info!(%task, inputs, "task started");
                 let line = self.progress.line(task.as_str(), "{prefix}  {spinner} {msg}");
                 let [fronts, backs, failed] = [const { AtomicU64::new(0) }; 3];
                 let shown = Shown { line, inputs: *inputs, fronts, backs, failed };
@@ -198,7 +198,7 @@ impl Observer for Tasks {
             }
             Event::Deleted { task, key } => tracing::debug!(%task, %key, "deleted"),
             Event::TaskDone { report } => {
-                tracing::info!(task = %report.task, mode = ?report.mode, put = report.counts.put, "task done");
+                tracing::info!(task = %report.task, mode = %report.mode, put = report.counts.put, "task done");
                 self.shown.write().unwrap_or_else(PoisonError::into_inner).remove(&report.task);
             }
             _ => {}

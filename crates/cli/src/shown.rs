@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::io::Write;
+use std::sync::OnceLock;
 
 use deltic_core::commands;
 
@@ -22,9 +23,25 @@ fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// What this program is called, where that is another name than `deltic`.
+static PROGRAM: OnceLock<String> = OnceLock::new();
+
+/// Makes messages name the program as it is called: whoever runs a driver of their own may have no `deltic`, and the driver has
+/// all its commands.
+pub(crate) fn call(name: String) {
+    if name != "deltic" {
+        // The first that is said is the process's own.
+        let _ = PROGRAM.set(name);
+    }
+}
+
 /// One line: whatever the text holds, it does not end before its end.
 pub(crate) fn line(text: &str) -> Cow<'_, str> {
-    deltic_core::shown(text)
+    let shown = deltic_core::shown(text);
+    match PROGRAM.get() {
+        Some(name) if shown.contains("`deltic ") => Cow::Owned(shown.replace("`deltic ", &format!("`{name} "))),
+        _ => shown,
+    }
 }
 
 /// Text whose line breaks are our own.

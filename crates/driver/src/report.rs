@@ -1,5 +1,7 @@
 //! What a run did, as data. Programs read it as JSON, people as the text that the command line makes of it.
 
+use std::fmt;
+
 use deltic_core::{CatalogId, LayerId, TaskId, Version};
 use deltic_store::{Owner, Requests};
 use serde::Serialize;
@@ -92,6 +94,17 @@ pub enum Mode {
         /// Why.
         reason: String,
     },
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mode::Skipped => f.write_str("skipped"),
+            Mode::Incremental { changed } if changed.is_empty() => f.write_str("incremental"),
+            Mode::Incremental { changed } => write!(f, "incremental: {} changed", changed.join(", ")),
+            Mode::Full { reason } => write!(f, "full: {reason}"),
+        }
+    }
 }
 
 /// What one task did.

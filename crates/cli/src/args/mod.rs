@@ -50,14 +50,21 @@ pub(crate) struct Cli {
 /// The command line of a binary, whatever it is called: by the first of its arguments.
 pub(crate) fn command(called: Option<&OsString>) -> clap::Command {
     // That one argument may come before two others is more than the parser can say of itself.
-    let usage = format!("{} diff [OPTIONS] <URL> [LAYER] <A> <B>", self::called(called));
-    Cli::command().mut_subcommand("diff", |diff| diff.override_usage(usage))
+    let name = self::called(called);
+    let usage = format!("{name} diff [OPTIONS] <URL> [LAYER] <A> <B>");
+    let command = Cli::command().mut_subcommand("diff", |diff| diff.override_usage(usage));
+    match name.as_str() {
+        "deltic" => command,
+        // The version of somebody's driver is not known here, and is not that of Deltic.
+        // Kept for as long as the process lives, which parses its arguments once.
+        _ => command.name(&*name.leak()).version(concat!("made with deltic ", env!("CARGO_PKG_VERSION"))),
+    }
 }
 
 /// What a binary is called, by the first of its arguments.
 pub(crate) fn called(called: Option<&OsString>) -> String {
     let name = called.and_then(|called| std::path::Path::new(called).file_name());
-    name.map_or_else(|| "deltic".to_owned(), |name| name.to_string_lossy().into_owned())
+    name.map_or_else(|| "deltic".to_owned(), |name| deltic_core::shown(&name.to_string_lossy()).into_owned())
 }
 
 const EXIT_CODES: &str = "\

@@ -63,6 +63,9 @@ fn of(task: &Task) -> Explained<'_> {
 
 fn text(tasks: &[Explained<'_>]) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
+    if tasks.is_empty() {
+        lines.push("there are no tasks".to_owned());
+    }
     for task in tasks {
         lines.push(format!("{}  {}", task.task, task.pattern));
         let mut list = |what: &str, items: &[String]| {

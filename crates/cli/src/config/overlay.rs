@@ -9,13 +9,35 @@ use std::ffi::{OsStr, OsString};
 
 use super::node::{Node, Origin};
 use super::problem::Problem;
+use super::schema::{DRIVER, SECTIONS};
 use super::text;
 
 /// What environment variables of the configuration begin with.
 const PREFIX: &str = "DELTIC__";
 
+/// What they have to look like.
+const EXPECTED: &str = "expected DELTIC__SECTION__KEY, for example DELTIC__DRIVER__THREADS";
+
+/// Whether a variable is meant for the configuration and would not be read: it names a section or a setting with one `_` where
+/// there are two. Other names that begin so are those of other programs, and of tests.
+fn is_mistyped(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("DELTIC_").filter(|rest| !rest.starts_with('_')) else { return false };
+    let begins = |word: &str| {
+        let rest = rest.get(..word.len()).filter(|begin| begin.eq_ignore_ascii_case(word)).map(|_| &rest[word.len()..]);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    };
+    SECTIONS.into_iter().chain(DRIVER).any(begins)
+}
+
 /// Applies environment variables. Those of other names are passed over; order is by name.
 pub(super) fn environment(root: &mut Node, variables: &[(OsString, OsString)]) -> Result<(), Problem> {
+    let mut mistyped: Vec<&str> =
+        variables.iter().filter_map(|(name, _)| name.to_str()).filter(|name| is_mistyped(name)).collect();
+    mistyped.sort_unstable();
+    if let Some(name) = mistyped.first() {
+        let origin = Origin::given(format!("environment variable {name}"), &[]);
+        return Err(Problem { origin, message: EXPECTED.to_owned() });
+    }
     let ours = |(name, value)| Some((OsStr::to_str(name)?.strip_prefix(PREFIX)?, value));
     let mut ours: Vec<(&str, &OsString)> =
         variables.iter().map(|(name, value)| (name.as_os_str(), value)).filter_map(ours).collect();
@@ -53,7 +75,7 @@ fn path_of(root: &Node, name: &str) -> Result<Vec<String>, String> {
     let mut path: Vec<String> = Vec::new();
     for part in name.split("__") {
         if part.is_empty() {
-            return Err("expected DELTIC__SECTION__KEY, for example DELTIC__DRIVER__THREADS".to_owned());
+            return Err(EXPECTED.to_owned());
         }
         let beside = root.get(&path).and_then(Node::keys);
         let mut known = beside.into_iter().flat_map(|keys| keys.keys()).filter(|key| plain(key) == plain(part));
@@ -68,7 +90,7 @@ fn path_of(root: &Node, name: &str) -> Result<Vec<String>, String> {
         path.push(next);
     }
     if path.len() < 2 {
-        return Err("expected DELTIC__SECTION__KEY, for example DELTIC__DRIVER__THREADS".to_owned());
+        return Err(EXPECTED.to_owned());
     }
     Ok(path)
 }

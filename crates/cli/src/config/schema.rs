@@ -16,10 +16,10 @@ use super::problem::Problem;
 use super::size::ByteSize;
 
 /// The sections of a configuration.
-const SECTIONS: [&str; 4] = ["catalogs", "driver", "compiler", "filters"];
+pub(super) const SECTIONS: [&str; 4] = ["catalogs", "driver", "compiler", "filters"];
 
 /// The keys of `[driver]`: how to run. None of them is part of a fingerprint.
-const DRIVER: [&str; 8] =
+pub(super) const DRIVER: [&str; 8] =
     ["threads", "memory", "engine", "incremental", "checkpoint", "retry", "output", "state_layer"];
 
 /// The engines there are.

@@ -170,6 +170,11 @@ fn unknown_keys_are_errors_on_every_layer() {
     assert_eq!(wrong("", &[], &["drivers.x=1"]), format!("--set drivers.x: unknown section `drivers`, {sections}"));
     assert!(wrong("", &[("DELTIC__X", "1")], &[]).contains("expected DELTIC__SECTION__KEY"));
     assert!(wrong("", &[("DELTIC__DRIVER____X", "1")], &[]).contains("expected DELTIC__SECTION__KEY"));
+    for mistyped in ["DELTIC_DRIVER__THREADS", "DELTIC_DRIVER_THREADS", "DELTIC_THREADS", "DELTIC_compiler_copy_from"] {
+        let said = wrong("", &[(mistyped, "1")], &[]);
+        assert!(said.starts_with(&format!("environment variable {mistyped}: expected DELTIC__SECTION__KEY")), "{said}");
+    }
+    assert!(merge("", &[("DELTIC_DRIVERS", "1"), ("DELTIC_SEEDS", "1")], &[]).is_ok(), "of somebody else");
     // Not ours.
     assert!(merge("", &[("DELTIC_LOG", "debug"), ("PATH", "x")], &[]).is_ok());
 }
