@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use deltic::driver::{Checkpoint, Counts, Report};
+use deltic::driver::{Checkpoint, Counts, Processing, Report};
 use deltic::prelude::*;
 use deltic::store::Stores;
 use deltic_testkit::store::Operation;
@@ -532,6 +532,27 @@ fn a_run_that_fails_keeps_what_was_done() {
     let mut small = prepared(20);
     fail(&mut small);
     assert!(small.files("progress").is_empty(), "nobody would look for it");
+}
+
+/// Whoever has an input reprocessed knows of something that the run does not: nothing is taken over but from its like.
+#[test]
+fn a_reprocessed_input_is_compiled_again() {
+    let mut site = Site::new(1);
+    site.lab.run();
+    site.change();
+    let all = {
+        let mut other = Site::new(1);
+        other.lab.run();
+        other.change();
+        other.operations()
+    };
+    assert!(site.interrupted(all * 3 / 4, Mishap::Refused));
+    assert!(!site.files("progress").is_empty());
+    site.lab.processing("in", Processing::Reprocess);
+    let report = site.lab.run().report;
+    assert_eq!(resumed(&report), 0, "{:?}", outputs(&report));
+    assert!(outputs(&report)[1].0 >= 2 * INPUTS - 100, "all of it: {:?}", outputs(&report));
+    site.lab.assert_equals_scratch();
 }
 
 /// A store that fails is not asked to keep anything.

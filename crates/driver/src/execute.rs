@@ -71,6 +71,8 @@ struct Ready<'a> {
     record: TaskRecord,
     mode: Mode,
     published: Vec<Tree>,
+    /// Whether everything is to be compiled because an input is to be reprocessed.
+    is_reprocessed: bool,
 }
 
 impl<'a> Execution<'a> {
@@ -195,7 +197,7 @@ impl<'a> Execution<'a> {
         let (incremental, dropped) = (self.job.options.incremental, base.dropped(task));
         let mode = decide(base.task(task), &record, &view, incremental, in_quarantine, reprocessed, dropped);
         let published = task.outputs().iter().map(|layer| base.published(layer, self.draft)).collect();
-        Ok(Ready { task, view, record, mode, published })
+        Ok(Ready { task, view, record, mode, published, is_reprocessed: reprocessed.is_some() })
     }
 
     /// Takes what a task made, for later tasks and for the version.
@@ -234,7 +236,7 @@ impl Ready<'_> {
         progress: Option<&Progress<'_>>,
         checks: Checks<'_>,
     ) -> Result<StageResult> {
-        let Ready { task, view, record, mode, published } = self;
+        let Ready { task, view, record, mode, published, is_reprocessed } = self;
         let full = matches!(mode, Mode::Full { .. });
         let inputs = (full && task.filter().is_none()).then(|| {
             let inputs = view.iter().filter(|(_, name, _)| task.inputs().contains(name));
@@ -246,8 +248,10 @@ impl Ready<'_> {
             false => base.state(task, draft),
         };
         let before = BaseTables::new(base.state(task, draft), base.task(task), record);
-        let of_stage = |progress| StageProgress { progress, key: progress.key_of_task(task, record, view, published) };
-        let progress = progress.map(of_stage);
+        let progress = progress.map(|progress| {
+            let key = progress.key_of_task(task, record, view, published, *is_reprocessed);
+            StageProgress { progress, key }
+        });
         let (engine, observer, stop) = (job.engine, job.observer, &job.stop);
         Stage { task, view, published, state, before, full, draft, engine, observer, stop, progress, checks }.run()
     }

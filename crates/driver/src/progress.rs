@@ -101,12 +101,19 @@ impl<'a> Progress<'a> {
 
     /// What the results of a task depend on, besides what is in a batch.
     ///
-    /// Whoever asks for everything to be compiled may do so because of something that a run does not know of. So such a
-    /// run takes over from its like only.
-    pub(crate) fn key_of_task(&self, task: &Task, record: &TaskRecord, view: &View, published: &[Tree]) -> Digest {
-        let mut hasher = Hasher::new("deltic progress 1");
+    /// Whoever asks for everything to be compiled, or for everything that reads an input, may do so because of something
+    /// that a run does not know of. So such a run takes over from its like only.
+    pub(crate) fn key_of_task(
+        &self,
+        task: &Task,
+        record: &TaskRecord,
+        view: &View,
+        published: &[Tree],
+        is_reprocessed: bool,
+    ) -> Digest {
+        let mut hasher = Hasher::new("deltic progress 2");
         hasher.digest(&self.base.record_digest()).text(task.id().as_str()).digest(&record.fingerprint);
-        hasher.number(u64::from(self.incremental));
+        hasher.number(u64::from(self.incremental)).number(u64::from(is_reprocessed));
         for (_, name, layer) in view.iter() {
             hasher.text(&name.to_string()).digest(&layer.now().digest());
         }

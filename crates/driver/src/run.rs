@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use deltic_compiler::Task;
 use deltic_core::{LayerId, LayerRef, NameBytes, TaskId};
-use deltic_store::{Committed, Draft, DraftOptions, KeyRange, NextVersion, Owner, Requests};
+use deltic_store::{Committed, Draft, DraftOptions, ErrorKind, KeyRange, NextVersion, Owner, Requests};
 
 use crate::base::Base;
 use crate::decide::decide;
@@ -68,10 +68,13 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
         return Err(Error::Stopped { stands: resolved.base.version() });
     }
     job.observer.event(&Event::Committing { version: resolved.base.version().next() });
-    let committed = draft.commit(next)?;
-    if let Some(progress) = progress {
+    let committed = draft.commit(next);
+    // Of use to nobody any more: the version is there, or another one on the same base.
+    let is_over = |error: &deltic_store::Error| matches!(error.kind(), ErrorKind::Conflict { .. });
+    if let Some(progress) = progress.filter(|_| committed.as_ref().err().is_none_or(is_over)) {
         progress.remove();
     }
+    let committed = committed?;
     let commit_ms = clock.lap();
     let used = Usage::of(job) - before;
     Ok(Report {
