@@ -12,7 +12,7 @@ use object_store::Error;
 use url::Url;
 
 /// What virtual machines ask for their credentials by, at whatever address.
-const METADATA: [&str; 4] =
+pub(crate) const METADATA: [&str; 4] =
     ["/latest/api/token", "/latest/meta-data/iam/", "/metadata/identity/oauth2/token", "/computeMetadata/v1/instance/"];
 
 /// How the client says which request it was.

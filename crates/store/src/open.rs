@@ -363,6 +363,17 @@ fn prefixed<S: ObjectStore>(store: S, prefix: object_store::path::Path) -> Arc<d
 mod tests {
     use super::*;
 
+    #[test]
+    fn catalogs_of_a_bucket_are_throttled_together() {
+        let stores = Stores::new();
+        let streak = |stores: &Stores, url| stores.patient(url).streak();
+        let one = streak(&stores, "s3://bucket/a");
+        assert!(Arc::ptr_eq(&one, &streak(&stores.clone().with_patience(PATIENCE), "s3://bucket/b/c")));
+        for other in ["s3://other/a", "az://bucket/a"] {
+            assert!(!Arc::ptr_eq(&one, &streak(&stores, other)), "{other}");
+        }
+    }
+
     fn message(url: &str) -> String {
         let error = Stores::new().open(url).unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::InvalidInput, "{url}");

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use object_store::ClientOptions;
+
+use crate::cause::METADATA;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
 };
@@ -67,11 +69,13 @@ impl Patient {
     ) -> Result<Duration, TooLong> {
         let mut streak = self.streak.lock().unwrap_or_else(PoisonError::into_inner);
         let lasted = streak.began.get_or_insert_with(Instant::now).elapsed().max(began.elapsed());
-        let pause = pause(attempt, asked, spread(self.spread, what, attempt));
-        if lasted + pause > self.patience {
+        let (least, pause) = pause(attempt, asked, spread(self.spread, what, attempt));
+        let left = self.patience.saturating_sub(lasted);
+        if least > left {
             let asked = asked.filter(|asked| *asked > self.patience);
             return Err(asked.map_or(TooLong::Lasted(status), |asked| TooLong::Asked(status, asked)));
         }
+        let pause = pause.min(left);
         // Once a wait is worth a word. Many requests wait at once: one of them speaks for all.
         let is_long = lasted + pause >= Duration::from_secs(1);
         if is_long && streak.logged.is_none_or(|logged| logged.elapsed() >= LOGGED_EVERY) {
@@ -82,19 +86,34 @@ impl Patient {
         Ok(pause)
     }
 
+    #[cfg(test)]
+    pub(crate) fn streak(&self) -> SharedStreak {
+        Arc::clone(&self.streak)
+    }
+
     fn went_on(&self) {
         *self.streak.lock().unwrap_or_else(PoisonError::into_inner) = Streak::default();
     }
 }
 
-/// A wait: what the store asks for and up to a half more, or else a while that doubles with each attempt, of which up to a half is
-/// left out. `spread` is a share of 2^32.
-fn pause(attempt: u32, asked: Option<Duration>, spread: u32) -> Duration {
+/// A wait, the least and what it is: what the store asks for and up to a half more, or a while that doubles with each attempt, of
+/// which up to a half is left out, whichever is longer: a store may ask for no wait, and is not to be asked without a pause.
+/// `spread` is a share of 2^32.
+fn pause(attempt: u32, asked: Option<Duration>, spread: u32) -> (Duration, Duration) {
     let share = f64::from(spread) / f64::from(u32::MAX) / 2.0;
+    let own = WAITS.0.saturating_mul(1 << attempt.min(16)).min(WAITS.1).mul_f64(1.0 - share);
     match asked {
-        Some(asked) => asked.mul_f64(1.0 + share),
-        None => WAITS.0.saturating_mul(1 << attempt.min(16)).min(WAITS.1).mul_f64(1.0 - share),
+        Some(asked) => (asked.max(own), asked.mul_f64(1.0 + share).max(own)),
+        None => (own, own),
     }
+}
+
+/// Whether nobody waits for the answer to a request: to the hint and to what is kept of a run's work, which matter to nothing but
+/// time, and to credentials, which are not of this store.
+fn is_not_waited_for(request: &HttpRequest) -> bool {
+    let path = request.uri().path();
+    let is_write = request.method() == "PUT" && (path.ends_with("/versions/latest") || path.contains("/progress/"));
+    is_write || METADATA.iter().any(|place| path.contains(place))
 }
 
 fn spread(seed: u64, what: &str, attempt: u32) -> u32 {
@@ -135,6 +154,9 @@ impl HttpService for Throttled {
         loop {
             let answer = self.client.execute(request.clone()).await?;
             let status = answer.status().as_u16();
+            if is_not_waited_for(&request) {
+                return Ok(answer);
+            }
             if !matches!(status, 429 | 503) {
                 self.patient.went_on();
                 return Ok(answer);
@@ -159,11 +181,13 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_ten_seconds_and_are_spread() {
-        let seconds = |attempt, spread| pause(attempt, None, spread).as_secs_f64();
+        let seconds = |attempt, spread| pause(attempt, None, spread).1.as_secs_f64();
         assert_eq!([0, 1, 6, 7, 40].map(|attempt| seconds(attempt, 0)), [0.1, 0.2, 6.4, 10.0, 10.0]);
         assert_eq!([0, 7].map(|attempt| seconds(attempt, u32::MAX)), [0.05, 5.0]);
-        let asked = |spread| pause(9, Some(Duration::from_secs(4)), spread).as_secs_f64();
-        assert_eq!([asked(0), asked(u32::MAX)], [4.0, 6.0], "not before it was asked to");
+        let asked = |attempt, spread| pause(attempt, Some(Duration::from_secs(4)), spread).1.as_secs_f64();
+        assert_eq!([asked(0, 0), asked(0, u32::MAX)], [4.0, 6.0], "not before it was asked to");
+        assert_eq!([asked(7, 0), asked(7, u32::MAX)], [10.0, 6.0], "the longer of the two");
+        assert_eq!(pause(0, Some(Duration::ZERO), 0).1, WAITS.0, "never without a pause");
         let all: std::collections::BTreeSet<u32> =
             (0..4).flat_map(|seed| ["a", "b"].map(|what| spread(seed, what, 0))).collect();
         assert_eq!(all.len(), 8, "processes and requests are spread");
@@ -191,7 +215,9 @@ mod tests {
         assert!(asked(&one, 50).is_ok());
         let hour = Duration::from_secs(3600);
         assert_eq!(asked(&one, 3600), Err(TooLong::Asked(503, hour)));
-        assert_eq!(asked(&one, 100), Err(TooLong::Lasted(503)), "up to a half more is added");
+        assert_eq!(asked(&one, 101), Err(TooLong::Asked(503, Duration::from_secs(101))));
+        // What is added to spread waits is no reason to give up.
+        assert!(asked(&one, 99).unwrap() <= Duration::from_secs(100));
         one.streak.lock().unwrap().began = now.checked_sub(Duration::from_secs(90));
         assert!(asked(&other, 10).is_err() && asked(&other, 1).is_ok());
         one.went_on();
@@ -209,5 +235,48 @@ mod tests {
             assert!(patient.wait(Instant::now(), 503, None, 9, "a").is_ok(), "another one begins to wait");
             assert_eq!(patient.wait(began, 503, None, 9, "b"), Err(TooLong::Lasted(503)));
         }
+    }
+
+    /// Answers with these, one after the other.
+    #[derive(Debug)]
+    struct Scripted(Mutex<Vec<u16>>);
+
+    #[async_trait]
+    impl HttpService for Scripted {
+        async fn call(&self, _: HttpRequest) -> Result<HttpResponse, HttpError> {
+            let status = self.0.lock().unwrap().remove(0);
+            let mut answer = HttpResponse::new(Vec::new().into());
+            *answer.status_mut() = status.try_into().unwrap();
+            Ok(answer)
+        }
+    }
+
+    fn answers(patience: Duration, requests: &[(&str, &str)], script: &[u16]) -> Vec<Option<u16>> {
+        let client = HttpClient::new(Scripted(Mutex::new(script.to_vec())));
+        let client = Throttled { client, patient: patient(patience) };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let answer = |(method, path): &(&str, &str)| {
+            let mut request = HttpRequest::new(Vec::new().into());
+            *request.method_mut() = method.parse().unwrap();
+            *request.uri_mut() = path.parse().unwrap();
+            runtime.block_on(client.call(request)).ok().map(|answer| answer.status().as_u16())
+        };
+        requests.iter().map(answer).collect()
+    }
+
+    /// Each streak is over with an answer: many short ones are longer together than any may be.
+    #[test]
+    fn streaks_do_not_add_up() {
+        let get = ("GET", "/b/packs/1");
+        let script = [503, 200].repeat(6);
+        assert_eq!(answers(Duration::from_millis(150), &[get; 6], &script), [Some(200); 6]);
+    }
+
+    #[test]
+    fn what_nobody_depends_on_is_not_waited_for() {
+        let not = [("PUT", "/b/c/versions/latest"), ("PUT", "/b/c/progress/1-2-3"), ("PUT", "/latest/api/token")];
+        assert_eq!(answers(Duration::from_secs(600), &not, &[503; 3]), [Some(503); 3]);
+        let waited = [("GET", "/b/c/versions/latest"), ("PUT", "/b/c/versions/1"), ("GET", "/b/c/progress/1-2-3")];
+        assert_eq!(answers(Duration::from_secs(600), &waited, &[503, 200, 503, 200, 503, 200]), [Some(200); 3]);
     }
 }
