@@ -7,8 +7,9 @@ use std::ffi::OsString;
 
 use object_store::aws::AmazonS3ConfigKey;
 use object_store::azure::AzureConfigKey;
+use object_store::client::{HttpConnector, ReqwestConnector};
 use object_store::gcp::GoogleConfigKey;
-use object_store::{Certificate, ClientConfigKey};
+use object_store::{Certificate, ClientConfigKey, ClientOptions};
 use url::Url;
 
 use crate::secret::without_secrets;
@@ -47,6 +48,7 @@ fn kind(scheme: &str, name: &str) -> Option<Kind> {
     };
     let key = name.to_ascii_lowercase();
     match scheme {
+        "s3" if matches!(name, "AWS_PROFILE" | "AWS_SHARED_CREDENTIALS_FILE" | "AWS_CONFIG_FILE") => Some(Kind::Text),
         "s3" if name.starts_with("AWS_") => {
             use AmazonS3ConfigKey as Key;
             Some(match key.parse().ok()? {
@@ -121,7 +123,11 @@ pub(crate) fn s3_settings() -> Result<Vec<(AmazonS3ConfigKey, String)>> {
     let mut settings = profile::settings(&|name| std::env::var(name).ok()).map_err(Error::invalid)?;
     for (key, value) in &settings {
         // As if it were the variable.
-        let kind = if *key == AmazonS3ConfigKey::Endpoint { Kind::Url } else { Kind::Text };
+        let kind = match key {
+            AmazonS3ConfigKey::Endpoint => Kind::Url,
+            // A comment behind a value is part of it, and no key or token holds a space.
+            _ => Kind::Word,
+        };
         if let Some(wrong) = wrong(kind, value) {
             let name = if kind == Kind::Url { "endpoint_url" } else { key.as_ref() };
             return Err(Error::invalid(format!("`{name}` in the files of AWS profiles {wrong}")));
@@ -133,8 +139,13 @@ pub(crate) fn s3_settings() -> Result<Vec<(AmazonS3ConfigKey, String)>> {
             return Err(Error::invalid(wrong));
         }
     }
+    // What is left of other keys in the environment does not go with those of a file.
+    let has_keys = settings.iter().any(|(key, _)| *key == AmazonS3ConfigKey::AccessKeyId);
     let ours = all.into_iter().filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty());
-    settings.extend(ours.filter_map(|(name, value)| Some((name.to_ascii_lowercase().parse().ok()?, value))));
+    let ours = ours.filter_map(|(name, value)| Some((name.to_ascii_lowercase().parse().ok()?, value)));
+    let is_of_keys =
+        |key: &AmazonS3ConfigKey| matches!(key, AmazonS3ConfigKey::SecretAccessKey | AmazonS3ConfigKey::Token);
+    settings.extend(ours.filter(|(key, _)| !(has_keys && is_of_keys(key))));
     Ok(settings)
 }
 
@@ -148,13 +159,27 @@ pub(crate) fn s3_certificates() -> Result<Vec<Certificate>> {
             shown.escape_debug()
         ))
     };
+    match std::fs::metadata(&file) {
+        Err(error) => return Err(failed(&error)),
+        Ok(found) if !found.is_file() => return Err(failed(&"it is no file")),
+        Ok(found) if found.len() > MOST_CERTIFICATE_BYTES => return Err(failed(&"it is too long for certificates")),
+        Ok(_) => {}
+    }
     let bytes = std::fs::read(&file).map_err(|error| failed(&error))?;
-    match Certificate::from_pem_bundle(&bytes) {
-        Ok(found) if found.is_empty() => Err(failed(&"there is no certificate in it")),
-        Ok(found) => Ok(found),
-        Err(_) => Err(failed(&"it is no file of certificates (PEM)")),
+    let found = Certificate::from_pem_bundle(&bytes).unwrap_or_default();
+    if found.is_empty() {
+        return Err(failed(&"there is no certificate in it (PEM)"));
+    }
+    // What is in it is looked at when a client is made.
+    let options = found.iter().cloned().fold(ClientOptions::default(), ClientOptions::with_root_certificate);
+    match ReqwestConnector::default().connect(&options) {
+        Ok(_) => Ok(found),
+        Err(_) => Err(failed(&"a certificate in it can not be read")),
     }
 }
+
+/// The longest file of certificates: those that machines come with have 250 KB.
+const MOST_CERTIFICATE_BYTES: u64 = 16 << 20;
 
 /// What is wrong with an endpoint without TLS that nobody has allowed: the client would fail at its first request, and not say why.
 fn without_tls(scheme: &str, variables: &[(String, String)]) -> Option<String> {
@@ -330,11 +355,12 @@ mod tests {
             ("gs", "HTTPS_PROXY", Kind::Proxy),
             ("az", "no_proxy", Kind::Hosts),
             ("s3", "AWS_PROXY_EXCLUDES", Kind::Hosts),
+            ("s3", "AWS_PROFILE", Kind::Text),
             ("gs", "GOOGLE_PROXY_CA_CERTIFICATE", Kind::Document),
         ] {
             assert_eq!(kind(scheme, name), Some(expected), "{name}");
         }
-        for (scheme, name) in [("s3", "AWS_PROFILE"), ("s3", "AZURE_ENDPOINT"), ("az", "AWS_ENDPOINT"), ("s3", "HOME")]
+        for (scheme, name) in [("az", "AWS_PROFILE"), ("s3", "AZURE_ENDPOINT"), ("az", "AWS_ENDPOINT"), ("s3", "HOME")]
         {
             assert_eq!(kind(scheme, name), None, "{name}");
         }

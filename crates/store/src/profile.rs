@@ -40,11 +40,14 @@ pub(crate) fn settings(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<
     let mut found = false;
     // What both say the first decides.
     for (file, section) in [(&credentials, name.to_owned()), (&config, format!("profile {name}"))] {
-        let Some(text) = file.as_ref().map(read).transpose()?.flatten() else { continue };
-        let mut sections = sections(&text);
+        let Some(file) = file else { continue };
+        let Some(text) = read(file)? else { continue };
+        let mut sections = sections(&text).map_err(|line| {
+            format!("{}: line {line} begins with `[` and has no `]`: it begins no profile", file.display())
+        })?;
         let section = sections.remove(section.as_str()).or_else(|| sections.remove(name).filter(|_| name == DEFAULT));
         found |= section.is_some();
-        for (key, value) in section.into_iter().flatten() {
+        for (key, value) in section.into_iter().flatten().filter(|(_, value)| !value.is_empty()) {
             profile.entry(key).or_insert(value);
         }
     }
@@ -57,15 +60,15 @@ pub(crate) fn settings(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<
         Some(name) if !found => return Err(format!("the profile `{name}` of AWS_PROFILE is not in {}", files())),
         _ => {}
     }
-    let has_keys = profile.contains_key("aws_access_key_id");
-    if let (false, Some(way)) = (has_keys, OTHER_WAYS.iter().find(|way| profile.contains_key(**way))) {
+    // Beside keys too: these are then what the other way begins with, or are not used.
+    if let Some(way) = OTHER_WAYS.iter().find(|way| profile.contains_key(**way)) {
         return Err(format!(
             "the profile `{name}` in {} gets its credentials by `{way}`, which is not known here; what \
              `aws configure export-credentials --profile {name} --format env` prints can be used",
             files()
         ));
     }
-    if has_keys && !profile.contains_key("aws_secret_access_key") {
+    if profile.contains_key("aws_access_key_id") && !profile.contains_key("aws_secret_access_key") {
         return Err(format!("the profile `{name}` in {} has a key and no `aws_secret_access_key`", files()));
     }
     let known = [
@@ -90,19 +93,21 @@ fn read(file: &PathBuf) -> Result<Option<String>, String> {
     std::fs::read_to_string(file).map(Some).map_err(|error| failed(&error))
 }
 
-/// The sections of a file, with their keys and values. Indented lines belong to the key above them, and to none that is
-/// used here.
-fn sections(text: &str) -> BTreeMap<&str, BTreeMap<String, String>> {
+/// The sections of a file, with their keys and values, or the number of a line that begins a section and does not end it.
+/// Indented lines belong to the key above them, and to none that is used here.
+fn sections(text: &str) -> Result<BTreeMap<&str, BTreeMap<String, String>>, usize> {
     let mut sections: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
     let mut section = None;
-    for line in text.lines().filter(|line| !line.starts_with([' ', '\t', '#', ';'])) {
-        if let Some((name, _)) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    for (number, line) in (1usize..).zip(text.lines()).filter(|(_, line)| !line.starts_with([' ', '\t', '#', ';'])) {
+        if let Some(rest) = line.strip_prefix('[') {
+            let (name, _) = rest.split_once(']').ok_or(number)?;
             section = Some(sections.entry(name.trim()).or_default());
         } else if let (Some(section), Some((key, value))) = (&mut section, line.split_once('=')) {
             section.insert(key.trim().to_ascii_lowercase(), value.trim().to_owned());
         }
     }
-    sections
+    Ok(sections)
 }
 
 #[cfg(test)]
@@ -113,6 +118,7 @@ mod tests {
                                aws_secret_access_key = d\naws_session_token = e\n[half]\naws_access_key_id = x\n";
     const CONFIG: &str = "[default]\nregion = eu-west-1\ns3 =\n  endpoint_url = http://nested\n[profile other]\nregion = eu-north-1\n\
                           endpoint_url = http://localhost:9000\naws_access_key_id = not this\n[profile role]\nrole_arn = arn\n\
+                          [profile both]\nrole_arn = arn\naws_access_key_id = x\naws_secret_access_key = y\n\
                           [profile sso]\nsso_session = x\n[other]\nregion = not this one\n";
 
     fn of(variables: &[(&str, &str)]) -> Result<Vec<String>, String> {
@@ -150,12 +156,28 @@ mod tests {
     }
 
     #[test]
+    fn files_are_read_as_people_write_them() {
+        let read = |text: &str| {
+            let sections = sections(text)?;
+            Ok::<_, usize>(
+                sections.get("a").map(|section| section.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>()),
+            )
+        };
+        assert_eq!(
+            read("\u{feff}[a]\r\nX = 1\r\n[b]\nx=2\n[ a ]\ny = 3 # here\n"),
+            Ok(Some(vec!["x=1".to_owned(), "y=3 # here".to_owned()]))
+        );
+        assert_eq!(read("[a]\nx=1\n[b\nx=2\n"), Err(3), "nor is it of the section above");
+        assert_eq!(read("x=1\n"), Ok(None));
+    }
+
+    #[test]
     fn what_can_not_be_used_says_what_to_do() {
         let files = "HOME/.aws/credentials or HOME/.aws/config";
         let error = |name: &str| of(&[("AWS_PROFILE", name)]).unwrap_err();
         assert_eq!(error("nobody"), format!("the profile `nobody` of AWS_PROFILE is not in {files}"));
         assert!(error("sso").contains("by `sso_session`") && error("sso").contains("--profile sso --format env"));
-        assert!(error("role").contains("by `role_arn`"));
+        assert!(error("role").contains("by `role_arn`") && error("both").contains("by `role_arn`"));
         assert_eq!(error("half"), format!("the profile `half` in {files} has a key and no `aws_secret_access_key`"));
         let folder = of(&[("AWS_CONFIG_FILE", "HOME")]).unwrap_err();
         assert_eq!(folder, "HOME: it is no file");
