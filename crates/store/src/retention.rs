@@ -59,7 +59,7 @@ impl Catalog {
     ///
     /// Fails with [`ErrorKind::Conflict`] when another run made the next version meanwhile, and with
     /// [`ErrorKind::Expired`] or [`ErrorKind::NotFound`] when a version to keep can not be kept. Cost: one request for
-    /// each version that `last` has to look at, with `since` for each that can be read, and a commit.
+    /// each version that `last` has to look at and for each that is named, with `since` for each that can be read, and a commit.
     pub fn retain(&self, retention: &Retention, run: RunId, created: Timestamp, dry_run: bool) -> Result<Retained> {
         let latest = self.latest()?;
         if !retention.lets_expire() && retention.tags.is_empty() && retention.untag.is_empty() {
@@ -75,6 +75,10 @@ impl Catalog {
             latest.record().retained.clone()
         };
         self.check_readable(&latest, retention.tags.iter().map(|tag| tag.version))?;
+        // What is kept from now on is there to be kept.
+        for version in retention.tags.iter().map(|tag| tag.version).chain(retention.keep.iter().copied()) {
+            self.snapshot(version)?;
+        }
         let expired = minus(&latest.record().retained, &retained);
         if expired.is_empty() && tags == latest.record().tags || dry_run {
             return Ok(Retained { version: None, retained, expired, tags });

@@ -54,6 +54,36 @@ fn a_record_that_is_too_long_is_one_error_in_a_list_from_afar() {
     assert_eq!(found, [9, -1, -1, 6, 5, 4, -1, 2, 1, 0]);
 }
 
+/// What can not be read for another reason ends the list in its turn, and no other record is asked for again and again.
+#[test]
+fn a_record_that_is_refused_costs_few_requests_in_a_list_from_afar() {
+    const LATEST: u64 = 60;
+    let (store, stores) = tampered();
+    let url = "s3://bucket/x";
+    let catalog = create(&stores, url);
+    (1..=LATEST).for_each(|number| drop(advance(&catalog, number, &puts(&numbered(0..1, number as u32)))));
+    let asked = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&asked);
+    let refuse = move |object: &str, found: GetResult| {
+        if object.starts_with("versions/0") {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+        if !object.ends_with("020") {
+            return found;
+        }
+        let refused = object_store::Error::Generic { store: "s3", source: "no".into() };
+        GetResult { payload: GetResultPayload::Stream(futures::stream::iter([Err(refused)]).boxed()), ..found }
+    };
+    let wrap = answers(refuse);
+    let stores = Stores::new().with_wrapper(move |_| wrap(Arc::clone(&store) as Arc<dyn object_store::ObjectStore>));
+    let found: Vec<_> =
+        Catalog::open(&stores, url).unwrap().log().map(|found| found.map(|one| one.version().0)).collect();
+    assert_eq!(found.iter().flatten().copied().collect::<Vec<_>>(), (21..=LATEST).rev().collect::<Vec<_>>());
+    assert!(found.last().unwrap().is_err() && found.len() as u64 == LATEST - 19);
+    let asked = asked.load(Ordering::Relaxed);
+    assert!(asked < 2 * LATEST + 20, "{asked} requests for records");
+}
+
 #[test]
 fn objects_of_any_length_are_not_read() {
     let new = || {

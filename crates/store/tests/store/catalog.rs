@@ -167,9 +167,11 @@ fn the_log_goes_back_to_version_0_and_checks_parents() {
     }
     let object = "versions/00000000000000000003";
     write(&store, object, objects(&other_store)[object].clone());
-    let errors: Vec<_> = Catalog::open(&stores, "memory:x").unwrap().log().filter_map(Result::err).collect();
-    assert_eq!(errors.len(), 1);
-    assert_eq!(*errors[0].kind(), ErrorKind::Corrupt { object: object.to_owned() });
+    for url in ["memory:x", "s3://bucket/x"] {
+        let errors: Vec<_> = Catalog::open(&stores, url).unwrap().log().filter_map(Result::err).collect();
+        assert_eq!(errors.len(), 1, "{url}");
+        assert_eq!(*errors[0].kind(), ErrorKind::Corrupt { object: object.to_owned() }, "{url}");
+    }
 }
 
 #[test]
