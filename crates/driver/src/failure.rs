@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use deltic_core::{Key, TaskId};
+use deltic_store::Secrets;
 use serde::Serialize;
 
 use crate::alike::alike;
@@ -50,7 +51,8 @@ impl Failure {
         input: Option<&Key>,
         source: &anyhow::Error,
     ) -> Failure {
-        let mut message = format!("{source:#}");
+        // It is kept with what is in quarantine, and shown by whoever looks.
+        let mut message = Secrets::of_environment().hide(&format!("{source:#}")).into_owned();
         if message.len() > MESSAGE_BYTES {
             message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
             message.push('…');

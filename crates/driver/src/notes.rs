@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use deltic_core::{CatalogId, CatalogUuid, Digest, LayerId, Version};
-use deltic_store::Snapshot;
+use deltic_store::{Dependency, Snapshot};
 
 use crate::job::Processing;
 use crate::view::RunLayer;
@@ -75,7 +75,13 @@ pub(crate) fn mixed_versions(read: &[(&CatalogId, &Snapshot)]) -> Vec<String> {
     // Of each catalog, who uses it, and in which versions.
     let mut users: BTreeMap<CatalogUuid, Vec<User<'_>>> = BTreeMap::new();
     for (id, now) in read {
-        for named in now.record().dependencies.iter().filter(|named| named.uuid != now.uuid()) {
+        let all = &now.record().dependencies;
+        // A job that binds one catalog by two ids, to two versions of it, means to.
+        let is_meant = |one: &Dependency| {
+            let mut others = all.iter().filter(|other| other.uuid == one.uuid && other.direct);
+            one.direct && others.any(|other| other.version > one.version)
+        };
+        for named in all.iter().filter(|named| named.uuid != now.uuid() && !is_meant(named)) {
             let users = users.entry(named.uuid).or_default();
             if users.last().is_none_or(|(user, _)| *user != *id) {
                 users.push((*id, BTreeMap::new()));
