@@ -75,7 +75,9 @@ fn documents() -> Vec<(String, Value)> {
     let (shell, mut all) = (site(), Vec::new());
     let take = |shell: &Shell, line: &str, all: &mut Vec<(String, Value)>| {
         let ran = shell.run(&format!("{line} --format json"));
-        let document = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{line}: {error}: {ran:?}"));
+        let document = serde_json::from_str(&ran.stdout);
+        assert!(document.is_ok(), "{line}: {ran:?}");
+        let document = document.unwrap();
         all.push((line.to_owned(), document));
     };
     for line in [
@@ -129,7 +131,8 @@ fn every_field_is_documented_and_what_is_documented_is_there() {
     let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (line, document) in documents() {
         let schema = document["schema"].as_str().unwrap().to_owned();
-        let fields = forms.get(&schema).unwrap_or_else(|| panic!("{line}: docs/json.md has no form {schema}"));
+        assert!(forms.contains_key(&schema), "{line}: docs/json.md has no form {schema}");
+        let fields = &forms[&schema];
         let found = seen.entry(schema.clone()).or_default();
         paths(&document, "", found);
         for path in found.iter() {

@@ -374,3 +374,80 @@ fn the_manual_lists_every_command() {
     let named = rows.filter_map(|row| row.strip_prefix("| ")?.split('`').nth(1)?.split(' ').next());
     assert_eq!(named.collect::<Vec<_>>(), Shell::new().commands());
 }
+
+/// A number names another content once an input was restored and went on.
+#[test]
+fn what_is_kept_is_known_by_content() {
+    let shell = Shell::new();
+    shell.write("first/a", "1");
+    shell.write("second/a", "2");
+    shell.write("third/a", "3");
+    shell.write(
+        "application.conf",
+        "[catalogs]\nin = 'file:in'\nout = 'file:out'\n[compiler.copy]\nfrom = 'in'\nlayers = ['names']\n",
+    );
+    shell.ok("deltic init file:in --layer names=generic && deltic import file:in --layer names=first && cp -r in copy");
+    shell.ok("deltic import file:in --layer names=second && deltic run");
+    let keep = |shell: &Shell| shell.run("deltic retain file:out --keep a=1").stderr;
+    assert!(keep(&shell).contains("version 2 of file:in, which nobody keeps"), "{}", keep(&shell));
+    shell.ok("deltic retain file:in --for file:out@1 --reason audit");
+    shell.ok("deltic retain file:in --for file:out@1");
+    assert!(shell.ok("deltic log file:in").contains("version 1: audit"), "a reason that is there stays");
+    assert!(!keep(&shell).contains("warning"), "{}", keep(&shell));
+    shell.ok("rm -r in && mv copy in && deltic import file:in --layer names=third");
+    assert!(keep(&shell).contains("version 2 of file:in, which has another content now"), "{}", keep(&shell));
+    let ran = shell.run("deltic retain file:in --for file:out@1");
+    assert!(ran.code == 1 && ran.stderr.contains("it has another content"), "{ran:?}");
+    // What can not be read can not be kept, and nothing is made.
+    shell.ok("deltic import file:in --layer names=first && printf x > in/versions/00000000000000000002");
+    let before = shell.ok("deltic log file:in -n 1");
+    for keep in ["--keep 2", "--keep b=2"] {
+        let ran = shell.run(&format!("deltic retain file:in {keep}"));
+        assert!(ran.code == 1 && ran.stdout.is_empty(), "{keep}: {ran:?}");
+    }
+    assert_eq!(shell.ok("deltic log file:in -n 1"), before);
+}
+
+/// Ten partitions may always go.
+#[test]
+fn an_import_that_takes_much_away_is_asked_about() {
+    let shell = Shell::new();
+    for number in 0..12 {
+        shell.write(format!("names/{number:02}"), "x");
+    }
+    shell.ok("deltic init file:in --layer names=generic && deltic import file:in --layer names=names");
+    shell.ok("cp -r in again && mkdir gone && mv names/00 names/01 names/02 names/03 names/04 names/05 names/06 names/07 names/08 names/09 gone");
+    assert!(shell.ok("deltic import file:in --layer names=names").contains("10 deleted"));
+    shell.ok("mv names/10 gone");
+    let ran = shell.run("deltic import file:again --layer names=names");
+    assert!(ran.code == 1 && ran.stderr.contains("11 of 12"), "{ran:?}");
+    for (line, says) in [
+        ("deltic import file:again --layer names=names --add --most-deleted 1%", "--most-deleted"),
+        ("deltic import file:again --layer names=names --add --allow-empty", "--allow-empty"),
+        ("deltic import file:again --delete names=11 --allow-empty", "--layer"),
+    ] {
+        let ran = shell.run(line);
+        assert!(ran.code == 2 && ran.stderr.contains(says), "{line}: {ran:?}");
+    }
+}
+
+/// What a compiler says is kept with what is in quarantine, and shown by whoever looks.
+#[test]
+fn secrets_in_what_compilers_say_are_not_kept() {
+    let shell = Shell::new();
+    shell.write(
+        "application.conf",
+        "[catalogs]\nin = 'file:in'\nout = 'file:out'\n[compiler.noise]\non = true\non_error = 'quarantine'\n",
+    );
+    shell.write("notes/a", "fail https://u:sec@h/x?X-Amz-Signature=abc");
+    shell.write("notes/b", "fine");
+    shell.ok("deltic init file:in --layer notes=generic && deltic import file:in --layer notes=notes");
+    for line in ["notes run", "notes errors file:out", "notes errors file:out --format json"] {
+        let ran = shell.run(line);
+        assert!(ran.code == 0 && ran.stdout.contains("https://***@h/x"), "{line}: {ran:?}");
+        assert!(
+            ![&ran.stdout, &ran.stderr].into_iter().any(|text| text.contains("sec@") || text.contains("abc")),
+            "{ran:?}"
+        );
+    }
+}

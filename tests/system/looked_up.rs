@@ -1,8 +1,9 @@
 //! What reads through a context cost where every request is a round trip: payloads that many look at are read once, and
 //! what is known beforehand is read together. None of it changes what comes out.
 
+use deltic::core::Fields;
 use deltic::prelude::*;
-use deltic::store::Stores;
+use deltic::store::{KeyRange, Stores};
 use deltic_testkit::Lab;
 use deltic_testkit::store::Rounds;
 
@@ -240,4 +241,69 @@ fn what_is_too_large_for_the_cache_is_not_held() {
     let readers = (0..family.children).filter(|number| (number * 37) % 2 == 0).count() as u64;
     assert!(gets >= readers, "{gets} requests, {readers} readers");
     holds_against_a_local_one(&mut lab, family, By::Direct);
+}
+
+/// Publishes what its input names as it is, user fields included.
+struct Forwards;
+
+impl InputLayers for Forwards {
+    fn input_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/children"])
+    }
+
+    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
+        layers(["in/parents"])
+    }
+}
+
+impl OutputLayers for Forwards {
+    fn output_layers(&self) -> Result<Vec<Layer>> {
+        Ok(vec![Layer::generic("shown")?])
+    }
+}
+
+impl DirectCompiler for Forwards {
+    fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
+        out.add("shown", &key.name);
+    }
+
+    fn compile(&self, _: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
+        let names: Vec<&str> = inputs[0].text()?.split(' ').collect();
+        context.read_ahead("in/parents", names.iter().copied())?;
+        Ok(context.read("in/parents", names[0])?.map(|parent| parent.payload))
+    }
+}
+
+/// Two may have the same bytes and other user fields: neither is taken for the other, from wherever it is read.
+#[test]
+fn user_fields_are_part_of_what_is_held() {
+    let rounds = Rounds::new();
+    let task = || vec![Task::new("forwards", Direct(Forwards)).unwrap().version("1")];
+    let mut lab = Lab::on(Stores::new().with_wrapper(rounds.wrapper()), task()).at("s3://lab/");
+    let mut near = Lab::new(task());
+    for lab in [&mut lab, &mut near] {
+        for (name, author) in [("a", "ann"), ("b", "bob")] {
+            let mut fields = Fields::default();
+            fields.set("author", author).unwrap();
+            lab.put("in/parents", name, Payload::from("-".repeat(400)).with_fields(fields));
+        }
+        for (name, text) in [("1", "a b"), ("2", "b a"), ("3", "a"), ("4", "b")] {
+            lab.put("in/children", name, text);
+        }
+        lab.commit_inputs();
+        lab.forget_caches();
+        lab.run();
+    }
+    near.assert_equals(&lab);
+    let output = lab.output();
+    let fields = output.layers().flat_map(|layer| {
+        output
+            .tree(&layer.id)
+            .unwrap()
+            .scan(KeyRange::all())
+            .map(|found| found.unwrap().1.meta.fields.clone())
+            .collect::<Vec<_>>()
+    });
+    let fields: std::collections::BTreeSet<String> = fields.map(|fields| fields.as_str().to_owned()).collect();
+    assert_eq!(fields.len(), 2, "{fields:?}");
 }
