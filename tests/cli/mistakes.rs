@@ -408,6 +408,16 @@ fn what_is_kept_is_known_by_content() {
     assert_eq!(shell.ok("deltic log file:in -n 1"), before);
 }
 
+#[test]
+fn a_layer_is_changed_once_at_a_time() {
+    let shell = Shell::new();
+    shell.ok("deltic init file:in --layer a=generic");
+    for line in ["drop file:in a a", "add file:in b=generic b=generic", "change file:in a=generic a=tile:here:3"] {
+        let said = refused(&shell, &format!("deltic layer {line}"), 2);
+        assert!(said.contains("is given twice"), "{line}: {said}");
+    }
+}
+
 /// Ten partitions may always go.
 #[test]
 fn an_import_that_takes_much_away_is_asked_about() {

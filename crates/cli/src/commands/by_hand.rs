@@ -1,5 +1,7 @@
 //! `layer` and `revert`: changes to a catalog by hand.
 
+use std::collections::BTreeSet;
+
 use deltic_core::{Layer, RunId};
 use deltic_driver::{LayerEdit, edit_layers};
 use deltic_store::{Catalog, Snapshot};
@@ -21,6 +23,16 @@ pub(super) fn layer(args: &args::LayerCommand, interrupts: &Interrupts, out: &mu
             (&args.url, &args.note, args.layers.iter().cloned().map(LayerEdit::Drop).collect())
         }
     };
+    let mut named = BTreeSet::new();
+    for edit in &edits {
+        let id = match edit {
+            LayerEdit::Add(layer) | LayerEdit::Change(layer) => &layer.id,
+            LayerEdit::Drop(id) => id,
+        };
+        if !named.insert(id) {
+            return Err(Failure::usage(format!("layer `{id}` is given twice")));
+        }
+    }
     interrupts.ends_soon(format!("whether a version was made says `deltic log {url}`"));
     let (base, run) = (Catalog::open(&stores()?, url)?.latest()?, new_run_id()?);
     let made = edit_layers(&base, &edits, run, now(), note).map_err(|error| explained(error, &base, run))?;
