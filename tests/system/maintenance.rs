@@ -129,7 +129,7 @@ fn the_commands_retain_sweep_and_repack() {
     let text = ok(folder, "retain file:c --last 2");
     assert_eq!(
         text,
-        "committed version 6: versions 0-3 expired; versions 4-6 can be read\n`deltic gc file:c` frees the space\n"
+        "committed version 6: versions 0-3 expired; versions 4-6 can be read\n`deltic-test-stock gc file:c` frees the space\n"
     );
     assert!(ok(folder, "retain file:c --last 2").starts_with("nothing expires: versions 4-6"));
     let expired = deltic(folder, "ls file:c names --version 2");
