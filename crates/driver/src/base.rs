@@ -39,7 +39,7 @@ impl<'a> Base<'a> {
     }
 
     /// A layer that a task publishes and that is not there any more: somebody has dropped it.
-    pub(crate) fn dropped(self, task: &'a Task) -> Option<&'a LayerId> {
+    pub(crate) fn dropped(self, task: &Task) -> Option<&LayerId> {
         let mut public = task.outputs().iter().filter(|layer| !task.is_private(&layer.id));
         public.find(|layer| self.layer(layer).is_none()).map(|layer| &layer.id)
     }

@@ -1,27 +1,28 @@
 //! How a task is to run: skipped, incremental or full, and why. One task never drags another along: its neighbours see
 //! the layers that it changed, nothing else.
 
-use deltic_core::{CatalogId, LayerId};
+use deltic_compiler::Task;
+use deltic_core::CatalogId;
 use deltic_store::TaskRecord;
 
+use crate::base::Base;
 use crate::fingerprint;
 use crate::report::Mode;
 use crate::view::View;
 
-/// Decides for one task. `before` is what the base remembers of it, `now` its fingerprint in this run, `in_quarantine`
-/// how much there is to try again, `reprocessed` an input of which everything is to be compiled, `dropped` a layer of its own
-/// that the base does not have.
+/// Decides for one task, by what the base has of it. `now` is its fingerprint in this run, `reprocessed` an input of which
+/// everything is to be compiled.
 pub(crate) fn decide(
-    before: Option<&TaskRecord>,
+    base: Base<'_>,
+    task: &Task,
     now: &TaskRecord,
     view: &View,
     incremental: bool,
-    in_quarantine: u64,
     reprocessed: Option<&CatalogId>,
-    dropped: Option<&LayerId>,
 ) -> Mode {
     let full = |reason: &str| Mode::Full { reason: reason.to_owned() };
-    let Some(before) = before else {
+    let (in_quarantine, dropped) = (base.in_quarantine(task), base.dropped(task));
+    let Some(before) = base.task(task) else {
         return full("it has not run before");
     };
     if !incremental {

@@ -193,9 +193,7 @@ impl<'a> Execution<'a> {
         let view = view(task, &self.layers)?;
         let record = fingerprint::record(task, view.layers(), &self.job.options.code);
         let reprocessed = self.resolved.reprocessed(task);
-        let in_quarantine = base.in_quarantine(task);
-        let (incremental, dropped) = (self.job.options.incremental, base.dropped(task));
-        let mode = decide(base.task(task), &record, &view, incremental, in_quarantine, reprocessed, dropped);
+        let mode = decide(base, task, &record, &view, self.job.options.incremental, reprocessed);
         let published = task.outputs().iter().map(|layer| base.published(layer, self.draft)).collect();
         Ok(Ready { task, view, record, mode, published, is_reprocessed: reprocessed.is_some() })
     }

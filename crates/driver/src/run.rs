@@ -116,9 +116,7 @@ pub fn plan(job: &Job<'_>) -> Result<Plan> {
         awaits.sort();
         awaits.dedup();
         let in_quarantine = base.in_quarantine(task);
-        let reprocessed = resolved.reprocessed(task);
-        let (incremental, dropped) = (job.options.incremental, base.dropped(task));
-        let mode = decide(base.task(task), &record, &view, incremental, in_quarantine, reprocessed, dropped);
+        let mode = decide(base, task, &record, &view, job.options.incremental, resolved.reprocessed(task));
         let mode = match mode {
             Mode::Skipped if !awaits.is_empty() => Mode::Incremental { changed: Vec::new() },
             mode => mode,
