@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use deltic_core::{Layer, LayerId, RunId, Timestamp};
-use deltic_store::{Committed, Draft, DraftOptions, KeyRange, NextVersion, Owner, Snapshot, Tree};
+use deltic_store::{Committed, Draft, DraftOptions, KeyRange, NextVersion, Snapshot, Tree};
 
 use crate::{Error, Result, fingerprint, owner};
 
@@ -15,7 +15,7 @@ use crate::{Error, Result, fingerprint, owner};
 pub enum LayerEdit {
     /// A new one, empty.
     Add(Layer),
-    /// Another scheme; its partitions stay, and have to be legal in it. So does its content type, unless another is given.
+    /// Another scheme: its partitions stay, and have to be legal in it. Its content type stays too, unless another is given.
     Change(Layer),
     /// It goes, with its partitions.
     Drop(LayerId),
@@ -42,9 +42,8 @@ pub fn edit_layers(
     };
     for edit in edits {
         match edit {
-            // What tasks leave behind anybody may drop.
-            LayerEdit::Drop(_) if matches!(base.record().owner, Some(Owner::Tasks(_))) => {}
-            _ => owner::check_imports(base, "a change of layers")?,
+            LayerEdit::Drop(_) => owner::check_drop(base, "a change of layers")?,
+            LayerEdit::Add(_) | LayerEdit::Change(_) => owner::check_imports(base, "a change of layers")?,
         }
         match edit {
             LayerEdit::Add(layer) if layers.contains_key(&layer.id) => {

@@ -29,3 +29,12 @@ pub(crate) fn check_imports(base: &Snapshot, by: &'static str) -> Result<()> {
         Some(owner) => Err(Error::Owned { url: base.catalog().url().to_owned(), owner: owner.clone(), by }),
     }
 }
+
+/// Refuses to drop a layer, `by`, of a catalog that somebody else writes to. What tasks leave behind anybody may drop: whether a
+/// layer is that is for whoever drops it to find out.
+pub(crate) fn check_drop(base: &Snapshot, by: &'static str) -> Result<()> {
+    match &base.record().owner {
+        Some(Owner::Tasks(_)) => Ok(()),
+        _ => check_imports(base, by),
+    }
+}
