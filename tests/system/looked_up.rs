@@ -125,7 +125,7 @@ fn task(by: By) -> Task {
     task.unwrap().version("1")
 }
 
-/// What a family is: children, parents of so many bytes, and how many of them each child names.
+/// Children, parents of so many bytes, and how many parents each child names.
 #[derive(Clone, Copy)]
 struct Family {
     children: u64,

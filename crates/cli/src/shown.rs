@@ -30,7 +30,7 @@ static PROGRAM: OnceLock<String> = OnceLock::new();
 /// all its commands.
 pub(crate) fn call(name: String) {
     if name != "deltic" {
-        // The first that is said is the process's own.
+        // A process has one name: the first stays.
         let _ = PROGRAM.set(name);
     }
 }

@@ -126,7 +126,7 @@ impl PayloadCache {
                 None => {}
             }
         }
-        let payloads = tree.begin_read_all(entries.clone())?.wait()?;
+        let payloads = tree.read_all(&entries)?;
         for ((name, entry), payload) in wanted.into_iter().zip(entries).zip(payloads) {
             // It is a piece of what one request brought, all of which would be held as long as this is.
             let payload = Payload::new(Bytes::copy_from_slice(payload.bytes())).with_fields(entry.meta.fields.clone());

@@ -66,7 +66,7 @@ impl Log {
         if self.ahead.front().is_none_or(|(next, _)| *next != version) {
             let first = version.0.saturating_sub(self.batch as u64 - 1);
             let versions: Vec<Version> = (first..=version.0).rev().map(Version).collect();
-            // What is wrong with any of them is said when it is its turn: then each is asked for by itself.
+            // What is wrong with one of them is reported when it is reached: then each is asked for by itself.
             let found = self.catalog.look_up(&versions).unwrap_or_else(|_| vec![None; versions.len()]);
             self.ahead = versions.into_iter().zip(found).collect();
             self.batch = (self.batch * 2).min(RECORDS_AHEAD);
