@@ -12,6 +12,8 @@ use deltic_testkit::store::Rounds;
 enum By {
     /// A back-end reads them.
     Direct,
+    /// Those of all outputs of a batch are asked for before.
+    DirectAhead,
     /// A front-end reads them.
     Group,
     /// It asks for those of all children of a batch before.
@@ -32,6 +34,17 @@ impl Children {
         };
         let shown = parents.map(|parent| parent.and_then(show));
         Ok(shown.collect::<Result<Vec<_>>>()?.join(" "))
+    }
+
+    fn read_together(&self, by: By, children: &[Input], context: &Context<'_>) -> Result<()> {
+        if self.0 == by {
+            let texts = children.iter().map(|child| child.text()).collect::<Result<Vec<_>>>()?;
+            context.read_ahead("in/parents", texts.iter().flat_map(|text| text.split(' ')))?;
+            // Whatever goes wrong here is nobody's business, and a look is not recorded.
+            context.read("in/parents", "nobody")?;
+            panic!("enough");
+        }
+        Ok(())
     }
 
     fn read(child: &Partition, context: &Context<'_>) -> Result<String> {
@@ -60,6 +73,10 @@ impl DirectCompiler for Children {
         out.add("shown", &key.name);
     }
 
+    fn read_ahead(&self, inputs: &[Input], context: &Context<'_>) -> Result<()> {
+        self.read_together(By::DirectAhead, inputs, context)
+    }
+
     fn compile(&self, _: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
         Ok(Some(Children::read(&inputs[0], context)?.into()))
     }
@@ -74,14 +91,7 @@ impl MapGroupCompiler for Children {
     }
 
     fn read_ahead(&self, inputs: &[Input], context: &Context<'_>) -> Result<()> {
-        if self.0 == By::GroupAhead {
-            let texts = inputs.iter().map(|input| input.text()).collect::<Result<Vec<_>>>()?;
-            context.read_ahead("in/parents", texts.iter().flat_map(|text| text.split(' ')))?;
-            // Whatever goes wrong here is nobody's business, and a look is not recorded.
-            context.read("in/parents", "nobody")?;
-            panic!("enough");
-        }
-        Ok(())
+        self.read_together(By::GroupAhead, inputs, context)
     }
 
     fn compile_out(&self, _: &OutKey, mut values: Values<'_, String>, _: &Context<'_>) -> Result<Option<Payload>> {
@@ -118,7 +128,7 @@ impl RefTreeCompiler for Children {
 
 fn task(by: By) -> Task {
     let task = match by {
-        By::Direct => Task::new("children", Direct(Children(by))),
+        By::Direct | By::DirectAhead => Task::new("children", Direct(Children(by))),
         By::Group | By::GroupAhead => Task::new("children", MapGroup(Children(by))),
         By::Tree => Task::new("children", RefTree(Children(by))),
     };
@@ -209,7 +219,7 @@ fn what_is_known_before_is_read_together() {
     let (mut one_by_one, rounds) = far(family, By::Group);
     let (gets, trips) = run(&mut one_by_one, &rounds);
     assert!(gets >= family.parents, "{gets}: the parents of a child lie apart");
-    for by in [By::GroupAhead, By::Tree] {
+    for by in [By::DirectAhead, By::GroupAhead, By::Tree] {
         let (mut lab, rounds) = far(family, by);
         let (ahead_gets, ahead_trips) = run(&mut lab, &rounds);
         println!("{by:?}: {ahead_gets} requests in {ahead_trips} round trips; {gets} in {trips} one by one");
@@ -222,7 +232,7 @@ fn what_is_known_before_is_read_together() {
 #[test]
 fn more_than_there_is_room_for_is_read_when_it_is_needed() {
     let family = Family { children: 60, parents: 40, bytes: 1 << 20, named: 2 };
-    for by in [By::Direct, By::GroupAhead, By::Tree] {
+    for by in [By::Direct, By::DirectAhead, By::GroupAhead, By::Tree] {
         let (mut lab, rounds) = far(family, by);
         let (gets, _) = run(&mut lab, &rounds);
         println!("{by:?}: {gets} requests for {} parents of 1 MiB", family.parents);

@@ -15,6 +15,14 @@ pub trait DirectCompiler: InputLayers + OutputLayers + Send + Sync + 'static {
     /// Names the outputs that an input goes into.
     fn map_key(&self, key: &Key, out: &mut Outputs<'_>);
 
+    /// Reads together what the outputs of these inputs are going to read, through [`Context::read_ahead`]. Called before a
+    /// batch of outputs where reads take a round trip each, and never where they are local. It changes how long a run takes,
+    /// and nothing else: what it looks at is not recorded, and its errors and panics are passed over, since the output that
+    /// meets them again reports them.
+    fn read_ahead(&self, _inputs: &[Input], _context: &Context<'_>) -> Result<()> {
+        Ok(())
+    }
+
     /// Compiles one output from all its inputs, which are sorted by key and never none. `None` means the output does
     /// not exist; a published one is deleted.
     fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>>;
@@ -56,5 +64,9 @@ impl<C: DirectCompiler> DirectStage for Erased<C> {
 impl<C: DirectCompiler> CompileInputs for Erased<C> {
     fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
         self.0.compile(output, inputs, context)
+    }
+
+    fn read_ahead(&self, inputs: &[Input], context: &Context<'_>) -> Result<()> {
+        self.0.read_ahead(inputs, context)
     }
 }

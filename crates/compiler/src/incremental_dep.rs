@@ -33,6 +33,12 @@ pub trait IncrementalDepCompiler: InputLayers + OutputLayers + Send + Sync + 'st
         out: &mut Edges<'_>,
     ) -> Result<()>;
 
+    /// Reads together what the outputs of these inputs are going to read; as
+    /// [`DirectCompiler::read_ahead`](crate::DirectCompiler::read_ahead).
+    fn read_ahead(&self, _inputs: &[Input], _context: &Context<'_>) -> Result<()> {
+        Ok(())
+    }
+
     /// Compiles one output from all its inputs, which are sorted by key and never none. `None` means the output does
     /// not exist; a published one is deleted.
     fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>>;
@@ -109,6 +115,10 @@ struct Erased<C>(C);
 impl<C: IncrementalDepCompiler> CompileInputs for Erased<C> {
     fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
         self.0.compile(output, inputs, context)
+    }
+
+    fn read_ahead(&self, inputs: &[Input], context: &Context<'_>) -> Result<()> {
+        self.0.read_ahead(inputs, context)
     }
 }
 

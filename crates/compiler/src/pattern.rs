@@ -114,6 +114,9 @@ impl<C: InputLayers + OutputLayers> Declared for C {
 pub trait CompileInputs: Send + Sync {
     /// Compiles one output from its inputs, sorted by key.
     fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>>;
+    /// Reads together what the outputs of these inputs are going to read; see
+    /// [`DirectCompiler::read_ahead`](crate::DirectCompiler::read_ahead).
+    fn read_ahead(&self, inputs: &[Input], context: &Context<'_>) -> Result<()>;
 }
 
 /// A direct compiler, types erased.

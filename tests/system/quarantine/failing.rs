@@ -96,6 +96,10 @@ impl<S: CompileInputs + ?Sized> CompileInputs for Failing<S> {
         self.1.made(output, &made)?;
         Ok(made)
     }
+
+    fn read_ahead(&self, inputs: &[Input], context: &Context<'_>) -> Result<()> {
+        self.0.read_ahead(inputs, context)
+    }
 }
 
 impl<S: DirectStage + ?Sized> DirectStage for Failing<S> {

@@ -104,19 +104,24 @@ impl TaskKernel<'_> {
         }
         let wanted: Vec<(u16, &Entry)> = items.iter().map(|(item, entry)| (item.layer, entry)).collect();
         let payloads = self.payloads(&wanted, fetch)?;
-        let mut inputs = items.into_iter().zip(payloads);
+        let (mut producers, mut inputs) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+        for ((item, entry), payload) in items.into_iter().zip(payloads) {
+            inputs.push(Input { key: self.key(&item, Phase::Back)?, meta: entry.meta, payload });
+            producers.push(item);
+        }
+        self.read_ahead(|context| stage.read_ahead(&inputs, context))?;
+        let (mut inputs, mut producers) = (inputs.into_iter(), producers.into_iter());
         let mut all = Vec::with_capacity(groups.len());
         for (out, count) in groups {
             let key = self.out_key(&out)?;
-            let mut first = None;
-            let mut group = Vec::with_capacity(count);
-            for ((item, entry), payload) in inputs.by_ref().take(count) {
-                if let (Some(first), true) = (&first, one_producer) {
-                    return Err(self.two_producers(&key, first, &item));
-                }
-                group.push(Input { key: self.key(&item, Phase::Back)?, meta: entry.meta, payload });
-                first.get_or_insert(item);
+            // They go when their output is made: what it was made from is not held beside the others.
+            let group: Vec<Input> = inputs.by_ref().take(count).collect();
+            let mut of_group = producers.by_ref().take(count);
+            let first = of_group.next();
+            if let (true, Some(first), Some(second)) = (one_producer, &first, of_group.next()) {
+                return Err(self.two_producers(&key, first, &second));
             }
+            of_group.for_each(drop);
             let Some(item) = first else { continue };
             self.observer.event(&Event::Back { task: self.task.id(), key: &key });
             let context = Context::new(self.view);

@@ -11,7 +11,6 @@ use super::{TaskKernel, wanted_of};
 use crate::engine::{EMITTED_BYTES, Fetch, Item, Kernel as _, MapBatch, Mapped};
 use crate::failure::attempt;
 use crate::observe::Event;
-use crate::panics::caught;
 use crate::rows::Rows;
 use crate::wire::write_entry;
 use crate::{Element, Phase, Result};
@@ -52,7 +51,7 @@ impl TaskKernel<'_> {
             Ok(Input { key, meta: item.entry.meta.clone(), payload })
         });
         let inputs = inputs.collect::<Result<Vec<_>>>()?;
-        self.read_ahead(stage, &inputs)?;
+        self.read_ahead(|context| stage.read_ahead(&inputs, context))?;
         let mut batch = MapBatch::default();
         let mut from = Vec::new();
         let mut emitted_bytes = 0;
@@ -83,16 +82,6 @@ impl TaskKernel<'_> {
         let (items, payloads) = left.map(|(item, input)| (item, input.payload)).unzip();
         batch.rest = pieces(items, Some(payloads), batch.mapped.len());
         Ok(batch)
-    }
-
-    /// Reads together what the front-ends of a batch are going to look at, where that saves round trips. User code that
-    /// fails here fails again in the front-end that needs it; a store that fails is the store's failure.
-    fn read_ahead(&self, stage: &dyn GroupStage, inputs: &[Input]) -> Result<()> {
-        if self.is_remote() {
-            let context = Context::new(self.view);
-            let _ = caught(|| stage.read_ahead(inputs, &context));
-        }
-        self.view.check()
     }
 
     /// Runs a front-end over the whole input; `rows` takes what it says, as said by `item`.

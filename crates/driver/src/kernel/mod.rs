@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use deltic_compiler::{DirectStage, OutKey, Outputs, Pattern, Task};
+use deltic_compiler::{Context, DirectStage, OutKey, Outputs, Pattern, Task};
 use deltic_core::{Key, Layer, Payload};
 use deltic_store::{Draft, Entry, Tree};
 
@@ -109,6 +109,16 @@ impl TaskKernel<'_> {
         let failure = Failure::new(self.task.id(), phase, key, input, source);
         self.observer.event(&Event::Failed { failure: &failure });
         failure.into()
+    }
+
+    /// Reads together what a batch is going to look at, where that saves round trips. User code that fails here fails again
+    /// where it needs what it reads; a store that fails is the store's failure.
+    fn read_ahead(&self, code: impl FnOnce(&Context<'_>) -> anyhow::Result<()>) -> Result<()> {
+        if self.is_remote() {
+            let context = Context::new(self.view);
+            let _ = caught(|| code(&context));
+        }
+        self.view.check()
     }
 
     /// Runs user code, unless the run is to end; an error or a panic in it becomes an error that says where. What a store
