@@ -7,7 +7,7 @@ use deltic_core::{Digest, RunId, Timestamp, Version};
 use deltic_store::{Catalog, Dependency, ErrorKind, Retained, Retention, Snapshot, Stores, Tag};
 use serde_json::json;
 
-use super::stores;
+use super::{load, stores};
 use crate::args::Configuration;
 use crate::edge::{new_run_id, now};
 use crate::failure::{Failure, Outcome};
@@ -176,7 +176,38 @@ pub(super) fn retain(args: &Args, progress: &Progress, interrupts: &Interrupts, 
             progress.say(&missing);
         }
     }
+    for read in expired_inputs(&stores, &catalog, &done) {
+        progress.say(&read);
+    }
     Ok(())
+}
+
+/// What the latest versions of catalogs that are configured here were made from, and expires. Only these are known to read
+/// this one: a catalog does not know who does.
+fn expired_inputs(stores: &Stores, catalog: &Catalog, done: &Retained) -> Vec<String> {
+    let Ok(uuid) = catalog.latest().map(|latest| latest.uuid()) else { return Vec::new() };
+    // Without any, and with one that is wrong, there is nobody to warn.
+    let Ok(config) = load(&Configuration::default()) else { return Vec::new() };
+    let urls: BTreeSet<&String> = config.catalogs.values().map(|bound| &bound.url).collect();
+    let readers = urls.into_iter().filter_map(|url| Catalog::open(stores, url).ok()?.latest().ok());
+    let expires = |version: Version| done.expired.iter().any(|(first, last)| (*first..=*last).contains(&version));
+    let (has, then) = match done.version {
+        Some(_) => ("has expired", "is"),
+        None => ("would expire", "would be"),
+    };
+    let mut lines = Vec::new();
+    for reader in readers.filter(|reader| reader.uuid() != uuid) {
+        let (url, version) = (reader.catalog().url(), reader.version());
+        let read = reader.record().dependencies.iter().filter(|read| read.uuid == uuid && expires(read.version));
+        let numbers: BTreeSet<Version> = read.map(|read| read.version).collect();
+        lines.extend(numbers.iter().map(|number| {
+            format!(
+                "warning: version {number} {has}, from which version {version} of {url} was made: without it what has \
+                 changed since can not be told, and the next run {then} a full one"
+            )
+        }));
+    }
+    lines
 }
 
 /// The names that keep what a version of another catalog was made from.
