@@ -122,6 +122,8 @@ fn documents() -> Vec<(String, Value)> {
     take(&shell, "notes plan --set compiler.word-list.on_error='\"quarantine\"'", &mut all);
     take(&shell, "notes errors file:out", &mut all);
     take(&shell, "notes verify --all", &mut all);
+    take(&shell, "notes log file:nowhere", &mut all);
+    take(&shell, "notes log", &mut all);
     all
 }
 

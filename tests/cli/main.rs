@@ -10,6 +10,7 @@ mod batches;
 mod documented;
 mod environment;
 mod exported;
+mod failures;
 mod hostile;
 mod import;
 mod interrupt;

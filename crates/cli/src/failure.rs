@@ -13,9 +13,10 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use deltic_store::{ErrorKind, Secrets};
+use serde_json::{Map, Value, json};
 
 use crate::config::Problem;
-use crate::shown;
+use crate::{colours, shown};
 
 /// What a command returns.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
@@ -26,6 +27,8 @@ pub(crate) struct Failure {
     exit: Exit,
     message: String,
     hints: Vec<String>,
+    /// What programs are told besides.
+    details: Map<String, Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +48,7 @@ enum Exit {
 impl Failure {
     /// Data, a compiler or a store failed.
     pub(crate) fn failed(message: impl Into<String>) -> Failure {
-        Failure { exit: Exit::Failed, message: message.into(), hints: Vec::new() }
+        Failure { exit: Exit::Failed, message: message.into(), hints: Vec::new(), details: Map::new() }
     }
 
     /// The command line or the configuration is wrong.
@@ -75,6 +78,33 @@ impl Failure {
         self
     }
 
+    /// Adds a field for programs.
+    #[must_use]
+    pub(crate) fn detail(mut self, field: &str, value: impl Into<Value>) -> Failure {
+        self.details.insert(field.to_owned(), value.into());
+        self
+    }
+
+    /// What programs are told: the fields of `deltic.failure/1`. Nothing where it is the output that failed, or nobody reads it.
+    pub(crate) fn for_programs(&self) -> Option<Map<String, Value>> {
+        let kind = match self.exit {
+            Exit::Unread | Exit::Unwritten | Exit::DoneUnwritten => return None,
+            Exit::Failed => "failed",
+            Exit::Usage => "usage",
+            Exit::Conflict => "conflict",
+            Exit::Stopped => "stopped",
+        };
+        let mut fields = self.details.clone();
+        fields.extend([
+            ("kind".to_owned(), json!(kind)),
+            ("message".to_owned(), json!(self.message)),
+            ("hints".to_owned(), json!(self.hints)),
+        ]);
+        let secrets = Secrets::of_environment();
+        fields.values_mut().for_each(|value| hide(&secrets, value));
+        Some(fields)
+    }
+
     /// The same, if it is the output that failed, of a command that had done something by then: that is said.
     pub(crate) fn after(self, done: String) -> Failure {
         match self.exit {
@@ -96,7 +126,7 @@ impl Failure {
         let secrets = Secrets::of_environment();
         let label = if matches!(self.exit, Exit::Stopped | Exit::Unread) { "" } else { "error: " };
         let say = |label: &str, line: &str| {
-            shown::to_stderr(&format!("{label}{}\n", shown::line(&secrets.hide(line))));
+            shown::to_stderr(&format!("{}{}\n", colours::on_error(label), shown::line(&secrets.hide(line))));
         };
         if !self.message.is_empty() {
             say(label, &self.message);
@@ -184,6 +214,16 @@ pub(crate) fn unwritten(error: &std::io::Error) -> Failure {
     }
     let message = format!("the output could not be written: {error}");
     Failure { exit: Exit::Unwritten, ..Failure::failed(message) }
+}
+
+/// Takes secrets out of all texts of a value.
+fn hide(secrets: &Secrets, value: &mut Value) {
+    match value {
+        Value::String(text) => *text = secrets.hide(text).into_owned(),
+        Value::Array(items) => items.iter_mut().for_each(|item| hide(secrets, item)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| hide(secrets, field)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// An error with its causes, none of them twice.

@@ -22,6 +22,7 @@ mod args;
 mod asked;
 mod below;
 mod calls;
+mod colours;
 mod commands;
 mod config;
 mod copy;
@@ -45,6 +46,7 @@ mod sources;
 mod stdout;
 mod tile_names;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use deltic_compiler::Setup;
@@ -70,14 +72,23 @@ pub fn main(mut setup: impl FnMut(&mut Setup) -> anyhow::Result<()>) -> ExitCode
     start(Box::new(|into, _| setup(into)))
 }
 
+/// The same, for a driver that has a version of its own, which `--version` prints before that of Deltic:
+/// `deltic::main_of(env!("CARGO_PKG_VERSION"), setup)`. It means nothing to a run: what a task's code is, its task says.
+pub fn main_of(version: &str, setup: impl FnMut(&mut Setup) -> anyhow::Result<()>) -> ExitCode {
+    args::set_version(version);
+    main(setup)
+}
+
 /// The `main` of the stock binary, which knows one compiler: `copy`.
 pub fn stock() -> ExitCode {
     start(Box::new(copy::register))
 }
 
 fn start(mut register: Register<'_>) -> ExitCode {
-    shown::call(args::called(std::env::args_os().next().as_ref()));
-    let cli = refusal::parse().unwrap_or_else(|error| refusal::refuse(&error));
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    shown::call(args::called(typed.first()));
+    colours::decide(&typed);
+    let cli = refusal::parse(&typed).unwrap_or_else(|error| refusal::refuse(&error, &typed));
     let progress = Progress::new(cli.quiet);
     progress.start_logs(cli.verbose);
     panics::watch(&progress);

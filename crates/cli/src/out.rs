@@ -7,8 +7,9 @@ use std::io::{BufWriter, Write};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::colours::Colour;
 use crate::failure::{Failure, Outcome, unwritten};
-use crate::shown;
+use crate::{colours, shown};
 
 /// How results are written: lines for people, or one JSON document for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -18,11 +19,16 @@ pub(crate) enum Format {
     Json,
 }
 
+/// The form of what programs are told of a failure.
+const FAILURE: &str = "deltic.failure/1";
+
 /// Standard output.
 pub(crate) struct Out {
     pub(crate) format: Format,
     to: BufWriter<Box<dyn Write>>,
     done: Option<String>,
+    /// Whether anything was written: a document is alone in the output.
+    used: bool,
 }
 
 #[derive(Serialize)]
@@ -30,6 +36,19 @@ struct Document<'a, T> {
     schema: &'a str,
     #[serde(flatten)]
     body: T,
+}
+
+/// A row of a list for people.
+pub(crate) struct Row {
+    /// What it begins with, in a colour.
+    pub(crate) label: Option<(Colour, &'static str)>,
+    pub(crate) text: String,
+}
+
+impl From<String> for Row {
+    fn from(text: String) -> Row {
+        Row { label: None, text }
+    }
 }
 
 /// A result for people.
@@ -52,7 +71,7 @@ impl Lines for Vec<String> {
 
 impl Out {
     pub(crate) fn new(format: Format, to: Box<dyn Write>) -> Out {
-        Out { format, to: BufWriter::new(to), done: None }
+        Out { format, to: BufWriter::new(to), done: None, used: false }
     }
 
     /// Takes note of what the command has done, which holds whatever becomes of the output.
@@ -77,6 +96,7 @@ impl Out {
 
     /// Writes bytes as they are: those of a partition.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Outcome {
+        self.used = true;
         self.to.write_all(bytes).map_err(|error| unwritten(&error))
     }
 
@@ -96,17 +116,21 @@ impl Out {
 
     /// Writes many rows as they come: a line each, or one JSON document whose field `rows` lists them. `head` is an
     /// object, the document's other fields.
-    pub(crate) fn list<T: Serialize>(
+    pub(crate) fn list<T: Serialize, L: Into<Row>>(
         &mut self,
         schema: &str,
         head: &Value,
         rows: &str,
         items: impl Iterator<Item = Outcome<T>>,
-        text: impl Fn(&T) -> String,
+        text: impl Fn(&T) -> L,
     ) -> Outcome {
         if self.format == Format::Text {
             for item in items {
-                self.line(&text(&item?))?;
+                let Row { label, text } = text(&item?).into();
+                if let Some((colour, label)) = label {
+                    self.bytes(format!("{} ", colours::on_output(colour, label)).as_bytes())?;
+                }
+                self.line(&text)?;
             }
             return Ok(());
         }
@@ -126,8 +150,15 @@ impl Out {
         self.part(if comma.is_empty() { "]\n}\n" } else { "\n  ]\n}\n" })
     }
 
-    /// Hands over what is written yet, and gives what became of the whole command.
+    /// Hands over what is written yet, and gives what became of the whole command. Where it failed before it had written
+    /// anything, programs are told by a document.
     pub(crate) fn finish(mut self, command: Outcome) -> Outcome {
+        if let (Err(failure), Format::Json, false) = (&command, self.format, self.used)
+            && let Some(fields) = failure.for_programs()
+        {
+            // Why the command failed is more important than that this can not be written, and is on standard error too.
+            let _ = self.document(FAILURE, fields);
+        }
         let written = self.to.flush().map_err(|error| unwritten(&error));
         let failed = match (command, written) {
             (Ok(()), written) => written,

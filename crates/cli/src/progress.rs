@@ -16,7 +16,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::calls::Calls;
 use crate::human::count;
-use crate::shown;
+use crate::{colours, shown};
 
 /// All that is shown while a command runs.
 #[derive(Clone)]
@@ -84,7 +84,7 @@ impl Progress {
     /// Says something on standard error, above the bars.
     pub(crate) fn say(&self, line: &str) {
         if !self.quiet {
-            self.above(&shown::line(line));
+            self.above(&colours::on_error(&shown::line(line)));
         }
     }
 

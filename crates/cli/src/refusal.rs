@@ -8,16 +8,12 @@ use clap::error::Result;
 use deltic_store::Secrets;
 
 use crate::args::{Cli, command};
-use crate::failure::unwritten;
+use crate::failure::{Failure, unwritten};
+use crate::out::{Format, Out};
 use crate::shown;
 
 /// Parses the arguments of the process.
-pub(crate) fn parse() -> Result<Cli> {
-    let typed: Vec<OsString> = std::env::args_os().collect();
-    parse_from(&typed)
-}
-
-fn parse_from(typed: &[OsString]) -> Result<Cli> {
+pub(crate) fn parse(typed: &[OsString]) -> Result<Cli> {
     let read = |typed: &[OsString]| {
         let matches = command(typed.first()).try_get_matches_from(typed);
         matches.and_then(|matches| Cli::from_arg_matches(&matches))
@@ -32,7 +28,7 @@ fn parse_from(typed: &[OsString]) -> Result<Cli> {
 
 /// Prints help, or what is wrong with the arguments, which has exit code 2. Help that can not be written is a failure, as any
 /// result is.
-pub(crate) fn refuse(error: &clap::Error) -> ! {
+pub(crate) fn refuse(error: &clap::Error, typed: &[OsString]) -> ! {
     let text = error.render().to_string();
     let said = shown::lines(&text);
     let said = Secrets::of_environment().hide(&said).into_owned();
@@ -44,11 +40,27 @@ pub(crate) fn refuse(error: &clap::Error) -> ! {
     } else {
         std::io::stdout().write_all(said.as_bytes())
     };
+    if error.use_stderr() && asks_for_json(typed) {
+        let _ = Out::new(Format::Json, Box::new(std::io::stdout())).finish(Err(usage(&text)));
+    }
     std::process::exit(match written.and_then(|()| std::io::stdout().flush()) {
         // What can not be written to standard error can be said nowhere.
         Err(failed) if !error.use_stderr() => unwritten(&failed).report(0).into(),
         _ => error.exit_code(),
     })
+}
+
+/// Whether a program is to read what comes of it, as far as that shows in arguments that can not be parsed.
+fn asks_for_json(typed: &[OsString]) -> bool {
+    let pairs = typed.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
+    pairs || typed.iter().any(|one| one == "--format=json")
+}
+
+/// What the parser says, as a failure: its first line, and the others that are not empty.
+fn usage(text: &str) -> Failure {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let message = lines.next().unwrap_or_default();
+    lines.fold(Failure::usage(message.strip_prefix("error: ").unwrap_or(message)), Failure::hint)
 }
 
 #[cfg(test)]
@@ -70,7 +82,7 @@ mod tests {
             vec!["deltic", "init", "file:in", "--layer", value.as_str()],
         ] {
             let typed: Vec<OsString> = typed.into_iter().map(OsString::from).collect();
-            let error = parse_from(&typed).unwrap_err();
+            let error = parse(&typed).unwrap_err();
             let text = error.render().ansi().to_string();
             // The parser's own colours are the only sequences.
             let text = text.replace("\u{1b}[0m", "").replace("\u{1b}[1m", "").replace("\u{1b}[4m", "");

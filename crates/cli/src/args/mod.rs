@@ -6,9 +6,11 @@ mod values;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::colours::When;
 use crate::commands::{doctor, fsck, gc, repack, retain};
 use crate::out::Format;
 
@@ -38,6 +40,11 @@ pub(crate) struct Cli {
     )]
     pub(crate) format: Format,
 
+    /// When to colour what people read
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto", help_heading = "All commands")]
+    // Looked at before the arguments are parsed, since what is wrong with them is coloured too.
+    pub(crate) color: When,
+
     /// Write nothing to standard error but errors
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "All commands")]
     pub(crate) quiet: bool,
@@ -55,10 +62,21 @@ pub(crate) fn command(called: Option<&OsString>) -> clap::Command {
     let command = Cli::command().mut_subcommand("diff", |diff| diff.override_usage(usage));
     match name.as_str() {
         "deltic" => command,
-        // The version of somebody's driver is not known here, and is not that of Deltic.
+        // The version of somebody's driver is what they say it is, and not that of Deltic.
         // Kept for as long as the process lives, which parses its arguments once.
-        _ => command.name(&*name.leak()).version(concat!("made with deltic ", env!("CARGO_PKG_VERSION"))),
+        _ => command.name(&*name.leak()).version(VERSION.get().map_or(MADE_WITH, String::as_str)),
     }
+}
+
+const MADE_WITH: &str = concat!("made with deltic ", env!("CARGO_PKG_VERSION"));
+
+/// What `--version` prints of somebody's driver, where that has a version of its own.
+static VERSION: OnceLock<String> = OnceLock::new();
+
+/// Gives the program a version of its own, beside that of Deltic.
+pub(crate) fn set_version(version: &str) {
+    // A process has one version: the first stays.
+    let _ = VERSION.set(format!("{}, {MADE_WITH}", deltic_core::shown(version)));
 }
 
 /// What a binary is called, by the first of its arguments.

@@ -10,9 +10,10 @@ use serde_json::{Map, Value, json};
 use super::ls::fields_of;
 use super::stores;
 use crate::args;
+use crate::colours::Colour;
 use crate::failure::{Failure, Outcome};
 use crate::named::Which;
-use crate::out::Out;
+use crate::out::{Out, Row};
 use crate::progress::Progress;
 
 /// A partition that differs.
@@ -64,12 +65,12 @@ pub(super) fn diff(args: &args::Diff, progress: &Progress, out: &mut Out) -> Out
     let mut differing = false;
     let changes = layers.into_iter().flat_map(|id| changes(id, &from, &to)).inspect(|_| differing = true);
     out.list("deltic.diff/1", &head, "changes", changes, |differs| {
-        let letter = match differs.change {
-            Kind::Added => 'A',
-            Kind::Modified => 'M',
-            Kind::Deleted => 'D',
+        let label = match differs.change {
+            Kind::Added => (Colour::Green, "A"),
+            Kind::Modified => (Colour::Yellow, "M"),
+            Kind::Deleted => (Colour::Red, "D"),
         };
-        format!("{letter} {}/{}", differs.layer, differs.name)
+        Row { label: Some(label), text: format!("{}/{}", differs.layer, differs.name) }
     })?;
     if !differing {
         progress.say(&format!("nothing differs from version {} to version {}", from.version(), to.version()));

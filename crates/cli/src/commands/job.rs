@@ -10,7 +10,7 @@ use deltic_driver::{
 };
 use deltic_store::{Catalog, ErrorKind, Snapshot, Stores};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args;
 use crate::asked::Asked;
@@ -18,7 +18,7 @@ use crate::config::{Config, DEFAULT_FILE, Sources};
 use crate::edge;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupts;
-use crate::out::{Format, Out};
+use crate::out::Out;
 use crate::progress::{Progress, Tasks};
 use crate::report;
 use crate::sources::{Inputs, Register, Source};
@@ -54,13 +54,7 @@ pub(super) fn run(
     let mut job = prepared.job(catalog.clone(), &*watched, &args.note, interrupts.stop())?;
     job.options.check_determinism = args.check.is_some();
     job.options.take_over = args.take_over;
-    let mut report: Report = deltic_driver::run(&job).map_err(|error| {
-        if let (Error::Compiler(failures), Format::Json) = (&error, out.format) {
-            // What a compiler said is the more important failure, and all of it is on standard error too.
-            let _ = out.document("deltic.failure/1", failed(failures, prepared.url));
-        }
-        prepared.explain(error, &catalog)
-    })?;
+    let mut report: Report = deltic_driver::run(&job).map_err(|error| prepared.explain(error, &catalog))?;
     if let Some(version) = report.version {
         out.has_done(format!("version {version} was committed"));
     }
@@ -72,12 +66,6 @@ pub(super) fn run(
     report.input_requests = inputs.fold(Default::default(), |sum, one| sum + one);
     out.result("deltic.run/1", Of { url: prepared.url, body: &report }, || report::run_lines(&report))?;
     if args.fail_on_quarantine { without_quarantine(&catalog.snapshot(version)?, prepared.url) } else { Ok(()) }
-}
-
-/// What compilers failed on, for programs.
-fn failed(failures: &Failures, url: &str) -> Value {
-    let Failures { all, cut_short, because, passed } = failures;
-    json!({ "url": url, "failures": all, "cut_short": cut_short, "because": because, "limits_passed": passed })
 }
 
 /// Fails where anything is in quarantine.
@@ -346,8 +334,15 @@ impl<'a> Prepared<'a> {
 
     /// Adds what helps to an error of a run: that the base stands, and how to look at the input in question.
     pub(super) fn explain(&self, error: Error, output: &Catalog) -> Failure {
-        let mut hints = Vec::new();
+        let (mut hints, mut details) = (Vec::new(), Vec::new());
         if let Error::Compiler(failures) = &error {
+            let Failures { all, cut_short, because, passed } = failures;
+            details.extend([
+                ("failures", json!(all)),
+                ("cut_short", json!(cut_short)),
+                ("because", json!(because)),
+                ("limits_passed", json!(passed)),
+            ]);
             let input = failures.all.iter().find_map(|failure| self.get_command(failure.input.as_ref()?));
             let which = if failures.all.len() == 1 { "this" } else { "the first" };
             hints.extend(input.map(|command| format!("see {which} input: {command}")));
@@ -372,7 +367,8 @@ impl<'a> Prepared<'a> {
         {
             failure = failure.hint(format!("nothing was published; version {} stands", base.version()));
         }
-        hints.into_iter().fold(failure, Failure::hint)
+        let failure = details.into_iter().fold(failure, |failure, (field, value)| failure.detail(field, value));
+        hints.into_iter().fold(failure.detail("url", self.url), Failure::hint)
     }
 
     /// How to go on without the partitions that failed, where that is possible.

@@ -45,7 +45,8 @@ pub(crate) fn dispatch(
     if let Some(url) = command.url_mut() {
         *url = named::url(url, &configuration)?;
     }
-    match command {
+    let url = command.url_mut().cloned();
+    let done = match command {
         Command::Init(args) => catalog::init(args, interrupts, out),
         Command::Log(args) => catalog::log(&args, out),
         Command::Errors(args) => errors::errors(&args, out),
@@ -70,7 +71,11 @@ pub(crate) fn dispatch(
         Command::Completions(args) => shell::completions(&args, out),
         Command::Man(args) => shell::man(&args, out),
         Command::Config(Config::Show(args)) => config::show(&args, register, out),
-    }
+    };
+    done.map_err(|failure| match url {
+        Some(url) => failure.detail("url", url),
+        None => failure,
+    })
 }
 
 /// The stores of a command that reads no configuration.

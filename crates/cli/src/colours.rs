@@ -1,0 +1,107 @@
+//! Colours, for people at a terminal: where they are wanted, and which.
+//!
+//! They are a matter of the stream: `auto` colours a terminal, unless the environment says otherwise (`NO_COLOR`, `CLICOLOR`,
+//! `CLICOLOR_FORCE`, `TERM=dumb`). Logs and progress have none, so that every escape in them is foreign.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::sync::OnceLock;
+
+use anstream::{AutoStream, ColorChoice};
+use clap::ValueEnum;
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    // Not doc comments: these would make a paragraph of each value in the help of every command.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// A colour of text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Colour {
+    Red,
+    Green,
+    Yellow,
+}
+
+/// Which streams are coloured.
+#[derive(Debug, Clone, Copy, Default)]
+struct Streams {
+    output: bool,
+    error: bool,
+}
+
+static STREAMS: OnceLock<Streams> = OnceLock::new();
+
+/// Decides by the arguments as they were typed: what is wrong with them is to be coloured too. To be called while standard
+/// output is still that of the process.
+pub(crate) fn decide(typed: &[OsString]) {
+    let choice = match asked(typed) {
+        When::Auto => ColorChoice::Auto,
+        When::Always => ColorChoice::Always,
+        When::Never => ColorChoice::Never,
+    };
+    // The parser goes by this for its own texts.
+    choice.write_global();
+    let is_on = |choice| choice != ColorChoice::Never;
+    let output = is_on(AutoStream::choice(&std::io::stdout()));
+    // The first decision stays: a process has one command.
+    let _ = STREAMS.set(Streams { output, error: is_on(AutoStream::choice(&std::io::stderr())) });
+}
+
+/// The last `--color` among arguments; what is wrong with it is refused by the parser.
+fn asked(typed: &[OsString]) -> When {
+    let typed: Vec<Cow<'_, str>> = typed.iter().map(|one| one.to_string_lossy()).collect();
+    let values = typed.iter().enumerate().take_while(|(_, one)| *one != "--").filter_map(|(at, one)| match &**one {
+        "--color" => typed.get(at + 1).map(Cow::as_ref),
+        one => one.strip_prefix("--color="),
+    });
+    values.last().and_then(|value| When::from_str(value, false).ok()).unwrap_or_default()
+}
+
+/// Text for standard output.
+pub(crate) fn on_output(colour: Colour, text: &str) -> Cow<'_, str> {
+    paint(streams().output, colour, text)
+}
+
+/// A line for standard error, with the label that it begins with in its colour.
+pub(crate) fn on_error(line: &str) -> Cow<'_, str> {
+    for (label, colour) in [("error:", Colour::Red), ("warning:", Colour::Yellow)] {
+        if let Some(rest) = line.strip_prefix(label) {
+            return format!("{}{rest}", paint(streams().error, colour, label)).into();
+        }
+    }
+    line.into()
+}
+
+fn streams() -> Streams {
+    STREAMS.get().copied().unwrap_or_default()
+}
+
+fn paint(is_on: bool, colour: Colour, text: &str) -> Cow<'_, str> {
+    let code = match colour {
+        Colour::Red => 31,
+        Colour::Green => 32,
+        Colour::Yellow => 33,
+    };
+    if is_on { format!("\u{1b}[1;{code}m{text}\u{1b}[0m").into() } else { text.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_one_that_was_typed_holds() {
+        let asked = |line: &str| super::asked(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(asked("deltic log file:in"), When::Auto);
+        assert_eq!(asked("deltic log --color never file:in --color=always"), When::Always);
+        assert_eq!(asked("deltic log --color=sometimes"), When::Auto);
+        assert_eq!(asked("deltic log --color"), When::Auto);
+        assert_eq!(asked("deltic import -- --color=always"), When::Auto);
+    }
+}
