@@ -2,7 +2,7 @@
 //!
 //! Inputs are numbered as the task's readable layers are sorted, outputs as its output layers are. Both lists are part
 //! of the fingerprint, so a number in the state means the same layer as long as the state is gone on from; what else
-//! looks at it translates ([`base_tables`](crate::base_tables)). Elements sort as the keys do that they stand for, and a longer key made of elements sorts by the first, then the second: byte 0
+//! looks at it translates ([`base_tables`](crate::stage::base_tables)). Elements sort as the keys do that they stand for, and a longer key made of elements sorts by the first, then the second: byte 0
 //! ends an element, and no name holds one.
 
 use deltic_core::NameBytes;

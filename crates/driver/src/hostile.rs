@@ -7,15 +7,15 @@ use deltic_compiler::{Projected, Seen};
 use deltic_core::{CatalogUuid, Digest, Payload, RunId, Timestamp};
 use deltic_store::{Catalog, Draft, DraftOptions, NewCatalog, Stores, Tree};
 
-use crate::contributors::read_values;
-use crate::elements::Elements;
-use crate::noted::{self, read_mapped, read_reduced, write_mapped, write_reduced};
-use crate::reads::Reader;
-use crate::rows::RowStream;
-use crate::shuffle::Shuffle;
-use crate::spill::{Spill, SpillWriter};
-use crate::state::{State, edge_key};
-use crate::wire::{self, entry_len, read_entry, write_entry};
+use crate::checkpoint::codec::{read_mapped, read_reduced, write_mapped, write_reduced};
+use crate::engine::codec::{entry_len, read_entry, write_entry};
+use crate::sort::external::Shuffle;
+use crate::sort::key_set::Elements;
+use crate::sort::rows::RowStream;
+use crate::sort::spill::{Spill, SpillWriter};
+use crate::stage::contributors::read_values;
+use crate::state::reads::Reader;
+use crate::state::tables::{State, edge_key};
 use crate::{Element, Error, Result};
 
 #[path = "../../../tests/support/hostile.rs"]
@@ -29,7 +29,7 @@ fn entries() -> Vec<Vec<u8>> {
         write_entry(&entry, &mut bytes);
         bytes
     };
-    wire::tests::entries().map(bytes).to_vec()
+    crate::engine::codec::tests::entries().map(bytes).to_vec()
 }
 
 /// Rows as they lie in a file: three lengths, then the bytes.
@@ -82,7 +82,7 @@ fn state_rows() -> Vec<Vec<u8>> {
         row(1, &edge_key(&a, &b), &[]),
         row(2, &edge_key(&a, &b), b"\x03\0\0\0abc"),
     ];
-    for look in seen.iter().map(crate::reads::look) {
+    for look in seen.iter().map(crate::state::reads::look) {
         for reader in [Reader::Front(a.clone()), Reader::Back(b.clone())] {
             let said = look.1.map_or(Vec::new(), |digest| digest.as_bytes().to_vec());
             rows.push(row(3, &[&reader.bytes()[..], &look.0].concat(), &said));
@@ -163,8 +163,8 @@ fn check_all(range: std::ops::Range<u64>) {
         taken(ask_state(&kept.borrow(), bytes))
     };
     let element = Element::new(7, b"name".as_slice()).to_bytes();
-    let mapped = write_mapped(&noted::tests::mapped()).unwrap();
-    let reduced = write_reduced(&noted::tests::reduced()).unwrap();
+    let mapped = write_mapped(&crate::checkpoint::codec::tests::mapped()).unwrap();
+    let reduced = write_reduced(&crate::checkpoint::codec::tests::reduced()).unwrap();
     check(
         &[
             Decoder::new("an entry", entries(), (2, 1 << 13), |bytes| {
@@ -221,7 +221,7 @@ fn decoders_bear_much_more() {
 /// Results of which most is made, for their length.
 #[test]
 fn noted_reads_keep_the_bound() {
-    let mut batch = noted::tests::reduced();
+    let mut batch = crate::checkpoint::codec::tests::reduced();
     let read = |_| Seen::Presence(3, b"".as_slice().into());
     batch[0].reads = (0..100_000).map(read).collect();
     let bytes = write_reduced(&batch).unwrap();

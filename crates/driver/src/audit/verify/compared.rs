@@ -1,0 +1,326 @@
+//! What is published beside what was compiled: which partitions and which rows of the state differ, and how.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use deltic_core::TaskId;
+use deltic_store::{Change, Tree};
+use serde::Serialize;
+
+use crate::error::difference::FirstDifference;
+use crate::error::offender::MOST;
+use crate::input::view::View;
+use crate::run::base::Base;
+use crate::stage::context::StageResult;
+use crate::stage::sink::find;
+use crate::state::quarantined;
+use crate::state::quarantined::Known;
+use crate::state::reads::Reader;
+use crate::state::tables::{State, TABLES};
+use crate::{Element, Error, Result};
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Difference {
+    /// A published partition is not what is compiled now.
+    Content {
+        /// The task.
+        task: TaskId,
+        /// The partition.
+        key: String,
+        /// Where: what is published, then what was compiled.
+        first: FirstDifference,
+    },
+    /// A partition is published that nothing makes.
+    Surplus {
+        /// The task.
+        task: TaskId,
+        /// The partition.
+        key: String,
+    },
+    /// A partition is not published that should be.
+    Missing {
+        /// The task.
+        task: TaskId,
+        /// The partition.
+        key: String,
+    },
+    /// A row of the state is not what it should be.
+    State {
+        /// The task.
+        task: TaskId,
+        /// The table.
+        table: String,
+        /// The row, as text.
+        row: String,
+        /// How it differs.
+        how: RowDifference,
+    },
+    /// Something can not be compiled.
+    Failed {
+        /// The task.
+        task: TaskId,
+        /// What went wrong, with the partition.
+        message: String,
+    },
+}
+
+/// How a row of the state differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowDifference {
+    /// It has another value.
+    Other,
+    /// It is there and should not be.
+    Surplus,
+    /// It should be there and is not.
+    Missing,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Difference::Content { task, key, first } => {
+                write!(f, "{task}: {key} is not what is compiled, {first}")
+            }
+            Difference::Surplus { task, key } => write!(f, "{task}: {key} should not be there: nothing makes it"),
+            Difference::Missing { task, key } => write!(f, "{task}: {key} is missing"),
+            Difference::State { task, table, row, how } => {
+                let how = match how {
+                    RowDifference::Other => "is another one",
+                    RowDifference::Surplus => "should not be there",
+                    RowDifference::Missing => "is missing",
+                };
+                write!(f, "{task}: state: {table}: {row} {how}")
+            }
+            // Names the task itself.
+            Difference::Failed { message, .. } => f.write_str(message),
+        }
+    }
+}
+
+/// Differences as they are found: the first ones, and how many others.
+#[derive(Default)]
+pub(crate) struct Differences {
+    pub(crate) listed: Vec<Difference>,
+    pub(crate) more: u64,
+}
+
+impl Differences {
+    /// Notes one; it is only made if it is listed.
+    pub(crate) fn note(&mut self, make: impl FnOnce() -> Result<Difference>) -> Result<()> {
+        if self.listed.len() < MOST {
+            self.listed.push(make()?);
+        } else {
+            self.more += 1;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.listed.len() as u64 + self.more
+    }
+}
+
+/// What differs only because something is in quarantine, or failed and was told already.
+#[derive(Default)]
+pub(crate) struct PassedOver {
+    inputs: BTreeSet<Vec<u8>>,
+    /// Outputs, or groups.
+    outs: BTreeSet<Vec<u8>>,
+    /// The partitions of groups.
+    partitions: BTreeSet<Vec<u8>>,
+}
+
+impl PassedOver {
+    /// Adds what is in quarantine, and what may differ because of it: outputs to which an input says something else now,
+    /// for it need not fail again, and the partitions that groups were known to make, or make now.
+    pub(crate) fn add(&mut self, quarantine: &[Known], known: &State, now: &State) -> Result<()> {
+        let mut outs = BTreeSet::new();
+        for Known { reader, .. } in quarantine {
+            match reader {
+                Reader::Front(input) => {
+                    self.inputs.insert(input.to_bytes());
+                    let (before, after) = (known.edges_of(input)?, now.edges_of(input)?);
+                    let all = before.iter().chain(&after).map(|(out, _)| out);
+                    outs.extend(all.filter(|out| find(&before, out) != find(&after, out)).map(Element::to_bytes));
+                }
+                Reader::Back(out) => drop(outs.insert(out.to_bytes())),
+            }
+        }
+        for out in &outs {
+            self.partitions.extend(State::listed(&known.published, out)?);
+            self.partitions.extend(State::listed(&now.published, out)?);
+        }
+        self.outs.append(&mut outs);
+        Ok(())
+    }
+}
+
+/// A task whose results are compared with what the base has of it.
+pub(crate) struct Compared<'a> {
+    pub(crate) task: &'a deltic_compiler::Task,
+    pub(crate) view: &'a View,
+    pub(crate) published: &'a [Tree],
+    pub(crate) known: &'a State,
+    pub(crate) passed_over: &'a PassedOver,
+}
+
+impl Compared<'_> {
+    /// Notes which partitions differ.
+    pub(crate) fn outputs(&self, result: &StageResult, differences: &mut Differences) -> Result<()> {
+        for (number, (published, compiled)) in (0u16..).zip(self.published.iter().zip(&result.outputs)) {
+            if published.digest() == compiled.digest() {
+                continue;
+            }
+            for change in published.diff(compiled) {
+                let Change { key, old, new } = change?;
+                let out = Element::new(number, key);
+                let bytes = out.to_bytes();
+                if self.passed_over.outs.contains(&bytes) || self.passed_over.partitions.contains(&bytes) {
+                    continue;
+                }
+                let task = self.task.id().clone();
+                differences.note(|| {
+                    let key = self.out_text(&out);
+                    Ok(match (old, new) {
+                        (Some(old), Some(new)) => {
+                            let (old, new) = (published.read(&old)?, compiled.read(&new)?);
+                            match FirstDifference::of(&old, &new) {
+                                Some(first) => Difference::Content { task, key, first },
+                                None => return Err(Error::Engine(format!("{key} differs from itself"))),
+                            }
+                        }
+                        (Some(_), None) => Difference::Surplus { task, key },
+                        (None, _) => Difference::Missing { task, key },
+                    })
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes which rows of the state differ. A table that is another one turned round is looked at only where that one
+    /// is as it should be.
+    pub(crate) fn state(&self, result: &StageResult, differences: &mut Differences) -> Result<()> {
+        let mut differ: BTreeSet<&str> = BTreeSet::new();
+        for (table, (known, now)) in TABLES.into_iter().zip(self.known.tables().into_iter().zip(result.state.tables()))
+        {
+            let told = match table {
+                "readers" => differ.contains("reads"),
+                "owners" => differ.contains("published"),
+                "values" => differ.contains("edges"),
+                // What failed is told by itself.
+                quarantined::TABLE => true,
+                _ => false,
+            };
+            if told || known.digest() == now.digest() {
+                continue;
+            }
+            for change in known.diff(now) {
+                let Change { key, old, new } = change?;
+                if self.is_passed_over(table, &key) {
+                    continue;
+                }
+                differ.insert(table);
+                let how = match (old, new) {
+                    (Some(_), Some(_)) => RowDifference::Other,
+                    (Some(_), None) => RowDifference::Surplus,
+                    (None, _) => RowDifference::Missing,
+                };
+                let (task, table_name) = (self.task.id().clone(), table.to_owned());
+                differences
+                    .note(|| Ok(Difference::State { task, table: table_name, row: self.row_text(table, &key), how }))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a row is that of something that failed.
+    fn is_passed_over(&self, table: &str, key: &[u8]) -> bool {
+        let PassedOver { inputs, outs, partitions } = self.passed_over;
+        let first = |mut bytes: &[u8]| Element::read(&mut bytes).map(|element| element.to_bytes());
+        let is_in = |set: &BTreeSet<Vec<u8>>, bytes: &[u8]| first(bytes).is_some_and(|first| set.contains(&first));
+        let is_reader = |bytes: &[u8]| match bytes.split_first() {
+            Some((0, input)) => is_in(inputs, input),
+            Some((_, out)) => is_in(outs, out),
+            None => false,
+        };
+        match table {
+            "edges" => is_in(inputs, key),
+            "contributors" | "values" | "published" => is_in(outs, key),
+            "owners" => is_in(partitions, key),
+            "reads" => is_reader(key),
+            // The reader is behind what it saw, of which any byte may be 0.
+            _ => (0..key.len()).any(|at| key[at] == 0 && is_reader(&key[at + 1..])),
+        }
+    }
+
+    fn out_text(&self, out: &Element) -> String {
+        let layer = self.task.outputs().get(usize::from(out.layer));
+        let name = layer.and_then(|layer| Some(format!("{}/{}", layer.id, layer.name_from_bytes(&out.name).ok()?)));
+        name.unwrap_or_else(|| format!("output {:?}", String::from_utf8_lossy(&out.name)))
+    }
+
+    fn in_text(&self, input: &Element) -> String {
+        if input.layer == u16::MAX { "the whole input".to_owned() } else { self.view.show(input) }
+    }
+
+    fn row_text(&self, table: &str, key: &[u8]) -> String {
+        let unreadable = || String::from_utf8_lossy(key).escape_debug().to_string();
+        let mut rest = key;
+        if table == "reads" {
+            let Some((kind, mut rest)) = key.split_first() else { return unreadable() };
+            let Some(reader) = Element::read(&mut rest) else { return unreadable() };
+            let reader = match kind {
+                0 => format!("front-end of {}", self.in_text(&reader)),
+                _ => format!("back-end of {}", self.out_text(&reader)),
+            };
+            return format!("that the {reader} looks at {}", self.look_text(rest).unwrap_or_else(unreadable));
+        }
+        let (Some(one), Some(other)) = (Element::read(&mut rest), Element::read(&mut rest)) else {
+            return unreadable();
+        };
+        match table {
+            "edges" => format!("what {} says to {}", self.in_text(&one), self.out_text(&other)),
+            "contributors" => format!("that {} is made from {}", self.out_text(&one), self.in_text(&other)),
+            "values" => format!("what {} said to {}", self.in_text(&other), self.out_text(&one)),
+            "published" => format!("that group {} makes {}", self.out_text(&one), self.out_text(&other)),
+            "owners" => format!("that {} belongs to group {}", self.out_text(&one), self.out_text(&other)),
+            _ => unreadable(),
+        }
+    }
+
+    /// What was looked at: its kind, its layer, its name.
+    fn look_text(&self, look: &[u8]) -> Option<String> {
+        let (kind, rest) = look.split_first()?;
+        let (layer, name) = rest.split_first_chunk::<2>()?;
+        let layer = u16::from_be_bytes(*layer);
+        Some(match kind {
+            2 => {
+                let (layer, _) = deltic_compiler::Lookup::layers(self.view).get(usize::from(layer))?;
+                format!("what begins with `{}` in {layer}", String::from_utf8_lossy(name.get(2..)?))
+            }
+            3 => {
+                let mut parts = name.splitn(3, |byte| *byte == 0);
+                let partition = self.view.show(&Element::new(layer, parts.next()?));
+                let projection = String::from_utf8_lossy(parts.next()?);
+                format!("`{projection}` of {partition} for `{}`", String::from_utf8_lossy(parts.next()?))
+            }
+            _ => self.view.show(&Element::new(layer, name)),
+        })
+    }
+}
+
+/// Layers that a version has and that no task writes.
+pub(crate) fn foreign(base: Base<'_>, tasks: &[deltic_compiler::Task]) -> Vec<deltic_core::LayerId> {
+    let orphans = base.orphans(tasks).into_iter();
+    orphans
+        .filter_map(|orphan| match orphan {
+            crate::Orphan::Layer(layer) => Some(layer),
+            crate::Orphan::State(_) => None,
+        })
+        .collect()
+}

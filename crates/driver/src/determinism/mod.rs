@@ -1,0 +1,315 @@
+//! Running user code twice, to find what is not a function of its input.
+//!
+//! The second time is on a thread of its own, so that maps have other hash seeds and thread-locals are empty, in
+//! another order of work, with nothing that projections remember, and what it makes is not kept. What follows from the
+//! input alone comes out the same. What hides in the process for good and was there the first time already can not
+//! show: that is for a verification by another process to find.
+//!
+//! `whole_input` does so for code that looks at everything; `reordered` is the order and place of the second time.
+
+mod reordered;
+mod whole_input;
+
+use std::collections::BTreeMap;
+
+use deltic_compiler::{Pattern, Seen};
+use deltic_core::{Digest, Meta, Payload};
+
+use crate::engine::kernel::TaskKernel;
+use crate::engine::{Fetch, Item, Kernel, MapBatch, Mapped, Outcome, Reduced};
+use crate::error::difference::FirstDifference;
+use crate::error::findings::findings;
+use crate::error::offender::{Offender, Offenders};
+use crate::sort::rows::{Row, RowStream, Rows};
+use crate::{Element, Error, Phase, Result};
+
+use reordered::{Tee, apart, map_shuffled, map_some_shuffled, reduce_shuffled};
+pub(crate) use whole_input::TakeEdges;
+
+/// A kernel that runs everything twice and gives on what came out the first time.
+pub(crate) struct Twice<'a> {
+    pub(crate) first: &'a TaskKernel<'a>,
+    pub(crate) second: &'a TaskKernel<'a>,
+    pub(crate) offenders: &'a Offenders,
+    /// Whether the first time is not in the usual order either.
+    pub(crate) shuffled: bool,
+}
+
+/// What makes one unusual order another than the other.
+const FIRST: &str = "first";
+const SECOND: &str = "second";
+
+impl Kernel for Twice<'_> {
+    fn is_remote(&self) -> bool {
+        self.first.is_remote()
+    }
+
+    fn go_on(&self) -> Result<()> {
+        self.first.go_on()
+    }
+
+    fn give_up(&self) {
+        self.first.give_up();
+    }
+
+    fn begin_map(&self, items: &[Item]) -> Result<Fetch> {
+        if self.shuffled { Ok(Fetch::default()) } else { self.first.begin_map(items) }
+    }
+
+    fn begin_reduce(&self, rows: &Rows) -> Result<Fetch> {
+        if self.shuffled { Ok(Fetch::default()) } else { self.first.begin_reduce(rows) }
+    }
+
+    fn weight(&self, row: Row<'_>) -> u64 {
+        self.first.weight(row)
+    }
+
+    fn map(&self, items: Vec<Item>, fetch: Fetch) -> Result<MapBatch> {
+        let mut again = items.clone();
+        let one = match self.shuffled {
+            true => map_some_shuffled(self.first, items, FIRST)?,
+            false => self.first.map(items, fetch)?,
+        };
+        again.truncate(one.mapped.len());
+        match apart(|| map_shuffled(self.second, again.clone(), SECOND))? {
+            Ok(two) => self.compare_batches(&one, &two)?,
+            // One of them can not even be mapped: one by one, to know which.
+            Err(_) => {
+                for item in again {
+                    let element = item.element.clone();
+                    if let Err(error) = apart(|| self.second.map(vec![item], Fetch::default()))? {
+                        self.failed_again(self.front(), self.first.view.show(&element), error)?;
+                    }
+                }
+            }
+        }
+        Ok(one)
+    }
+
+    fn reduce(&self, rows: &mut dyn RowStream, fetch: Fetch) -> Result<Vec<Reduced>> {
+        let Some(all) = rows.in_memory().cloned() else { return self.reduce_stream(rows, fetch) };
+        let one = match self.shuffled {
+            true => {
+                reduce_shuffled(self.first, &all, FIRST).into_iter().try_fold(Vec::new(), |mut all, (_, one)| {
+                    all.extend(one?);
+                    Ok::<_, Error>(all)
+                })?
+            }
+            false => self.first.reduce(rows, fetch)?,
+        };
+        let mut known: BTreeMap<Vec<u8>, &Reduced> = one.iter().map(|one| (one.out.to_bytes(), one)).collect();
+        for (out, two) in apart(|| reduce_shuffled(self.second, &all, SECOND))? {
+            let Some(one) = known.remove(&out) else { continue };
+            self.compare_outputs(one, two)?;
+        }
+        Ok(one)
+    }
+}
+
+impl Twice<'_> {
+    /// What a front-end is called in messages.
+    fn front(&self) -> Phase {
+        match self.first.task.pattern() {
+            Pattern::Direct { .. } => Phase::MapKey,
+            _ => Phase::Front,
+        }
+    }
+
+    fn note(&self, phase: Phase, key: String, what: String, first: Option<FirstDifference>) {
+        self.offenders.note(Offender { task: self.first.task.id().clone(), phase, key, what, first });
+    }
+
+    /// Notes that code failed which had not before; hands back errors that are not of user code.
+    fn failed_again(&self, phase: Phase, key: String, error: Error) -> Result<()> {
+        let said = findings(error)?.into_iter().next().unwrap_or_default();
+        self.fails_once(phase, key, None, Some(&said));
+        Ok(())
+    }
+
+    /// Notes that code failed one time only.
+    fn fails_once(&self, phase: Phase, key: String, first: Option<&str>, second: Option<&str>) {
+        let what = match (first, second) {
+            (None, Some(said)) => format!("succeeds the first time and fails the second: {said}"),
+            (Some(said), None) => format!("succeeds the second time and fails the first: {said}"),
+            _ => return,
+        };
+        self.note(phase, key, what, None);
+    }
+
+    fn compare_batches(&self, one: &MapBatch, two: &MapBatch) -> Result<()> {
+        for (first, second) in one.mapped.iter().zip(&two.mapped) {
+            if first.edges == second.edges && first.reads == second.reads && first.failed == second.failed {
+                continue;
+            }
+            let key = self.first.view.show(&first.item);
+            if first.failed.is_some() || second.failed.is_some() {
+                let [first, second] = [first, second].map(|one| one.failed.as_ref().map(|one| one.message.as_str()));
+                self.fails_once(self.front(), key, first, second);
+                continue;
+            }
+            match other_edge(first, second) {
+                Some(out) => {
+                    let said = [one, two].map(|batch| said(batch, &first.item, &out));
+                    let what = format!("says something else to {} the second time:", self.first.out_key(&out)?);
+                    self.note(self.front(), key, what, FirstDifference::of(&said[0], &said[1]));
+                }
+                None => {
+                    let what = self.other_reads(&first.reads, &second.reads);
+                    self.note(self.front(), key, what, None);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn compare_outputs(&self, one: &Reduced, two: Result<Vec<Reduced>>) -> Result<()> {
+        let key = self.first.out_key(&one.out)?.to_string();
+        let two = match two {
+            Ok(two) => two,
+            Err(error) => return self.failed_again(Phase::Back, key, error),
+        };
+        let Some(two) = two.into_iter().next() else { return Ok(()) };
+        match (&one.outcome, &two.outcome) {
+            // Not run, as an input that it is made from failed.
+            (Outcome::Held, _) | (Outcome::Failed(_), Outcome::Failed(_)) => return Ok(()),
+            (Outcome::Failed(first), _) => {
+                self.fails_once(Phase::Back, key, Some(&first.message), None);
+                return Ok(());
+            }
+            (_, Outcome::Failed(second)) => {
+                self.fails_once(Phase::Back, key, None, Some(&second.message));
+                return Ok(());
+            }
+            _ => {}
+        }
+        let (made, again) = (self.made(&one.out, &one.outcome)?, self.made(&two.out, &two.outcome)?);
+        let mut outs: Vec<&Element> = made.keys().chain(again.keys()).collect();
+        outs.sort_unstable();
+        for out in outs {
+            let (first, second) = (made.get(out), again.get(out));
+            if first.map(Made::meta) == second.map(Made::meta) {
+                continue;
+            }
+            let which = if *out == one.out { "it".to_owned() } else { self.first.out_key(out)?.to_string() };
+            let (what, first) = match (first, second) {
+                (Some(first), Some(second)) => {
+                    let first = FirstDifference::of(&self.payload(out, first)?, &self.payload(out, second)?);
+                    (format!("{which} comes out differently the second time:"), first)
+                }
+                (Some(_), None) => (format!("{which} is made the first time only"), None),
+                (None, _) => (format!("{which} is made the second time only"), None),
+            };
+            self.note(Phase::Back, key, what, first);
+            return Ok(());
+        }
+        if one.reads != two.reads {
+            self.note(Phase::Back, key, self.other_reads(&one.reads, &two.reads), None);
+        }
+        Ok(())
+    }
+
+    /// The partitions that an output or a group became.
+    fn made(&self, out: &Element, outcome: &Outcome) -> Result<BTreeMap<Element, Made>> {
+        let one = |out: &Element, entry: Option<&deltic_store::Entry>| {
+            let entry = match entry {
+                Some(entry) => entry.clone(),
+                None => match self.first.published.get(usize::from(out.layer)).map(|tree| tree.get(&out.name)) {
+                    Some(found) => match found? {
+                        Some(entry) => entry,
+                        None => return Ok(None),
+                    },
+                    None => return Ok(None),
+                },
+            };
+            Ok::<_, Error>(Some((out.clone(), Made(entry))))
+        };
+        Ok(match outcome {
+            Outcome::Nothing | Outcome::Failed(_) | Outcome::Held => BTreeMap::new(),
+            Outcome::Same => one(out, None)?.into_iter().collect(),
+            Outcome::New(entry) => one(out, Some(entry))?.into_iter().collect(),
+            Outcome::Several(made) => {
+                let made = made.iter().map(|(out, entry)| one(out, entry.as_ref()));
+                made.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()
+            }
+        })
+    }
+
+    /// What was made: the second time an entry holds it, the first time it lies where it is published or will be.
+    fn payload(&self, out: &Element, made: &Made) -> Result<Payload> {
+        let entry = &made.0;
+        if let deltic_store::Place::Inline(bytes) = &entry.place {
+            return Ok(Payload::new(bytes.clone()).with_fields(entry.meta.fields.clone()));
+        }
+        let published = self.first.published.get(usize::from(out.layer));
+        if let Some(published) = published
+            && published.get(&out.name)?.as_ref() == Some(entry)
+        {
+            return Ok(published.read(entry)?);
+        }
+        Ok(self.first.draft.empty_tree().read(entry)?)
+    }
+
+    fn other_reads(&self, one: &[Seen], two: &[Seen]) -> String {
+        let only = |one: &[Seen], two: &[Seen]| one.iter().find(|seen| !two.contains(seen)).cloned();
+        match (only(one, two), only(two, one)) {
+            (Some(seen), _) => format!("looks at {} the first time only", self.show(&seen)),
+            (None, Some(seen)) => format!("looks at {} the second time only", self.show(&seen)),
+            (None, None) => "looks at something else the second time".to_owned(),
+        }
+    }
+
+    fn show(&self, seen: &Seen) -> String {
+        let show = |layer: u16, name: &[u8]| self.first.view.show(&Element::new(layer, name));
+        match seen {
+            Seen::Partition(layer, name) | Seen::Presence(layer, name) => show(*layer, name),
+            Seen::Within(layer, prefix) => {
+                let prefix = String::from_utf8_lossy(prefix);
+                format!("what begins with `{prefix}` in layer number {layer}")
+            }
+            Seen::Part(layer, name, part, _) => {
+                format!("`{}` of {} for `{}`", part.projection, show(*layer, name), part.argument)
+            }
+        }
+    }
+
+    /// One group that is a stream: its rows are kept for the second time as they go by.
+    fn reduce_stream(&self, rows: &mut dyn RowStream, fetch: Fetch) -> Result<Vec<Reduced>> {
+        let mut tee = Tee::new(rows);
+        let one = self.first.reduce(&mut tee, fetch)?;
+        let mut kept = tee.finish()?;
+        let two = apart(|| self.second.reduce(&mut kept, Fetch::default()))?;
+        match one.first() {
+            Some(one) => self.compare_outputs(one, two)?,
+            None => drop(two?),
+        }
+        Ok(one)
+    }
+}
+
+/// A partition as it was made.
+struct Made(deltic_store::Entry);
+
+impl Made {
+    fn meta(&self) -> &Meta {
+        &self.0.meta
+    }
+}
+
+/// The first output to which an input says something else, if there is one.
+fn other_edge(one: &Mapped, two: &Mapped) -> Option<Element> {
+    let known = |edges: &[(Element, Digest)]| edges.iter().cloned().collect::<BTreeMap<_, _>>();
+    let (one, two) = (known(&one.edges), known(&two.edges));
+    let mut outs: Vec<&Element> = one.keys().chain(two.keys()).collect();
+    outs.sort_unstable();
+    outs.into_iter().find(|out| one.get(*out) != two.get(*out)).cloned()
+}
+
+/// All that an input says to an output.
+fn said(batch: &MapBatch, item: &Element, out: &Element) -> Payload {
+    let (item, out) = (item.to_bytes(), out.to_bytes());
+    let rows = batch.rows.iter().filter(|row| row.item == item && row.out == out);
+    Payload::new(rows.fold(Vec::new(), |mut all, row| {
+        all.extend_from_slice(row.value);
+        all
+    }))
+}

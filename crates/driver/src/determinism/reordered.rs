@@ -1,0 +1,140 @@
+//! Running a kernel as it usually is not: on a thread of its own, in another order, for a stream a second time.
+
+use std::collections::BTreeMap;
+
+use deltic_core::Digest;
+
+use crate::engine::kernel::{TaskKernel, pieces};
+use crate::engine::{Fetch, Item, Kernel, MapBatch, Reduced};
+use crate::sort::external::{Shuffle, Sorted};
+use crate::sort::rows::{Row, RowStream, Rows, SortedRows};
+use crate::{Error, Result};
+
+/// Bytes of rows of a front-end over the whole input, or of a group that is a stream, that are held for a second time.
+pub(crate) const MEMORY: usize = 8 << 20;
+
+/// Runs something on a thread of its own.
+pub(crate) fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
+    let gone = |_| Error::Engine("the thread that runs user code again panicked".to_owned());
+    std::thread::scope(|scope| scope.spawn(work).join().map_err(gone))
+}
+
+/// An order that has nothing to do with the usual one, and in which another one is the first wherever there are two.
+fn shuffle<T>(all: &mut [T], salt: &str, bytes: impl Fn(&T) -> Vec<u8>) {
+    let first = all.first().map(&bytes);
+    all.sort_by_cached_key(|one| Digest::of(&[salt.as_bytes(), &bytes(one)].concat()));
+    if all.first().map(&bytes) == first && !all.is_empty() {
+        all.rotate_left(1);
+    }
+}
+
+/// Runs front-ends in another order, of the first of these items only where all of them emit too much for one batch.
+pub(crate) fn map_some_shuffled(kernel: &TaskKernel<'_>, mut items: Vec<Item>, salt: &str) -> Result<MapBatch> {
+    let mut rest = Vec::new();
+    loop {
+        let mut some = items.clone();
+        shuffle(&mut some, salt, |item| item.element.to_bytes());
+        let batch = kernel.map(some, Fetch::default())?;
+        if batch.rest.is_empty() {
+            return Ok(MapBatch { rest: pieces(rest, None, items.len()), ..in_order(batch) });
+        }
+        let mut left = items.split_off(batch.mapped.len());
+        left.append(&mut rest);
+        rest = left;
+    }
+}
+
+/// Runs front-ends in another order; what comes out is in the usual one.
+pub(crate) fn map_shuffled(kernel: &TaskKernel<'_>, mut items: Vec<Item>, salt: &str) -> Result<MapBatch> {
+    shuffle(&mut items, salt, |item| item.element.to_bytes());
+    let mut all = MapBatch::default();
+    let mut left = vec![(items, Fetch::default())];
+    while let Some((items, fetch)) = left.pop() {
+        let MapBatch { mapped, rows, rest } = kernel.map(items, fetch)?;
+        all.mapped.extend(mapped);
+        rows.iter().for_each(|row| all.rows.push(row.out, row.item, row.value));
+        left.extend(rest.into_iter().rev());
+    }
+    Ok(in_order(all))
+}
+
+fn in_order(batch: MapBatch) -> MapBatch {
+    let MapBatch { mut mapped, rows, rest } = batch;
+    mapped.sort_by(|a, b| a.item.cmp(&b.item));
+    let mut of_item: BTreeMap<&[u8], Vec<usize>> = BTreeMap::new();
+    for (number, row) in rows.iter().enumerate() {
+        of_item.entry(row.item).or_default().push(number);
+    }
+    let mut ordered = Rows::default();
+    for row in of_item.into_values().flatten().map(|number| rows.get(number)) {
+        ordered.push(row.out, row.item, row.value);
+    }
+    MapBatch { mapped, rows: ordered, rest }
+}
+
+/// Sorted rows by group, each with its output.
+fn groups(rows: &Rows) -> Vec<(Vec<u8>, Rows)> {
+    let mut groups: Vec<(Vec<u8>, Rows)> = Vec::new();
+    for row in rows.iter() {
+        if groups.last().is_none_or(|(out, _)| out != row.out) {
+            groups.push((row.out.to_vec(), Rows::default()));
+        }
+        if let Some((_, group)) = groups.last_mut() {
+            group.push(row.out, row.item, row.value);
+        }
+    }
+    groups
+}
+
+/// What became of one group, or why its rows can not be one.
+pub(crate) type OfGroup = (Vec<u8>, Result<Vec<Reduced>>);
+
+/// Runs back-ends one by one in another order; what comes out is in the usual one.
+pub(crate) fn reduce_shuffled(kernel: &TaskKernel<'_>, rows: &Rows, salt: &str) -> Vec<OfGroup> {
+    let mut groups = groups(rows);
+    shuffle(&mut groups, salt, |(out, _)| out.clone());
+    let mut all = Vec::with_capacity(groups.len());
+    for (out, group) in groups {
+        all.push((out, kernel.reduce(&mut SortedRows::new(&group), Fetch::default())));
+    }
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all
+}
+
+/// A stream whose rows are kept as they go by.
+pub(crate) struct Tee<'a> {
+    rows: &'a mut dyn RowStream,
+    kept: Shuffle,
+    batch: Rows,
+}
+
+impl Tee<'_> {
+    pub(crate) fn new(rows: &mut dyn RowStream) -> Tee<'_> {
+        Tee { rows, kept: Shuffle::new(MEMORY), batch: Rows::default() }
+    }
+
+    /// The rows that were there, once all have gone by.
+    pub(crate) fn finish(mut self) -> Result<Sorted> {
+        while self.rows.peek()?.is_some() {
+            self.advance()?;
+        }
+        self.kept.push(self.batch)?;
+        self.kept.finish()
+    }
+}
+
+impl RowStream for Tee<'_> {
+    fn peek(&mut self) -> Result<Option<Row<'_>>> {
+        self.rows.peek()
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        if let Some(row) = self.rows.peek()? {
+            self.batch.push(row.out, row.item, row.value);
+        }
+        if self.batch.bytes() > MEMORY / 8 {
+            self.kept.push(std::mem::take(&mut self.batch))?;
+        }
+        self.rows.advance()
+    }
+}

@@ -1,0 +1,180 @@
+//! The same for user code that looks at everything: what it says the two times is kept in order, and compared in the end.
+
+use deltic_compiler::{DepStage, GlobalStage};
+use deltic_core::Payload;
+
+use super::reordered::{MEMORY, apart};
+use super::{Made, Twice};
+use crate::engine::Outcome;
+use crate::engine::codec::{read_entry, write_entry};
+use crate::engine::kernel::TaskKernel;
+use crate::error::difference::FirstDifference;
+use crate::sort::external::{Shuffle, Sorted};
+use crate::sort::rows::{Row, RowStream, Rows};
+use crate::{Element, Error, Phase, Result};
+
+/// Takes an input and the outputs that it goes into.
+pub(crate) type TakeEdges<'a> = &'a mut dyn FnMut(Element, Vec<Element>) -> Result<()>;
+
+impl Twice<'_> {
+    /// Runs a front-end over the whole input; `rows` takes what it says the first time.
+    pub(crate) fn map_whole(
+        &self,
+        stage: &dyn DepStage,
+        item: &Element,
+        rows: &mut dyn FnMut(Rows) -> Result<()>,
+    ) -> Result<()> {
+        let (mut one, mut two) = (Shuffle::new(MEMORY), Shuffle::new(MEMORY));
+        self.first.map_whole(stage, item, &mut |batch| {
+            one.push(batch.clone())?;
+            rows(batch)
+        })?;
+        let again = apart(|| self.second.map_whole(stage, item, &mut |batch| two.push(batch)))?;
+        let (phase, key) = (Phase::Front, "the whole input".to_owned());
+        if let Err(error) = again {
+            return self.failed_again(phase, key, error);
+        }
+        if let Some((out, [one, two])) = first_other_row(one.finish()?, two.finish()?)? {
+            let what = format!("says something else to {} the second time:", self.first.out_key(&out)?);
+            let payload = |value: Option<Vec<u8>>| Payload::new(value.unwrap_or_default());
+            self.note(phase, key, what, FirstDifference::of(&payload(one), &payload(two)));
+        }
+        Ok(())
+    }
+
+    /// Runs a compiler of everything; `take` takes what became of each output the first time.
+    pub(crate) fn compile_whole(
+        &self,
+        stage: &dyn GlobalStage,
+        take: &mut dyn FnMut(Element, Outcome) -> Result<()>,
+    ) -> Result<()> {
+        let (mut one, mut two) = (Shuffle::new(MEMORY), Shuffle::new(MEMORY));
+        let row = |to: &mut Shuffle, out: &Element, value: &[u8]| {
+            let mut rows = Rows::default();
+            rows.push(&out.to_bytes(), &[], value);
+            to.push(rows)
+        };
+        self.first.compile_whole(stage, &mut |out, outcome| {
+            for (out, made) in self.made(&out, &outcome)? {
+                row(&mut one, &out, &made.bytes())?;
+            }
+            take(out, outcome)
+        })?;
+        // What is made the second time lies in its row, and beyond a share of memory in a file.
+        let again = apart(|| {
+            self.second.compile_whole(stage, &mut |out, outcome| match outcome {
+                Outcome::New(entry) => row(&mut two, &out, &Made(entry).bytes()),
+                _ => Ok(()),
+            })
+        })?;
+        let (phase, key) = (Phase::Back, "the whole output".to_owned());
+        if let Err(error) = again {
+            return self.failed_again(phase, key, error);
+        }
+        let mut same = SameMeta { one: one.finish()?, two: two.finish()? };
+        if let Some((out, made)) = same.first_other()? {
+            let which = self.first.out_key(&out)?;
+            let (what, first) = match made {
+                [Some(one), Some(two)] => {
+                    let first = FirstDifference::of(&self.payload(&out, &one)?, &self.payload(&out, &two)?);
+                    (format!("{which} comes out differently the second time:"), first)
+                }
+                [Some(_), None] => (format!("{which} is made the first time only"), None),
+                [None, _] => (format!("{which} is made the second time only"), None),
+            };
+            self.note(phase, key, what, first);
+        }
+        Ok(())
+    }
+
+    /// Asks for a dependency graph; `take` takes what is said the first time.
+    pub(crate) fn edges(
+        &self,
+        ask: &(dyn Fn(&TaskKernel<'_>, TakeEdges<'_>) -> Result<()> + Sync),
+        take: TakeEdges<'_>,
+    ) -> Result<()> {
+        let (mut one, mut two) = (Shuffle::new(MEMORY), Shuffle::new(MEMORY));
+        let rows = |input: &Element, outs: &[Element]| {
+            let mut rows = Rows::default();
+            rows.push(&input.to_bytes(), &[], &[]);
+            outs.iter().for_each(|out| rows.push(&input.to_bytes(), &out.to_bytes(), &[]));
+            rows
+        };
+        ask(self.first, &mut |input, outs| {
+            one.push(rows(&input, &outs))?;
+            take(input, outs)
+        })?;
+        let again = apart(|| ask(self.second, &mut |input, outs| two.push(rows(&input, &outs))))?;
+        if let Err(error) = again {
+            return self.failed_again(Phase::Graph, "the input".to_owned(), error);
+        }
+        if let Some((input, _)) = first_other_row(one.finish()?, two.finish()?)? {
+            let key = self.first.view.show(&input);
+            self.note(Phase::Graph, key, "has other outputs the second time".to_owned(), None);
+        }
+        Ok(())
+    }
+}
+
+impl Made {
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write_entry(&self.0, &mut bytes);
+        bytes
+    }
+}
+
+/// The first element of a row, and its value in each of two sequences that has it.
+type OtherRow = (Element, [Option<Vec<u8>>; 2]);
+
+/// The first row in which two sorted sequences differ: its first element, and the value in each.
+fn first_other_row(mut one: Sorted, mut two: Sorted) -> Result<Option<OtherRow>> {
+    loop {
+        let (a, b) = (one.peek()?, two.peek()?);
+        match (a, b) {
+            (None, None) => return Ok(None),
+            (Some(a), Some(b)) if a == b => {}
+            (a, b) => {
+                let key = |row: Option<Row<'_>>| row.map(|row| (row.out.to_vec(), row.item.to_vec()));
+                let least = key(a).into_iter().chain(key(b)).min();
+                let value = |row: Option<Row<'_>>| row.filter(|_| key(row) == least).map(|row| row.value.to_vec());
+                let values = [value(a), value(b)];
+                let out = least.and_then(|(out, _)| Element::read(&mut &out[..]));
+                return out.map(|out| Some((out, values))).ok_or_else(broken);
+            }
+        }
+        one.advance()?;
+        two.advance()?;
+    }
+}
+
+fn broken() -> Error {
+    Error::Engine("a row whose element is cut short".to_owned())
+}
+
+/// Two sorted sequences of partitions.
+struct SameMeta {
+    one: Sorted,
+    two: Sorted,
+}
+
+impl SameMeta {
+    /// The first partition that is not the same in both.
+    fn first_other(&mut self) -> Result<Option<(Element, [Option<Made>; 2])>> {
+        loop {
+            let (a, b) = (self.one.peek()?, self.two.peek()?);
+            let Some(out) = a.iter().chain(&b).map(|row| row.out.to_vec()).min() else { return Ok(None) };
+            let made = |row: Option<Row<'_>>| -> Result<Option<Made>> {
+                let Some(row) = row.filter(|row| row.out == out) else { return Ok(None) };
+                read_entry(row.value).map(|entry| Some(Made(entry))).ok_or_else(broken)
+            };
+            let (a, b) = (made(a)?, made(b)?);
+            if a.as_ref().map(Made::meta) != b.as_ref().map(Made::meta) {
+                let out = Element::read(&mut &out[..]).ok_or_else(broken)?;
+                return Ok(Some((out, [a, b])));
+            }
+            self.one.advance()?;
+            self.two.advance()?;
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Changes to a catalog by hand: its layers, and back to what it was. Each is one version as any other, or none where nothing
+//! differs; what is stored already is not stored again.
+//!
+//! Cost: that of a commit; to change the scheme of a layer, a scan of its names.
+
+use std::collections::BTreeMap;
+
+use deltic_core::{Layer, LayerId, RunId, Timestamp};
+use deltic_store::{Committed, Draft, DraftOptions, KeyRange, NextVersion, Snapshot, Tree};
+
+use crate::run::owner;
+use crate::state::fingerprint;
+use crate::{Error, Result};
+
+/// What is to become of a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LayerEdit {
+    /// A new one, empty.
+    Add(Layer),
+    /// Another scheme: its partitions stay, and have to be legal in it. Its content type stays too, unless another is given.
+    Change(Layer),
+    /// It goes, with its partitions.
+    Drop(LayerId),
+}
+
+/// Changes layers of the catalog whose latest version is `base`; the version that was made, `None` where nothing differs.
+///
+/// Fails with [`Error::Setup`] where there is such a layer, or is none, where a name in it would not be legal, or a task
+/// writes it; and with [`Error::Owned`] where layers are added to, or changed in, a catalog that tasks write.
+pub fn edit_layers(
+    base: &Snapshot,
+    edits: &[LayerEdit],
+    run: RunId,
+    created: Timestamp,
+    note: &str,
+) -> Result<Option<Snapshot>> {
+    let draft = Draft::begin(base, run, DraftOptions::default());
+    let mut layers = layers_of(base, &draft);
+    let url = base.catalog().url();
+    let refused = |what: String| Error::Setup(format!("{url}: {what}"));
+    let none = |id: &LayerId| {
+        let known: Vec<String> = base.layers().map(|layer| format!("`{}`", layer.id)).collect();
+        refused(format!("there is no layer `{id}`; there are {}", known.join(", ")))
+    };
+    for edit in edits {
+        match edit {
+            LayerEdit::Drop(_) => owner::check_drop(base, "a change of layers")?,
+            LayerEdit::Add(_) | LayerEdit::Change(_) => owner::check_imports(base, "a change of layers")?,
+        }
+        match edit {
+            LayerEdit::Add(layer) if layers.contains_key(&layer.id) => {
+                return Err(refused(format!("there is a layer `{}` already", layer.id)));
+            }
+            LayerEdit::Add(layer) => {
+                layers.insert(layer.id.clone(), (layer.clone(), draft.empty_tree()));
+            }
+            LayerEdit::Change(layer) => {
+                let Some((settings, tree)) = layers.get_mut(&layer.id) else { return Err(none(&layer.id)) };
+                for found in tree.scan(KeyRange::all()) {
+                    let legal = settings.name_from_bytes(&found?.0).and_then(|name| layer.check(&name));
+                    legal.map_err(|error| refused(format!("layer `{}` can not be changed so: {error}", layer.id)))?;
+                }
+                let content_type =
+                    if layer.content_type.is_empty() { &settings.content_type } else { &layer.content_type };
+                *settings = Layer { content_type: content_type.clone(), ..layer.clone() };
+            }
+            LayerEdit::Drop(id) => {
+                let Some((settings, _)) = layers.get(id) else { return Err(none(id)) };
+                let writer = base.record().tasks.iter().find(|task| fingerprint::writes(task, settings));
+                if let Some(task) = writer {
+                    return Err(refused(format!(
+                        "layer `{id}` is written by task `{}`: a run would make it again; take the task out of the driver first",
+                        task.id
+                    )));
+                }
+                layers.remove(id);
+            }
+        }
+    }
+    commit(base, draft, layers, created, note)
+}
+
+/// Makes the layers of the catalog whose latest version is `base` those that they were at an earlier version; `None` where they
+/// are.
+///
+/// Fails with [`Error::Owned`] where tasks write the catalog: what they remember would not fit.
+pub fn revert(base: &Snapshot, to: &Snapshot, run: RunId, created: Timestamp, note: &str) -> Result<Option<Snapshot>> {
+    owner::check_imports(base, "an earlier version")?;
+    let draft = Draft::begin(base, run, DraftOptions::default());
+    let layers = layers_of(to, &draft);
+    commit(base, draft, layers, created, note)
+}
+
+fn layers_of(snapshot: &Snapshot, draft: &Draft) -> BTreeMap<LayerId, (Layer, Tree)> {
+    let layer = |layer: &Layer| Some((layer.id.clone(), (layer.clone(), draft.adopt(&snapshot.tree(&layer.id)?))));
+    snapshot.layers().filter_map(layer).collect()
+}
+
+fn commit(
+    base: &Snapshot,
+    draft: Draft,
+    layers: BTreeMap<LayerId, (Layer, Tree)>,
+    created: Timestamp,
+    note: &str,
+) -> Result<Option<Snapshot>> {
+    let state = base.state_tables().filter_map(|name| Some((name.to_owned(), draft.adopt(&base.state_table(name)?))));
+    let next = NextVersion {
+        layers: layers.into_values().collect(),
+        state: state.collect(),
+        dependencies: base.record().dependencies.clone(),
+        tasks: base.record().tasks.clone(),
+        created,
+        note: note.to_owned(),
+        ..NextVersion::default()
+    };
+    Ok(match draft.commit(next)? {
+        Committed::New(made) => Some(made),
+        Committed::Unchanged => None,
+    })
+}

@@ -1,0 +1,241 @@
+//! Back-ends: partitions from what inputs say to them, one by one or all at once; hashed, and stored where they are new.
+
+use deltic_compiler::{
+    BackEnd, CompileInputs, Context, GlobalStage, Input, Lookup as _, OutKey, Publish, RawValue, ValueSource, Whole,
+};
+use deltic_core::{Name, Payload, Scheme};
+use deltic_store::{Entry, Place, Tree};
+
+use super::TaskKernel;
+use crate::engine::{Fetch, Kernel as _, Outcome, Reduced};
+use crate::error::failure::attempt;
+use crate::report::observe::Event;
+use crate::sort::key_set::read_ahead;
+use crate::sort::rows::RowStream;
+use crate::{Element, Phase, Result};
+
+impl TaskKernel<'_> {
+    /// Runs a compiler of everything; `take` takes what became of each output, in its order.
+    pub(crate) fn compile_whole(
+        &self,
+        stage: &dyn GlobalStage,
+        take: &mut dyn FnMut(Element, Outcome) -> Result<()>,
+    ) -> Result<()> {
+        // What it looks at is not recorded: it runs whenever anything changed that it could look at.
+        let context = Context::new(self.view);
+        let whole = Whole::new(self.view, self.task.inputs());
+        self.observer.event(&Event::Whole { task: self.task.id(), phase: Phase::Back });
+        self.guard(Phase::Back, &"the whole output", None, || {
+            let mut publish = |layer: u16, name: Name, payload: Payload| {
+                self.go_on()?;
+                let out = Element::new(layer, name.to_bytes());
+                let outcome = self.publish(&out, Some(payload))?;
+                Ok(take(out, outcome)?)
+            };
+            let mut publish = Publish::new(self.task.outputs(), &mut publish);
+            stage.compile(&whole, &mut publish, &context)?;
+            publish.check()
+        })
+    }
+
+    pub(super) fn reduce_groups(&self, stage: &dyn BackEnd, rows: &mut dyn RowStream) -> Result<Vec<Reduced>> {
+        std::iter::from_fn(|| self.reduce_group(stage, rows).transpose()).collect()
+    }
+
+    /// Runs a back-end for the group at hand, which is a stream.
+    fn reduce_group(&self, stage: &dyn BackEnd, rows: &mut dyn RowStream) -> Result<Option<Reduced>> {
+        let Some(first) = rows.peek()? else { return Ok(None) };
+        let (out, item) = (self.element(first.out)?, self.element(first.item)?);
+        let bytes = first.out.to_vec();
+        let key = self.out_key(&out)?;
+        if self.is_held(&bytes) {
+            pass(rows, &bytes)?;
+            return Ok(Some(Reduced { out, item, outcome: Outcome::Held, reads: Vec::new() }));
+        }
+        self.observer.event(&Event::Back { task: self.task.id(), key: &key });
+        let context = Context::new(self.view);
+        let mut values = GroupValues { rows: &mut *rows, out: &bytes, used: false };
+        let mut made: Vec<(Element, Outcome)> = Vec::new();
+        let ran = self.guard(Phase::Back, &key, None, || {
+            // Stored as they come: all of a group's partitions need not fit into memory.
+            let mut take = |layer: u16, name: Name, payload: Payload| {
+                self.go_on()?;
+                let out = Element::new(layer, name.to_bytes());
+                let outcome = self.publish(&out, Some(payload))?;
+                made.push((out, outcome));
+                Ok(())
+            };
+            let mut publish = Publish::new(self.task.outputs(), &mut take);
+            stage.back(&key, &mut values, self.view.layers(), &context, &mut publish)?;
+            publish.check()
+        });
+        // A back-end need not look at all its values.
+        pass(rows, &bytes)?;
+        let outcome = ran.and_then(|()| match stage.splits() {
+            true => self.several(&key, made),
+            false => Ok(made.pop().map_or(Outcome::Nothing, |(_, outcome)| outcome)),
+        });
+        Ok(Some(reduced(out, item, outcome, context)?))
+    }
+
+    /// Compiles the outputs of a direct task, reading the payloads of all their inputs at once.
+    pub(super) fn reduce_direct(
+        &self,
+        stage: &dyn CompileInputs,
+        one_producer: bool,
+        rows: &mut dyn RowStream,
+        fetch: Fetch,
+    ) -> Result<Vec<Reduced>> {
+        let mut items: Vec<(Element, Entry)> = Vec::new();
+        let mut groups: Vec<(Element, usize)> = Vec::new();
+        let mut at = Vec::new();
+        while let Some(row) = rows.peek()? {
+            if groups.is_empty() || at != row.out {
+                at.clear();
+                at.extend_from_slice(row.out);
+                groups.push((self.element(row.out)?, 0));
+            }
+            let entry = self.input_of(row.value)?;
+            items.push((self.element(row.item)?, entry));
+            if let Some((_, count)) = groups.last_mut() {
+                *count += 1;
+            }
+            rows.advance()?;
+        }
+        let wanted: Vec<(u16, &Entry)> = items.iter().map(|(item, entry)| (item.layer, entry)).collect();
+        let payloads = self.payloads(&wanted, fetch)?;
+        let (mut producers, mut inputs) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+        for ((item, entry), payload) in items.into_iter().zip(payloads) {
+            inputs.push(Input { key: self.key(&item, Phase::Back)?, meta: entry.meta, payload });
+            producers.push(item);
+        }
+        self.read_ahead(|context| stage.read_ahead(&inputs, context))?;
+        let (mut inputs, mut producers) = (inputs.into_iter(), producers.into_iter());
+        let mut all = Vec::with_capacity(groups.len());
+        for (out, count) in groups {
+            let key = self.out_key(&out)?;
+            // They go when their output is made: what it was made from is not held beside the others.
+            let group: Vec<Input> = inputs.by_ref().take(count).collect();
+            let mut of_group = producers.by_ref().take(count);
+            let first = of_group.next();
+            if let (true, Some(first), Some(second)) = (one_producer, &first, of_group.next()) {
+                return Err(self.two_producers(&key, first, &second));
+            }
+            of_group.for_each(drop);
+            let Some(item) = first else { continue };
+            self.observer.event(&Event::Back { task: self.task.id(), key: &key });
+            let context = Context::new(self.view);
+            let payload = self.guard(Phase::Back, &key, group.first().map(|input| &input.key), || {
+                stage.compile(&key, &group, &context)
+            });
+            let outcome = payload.and_then(|payload| self.publish(&out, payload));
+            all.push(reduced(out, item, outcome, context)?);
+        }
+        Ok(all)
+    }
+
+    /// Reads together what is published of a batch's outputs.
+    pub(super) fn read_published(&self, rows: &dyn RowStream) -> Result<()> {
+        let Some(rows) = rows.in_memory() else { return Ok(()) };
+        if self.published.iter().all(Tree::is_empty) {
+            return Ok(());
+        }
+        let mut outs = rows.iter().map(|row| self.element(row.out)).collect::<Result<Vec<_>>>()?;
+        outs.dedup();
+        for of_layer in outs.chunk_by(|a, b| a.layer == b.layer) {
+            let layer = of_layer.first().map(|out| usize::from(out.layer));
+            if let Some(published) = layer.and_then(|layer| self.published.get(layer)) {
+                read_ahead(published, &of_layer.iter().map(|out| &*out.name).collect::<Vec<_>>())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hashes a payload and stores it, unless just this is published already.
+    fn publish(&self, out: &Element, payload: Option<Payload>) -> Result<Outcome> {
+        let Some(payload) = payload else { return Ok(Outcome::Nothing) };
+        self.check_put(out)?;
+        let meta = payload.meta();
+        if let Some(published) = self.published.get(usize::from(out.layer))
+            && !published.is_empty()
+            && published.get(&out.name)?.is_some_and(|entry| entry.meta == meta)
+        {
+            return Ok(Outcome::Same);
+        }
+        if !self.keeps {
+            let place = Place::Inline(payload.bytes().clone());
+            return Ok(Outcome::New(Entry { meta, place }));
+        }
+        Ok(Outcome::New(self.draft.put_known(meta, &payload)?))
+    }
+
+    /// Checks that a layer takes a partition. Looked at where one is put: what older programs put can still be deleted.
+    fn check_put(&self, out: &Element) -> Result<()> {
+        let Some(layer) = self.task.outputs().get(usize::from(out.layer)) else { return Ok(()) };
+        // A private layer knows no grid: it takes tiles of any.
+        let bears_any = !matches!(layer.scheme, Scheme::Tile(grid, _) if !grid.is_all_on_earth());
+        if bears_any || self.task.is_private(&layer.id) {
+            return Ok(());
+        }
+        layer.name_from_bytes(&out.name).and_then(|name| layer.check_put(&name)).map_err(|error| {
+            match self.out_key(out) {
+                Ok(key) => self.failed(Phase::Back, key.to_string(), None, &error.into()),
+                Err(broken) => broken,
+            }
+        })
+    }
+
+    /// What became of a group, given what became of its partitions.
+    fn several(&self, group: &OutKey, mut made: Vec<(Element, Outcome)>) -> Result<Outcome> {
+        made.sort_by(|a, b| a.0.cmp(&b.0));
+        if let Some(twice) = made.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            let problem = anyhow::anyhow!("it publishes {} twice", self.out_key(&twice[0].0)?);
+            return Err(self.failed(Phase::Back, group.to_string(), None, &problem));
+        }
+        let entry = |outcome| if let Outcome::New(entry) = outcome { Some(entry) } else { None };
+        Ok(Outcome::Several(made.into_iter().map(|(out, outcome)| (out, entry(outcome))).collect()))
+    }
+}
+
+/// What became of an output, given what its back-end came to.
+fn reduced(out: Element, item: Element, outcome: Result<Outcome>, context: Context<'_>) -> Result<Reduced> {
+    Ok(match attempt(outcome)? {
+        Ok(outcome) => Reduced { out, item, outcome, reads: context.into_seen() },
+        Err(failure) => Reduced { out, item, outcome: Outcome::Failed(failure), reads: Vec::new() },
+    })
+}
+
+/// Passes over the rest of a group.
+fn pass(rows: &mut dyn RowStream, out: &[u8]) -> Result<()> {
+    while rows.peek()?.is_some_and(|row| row.out == out) {
+        rows.advance()?;
+    }
+    Ok(())
+}
+
+/// The values of one group.
+struct GroupValues<'a, 'b> {
+    rows: &'a mut (dyn RowStream + 'b),
+    out: &'a [u8],
+    /// Whether the row at hand was given out already.
+    used: bool,
+}
+
+impl ValueSource for GroupValues<'_, '_> {
+    fn next_value(&mut self) -> anyhow::Result<Option<RawValue<'_>>> {
+        if self.used {
+            self.rows.advance()?;
+        }
+        self.used = true;
+        let Some(row) = self.rows.peek()?.filter(|row| row.out == self.out) else {
+            self.used = false;
+            return Ok(None);
+        };
+        match row.item {
+            [high, low, name @ .., 0] => {
+                Ok(Some(RawValue { layer: u16::from_be_bytes([*high, *low]), name, bytes: row.value }))
+            }
+            _ => anyhow::bail!("a row whose input is cut short"),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! A task's stage as a worker runs it: reads payloads, calls user code, hashes and stores what comes back.
+//!
+//! `fronts` and `backs` are the two halves of a stage; here is what both need, and how an engine calls them.
+//!
+//! User code may fail or panic; both become a failure that names task, part and partition. One of a front- or back-end
+//! is a result like any other, so that its stage goes on.
+
+mod backs;
+mod fronts;
+
+pub(crate) use fronts::pieces;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
+
+use deltic_compiler::{Context, DirectStage, OutKey, Outputs, Pattern, Task};
+use deltic_core::{Key, Layer, Payload};
+use deltic_store::{Draft, Entry, Tree};
+
+use crate::engine::codec::{entry_len, read_entry};
+use crate::engine::{Fetch, Item, Kernel, MapBatch, Reduced};
+use crate::error::panics::caught;
+use crate::input::view::View;
+use crate::report::observe::{Event, Observer, Silent};
+use crate::report::stop::Stop;
+use crate::sort::rows::{Row, RowStream, Rows};
+use crate::{Element, Error, Failure, Phase, Result};
+
+/// The kernel of one task in one run.
+pub(crate) struct TaskKernel<'a> {
+    pub(crate) task: &'a Task,
+    pub(crate) view: &'a View,
+    /// What is published now, by number of output layer.
+    pub(crate) published: &'a [Tree],
+    pub(crate) draft: &'a Draft,
+    pub(crate) observer: &'a dyn Observer,
+    pub(crate) stop: &'a Stop,
+    /// Asked once the stage has failed.
+    pub(crate) failed: Stop,
+    pub(crate) held: Held,
+    /// Whether what is made goes into the draft. Else an entry holds it itself, and is good for comparison only.
+    pub(crate) keeps: bool,
+}
+
+/// Outputs whose back-end is not to run.
+#[derive(Default)]
+pub(crate) struct Held {
+    /// Hardly ever true, and asked for each group.
+    any: AtomicBool,
+    outs: RwLock<BTreeSet<Vec<u8>>>,
+}
+
+impl<'a> TaskKernel<'a> {
+    /// The same, to compare with what it makes: nothing is kept, nobody watches, and nothing counts as published.
+    pub(crate) fn to_compare(&self, view: &'a View) -> TaskKernel<'a> {
+        let (task, draft, stop, failed) = (self.task, self.draft, self.stop, self.failed.clone());
+        let held = Held::default();
+        TaskKernel { task, view, published: &[], draft, observer: &Silent, stop, failed, held, keeps: false }
+    }
+}
+
+impl TaskKernel<'_> {
+    /// Does not run the back-ends of these outputs from now on.
+    pub(crate) fn hold(&self, outs: impl IntoIterator<Item = Vec<u8>>) {
+        let mut held = self.held.outs.write().unwrap_or_else(PoisonError::into_inner);
+        held.extend(outs);
+        self.held.any.store(!held.is_empty(), Ordering::Release);
+    }
+
+    /// Whether there is any back-end that is not to run.
+    pub(crate) fn holds_any(&self) -> bool {
+        self.held.any.load(Ordering::Acquire)
+    }
+
+    /// Whether the back-end of an output is not to run.
+    pub(crate) fn is_held(&self, out: &[u8]) -> bool {
+        let Held { any, outs } = &self.held;
+        any.load(Ordering::Acquire) && outs.read().unwrap_or_else(PoisonError::into_inner).contains(out)
+    }
+
+    /// The outputs that a direct task maps an input to, whether or not the input exists.
+    pub(crate) fn outputs_of(&self, stage: &dyn DirectStage, input: &Element) -> Result<Vec<Element>> {
+        let key = self.key(input, Phase::MapKey)?;
+        let named = self.guard(Phase::MapKey, &key, Some(&key), || {
+            let mut out = Outputs::new(self.task.outputs());
+            stage.map_key(&key, &mut out);
+            out.into_keys()
+        })?;
+        Ok(named.into_iter().map(|(layer, name)| Element::new(layer, name.to_bytes())).collect())
+    }
+
+    /// The key of an output.
+    pub(crate) fn out_key(&self, out: &Element) -> Result<OutKey> {
+        let layers: &[Layer] = self.task.outputs();
+        let layer = layers.get(usize::from(out.layer));
+        let layer = layer.ok_or_else(|| {
+            self.broken(&format!("an output of layer number {}, which the task does not have", out.layer))
+        })?;
+        let name = layer.name_from_bytes(&out.name).map_err(|error| self.broken(&error.to_string()))?;
+        Ok(OutKey { layer: layer.id.clone(), name })
+    }
+
+    fn key(&self, input: &Element, phase: Phase) -> Result<Key> {
+        self.view.key(input).map_err(|error| self.failed(phase, format!("{:?}", input.name), None, &error.into()))
+    }
+
+    fn failed(&self, phase: Phase, key: String, input: Option<&Key>, source: &anyhow::Error) -> Error {
+        let failure = Failure::new(self.task.id(), phase, key, input, source);
+        self.observer.event(&Event::Failed { failure: &failure });
+        failure.into()
+    }
+
+    /// Reads together what a batch is going to look at, where that saves round trips. User code that fails here fails again
+    /// where it needs what it reads; a store that fails is the store's failure.
+    fn read_ahead(&self, code: impl FnOnce(&Context<'_>) -> anyhow::Result<()>) -> Result<()> {
+        if self.is_remote() {
+            let context = Context::new(self.view);
+            let _ = caught(|| code(&context));
+        }
+        self.view.check()
+    }
+
+    /// Runs user code, unless the run is to end; an error or a panic in it becomes an error that says where. What a store
+    /// failed on meanwhile is the store's failure, whatever the code made of it.
+    fn guard<T>(
+        &self,
+        phase: Phase,
+        key: &dyn ToString,
+        input: Option<&Key>,
+        code: impl FnOnce() -> anyhow::Result<T>,
+    ) -> Result<T> {
+        let code = || self.go_on().map_err(anyhow::Error::from).and_then(|()| code());
+        let result = caught(code).unwrap_or_else(|panicked| Err(anyhow::Error::msg(panicked)));
+        if phase != Phase::MapKey {
+            self.observer.event(&Event::Returned { task: self.task.id() });
+        }
+        self.view.check()?;
+        // What went wrong in the driver on behalf of user code is not user code's fault.
+        result.map_err(|source| match source.downcast::<Error>() {
+            Ok(error) => error,
+            Err(source) => self.failed(phase, key.to_string(), input, &source),
+        })
+    }
+
+    /// Begins to read the payloads of entries that lie in different layers, few requests for each layer.
+    fn begin(&self, wanted: &[(u16, &Entry)]) -> Result<Fetch> {
+        let mut layers: Vec<u16> = wanted.iter().map(|(layer, _)| *layer).collect();
+        layers.sort_unstable();
+        layers.dedup();
+        let begin = |layer| {
+            let places: Vec<usize> = (0..wanted.len()).filter(|index| wanted[*index].0 == layer).collect();
+            let entries: Vec<Entry> = places.iter().map(|index| wanted[*index].1.clone()).collect();
+            let tree = self.view.now(layer).ok_or_else(|| Error::State {
+                task: self.task.id().clone(),
+                message: format!("an input of layer number {layer}, which the task does not have"),
+            })?;
+            Ok((places, tree.begin_read_all(entries)?))
+        };
+        let begun = layers.into_iter().map(begin).collect::<Result<_>>()?;
+        let bytes = wanted.iter().map(|(_, entry)| entry.meta.len).sum();
+        Ok(Fetch { begun: Some(begun), ready: None, bytes })
+    }
+
+    /// The payloads of entries: those that were begun, else they are read now.
+    fn payloads(&self, wanted: &[(u16, &Entry)], fetch: Fetch) -> Result<Vec<Payload>> {
+        match fetch.wait()? {
+            Some(payloads) => Ok(payloads),
+            None => Ok(self.begin(wanted)?.wait()?.unwrap_or_default()),
+        }
+    }
+
+    fn element(&self, mut bytes: &[u8]) -> Result<Element> {
+        Element::read(&mut bytes).ok_or_else(|| self.broken("a row whose key is cut short"))
+    }
+
+    /// The input that a row of a direct task carries.
+    fn input_of(&self, value: &[u8]) -> Result<Entry> {
+        read_entry(value).ok_or_else(|| self.broken("a row without its input"))
+    }
+
+    fn broken(&self, message: &str) -> Error {
+        Error::State { task: self.task.id().clone(), message: message.to_owned() }
+    }
+
+    pub(crate) fn two_producers(&self, output: &OutKey, one: &Element, other: &Element) -> Error {
+        let (first, second) = if one < other { (one, other) } else { (other, one) };
+        Error::TwoProducers {
+            task: self.task.id().clone(),
+            output: output.to_string(),
+            first: self.view.show(first),
+            second: self.view.show(second),
+        }
+    }
+}
+
+impl Kernel for TaskKernel<'_> {
+    fn is_remote(&self) -> bool {
+        self.view.iter().any(|(_, _, layer)| layer.now().is_remote())
+    }
+
+    fn go_on(&self) -> Result<()> {
+        if self.stop.is_asked() {
+            return Err(Error::Stopped { stands: self.draft.base().version() });
+        }
+        match self.failed.is_asked() {
+            true => Err(Error::Engine("given up, because another part of the stage has failed".to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    fn give_up(&self) {
+        self.failed.ask();
+    }
+
+    fn begin_map(&self, items: &[Item]) -> Result<Fetch> {
+        match self.task.pattern() {
+            // Looks at keys alone.
+            Pattern::Direct { .. } | Pattern::Dep(_) | Pattern::Global(_) | Pattern::Graph(_) => Ok(Fetch::default()),
+            Pattern::Group(_) => self.begin(&wanted_of(items)),
+        }
+    }
+
+    fn begin_reduce(&self, rows: &Rows) -> Result<Fetch> {
+        match self.task.pattern() {
+            Pattern::Direct { .. } | Pattern::Graph(_) => {
+                let items = rows.iter().map(|row| Ok((self.element(row.item)?.layer, self.input_of(row.value)?)));
+                let items = items.collect::<Result<Vec<_>>>()?;
+                self.begin(&items.iter().map(|(layer, entry)| (*layer, entry)).collect::<Vec<_>>())
+            }
+            // The values are in the rows.
+            Pattern::Group(_) | Pattern::Dep(_) | Pattern::Global(_) => Ok(Fetch::default()),
+        }
+    }
+
+    fn weight(&self, row: Row<'_>) -> u64 {
+        match self.task.pattern() {
+            Pattern::Direct { .. } | Pattern::Graph(_) => entry_len(row.value),
+            Pattern::Group(_) | Pattern::Dep(_) | Pattern::Global(_) => 0,
+        }
+    }
+
+    fn map(&self, items: Vec<Item>, fetch: Fetch) -> Result<MapBatch> {
+        match self.task.pattern() {
+            Pattern::Direct { stage, .. } => self.map_direct(stage.as_ref(), items),
+            Pattern::Group(stage) => self.map_group(stage.as_ref(), items, fetch),
+            // Their front-end is run over the whole input instead.
+            Pattern::Dep(_) | Pattern::Global(_) | Pattern::Graph(_) => Ok(MapBatch::default()),
+        }
+    }
+
+    fn reduce(&self, rows: &mut dyn RowStream, fetch: Fetch) -> Result<Vec<Reduced>> {
+        self.read_published(rows)?;
+        match self.task.pattern() {
+            Pattern::Direct { stage, one_producer } => self.reduce_direct(stage.as_ref(), *one_producer, rows, fetch),
+            Pattern::Group(stage) => self.reduce_groups(stage.as_ref(), rows),
+            Pattern::Dep(stage) => self.reduce_groups(stage.as_ref(), rows),
+            Pattern::Graph(stage) => self.reduce_direct(stage.as_ref(), false, rows, fetch),
+            Pattern::Global(_) => Ok(Vec::new()),
+        }
+    }
+}
+
+fn wanted_of(items: &[Item]) -> Vec<(u16, &Entry)> {
+    items.iter().map(|item| (item.element.layer, &item.entry)).collect()
+}

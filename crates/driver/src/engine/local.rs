@@ -1,0 +1,281 @@
+//! The local engine: rayon threads in this process.
+//!
+//! Work is cut into batches of bounded size and bounded weight, which [`workers`](crate::engine::workers) runs. The calling thread
+//! cuts the next batches and takes results while the pool works. Where payloads come over a network it also begins to
+//! read those of many batches ahead, so that the pool finds them there.
+
+use std::cell::RefCell;
+use std::sync::OnceLock;
+
+use crate::engine::workers::{Done, Workers};
+use crate::engine::{Engine, Fetch, Item, Kernel, MapBatch, Mapped, ReduceSink, Reduced, StageSession};
+use crate::sort::external::{Shuffle, Sorted};
+use crate::sort::key_set::Walk;
+use crate::sort::rows::{RowStream, Rows, SortedRows};
+use crate::{Elements, Error, Result};
+
+/// The most items or rows in a batch.
+const BATCH_ITEMS: usize = 256;
+/// The most payload bytes in a batch, unless one item alone has more.
+const BATCH_BYTES: u64 = 2 << 20;
+/// Payload bytes that are read ahead from a remote store for each thread: what one thread computes with while a
+/// request is under way, with room to spare.
+const AHEAD_BYTES: u64 = 24 << 20;
+/// Batches that are begun for each thread on a remote store.
+const AHEAD_BATCHES: usize = 16;
+/// Bytes of rows that are cut into batches for each thread before they are compiled.
+const CUT_BYTES: u64 = 8 << 20;
+/// A group with more bytes of rows than this is given to its back-end as a stream.
+const HOT_BYTES: u64 = 8 << 20;
+
+/// Runs stages on the threads of this machine.
+#[derive(Debug)]
+pub struct LocalEngine {
+    threads: usize,
+    row_memory: usize,
+    pool: OnceLock<std::result::Result<rayon::ThreadPool, String>>,
+}
+
+impl LocalEngine {
+    /// How many bytes of rows are held in memory unless told otherwise.
+    pub const ROW_MEMORY: usize = 48 << 20;
+
+    /// An engine with so many threads; 0 means one for each processor.
+    pub fn new(threads: usize) -> LocalEngine {
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads => threads,
+        };
+        LocalEngine { threads, row_memory: LocalEngine::ROW_MEMORY, pool: OnceLock::new() }
+    }
+
+    /// Holds about so many bytes of rows in memory; what is beyond goes to temporary files.
+    #[must_use]
+    pub fn with_row_memory(mut self, bytes: usize) -> LocalEngine {
+        self.row_memory = bytes;
+        self
+    }
+
+    fn pool(&self) -> Result<&rayon::ThreadPool> {
+        let start = || {
+            let builder = rayon::ThreadPoolBuilder::new().num_threads(self.threads);
+            builder.thread_name(|n| format!("deltic-{n}")).build().map_err(|e| e.to_string())
+        };
+        self.pool.get_or_init(start).as_ref().map_err(|e| Error::Engine(format!("starting threads: {e}")))
+    }
+
+    /// How batches of a stage are run.
+    fn workers<'a>(&'a self, kernel: &'a dyn Kernel) -> Workers<'a> {
+        let ahead = kernel.is_remote();
+        let threads = self.threads as u64;
+        Workers {
+            kernel,
+            pool: Box::new(|| self.pool()),
+            threads: self.threads,
+            reads_ahead: ahead,
+            // Enough that a slow batch does not leave the other workers idle, few enough that memory stays bounded.
+            batches: self.threads * if ahead { AHEAD_BATCHES } else { 3 },
+            coming_bytes: threads * if ahead { AHEAD_BYTES } else { CUT_BYTES },
+            done_bytes: (self.row_memory as u64 / 2).max(BATCH_BYTES),
+        }
+    }
+}
+
+impl Engine for LocalEngine {
+    fn row_memory(&self) -> usize {
+        self.row_memory
+    }
+
+    fn side_by_side(&self) -> usize {
+        // One task leaves threads idle where it comes to an end, hardly where another one runs beside it.
+        self.threads.min(2)
+    }
+
+    fn stage<'a>(&'a self, kernel: &'a dyn Kernel) -> Box<dyn StageSession + 'a> {
+        Box::new(LocalSession { engine: self, kernel, shuffle: Shuffle::new(self.row_memory) })
+    }
+}
+
+struct LocalSession<'a> {
+    engine: &'a LocalEngine,
+    kernel: &'a dyn Kernel,
+    shuffle: Shuffle,
+}
+
+impl StageSession for LocalSession<'_> {
+    fn map(
+        &mut self,
+        items: &mut dyn Iterator<Item = Result<Item>>,
+        take: &mut dyn FnMut(Mapped) -> Result<()>,
+    ) -> Result<()> {
+        let (kernel, shuffle) = (self.kernel, &mut self.shuffle);
+        let mut items = items.peekable();
+        let ahead = kernel.is_remote();
+        self.engine.workers(kernel).each(
+            || {
+                let Some(items) = cut(&mut items)? else { return Ok(None) };
+                let fetch = if ahead { kernel.begin_map(&items)? } else { Fetch::default() };
+                let bytes = fetch.bytes;
+                Ok(Some(((items, fetch), bytes)))
+            },
+            |(items, fetch)| {
+                let mut batch = kernel.map(items, fetch)?;
+                let (weight, rest) = (batch.weight(), std::mem::take(&mut batch.rest));
+                Ok(Done { result: batch, weight, rest })
+            },
+            |MapBatch { mapped, rows, .. }| {
+                shuffle.push(rows)?;
+                mapped.into_iter().try_for_each(&mut *take)
+            },
+        )
+    }
+
+    fn add(&mut self, rows: Rows) -> Result<()> {
+        self.shuffle.push(rows)
+    }
+
+    fn reduce(self: Box<Self>, wanted: Option<&Elements>, sink: &mut dyn ReduceSink) -> Result<()> {
+        let LocalSession { engine, kernel, shuffle } = *self;
+        let sink = RefCell::new(sink);
+        let mut groups =
+            Groups { rows: shuffle.finish()?, wanted: wanted.map(Elements::walk), carried: Rows::default() };
+        let ahead = kernel.is_remote();
+        engine.workers(kernel).each(
+            || {
+                let Some(batch) = groups.cut(kernel, &sink)? else { return Ok(None) };
+                let (fetch, bytes) = match &batch {
+                    Batch::Rows(rows) if ahead => (kernel.begin_reduce(rows)?, rows.memory() as u64),
+                    Batch::Rows(rows) => (Fetch::default(), rows.memory() as u64),
+                    Batch::Done(_) => (Fetch::default(), 0),
+                };
+                let bytes = bytes + fetch.bytes;
+                Ok(Some(((batch, fetch), bytes)))
+            },
+            |(batch, fetch)| {
+                let reduced = match batch {
+                    Batch::Rows(rows) => kernel.reduce(&mut SortedRows::new(&rows), fetch)?,
+                    Batch::Done(reduced) => reduced,
+                };
+                Ok(Done { weight: reduced.iter().map(Reduced::weight).sum(), result: reduced, rest: Vec::new() })
+            },
+            |reduced| reduced.into_iter().try_for_each(|one| sink.borrow_mut().reduced(one)),
+        )
+    }
+}
+
+/// Cuts a batch off a stream of items.
+fn cut(items: &mut std::iter::Peekable<&mut dyn Iterator<Item = Result<Item>>>) -> Result<Option<Vec<Item>>> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while batch.len() < BATCH_ITEMS {
+        let fits = |item: &Result<Item>| match item {
+            Ok(item) => batch.is_empty() || bytes + item.entry.meta.len <= BATCH_BYTES,
+            Err(_) => true,
+        };
+        let Some(item) = items.next_if(fits) else { break };
+        let item = item?;
+        bytes += item.entry.meta.len;
+        batch.push(item);
+    }
+    Ok((!batch.is_empty()).then_some(batch))
+}
+
+/// A batch of whole groups, or a group too large for one that has been compiled already.
+enum Batch {
+    Rows(Rows),
+    Done(Vec<Reduced>),
+}
+
+/// Cuts sorted rows into batches of whole groups.
+struct Groups<'w> {
+    rows: Sorted,
+    wanted: Option<Walk<'w>>,
+    /// The first rows of the next batch.
+    carried: Rows,
+}
+
+impl Groups<'_> {
+    fn cut(&mut self, kernel: &dyn Kernel, sink: &RefCell<&mut dyn ReduceSink>) -> Result<Option<Batch>> {
+        let mut batch = std::mem::take(&mut self.carried);
+        let (mut group, mut before) = (0, 0);
+        // What the batch will take in memory besides its rows.
+        let mut weight: u64 = batch.iter().map(|row| kernel.weight(row)).sum();
+        loop {
+            let last = batch.len().checked_sub(1).map(|last| batch.get(last));
+            let Some(row) = self.next_wanted()? else { break };
+            let starts_group = last.is_none_or(|last| last.out != row.out);
+            if starts_group {
+                let own = (row.out.len() + row.item.len() + row.value.len()) as u64 + kernel.weight(row);
+                let is_full = batch.len() >= BATCH_ITEMS || batch.bytes() as u64 + weight >= BATCH_BYTES;
+                // What is large is not copied behind others.
+                if is_full || own >= BATCH_BYTES && !batch.is_empty() {
+                    return Ok(Some(Batch::Rows(batch)));
+                }
+                (group, before) = (batch.len(), batch.bytes());
+            }
+            sink.borrow_mut().row(row)?;
+            weight += kernel.weight(row);
+            batch.push(row.out, row.item, row.value);
+            self.rows.advance()?;
+            if (batch.bytes() - before) as u64 > HOT_BYTES {
+                if group > 0 {
+                    // The groups before it first.
+                    self.carried = batch.split_off(group);
+                    batch.trim();
+                    return Ok(Some(Batch::Rows(batch)));
+                }
+                let mut hot = HotGroup { head: batch, next: 0, rest: &mut self.rows, sink, told: false };
+                return Ok(Some(Batch::Done(kernel.reduce(&mut hot, Fetch::default())?)));
+            }
+        }
+        Ok((!batch.is_empty()).then_some(Batch::Rows(batch)))
+    }
+
+    /// The next row of a wanted output; the others are passed over.
+    fn next_wanted(&mut self) -> Result<Option<crate::sort::rows::Row<'_>>> {
+        if let Some(wanted) = &mut self.wanted {
+            while let Some(row) = self.rows.peek()? {
+                while wanted.peek()?.is_some_and(|(wanted, _)| wanted < row.out) {
+                    wanted.advance()?;
+                }
+                if wanted.peek()?.is_some_and(|(wanted, _)| wanted == row.out) {
+                    break;
+                }
+                self.rows.advance()?;
+            }
+        }
+        self.rows.peek()
+    }
+}
+
+/// One group as a stream: the rows in memory already, then those still to come.
+struct HotGroup<'a, 'b> {
+    head: Rows,
+    next: usize,
+    rest: &'a mut Sorted,
+    sink: &'a RefCell<&'b mut dyn ReduceSink>,
+    /// Whether the sink was told of the row at hand, once the head is through.
+    told: bool,
+}
+
+impl RowStream for HotGroup<'_, '_> {
+    fn peek(&mut self) -> Result<Option<crate::sort::rows::Row<'_>>> {
+        if self.next < self.head.len() {
+            return Ok(Some(self.head.get(self.next)));
+        }
+        let out = self.head.get(0).out;
+        let Some(row) = self.rest.peek()?.filter(|row| row.out == out) else { return Ok(None) };
+        if !std::mem::replace(&mut self.told, true) {
+            self.sink.borrow_mut().row(row)?;
+        }
+        Ok(Some(row))
+    }
+
+    fn advance(&mut self) -> Result<()> {
+        if self.next < self.head.len() {
+            self.next += 1;
+            return Ok(());
+        }
+        self.told = false;
+        self.rest.advance()
+    }
+}

@@ -1,0 +1,227 @@
+//! What compilers fail on, as data: which partition, in which part of the task, and what was said.
+//!
+//! A stage does not end at the first partition that fails. It goes on to the end of its front-ends, or of its
+//! back-ends, so that whoever repairs inputs hears of all of them at once; unless so many fail that it is the compiler
+//! which is broken.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use deltic_core::{Key, TaskId};
+use deltic_store::Secrets;
+use serde::Serialize;
+
+use crate::error::alike::alike;
+use crate::{Error, Phase, Result};
+
+/// So many failures of a task are listed; with more, its stage ends at once.
+pub(crate) const LISTED: usize = 100;
+
+/// So many lines of a task follow where it is the limit of its quarantine that ended the run.
+const EXAMPLES: usize = 5;
+
+/// The most bytes of a message that are kept: one that quotes a payload must not become one.
+const MESSAGE_BYTES: usize = 2048;
+
+/// A partition that a compiler failed on, or panicked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// The task.
+    pub task: TaskId,
+    /// Where in the task.
+    pub phase: Phase,
+    /// The partition it was working on.
+    pub key: String,
+    /// An input to look at, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    pub input: Option<Key>,
+    /// What it said, causes included; cut where it is long.
+    pub message: String,
+}
+
+fn as_text<S: serde::Serializer>(key: &Option<Key>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(&key.as_ref().map(ToString::to_string).unwrap_or_default())
+}
+
+impl Failure {
+    pub(crate) fn new(
+        task: &TaskId,
+        phase: Phase,
+        key: String,
+        input: Option<&Key>,
+        source: &anyhow::Error,
+    ) -> Failure {
+        // It is kept with what is in quarantine, and shown by whoever looks.
+        let mut message = Secrets::of_environment().hide(&format!("{source:#}")).into_owned();
+        if message.len() > MESSAGE_BYTES {
+            message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
+            message.push('…');
+        }
+        Failure { task: task.clone(), phase, key, input: input.cloned(), message }
+    }
+}
+
+impl fmt::Display for Failure {
+    /// On one line: a line break of the message is written `\n`, so that the next line is never the message's own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = self.message.replace('\n', "\\n");
+        write!(f, "{}: {} {}: {message}", self.task, self.phase, self.key)
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Error {
+        Error::Compiler(Failures { all: vec![failure], ..Failures::default() })
+    }
+}
+
+/// Tells a failure of user code from what the driver itself can not go on after.
+pub(crate) fn attempt<T>(result: Result<T>) -> Result<std::result::Result<T, Box<Failure>>> {
+    match result {
+        Ok(done) => Ok(Ok(done)),
+        Err(Error::Compiler(mut failures)) if failures.all.len() == 1 => match failures.all.pop() {
+            Some(failure) => Ok(Err(Box::new(failure))),
+            None => Err(Error::Compiler(failures)),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// What failed in a run: task by task in their order, in each in the order of the partitions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// The failures; never none in an error.
+    pub all: Vec<Failure>,
+    /// Whether some task was left before its end because too much failed.
+    pub cut_short: bool,
+    /// Why nothing could be put in quarantine, where a task is to do so.
+    pub because: Option<String>,
+    /// The quarantines that too much was to go into.
+    pub passed: Vec<PassedLimit>,
+}
+
+/// A quarantine that more was to go into than may be in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PassedLimit {
+    /// The task.
+    pub task: TaskId,
+    /// The most partitions that it may fail on.
+    pub most: usize,
+}
+
+impl fmt::Display for PassedLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PassedLimit { task, most } = self;
+        write!(
+            f,
+            "the quarantine of task `{task}` is full: at most {most} of its partitions may fail; raise the limit with \
+             compiler.{task}.on_error = {{ quarantine = N }} or `Task::on_error`, or mend what fails"
+        )
+    }
+}
+
+impl Failures {
+    /// Adds one; an error with all of them when that is too many to go on.
+    pub(crate) fn add(&mut self, failure: Failure, most: usize) -> Result<()> {
+        self.all.push(failure);
+        if self.all.len() <= most.max(LISTED) {
+            return Ok(());
+        }
+        self.cut_short = true;
+        Err(Error::Compiler(std::mem::take(self)))
+    }
+
+    /// Those of a later task behind these.
+    pub(crate) fn extend(&mut self, other: Failures) {
+        self.all.extend(other.all);
+        self.cut_short |= other.cut_short;
+        self.because = self.because.take().or(other.because);
+        self.passed.extend(other.passed);
+    }
+}
+
+impl fmt::Display for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = alike(&self.all);
+        self.passed.iter().try_for_each(|limit| write!(f, "{limit}\n  "))?;
+        match &self.all[..] {
+            [one] => write!(f, "{one}")?,
+            all => write!(f, "{} failures", all.len())?,
+        }
+        let (mut listed, mut more) = (BTreeMap::<&TaskId, usize>::new(), 0);
+        for line in lines.iter().filter(|_| self.all.len() > 1) {
+            let of_task = listed.entry(line.task).or_default();
+            *of_task += 1;
+            let has_passed = self.passed.iter().any(|limit| limit.task == *line.task);
+            match *of_task > if has_passed { EXAMPLES } else { LISTED } {
+                true => more += line.count,
+                false => write!(f, "\n  {}: {line}", line.task)?,
+            }
+        }
+        if more > 0 {
+            write!(f, "\n  and {more} more")?;
+        }
+        if self.cut_short {
+            f.write_str("\n  and perhaps more: too much failed to go on")?;
+        }
+        self.because.as_ref().map_or(Ok(()), |because| write!(f, "\n  {because}"))
+    }
+}
+
+impl std::error::Error for Failures {}
+
+/// A partition in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Quarantined {
+    /// The task.
+    pub task: TaskId,
+    /// `Front` for an input, `Back` for an output.
+    pub phase: Phase,
+    /// The partition.
+    pub key: String,
+    /// What the compiler said, or which inputs hold an output back.
+    pub message: String,
+}
+
+impl fmt::Display for Quarantined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} {}: {}", self.task, self.phase, self.key, self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_quarantine_hides_nothing_of_other_tasks() {
+        let failure = |task: &str, number: usize| Failure {
+            task: TaskId::new(task).unwrap(),
+            phase: Phase::Front,
+            key: format!("in/{number:03}"),
+            input: None,
+            message: format!("no {number}"),
+        };
+        let all: Vec<Failure> = (0..EXAMPLES + 2).map(|number| failure("a", number)).chain([failure("b", 7)]).collect();
+        let passed = vec![PassedLimit { task: TaskId::new("a").unwrap(), most: EXAMPLES }];
+        let text = Failures { all, passed, ..Failures::default() }.to_string();
+        let of = |task: &str| text.matches(&format!("\n  {task}: ")).count();
+        assert_eq!((of("a"), of("b")), (EXAMPLES, 1), "{text}");
+        assert!(text.ends_with("\n  and 2 more"), "{text}");
+        let full = |task: &str| Failures {
+            all: vec![failure(task, 1)],
+            passed: vec![PassedLimit { task: TaskId::new(task).unwrap(), most: 1 }],
+            ..Failures::default()
+        };
+        let mut both = full("a");
+        both.extend(full("b"));
+        let text = both.to_string();
+        assert!(
+            ["`a` is full", "`b` is full", "a: front-end", "b: front-end"].iter().all(|one| text.contains(one)),
+            "{text}"
+        );
+        let all: Vec<Failure> = (0..LISTED + 3).map(|number| failure("a", number)).collect();
+        let text = Failures { all, ..Failures::default() }.to_string();
+        assert!(text.matches("\n  a: ").count() == LISTED && text.ends_with("\n  and 3 more"), "{text}");
+    }
+}

@@ -1,0 +1,223 @@
+//! What a run sees of layers, as the base saw them and as they are now, and what one task sees of the run.
+
+use std::sync::{Arc, OnceLock};
+
+use deltic_compiler::{Lookup, Projection, Projections};
+use deltic_core::{Key, Layer, LayerRef, Meta, NameBytes, Payload};
+use deltic_store::{Change, KeyRange, Tree};
+
+use crate::input::payloads::{PayloadCache, PayloadScan};
+use crate::sort::key_set::read_ahead;
+use crate::{Element, Error, Result};
+
+/// How many partitions of a layer changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Changed {
+    /// They changed, came or went.
+    pub(crate) all: u64,
+    /// Those of them that went.
+    pub(crate) deleted: u64,
+}
+
+/// A layer in a run.
+pub(crate) struct RunLayer {
+    settings: Layer,
+    /// As it was when the base was made; `None` when the base knows nothing comparable.
+    before: Option<Tree>,
+    /// Why not, where a person should know.
+    why: Option<String>,
+    now: Tree,
+    /// How many partitions changed, once somebody has walked them.
+    counted: OnceLock<Changed>,
+}
+
+impl RunLayer {
+    pub(crate) fn new(settings: Layer, before: Option<Tree>, now: Tree) -> RunLayer {
+        RunLayer { settings, before, why: None, now, counted: OnceLock::new() }
+    }
+
+    /// The same, with a reason why the base knows nothing comparable, if it is so.
+    pub(crate) fn because(self, why: Option<String>) -> RunLayer {
+        RunLayer { why, ..self }
+    }
+
+    pub(crate) fn settings(&self) -> &Layer {
+        &self.settings
+    }
+
+    pub(crate) fn now(&self) -> &Tree {
+        &self.now
+    }
+
+    /// Whether what changed since the base can be told at all.
+    pub(crate) fn is_comparable(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// Why that can not be told.
+    pub(crate) fn why(&self) -> Option<&str> {
+        self.why.as_deref().filter(|_| !self.is_comparable())
+    }
+
+    /// Whether the content is not what the base was made from.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.before.as_ref().is_none_or(|before| before.digest() != self.now.digest())
+    }
+
+    /// The partitions that changed since the base, in order; none where that can not be told. Cost: the differing
+    /// nodes, which stay cached for whoever asks next.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = Result<Change>> + '_ {
+        let diff = self.before.as_ref().filter(|_| self.has_changed()).map(|before| before.diff(&self.now));
+        let mut diff = diff.into_iter().flatten();
+        let mut count = Changed::default();
+        std::iter::from_fn(move || {
+            let next = diff.next();
+            match &next {
+                Some(Ok(change)) => {
+                    count.all += 1;
+                    count.deleted += u64::from(change.new.is_none());
+                }
+                Some(Err(_)) => {}
+                // Only a walk to the end has counted all.
+                None => drop(self.counted.set(count)),
+            }
+            Some(next?.map_err(crate::Error::from))
+        })
+    }
+
+    /// How many partitions changed, if somebody asked which or none did.
+    pub(crate) fn known_changes(&self) -> Option<Changed> {
+        if self.is_comparable() && !self.has_changed() { Some(Changed::default()) } else { self.counted.get().copied() }
+    }
+}
+
+/// The readable layers of a task, numbered as [`Task::readable`](deltic_compiler::Task::readable) lists them.
+pub(crate) struct View {
+    names: Vec<(LayerRef, Layer)>,
+    layers: Vec<Arc<RunLayer>>,
+    projections: Projections,
+    payloads: PayloadCache,
+    /// What a store failed on while compilers looked at something.
+    failed: OnceLock<deltic_store::Error>,
+}
+
+impl View {
+    /// A view of these layers, in this order, for a task with these projections.
+    pub(crate) fn new(
+        layers: impl IntoIterator<Item = (LayerRef, Arc<RunLayer>)>,
+        projections: Vec<Projection>,
+    ) -> View {
+        let (mut names, mut all) = (Vec::new(), Vec::new());
+        for (name, layer) in layers {
+            names.push((name, layer.settings().clone()));
+            all.push(layer);
+        }
+        let projections = Projections::new(projections, Projections::CACHE_BYTES);
+        View { names, layers: all, projections, payloads: PayloadCache::default(), failed: OnceLock::new() }
+    }
+
+    /// The same, for the same task, with nothing that is remembered.
+    pub(crate) fn forgetful(&self, projections: Vec<Projection>) -> View {
+        View::new(self.names.iter().map(|(name, _)| name.clone()).zip(self.layers.iter().cloned()), projections)
+    }
+
+    /// An answer for compilers. What a store fails on is noted: they may make anything of an error, or nothing.
+    pub(crate) fn answer<T>(&self, found: Result<T>) -> deltic_compiler::Result<T> {
+        if let Err(Error::Store(error)) = &found {
+            // The first is told.
+            let _ = self.failed.set(error.clone());
+        }
+        Ok(found?)
+    }
+
+    /// The first failure of a store that compilers were answered with. After it nothing that they make counts.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.failed.get().map_or(Ok(()), |error| Err(error.clone().into()))
+    }
+
+    /// The layers by number.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, &LayerRef, &RunLayer)> {
+        (0u16..).zip(&self.names).zip(&self.layers).map(|((number, (name, _)), layer)| (number, name, layer.as_ref()))
+    }
+
+    /// A layer's tree as it is now.
+    pub(crate) fn now(&self, layer: u16) -> Option<&Tree> {
+        self.layers.get(usize::from(layer)).map(|layer| layer.now())
+    }
+
+    /// The number of a layer.
+    pub(crate) fn number(&self, wanted: &LayerRef) -> Option<u16> {
+        self.iter().find(|(_, name, _)| *name == wanted).map(|(number, _, _)| number)
+    }
+
+    /// The key that an element stands for.
+    pub(crate) fn key(&self, element: &Element) -> deltic_core::Result<Key> {
+        let Some((layer, settings)) = self.names.get(usize::from(element.layer)) else {
+            return Err(deltic_core::Error::new(format!("no layer has number {}", element.layer)));
+        };
+        Ok(Key { layer: layer.clone(), name: settings.name_from_bytes(&element.name)? })
+    }
+
+    /// The text of an element, for messages.
+    pub(crate) fn show(&self, element: &Element) -> String {
+        self.key(element).map_or_else(|error| error.to_string(), |key| key.to_string())
+    }
+}
+
+impl Lookup for View {
+    fn layers(&self) -> &[(LayerRef, Layer)] {
+        &self.names
+    }
+
+    fn read(&self, layer: u16, name: &[u8]) -> deltic_compiler::Result<Option<(Meta, Payload)>> {
+        let tree = self.layers[usize::from(layer)].now();
+        let read = || {
+            let Some(entry) = tree.get(name)? else { return Ok(None) };
+            let payload = self.payloads.read(tree, &entry)?;
+            Ok(Some((entry.meta, payload)))
+        };
+        self.answer(read())
+    }
+
+    fn read_ahead(&self, layer: u16, names: &[NameBytes]) -> deltic_compiler::Result<Vec<(NameBytes, Meta, Payload)>> {
+        let tree = self.layers[usize::from(layer)].now();
+        if !tree.is_remote() {
+            return Ok(Vec::new());
+        }
+        self.answer(read_ahead(tree, names).and_then(|()| self.payloads.read_ahead(tree, names)))
+    }
+
+    fn meta(&self, layer: u16, name: &[u8]) -> deltic_compiler::Result<Option<Meta>> {
+        let found = self.layers[usize::from(layer)].now().get(name).map_err(Error::from);
+        Ok(self.answer(found)?.map(|entry| entry.meta))
+    }
+
+    fn list(&self, layer: u16, prefix: &[u8]) -> deltic_compiler::Result<Vec<(NameBytes, Meta)>> {
+        let found = self.layers[usize::from(layer)].now().scan(KeyRange::prefix(prefix));
+        found
+            .map(|found| {
+                let (name, entry) = self.answer(found.map_err(Error::from))?;
+                Ok((name, entry.meta))
+            })
+            .collect()
+    }
+
+    fn scan(&self, layer: u16) -> Box<dyn Iterator<Item = deltic_compiler::Result<(NameBytes, Meta)>> + '_> {
+        let found = self.layers[usize::from(layer)].now().scan(KeyRange::all());
+        Box::new(found.map(|found| {
+            let (name, entry) = self.answer(found.map_err(Error::from))?;
+            Ok((name, entry.meta))
+        }))
+    }
+
+    fn scan_payloads(
+        &self,
+        layer: u16,
+    ) -> Box<dyn Iterator<Item = deltic_compiler::Result<(NameBytes, Meta, Payload)>> + '_> {
+        Box::new(PayloadScan::new(self.layers[usize::from(layer)].now()).map(|found| self.answer(found)))
+    }
+
+    fn projections(&self) -> &Projections {
+        &self.projections
+    }
+}

@@ -1,0 +1,229 @@
+//! A run from beginning to end: resolve, then for each task decide, execute and publish, then one commit.
+
+pub(crate) mod base;
+pub(crate) mod before;
+pub(crate) mod job;
+pub(crate) mod mode;
+pub(crate) mod notes;
+pub(crate) mod owner;
+pub(crate) mod resolve;
+pub(crate) mod scheduler;
+pub(crate) mod task_order;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use deltic_compiler::Task;
+use deltic_core::{LayerId, LayerRef, NameBytes, TaskId};
+use deltic_store::{Committed, Draft, DraftOptions, ErrorKind, KeyRange, NextVersion, Owner, Requests};
+
+use crate::checkpoint::Progress;
+use crate::error::offender::Offenders;
+use crate::input::filter::subjects;
+use crate::input::view::{RunLayer, View};
+use crate::report::observe::Event;
+use crate::report::{Mode, Phases, Plan, PlannedTask, Report, TaskReport};
+use crate::run::base::Base;
+use crate::run::job::{At, Job};
+use crate::run::mode::decide;
+use crate::run::resolve::resolve;
+use crate::run::scheduler::{Execution, Next, view};
+use crate::state::fingerprint;
+use crate::{Element, Error, Result};
+
+/// Runs a job and commits one new version, or none when nothing has changed.
+///
+/// Cost: a handful of requests when nothing has changed, O(changed · log n) otherwise. On any error, and when the
+/// process ends early, the base stands as it was. With a checkpoint, what was done until then is kept for the next run.
+pub fn run(job: &Job<'_>) -> Result<Report> {
+    let mut clock = Laps::start();
+    let before = Usage::of(job);
+    let order = order(job)?;
+    let resolved = resolve(job)?;
+    let resolve_ms = clock.lap();
+    let other = owner::other_than_runs(&resolved.base, job.tasks);
+    if let Some(owner) = other.clone().filter(|_| !job.options.take_over) {
+        return Err(Error::Owned { url: job.output.url().to_owned(), owner, by: "a run of other tasks" });
+    }
+
+    let draft = Draft::begin(&resolved.base, job.options.run, DraftOptions::default());
+    let (offenders, twice) = (Offenders::default(), job.options.check_determinism);
+    // What is found need not be run, and could not be compared.
+    let checkpoint = job.options.checkpoint.as_ref().filter(|_| !twice);
+    let (base, incremental) = (&resolved.base, job.options.incremental);
+    let progress = checkpoint.map(|checkpoint| Progress::new(&draft, base, checkpoint, incremental, job.observer));
+    let execution = Execution::new(job, &resolved, &draft, progress.as_ref());
+    let executed = if twice { execution.twice(&offenders).run(&order) } else { execution.run(&order) };
+    // A store that fails would fail again: what it took before is kept.
+    let is_worth_it = job.stop.is_asked() || executed.as_ref().is_err_and(|error| !matches!(error, Error::Store(_)));
+    if let Some(progress) = progress.as_ref().filter(|_| is_worth_it) {
+        progress.keep();
+    }
+    offenders.refuse()?;
+    let (tasks, Next { layers, state, records }) = executed?;
+    let execute_ms = clock.lap();
+
+    let inputs = resolved.report();
+    let next = NextVersion {
+        layers: layers.into_values().collect(),
+        state,
+        dependencies: resolved.dependencies()?,
+        owner: Some(Owner::tasks(records.iter().map(|task| task.id.clone()))),
+        tasks: records,
+        created: job.options.started,
+        note: job.options.note.clone(),
+        statistics: statistics(&tasks),
+    };
+    if job.stop.is_asked() {
+        return Err(Error::Stopped { stands: resolved.base.version() });
+    }
+    job.observer.event(&Event::Committing { version: resolved.base.version().next() });
+    let committed = draft.commit(next);
+    // Of use to nobody any more: the version is there, or another one on the same base.
+    let is_over = |error: &deltic_store::Error| matches!(error.kind(), ErrorKind::Conflict { .. });
+    if let Some(progress) = progress.filter(|_| committed.as_ref().err().is_none_or(is_over)) {
+        progress.remove();
+    }
+    let committed = committed?;
+    let commit_ms = clock.lap();
+    let used = Usage::of(job) - before;
+    Ok(Report {
+        base: resolved.base.version(),
+        version: match committed {
+            Committed::New(snapshot) => Some(snapshot.version()),
+            Committed::Unchanged => None,
+        },
+        inputs,
+        notes: resolved.notes,
+        tasks,
+        orphans: Base(&resolved.base).orphans(job.tasks),
+        taken_over_from: other,
+        bytes_written: used.output.bytes_written,
+        output_requests: used.output,
+        input_requests: used.inputs,
+        phases: Phases { resolve_ms, execute_ms, commit_ms },
+    })
+}
+
+/// Says what a run would do, without running any compiler and without writing anything.
+pub fn plan(job: &Job<'_>) -> Result<Plan> {
+    let order = order(job)?;
+    let resolved = resolve(job)?;
+    let base = Base(&resolved.base);
+    let mut layers = resolved.layers();
+    let mut running: BTreeMap<LayerId, TaskId> = BTreeMap::new();
+    let mut tasks = Vec::new();
+    let draft = Draft::begin(base.0, job.options.run, DraftOptions::default());
+    for task in order {
+        let view = view(task, &layers)?;
+        let record = fingerprint::record(task, deltic_compiler::Lookup::layers(&view), &job.options.code);
+        let mut awaits: Vec<TaskId> = task
+            .readable()
+            .iter()
+            .filter(|layer| layer.catalog.is_none())
+            .filter_map(|layer| running.get(&layer.layer).cloned())
+            .collect();
+        awaits.sort();
+        awaits.dedup();
+        let in_quarantine = base.in_quarantine(task);
+        let mode = decide(base, task, &record, &view, job.options.incremental, resolved.reprocessed(task));
+        let mode = match mode {
+            Mode::Skipped if !awaits.is_empty() => Mode::Incremental { changed: Vec::new() },
+            mode => mode,
+        };
+        let mut inputs = 0;
+        for (number, name, layer) in view.iter().filter(|(_, name, _)| task.inputs().contains(name)) {
+            let in_full = matches!(mode, Mode::Full { .. }) && name.catalog.is_some();
+            inputs += planned_inputs(task, &view, number, layer, in_full)?;
+        }
+        for layer in task.outputs() {
+            if mode != Mode::Skipped {
+                running.insert(layer.id.clone(), task.id().clone());
+            }
+            let tree = base.published(layer, &draft);
+            let run_layer = RunLayer::new(layer.clone(), Some(tree.clone()), tree);
+            layers.insert(LayerRef { catalog: None, layer: layer.id.clone() }, Arc::new(run_layer));
+        }
+        let readers_of = match &mode {
+            Mode::Incremental { changed } => {
+                let own: Vec<String> = task.inputs().iter().map(ToString::to_string).collect();
+                changed.iter().filter(|layer| !own.contains(layer)).cloned().collect()
+            }
+            Mode::Skipped | Mode::Full { .. } => Vec::new(),
+        };
+        tasks.push(PlannedTask { task: task.id().clone(), mode, inputs, readers_of, in_quarantine, awaits });
+    }
+    Ok(Plan {
+        base: base.0.version(),
+        owned_by: owner::other_than_runs(base.0, job.tasks),
+        inputs: resolved.report(),
+        tasks,
+        orphans: base.orphans(job.tasks),
+        notes: resolved.notes.clone(),
+    })
+}
+
+/// How many inputs of a layer a task would look at. Cost: with a filter, all of them are.
+fn planned_inputs(task: &Task, view: &View, number: u16, layer: &RunLayer, in_full: bool) -> Result<u64> {
+    let named = |name: NameBytes| Element::new(number, name);
+    let count = |found: &mut dyn Iterator<Item = Result<Element>>| -> Result<u64> {
+        let taken = subjects(task, view, found, Element::clone);
+        taken.map(|one| one.map(|_| 1)).sum()
+    };
+    match (in_full, task.filter()) {
+        (true, None) => Ok(layer.now().count()),
+        (true, Some(_)) => count(&mut layer.now().scan(KeyRange::all()).map(|found| Ok(named(found?.0)))),
+        (false, _) => count(&mut layer.changes().map(|change| Ok(named(change?.key)))),
+    }
+}
+
+fn order<'a>(job: &Job<'a>) -> Result<Vec<&'a Task>> {
+    task_order::order(job.tasks, &job.inputs.keys().collect::<Vec<_>>(), &job.options.state_layer)
+}
+
+/// What the version record keeps of the run: counts alone, so that equal work leaves equal records.
+fn statistics(tasks: &[TaskReport]) -> serde_json::Value {
+    let task = |report: &TaskReport| (report.task.to_string(), serde_json::json!(report.counts));
+    serde_json::Value::Object(tasks.iter().map(task).collect())
+}
+
+/// Requests made so far.
+#[derive(Clone, Copy)]
+struct Usage {
+    output: Requests,
+    inputs: Requests,
+}
+
+impl Usage {
+    fn of(job: &Job<'_>) -> Usage {
+        // Feedback is the output, whose requests are counted there.
+        let inputs = job.inputs.values().filter(|input| input.at != At::Feedback);
+        let inputs = inputs.map(|input| input.catalog.requests());
+        Usage { output: job.output.requests(), inputs: inputs.fold(Requests::default(), |sum, one| sum + one) }
+    }
+}
+
+impl std::ops::Sub for Usage {
+    type Output = Usage;
+
+    fn sub(self, before: Usage) -> Usage {
+        Usage { output: self.output - before.output, inputs: self.inputs - before.inputs }
+    }
+}
+
+/// Milliseconds between the phases, for the report only.
+struct Laps(Instant);
+
+impl Laps {
+    fn start() -> Laps {
+        Laps(Instant::now())
+    }
+
+    fn lap(&mut self) -> f64 {
+        let now = Instant::now();
+        let passed = now.duration_since(self.0).as_secs_f64() * 1000.0;
+        self.0 = now;
+        passed
+    }
+}

@@ -1,0 +1,47 @@
+//! How a task is to run: skipped, incremental or full, and why. One task never drags another along: its neighbours see
+//! the layers that it changed, nothing else.
+
+use deltic_compiler::Task;
+use deltic_core::CatalogId;
+use deltic_store::TaskRecord;
+
+use crate::input::view::View;
+use crate::report::Mode;
+use crate::run::base::Base;
+use crate::state::fingerprint;
+
+/// Decides for one task, by what the base has of it. `now` is its fingerprint in this run, `reprocessed` an input of which
+/// everything is to be compiled.
+pub(crate) fn decide(
+    base: Base<'_>,
+    task: &Task,
+    now: &TaskRecord,
+    view: &View,
+    incremental: bool,
+    reprocessed: Option<&CatalogId>,
+) -> Mode {
+    let full = |reason: &str| Mode::Full { reason: reason.to_owned() };
+    let (in_quarantine, dropped) = (base.in_quarantine(task), base.dropped(task));
+    let Some(before) = base.task(task) else {
+        return full("it has not run before");
+    };
+    if !incremental {
+        return full("asked for");
+    }
+    if before.fingerprint != now.fingerprint {
+        return Mode::Full { reason: fingerprint::difference(before, now) };
+    }
+    if let Some(catalog) = reprocessed {
+        return Mode::Full { reason: format!("`{catalog}` is to be reprocessed") };
+    }
+    if let Some(layer) = dropped {
+        return Mode::Full { reason: format!("layer `{layer}` is not there any more") };
+    }
+    if let Some((_, name, layer)) = view.iter().find(|(_, _, layer)| !layer.is_comparable()) {
+        let why = layer.why().map(|why| format!(": {why}")).unwrap_or_default();
+        return Mode::Full { reason: format!("what changed in {name} can not be told{why}") };
+    }
+    let changed: Vec<String> =
+        view.iter().filter(|(_, _, layer)| layer.has_changed()).map(|(_, name, _)| name.to_string()).collect();
+    if changed.is_empty() && in_quarantine == 0 { Mode::Skipped } else { Mode::Incremental { changed } }
+}

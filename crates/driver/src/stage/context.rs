@@ -1,0 +1,87 @@
+//! What a stage works with, and what it comes to.
+
+use deltic_compiler::{Pattern, Task};
+use deltic_store::{Draft, Tree};
+
+use crate::checkpoint::resume::StageProgress;
+use crate::engine::Engine;
+use crate::error::failure::Quarantined;
+use crate::input::view::View;
+use crate::report::Counts;
+use crate::report::observe::Observer;
+use crate::report::stop::Stop;
+use crate::stage::base_tables::BaseTables;
+use crate::stage::checks::Checks;
+use crate::state::tables::State;
+use crate::{Element, Error, Result};
+
+/// What a stage works with.
+pub(crate) struct Stage<'a> {
+    pub(crate) task: &'a Task,
+    pub(crate) view: &'a View,
+    /// The output layers as published, by number.
+    pub(crate) published: &'a [Tree],
+    /// What the task remembers; empty tables for a full run.
+    pub(crate) state: State,
+    /// What it remembered in the base, which a full run does not go on from; none where that says nothing to it.
+    pub(crate) before: Option<BaseTables>,
+    pub(crate) full: bool,
+    pub(crate) draft: &'a Draft,
+    pub(crate) engine: &'a dyn Engine,
+    pub(crate) observer: &'a dyn Observer,
+    pub(crate) stop: &'a Stop,
+    /// Where it keeps what it has done, if it does.
+    pub(crate) progress: Option<StageProgress<'a>>,
+    pub(crate) checks: Checks<'a>,
+}
+
+/// What a stage made.
+pub(crate) struct StageResult {
+    /// The output layers, by number.
+    pub(crate) outputs: Vec<Tree>,
+    pub(crate) state: State,
+    pub(crate) counts: Counts,
+    /// What is in quarantine now.
+    pub(crate) quarantined: Vec<Quarantined>,
+}
+
+impl Stage<'_> {
+    /// Whether a sample is compiled, and not what changed.
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.checks.sample.is_some()
+    }
+
+    /// The layers that are compiled, by number.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = (u16, &Tree)> {
+        let inputs = self.view.iter().filter(|(_, name, _)| self.task.inputs().contains(name));
+        inputs.map(|(number, _, layer)| (number, layer.now()))
+    }
+
+    pub(crate) fn is_group(&self) -> bool {
+        matches!(self.task.pattern(), Pattern::Group(_))
+    }
+
+    /// Whether it is kept which outputs each input goes into, and what is said to them.
+    pub(crate) fn keeps_edges(&self) -> bool {
+        matches!(self.task.pattern(), Pattern::Group(_) | Pattern::Graph(_))
+    }
+
+    /// Up to how many bytes of what one input says to one output are remembered, if any are.
+    pub(crate) fn memo_limit(&self) -> Option<u32> {
+        self.task.memo_limit().filter(|_| self.is_group())
+    }
+
+    /// What each set of affected partitions may hold in memory.
+    pub(crate) fn set_memory(&self) -> usize {
+        self.engine.row_memory() / 8
+    }
+
+    /// Reads an element that the stage itself or its state wrote.
+    pub(crate) fn element(&self, mut bytes: &[u8]) -> Result<Element> {
+        Element::read(&mut bytes).ok_or_else(|| self.broken("a key that is cut short".to_owned()))
+    }
+
+    pub(crate) fn broken(&self, message: String) -> Error {
+        Error::State { task: self.task.id().clone(), message }
+    }
+}

@@ -1,0 +1,266 @@
+//! The table of contributors in the making, and what they said where the task has a memo.
+//!
+//! For most tasks it follows the rows, which come sorted by output and input. A direct task with one producer an output
+//! writes it by what became of each output instead; a front-end over the whole input is nobody's contributor.
+
+use std::iter::Peekable;
+use std::vec::IntoIter;
+
+use deltic_compiler::Pattern;
+use deltic_core::Digest;
+use deltic_store::Tree;
+
+use crate::engine::kernel::TaskKernel;
+use crate::sort::key_set::{Ahead, Elements, Walk};
+use crate::sort::rows::Row;
+use crate::stage::context::Stage;
+use crate::state::tables::{TableWriter, differences};
+use crate::{Element, Result};
+
+/// What decides what is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Follows {
+    Rows,
+    Outcomes,
+    Nothing,
+}
+
+pub(crate) struct Contributors<'a> {
+    stage: &'a Stage<'a>,
+    kernel: &'a TaskKernel<'a>,
+    follows: Follows,
+    table: TableWriter<'a>,
+    memo: Option<Memo<'a>>,
+    /// In an incremental stage: the affected inputs that were asked.
+    asked: Option<&'a Elements>,
+    /// In an incremental stage: the affected outputs that no row has come for yet.
+    waiting: Option<Walk<'a>>,
+    ahead: Option<Ahead<'a>>,
+    /// The output whose rows are coming, the input that they come from, and the output's contributors in the base that
+    /// are still to be met.
+    out: Vec<u8>,
+    item: Option<Vec<u8>>,
+    before: Peekable<IntoIter<Vec<u8>>>,
+}
+
+impl<'a> Contributors<'a> {
+    /// `wanted` are the affected outputs of an incremental stage, `asked` the affected inputs that had something to say.
+    pub(crate) fn new(
+        stage: &'a Stage<'a>,
+        kernel: &'a TaskKernel<'a>,
+        wanted: Option<&'a Elements>,
+        asked: Option<&'a Elements>,
+    ) -> Contributors<'a> {
+        Contributors {
+            stage,
+            kernel,
+            asked,
+            follows: match stage.task.pattern() {
+                Pattern::Direct { one_producer: true, .. } => Follows::Outcomes,
+                Pattern::Direct { .. } | Pattern::Group(_) | Pattern::Graph(_) => Follows::Rows,
+                Pattern::Dep(_) | Pattern::Global(_) => Follows::Nothing,
+            },
+            table: TableWriter::new(stage.draft, &stage.state.contributors),
+            memo: stage.memo_limit().map(|limit| Memo::new(stage, limit)),
+            waiting: wanted.map(Elements::walk),
+            ahead: wanted.map(|wanted| Ahead::new(&stage.state.contributors, wanted)),
+            out: Vec::new(),
+            item: None,
+            before: Vec::new().into_iter().peekable(),
+        }
+    }
+
+    /// A row that is given to a back-end, in order.
+    pub(crate) fn row(&mut self, row: Row<'_>) -> Result<()> {
+        if self.follows != Follows::Rows {
+            return Ok(());
+        }
+        if self.out != row.out {
+            self.end_output()?;
+            self.pass_over(Some(row.out))?;
+            self.out.extend_from_slice(row.out);
+            self.begin_output()?;
+        }
+        if self.item.as_deref() != Some(row.item) {
+            self.end_item()?;
+            while let Some(gone) = self.before.next_if(|before| before[..] < *row.item) {
+                self.table.set(&[&self.out, &gone[..]].concat(), None)?;
+            }
+            if self.before.next_if(|before| before[..] == *row.item).is_none() {
+                self.table.set(&[&self.out, row.item].concat(), Some(&[]))?;
+            }
+            self.item = Some(row.item.to_vec());
+        }
+        if let Some(memo) = &mut self.memo {
+            memo.said(row.value);
+        }
+        Ok(())
+    }
+
+    /// What is kept for an output of a task with one producer an output.
+    pub(crate) fn sole(&mut self, out: &Element, item: Option<&Element>) -> Result<()> {
+        if self.follows != Follows::Outcomes {
+            return Ok(());
+        }
+        let out = out.to_bytes();
+        let now: Vec<Vec<u8>> = item.map(Element::to_bytes).into_iter().collect();
+        let before = self.known(&out)?;
+        differences(&before, &now, |item, is_new| self.table.set(&[&out, item].concat(), is_new.then_some(&[])))
+    }
+
+    /// The tables of contributors and of what they said.
+    pub(crate) fn finish(mut self) -> Result<(Tree, Tree)> {
+        self.end_output()?;
+        self.pass_over(None)?;
+        let values = match self.memo {
+            Some(memo) => memo.table.finish()?,
+            None => self.stage.state.values.clone(),
+        };
+        Ok((self.table.finish()?, values))
+    }
+
+    fn begin_output(&mut self) -> Result<()> {
+        let out = std::mem::take(&mut self.out);
+        let mut before = self.known(&out)?;
+        // Nobody but affected inputs is asked for an output that is held back: the others stay.
+        let asked = self.asked.filter(|_| self.kernel.is_held(&out));
+        if let Some(asked) = asked {
+            before = only(asked, before, |input| input)?;
+        }
+        self.before = before.into_iter().peekable();
+        if let Some(memo) = &mut self.memo {
+            memo.begin_output(self.stage, &out, asked)?;
+        }
+        self.out = out;
+        Ok(())
+    }
+
+    fn end_item(&mut self) -> Result<()> {
+        let Some(item) = self.item.take() else { return Ok(()) };
+        self.memo.as_mut().map_or(Ok(()), |memo| memo.end_item(&self.out, &item))
+    }
+
+    fn end_output(&mut self) -> Result<()> {
+        self.end_item()?;
+        for gone in self.before.by_ref() {
+            self.table.set(&[&self.out[..], &gone].concat(), None)?;
+        }
+        if let Some(memo) = &mut self.memo {
+            memo.end_output(&self.out)?;
+        }
+        self.out.clear();
+        Ok(())
+    }
+
+    /// Affected outputs without rows lose all contributors.
+    fn pass_over(&mut self, out: Option<&[u8]>) -> Result<()> {
+        while self.follows == Follows::Rows
+            && let Some(waiting) = &mut self.waiting
+            && let Some((next, _)) = waiting.peek()?.filter(|(next, _)| out.is_none_or(|out| *next <= out))
+        {
+            let next = next.to_vec();
+            waiting.advance()?;
+            if out != Some(&next) {
+                self.out.extend_from_slice(&next);
+                self.begin_output()?;
+                self.end_output()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The contributors of an output in the base.
+    fn known(&mut self, out: &[u8]) -> Result<Vec<Vec<u8>>> {
+        if let Some(ahead) = &mut self.ahead {
+            ahead.reach(out)?;
+        }
+        self.stage.state.contributors_of(out)
+    }
+}
+
+/// The table of what contributors said, in the making.
+struct Memo<'a> {
+    limit: usize,
+    table: TableWriter<'a>,
+    /// What is kept of the output at hand, by input, and is still to be met.
+    before: Peekable<IntoIter<(Vec<u8>, Digest)>>,
+    /// What the input at hand says, framed; no more of it than shows that it is too much.
+    said: Vec<u8>,
+}
+
+impl<'a> Memo<'a> {
+    fn new(stage: &'a Stage<'a>, limit: u32) -> Memo<'a> {
+        Memo {
+            limit: limit as usize,
+            table: TableWriter::new(stage.draft, &stage.state.values),
+            before: Vec::new().into_iter().peekable(),
+            said: Vec::new(),
+        }
+    }
+
+    fn begin_output(&mut self, stage: &Stage<'_>, out: &[u8], asked: Option<&Elements>) -> Result<()> {
+        let known = stage.state.values_of(out)?.into_iter().map(|(item, entry)| (item, entry.meta.digest));
+        let mut before: Vec<(Vec<u8>, Digest)> = known.collect();
+        if let Some(asked) = asked {
+            before = only(asked, before, |(input, _)| input)?;
+        }
+        self.before = before.into_iter().peekable();
+        Ok(())
+    }
+
+    fn said(&mut self, value: &[u8]) {
+        if self.said.len() <= self.limit {
+            write_value(value, &mut self.said);
+        }
+    }
+
+    fn end_item(&mut self, out: &[u8], item: &[u8]) -> Result<()> {
+        while let Some((gone, _)) = self.before.next_if(|(before, _)| before[..] < *item) {
+            self.table.set(&[out, &gone].concat(), None)?;
+        }
+        let before = self.before.next_if(|(before, _)| before[..] == *item).map(|(_, digest)| digest);
+        let said = std::mem::take(&mut self.said);
+        let now = (said.len() <= self.limit).then_some(&said[..]);
+        if before != now.map(Digest::of) {
+            self.table.set(&[out, item].concat(), now)?;
+        }
+        Ok(())
+    }
+
+    fn end_output(&mut self, out: &[u8]) -> Result<()> {
+        for (gone, _) in self.before.by_ref() {
+            self.table.set(&[out, &gone].concat(), None)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a set holds of a sorted list.
+fn only<T>(set: &Elements, list: Vec<T>, element: impl Fn(&T) -> &Vec<u8>) -> Result<Vec<T>> {
+    let mut walk = set.walk();
+    let mut found = Vec::new();
+    for one in list {
+        if walk.take(element(&one))? {
+            found.push(one);
+        }
+    }
+    Ok(found)
+}
+
+/// Appends a value with its length.
+fn write_value(value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&(value.len() as u32).to_le_bytes());
+    out.extend_from_slice(value);
+}
+
+/// The values that were written; `None` for bytes that are cut short. Memory: at most 16 times the bytes.
+pub(crate) fn read_values(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut values = Vec::new();
+    while !bytes.is_empty() {
+        let (len, rest) = bytes.split_first_chunk::<4>()?;
+        let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+        values.push(value);
+        bytes = rest;
+    }
+    Some(values)
+}

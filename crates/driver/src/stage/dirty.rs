@@ -1,0 +1,234 @@
+//! Steps 1 and 2 of an incremental stage: which inputs and outputs a change can affect at all.
+//!
+//! Cost follows the change: the differing nodes of the layers' trees, and for each changed partition the look-ups in
+//! the reverse read index that its layer calls for. Changed partitions are streamed from the difference of two trees,
+//! and looked up many at a time; sets of readers go to a file beyond their share of memory.
+
+use std::collections::VecDeque;
+
+use deltic_compiler::{Lookup as _, Task, part_digest};
+use deltic_core::NameBytes;
+use deltic_store::{Change, Entry};
+
+use crate::error::panics::caught;
+use crate::input::filter::subjects;
+use crate::input::view::{RunLayer, View};
+use crate::report::Counts;
+use crate::sort::key_set::{Elements, Sorter, TOGETHER, Walk, read_ahead};
+use crate::state::reads::{PartNow, Reader};
+use crate::state::tables::State;
+use crate::{Element, Error, Result};
+
+/// Marks of an affected output: an input that the base was made from claims it, in whatever content.
+pub(crate) const CLAIMED_BEFORE: u8 = 1;
+/// An input that the base knows nothing of claims it.
+pub(crate) const CLAIMED_ANEW: u8 = 2;
+/// Its back-end read something that changed.
+pub(crate) const READ: u8 = 4;
+/// A front-end says something else to it than before.
+pub(crate) const SAID: u8 = 8;
+/// It was in quarantine. Also of an input.
+pub(crate) const RETRIED: u8 = 16;
+/// It is held back: an input that went into it failed.
+pub(crate) const HELD: u8 = 32;
+
+/// Counts why outputs are affected: some only because their back-end read something that changed, some because they
+/// were in quarantine.
+pub(crate) fn count_marks(outputs: &Elements, counts: &mut Counts) -> Result<()> {
+    let mut walk = outputs.walk();
+    while let Some((_, marks)) = walk.peek()? {
+        counts.through_reads += u64::from(marks == READ);
+        counts.retried += u64::from(marks & RETRIED != 0);
+        walk.advance()?;
+    }
+    Ok(())
+}
+
+/// An affected input.
+#[derive(Debug)]
+pub(crate) struct Dirty {
+    /// Which.
+    pub(crate) element: Element,
+    /// Whether the base was made from it, in whatever content.
+    pub(crate) existed: bool,
+    /// What it is now; `None` when it is gone.
+    pub(crate) now: Option<Entry>,
+    /// Whether it did not change itself, but something it read did, or it was in quarantine.
+    pub(crate) through_reads: bool,
+    /// Whether it was in quarantine.
+    pub(crate) retried: bool,
+}
+
+/// Finds what is affected without having changed itself: whoever looked at something that is not what it was, and what
+/// was in quarantine. Returns inputs, some of which may have changed too, and adds outputs to `outputs`.
+pub(crate) fn readers(view: &View, state: &State, memory: usize, outputs: &mut Sorter) -> Result<Elements> {
+    let mut inputs = Sorter::new(memory);
+    state.retry(RETRIED, &mut inputs, outputs)?;
+    if state.readers.is_empty() {
+        return inputs.finish();
+    }
+    for (number, _, layer) in view.iter().filter(|(_, _, layer)| layer.has_changed()) {
+        let watch = state.watch(number)?;
+        if watch.is_idle() {
+            continue;
+        }
+        let mut changes = layer.changes();
+        loop {
+            let some: Vec<(NameBytes, bool)> = changes
+                .by_ref()
+                .take(TOGETHER)
+                .map(|change| change.map(|Change { key, old, new }| (key, old.is_none() || new.is_none())))
+                .collect::<Result<_>>()?;
+            if some.is_empty() {
+                break;
+            }
+            let parts_now = |layer, name: &NameBytes, projection: &str| parts_now(view, layer, name, projection);
+            state.readers_of(&watch, &some, &parts_now, |reader| match reader {
+                Reader::Front(input) => inputs.add(&input.to_bytes(), 0),
+                Reader::Back(output) => outputs.add(&output.to_bytes(), READ),
+            })?;
+        }
+    }
+    inputs.finish()
+}
+
+/// The parts of a partition as they are now, by the projection that somebody looked with. Where user code fails, that is
+/// for the reader to find, who may make anything of it: only a failure of a store is one here.
+fn parts_now<'a>(view: &'a View, layer: u16, name: &NameBytes, projection: &str) -> Result<PartNow<'a>> {
+    let parts = unless_it_fails(view, || {
+        let meta = view.meta(layer, name)?;
+        view.projections().parts(projection, meta.as_ref(), || {
+            Ok(view.read(layer, name)?.map(|(_, payload)| payload).unwrap_or_default())
+        })
+    })?;
+    Ok(Box::new(move |argument| match &parts {
+        Some(parts) => unless_it_fails(view, || Ok(part_digest(parts.part(argument)?.as_deref()))),
+        None => Ok(None),
+    }))
+}
+
+/// What code of a projection comes to; none where it fails or panics.
+fn unless_it_fails<T>(view: &View, code: impl FnOnce() -> deltic_compiler::Result<T>) -> Result<Option<T>> {
+    let ran = caught(code);
+    view.check()?;
+    Ok(ran.ok().and_then(deltic_compiler::Result::ok))
+}
+
+/// The inputs that changed, came or went, and those that read something that did: in order.
+pub(crate) struct DirtyInputs<'a> {
+    task: &'a Task,
+    view: &'a View,
+    /// The input layers that are still to come, by number.
+    layers: VecDeque<(u16, &'a RunLayer)>,
+    current: Option<Changes<'a>>,
+    readers: Walk<'a>,
+    ready: VecDeque<Dirty>,
+}
+
+/// What changed in one layer.
+struct Changes<'a> {
+    layer: u16,
+    changes: std::iter::Peekable<Box<dyn Iterator<Item = Result<Change>> + 'a>>,
+}
+
+impl<'a> DirtyInputs<'a> {
+    /// `readers` are the inputs whose front-end read something that changed.
+    pub(crate) fn new(task: &'a Task, view: &'a View, readers: &'a Elements) -> DirtyInputs<'a> {
+        let inputs = view.iter().filter(|(_, name, _)| task.inputs().contains(name));
+        let layers = inputs.map(|(number, _, layer)| (number, layer)).collect();
+        DirtyInputs { task, view, layers, current: None, readers: readers.walk(), ready: VecDeque::new() }
+    }
+
+    /// The next affected input, before it is known what an input is now that did not change itself.
+    fn found(&mut self) -> Result<Option<Dirty>> {
+        loop {
+            let Some(Changes { layer, changes }) = &mut self.current else {
+                let Some((layer, run_layer)) = self.layers.pop_front() else { return Ok(None) };
+                let changes = run_layer.changes();
+                let element = move |change: &Change| Element::new(layer, change.key.clone());
+                let changes: Box<dyn Iterator<Item = _>> = Box::new(subjects(self.task, self.view, changes, element));
+                self.current = Some(Changes { layer, changes: changes.peekable() });
+                continue;
+            };
+            let layer = *layer;
+            let reader = self.readers.peek()?.and_then(|(mut bytes, marks)| Some((Element::read(&mut bytes)?, marks)));
+            let reader = reader.filter(|(reader, _)| reader.layer == layer);
+            let reader_is_next = match (&reader, changes.peek()) {
+                (Some((reader, _)), Some(Ok(change))) => reader.name < change.key,
+                (Some(_), None) => true,
+                _ => false,
+            };
+            let retried = reader.as_ref().is_some_and(|(_, marks)| marks & RETRIED != 0);
+            if let (Some((element, _)), true) = (&reader, reader_is_next) {
+                self.readers.advance()?;
+                let element = element.clone();
+                return Ok(Some(Dirty { element, existed: true, now: None, through_reads: true, retried }));
+            }
+            let Some(change) = changes.next() else {
+                self.current = None;
+                continue;
+            };
+            let Change { key, old, new } = change?;
+            let retried = match reader {
+                Some((reader, _)) if reader.name == key => {
+                    self.readers.advance()?;
+                    retried
+                }
+                _ => false,
+            };
+            let element = Element::new(layer, key);
+            return Ok(Some(Dirty { element, existed: old.is_some(), now: new, through_reads: false, retried }));
+        }
+    }
+
+    fn fill(&mut self) -> Result<()> {
+        let mut readers = Vec::new();
+        while self.ready.len() < TOGETHER
+            && let Some(dirty) = self.found()?
+        {
+            if dirty.through_reads {
+                readers.push(dirty.element.clone());
+            }
+            self.ready.push_back(dirty);
+        }
+        let mut present = present(self.task, self.view, &readers)?.into_iter();
+        for dirty in self.ready.iter_mut().filter(|dirty| dirty.through_reads) {
+            dirty.now = present.next();
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for DirtyInputs<'_> {
+    type Item = Result<Dirty>;
+
+    fn next(&mut self) -> Option<Result<Dirty>> {
+        if self.ready.is_empty()
+            && let Err(error) = self.fill()
+        {
+            self.layers.clear();
+            self.current = None;
+            return Some(Err(error));
+        }
+        self.ready.pop_front().map(Ok)
+    }
+}
+
+/// Inputs that did not change and so must be there, in order: looked up together.
+pub(crate) fn present(task: &Task, view: &View, inputs: &[Element]) -> Result<Vec<Entry>> {
+    let mut entries = Vec::with_capacity(inputs.len());
+    for of_layer in inputs.chunk_by(|a, b| a.layer == b.layer) {
+        let tree = of_layer.first().and_then(|input| view.now(input.layer));
+        if let Some(tree) = tree {
+            read_ahead(tree, &of_layer.iter().map(|input| &*input.name).collect::<Vec<_>>())?;
+        }
+        for input in of_layer {
+            let entry = tree.map(|tree| tree.get(&input.name)).transpose()?.flatten();
+            entries.push(entry.ok_or_else(|| Error::State {
+                task: task.id().clone(),
+                message: format!("it knows input {}, which does not exist", view.show(input)),
+            })?);
+        }
+    }
+    Ok(entries)
+}

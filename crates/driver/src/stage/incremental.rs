@@ -1,0 +1,329 @@
+//! An incremental stage: what a change can affect, and nothing else.
+//!
+//! Whatever follows the number of affected partitions is a sorted stream or a set that may lie in a file, so memory is
+//! bounded with everything changed too; look-ups are made many at a time, so that on a remote store they are a few
+//! round trips and not one each.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use deltic_compiler::{DirectStage, Pattern};
+use deltic_store::{Entry, KeyRange};
+
+use crate::engine::kernel::TaskKernel;
+use crate::engine::{Item, Mapped, StageSession};
+use crate::input::filter::is_subject;
+use crate::sort::external::Shuffle;
+use crate::sort::key_set::{
+    Elements, Sorter, TOGETHER, TOGETHER_BYTES, Writer, decoded, read_ahead, read_ahead_within,
+};
+use crate::sort::rows::{RowStream, Rows};
+use crate::stage::context::Stage;
+use crate::stage::context::StageResult;
+use crate::stage::contributors::read_values;
+use crate::stage::dirty::{CLAIMED_ANEW, CLAIMED_BEFORE, Dirty, DirtyInputs, HELD, SAID, count_marks, present};
+use crate::stage::sample::affected;
+use crate::stage::sink::Settling;
+use crate::state::reads::Reader;
+use crate::{Element, Error, Result};
+
+/// Runs a stage that has state from what changed since the base.
+pub(crate) fn run<'s>(
+    stage: &'s Stage<'s>,
+    kernel: &'s TaskKernel<'s>,
+    mut session: Box<dyn StageSession + 's>,
+) -> Result<StageResult> {
+    let memory = stage.set_memory();
+    let mut outputs = Sorter::new(memory);
+    let reading = affected(stage, kernel, &mut outputs)?;
+    let mut fronts = Fronts {
+        stage,
+        kernel,
+        settling: Settling::new(stage, kernel),
+        inputs: Writer::new(memory),
+        outputs,
+        done: Vec::new(),
+        done_bytes: 0,
+    };
+
+    // Inputs that are gone have no item; they wait here for their place in the order.
+    let on_their_way: RefCell<VecDeque<Dirty>> = RefCell::default();
+    let mut items = DirtyInputs::new(stage.task, stage.view, &reading).filter_map(|found| match found {
+        Ok(input) => {
+            let item = input.now.clone().map(|entry| Item { element: input.element.clone(), entry });
+            on_their_way.borrow_mut().push_back(input);
+            item.map(Ok)
+        }
+        Err(error) => Some(Err(error)),
+    });
+    session.map(&mut items, &mut |mapped| {
+        while let Some(input) = on_their_way.borrow_mut().pop_front() {
+            if input.element == mapped.item {
+                return fronts.done(input, Some(mapped));
+            }
+            fronts.done(input, None)?;
+        }
+        Ok(())
+    })?;
+    drop(items);
+    on_their_way.into_inner().into_iter().try_for_each(|input| fronts.done(input, None))?;
+
+    let (mut settling, dirty) = fronts.finish()?;
+    let Others { again, remembered } = dirty.other_contributors(stage, kernel)?;
+    count_marks(&dirty.outputs, &mut settling.counts)?;
+    if stage.is_group() {
+        settling.counts.fronts_again = again.len();
+    }
+    settling.counts.remembered = dirty.recall(stage, &again, remembered, session.as_mut())?;
+    session.map(&mut items_of(stage, &again), &mut |mapped| settling.front_failed_again(mapped))?;
+    settling.hold_back(Some(&dirty.outputs))?;
+
+    let mut backs = settling.with_wanted(&dirty.outputs, &dirty.inputs);
+    session.reduce(Some(&dirty.outputs), &mut backs)?;
+    backs.finish()
+}
+
+/// Step 3: what comes of the front-ends of affected inputs.
+struct Fronts<'a> {
+    stage: &'a Stage<'a>,
+    kernel: &'a TaskKernel<'a>,
+    settling: Settling<'a>,
+    inputs: Writer,
+    outputs: Sorter,
+    /// Settled together: affected inputs in order, each with what its front-end said unless it is gone.
+    done: Vec<(Dirty, Option<Mapped>)>,
+    /// Their bytes.
+    done_bytes: u64,
+}
+
+impl<'a> Fronts<'a> {
+    fn done(&mut self, input: Dirty, mapped: Option<Mapped>) -> Result<()> {
+        self.done_bytes += mapped.as_ref().map_or(0, Mapped::weight);
+        self.done.push((input, mapped));
+        let is_full = self.done.len() >= TOGETHER || self.done_bytes >= TOGETHER_BYTES as u64;
+        if is_full { self.settle() } else { Ok(()) }
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        self.done_bytes = 0;
+        let state = &self.stage.state;
+        if self.stage.is_group() {
+            let elements = || self.done.iter().map(|(input, _)| &input.element);
+            read_ahead_within(&state.edges, &elements().map(Element::to_bytes).collect::<Vec<_>>())?;
+            let reader = |element: &Element| Reader::Front(element.clone()).bytes();
+            read_ahead_within(&state.reads, &elements().map(reader).collect::<Vec<_>>())?;
+        }
+        for (input, mapped) in std::mem::take(&mut self.done) {
+            self.settling.counts.inputs += 1;
+            self.settling.counts.inputs_through_reads += u64::from(input.through_reads && !input.retried);
+            self.settling.counts.retried += u64::from(input.retried);
+            if mapped.as_ref().is_none_or(|mapped| mapped.failed.is_none()) {
+                self.inputs.push(&input.element.to_bytes(), 0)?;
+            }
+            match (self.stage.task.pattern(), mapped) {
+                (Pattern::Group(_), Some(mapped)) => {
+                    let said = self.settling.front_ran(&mapped, input.existed)?;
+                    self.affect(said, SAID)?;
+                }
+                (Pattern::Group(_), None) => {
+                    let said = self.settling.front_gone(&input.element)?;
+                    self.affect(said, SAID)?;
+                }
+                (Pattern::Direct { .. }, Some(mapped)) => {
+                    let claim = if input.existed { CLAIMED_BEFORE } else { CLAIMED_ANEW };
+                    self.affect(mapped.edges.into_iter().map(|(out, _)| out), claim)?;
+                }
+                (Pattern::Direct { stage, .. }, None) => {
+                    self.affect(self.kernel.outputs_of(stage.as_ref(), &input.element)?, CLAIMED_BEFORE)?;
+                }
+                // They have stages of their own.
+                (Pattern::Dep(_) | Pattern::Global(_) | Pattern::Graph(_), _) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn affect(&mut self, outs: impl IntoIterator<Item = Element>, marks: u8) -> Result<()> {
+        outs.into_iter().try_for_each(|out| self.outputs.add(&out.to_bytes(), marks))
+    }
+
+    fn finish(mut self) -> Result<(Settling<'a>, Affected)> {
+        self.settle()?;
+        for out in self.settling.hold_back(None)? {
+            self.outputs.add(&out, HELD)?;
+        }
+        Ok((self.settling, Affected { inputs: self.inputs.finish()?, outputs: self.outputs.finish()? }))
+    }
+}
+
+/// What an incremental stage has found to be affected.
+struct Affected {
+    inputs: Elements,
+    outputs: Elements,
+}
+
+impl Affected {
+    /// Gives back-ends what is remembered of inputs that are not asked in this run; returns of how many.
+    fn recall(
+        &self,
+        stage: &Stage<'_>,
+        again: &Elements,
+        remembered: Shuffle,
+        session: &mut dyn StageSession,
+    ) -> Result<u64> {
+        let (mut changed, mut again) = (self.inputs.walk(), again.walk());
+        let mut remembered = remembered.finish()?;
+        let (mut count, mut rows) = (0, Rows::default());
+        while let Some(first) = remembered.peek()? {
+            let input = first.out.to_vec();
+            let asked = changed.take(&input)? || again.take(&input)?;
+            count += u64::from(!asked);
+            while let Some(row) = remembered.peek()?.filter(|row| row.out == input) {
+                let said =
+                    read_values(row.value).ok_or_else(|| stage.broken("values that are cut short".to_owned()))?;
+                said.iter().filter(|_| !asked).for_each(|value| rows.push(row.item, &input, value));
+                remembered.advance()?;
+            }
+            if rows.bytes() >= TOGETHER_BYTES {
+                session.add(std::mem::take(&mut rows))?;
+            }
+        }
+        session.add(rows)?;
+        Ok(count)
+    }
+
+    /// Step 5: the unchanged inputs whose word is needed to compile the affected outputs.
+    fn other_contributors(&self, stage: &Stage<'_>, kernel: &TaskKernel<'_>) -> Result<Others> {
+        let sole = match stage.task.pattern() {
+            Pattern::Direct { stage, one_producer: true } => Some(stage.as_ref()),
+            _ => None,
+        };
+        let mut again = Sorter::new(stage.set_memory());
+        let mut remembered = Shuffle::new(stage.set_memory());
+        let mut walk = self.outputs.walk();
+        loop {
+            let mut some = walk.some()?;
+            if some.is_empty() {
+                return Ok(Others { again: again.finish_without(&self.inputs)?, remembered });
+            }
+            // For what is held back nobody is asked.
+            some.retain(|(_, marks)| marks & HELD == 0);
+            read_ahead_within(&stage.state.contributors, &some.iter().map(|(out, _)| out).collect::<Vec<_>>())?;
+            // Claimed by inputs that are new, and nobody is known to have made it before.
+            let mut unknown = Vec::new();
+            for (out, marks) in &some {
+                let known = stage.state.contributors_of(out)?;
+                if known.is_empty() && sole.is_some() && marks & (CLAIMED_ANEW | CLAIMED_BEFORE) == CLAIMED_ANEW {
+                    unknown.push(stage.element(out)?);
+                }
+                let values = stage.state.values_of(out)?;
+                for input in &known {
+                    if values.binary_search_by(|(known, _)| known.cmp(input)).is_err() {
+                        again.add(input, 0)?;
+                    }
+                }
+                remember(stage, out, &values, &mut remembered)?;
+            }
+            if let Some(sole) = sole {
+                check_sole_producers(stage, kernel, sole, &unknown)?;
+            }
+        }
+    }
+}
+
+/// What unchanged inputs say to affected outputs.
+struct Others {
+    /// Those that must be asked again.
+    again: Elements,
+    /// What is remembered of all contributors, turned round: by input, then output.
+    remembered: Shuffle,
+}
+
+/// Reads what is remembered for an output.
+fn remember(stage: &Stage<'_>, out: &[u8], values: &[(Vec<u8>, Entry)], remembered: &mut Shuffle) -> Result<()> {
+    let mut left = values;
+    while !left.is_empty() {
+        let mut bytes = 0;
+        let fits = left.iter().take(TOGETHER).take_while(|(_, entry)| {
+            bytes += entry.meta.len;
+            bytes <= TOGETHER_BYTES as u64
+        });
+        let (some, rest) = left.split_at(fits.count().max(1));
+        left = rest;
+        let entries: Vec<Entry> = some.iter().map(|(_, entry)| entry.clone()).collect();
+        let mut rows = Rows::default();
+        for ((input, _), said) in some.iter().zip(stage.state.values.read_all(&entries)?) {
+            rows.push(input, out, said.bytes());
+        }
+        remembered.push(rows)?;
+    }
+    Ok(())
+}
+
+/// An output that state knows no producer of, but that is published, has one: an input that did not change, unless an
+/// affected input had claimed it before. Then nobody else may claim it now.
+fn check_sole_producers(
+    stage: &Stage<'_>,
+    kernel: &TaskKernel<'_>,
+    direct: &dyn DirectStage,
+    outs: &[Element],
+) -> Result<()> {
+    for of_layer in outs.chunk_by(|a, b| a.layer == b.layer) {
+        let layer = of_layer.first().map(|out| usize::from(out.layer));
+        let Some(published) = layer.and_then(|layer| stage.published.get(layer)) else { continue };
+        read_ahead(published, &of_layer.iter().map(|out| &*out.name).collect::<Vec<_>>())?;
+        for out in of_layer {
+            if published.get(&out.name)?.is_some() {
+                return Err(second_producer(stage, kernel, direct, out)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The error for an output with two producers. Looks through all inputs, only for the message.
+fn second_producer(
+    stage: &Stage<'_>,
+    kernel: &TaskKernel<'_>,
+    direct: &dyn DirectStage,
+    out: &Element,
+) -> Result<Error> {
+    let mut claimants: Vec<Element> = Vec::new();
+    for (layer, tree) in stage.inputs() {
+        for found in tree.scan(KeyRange::all()) {
+            let input = Element::new(layer, found?.0);
+            if is_subject(stage.task, stage.view, &input)? && kernel.outputs_of(direct, &input)?.contains(out) {
+                claimants.push(input);
+            }
+        }
+    }
+    let key = kernel.out_key(out)?;
+    Ok(match &claimants[..] {
+        [first, second, ..] => kernel.two_producers(&key, first, second),
+        _ => stage.broken(format!("output {key} is published, but no input is known to make it")),
+    })
+}
+
+/// Inputs that did not change, with what they are.
+fn items_of<'a>(stage: &'a Stage<'a>, inputs: &'a Elements) -> impl Iterator<Item = Result<Item>> + 'a {
+    let mut inputs = decoded(inputs);
+    let mut ready: VecDeque<Item> = VecDeque::new();
+    let mut fill = move || -> Result<VecDeque<Item>> {
+        let some = inputs
+            .by_ref()
+            .take(4 * TOGETHER)
+            .map(|input| input?.ok_or_else(|| stage.broken("an input that is cut short".to_owned())));
+        let some: Vec<Element> = some.collect::<Result<_>>()?;
+        let entries = present(stage.task, stage.view, &some)?;
+        Ok(some.into_iter().zip(entries).map(|(element, entry)| Item { element, entry }).collect())
+    };
+    std::iter::from_fn(move || {
+        if ready.is_empty() {
+            match fill() {
+                Ok(filled) => ready = filled,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        ready.pop_front().map(Ok)
+    })
+}

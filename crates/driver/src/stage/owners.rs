@@ -1,0 +1,140 @@
+//! Which group each published partition belongs to, where groups become any number of partitions.
+//!
+//! Groups come in their own order and say which partitions they make; turned round, each partition learns whether its
+//! group still makes it, whether another does now, and that no two do. The check is the same in a full and in an
+//! incremental stage: the tables know the groups that did not run.
+
+use deltic_store::{Entry, Tree};
+
+use crate::engine::Outcome;
+use crate::engine::codec::{read_entry, write_entry};
+use crate::engine::kernel::TaskKernel;
+use crate::sort::external::Shuffle;
+use crate::sort::rows::{RowStream, Rows};
+use crate::stage::context::Stage;
+use crate::state::tables::{State, TableWriter, differences};
+use crate::{Element, Error, Result};
+
+/// The group does not make the partition any more.
+const GONE: u8 = 0;
+/// The group makes the partition, and did not in the base.
+const NEW: u8 = 1;
+/// The group makes the partition as it did.
+const KEPT: u8 = 2;
+
+/// What groups say of partitions, and the tables `published` and `owners` in the making.
+pub(crate) struct Claims<'a> {
+    stage: &'a Stage<'a>,
+    kernel: &'a TaskKernel<'a>,
+    published: TableWriter<'a>,
+    turned: Shuffle,
+    batch: Rows,
+}
+
+impl<'a> Claims<'a> {
+    pub(crate) fn new(stage: &'a Stage<'a>, kernel: &'a TaskKernel<'a>) -> Claims<'a> {
+        Claims {
+            stage,
+            kernel,
+            published: TableWriter::new(stage.draft, &stage.state.published),
+            turned: Shuffle::new(stage.set_memory()),
+            batch: Rows::default(),
+        }
+    }
+
+    /// Notes what a group makes now: partitions in order, each with what is new of it. Groups come in order.
+    pub(crate) fn group_ran(&mut self, group: &[u8], made: &[(Element, Option<Entry>)]) -> Result<()> {
+        let before = State::listed(&self.stage.state.published, group)?;
+        let mut before = before.into_iter().peekable();
+        for (out, entry) in made {
+            let out = out.to_bytes();
+            while let Some(gone) = before.next_if(|before| *before < out) {
+                self.release(group, &gone)?;
+            }
+            let kept = before.next_if(|before| *before == out).is_some();
+            if kept && entry.is_none() {
+                continue;
+            }
+            let mut value = vec![if kept { KEPT } else { NEW }];
+            if let Some(entry) = entry {
+                write_entry(entry, &mut value);
+            }
+            self.say(&out, group, &value)?;
+            if !kept {
+                self.published.set(&[group, &out].concat(), Some(&[]))?;
+            }
+        }
+        before.try_for_each(|gone| self.release(group, &gone))
+    }
+
+    /// Notes that a group keeps what it made: its back-end failed, or did not run. Groups come in order.
+    pub(crate) fn group_kept(&mut self, group: &Element) -> Result<()> {
+        let Some(before) = self.stage.before.as_ref().filter(|_| self.stage.full) else { return Ok(()) };
+        let bytes = group.to_bytes();
+        for out in before.published_of(group)? {
+            let out = out.to_bytes();
+            self.published.set(&[&bytes[..], &out].concat(), Some(&[]))?;
+            self.say(&out, &bytes, &[NEW])?;
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, group: &[u8], out: &[u8]) -> Result<()> {
+        self.published.set(&[group, out].concat(), None)?;
+        self.say(out, group, &[GONE])
+    }
+
+    fn say(&mut self, out: &[u8], group: &[u8], value: &[u8]) -> Result<()> {
+        self.batch.push(out, group, value);
+        if self.batch.len() < 4096 { Ok(()) } else { self.turned.push(std::mem::take(&mut self.batch)) }
+    }
+
+    /// Hands over what became of each partition that a group said something of, in order; returns the tables of
+    /// published partitions and of their owners.
+    pub(crate) fn finish(mut self, mut offer: impl FnMut(&[u8], &Outcome) -> Result<()>) -> Result<(Tree, Tree)> {
+        self.turned.push(std::mem::take(&mut self.batch))?;
+        let mut said = std::mem::replace(&mut self.turned, Shuffle::new(0)).finish()?;
+        let mut owners = TableWriter::new(self.stage.draft, &self.stage.state.owners);
+        while let Some(first) = said.peek()? {
+            let out = first.out.to_vec();
+            let before = State::listed(&self.stage.state.owners, &out)?;
+            let mut now = before.clone();
+            let mut outcome = Outcome::Same;
+            while let Some(row) = said.peek()?.filter(|row| row.out == out) {
+                match row.value.split_first() {
+                    Some((&GONE, _)) => now.retain(|owner| owner != row.item),
+                    Some((&kind, entry)) => {
+                        if kind == NEW {
+                            now.push(row.item.to_vec());
+                        }
+                        if !entry.is_empty() {
+                            let entry = read_entry(entry);
+                            outcome = Outcome::New(entry.ok_or_else(|| self.broken("an entry that is cut short"))?);
+                        }
+                    }
+                    None => return Err(self.broken("a group without a word")),
+                }
+                said.advance()?;
+            }
+            now.sort_unstable();
+            match &now[..] {
+                [] => outcome = Outcome::Nothing,
+                [_] => {}
+                [first, second, ..] => return Err(self.two_groups(&out, first, second)?),
+            }
+            differences(&before, &now, |owner, is_new| owners.set(&[&out[..], owner].concat(), is_new.then_some(&[])))?;
+            offer(&out, &outcome)?;
+        }
+        Ok((self.published.finish()?, owners.finish()?))
+    }
+
+    fn two_groups(&self, out: &[u8], first: &[u8], second: &[u8]) -> Result<Error> {
+        let show = |element: &[u8]| Ok::<_, Error>(self.kernel.out_key(&self.stage.element(element)?)?.to_string());
+        let task = self.stage.task.id().clone();
+        Ok(Error::TwoGroups { task, output: show(out)?, first: show(first)?, second: show(second)? })
+    }
+
+    fn broken(&self, message: &str) -> Error {
+        self.stage.broken(message.to_owned())
+    }
+}

@@ -1,0 +1,193 @@
+//! Which inputs and outputs a verification takes: a share of each, told by the digest of their keys and a seed.
+//!
+//! So a sample is the same each time and on each machine, another seed takes another one, and a partition that comes or
+//! goes changes nothing for the others. Where a task has too little for its share, the one with the least digest is taken.
+
+use deltic_compiler::{Lookup as _, Pattern};
+use deltic_core::LayerRef;
+use deltic_store::KeyRange;
+
+use crate::engine::kernel::TaskKernel;
+use crate::input::filter::is_subject;
+use crate::sort::key_set::{Elements, Sorter, TOGETHER, Writer, read_ahead_within};
+use crate::stage::checks::Sample;
+use crate::stage::context::Stage;
+use crate::stage::dirty::{READ, readers};
+use crate::state::tables::State;
+use crate::{Element, Result};
+
+/// What a change affects through reads, or what a sample takes: returns inputs, and adds outputs to `outputs`.
+pub(crate) fn affected(stage: &Stage<'_>, kernel: &TaskKernel<'_>, outputs: &mut Sorter) -> Result<Elements> {
+    match stage.checks.sample {
+        Some(sample) => sample.affected(stage, kernel, outputs),
+        None => readers(stage.view, &stage.state, stage.set_memory(), outputs),
+    }
+}
+
+impl Sample {
+    /// The inputs that are taken, and those that taken outputs are made from; adds the taken outputs to `outputs`. At least
+    /// one output is taken, or one input where there is no output.
+    ///
+    /// Cost: a walk over the keys of all inputs and outputs. Which input makes an output of a direct task follows from
+    /// keys alone, so each of its inputs is also asked which outputs it maps to.
+    fn affected(&self, stage: &Stage<'_>, kernel: &TaskKernel<'_>, outputs: &mut Sorter) -> Result<Elements> {
+        let mut inputs = Sorter::new(stage.set_memory());
+        let (has_outputs, beyond) = self.outputs(stage, outputs, &mut inputs)?;
+        match stage.task.pattern() {
+            // The front-end runs over the whole input.
+            Pattern::Dep(_) | Pattern::Global(_) => return Ok(Elements::default()),
+            Pattern::Graph(_) => return every_input(stage),
+            Pattern::Direct { .. } | Pattern::Group(_) => {}
+        }
+        let direct = match stage.task.pattern() {
+            Pattern::Direct { stage, .. } => Some(stage.as_ref()),
+            _ => None,
+        };
+        let layers = stage.view.layers();
+        let (mut any, mut least) = (has_outputs, Least::default());
+        for (number, tree) in stage.inputs() {
+            let layer = layers.get(usize::from(number)).map(|(layer, _)| layer.to_string()).unwrap_or_default();
+            for found in tree.scan(KeyRange::all()) {
+                let input = Element::new(number, found?.0);
+                if !is_subject(stage.task, stage.view, &input)? {
+                    continue;
+                }
+                let number = self.number(&layer, &input.name);
+                let mut is_taken = self.takes(number);
+                if let (false, Some(direct)) = (is_taken, direct) {
+                    is_taken = match kernel.outputs_of(direct, &input) {
+                        Ok(outs) => {
+                            let takes =
+                                |out| self.number_of_output(stage, out).is_some_and(|number| self.takes(number));
+                            outs.iter().any(|out| takes(out) || beyond.as_ref() == Some(out))
+                        }
+                        // The failure is told when the input is compiled.
+                        Err(_) => true,
+                    };
+                }
+                if is_taken {
+                    inputs.add(&input.to_bytes(), 0)?;
+                    any = true;
+                } else if !any {
+                    least.offer(number, &input);
+                }
+            }
+        }
+        if let (false, Some((_, input))) = (any, least.0) {
+            inputs.add(&input.to_bytes(), 0)?;
+        }
+        inputs.finish()
+    }
+
+    /// What decides about an output, of a layer that the task has.
+    fn number_of_output(&self, stage: &Stage<'_>, out: &Element) -> Option<u64> {
+        let layer = stage.task.outputs().get(usize::from(out.layer))?;
+        Some(self.number(&own(&layer.id), &out.name))
+    }
+
+    /// Takes published partitions: they, or the groups that make them, and the inputs that contribute to those. Returns
+    /// whether there are any, and the one that is taken beyond its share.
+    fn outputs(&self, stage: &Stage<'_>, outputs: &mut Sorter, inputs: &mut Sorter) -> Result<(bool, Option<Element>)> {
+        let (mut any, mut least) = (false, Least::default());
+        for (number, published) in (0u16..).zip(stage.published) {
+            let mut taken: Vec<Vec<u8>> = Vec::new();
+            for found in published.scan(KeyRange::all()) {
+                let out = Element::new(number, found?.0);
+                let Some(decides) = self.number_of_output(stage, &out) else { continue };
+                if self.takes(decides) {
+                    taken.push(out.to_bytes());
+                    any = true;
+                } else if !any {
+                    least.offer(decides, &out);
+                }
+                if taken.len() == TOGETHER {
+                    made_by(stage, &std::mem::take(&mut taken), outputs, inputs)?;
+                }
+            }
+            made_by(stage, &taken, outputs, inputs)?;
+        }
+        let beyond = least.0.filter(|_| !any).map(|(_, out)| out);
+        if let Some(out) = &beyond {
+            made_by(stage, &[out.to_bytes()], outputs, inputs)?;
+        }
+        Ok((any || beyond.is_some(), beyond))
+    }
+}
+
+/// The element with the least number so far.
+#[derive(Default)]
+struct Least(Option<(u64, Element)>);
+
+impl Least {
+    fn offer(&mut self, number: u64, element: &Element) {
+        if self.0.as_ref().is_none_or(|(least, _)| number < *least) {
+            self.0 = Some((number, element.clone()));
+        }
+    }
+}
+
+/// Adds partitions, or the groups that make them, and who contributes to these.
+fn made_by(stage: &Stage<'_>, partitions: &[Vec<u8>], outputs: &mut Sorter, inputs: &mut Sorter) -> Result<()> {
+    let mut groups = Vec::new();
+    if stage.task.pattern().splits() {
+        read_ahead_within(&stage.state.owners, partitions)?;
+        for partition in partitions {
+            let owners = State::listed(&stage.state.owners, partition)?;
+            if owners.is_empty() {
+                let element = stage.element(partition)?;
+                let layer = stage.task.outputs().get(usize::from(element.layer));
+                let name = layer.and_then(|layer| layer.name_from_bytes(&element.name).ok());
+                let name = name.map(|name| name.to_string()).unwrap_or_default();
+                return Err(stage.broken(format!("partition {name} is published, and no group is known to make it")));
+            }
+            groups.extend(owners);
+        }
+        groups.sort_unstable();
+        groups.dedup();
+    } else {
+        groups.extend_from_slice(partitions);
+    }
+    read_ahead_within(&stage.state.contributors, &groups)?;
+    for group in groups {
+        outputs.add(&group, READ)?;
+        for input in stage.state.contributors_of(&group)? {
+            inputs.add(&input, 0)?;
+        }
+    }
+    Ok(())
+}
+
+fn every_input(stage: &Stage<'_>) -> Result<Elements> {
+    let mut inputs = Writer::new(stage.set_memory());
+    for (number, tree) in stage.inputs() {
+        for found in tree.scan(KeyRange::all()) {
+            inputs.push(&Element::new(number, found?.0).to_bytes(), 0)?;
+        }
+    }
+    inputs.finish()
+}
+
+/// How a layer of the output is called in a key.
+fn own(layer: &deltic_core::LayerId) -> String {
+    LayerRef { catalog: None, layer: layer.clone() }.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_takes_its_share_the_same_each_time() {
+        let names: Vec<String> = (0..20_000).map(|number| number.to_string()).collect();
+        let taken = |sample: Sample, layer: &str| {
+            names.iter().filter(|name| sample.takes(sample.number(layer, name.as_bytes()))).cloned().collect::<Vec<_>>()
+        };
+        let tenth = Sample::new(100_000, 7);
+        assert!((1_800..2_200).contains(&taken(tenth, "a").len()));
+        assert_eq!(taken(tenth, "a"), taken(Sample::new(100_000, 7), "a"));
+        assert_ne!(taken(tenth, "a"), taken(Sample::new(100_000, 8), "a"));
+        assert_ne!(taken(tenth, "a"), taken(tenth, "b"));
+        assert_eq!(taken(Sample::new(1_000_000, 7), "a").len(), names.len());
+        assert_eq!(taken(Sample::new(0, 7), "a"), [""; 0]);
+    }
+}

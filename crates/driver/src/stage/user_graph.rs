@@ -1,0 +1,250 @@
+//! Stages whose dependency graph the user keeps up to date.
+//!
+//! What the user says of inputs takes the place of front-ends: an input that is mentioned, or that changed, says the
+//! digest of its content to its outputs, so the outputs of a changed input, and those that an input joins or leaves, are compiled.
+
+use deltic_compiler::{Graph, GraphStage, InputChange, OutKey};
+use deltic_core::Key;
+use deltic_store::{Change, Entry, KeyRange};
+
+use crate::determinism::{TakeEdges, Twice};
+use crate::engine::codec::write_entry;
+use crate::engine::kernel::TaskKernel;
+use crate::engine::{Mapped, StageSession};
+use crate::sort::external::{Shuffle, Sorted};
+use crate::sort::key_set::{Elements, Sorter, TOGETHER, TOGETHER_BYTES, Writer, read_ahead_within};
+use crate::sort::rows::{RowStream, Rows};
+use crate::stage::context::Stage;
+use crate::stage::context::StageResult;
+use crate::stage::dirty::{Dirty, DirtyInputs, SAID, count_marks, present};
+use crate::stage::sample::affected;
+use crate::stage::sink::Settling;
+use crate::{Element, Error, Result};
+
+/// Runs such a stage, in full or incrementally.
+pub(crate) fn run<'s>(
+    stage: &'s Stage<'s>,
+    kernel: &'s TaskKernel<'s>,
+    twice: Option<&Twice<'_>>,
+    graph: &dyn GraphStage,
+    mut session: Box<dyn StageSession + 's>,
+) -> Result<StageResult> {
+    let (mut said, mentioned) = Said::ask(stage, kernel, twice, graph)?;
+    let mut settling = Settling::new(stage, kernel);
+    let mut rows = Rows::default();
+    let mut settle = |input: Dirty, settling: &mut Settling<'_>| -> Result<Vec<Element>> {
+        settling.counts.inputs += 1;
+        let bytes = input.element.to_bytes();
+        let outs = match said.outputs_of(&bytes, stage)? {
+            Some(outs) => outs,
+            None if input.existed && !stage.is_sampled() => {
+                stage.state.edges_of(&input.element)?.into_iter().map(|(out, _)| out).collect()
+            }
+            None => Vec::new(),
+        };
+        let Some(entry) = input.now else { return settling.front_gone(&input.element) };
+        for out in &outs {
+            push(&mut rows, out, &bytes, &entry);
+        }
+        if rows.bytes() >= TOGETHER_BYTES {
+            session.add(std::mem::take(&mut rows))?;
+        }
+        let edges = outs.into_iter().map(|out| (out, entry.meta.content_digest())).collect();
+        settling.front_ran(&Mapped { item: input.element, edges, reads: Vec::new(), failed: None }, input.existed)
+    };
+    if stage.full {
+        for (layer, tree) in stage.inputs() {
+            for found in tree.scan(KeyRange::all()) {
+                let (name, entry) = found?;
+                let element = Element::new(layer, name);
+                let input = Dirty { element, existed: false, now: Some(entry), through_reads: false, retried: false };
+                settle(input, &mut settling)?;
+            }
+        }
+        session.add(rows)?;
+        session.reduce(None, &mut settling)?;
+        return settling.finish();
+    }
+
+    let mut outputs = Sorter::new(stage.set_memory());
+    let every = affected(stage, kernel, &mut outputs)?;
+    let mentioned = if stage.is_sampled() { every } else { mentioned };
+    let mut inputs = Writer::new(stage.set_memory());
+    for input in DirtyInputs::new(stage.task, stage.view, &mentioned) {
+        let input = input?;
+        inputs.push(&input.element.to_bytes(), 0)?;
+        for out in settle(input, &mut settling)? {
+            outputs.add(&out.to_bytes(), SAID)?;
+        }
+    }
+    session.add(rows)?;
+    let (inputs, outputs) = (inputs.finish()?, outputs.finish()?);
+    other_contributors(stage, &inputs, &outputs, session.as_mut())?;
+    count_marks(&outputs, &mut settling.counts)?;
+    let mut backs = settling.with_wanted(&outputs, &inputs);
+    session.reduce(Some(&outputs), &mut backs)?;
+    backs.finish()
+}
+
+fn push(rows: &mut Rows, out: &Element, input: &[u8], entry: &Entry) {
+    let mut value = Vec::new();
+    write_entry(entry, &mut value);
+    rows.push(&out.to_bytes(), input, &value);
+}
+
+/// Gives back-ends the unchanged inputs of affected outputs.
+fn other_contributors(
+    stage: &Stage<'_>,
+    inputs: &Elements,
+    outputs: &Elements,
+    session: &mut dyn StageSession,
+) -> Result<()> {
+    // Turned round, so that inputs are looked up in order.
+    let mut turned = Shuffle::new(stage.set_memory());
+    let mut walk = outputs.walk();
+    loop {
+        let some = walk.some()?;
+        if some.is_empty() {
+            break;
+        }
+        read_ahead_within(&stage.state.contributors, &some.iter().map(|(out, _)| out).collect::<Vec<_>>())?;
+        let mut batch = Rows::default();
+        for (out, _) in &some {
+            for input in stage.state.contributors_of(out)? {
+                batch.push(&input, out, &[]);
+            }
+            if batch.bytes() >= TOGETHER_BYTES {
+                turned.push(std::mem::take(&mut batch))?;
+            }
+        }
+        turned.push(batch)?;
+    }
+    let (mut turned, mut changed) = (turned.finish()?, inputs.walk());
+    loop {
+        let (mut again, mut pairs) = (Vec::new(), Vec::new());
+        while again.len() < TOGETHER
+            && pairs.len() < 16 * TOGETHER
+            && let Some(first) = turned.peek()?
+        {
+            let input = first.out.to_vec();
+            let is_changed = changed.take(&input)?;
+            while let Some(row) = turned.peek()?.filter(|row| row.out == input) {
+                if !is_changed {
+                    pairs.push((again.len(), stage.element(row.item)?));
+                }
+                turned.advance()?;
+            }
+            if !is_changed {
+                again.push(stage.element(&input)?);
+            }
+        }
+        if again.is_empty() {
+            return Ok(());
+        }
+        let entries = present(stage.task, stage.view, &again)?;
+        let mut rows = Rows::default();
+        for (index, out) in pairs {
+            push(&mut rows, &out, &again[index].to_bytes(), &entries[index]);
+            if rows.bytes() >= TOGETHER_BYTES {
+                session.add(std::mem::take(&mut rows))?;
+            }
+        }
+        session.add(rows)?;
+    }
+}
+
+/// What the user said of inputs: sorted, to be asked for in order.
+struct Said {
+    /// Input and output; and for each input one row without an output.
+    edges: Sorted,
+}
+
+impl Said {
+    /// Asks the user; returns also which inputs were mentioned.
+    fn ask(
+        stage: &Stage<'_>,
+        kernel: &TaskKernel<'_>,
+        twice: Option<&Twice<'_>>,
+        graph: &dyn GraphStage,
+    ) -> Result<(Said, Elements)> {
+        let mut edges = Shuffle::new(stage.set_memory());
+        let mut mentioned = Sorter::new(stage.set_memory());
+        let mut take = |input: Element, outs: Vec<Element>| {
+            let input = input.to_bytes();
+            mentioned.add(&input, 0)?;
+            let mut rows = Rows::default();
+            rows.push(&input, &[], &[]);
+            for out in &outs {
+                rows.push(&input, &out.to_bytes(), &[]);
+            }
+            edges.push(rows)
+        };
+        let ask = |kernel: &TaskKernel<'_>, take: TakeEdges<'_>| {
+            // What the graph was is nothing to go by when it is verified.
+            if stage.full || stage.is_sampled() {
+                return kernel.edges_of_user(graph, None, take);
+            }
+            let before = GraphBefore { stage, kernel };
+            let layers = stage.view.iter().filter(|(_, name, _)| stage.task.inputs().contains(name));
+            let mut changes = layers.flat_map(|(number, _, layer)| {
+                layer.changes().map(move |change| {
+                    let Change { key, old, new } = stage.view.answer(change)?;
+                    let key = stage.view.key(&Element::new(number, key))?;
+                    Ok(InputChange { key, existed: old.is_some(), exists: new.is_some() })
+                })
+            });
+            kernel.edges_of_user(graph, Some((&mut changes, &before)), take)
+        };
+        match twice {
+            Some(twice) => twice.edges(&ask, &mut take)?,
+            None => ask(kernel, &mut take)?,
+        }
+        Ok((Said { edges: edges.finish()? }, mentioned.finish()?))
+    }
+
+    /// The outputs that were set for an input; none when it was not mentioned. Inputs are asked for in order.
+    fn outputs_of(&mut self, input: &[u8], stage: &Stage<'_>) -> Result<Option<Vec<Element>>> {
+        while self.edges.peek()?.is_some_and(|row| row.out < input) {
+            self.edges.advance()?;
+        }
+        let (mut mentioned, mut outs) = (0, Vec::new());
+        while let Some(row) = self.edges.peek()?.filter(|row| row.out == input) {
+            if row.item.is_empty() {
+                mentioned += 1;
+            } else {
+                outs.push(stage.element(row.item)?);
+            }
+            self.edges.advance()?;
+        }
+        if mentioned > 1 {
+            let input = stage.view.show(&stage.element(input)?);
+            return Err(Error::MentionedTwice { task: stage.task.id().clone(), input });
+        }
+        Ok((mentioned > 0).then_some(outs))
+    }
+}
+
+/// The graph as the base has it.
+struct GraphBefore<'a> {
+    stage: &'a Stage<'a>,
+    kernel: &'a TaskKernel<'a>,
+}
+
+impl Graph for GraphBefore<'_> {
+    fn outputs_of(&self, input: &Key) -> deltic_compiler::Result<Vec<OutKey>> {
+        let Some(layer) = self.stage.view.number(&input.layer) else { return Ok(Vec::new()) };
+        let edges = self.stage.state.edges_of(&Element::new(layer, input.name.to_bytes()));
+        let edges = self.kernel.view.answer(edges)?;
+        Ok(edges.iter().map(|(out, _)| self.kernel.out_key(out)).collect::<Result<_>>()?)
+    }
+
+    fn inputs_of(&self, output: &OutKey) -> deltic_compiler::Result<Vec<Key>> {
+        let layers = self.stage.task.outputs();
+        let Some(layer) = (0u16..).zip(layers).find(|(_, layer)| layer.id == output.layer) else {
+            return Ok(Vec::new());
+        };
+        let out = Element::new(layer.0, output.name.to_bytes()).to_bytes();
+        let key = |input: &Vec<u8>| Ok(self.stage.view.key(&self.stage.element(input)?)?);
+        self.kernel.view.answer(self.stage.state.contributors_of(&out))?.iter().map(key).collect()
+    }
+}

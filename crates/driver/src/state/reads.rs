@@ -1,0 +1,336 @@
+//! Who looked at what: the tables `reads` and `readers`, one the other turned round.
+//!
+//! A look is kept as its kind, its layer and the name asked for, so that all looks at one partition lie together; a
+//! listing by its length first, so that all prefixes of one length do. A look at a part of a partition also keeps which
+//! part it was, and the digest of what was found.
+
+use std::ops::Bound;
+
+use deltic_compiler::{Projected, Seen};
+use deltic_core::{Digest, NameBytes};
+use deltic_store::{Draft, Entry, KeyRange, Tree};
+
+use crate::sort::external::Shuffle;
+use crate::sort::key_set::read_ahead_within;
+use crate::sort::rows::{RowStream, Rows};
+use crate::state::tables::{State, TableWriter};
+use crate::{Element, Error, Result};
+
+/// Who read something: a front-end of an input or a back-end of an output.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Reader {
+    Front(Element),
+    Back(Element),
+}
+
+const FRONT: u8 = 0;
+const BACK: u8 = 1;
+const PARTITION: u8 = 0;
+const PRESENCE: u8 = 1;
+const WITHIN: u8 = 2;
+const PART: u8 = 3;
+
+/// A look as it is kept, and the digest of the part that it found.
+pub(crate) type Look = (Vec<u8>, Option<Digest>);
+
+/// The kinds of looks that somebody made at a layer.
+pub(crate) struct Watch {
+    layer: u16,
+    partition: bool,
+    presence: bool,
+    part: bool,
+    within: Vec<u16>,
+}
+
+impl Watch {
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.partition && !self.presence && !self.part && self.within.is_empty()
+    }
+
+    /// What is kept of looks at one partition, or at what it lies in, before the reader.
+    fn prefixes(&self, name: &NameBytes, came_or_went: bool, out: &mut Vec<Vec<u8>>) {
+        let mut look = |seen: &Seen| {
+            let (mut prefix, _) = look(seen);
+            prefix.push(0);
+            out.push(prefix);
+        };
+        if self.partition {
+            look(&Seen::Partition(self.layer, name.clone()));
+        }
+        if self.presence && came_or_went {
+            look(&Seen::Presence(self.layer, name.clone()));
+        }
+        for length in self.within.iter().map(|length| usize::from(*length)).filter(|length| *length <= name.len()) {
+            look(&Seen::Within(self.layer, name[..length].into()));
+        }
+    }
+}
+
+/// The parts of a partition as they are now: the layer, the name, the projection.
+pub(crate) type PartsNow<'a> = dyn Fn(u16, &NameBytes, &str) -> Result<PartNow<'a>> + 'a;
+
+/// What a part is now, by the argument that it is asked for with; none where the projection fails on it.
+pub(crate) type PartNow<'a> = Box<dyn Fn(&str) -> Result<Option<Digest>> + 'a>;
+
+impl State {
+    /// What a reader looked at last time, in order.
+    pub(crate) fn reads_of(&self, reader: &Reader) -> Result<Vec<Look>> {
+        if self.reads.is_empty() {
+            return Ok(Vec::new());
+        }
+        let prefix = reader.bytes();
+        let look = |found: deltic_store::Result<(NameBytes, Entry)>| {
+            let (key, entry) = found?;
+            Ok((key[prefix.len()..].to_vec(), self.digest(&self.reads, &entry)?))
+        };
+        self.reads.scan(KeyRange::prefix(&prefix)).map(look).collect()
+    }
+
+    /// Everybody whose look at a layer can have had another answer because of some changes: names in order, each with
+    /// whether it came or went.
+    ///
+    /// Cost: for each change a look-up in `readers` for each kind of look that anybody made at the layer, and for
+    /// listings one for each length of prefix that anybody used; the leaves of all of them are read together. A partition
+    /// that somebody looked at a part of is decoded once for each projection, and the part is taken once.
+    pub(crate) fn readers_of(
+        &self,
+        watch: &Watch,
+        changes: &[(NameBytes, bool)],
+        parts_now: &PartsNow<'_>,
+        mut take: impl FnMut(Reader) -> Result<()>,
+    ) -> Result<()> {
+        let mut prefixes: Vec<Vec<u8>> = Vec::new();
+        for (name, came_or_went) in changes {
+            watch.prefixes(name, *came_or_went, &mut prefixes);
+        }
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        read_ahead_within(&self.readers, &prefixes)?;
+        for prefix in prefixes {
+            for found in self.readers.scan(KeyRange::prefix(&prefix)) {
+                let (key, _) = found?;
+                take(self.reader(&key[prefix.len()..])?)?;
+            }
+        }
+        if watch.part {
+            for (name, _) in changes {
+                self.readers_of_parts(watch.layer, name, parts_now, &mut take)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everybody who looked at a part of a partition that is not what it was, or that can not be taken any more.
+    fn readers_of_parts(
+        &self,
+        layer: u16,
+        name: &NameBytes,
+        parts_now: &PartsNow<'_>,
+        take: &mut dyn FnMut(Reader) -> Result<()>,
+    ) -> Result<()> {
+        let prefix = part_prefix(layer, name);
+        // Looks come by projection, then argument.
+        let mut parts: Option<(String, PartNow<'_>)> = None;
+        let mut last: Option<(String, Option<Digest>)> = None;
+        for found in self.readers.scan(KeyRange::prefix(&prefix)) {
+            let (key, entry) = found?;
+            let mut fields = key[prefix.len()..].splitn(3, |byte| *byte == 0);
+            let mut text = || fields.next().and_then(|field| String::from_utf8(field.to_vec()).ok());
+            let (Some(projection), Some(argument)) = (text(), text()) else {
+                return Err(self.broken("a look at a part that is cut short"));
+            };
+            let reader = self.reader(fields.next().unwrap_or_default())?;
+            let part_now = match &parts {
+                Some((known, part_now)) if *known == projection => part_now,
+                _ => {
+                    last = None;
+                    let part_now = parts_now(layer, name, &projection)?;
+                    &parts.insert((projection, part_now)).1
+                }
+            };
+            let now = match &last {
+                Some((known, now)) if *known == argument => *now,
+                _ => {
+                    let now = part_now(&argument)?;
+                    last = Some((argument, now));
+                    now
+                }
+            };
+            if now.is_none() || self.digest(&self.readers, &entry)? != now {
+                take(reader)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Which kinds of looks were made at a layer at all.
+    pub(crate) fn watch(&self, layer: u16) -> Result<Watch> {
+        let mut watch = Watch { layer, partition: false, presence: false, part: false, within: Vec::new() };
+        if self.readers.is_empty() {
+            return Ok(watch);
+        }
+        let kind = |kind: u8| [&[kind], &layer.to_be_bytes()[..]].concat();
+        let any = |prefix: &[u8]| {
+            Ok::<bool, Error>(self.readers.scan(KeyRange::prefix(prefix)).next().transpose()?.is_some())
+        };
+        watch.partition = any(&kind(PARTITION))?;
+        watch.presence = any(&kind(PRESENCE))?;
+        watch.part = any(&kind(PART))?;
+        // The prefix lengths in use: jump from the first key of one length to the first of the next.
+        let start = kind(WITHIN);
+        let mut next = Some(0u16);
+        while let Some(length) = next {
+            let from = [&start[..], &length.to_be_bytes()].concat();
+            let range = KeyRange::new(Bound::Included(&from), Bound::Unbounded);
+            let found = self.readers.scan(range).next().transpose()?;
+            next = None;
+            if let Some((key, _)) = found.filter(|(key, _)| key.starts_with(&start)) {
+                let Some(length) = key[start.len()..].first_chunk::<2>() else {
+                    return Err(self.broken("a listing without a length"));
+                };
+                let length = u16::from_be_bytes(*length);
+                watch.within.push(length);
+                next = length.checked_add(1);
+            }
+        }
+        Ok(watch)
+    }
+
+    fn reader(&self, bytes: &[u8]) -> Result<Reader> {
+        Reader::read(bytes).ok_or_else(|| self.broken("a reader that is cut short, or of unknown kind"))
+    }
+
+    fn digest(&self, table: &Tree, entry: &Entry) -> Result<Option<Digest>> {
+        if entry.meta.len == 0 {
+            return Ok(None);
+        }
+        let bytes = table.read(entry)?;
+        let digest = bytes.bytes().as_ref().try_into().map(Digest::from_bytes);
+        digest.map(Some).map_err(|_| self.broken("a look at a part without a digest"))
+    }
+}
+
+impl Reader {
+    /// Reads what [`Reader::bytes`] writes; `None` for anything else.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Reader> {
+        let (kind, mut rest) = bytes.split_first()?;
+        let element = Element::read(&mut rest)?;
+        match *kind {
+            FRONT => Some(Reader::Front(element)),
+            BACK => Some(Reader::Back(element)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let (kind, element) = match self {
+            Reader::Front(element) => (FRONT, element),
+            Reader::Back(element) => (BACK, element),
+        };
+        let mut out = vec![kind];
+        element.write(&mut out);
+        out
+    }
+}
+
+/// Both tables in the making. Readers come in order; what they saw is turned round by a shuffle.
+pub(crate) struct ReadsWriter<'a> {
+    reads: TableWriter<'a>,
+    readers: TableWriter<'a>,
+    turned: Shuffle,
+    batch: Rows,
+}
+
+/// Rows that are turned round at a time.
+const TURN: usize = 4096;
+
+impl<'a> ReadsWriter<'a> {
+    pub(crate) fn new(draft: &'a Draft, state: &State, memory: usize) -> ReadsWriter<'a> {
+        ReadsWriter {
+            reads: TableWriter::new(draft, &state.reads),
+            readers: TableWriter::new(draft, &state.readers),
+            turned: Shuffle::new(memory),
+            batch: Rows::default(),
+        }
+    }
+
+    /// Notes what a reader saw, given what it saw last time.
+    pub(crate) fn note(&mut self, reader: &Reader, before: &[Look], now: &[Seen]) -> Result<()> {
+        if before.is_empty() && now.is_empty() {
+            return Ok(());
+        }
+        let who = reader.bytes();
+        let mut now: Vec<Look> = now.iter().map(look).collect();
+        now.sort_unstable();
+        let (mut before, mut now) = (before.iter().peekable(), now.iter().peekable());
+        loop {
+            match (before.peek(), now.peek()) {
+                (Some(old), Some(new)) if old.0 == new.0 => {
+                    if old.1 != new.1 {
+                        self.set(&who, &new.0, Some(new.1))?;
+                    }
+                    before.next();
+                    now.next();
+                }
+                (Some(old), new) if new.is_none_or(|new| old.0 < new.0) => {
+                    self.set(&who, &old.0, None)?;
+                    before.next();
+                }
+                (_, Some(new)) => {
+                    self.set(&who, &new.0, Some(new.1))?;
+                    now.next();
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Sets a look with the digest of its part, or removes it.
+    fn set(&mut self, who: &[u8], seen: &[u8], look: Option<Option<Digest>>) -> Result<()> {
+        let part = look.flatten();
+        let part = part.as_ref().map_or(&[][..], |digest| &digest.as_bytes()[..]);
+        self.reads.set(&[who, seen].concat(), look.map(|_| part))?;
+        let value = [&[u8::from(look.is_some())], part].concat();
+        self.batch.push(&[seen, &[0], who].concat(), &[], &value);
+        if self.batch.len() >= TURN { self.turned.push(std::mem::take(&mut self.batch)) } else { Ok(()) }
+    }
+
+    /// The tables of reads and of readers.
+    pub(crate) fn finish(mut self) -> Result<(Tree, Tree)> {
+        self.turned.push(self.batch)?;
+        let mut turned = self.turned.finish()?;
+        while let Some(row) = turned.peek()? {
+            self.readers.set(row.out, row.value.strip_prefix(&[1]))?;
+            turned.advance()?;
+        }
+        Ok((self.reads.finish()?, self.readers.finish()?))
+    }
+}
+
+/// What looks at parts of one partition begin with.
+fn part_prefix(layer: u16, name: &NameBytes) -> Vec<u8> {
+    [&[PART], &layer.to_be_bytes()[..], name, &[0]].concat()
+}
+
+pub(crate) fn look(seen: &Seen) -> Look {
+    let (kind, layer, name) = match seen {
+        Seen::Partition(layer, name) => (PARTITION, layer, name),
+        Seen::Presence(layer, name) => (PRESENCE, layer, name),
+        Seen::Within(layer, name) => (WITHIN, layer, name),
+        Seen::Part(layer, name, Projected { projection, argument }, digest) => {
+            let mut out = part_prefix(*layer, name);
+            out.extend_from_slice(projection.as_bytes());
+            out.push(0);
+            out.extend_from_slice(argument.as_bytes());
+            return (out, Some(*digest));
+        }
+    };
+    let mut out = vec![kind];
+    out.extend_from_slice(&layer.to_be_bytes());
+    if kind == WITHIN {
+        // No name and so no useful prefix is longer than 2,000 bytes; one that is matches nothing.
+        out.extend_from_slice(&u16::try_from(name.len()).unwrap_or(u16::MAX).to_be_bytes());
+    }
+    out.extend_from_slice(name);
+    (out, None)
+}

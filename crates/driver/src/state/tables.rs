@@ -1,0 +1,213 @@
+//! What a task remembers between runs: tables in the output catalog's reserved layer.
+//!
+//! | table | key | value | kept for |
+//! |---|---|---|---|
+//! | `edges` | input, output | digest of what the front-end said | patterns with intermediate values |
+//! | `contributors` | output, input | – | all but dep and global, see below |
+//! | `values` | output, input | what the front-end said | tasks with a memo |
+//! | `reads` | reader, what it saw | digest of a part, if it saw one | whoever read through its context |
+//! | `readers` | what was seen, reader | the same | the same, turned round |
+//! | `published` | group, output | – | groups that become several partitions |
+//! | `owners` | output, group | – | the same, turned round |
+//! | `errors` | reader | what failed | partitions in [quarantine](crate::state::quarantined) |
+//!
+//! A direct task with one producer per output keeps a contributor only where the published key alone does not tell
+//! everything: the output was not published although claimed, or its back-end read something.
+//!
+//! All are functions of inputs and tasks alone, like outputs: a chain of runs ends in the tables of a scratch run.
+
+use deltic_core::{Digest, Payload, TaskId};
+use deltic_store::{Draft, Entry, KeyRange, Snapshot, Tree, TreeEditor};
+
+use crate::state::quarantined;
+use crate::{Element, Error, Result};
+
+/// The tables of one task.
+#[derive(Clone)]
+pub(crate) struct State {
+    task: TaskId,
+    pub(crate) edges: Tree,
+    pub(crate) contributors: Tree,
+    pub(crate) values: Tree,
+    pub(crate) reads: Tree,
+    pub(crate) readers: Tree,
+    pub(crate) published: Tree,
+    pub(crate) owners: Tree,
+    pub(crate) errors: Tree,
+}
+
+/// The names of the tables.
+pub(crate) const TABLES: [&str; 8] =
+    ["edges", "contributors", "values", "reads", "readers", "published", "owners", quarantined::TABLE];
+
+impl State {
+    /// The tables of a task that has never run.
+    pub(crate) fn empty(task: &TaskId, draft: &Draft) -> State {
+        State::new(task, |_| draft.empty_tree())
+    }
+
+    /// The tables as the base left them.
+    pub(crate) fn load(task: &TaskId, base: &Snapshot, draft: &Draft) -> State {
+        State::new(task, |table| match base.state_table(&table_name(task, table)) {
+            Some(tree) => draft.adopt(&tree),
+            None => draft.empty_tree(),
+        })
+    }
+
+    fn new(task: &TaskId, table: impl Fn(&str) -> Tree) -> State {
+        let [edges, contributors, values, reads, readers, published, owners, errors] = TABLES.map(table);
+        State { task: task.clone(), edges, contributors, values, reads, readers, published, owners, errors }
+    }
+
+    /// The same, as what another task remembers.
+    pub(crate) fn renamed(self, task: &TaskId) -> State {
+        State { task: task.clone(), ..self }
+    }
+
+    /// The tables, in the order of [`TABLES`].
+    pub(crate) fn tables(&self) -> [&Tree; 8] {
+        let State { edges, contributors, values, reads, readers, published, owners, errors, .. } = self;
+        [edges, contributors, values, reads, readers, published, owners, errors]
+    }
+
+    /// The tables that hold something, under the names they have in a version record.
+    pub(crate) fn into_tables(self) -> impl Iterator<Item = (String, Tree)> {
+        let State { task, edges, contributors, values, reads, readers, published, owners, errors } = self;
+        let trees = TABLES.into_iter().zip([edges, contributors, values, reads, readers, published, owners, errors]);
+        trees.filter(|(_, tree)| !tree.is_empty()).map(move |(table, tree)| (table_name(&task, table), tree))
+    }
+
+    pub(crate) fn task(&self) -> &TaskId {
+        &self.task
+    }
+
+    /// What an input's front-end said last time: outputs in order, each with its digest.
+    pub(crate) fn edges_of(&self, input: &Element) -> Result<Vec<(Element, Digest)>> {
+        let mut prefix = Vec::new();
+        input.write(&mut prefix);
+        let mut edges = Vec::new();
+        for found in self.edges.scan(KeyRange::prefix(&prefix)) {
+            let (key, entry) = found?;
+            edges.push((self.element(&mut &key[prefix.len()..])?, self.edge_digest(&entry)?));
+        }
+        Ok(edges)
+    }
+
+    /// The digest that an edge holds.
+    pub(crate) fn edge_digest(&self, entry: &Entry) -> Result<Digest> {
+        let digest = self.edges.read(entry)?.bytes().as_ref().try_into().map(Digest::from_bytes);
+        digest.map_err(|_| self.broken("an edge without a digest"))
+    }
+
+    /// The inputs that an output is known to be made from, in order: elements in bytes, as the output is.
+    pub(crate) fn contributors_of(&self, output: &[u8]) -> Result<Vec<Vec<u8>>> {
+        State::listed(&self.contributors, output)
+    }
+
+    /// What inputs are remembered to have said to an output, in order: inputs as [`State::contributors_of`] has them.
+    pub(crate) fn values_of(&self, output: &[u8]) -> Result<Vec<(Vec<u8>, Entry)>> {
+        if self.values.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = self.values.scan(KeyRange::prefix(output));
+        found
+            .map(|found| found.map(|(key, entry)| (key[output.len()..].to_vec(), entry)).map_err(Error::from))
+            .collect()
+    }
+
+    /// The elements that a table lists behind another: the partitions of a group, or the group of a partition.
+    pub(crate) fn listed(table: &Tree, element: &[u8]) -> Result<Vec<Vec<u8>>> {
+        if table.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = table.scan(KeyRange::prefix(element));
+        found.map(|found| Ok(found?.0[element.len()..].to_vec())).collect()
+    }
+
+    /// Reads an element from the front of a key.
+    pub(crate) fn element(&self, bytes: &mut &[u8]) -> Result<Element> {
+        Element::read(bytes).ok_or_else(|| self.broken("a key that is cut short"))
+    }
+
+    pub(crate) fn broken(&self, message: &str) -> Error {
+        Error::State { task: self.task.clone(), message: message.to_owned() }
+    }
+}
+
+/// A table in the making: takes changes in key order.
+pub(crate) struct TableWriter<'a> {
+    draft: &'a Draft,
+    table: Tree,
+    /// Made at the first change: most tables of most runs have none.
+    editor: Option<TreeEditor>,
+}
+
+impl<'a> TableWriter<'a> {
+    pub(crate) fn new(draft: &'a Draft, table: &Tree) -> TableWriter<'a> {
+        TableWriter { draft, table: table.clone(), editor: None }
+    }
+
+    /// Sets or removes a key. Values are small and lie inline.
+    pub(crate) fn set(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        let editor = match &mut self.editor {
+            Some(editor) => editor,
+            none => none.insert(self.draft.editor(&self.table)?),
+        };
+        let entry = value.map(|value| self.draft.put(&Payload::new(value.to_vec()))).transpose()?;
+        Ok(editor.apply(key, entry.as_ref())?)
+    }
+
+    pub(crate) fn finish(self) -> Result<Tree> {
+        Ok(match self.editor {
+            Some(editor) => editor.finish()?,
+            None => self.table,
+        })
+    }
+}
+
+/// Walks two sorted lists and hands over what only one has, in order; `true` for what only the second has.
+pub(crate) fn differences<A: AsRef<[u8]>, B: AsRef<[u8]>>(
+    before: &[A],
+    now: &[B],
+    mut take: impl FnMut(&[u8], bool) -> Result<()>,
+) -> Result<()> {
+    let (mut before, mut now) = (before.iter().map(AsRef::as_ref).peekable(), now.iter().map(AsRef::as_ref).peekable());
+    loop {
+        match (before.peek(), now.peek()) {
+            (Some(old), Some(new)) if old == new => {
+                before.next();
+                now.next();
+            }
+            (Some(old), new) if new.is_none_or(|new| old < new) => {
+                take(old, false)?;
+                before.next();
+            }
+            (_, Some(new)) => {
+                take(new, true)?;
+                now.next();
+            }
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// The key of an edge, or turned round of a contributor.
+pub(crate) fn edge_key(one: &Element, other: &Element) -> Vec<u8> {
+    let mut key = Vec::with_capacity(one.name.len() + other.name.len() + 6);
+    one.write(&mut key);
+    other.write(&mut key);
+    key
+}
+
+/// The name of a table in a version record.
+pub(crate) fn table_name(task: &TaskId, table: &str) -> String {
+    format!("{task}/{table}")
+}
+
+#[cfg(test)]
+impl State {
+    /// A state whose tables are all the same one.
+    pub(crate) fn of_one_table(task: &TaskId, table: &Tree) -> State {
+        State::new(task, |_| table.clone())
+    }
+}
