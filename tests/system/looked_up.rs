@@ -1,6 +1,8 @@
 //! What reads through a context cost where every request is a round trip: payloads that many look at are read once, and
 //! what is known beforehand is read together. None of it changes what comes out.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use deltic::core::Fields;
 use deltic::prelude::*;
 use deltic::store::{KeyRange, Stores};
@@ -14,6 +16,10 @@ enum By {
     Direct,
     /// Those of all outputs of a batch are asked for before.
     DirectAhead,
+    /// The same, where an output may have several inputs.
+    ManyAhead,
+    /// The same, where the outputs of an input are the user's own graph.
+    GraphAhead,
     /// A front-end reads them.
     Group,
     /// It asks for those of all children of a batch before.
@@ -24,7 +30,11 @@ enum By {
 
 /// Puts the length and the first bytes of its parents beside each child, whose text names them.
 #[derive(Debug, Clone, Copy)]
-struct Children(By);
+struct Children {
+    by: By,
+    /// How often it was asked to read ahead.
+    asked: &'static AtomicU64,
+}
 
 impl Children {
     fn show(parents: impl Iterator<Item = Result<Option<Partition>>>) -> Result<String> {
@@ -37,7 +47,8 @@ impl Children {
     }
 
     fn read_together(&self, by: By, children: &[Input], context: &Context<'_>) -> Result<()> {
-        if self.0 == by {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        if self.by == by {
             let texts = children.iter().map(|child| child.text()).collect::<Result<Vec<_>>>()?;
             context.read_ahead("in/parents", texts.iter().flat_map(|text| text.split(' ')))?;
             // Whatever goes wrong here is nobody's business, and a look is not recorded.
@@ -74,7 +85,8 @@ impl DirectCompiler for Children {
     }
 
     fn read_ahead(&self, inputs: &[Input], context: &Context<'_>) -> Result<()> {
-        self.read_together(By::DirectAhead, inputs, context)
+        let by = if self.by == By::ManyAhead { By::ManyAhead } else { By::DirectAhead };
+        self.read_together(by, inputs, context)
     }
 
     fn compile(&self, _: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
@@ -126,11 +138,52 @@ impl RefTreeCompiler for Children {
     }
 }
 
+impl IncrementalDepCompiler for Children {
+    fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()> {
+        for child in input.list("in/children")? {
+            let key = Key { layer: LayerRef::parse("in/children")?, name: child?.name };
+            out.set(&key, [("shown", &key.name)])?;
+        }
+        Ok(())
+    }
+
+    fn update(
+        &self,
+        _: &Whole<'_>,
+        changes: &mut dyn Iterator<Item = Result<InputChange>>,
+        _: &dyn Graph,
+        out: &mut Edges<'_>,
+    ) -> Result<()> {
+        for change in changes {
+            let InputChange { key, exists, .. } = change?;
+            if exists {
+                out.set(&key, [("shown", &key.name)])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_ahead(&self, inputs: &[Input], context: &Context<'_>) -> Result<()> {
+        self.read_together(By::GraphAhead, inputs, context)
+    }
+
+    fn compile(&self, _: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
+        Ok(Some(Children::read(&inputs[0], context)?.into()))
+    }
+}
+
 fn task(by: By) -> Task {
+    counted(by, Box::leak(Box::default()))
+}
+
+fn counted(by: By, asked: &'static AtomicU64) -> Task {
+    let children = Children { by, asked };
     let task = match by {
-        By::Direct | By::DirectAhead => Task::new("children", Direct(Children(by))),
-        By::Group | By::GroupAhead => Task::new("children", MapGroup(Children(by))),
-        By::Tree => Task::new("children", RefTree(Children(by))),
+        By::Direct | By::DirectAhead => Task::new("children", Direct(children)),
+        By::ManyAhead => Task::new("children", DirectMany(children)),
+        By::GraphAhead => Task::new("children", IncrementalDep(children)),
+        By::Group | By::GroupAhead => Task::new("children", MapGroup(children)),
+        By::Tree => Task::new("children", RefTree(children)),
     };
     task.unwrap().version("1")
 }
@@ -219,12 +272,32 @@ fn what_is_known_before_is_read_together() {
     let (mut one_by_one, rounds) = far(family, By::Group);
     let (gets, trips) = run(&mut one_by_one, &rounds);
     assert!(gets >= family.parents, "{gets}: the parents of a child lie apart");
-    for by in [By::DirectAhead, By::GroupAhead, By::Tree] {
+    for by in [By::DirectAhead, By::ManyAhead, By::GraphAhead, By::GroupAhead, By::Tree] {
         let (mut lab, rounds) = far(family, by);
         let (ahead_gets, ahead_trips) = run(&mut lab, &rounds);
         println!("{by:?}: {ahead_gets} requests in {ahead_trips} round trips; {gets} in {trips} one by one");
         assert!(ahead_gets <= 60 && ahead_trips <= 60, "{by:?}: {ahead_gets} requests, {ahead_trips} round trips");
         holds_against_a_local_one(&mut lab, family, by);
+    }
+}
+
+/// Where a read is no round trip, nobody is asked what to read together.
+#[test]
+fn nothing_is_read_ahead_where_reads_are_local() {
+    let family = Family { children: 300, parents: 10, bytes: 400, named: 1 };
+    for by in [By::DirectAhead, By::ManyAhead, By::GraphAhead, By::GroupAhead] {
+        let asked: [&'static AtomicU64; 2] = std::array::from_fn(|_| &*Box::leak(Box::default()));
+        let rounds = Rounds::new();
+        let far = Stores::new().with_wrapper(rounds.wrapper());
+        let mut labs =
+            [Lab::new(vec![counted(by, asked[0])]), Lab::on(far, vec![counted(by, asked[1])]).at("s3://lab/")];
+        for lab in &mut labs {
+            family.put(lab);
+            lab.forget_caches();
+            lab.run();
+        }
+        let asked = asked.map(|asked| asked.load(Ordering::Relaxed));
+        assert!(asked[0] == 0 && (1..family.children).contains(&asked[1]), "{by:?}: {asked:?}");
     }
 }
 

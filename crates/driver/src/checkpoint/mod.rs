@@ -83,10 +83,14 @@ impl Notes {
         Notes { file: SpooledTempFile::new(MEMORY_BYTES), notes: Vec::new(), since }
     }
 
+    /// Where the file does not take it, nothing is noted any more: whatever came after half a result would be read as part of it.
     fn add(&mut self, key: Digest, result: &[u8], packs: Vec<PackName>) -> std::io::Result<()> {
-        self.file.write_all(result)?;
-        self.notes.push(Note { key, len: result.len(), packs });
-        Ok(())
+        let written = self.file.write_all(result);
+        match written {
+            Ok(()) => self.notes.push(Note { key, len: result.len(), packs }),
+            Err(_) => *self = Notes::new(self.since),
+        }
+        written
     }
 }
 
@@ -154,7 +158,6 @@ impl<'a> Progress<'a> {
         let mut notes = self.notes();
         if let Err(error) = notes.add(key, result, packs) {
             tracing::warn!(%error, "what was done can not be noted: an interrupted run would have to do it again");
-            *notes = Notes::new(notes.since);
             return;
         }
         let is_time = (self.checkpoint.clock)().saturating_sub(notes.since) >= self.checkpoint.every;

@@ -93,8 +93,9 @@ impl Default for PayloadCache {
 }
 
 impl PayloadCache {
-    /// Reads the payload of an entry.
-    pub(crate) fn read(&self, tree: &Tree, entry: &Entry) -> Result<Payload> {
+    /// Reads the payload of an entry. Who had to wait for somebody else asks `go_on` first: where the store has failed
+    /// meanwhile, it would fail again, each time after all its retries.
+    pub(crate) fn read(&self, tree: &Tree, entry: &Entry, go_on: impl FnOnce() -> Result<()>) -> Result<Payload> {
         if !is_kept(tree, entry) {
             return Ok(tree.read(entry)?);
         }
@@ -103,7 +104,7 @@ impl PayloadCache {
         if let Some(payload) = &*payload {
             return Ok(payload.clone());
         }
-        // After an error there is nothing in it, and whoever waited tries it too.
+        go_on()?;
         Ok(payload.insert(tree.read(entry)?).clone())
     }
 

@@ -173,7 +173,7 @@ impl Lookup for View {
         let tree = self.layers[usize::from(layer)].now();
         let read = || {
             let Some(entry) = tree.get(name)? else { return Ok(None) };
-            let payload = self.payloads.read(tree, &entry)?;
+            let payload = self.payloads.read(tree, &entry, || self.check())?;
             Ok(Some((entry.meta, payload)))
         };
         self.answer(read())

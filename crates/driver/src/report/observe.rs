@@ -32,6 +32,11 @@ pub enum Event<'a> {
         /// The output.
         key: &'a OutKey,
     },
+    /// User code that reads ahead for a batch is about to run.
+    Ahead {
+        /// The task.
+        task: &'a TaskId,
+    },
     /// User code that looks at everything is about to run.
     Whole {
         /// The task.

@@ -116,13 +116,11 @@ impl TaskKernel<'_> {
             let key = self.out_key(&out)?;
             // They go when their output is made: what it was made from is not held beside the others.
             let group: Vec<Input> = inputs.by_ref().take(count).collect();
-            let mut of_group = producers.by_ref().take(count);
-            let first = of_group.next();
-            if let (true, Some(first), Some(second)) = (one_producer, &first, of_group.next()) {
-                return Err(self.two_producers(&key, first, &second));
+            let mut producers = producers.by_ref().take(count).collect::<Vec<Element>>().into_iter();
+            let Some(item) = producers.next() else { continue };
+            if let (true, Some(second)) = (one_producer, producers.next()) {
+                return Err(self.two_producers(&key, &item, &second));
             }
-            of_group.for_each(drop);
-            let Some(item) = first else { continue };
             self.observer.event(&Event::Back { task: self.task.id(), key: &key });
             let context = Context::new(self.view);
             let payload = self.guard(Phase::Back, &key, group.first().map(|input| &input.key), || {

@@ -115,8 +115,10 @@ impl TaskKernel<'_> {
     /// where it needs what it reads; a store that fails is the store's failure.
     fn read_ahead(&self, code: impl FnOnce(&Context<'_>) -> anyhow::Result<()>) -> Result<()> {
         if self.is_remote() {
-            let context = Context::new(self.view);
+            let (context, task) = (Context::new(self.view), self.task.id());
+            self.observer.event(&Event::Ahead { task });
             let _ = caught(|| code(&context));
+            self.observer.event(&Event::Returned { task });
         }
         self.view.check()
     }
