@@ -13,7 +13,7 @@ const PARTITIONS: usize = 4200;
 
 fn put(lab: &mut Lab, numbers: impl IntoIterator<Item = usize>, edition: usize) {
     for number in numbers {
-        lab.put("in/a", format!("{number:05}"), format!("{:01200}", number * 10 + edition));
+        lab.put("in/a", format!("{number:07}"), format!("{:01200}", number * 10 + edition));
     }
 }
 
@@ -44,7 +44,7 @@ fn every_pattern_crosses_every_batch() {
         lab.assert_equals_scratch();
 
         // All but a few go.
-        (10..PARTITIONS).for_each(|number| lab.delete("in/a", format!("{number:05}")));
+        (10..PARTITIONS).for_each(|number| lab.delete("in/a", format!("{number:07}")));
         last(&mut lab);
         assert!(lab.names("out").len() <= 10, "{pattern}");
         lab.assert_equals_scratch();
@@ -55,12 +55,12 @@ fn every_pattern_crosses_every_batch() {
 #[test]
 fn payloads_cross_the_bytes_of_a_batch() {
     const HEAVY: usize = 60;
-    let text = |number: usize| format!("{number:05}").repeat(30_000);
+    let text = |number: usize| format!("{number:07}").repeat(30_000);
     let mut lab = Lab::new(tasks("direct", Moves { partitions: HEAVY, value_bytes: None }));
-    (0..HEAVY).for_each(|number| lab.put("in/a", format!("{number:05}"), text(number)));
+    (0..HEAVY).for_each(|number| lab.put("in/a", format!("{number:07}"), text(number)));
     lab.run();
     assert_eq!(lab.names("out").len(), HEAVY);
-    assert!((0..HEAVY).all(|number| lab.text("out", format!("{number:05}")) == Some(text(number))));
+    assert!((0..HEAVY).all(|number| lab.text("out", format!("{number:07}")) == Some(text(number))));
 }
 
 /// What a graph gives to back-ends is where payloads lie, so that it takes many to cross a megabyte.
@@ -68,7 +68,7 @@ fn payloads_cross_the_bytes_of_a_batch() {
 fn a_graph_crosses_the_bytes_of_its_rows() {
     const NODES: usize = 16_000;
     let mut lab = Lab::new(tasks("incremental-dep", Moves { partitions: NODES, value_bytes: None }));
-    (0..NODES).for_each(|number| lab.put("in/a", format!("{number:05}"), "x"));
+    (0..NODES).for_each(|number| lab.put("in/a", format!("{number:07}"), "x"));
     lab.run();
     assert_eq!(lab.names("out").len(), NODES / 2);
 }
@@ -105,7 +105,7 @@ impl MapGroupCompiler for Gathers {
 fn what_is_remembered_for_one_output_crosses_every_batch() {
     const INPUTS: u64 = 700;
     let mut lab = Lab::new(vec![Task::new("gathers", MapGroup(Gathers)).unwrap().version("1").memo(u32::MAX)]);
-    (0..INPUTS).for_each(|number| lab.put("in/a", format!("{number:05}"), "1"));
+    (0..INPUTS).for_each(|number| lab.put("in/a", format!("{number:07}"), "1"));
     lab.run();
     lab.put("in/a", "00000", "2");
     let counts = lab.run().report.tasks[0].counts;
@@ -153,16 +153,16 @@ fn changes_that_are_looked_up_cross_every_batch() {
     const READERS: usize = 1900;
     let mut lab = Lab::new(vec![Task::new("looks", Direct(Looks)).unwrap().version("1")]);
     let put = |lab: &mut Lab, edition: &str| {
-        (0..READERS).for_each(|n| lab.put("in/r", format!("{n:05}-{}", n % 5), edition));
+        (0..READERS).for_each(|n| lab.put("in/r", format!("{n:07}-{}", n % 5), edition));
     };
-    (0..READERS).for_each(|n| lab.put("in/a", format!("{n:05}"), "x"));
+    (0..READERS).for_each(|n| lab.put("in/a", format!("{n:07}"), "x"));
     put(&mut lab, "1");
     lab.run();
     put(&mut lab, "2");
     let counts = lab.run().report.tasks[0].counts;
     assert_eq!((counts.compiled, counts.put, counts.same), (READERS as u64, READERS as u64, 0));
     lab.assert_equals_scratch();
-    (0..READERS).for_each(|n| lab.delete("in/r", format!("{n:05}-{}", n % 5)));
+    (0..READERS).for_each(|n| lab.delete("in/r", format!("{n:07}-{}", n % 5)));
     assert_eq!(lab.run().report.tasks[0].counts.compiled, READERS as u64);
     lab.assert_equals_scratch();
 }

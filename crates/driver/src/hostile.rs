@@ -102,14 +102,17 @@ fn ask_state(draft: &Draft, row: &[u8]) -> Result<()> {
     let state = State::of_one_table(&"task".parse().unwrap(), &table);
     for element in [Element::new(0, b"a".as_slice()), Element::new(1, b"b".as_slice())] {
         match table_number {
-            0 => drop(state.edges_of(&element)?),
+            0 => drop(state.edges_of(&element).collect::<Result<Vec<_>>>()?),
             1 => {
-                for mut item in state.contributors_of(&element.to_bytes())?.iter().map(Vec::as_slice) {
+                for found in state.contributors_of(&element.to_bytes()) {
+                    let item = found?.0;
+                    let mut item = &item[..];
                     state.element(&mut item)?;
                 }
             }
             2 => {
-                for (mut item, entry) in state.values_of(&element.to_bytes())? {
+                for found in state.values_of(&element.to_bytes()) {
+                    let (mut item, entry) = found?;
                     state.element(&mut std::mem::take(&mut item).as_slice())?;
                     read_values(table.read(&entry)?.bytes()).ok_or_else(|| state.broken("cut short"))?;
                 }

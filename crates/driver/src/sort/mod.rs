@@ -5,5 +5,6 @@
 
 pub(crate) mod external;
 pub(crate) mod key_set;
+pub(crate) mod merge_join;
 pub(crate) mod rows;
 pub(crate) mod spill;

@@ -9,6 +9,7 @@ use deltic_core::Digest;
 use deltic_store::{Draft, TaskRecord, Tree};
 
 use crate::state::fingerprint::{self, Numbering};
+use crate::state::listed::Listed;
 use crate::state::quarantined::{self, Said};
 use crate::state::reads::{Look, Reader};
 use crate::state::tables::{State, TableWriter, edge_key};
@@ -53,7 +54,7 @@ impl BaseTables {
     /// The outputs to which an input said something, in order, each with the digest of that.
     pub(crate) fn edges_of(&self, input: &Element) -> Result<Vec<(Element, Digest)>> {
         let Some(then) = self.then(input, |numbering| &numbering.inputs) else { return Ok(Vec::new()) };
-        let edges = self.state.edges_of(&then)?;
+        let edges = self.state.edges_of(&then).collect::<Result<Vec<_>>>()?;
         let Some(numbering) = &self.numbering else { return Ok(edges) };
         let now = |(out, digest): (Element, Digest)| Some((renumbered(&out, &numbering.outputs)?, digest));
         let mut edges: Vec<(Element, Digest)> = edges.into_iter().filter_map(now).collect();
@@ -64,8 +65,8 @@ impl BaseTables {
     /// The partitions that a group made, in order.
     pub(crate) fn published_of(&self, group: &Element) -> Result<Vec<Element>> {
         let Some(then) = self.then(group, |numbering| &numbering.outputs) else { return Ok(Vec::new()) };
-        let outs = State::listed(&self.state.published, &then.to_bytes())?;
-        let outs = outs.into_iter().map(|out| self.state.element(&mut &out[..])).collect::<Result<Vec<_>>>()?;
+        let outs = Listed::new(&self.state.published, &then.to_bytes());
+        let outs = outs.map(|out| self.state.element(&mut &out?.0[..])).collect::<Result<Vec<_>>>()?;
         let Some(numbering) = &self.numbering else { return Ok(outs) };
         let mut outs: Vec<Element> = outs.iter().filter_map(|out| renumbered(out, &numbering.outputs)).collect();
         outs.sort_unstable();

@@ -3,18 +3,17 @@
 //! For most tasks it follows the rows, which come sorted by output and input. A direct task with one producer an output
 //! writes it by what became of each output instead; a front-end over the whole input is nobody's contributor.
 
-use std::iter::Peekable;
-use std::vec::IntoIter;
-
 use deltic_compiler::Pattern;
 use deltic_core::Digest;
-use deltic_store::Tree;
+use deltic_store::{Entry, Tree};
 
 use crate::engine::kernel::TaskKernel;
 use crate::sort::key_set::{Ahead, Elements, Walk};
+use crate::sort::merge_join::{Side, merge_join};
 use crate::sort::rows::Row;
 use crate::stage::context::Stage;
-use crate::state::tables::{TableWriter, differences};
+use crate::state::listed::Listed;
+use crate::state::tables::TableWriter;
 use crate::{Element, Result};
 
 /// What decides what is written.
@@ -40,7 +39,7 @@ pub(crate) struct Contributors<'a> {
     /// are still to be met.
     out: Vec<u8>,
     item: Option<Vec<u8>>,
-    before: Peekable<IntoIter<Vec<u8>>>,
+    before: Before<'a>,
 }
 
 impl<'a> Contributors<'a> {
@@ -66,7 +65,7 @@ impl<'a> Contributors<'a> {
             ahead: wanted.map(|wanted| Ahead::new(&stage.state.contributors, wanted)),
             out: Vec::new(),
             item: None,
-            before: Vec::new().into_iter().peekable(),
+            before: Before::nothing(),
         }
     }
 
@@ -83,10 +82,10 @@ impl<'a> Contributors<'a> {
         }
         if self.item.as_deref() != Some(row.item) {
             self.end_item()?;
-            while let Some(gone) = self.before.next_if(|before| before[..] < *row.item) {
+            while let Some((gone, _)) = self.before.next_if(|before| before < row.item)? {
                 self.table.set(&[&self.out, &gone[..]].concat(), None)?;
             }
-            if self.before.next_if(|before| before[..] == *row.item).is_none() {
+            if self.before.next_if(|before| before == row.item)?.is_none() {
                 self.table.set(&[&self.out, row.item].concat(), Some(&[]))?;
             }
             self.item = Some(row.item.to_vec());
@@ -103,9 +102,15 @@ impl<'a> Contributors<'a> {
             return Ok(());
         }
         let out = out.to_bytes();
-        let now: Vec<Vec<u8>> = item.map(Element::to_bytes).into_iter().collect();
-        let before = self.known(&out)?;
-        differences(&before, &now, |item, is_new| self.table.set(&[&out, item].concat(), is_new.then_some(&[])))
+        let now = item.map(Element::to_bytes);
+        for side in merge_join(self.known(&out)?, now, |(was, _), is| was.cmp(is)) {
+            match side? {
+                Side::Both(..) => {}
+                Side::Left((gone, _)) => self.table.set(&[&out, &gone[..]].concat(), None)?,
+                Side::Right(new) => self.table.set(&[&out, &new[..]].concat(), Some(&[]))?,
+            }
+        }
+        Ok(())
     }
 
     /// The tables of contributors and of what they said.
@@ -121,15 +126,11 @@ impl<'a> Contributors<'a> {
 
     fn begin_output(&mut self) -> Result<()> {
         let out = std::mem::take(&mut self.out);
-        let mut before = self.known(&out)?;
         // Nobody but affected inputs is asked for an output that is held back: the others stay.
         let asked = self.asked.filter(|_| self.kernel.is_held(&out));
-        if let Some(asked) = asked {
-            before = only(asked, before, |input| input)?;
-        }
-        self.before = before.into_iter().peekable();
+        self.before = Before { listed: self.known(&out)?, asked: asked.map(Elements::walk) };
         if let Some(memo) = &mut self.memo {
-            memo.begin_output(self.stage, &out, asked)?;
+            memo.before = Before { listed: self.stage.state.values_of(&out), asked: asked.map(Elements::walk) };
         }
         self.out = out;
         Ok(())
@@ -142,7 +143,7 @@ impl<'a> Contributors<'a> {
 
     fn end_output(&mut self) -> Result<()> {
         self.end_item()?;
-        for gone in self.before.by_ref() {
+        while let Some((gone, _)) = self.before.next_if(|_| true)? {
             self.table.set(&[&self.out[..], &gone].concat(), None)?;
         }
         if let Some(memo) = &mut self.memo {
@@ -170,11 +171,38 @@ impl<'a> Contributors<'a> {
     }
 
     /// The contributors of an output in the base.
-    fn known(&mut self, out: &[u8]) -> Result<Vec<Vec<u8>>> {
+    fn known(&mut self, out: &[u8]) -> Result<Listed> {
         if let Some(ahead) = &mut self.ahead {
             ahead.reach(out)?;
         }
-        self.stage.state.contributors_of(out)
+        Ok(self.stage.state.contributors_of(out))
+    }
+}
+
+/// What the base has of an output that is still to be met, as a stream. One output may be made from everything.
+struct Before<'a> {
+    listed: Listed,
+    /// Others than these are passed over, where there are any.
+    asked: Option<Walk<'a>>,
+}
+
+impl Before<'_> {
+    fn nothing() -> Before<'static> {
+        Before { listed: Listed::nothing(), asked: None }
+    }
+
+    /// The next one, if it is one that is wanted; otherwise it stays.
+    fn next_if(&mut self, is_wanted: impl Fn(&[u8]) -> bool) -> Result<Option<(Vec<u8>, Entry)>> {
+        while let Some((input, entry)) = self.listed.next_if(&is_wanted)? {
+            let counts = match &mut self.asked {
+                Some(asked) => asked.take(&input)?,
+                None => true,
+            };
+            if counts {
+                return Ok(Some((input, entry)));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -183,7 +211,7 @@ struct Memo<'a> {
     limit: usize,
     table: TableWriter<'a>,
     /// What is kept of the output at hand, by input, and is still to be met.
-    before: Peekable<IntoIter<(Vec<u8>, Digest)>>,
+    before: Before<'a>,
     /// What the input at hand says, framed; no more of it than shows that it is too much.
     said: Vec<u8>,
 }
@@ -193,19 +221,9 @@ impl<'a> Memo<'a> {
         Memo {
             limit: limit as usize,
             table: TableWriter::new(stage.draft, &stage.state.values),
-            before: Vec::new().into_iter().peekable(),
+            before: Before::nothing(),
             said: Vec::new(),
         }
-    }
-
-    fn begin_output(&mut self, stage: &Stage<'_>, out: &[u8], asked: Option<&Elements>) -> Result<()> {
-        let known = stage.state.values_of(out)?.into_iter().map(|(item, entry)| (item, entry.meta.digest));
-        let mut before: Vec<(Vec<u8>, Digest)> = known.collect();
-        if let Some(asked) = asked {
-            before = only(asked, before, |(input, _)| input)?;
-        }
-        self.before = before.into_iter().peekable();
-        Ok(())
     }
 
     fn said(&mut self, value: &[u8]) {
@@ -215,10 +233,10 @@ impl<'a> Memo<'a> {
     }
 
     fn end_item(&mut self, out: &[u8], item: &[u8]) -> Result<()> {
-        while let Some((gone, _)) = self.before.next_if(|(before, _)| before[..] < *item) {
+        while let Some((gone, _)) = self.before.next_if(|before| before < item)? {
             self.table.set(&[out, &gone].concat(), None)?;
         }
-        let before = self.before.next_if(|(before, _)| before[..] == *item).map(|(_, digest)| digest);
+        let before = self.before.next_if(|before| before == item)?.map(|(_, entry)| entry.meta.digest);
         let said = std::mem::take(&mut self.said);
         let now = (said.len() <= self.limit).then_some(&said[..]);
         if before != now.map(Digest::of) {
@@ -228,23 +246,11 @@ impl<'a> Memo<'a> {
     }
 
     fn end_output(&mut self, out: &[u8]) -> Result<()> {
-        for (gone, _) in self.before.by_ref() {
+        while let Some((gone, _)) = self.before.next_if(|_| true)? {
             self.table.set(&[out, &gone].concat(), None)?;
         }
         Ok(())
     }
-}
-
-/// What a set holds of a sorted list.
-fn only<T>(set: &Elements, list: Vec<T>, element: impl Fn(&T) -> &Vec<u8>) -> Result<Vec<T>> {
-    let mut walk = set.walk();
-    let mut found = Vec::new();
-    for one in list {
-        if walk.take(element(&one))? {
-            found.push(one);
-        }
-    }
-    Ok(found)
 }
 
 /// Appends a value with its length.

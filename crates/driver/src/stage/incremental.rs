@@ -18,12 +18,15 @@ use crate::sort::key_set::{
     Elements, Sorter, TOGETHER, TOGETHER_BYTES, Writer, decoded, read_ahead, read_ahead_within,
 };
 use crate::sort::rows::{RowStream, Rows};
+use crate::stage::backs::BackSink;
 use crate::stage::context::Stage;
 use crate::stage::context::StageResult;
 use crate::stage::contributors::read_values;
 use crate::stage::dirty::{CLAIMED_ANEW, CLAIMED_BEFORE, Dirty, DirtyInputs, HELD, SAID, count_marks, present};
+use crate::stage::fronts::{FrontSink, Fronts};
+use crate::stage::quarantine::Quarantine;
+use crate::stage::reverse::reverse;
 use crate::stage::sample::affected;
-use crate::stage::sink::Settling;
 use crate::state::reads::Reader;
 use crate::{Element, Error, Result};
 
@@ -36,10 +39,11 @@ pub(crate) fn run<'s>(
     let memory = stage.set_memory();
     let mut outputs = Sorter::new(memory);
     let reading = affected(stage, kernel, &mut outputs)?;
-    let mut fronts = Fronts {
+    let mut quarantine = Quarantine::new(stage, kernel);
+    let mut fronts = DirtyFronts {
         stage,
         kernel,
-        settling: Settling::new(stage, kernel),
+        sink: FrontSink::new(stage, &mut quarantine),
         inputs: Writer::new(memory),
         outputs,
         done: Vec::new(),
@@ -68,43 +72,50 @@ pub(crate) fn run<'s>(
     drop(items);
     on_their_way.into_inner().into_iter().try_for_each(|input| fronts.done(input, None))?;
 
-    let (mut settling, dirty) = fronts.finish()?;
-    let Others { again, remembered } = dirty.other_contributors(stage, kernel)?;
-    count_marks(&dirty.outputs, &mut settling.counts)?;
-    if stage.is_group() {
-        settling.counts.fronts_again = again.len();
+    let (mut fronts, inputs, mut outputs) = fronts.finish()?;
+    for out in quarantine.hold_back(None)? {
+        outputs.add(&out, HELD)?;
     }
-    settling.counts.remembered = dirty.recall(stage, &again, remembered, session.as_mut())?;
-    session.map(&mut items_of(stage, &again), &mut |mapped| settling.front_failed_again(mapped))?;
-    settling.hold_back(Some(&dirty.outputs))?;
+    let dirty = Affected { inputs, outputs: outputs.finish()? };
+    let Others { again, remembered } = dirty.other_contributors(stage, kernel)?;
+    count_marks(&dirty.outputs, &mut fronts.counts)?;
+    if stage.is_group() {
+        fronts.counts.fronts_again = again.len();
+    }
+    fronts.counts.remembered = dirty.recall(stage, &again, remembered, session.as_mut())?;
+    session.map(&mut items_of(stage, &again), &mut |mapped| match mapped.failed {
+        Some(failure) => quarantine.front_failed(&mapped.item, *failure),
+        None => Ok(()),
+    })?;
+    quarantine.hold_back(Some(&dirty.outputs))?;
 
-    let mut backs = settling.with_wanted(&dirty.outputs, &dirty.inputs);
+    let mut backs = BackSink::incremental(stage, kernel, fronts, &mut quarantine, &dirty.outputs, &dirty.inputs);
     session.reduce(Some(&dirty.outputs), &mut backs)?;
-    backs.finish()
+    reverse(stage, backs.finish()?)
 }
 
 /// Step 3: what comes of the front-ends of affected inputs.
-struct Fronts<'a> {
+struct DirtyFronts<'a, 'q> {
     stage: &'a Stage<'a>,
     kernel: &'a TaskKernel<'a>,
-    settling: Settling<'a>,
+    sink: FrontSink<'a, 'q>,
     inputs: Writer,
     outputs: Sorter,
-    /// Settled together: affected inputs in order, each with what its front-end said unless it is gone.
+    /// Taken together: affected inputs in order, each with what its front-end said unless it is gone.
     done: Vec<(Dirty, Option<Mapped>)>,
     /// Their bytes.
     done_bytes: u64,
 }
 
-impl<'a> Fronts<'a> {
+impl<'a> DirtyFronts<'a, '_> {
     fn done(&mut self, input: Dirty, mapped: Option<Mapped>) -> Result<()> {
         self.done_bytes += mapped.as_ref().map_or(0, Mapped::weight);
         self.done.push((input, mapped));
         let is_full = self.done.len() >= TOGETHER || self.done_bytes >= TOGETHER_BYTES as u64;
-        if is_full { self.settle() } else { Ok(()) }
+        if is_full { self.flush() } else { Ok(()) }
     }
 
-    fn settle(&mut self) -> Result<()> {
+    fn flush(&mut self) -> Result<()> {
         self.done_bytes = 0;
         let state = &self.stage.state;
         if self.stage.is_group() {
@@ -114,20 +125,20 @@ impl<'a> Fronts<'a> {
             read_ahead_within(&state.reads, &elements().map(reader).collect::<Vec<_>>())?;
         }
         for (input, mapped) in std::mem::take(&mut self.done) {
-            self.settling.counts.inputs += 1;
-            self.settling.counts.inputs_through_reads += u64::from(input.through_reads && !input.retried);
-            self.settling.counts.retried += u64::from(input.retried);
+            self.sink.counts.inputs += 1;
+            self.sink.counts.inputs_through_reads += u64::from(input.through_reads && !input.retried);
+            self.sink.counts.retried += u64::from(input.retried);
             if mapped.as_ref().is_none_or(|mapped| mapped.failed.is_none()) {
                 self.inputs.push(&input.element.to_bytes(), 0)?;
             }
             match (self.stage.task.pattern(), mapped) {
                 (Pattern::Group(_), Some(mapped)) => {
-                    let said = self.settling.front_ran(&mapped, input.existed)?;
-                    self.affect(said, SAID)?;
+                    let mut dirty = |out: &Element| self.outputs.add(&out.to_bytes(), SAID);
+                    self.sink.front_ran(&mapped, input.existed, &mut dirty)?;
                 }
                 (Pattern::Group(_), None) => {
-                    let said = self.settling.front_gone(&input.element)?;
-                    self.affect(said, SAID)?;
+                    let mut dirty = |out: &Element| self.outputs.add(&out.to_bytes(), SAID);
+                    self.sink.front_gone(&input.element, &mut dirty)?;
                 }
                 (Pattern::Direct { .. }, Some(mapped)) => {
                     let claim = if input.existed { CLAIMED_BEFORE } else { CLAIMED_ANEW };
@@ -147,12 +158,10 @@ impl<'a> Fronts<'a> {
         outs.into_iter().try_for_each(|out| self.outputs.add(&out.to_bytes(), marks))
     }
 
-    fn finish(mut self) -> Result<(Settling<'a>, Affected)> {
-        self.settle()?;
-        for out in self.settling.hold_back(None)? {
-            self.outputs.add(&out, HELD)?;
-        }
-        Ok((self.settling, Affected { inputs: self.inputs.finish()?, outputs: self.outputs.finish()? }))
+    /// What front-ends came to, the inputs that had something to emit, and the outputs that this affects.
+    fn finish(mut self) -> Result<(Fronts<'a>, Elements, Sorter)> {
+        self.flush()?;
+        Ok((self.sink.finish()?, self.inputs.finish()?, self.outputs))
     }
 }
 
@@ -212,17 +221,20 @@ impl Affected {
             // Claimed by inputs that are new, and nobody is known to have made it before.
             let mut unknown = Vec::new();
             for (out, marks) in &some {
-                let known = stage.state.contributors_of(out)?;
-                if known.is_empty() && sole.is_some() && marks & (CLAIMED_ANEW | CLAIMED_BEFORE) == CLAIMED_ANEW {
-                    unknown.push(stage.element(out)?);
-                }
-                let values = stage.state.values_of(out)?;
-                for input in &known {
-                    if values.binary_search_by(|(known, _)| known.cmp(input)).is_err() {
-                        again.add(input, 0)?;
+                let mut is_known = false;
+                let (mut values, mut recalled) = (stage.state.values_of(out), Recalled::new(stage, out));
+                for input in stage.state.contributors_of(out) {
+                    let (input, _) = input?;
+                    is_known = true;
+                    match values.next_if(|known| known == input)? {
+                        Some(value) => recalled.add(value, &mut remembered)?,
+                        None => again.add(&input, 0)?,
                     }
                 }
-                remember(stage, out, &values, &mut remembered)?;
+                recalled.flush(&mut remembered)?;
+                if !is_known && sole.is_some() && marks & (CLAIMED_ANEW | CLAIMED_BEFORE) == CLAIMED_ANEW {
+                    unknown.push(stage.element(out)?);
+                }
             }
             if let Some(sole) = sole {
                 check_sole_producers(stage, kernel, sole, &unknown)?;
@@ -239,25 +251,44 @@ struct Others {
     remembered: Shuffle,
 }
 
-/// Reads what is remembered for an output.
-fn remember(stage: &Stage<'_>, out: &[u8], values: &[(Vec<u8>, Entry)], remembered: &mut Shuffle) -> Result<()> {
-    let mut left = values;
-    while !left.is_empty() {
-        let mut bytes = 0;
-        let fits = left.iter().take(TOGETHER).take_while(|(_, entry)| {
-            bytes += entry.meta.len;
-            bytes <= TOGETHER_BYTES as u64
-        });
-        let (some, rest) = left.split_at(fits.count().max(1));
-        left = rest;
-        let entries: Vec<Entry> = some.iter().map(|(_, entry)| entry.clone()).collect();
-        let mut rows = Rows::default();
-        for ((input, _), said) in some.iter().zip(stage.state.values.read_all(&entries)?) {
-            rows.push(input, out, said.bytes());
-        }
-        remembered.push(rows)?;
+/// What is remembered for an output, on its way to be read, many at a time.
+struct Recalled<'a> {
+    stage: &'a Stage<'a>,
+    out: &'a [u8],
+    inputs: Vec<Vec<u8>>,
+    entries: Vec<Entry>,
+    bytes: u64,
+}
+
+impl<'a> Recalled<'a> {
+    fn new(stage: &'a Stage<'a>, out: &'a [u8]) -> Recalled<'a> {
+        Recalled { stage, out, inputs: Vec::new(), entries: Vec::new(), bytes: 0 }
     }
-    Ok(())
+
+    fn add(&mut self, (input, entry): (Vec<u8>, Entry), to: &mut Shuffle) -> Result<()> {
+        let is_full = self.inputs.len() >= TOGETHER || self.bytes + entry.meta.len > TOGETHER_BYTES as u64;
+        if is_full {
+            self.flush(to)?;
+        }
+        self.bytes += entry.meta.len;
+        self.inputs.push(input);
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    fn flush(&mut self, to: &mut Shuffle) -> Result<()> {
+        if self.inputs.is_empty() {
+            return Ok(());
+        }
+        let mut rows = Rows::default();
+        for (input, said) in self.inputs.iter().zip(self.stage.state.values.read_all(&self.entries)?) {
+            rows.push(input, self.out, said.bytes());
+        }
+        self.inputs.clear();
+        self.entries.clear();
+        self.bytes = 0;
+        to.push(rows)
+    }
 }
 
 /// An output that state knows no producer of, but that is published, has one: an input that did not change, unless an

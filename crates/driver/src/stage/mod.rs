@@ -8,17 +8,19 @@
 //! Everything goes through in order, so state and layers are written as they come and a stage holds no more than the
 //! engine does.
 
+pub(crate) mod backs;
 pub(crate) mod base_tables;
 pub(crate) mod checks;
 pub(crate) mod context;
 pub(crate) mod contributors;
 pub(crate) mod dirty;
+pub(crate) mod fronts;
 pub(crate) mod incremental;
 pub(crate) mod owners;
 pub(crate) mod publisher;
 pub(crate) mod quarantine;
+pub(crate) mod reverse;
 pub(crate) mod sample;
-pub(crate) mod sink;
 pub(crate) mod user_graph;
 pub(crate) mod whole_input;
 
@@ -32,9 +34,12 @@ use crate::engine::{Item, StageSession};
 use crate::input::filter::subjects;
 use crate::report::stop::Stop;
 use crate::sort::key_set::Writer;
+use crate::stage::backs::BackSink;
 use crate::stage::checks::Checks;
 use crate::stage::context::{Stage, StageResult};
-use crate::stage::sink::Settling;
+use crate::stage::fronts::{FrontSink, Fronts};
+use crate::stage::quarantine::Quarantine;
+use crate::stage::reverse::reverse;
 use crate::{Element, Result};
 
 impl Stage<'_> {
@@ -81,7 +86,18 @@ impl Stage<'_> {
     }
 
     fn full<'s>(&'s self, kernel: &'s TaskKernel<'s>, mut session: Box<dyn StageSession + 's>) -> Result<StageResult> {
-        let mut settling = Settling::new(self, kernel);
+        let mut quarantine = Quarantine::new(self, kernel);
+        let fronts = self.fronts(session.as_mut(), FrontSink::new(self, &mut quarantine))?;
+        let mut held = Writer::new(self.set_memory());
+        quarantine.hold_back(None)?.iter().try_for_each(|out| held.push(out, 0))?;
+        let held = held.finish()?;
+        let mut backs = BackSink::full(self, kernel, fronts, &mut quarantine, &held);
+        session.reduce(None, &mut backs)?;
+        reverse(self, backs.finish()?)
+    }
+
+    /// The first part: runs the front-ends of all inputs. What they emit stays with the session.
+    fn fronts<'s>(&'s self, session: &mut dyn StageSession, mut sink: FrontSink<'s, '_>) -> Result<Fronts<'s>> {
         let mut items = self.inputs().flat_map(|(layer, tree)| {
             tree.scan(KeyRange::all()).map(move |found| {
                 let (name, entry) = found?;
@@ -90,15 +106,9 @@ impl Stage<'_> {
         });
         let mut items = subjects(self.task, self.view, &mut items, |item: &Item| item.element.clone());
         session.map(&mut items, &mut |mapped| {
-            settling.counts.inputs += 1;
-            settling.front_ran(&mapped, false)?;
-            Ok(())
+            sink.counts.inputs += 1;
+            sink.front_ran(&mapped, false, &mut |_| Ok(()))
         })?;
-        let mut held = Writer::new(self.set_memory());
-        settling.hold_back(None)?.iter().try_for_each(|out| held.push(out, 0))?;
-        let held = held.finish()?;
-        let mut settling = settling.with_held(&held);
-        session.reduce(None, &mut settling)?;
-        settling.finish()
+        sink.finish()
     }
 }

@@ -10,9 +10,11 @@ use crate::engine::Outcome;
 use crate::engine::codec::{read_entry, write_entry};
 use crate::engine::kernel::TaskKernel;
 use crate::sort::external::Shuffle;
+use crate::sort::merge_join::{Side, merge_join};
 use crate::sort::rows::{RowStream, Rows};
 use crate::stage::context::Stage;
-use crate::state::tables::{State, TableWriter, differences};
+use crate::state::listed::Listed;
+use crate::state::tables::TableWriter;
 use crate::{Element, Error, Result};
 
 /// The group does not make the partition any more.
@@ -44,14 +46,13 @@ impl<'a> Claims<'a> {
 
     /// Notes what a group makes now: partitions in order, each with what is new of it. Groups come in order.
     pub(crate) fn group_ran(&mut self, group: &[u8], made: &[(Element, Option<Entry>)]) -> Result<()> {
-        let before = State::listed(&self.stage.state.published, group)?;
-        let mut before = before.into_iter().peekable();
+        let mut before = Listed::new(&self.stage.state.published, group);
         for (out, entry) in made {
             let out = out.to_bytes();
-            while let Some(gone) = before.next_if(|before| *before < out) {
+            while let Some((gone, _)) = before.next_if(|before| *before < *out)? {
                 self.release(group, &gone)?;
             }
-            let kept = before.next_if(|before| *before == out).is_some();
+            let kept = before.next_if(|before| *before == *out)?.is_some();
             if kept && entry.is_none() {
                 continue;
             }
@@ -64,7 +65,7 @@ impl<'a> Claims<'a> {
                 self.published.set(&[group, &out].concat(), Some(&[]))?;
             }
         }
-        before.try_for_each(|gone| self.release(group, &gone))
+        before.try_for_each(|gone| self.release(group, &gone?.0))
     }
 
     /// Notes that a group keeps what it made: its back-end failed, or did not run. Groups come in order.
@@ -97,7 +98,8 @@ impl<'a> Claims<'a> {
         let mut owners = TableWriter::new(self.stage.draft, &self.stage.state.owners);
         while let Some(first) = said.peek()? {
             let out = first.out.to_vec();
-            let before = State::listed(&self.stage.state.owners, &out)?;
+            let before = Listed::new(&self.stage.state.owners, &out).map(|owner| Ok(owner?.0));
+            let before = before.collect::<Result<Vec<_>>>()?;
             let mut now = before.clone();
             let mut outcome = Outcome::Same;
             while let Some(row) = said.peek()?.filter(|row| row.out == out) {
@@ -122,7 +124,13 @@ impl<'a> Claims<'a> {
                 [_] => {}
                 [first, second, ..] => return Err(self.two_groups(&out, first, second)?),
             }
-            differences(&before, &now, |owner, is_new| owners.set(&[&out[..], owner].concat(), is_new.then_some(&[])))?;
+            for side in merge_join(before.into_iter().map(Ok), &now, |was: &Vec<u8>, is| was.cmp(is)) {
+                match side? {
+                    Side::Both(..) => {}
+                    Side::Left(gone) => owners.set(&[&out[..], &gone].concat(), None)?,
+                    Side::Right(new) => owners.set(&[&out[..], new].concat(), Some(&[]))?,
+                }
+            }
             offer(&out, &outcome)?;
         }
         Ok((self.published.finish()?, owners.finish()?))

@@ -1,4 +1,4 @@
-//! The publisher: what was compiled becomes the next state of an output layer.
+//! The publisher: what was compiled becomes the next state of the output layers.
 //!
 //! Two modes. *Incremental*: what was not offered stays as it is. *Full snapshot*: what was not offered goes. In both,
 //! what equals the published partition is left alone, so the tree keeps every node that nothing changed in.
@@ -8,33 +8,77 @@ use std::iter::Peekable;
 use deltic_core::NameBytes;
 use deltic_store::{Draft, Entry, KeyRange, Scan, Tree, TreeEditor};
 
-use crate::Result;
 use crate::engine::Outcome;
+use crate::engine::kernel::TaskKernel;
+use crate::report::Counts;
+use crate::report::observe::Event;
+use crate::stage::context::Stage;
+use crate::{Element, Result};
+
+/// Publishing into all output layers of a task. Outcomes come in the order of their elements.
+pub(crate) struct Publishers<'a> {
+    stage: &'a Stage<'a>,
+    kernel: &'a TaskKernel<'a>,
+    /// By number of layer.
+    layers: Vec<Publisher<'a>>,
+}
+
+impl<'a> Publishers<'a> {
+    /// With `full`, what is not offered goes.
+    pub(crate) fn new(stage: &'a Stage<'a>, kernel: &'a TaskKernel<'a>, full: bool) -> Publishers<'a> {
+        let layers = stage.published.iter().map(|tree| Publisher::new(stage.draft, tree, full)).collect();
+        Publishers { stage, kernel, layers }
+    }
+
+    /// Takes what became of one output.
+    pub(crate) fn offer(&mut self, out: &Element, outcome: &Outcome) -> Result<()> {
+        let (stage, kernel) = (self.stage, self.kernel);
+        let Some(publisher) = self.layers.get_mut(usize::from(out.layer)) else {
+            let message = format!("an output of layer number {}, which the task does not have", out.layer);
+            return Err(stage.broken(message));
+        };
+        publisher.offer(&out.name, outcome, &mut |name| deleted(stage, kernel, out.layer, name))
+    }
+
+    /// The next trees of the layers, by number; what was put and deleted is counted.
+    pub(crate) fn finish(mut self, counts: &mut Counts) -> Result<Vec<Tree>> {
+        let (stage, kernel) = (self.stage, self.kernel);
+        let mut trees = Vec::with_capacity(self.layers.len());
+        for (layer, publisher) in (0u16..).zip(&mut self.layers) {
+            trees.push(publisher.finish(&mut |name| deleted(stage, kernel, layer, name))?);
+            counts.put += publisher.put;
+            counts.deleted += publisher.deleted;
+        }
+        Ok(trees)
+    }
+}
+
+/// Tells whoever watches that a partition goes.
+fn deleted(stage: &Stage<'_>, kernel: &TaskKernel<'_>, layer: u16, name: &[u8]) -> Result<()> {
+    let key = kernel.out_key(&Element::new(layer, name))?;
+    stage.observer.event(&Event::Deleted { task: stage.task.id(), key: &key });
+    Ok(())
+}
 
 /// Publishing into one layer. Offers come in name order and take effect at once; memory is a few tree nodes.
-pub(crate) struct Publisher<'a> {
+struct Publisher<'a> {
     draft: &'a Draft,
     published: Tree,
     /// In a full snapshot: what is published and was not offered so far.
     rest: Option<Peekable<Scan>>,
     editor: Option<TreeEditor>,
-    pub(crate) put: u64,
-    pub(crate) deleted: u64,
+    put: u64,
+    deleted: u64,
 }
 
 impl<'a> Publisher<'a> {
-    pub(crate) fn new(draft: &'a Draft, published: &Tree, full: bool) -> Publisher<'a> {
+    fn new(draft: &'a Draft, published: &Tree, full: bool) -> Publisher<'a> {
         let rest = (full && !published.is_empty()).then(|| published.scan(KeyRange::all()).peekable());
         Publisher { draft, published: published.clone(), rest, editor: None, put: 0, deleted: 0 }
     }
 
     /// Takes what became of one output; `gone` gets the names of published partitions that go.
-    pub(crate) fn offer(
-        &mut self,
-        name: &NameBytes,
-        outcome: &Outcome,
-        gone: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
+    fn offer(&mut self, name: &NameBytes, outcome: &Outcome, gone: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         self.pass_over(Some(name), gone)?;
         let in_rest = self.rest.as_mut().map(|rest| rest.next_if(|found| is_name(found, name)).is_some());
         match outcome {
@@ -55,7 +99,7 @@ impl<'a> Publisher<'a> {
     }
 
     /// The layer's next tree.
-    pub(crate) fn finish(&mut self, gone: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Tree> {
+    fn finish(&mut self, gone: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Tree> {
         self.pass_over(None, gone)?;
         Ok(match self.editor.take() {
             Some(editor) => editor.finish()?,

@@ -13,7 +13,7 @@ use crate::sort::key_set::{Elements, Sorter, TOGETHER, Writer, read_ahead_within
 use crate::stage::checks::Sample;
 use crate::stage::context::Stage;
 use crate::stage::dirty::{READ, readers};
-use crate::state::tables::State;
+use crate::state::listed::Listed;
 use crate::{Element, Result};
 
 /// What a change affects through reads, or what a sample takes: returns inputs, and adds outputs to `outputs`.
@@ -132,7 +132,8 @@ fn made_by(stage: &Stage<'_>, partitions: &[Vec<u8>], outputs: &mut Sorter, inpu
     if stage.task.pattern().splits() {
         read_ahead_within(&stage.state.owners, partitions)?;
         for partition in partitions {
-            let owners = State::listed(&stage.state.owners, partition)?;
+            let owners = Listed::new(&stage.state.owners, partition).map(|owner| Ok(owner?.0));
+            let owners = owners.collect::<Result<Vec<_>>>()?;
             if owners.is_empty() {
                 let element = stage.element(partition)?;
                 let layer = stage.task.outputs().get(usize::from(element.layer));
@@ -150,8 +151,8 @@ fn made_by(stage: &Stage<'_>, partitions: &[Vec<u8>], outputs: &mut Sorter, inpu
     read_ahead_within(&stage.state.contributors, &groups)?;
     for group in groups {
         outputs.add(&group, READ)?;
-        for input in stage.state.contributors_of(&group)? {
-            inputs.add(&input, 0)?;
+        for input in stage.state.contributors_of(&group) {
+            inputs.add(&input?.0, 0)?;
         }
     }
     Ok(())

@@ -14,11 +14,14 @@ use crate::engine::{Mapped, StageSession};
 use crate::sort::external::{Shuffle, Sorted};
 use crate::sort::key_set::{Elements, Sorter, TOGETHER, TOGETHER_BYTES, Writer, read_ahead_within};
 use crate::sort::rows::{RowStream, Rows};
+use crate::stage::backs::BackSink;
 use crate::stage::context::Stage;
 use crate::stage::context::StageResult;
 use crate::stage::dirty::{Dirty, DirtyInputs, SAID, count_marks, present};
+use crate::stage::fronts::FrontSink;
+use crate::stage::quarantine::Quarantine;
+use crate::stage::reverse::reverse;
 use crate::stage::sample::affected;
-use crate::stage::sink::Settling;
 use crate::{Element, Error, Result};
 
 /// Runs such a stage, in full or incrementally.
@@ -30,19 +33,20 @@ pub(crate) fn run<'s>(
     mut session: Box<dyn StageSession + 's>,
 ) -> Result<StageResult> {
     let (mut said, mentioned) = Said::ask(stage, kernel, twice, graph)?;
-    let mut settling = Settling::new(stage, kernel);
+    let mut quarantine = Quarantine::new(stage, kernel);
+    let mut sink = FrontSink::new(stage, &mut quarantine);
     let mut rows = Rows::default();
-    let mut settle = |input: Dirty, settling: &mut Settling<'_>| -> Result<Vec<Element>> {
-        settling.counts.inputs += 1;
+    let mut take = |input: Dirty, sink: &mut FrontSink<'_, '_>, dirty: &mut dyn FnMut(&Element) -> Result<()>| {
+        sink.counts.inputs += 1;
         let bytes = input.element.to_bytes();
         let outs = match said.outputs_of(&bytes, stage)? {
             Some(outs) => outs,
             None if input.existed && !stage.is_sampled() => {
-                stage.state.edges_of(&input.element)?.into_iter().map(|(out, _)| out).collect()
+                stage.state.edges_of(&input.element).map(|edge| Ok(edge?.0)).collect::<Result<_>>()?
             }
             None => Vec::new(),
         };
-        let Some(entry) = input.now else { return settling.front_gone(&input.element) };
+        let Some(entry) = input.now else { return sink.front_gone(&input.element, dirty) };
         for out in &outs {
             push(&mut rows, out, &bytes, &entry);
         }
@@ -50,7 +54,8 @@ pub(crate) fn run<'s>(
             session.add(std::mem::take(&mut rows))?;
         }
         let edges = outs.into_iter().map(|out| (out, entry.meta.content_digest())).collect();
-        settling.front_ran(&Mapped { item: input.element, edges, reads: Vec::new(), failed: None }, input.existed)
+        let mapped = Mapped { item: input.element, edges, reads: Vec::new(), failed: None };
+        sink.front_ran(&mapped, input.existed, dirty)
     };
     if stage.full {
         for (layer, tree) in stage.inputs() {
@@ -58,12 +63,14 @@ pub(crate) fn run<'s>(
                 let (name, entry) = found?;
                 let element = Element::new(layer, name);
                 let input = Dirty { element, existed: false, now: Some(entry), through_reads: false, retried: false };
-                settle(input, &mut settling)?;
+                take(input, &mut sink, &mut |_| Ok(()))?;
             }
         }
         session.add(rows)?;
-        session.reduce(None, &mut settling)?;
-        return settling.finish();
+        let (fronts, held) = (sink.finish()?, Elements::default());
+        let mut backs = BackSink::full(stage, kernel, fronts, &mut quarantine, &held);
+        session.reduce(None, &mut backs)?;
+        return reverse(stage, backs.finish()?);
     }
 
     let mut outputs = Sorter::new(stage.set_memory());
@@ -73,17 +80,16 @@ pub(crate) fn run<'s>(
     for input in DirtyInputs::new(stage.task, stage.view, &mentioned) {
         let input = input?;
         inputs.push(&input.element.to_bytes(), 0)?;
-        for out in settle(input, &mut settling)? {
-            outputs.add(&out.to_bytes(), SAID)?;
-        }
+        take(input, &mut sink, &mut |out| outputs.add(&out.to_bytes(), SAID))?;
     }
     session.add(rows)?;
     let (inputs, outputs) = (inputs.finish()?, outputs.finish()?);
     other_contributors(stage, &inputs, &outputs, session.as_mut())?;
-    count_marks(&outputs, &mut settling.counts)?;
-    let mut backs = settling.with_wanted(&outputs, &inputs);
+    let mut fronts = sink.finish()?;
+    count_marks(&outputs, &mut fronts.counts)?;
+    let mut backs = BackSink::incremental(stage, kernel, fronts, &mut quarantine, &outputs, &inputs);
     session.reduce(Some(&outputs), &mut backs)?;
-    backs.finish()
+    reverse(stage, backs.finish()?)
 }
 
 fn push(rows: &mut Rows, out: &Element, input: &[u8], entry: &Entry) {
@@ -110,11 +116,11 @@ fn other_contributors(
         read_ahead_within(&stage.state.contributors, &some.iter().map(|(out, _)| out).collect::<Vec<_>>())?;
         let mut batch = Rows::default();
         for (out, _) in &some {
-            for input in stage.state.contributors_of(out)? {
-                batch.push(&input, out, &[]);
-            }
-            if batch.bytes() >= TOGETHER_BYTES {
-                turned.push(std::mem::take(&mut batch))?;
+            for input in stage.state.contributors_of(out) {
+                batch.push(&input?.0, out, &[]);
+                if batch.bytes() >= TOGETHER_BYTES {
+                    turned.push(std::mem::take(&mut batch))?;
+                }
             }
         }
         turned.push(batch)?;
@@ -234,7 +240,7 @@ impl Graph for GraphBefore<'_> {
     fn outputs_of(&self, input: &Key) -> deltic_compiler::Result<Vec<OutKey>> {
         let Some(layer) = self.stage.view.number(&input.layer) else { return Ok(Vec::new()) };
         let edges = self.stage.state.edges_of(&Element::new(layer, input.name.to_bytes()));
-        let edges = self.kernel.view.answer(edges)?;
+        let edges = self.kernel.view.answer(edges.collect::<Result<Vec<_>>>())?;
         Ok(edges.iter().map(|(out, _)| self.kernel.out_key(out)).collect::<Result<_>>()?)
     }
 
@@ -244,7 +250,10 @@ impl Graph for GraphBefore<'_> {
             return Ok(Vec::new());
         };
         let out = Element::new(layer.0, output.name.to_bytes()).to_bytes();
-        let key = |input: &Vec<u8>| Ok(self.stage.view.key(&self.stage.element(input)?)?);
-        self.kernel.view.answer(self.stage.state.contributors_of(&out))?.iter().map(key).collect()
+        let key = |input: Result<(Vec<u8>, Entry)>| {
+            let (input, _) = self.kernel.view.answer(input)?;
+            Ok(self.stage.view.key(&self.stage.element(&input)?)?)
+        };
+        self.stage.state.contributors_of(&out).map(key).collect()
     }
 }

@@ -4,8 +4,7 @@
 //! compiled. A global task publishes all of its output in each run, and what differs counts.
 
 use deltic_compiler::{DepStage, GlobalStage};
-use deltic_core::{Digest, Hasher};
-use deltic_store::KeyRange;
+use deltic_core::Hasher;
 
 use crate::determinism::Twice;
 use crate::engine::codec::{read_entry, write_entry};
@@ -15,12 +14,16 @@ use crate::report::Counts;
 use crate::sort::external::Shuffle;
 use crate::sort::key_set::{Elements, Sorter};
 use crate::sort::rows::{RowStream, Rows};
+use crate::stage::backs::BackSink;
 use crate::stage::context::Stage;
 use crate::stage::context::StageResult;
 use crate::stage::dirty::{SAID, count_marks};
-use crate::stage::publisher::Publisher;
+use crate::stage::fronts::FrontSink;
+use crate::stage::publisher::Publishers;
+use crate::stage::quarantine::Quarantine;
+use crate::stage::reverse::reverse;
 use crate::stage::sample::affected;
-use crate::stage::sink::{Settling, deleted};
+use crate::state::listed::Listed;
 use crate::state::tables::State;
 use crate::{Element, Error, Result};
 
@@ -37,9 +40,10 @@ pub(crate) fn dep<'s>(
 ) -> Result<StageResult> {
     // Where the base has the one input that stands for all.
     let whole = Element::new(u16::MAX, []);
-    let mut settling = Settling::new(stage, kernel);
-    settling.counts.inputs = inputs(stage)?;
-    settling.counts.fronts = 1;
+    let mut quarantine = Quarantine::new(stage, kernel);
+    let mut sink = FrontSink::new(stage, &mut quarantine);
+    sink.counts.inputs = inputs(stage)?;
+    sink.counts.fronts = 1;
 
     let mut said = Shuffle::new(stage.engine.row_memory() / 2);
     match twice {
@@ -53,7 +57,8 @@ pub(crate) fn dep<'s>(
         affected(stage, kernel, &mut wanted)?;
     }
 
-    let mut before = EmittedBefore::new(stage, &whole)?;
+    // What the front-end emitted in the base.
+    let mut before = Listed::new(&stage.state.edges, &whole.to_bytes());
     let mut batch = Rows::default();
     while let Some(first) = said.peek()? {
         let out = first.out.to_vec();
@@ -67,31 +72,34 @@ pub(crate) fn dep<'s>(
             said.advance()?;
         }
         while let Some((gone, was)) = before.next_if(|gone| *gone < out[..])? {
-            settling.whole_said(&whole, &gone, Some(was), None)?;
+            sink.whole_said(&whole, &gone, Some(stage.state.edge_digest(&was)?), None)?;
             wanted.add(&gone, SAID)?;
         }
-        let was = before.next_if(|known| *known == out[..])?.map(|(_, was)| was);
-        if settling.whole_said(&whole, &out, was, Some(hasher.finish()))? {
+        let was = before.next_if(|known| *known == out[..])?;
+        let was = was.map(|(_, was)| stage.state.edge_digest(&was)).transpose()?;
+        if sink.whole_said(&whole, &out, was, Some(hasher.finish()))? {
             wanted.add(&out, SAID)?;
         }
     }
     while let Some((gone, was)) = before.next_if(|_| true)? {
-        settling.whole_said(&whole, &gone, Some(was), None)?;
+        sink.whole_said(&whole, &gone, Some(stage.state.edge_digest(&was)?), None)?;
         wanted.add(&gone, SAID)?;
     }
     session.add(batch)?;
 
+    let mut fronts = sink.finish()?;
+    let nothing = Elements::default();
     if stage.full {
-        session.reduce(None, &mut settling)?;
-        return settling.finish();
+        let mut backs = BackSink::full(stage, kernel, fronts, &mut quarantine, &nothing);
+        session.reduce(None, &mut backs)?;
+        return reverse(stage, backs.finish()?);
     }
     let wanted = wanted.finish()?;
-    count_marks(&wanted, &mut settling.counts)?;
-    settling.counts.cut_off = u64::from(wanted.is_empty());
-    let asked = Elements::default();
-    let mut backs = settling.with_wanted(&wanted, &asked);
+    count_marks(&wanted, &mut fronts.counts)?;
+    fronts.counts.cut_off = u64::from(wanted.is_empty());
+    let mut backs = BackSink::incremental(stage, kernel, fronts, &mut quarantine, &wanted, &nothing);
     session.reduce(Some(&wanted), &mut backs)?;
-    backs.finish()
+    reverse(stage, backs.finish()?)
 }
 
 /// How many partitions changed in the input layers; in a full stage, how many there are.
@@ -108,40 +116,6 @@ fn inputs(stage: &Stage<'_>) -> Result<u64> {
         }
     }
     Ok(count)
-}
-
-/// What the front-end said in the base: outputs in order, each with the digest of all that was said to it.
-struct EmittedBefore<'a> {
-    stage: &'a Stage<'a>,
-    edges: deltic_store::Scan,
-    prefix: usize,
-    next: Option<(Vec<u8>, Digest)>,
-}
-
-impl<'a> EmittedBefore<'a> {
-    fn new(stage: &'a Stage<'a>, whole: &Element) -> Result<EmittedBefore<'a>> {
-        let prefix = whole.to_bytes();
-        let edges = stage.state.edges.scan(KeyRange::prefix(&prefix));
-        let mut before = EmittedBefore { stage, edges, prefix: prefix.len(), next: None };
-        before.advance()?;
-        Ok(before)
-    }
-
-    fn advance(&mut self) -> Result<()> {
-        self.next = None;
-        if let Some(found) = self.edges.next() {
-            let (key, entry) = found?;
-            let digest = self.stage.state.edge_digest(&entry)?;
-            self.next = Some((key[self.prefix..].to_vec(), digest));
-        }
-        Ok(())
-    }
-
-    fn next_if(&mut self, wanted: impl FnOnce(&[u8]) -> bool) -> Result<Option<(Vec<u8>, Digest)>> {
-        let Some(found) = self.next.take_if(|(out, _)| wanted(out)) else { return Ok(None) };
-        self.advance()?;
-        Ok(Some(found))
-    }
 }
 
 /// Runs a global stage, which is the same in every kind of run.
@@ -168,8 +142,7 @@ pub(crate) fn global(
     }
     made.push(batch)?;
     let mut made = made.finish()?;
-    let mut publishers: Vec<Publisher<'_>> =
-        stage.published.iter().map(|tree| Publisher::new(stage.draft, tree, true)).collect();
+    let mut publishers = Publishers::new(stage, kernel, true);
     let mut last: Option<Element> = None;
     while let Some(row) = made.peek()? {
         let out = stage.element(row.out)?;
@@ -186,16 +159,9 @@ pub(crate) fn global(
         }
         counts.compiled += 1;
         counts.same += u64::from(outcome == Outcome::Same);
-        if let Some(publisher) = publishers.get_mut(usize::from(out.layer)) {
-            publisher.offer(&out.name, &outcome, &mut |name| deleted(stage, kernel, out.layer, name))?;
-        }
+        publishers.offer(&out, &outcome)?;
         last = Some(out);
     }
-    let mut outputs = Vec::with_capacity(publishers.len());
-    for (layer, publisher) in (0u16..).zip(&mut publishers) {
-        outputs.push(publisher.finish(&mut |name| deleted(stage, kernel, layer, name))?);
-        counts.put += publisher.put;
-        counts.deleted += publisher.deleted;
-    }
+    let outputs = publishers.finish(&mut counts)?;
     Ok(StageResult { outputs, state: State::empty(stage.task.id(), stage.draft), counts, quarantined: Vec::new() })
 }

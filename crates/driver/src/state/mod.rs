@@ -4,6 +4,7 @@
 //! written and looked up.
 
 pub(crate) mod fingerprint;
+pub(crate) mod listed;
 pub(crate) mod quarantined;
 pub(crate) mod reads;
 pub(crate) mod tables;

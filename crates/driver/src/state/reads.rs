@@ -12,6 +12,7 @@ use deltic_store::{Draft, Entry, KeyRange, Tree};
 
 use crate::sort::external::Shuffle;
 use crate::sort::key_set::read_ahead_within;
+use crate::sort::merge_join::{Side, merge_join};
 use crate::sort::rows::{RowStream, Rows};
 use crate::state::tables::{State, TableWriter};
 use crate::{Element, Error, Result};
@@ -262,27 +263,14 @@ impl<'a> ReadsWriter<'a> {
         let who = reader.bytes();
         let mut now: Vec<Look> = now.iter().map(look).collect();
         now.sort_unstable();
-        let (mut before, mut now) = (before.iter().peekable(), now.iter().peekable());
-        loop {
-            match (before.peek(), now.peek()) {
-                (Some(old), Some(new)) if old.0 == new.0 => {
-                    if old.1 != new.1 {
-                        self.set(&who, &new.0, Some(new.1))?;
-                    }
-                    before.next();
-                    now.next();
-                }
-                (Some(old), new) if new.is_none_or(|new| old.0 < new.0) => {
-                    self.set(&who, &old.0, None)?;
-                    before.next();
-                }
-                (_, Some(new)) => {
-                    self.set(&who, &new.0, Some(new.1))?;
-                    now.next();
-                }
-                _ => return Ok(()),
+        for side in merge_join(before.iter().map(Ok), &now, |was: &&Look, is| was.0.cmp(&is.0)) {
+            match side? {
+                Side::Both(was, is) if was.1 == is.1 => {}
+                Side::Both(_, is) | Side::Right(is) => self.set(&who, &is.0, Some(is.1))?,
+                Side::Left(gone) => self.set(&who, &gone.0, None)?,
             }
         }
+        Ok(())
     }
 
     /// Sets a look with the digest of its part, or removes it.

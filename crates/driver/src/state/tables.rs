@@ -17,8 +17,9 @@
 //! All are functions of inputs and tasks alone, like outputs: a chain of runs ends in the tables of a scratch run.
 
 use deltic_core::{Digest, Payload, TaskId};
-use deltic_store::{Draft, Entry, KeyRange, Snapshot, Tree, TreeEditor};
+use deltic_store::{Draft, Entry, Snapshot, Tree, TreeEditor};
 
+use crate::state::listed::Listed;
 use crate::state::quarantined;
 use crate::{Element, Error, Result};
 
@@ -81,16 +82,13 @@ impl State {
         &self.task
     }
 
-    /// What an input's front-end said last time: outputs in order, each with its digest.
-    pub(crate) fn edges_of(&self, input: &Element) -> Result<Vec<(Element, Digest)>> {
-        let mut prefix = Vec::new();
-        input.write(&mut prefix);
-        let mut edges = Vec::new();
-        for found in self.edges.scan(KeyRange::prefix(&prefix)) {
-            let (key, entry) = found?;
-            edges.push((self.element(&mut &key[prefix.len()..])?, self.edge_digest(&entry)?));
-        }
-        Ok(edges)
+    /// What an input's front-end emitted last time, as a stream: outputs in order, each with its digest.
+    pub(crate) fn edges_of(&self, input: &Element) -> impl Iterator<Item = Result<(Element, Digest)>> + use<'_> {
+        let found = Listed::new(&self.edges, &input.to_bytes());
+        found.map(|found| {
+            let (out, entry) = found?;
+            Ok((self.element(&mut &out[..])?, self.edge_digest(&entry)?))
+        })
     }
 
     /// The digest that an edge holds.
@@ -99,29 +97,14 @@ impl State {
         digest.map_err(|_| self.broken("an edge without a digest"))
     }
 
-    /// The inputs that an output is known to be made from, in order: elements in bytes, as the output is.
-    pub(crate) fn contributors_of(&self, output: &[u8]) -> Result<Vec<Vec<u8>>> {
-        State::listed(&self.contributors, output)
+    /// The inputs that an output is known to be made from, as a stream in order: elements in bytes, as the output is.
+    pub(crate) fn contributors_of(&self, output: &[u8]) -> Listed {
+        Listed::new(&self.contributors, output)
     }
 
-    /// What inputs are remembered to have said to an output, in order: inputs as [`State::contributors_of`] has them.
-    pub(crate) fn values_of(&self, output: &[u8]) -> Result<Vec<(Vec<u8>, Entry)>> {
-        if self.values.is_empty() {
-            return Ok(Vec::new());
-        }
-        let found = self.values.scan(KeyRange::prefix(output));
-        found
-            .map(|found| found.map(|(key, entry)| (key[output.len()..].to_vec(), entry)).map_err(Error::from))
-            .collect()
-    }
-
-    /// The elements that a table lists behind another: the partitions of a group, or the group of a partition.
-    pub(crate) fn listed(table: &Tree, element: &[u8]) -> Result<Vec<Vec<u8>>> {
-        if table.is_empty() {
-            return Ok(Vec::new());
-        }
-        let found = table.scan(KeyRange::prefix(element));
-        found.map(|found| Ok(found?.0[element.len()..].to_vec())).collect()
+    /// What inputs are remembered to have emitted to an output, as [`State::contributors_of`] has them.
+    pub(crate) fn values_of(&self, output: &[u8]) -> Listed {
+        Listed::new(&self.values, output)
     }
 
     /// Reads an element from the front of a key.
@@ -162,32 +145,6 @@ impl<'a> TableWriter<'a> {
             Some(editor) => editor.finish()?,
             None => self.table,
         })
-    }
-}
-
-/// Walks two sorted lists and hands over what only one has, in order; `true` for what only the second has.
-pub(crate) fn differences<A: AsRef<[u8]>, B: AsRef<[u8]>>(
-    before: &[A],
-    now: &[B],
-    mut take: impl FnMut(&[u8], bool) -> Result<()>,
-) -> Result<()> {
-    let (mut before, mut now) = (before.iter().map(AsRef::as_ref).peekable(), now.iter().map(AsRef::as_ref).peekable());
-    loop {
-        match (before.peek(), now.peek()) {
-            (Some(old), Some(new)) if old == new => {
-                before.next();
-                now.next();
-            }
-            (Some(old), new) if new.is_none_or(|new| old < new) => {
-                take(old, false)?;
-                before.next();
-            }
-            (_, Some(new)) => {
-                take(new, true)?;
-                now.next();
-            }
-            _ => return Ok(()),
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use deltic_core::TaskId;
+use deltic_core::{Digest, TaskId};
 use deltic_store::{Change, Tree};
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use crate::error::offender::MOST;
 use crate::input::view::View;
 use crate::run::base::Base;
 use crate::stage::context::StageResult;
-use crate::stage::sink::find;
+use crate::state::listed::Listed;
 use crate::state::quarantined;
 use crate::state::quarantined::Known;
 use crate::state::reads::Reader;
@@ -143,7 +143,8 @@ impl PassedOver {
             match reader {
                 Reader::Front(input) => {
                     self.inputs.insert(input.to_bytes());
-                    let (before, after) = (known.edges_of(input)?, now.edges_of(input)?);
+                    let before = known.edges_of(input).collect::<Result<Vec<_>>>()?;
+                    let after = now.edges_of(input).collect::<Result<Vec<_>>>()?;
                     let all = before.iter().chain(&after).map(|(out, _)| out);
                     outs.extend(all.filter(|out| find(&before, out) != find(&after, out)).map(Element::to_bytes));
                 }
@@ -151,8 +152,11 @@ impl PassedOver {
             }
         }
         for out in &outs {
-            self.partitions.extend(State::listed(&known.published, out)?);
-            self.partitions.extend(State::listed(&now.published, out)?);
+            for table in [&known.published, &now.published] {
+                for partition in Listed::new(table, out) {
+                    self.partitions.insert(partition?.0);
+                }
+            }
         }
         self.outs.append(&mut outs);
         Ok(())
@@ -323,4 +327,9 @@ pub(crate) fn foreign(base: Base<'_>, tasks: &[deltic_compiler::Task]) -> Vec<de
             crate::Orphan::State(_) => None,
         })
         .collect()
+}
+
+/// The digest of an edge, if there is one to this output.
+fn find<'a>(edges: &'a [(Element, Digest)], out: &Element) -> Option<&'a Digest> {
+    edges.binary_search_by(|(known, _)| known.cmp(out)).ok().map(|index| &edges[index].1)
 }

@@ -1,0 +1,120 @@
+//! What front-ends came to, in the order of their inputs: the tables of edges and of what front-ends read.
+//!
+//! It is the first of the three parts of a stage. Its keys are inputs; what it leaves for the parts behind it is keyed by
+//! outputs, and goes as rows through the session, and what was read by whom, which [`reverse`](crate::stage::reverse) turns round.
+
+use deltic_core::Digest;
+use deltic_store::Tree;
+
+use crate::engine::Mapped;
+use crate::report::Counts;
+use crate::sort::merge_join::{Side, merge_join};
+use crate::stage::context::Stage;
+use crate::stage::quarantine::Quarantine;
+use crate::state::reads::{Reader, ReadsWriter};
+use crate::state::tables::{TableWriter, edge_key};
+use crate::{Element, Result};
+
+/// Takes what front-ends came to.
+pub(crate) struct FrontSink<'a, 'q> {
+    stage: &'a Stage<'a>,
+    quarantine: &'q mut Quarantine<'a>,
+    edges: TableWriter<'a>,
+    reads: ReadsWriter<'a>,
+    pub(crate) counts: Counts,
+}
+
+/// What front-ends came to.
+pub(crate) struct Fronts<'a> {
+    pub(crate) edges: Tree,
+    /// Goes on with what back-ends read, which lies behind it in the same table.
+    pub(crate) reads: ReadsWriter<'a>,
+    pub(crate) counts: Counts,
+}
+
+impl<'a, 'q> FrontSink<'a, 'q> {
+    pub(crate) fn new(stage: &'a Stage<'a>, quarantine: &'q mut Quarantine<'a>) -> FrontSink<'a, 'q> {
+        FrontSink {
+            stage,
+            quarantine,
+            edges: TableWriter::new(stage.draft, &stage.state.edges),
+            reads: ReadsWriter::new(stage.draft, &stage.state, stage.engine.row_memory() / 4),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Notes what a front-end emitted and read; `dirty` takes the outputs to which it emits something new, in order.
+    pub(crate) fn front_ran(
+        &mut self,
+        mapped: &Mapped,
+        existed: bool,
+        dirty: &mut dyn FnMut(&Element) -> Result<()>,
+    ) -> Result<()> {
+        if let Some(failure) = &mapped.failed {
+            self.counts.fronts += 1;
+            return self.quarantine.front_failed(&mapped.item, (**failure).clone());
+        }
+        if !self.stage.keeps_edges() {
+            return Ok(());
+        }
+        self.counts.fronts += u64::from(self.stage.is_group());
+        let is_new = self.note_front(mapped, existed, dirty)?;
+        if !is_new && !self.stage.full && self.stage.is_group() {
+            self.counts.cut_off += 1;
+        }
+        Ok(())
+    }
+
+    /// Notes that an input is gone; `dirty` takes the outputs that it went into.
+    pub(crate) fn front_gone(&mut self, input: &Element, dirty: &mut dyn FnMut(&Element) -> Result<()>) -> Result<()> {
+        let nothing = Mapped { item: input.clone(), edges: Vec::new(), reads: Vec::new(), failed: None };
+        self.note_front(&nothing, true, dirty).map(drop)
+    }
+
+    /// Returns whether anything is new to any output.
+    fn note_front(
+        &mut self,
+        mapped: &Mapped,
+        existed: bool,
+        dirty: &mut dyn FnMut(&Element) -> Result<()>,
+    ) -> Result<bool> {
+        let reader = Reader::Front(mapped.item.clone());
+        self.reads.note(&reader, &self.stage.state.reads_of(&reader)?, &mapped.reads)?;
+        let (stage, mut is_new) = (self.stage, false);
+        // Not collected: an input may have gone into every output there is.
+        let before = existed.then(|| stage.state.edges_of(&mapped.item)).into_iter().flatten();
+        for side in merge_join(before, &mapped.edges, |(was, _), (is, _)| was.cmp(is)) {
+            let (out, is) = match side? {
+                Side::Both((_, was), (_, is)) if was == *is => continue,
+                Side::Both((out, _), (_, is)) => (out, Some(is)),
+                Side::Left((out, _)) => (out, None),
+                Side::Right((out, is)) => (out.clone(), Some(is)),
+            };
+            self.edges.set(&edge_key(&mapped.item, &out), is.map(|digest| &digest.as_bytes()[..]))?;
+            is_new = true;
+            if !stage.full {
+                dirty(&out)?;
+            }
+        }
+        Ok(is_new)
+    }
+
+    /// Notes what a front-end over the whole input says to an output, in order; returns whether that is new.
+    pub(crate) fn whole_said(
+        &mut self,
+        whole: &Element,
+        out: &[u8],
+        was: Option<Digest>,
+        is: Option<Digest>,
+    ) -> Result<bool> {
+        if was != is {
+            let key = [&whole.to_bytes()[..], out].concat();
+            self.edges.set(&key, is.as_ref().map(|digest| &digest.as_bytes()[..]))?;
+        }
+        Ok(was != is)
+    }
+
+    pub(crate) fn finish(self) -> Result<Fronts<'a>> {
+        Ok(Fronts { edges: self.edges.finish()?, reads: self.reads, counts: self.counts })
+    }
+}
