@@ -9,8 +9,8 @@ use deltic_compiler::prelude::*;
 use deltic_core::CatalogId;
 use serde::{Deserialize, Serialize};
 
-use crate::area::Area;
-use crate::sources::Inputs;
+use crate::job::inputs::Inputs;
+use crate::tiles::in_box::Area;
 
 /// The id of the task, and so of its section.
 const TASK: &str = "copy";

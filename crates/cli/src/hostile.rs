@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::archive::files_of_archive;
 use crate::config::{Config, JobFile, Sources};
-use crate::source::Source;
+use crate::files::archive::files_of_archive;
+use crate::files::source::Source;
 
 #[path = "../../../tests/support/hostile.rs"]
 mod harness;

@@ -15,50 +15,53 @@
 //!
 //! A program with a flow of its own calls [`deltic_driver::run`] instead, with [`now`], [`new_run_id`],
 //! [`new_catalog`], [`checkpoint`] and [`code_identity`] for what only the machine knows, and [`report`] for the text of a report.
+//!
+//! | room | what it holds | uses |
+//! |---|---|---|
+//! | `terminal` | results, failures, progress, panics; how text, numbers and colours look | |
+//! | `system` | clock, randomness, the running executable, signals | `terminal` |
+//! | `tiles` | tiles in names of files, and in boxes | `terminal` |
+//! | `files` | archives, folders and paths that people name | `terminal` |
+//! | `report` | the texts of runs, plans, verifications and rebuilds | `terminal` |
+//! | `config` | the configuration and job files | `terminal` |
+//! | `args` | options that commands share, values of options | `config`, `terminal` |
+//! | `catalogs` | catalogs as they are named, opened, changed and shown | `args`, `system`, `terminal` |
+//! | `job` | from the configuration to a job | `args`, `catalogs`, `config`, `system`, `terminal` |
+//! | `copy` | the one compiler of the stock binary | `job`, `tiles` |
+//! | `commands` | each command with its options | all of the above but `copy` |
+//! | `command_line` | its definition, how it is parsed or refused | `commands`, `terminal` |
 
-mod archive;
-mod area;
 mod args;
-mod asked;
-mod below;
-mod calls;
-mod colours;
+mod catalogs;
+mod command_line;
 mod commands;
 mod config;
 mod copy;
-mod edge;
-mod failure;
-mod findings;
+mod files;
 #[cfg(test)]
 mod hostile;
-mod human;
-mod interrupt;
-mod named;
-mod out;
-mod panics;
-mod place;
-mod progress;
-mod refusal;
+mod job;
 pub mod report;
-mod shown;
-mod source;
-mod sources;
-mod stdout;
-mod tile_names;
+mod system;
+mod terminal;
+mod tiles;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use deltic_compiler::Setup;
 
-use failure::Failure;
-use interrupt::Interrupts;
-use out::Out;
-use progress::Progress;
-use sources::Register;
-use stdout::Stdout;
+use command_line::{definition, parse};
+use job::Register;
+use system::interrupts::Interrupts;
+use terminal::failure::Failure;
+use terminal::out::Out;
+use terminal::progress::Progress;
+use terminal::stdout::Stdout;
+use terminal::{colours, escape, panics};
 
-pub use edge::{checkpoint, code_identity, new_catalog, new_run_id, now};
+pub use system::clock::{checkpoint, now};
+pub use system::identity::{code_identity, new_catalog, new_run_id};
 
 /// The `main` of a driver binary: all commands, with the tasks that `setup` registers.
 ///
@@ -75,7 +78,7 @@ pub fn main(mut setup: impl FnMut(&mut Setup) -> anyhow::Result<()>) -> ExitCode
 /// The same, for a driver that has a version of its own, which `--version` prints before that of Deltic:
 /// `deltic::main_of(env!("CARGO_PKG_VERSION"), setup)`. It means nothing to a run: what a task's code is, its task says.
 pub fn main_of(version: &str, setup: impl FnMut(&mut Setup) -> anyhow::Result<()>) -> ExitCode {
-    args::set_version(version);
+    definition::set_version(version);
     main(setup)
 }
 
@@ -86,9 +89,9 @@ pub fn stock() -> ExitCode {
 
 fn start(mut register: Register<'_>) -> ExitCode {
     let typed: Vec<OsString> = std::env::args_os().collect();
-    shown::call(args::called(typed.first()));
+    escape::set_program_name(definition::program_name(typed.first()));
     colours::decide(&typed);
-    let cli = refusal::parse(&typed).unwrap_or_else(|error| refusal::refuse(&error, &typed));
+    let cli = parse::parse(&typed).unwrap_or_else(|error| parse::refuse(&error, &typed));
     let progress = Progress::new(cli.quiet);
     progress.start_logs(cli.verbose);
     panics::watch(&progress);
@@ -101,7 +104,9 @@ fn start(mut register: Register<'_>) -> ExitCode {
         let done = deltic_driver::caught(|| register(setup, inputs));
         done.unwrap_or_else(|why| Err(anyhow::anyhow!("the set-up of the tasks {why}")))
     });
-    let command = deltic_driver::caught(|| commands::dispatch(cli.command, set_up, &progress, &interrupts, &mut out));
+    let definition = || definition::command(typed.first());
+    let run = || commands::dispatch(cli.command, &definition, set_up, &progress, &interrupts, &mut out);
+    let command = deltic_driver::caught(run);
     let command = command.unwrap_or_else(|why| Err(Failure::failed(format!("the command {why}"))));
     match out.finish(command) {
         Ok(()) => ExitCode::SUCCESS,

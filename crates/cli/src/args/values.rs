@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use deltic_core::{BoundingBox, CatalogId, Layer, LayerId, Scheme, Version};
 
 /// How a box is written.
-pub(super) const BOX: &str = "SOUTH,WEST,NORTH,EAST";
+pub(crate) const BOX: &str = "SOUTH,WEST,NORTH,EAST";
 
 type Parsed<T> = Result<T, String>;
 
@@ -13,42 +13,42 @@ fn pair<'a>(text: &'a str, form: &str) -> Parsed<(&'a str, &'a str)> {
     text.split_once('=').filter(|(_, right)| !right.is_empty()).ok_or_else(|| format!("expected {form}"))
 }
 
-pub(super) fn layer(text: &str) -> Parsed<Layer> {
+pub(crate) fn layer(text: &str) -> Parsed<Layer> {
     let (id, scheme) = pair(text, "ID=SCHEME, for example `names=generic` or `topology=tile:here:12,14`")?;
     let id = LayerId::new(id).map_err(|error| error.to_string())?;
     let scheme: Scheme = scheme.parse().map_err(|error: deltic_core::Error| error.to_string())?;
     Ok(Layer { id, scheme, content_type: String::new() })
 }
 
-pub(super) fn layer_source(text: &str) -> Parsed<(LayerId, PathBuf)> {
+pub(crate) fn layer_source(text: &str) -> Parsed<(LayerId, PathBuf)> {
     let (id, source) = pair(text, "ID=SOURCE, for example `names=data/names` or `names=names.tar.zst`")?;
     Ok((LayerId::new(id).map_err(|error| error.to_string())?, PathBuf::from(source)))
 }
 
-pub(super) fn layer_name(text: &str) -> Parsed<(LayerId, String)> {
+pub(crate) fn layer_name(text: &str) -> Parsed<(LayerId, String)> {
     let (id, name) = pair(text, "ID=NAME, for example `names=de/hamm`")?;
     Ok((LayerId::new(id).map_err(|error| error.to_string())?, name.to_owned()))
 }
 
-pub(super) fn limit(text: &str) -> Parsed<usize> {
+pub(crate) fn limit(text: &str) -> Parsed<usize> {
     text.parse().map_err(|_| "expected a number, for example 10".to_owned())
 }
 
 /// A share, in millionths.
-pub(super) fn percent(text: &str) -> Parsed<u32> {
+pub(crate) fn percent(text: &str) -> Parsed<u32> {
     let number = text.trim().trim_end_matches('%').trim_end().parse::<f64>().ok();
     let number = number.filter(|percent| *percent > 0.0 && *percent <= 100.0);
     let millionths = number.map(|percent| (percent * 10_000.0).ceil() as u32);
     millionths.ok_or_else(|| "expected a number up to 100, for example 1% or 0.1%".to_owned())
 }
 
-pub(super) fn input(text: &str) -> Parsed<(CatalogId, Version)> {
+pub(crate) fn input(text: &str) -> Parsed<(CatalogId, Version)> {
     let (id, version) = pair(text, "ID=VERSION, for example `in=377`")?;
     let id = CatalogId::new(id).map_err(|error| error.to_string())?;
     Ok((id, version.parse().map_err(|error: deltic_core::Error| error.to_string())?))
 }
 
-pub(super) fn bounding_box(text: &str) -> Parsed<BoundingBox> {
+pub(crate) fn bounding_box(text: &str) -> Parsed<BoundingBox> {
     let edges: Vec<f64> = text.split(',').filter_map(|edge| edge.trim().parse().ok()).collect();
     match edges[..] {
         [south, west, north, east] if text.split(',').count() == 4 => {

@@ -1,18 +1,36 @@
-//! `config show`: what holds after all layers of the configuration.
+//! `config show`: the effective configuration.
 
 use deltic_compiler::Setup;
 use serde_json::json;
 
-use super::job::{load, not_registered};
-use crate::args;
+use crate::args::ConfigArgs;
 use crate::config::{document, with_origins};
-use crate::failure::{Failure, Outcome};
-use crate::out::{Format, Out};
-use crate::sources::{Inputs, Register};
+use crate::job::Register;
+use crate::job::inputs::Inputs;
+use crate::job::tasks::not_registered;
+use crate::terminal::failure::{Failure, Outcome};
+use crate::terminal::out::{Format, Out};
+
+/// `config`.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print every effective value
+    Show(Show),
+}
+
+/// `config show`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    pub(crate) configuration: ConfigArgs,
+    /// Say where each value came from
+    #[arg(long)]
+    pub(crate) origin: bool,
+}
 
 /// Prints every effective value. No catalog is opened.
-pub(super) fn show(args: &args::Show, mut register: Register<'_>, out: &mut Out) -> Outcome {
-    let config = load(&args.configuration)?;
+pub(super) fn show(args: &Show, mut register: Register<'_>, out: &mut Out) -> Outcome {
+    let config = args.configuration.load()?;
     let mut setup = Setup::new(config.sections()).with_filters(config.filters());
     let registered = register(&mut setup, &Inputs::closed(&config));
     let sections = setup.effective().clone();

@@ -7,14 +7,23 @@ use deltic_store::{Catalog, Change, Entry, KeyRange, Snapshot, Tree};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::ls::fields_of;
-use super::stores;
-use crate::args;
-use crate::colours::Colour;
-use crate::failure::{Failure, Outcome};
-use crate::named::Which;
-use crate::out::{Out, Row};
-use crate::progress::Progress;
+use crate::catalogs::access::stores;
+use crate::catalogs::format::fields_of;
+use crate::catalogs::version::Which;
+use crate::terminal::colours::Colour;
+use crate::terminal::failure::{Failure, Outcome};
+use crate::terminal::out::{Out, Row};
+use crate::terminal::progress::Progress;
+
+/// `diff`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The catalog
+    pub(crate) url: String,
+    /// The two versions, whichever is older; before them the layer, if only one is to be compared
+    #[arg(num_args = 2..=3, required = true, value_names = ["A", "B"], allow_negative_numbers = true)]
+    pub(crate) what: Vec<String>,
+}
 
 /// A partition that differs.
 #[derive(Debug, Serialize)]
@@ -42,7 +51,7 @@ enum Kind {
 }
 
 /// Lists the partitions that differ from version A to version B, layer by layer in the order of names.
-pub(super) fn diff(args: &args::Diff, progress: &Progress, out: &mut Out) -> Outcome {
+pub(super) fn diff(args: &Args, progress: &Progress, out: &mut Out) -> Outcome {
     let (only, from, to) = match &args.what[..] {
         [layer, from, to] => (Some(LayerId::new(layer)?), from, to),
         [from, to] => (None, from, to),

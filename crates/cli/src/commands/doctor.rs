@@ -3,12 +3,13 @@
 use deltic_store::Assumption;
 use serde_json::json;
 
-use super::stores;
-use crate::edge::new_run_id;
-use crate::failure::{Failure, Outcome};
-use crate::human::{Align, columns};
-use crate::interrupt::Interrupts;
-use crate::out::Out;
+use crate::catalogs::access::stores;
+use crate::system::identity::new_run_id;
+use crate::system::interrupts::Interrupts;
+use crate::terminal::columns::{Align, columns};
+use crate::terminal::failure::{Failure, Outcome};
+
+use crate::terminal::out::Out;
 
 /// `doctor`.
 #[derive(Debug, clap::Args)]

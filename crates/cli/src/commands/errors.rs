@@ -3,13 +3,23 @@
 use deltic_driver::{alike, quarantined};
 use serde_json::json;
 
-use super::open;
-use crate::args;
-use crate::failure::Outcome;
-use crate::out::{Format, Out};
+use crate::catalogs::access::open;
+use crate::catalogs::version::Which;
+use crate::terminal::failure::Outcome;
+use crate::terminal::out::{Format, Out};
 
-/// Lists what compilers failed on: each partition for programs; for people, those that say the same on one line.
-pub(super) fn errors(args: &args::Errors, out: &mut Out) -> Outcome {
+/// `errors`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The catalog
+    pub(crate) url: String,
+    /// The version, or how far back, such as -1; without it, the latest
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) version: Option<Which>,
+}
+
+/// Lists what compilers failed on: each partition for programs; for people, partitions with the same message on one line.
+pub(super) fn errors(args: &Args, out: &mut Out) -> Outcome {
     let snapshot = open(&args.url, args.version)?;
     let all = quarantined(&snapshot)?;
     let head = json!({ "url": args.url, "version": snapshot.version() });

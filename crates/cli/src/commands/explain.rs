@@ -3,11 +3,12 @@
 use deltic_compiler::{Projection, Setup, Task};
 use serde::Serialize;
 
-use super::job::{load, tasks};
-use crate::args;
-use crate::failure::Outcome;
-use crate::out::Out;
-use crate::sources::{Inputs, Register};
+use crate::args::ConfigArgs;
+use crate::job::Register;
+use crate::job::inputs::Inputs;
+use crate::job::tasks::tasks;
+use crate::terminal::failure::Outcome;
+use crate::terminal::out::Out;
 
 /// A task as it is explained.
 #[derive(Serialize)]
@@ -33,8 +34,8 @@ struct Explained<'a> {
 }
 
 /// Says what the tasks are. No catalog is opened.
-pub(super) fn explain(args: &args::Configuration, register: Register<'_>, out: &mut Out) -> Outcome {
-    let config = load(args)?;
+pub(super) fn explain(args: &ConfigArgs, register: Register<'_>, out: &mut Out) -> Outcome {
+    let config = args.load()?;
     let setup = Setup::new(config.sections()).with_filters(config.filters());
     let tasks = tasks(&config, setup, register, &Inputs::closed(&config))?;
     let explained: Vec<Explained<'_>> = tasks.iter().map(of).collect();

@@ -6,22 +6,49 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use deltic_core::{Layer, Name, NameBytes, Payload, Timestamp};
+use clap::builder::UnknownArgumentValueParser;
+
+use deltic_core::{Layer, LayerId, Name, NameBytes, Payload, Timestamp};
 use deltic_store::{Entry, KeyRange, Tree};
 use serde_json::json;
 
-use super::{layer, open};
-use crate::archive::{KNOWN, Packing, Writer};
-use crate::args;
-use crate::below::Below;
-use crate::failure::{Failure, Outcome};
-use crate::human::{bytes, partitions};
-use crate::interrupt::Interrupts;
-use crate::out::Out;
-use crate::place::{check_apart, check_typed};
-use crate::tile_names::TileNames;
+use crate::catalogs::access::{layer, open};
+use crate::catalogs::version::Which;
+use crate::files::archive::{KNOWN, Packing, Writer};
+use crate::files::folder::Folder;
+use crate::files::paths::{check_apart, check_typed};
+use crate::system::interrupts::Interrupts;
+use crate::terminal::failure::{Failure, Outcome};
+use crate::terminal::numbers::{bytes, partitions};
+use crate::terminal::out::Out;
+use crate::tiles::file_names::TileNames;
+
+/// `export`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The catalog
+    pub(crate) url: String,
+    /// The layer
+    pub(crate) layer: LayerId,
+    /// Where the layer was named once
+    #[arg(
+        long = "layer",
+        value_name = "ID",
+        hide = true,
+        value_parser = UnknownArgumentValueParser::suggest("the layer comes before the target: `export URL LAYER TARGET`")
+    )]
+    no_layer: Option<String>,
+    /// The folder to write, empty or not there yet; or the .tar, .tar.gz or .tar.zst, which keeps user fields
+    pub(crate) target: PathBuf,
+    /// How tiles are written in the names of files; without it, as quadkeys
+    #[arg(long, value_name = "FORM")]
+    pub(crate) names: Option<TileNames>,
+    /// The version, or how far back, such as -1; without it, the latest
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) version: Option<Which>,
+}
 
 /// How much is read at once.
 const BATCH_BYTES: u64 = 8 << 20;
@@ -34,7 +61,7 @@ const COPIED_BYTES: usize = 1 << 20;
 const LONGEST_PART: usize = 255;
 
 /// Writes a layer into a folder that is empty or not there yet, or into an archive that is not there yet.
-pub(super) fn export(args: &args::Export, interrupts: &Interrupts, out: &mut Out) -> Outcome {
+pub(super) fn export(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     check_typed(&args.target)?;
     let snapshot = open(&args.url, args.version)?;
     let (settings, tree) = layer(&snapshot, &args.layer)?;
@@ -175,7 +202,7 @@ impl Paths<'_> {
 
 /// What is written into.
 enum Place {
-    Folder(Below),
+    Folder(Folder),
     Archive(Writer),
 }
 
@@ -211,7 +238,7 @@ impl Place {
                 Err(error) => Err(Failure::file("the archive can not be created", at, &error)),
             };
         }
-        Below::open(folder).map(Place::Folder).map_err(failed)
+        Folder::open(folder).map(Place::Folder).map_err(failed)
     }
 
     fn is_there(at: &Path) -> Failure {
@@ -269,7 +296,7 @@ impl Target<'_> {
         let at = self.at;
         let unwritten = |error: io::Error| Failure::file("it can not be written", &at.join(path), &error);
         match &mut self.place {
-            Place::Folder(below) => create(below, at, path)?.write_all(payload.bytes()).map_err(unwritten),
+            Place::Folder(folder) => create(folder, at, path)?.write_all(payload.bytes()).map_err(unwritten),
             Place::Archive(writer) => {
                 let mut write = || {
                     writer.begin(path, &entry.meta)?;
@@ -287,11 +314,11 @@ impl Target<'_> {
         let (at, go_on) = (self.at, self.go_on);
         let unwritten = |error: io::Error| Failure::file("it can not be written", &at.join(path), &error);
         match &mut self.place {
-            Place::Folder(below) => {
-                let mut file = create(below, at, path)?;
+            Place::Folder(folder) => {
+                let mut file = create(folder, at, path)?;
                 copy(&mut reader, &mut file, go_on, &unwritten).inspect_err(|_| {
                     // Part of it may be there, and nothing of it was checked.
-                    let _ = below.remove(path);
+                    let _ = folder.remove(path);
                 })
             }
             Place::Archive(writer) => {
@@ -339,8 +366,8 @@ fn copy(
 }
 
 /// Makes a new file, and the folders it is in.
-fn create(below: &Below, root: &Path, path: &str) -> Outcome<File> {
-    below.create(path).map_err(|error| {
+fn create(folder: &Folder, root: &Path, path: &str) -> Outcome<File> {
+    folder.create(path).map_err(|error| {
         let clash = "another partition's name is the same path, or part of it, on this file system";
         Failure::file("it can not be created", &root.join(path), &error).hint(clash)
     })

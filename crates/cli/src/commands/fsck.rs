@@ -4,13 +4,13 @@ use deltic_core::NameBytes;
 use deltic_store::{Catalog, Checked, Damage, Lineage, Part, Relation, Snapshot, Touched};
 use serde_json::{Value, json};
 
-use super::gc::{packs, packs_as_json};
-use super::retain::{pairs, ranges};
-use super::stores;
-use crate::args::Configuration;
-use crate::failure::{Failure, Outcome};
-use crate::human::count;
-use crate::out::Out;
+use crate::args::ConfigArgs;
+use crate::catalogs::access::stores;
+use crate::catalogs::format::{packs, packs_as_json, pairs, ranges};
+use crate::catalogs::url::url_of;
+use crate::terminal::failure::{Failure, Outcome};
+use crate::terminal::numbers::count;
+use crate::terminal::out::Out;
 
 /// `fsck`.
 #[derive(Debug, clap::Args)]
@@ -32,7 +32,7 @@ pub(crate) struct Args {
 /// Checks a catalog.
 pub(super) fn fsck(args: &Args, out: &mut Out) -> Outcome {
     if let Some(other) = &args.against {
-        return against(&args.url, &crate::named::url(other, &Configuration::default())?, out);
+        return against(&args.url, &url_of(other, &ConfigArgs::default())?, out);
     }
     let found = Catalog::open(&stores()?, &args.url)?.fsck(args.payloads)?;
     let body = json!({

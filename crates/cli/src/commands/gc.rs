@@ -3,11 +3,12 @@
 use deltic_store::{Catalog, Objects};
 use serde_json::{Value, json};
 
-use super::stores;
-use crate::failure::Outcome;
-use crate::human::{bytes, count};
-use crate::interrupt::Interrupts;
-use crate::out::Out;
+use crate::catalogs::access::stores;
+use crate::catalogs::format::{packs, packs_as_json};
+use crate::system::interrupts::Interrupts;
+use crate::terminal::failure::Outcome;
+use crate::terminal::numbers::{bytes, count};
+use crate::terminal::out::Out;
 
 /// `gc`.
 #[derive(Debug, clap::Args)]
@@ -79,14 +80,4 @@ fn objects(objects: &Objects) -> Value {
 /// How many files, and their size.
 fn files(files: &Objects) -> String {
     format!("{} file{}, {}", count(files.count), if files.count == 1 { "" } else { "s" }, bytes(files.bytes))
-}
-
-/// How many packs, and their size.
-pub(super) fn packs(packs: &Objects) -> String {
-    format!("{} pack{}, {}", count(packs.count), if packs.count == 1 { "" } else { "s" }, bytes(packs.bytes))
-}
-
-/// The same in a JSON document.
-pub(super) fn packs_as_json(packs: &Objects) -> Value {
-    json!({ "packs": packs.count, "bytes": packs.bytes })
 }

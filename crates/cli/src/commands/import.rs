@@ -2,10 +2,10 @@
 //!
 //! In a generic layer a partition is named as its file is, by the path below the source; in a tile layer by the file's
 //! name without its extension, wherever in the source it lies, or by the end of its path: see
-//! [`tile_names`](crate::tile_names).
+//! [`file_names`](crate::tiles::file_names).
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use deltic_core::{Layer, LayerId, Name, Payload, Scheme};
 use deltic_driver::{Import, ImportCounts, ImportLimits, ImportReport};
@@ -13,18 +13,55 @@ use deltic_store::{Catalog, Snapshot};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{layer, stands, stores};
-use crate::archive::{Packing, files_of_archive};
-use crate::args;
-use crate::below::Below;
-use crate::failure::{Failure, Outcome};
-use crate::human::count;
-use crate::interrupt::Interrupts;
-use crate::out::Out;
-use crate::place::check_apart;
-use crate::progress::{Counter, Progress};
-use crate::source::{Source, files_of_folder};
-use crate::tile_names::{Names, TileNames};
+use crate::args::values::{layer_name, layer_source, percent};
+use crate::catalogs::access::{layer, stores};
+use crate::catalogs::race::stands;
+use crate::files::archive::{Packing, files_of_archive};
+use crate::files::folder::Folder;
+use crate::files::paths::check_apart;
+use crate::files::source::{Source, files_of_folder};
+use crate::system::clock::now;
+use crate::system::identity::new_run_id;
+use crate::system::interrupts::Interrupts;
+use crate::terminal::failure::{Failure, Outcome};
+use crate::terminal::numbers::count;
+use crate::terminal::out::Out;
+use crate::terminal::progress::{Counter, Progress};
+use crate::tiles::file_names::{Names, TileNames};
+
+/// `import`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The catalog
+    pub(crate) url: String,
+    /// A layer and the folder, .tar, .tar.gz or .tar.zst that it becomes; with `--add` also a single file
+    #[arg(long = "layer", value_name = "ID=SOURCE", required_unless_present = "delete", value_parser = layer_source)]
+    pub(crate) layers: Vec<(LayerId, PathBuf)>,
+    /// Only put what the sources hold: the other partitions of their layers stay
+    #[arg(long)]
+    pub(crate) add: bool,
+    /// Delete a partition; it must be there
+    #[arg(long, value_name = "ID=NAME", value_parser = layer_name)]
+    pub(crate) delete: Vec<(LayerId, String)>,
+    /// Only say what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Replace a layer by a source that is empty
+    #[arg(long, conflicts_with = "add", requires = "layers")]
+    pub(crate) allow_empty: bool,
+    /// Refuse to replace a layer where more of it would be deleted, and more than ten partitions
+    #[arg(long, value_name = "PERCENT", default_value = "50%", value_parser = percent, conflicts_with = "add", requires = "layers")]
+    pub(crate) most_deleted: u32,
+    /// How tiles are written in the names of files; without it, each name must be a tile in one way only
+    #[arg(long, value_name = "FORM")]
+    pub(crate) names: Option<TileNames>,
+    /// Write to a catalog that tasks write to so far; what they remember of it goes
+    #[arg(long)]
+    pub(crate) take_over: bool,
+    /// A text to record with the version
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) note: String,
+}
 
 /// How many files are looked up in the base together, and worked on between two looks for errors.
 const BATCH_FILES: usize = 1024;
@@ -33,7 +70,7 @@ const BATCH_FILES: usize = 1024;
 const BATCH_BYTES: usize = 8 << 20;
 
 /// Imports all layers named as one new version.
-pub(super) fn import(args: &args::Import, progress: &Progress, interrupts: &Interrupts, out: &mut Out) -> Outcome {
+pub(super) fn import(args: &Args, progress: &Progress, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     let catalog = Catalog::open(&stores()?, &args.url)?;
     let base = catalog.latest()?;
     let nothing = format!("nothing was imported; version {} stands", base.version());
@@ -57,7 +94,7 @@ pub(super) fn import(args: &args::Import, progress: &Progress, interrupts: &Inte
     if args.names.is_some() && !tiles {
         return Err(Failure::usage("--names says how tiles are written, and none of these layers has tiles"));
     }
-    let run = crate::edge::new_run_id()?;
+    let run = new_run_id()?;
     let work = || -> Outcome<ImportReport> {
         let begin = if args.take_over { Import::taking_over } else { Import::begin };
         let limits = ImportLimits { allow_empty: args.allow_empty, most_deleted: args.most_deleted };
@@ -86,7 +123,7 @@ pub(super) fn import(args: &args::Import, progress: &Progress, interrupts: &Inte
         if interrupts.stop().is_asked() {
             return Err(stopped());
         }
-        import.commit(crate::edge::now(), &args.note).map_err(explained)
+        import.commit(now(), &args.note).map_err(explained)
     };
     let report = work().map_err(|failure| match failure.is_stopped() {
         true => Failure::stopped(format!("stopped: {nothing}")),
@@ -172,7 +209,7 @@ struct LayerImport<'a> {
 
 impl LayerImport<'_> {
     fn files(&self, root: &Path, files: Vec<String>) -> Outcome {
-        let below = Below::open(root).map_err(|error| Failure::file("the folder can not be read", root, &error))?;
+        let folder = Folder::open(root).map_err(|error| Failure::file("the folder can not be read", root, &error))?;
         let mut names = Names::new(self.settings, self.names);
         let mut named: Vec<(Name, String)> =
             files.into_iter().map(|file| Ok((self.name(&mut names, &file, root)?, file))).collect::<Outcome<_>>()?;
@@ -182,7 +219,7 @@ impl LayerImport<'_> {
             self.import.look_up(&self.settings.id, batch.iter().map(|(name, _)| name))?;
             let put = |(name, file): &(Name, String)| {
                 let unreadable = |error| Failure::file("it can not be read", &root.join(file), &error);
-                let bytes = below.read(file).map_err(unreadable)?;
+                let bytes = folder.read(file).map_err(unreadable)?;
                 self.put(name, &Payload::new(bytes), file, root)
             };
             let done: Vec<Outcome> = batch.par_iter().map(put).collect();

@@ -1,16 +1,37 @@
 //! `ls`: the partitions of a layer, or the layers of a catalog.
 
-use deltic_core::{Digest, Fields, Layer, Name, NameBytes};
+use deltic_core::{BoundingBox, Digest, Layer, LayerId, Name, NameBytes};
 use deltic_store::{Entry, KeyRange, Snapshot, Tree};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{layer, open};
-use crate::area::{Area, Look};
-use crate::args;
-use crate::failure::{Failure, Outcome};
-use crate::human::{Align, bytes, columns, partitions};
-use crate::out::Out;
+use crate::args::values::{BOX, bounding_box};
+use crate::catalogs::access::{layer, open};
+use crate::catalogs::format::fields_of;
+use crate::catalogs::version::Which;
+use crate::terminal::columns::{Align, columns};
+use crate::terminal::failure::{Failure, Outcome};
+use crate::terminal::numbers::{bytes, partitions};
+use crate::terminal::out::Out;
+use crate::tiles::in_box::{Area, Look};
+
+/// `ls`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The catalog
+    pub(crate) url: String,
+    /// The layer; without it, the layers are listed
+    pub(crate) layer: Option<LayerId>,
+    /// Only names that begin so; for tiles, these quadkey digits
+    #[arg(long, value_name = "TEXT", requires = "layer", conflicts_with = "area")]
+    pub(crate) prefix: Option<String>,
+    /// Only tiles that this box of degrees has points in
+    #[arg(long = "box", value_name = BOX, requires = "layer", allow_hyphen_values = true, value_parser = bounding_box)]
+    pub(crate) area: Option<BoundingBox>,
+    /// The version, or how far back, such as -1; without it, the latest
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) version: Option<Which>,
+}
 
 /// A partition in a listing.
 #[derive(Debug, Serialize)]
@@ -23,7 +44,7 @@ struct Listed {
 }
 
 /// Lists partitions, or layers.
-pub(super) fn ls(args: &args::Ls, out: &mut Out) -> Outcome {
+pub(super) fn ls(args: &Args, out: &mut Out) -> Outcome {
     let snapshot = open(&args.url, args.version)?;
     let Some(id) = &args.layer else { return layers(&args.url, &snapshot, out) };
     let (settings, tree) = layer(&snapshot, id)?;
@@ -40,15 +61,10 @@ pub(super) fn ls(args: &args::Ls, out: &mut Out) -> Outcome {
     })
 }
 
-/// User fields as an object.
-pub(super) fn fields_of(fields: &Fields) -> serde_json::Map<String, serde_json::Value> {
-    fields.iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
-}
-
 type Found<'a> = Box<dyn Iterator<Item = Outcome<(Name, Entry)>> + 'a>;
 
 /// The partitions that are asked for, in order.
-fn find<'a>(settings: &'a Layer, tree: &'a Tree, args: &args::Ls) -> Outcome<Found<'a>> {
+fn find<'a>(settings: &'a Layer, tree: &'a Tree, args: &Args) -> Outcome<Found<'a>> {
     let named = move |found: deltic_store::Result<(NameBytes, Entry)>| -> Outcome<(Name, Entry)> {
         let (name, entry) = found?;
         // A name that is not legal was not typed by anyone here: the catalog is at fault.
@@ -90,7 +106,7 @@ fn layers(url: &str, snapshot: &Snapshot, out: &mut Out) -> Outcome {
     };
     let rows: Vec<Vec<String>> = all.iter().map(row).collect();
     let align = [Align::Left, Align::Left, Align::Right, Align::Right, Align::Left];
-    if out.format == crate::out::Format::Text && rows.is_empty() {
+    if out.format == crate::terminal::out::Format::Text && rows.is_empty() {
         return Ok(());
     }
     out.result("deltic.layers/1", body, || columns(&align, &rows))

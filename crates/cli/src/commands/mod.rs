@@ -1,41 +1,141 @@
 //! The commands: each reads its arguments, calls the libraries and writes what came back.
+//!
+//! A file holds one command with its options. No command uses another one: what several of them need lies in the rooms below,
+//! `catalogs`, `job`, `report`, `files`, `tiles`, `args`.
 
-mod by_hand;
-mod catalog;
+mod completions;
 mod config;
 mod diff;
-pub(crate) mod doctor;
+mod digest;
+mod doctor;
 mod errors;
 mod explain;
 mod export;
-pub(crate) mod fsck;
-pub(crate) mod gc;
+mod fsck;
+mod gc;
 mod get;
 mod import;
-mod job;
+mod init;
+mod layer;
+mod log;
 mod ls;
+mod man;
+mod plan;
 mod rebuild;
-pub(crate) mod repack;
-pub(crate) mod retain;
-mod shell;
+mod repack;
+mod retain;
+mod revert;
+mod run;
 mod verify;
 
-use deltic_core::{Layer, LayerId, RunId};
-use deltic_store::{Catalog, Snapshot, Stores, Tree};
+use crate::args::{ConfigArgs, JobArgs};
+use crate::catalogs::url::url_of;
+use crate::job::Register;
+use crate::system::interrupts::Interrupts;
+use crate::terminal::failure::Outcome;
+use crate::terminal::out::Out;
+use crate::terminal::progress::Progress;
 
-use crate::args::{Command, Config};
-use crate::failure::{Failure, Outcome};
-use crate::interrupt::Interrupts;
-use crate::named::{self, Which};
-use crate::out::Out;
-use crate::progress::Progress;
-use crate::sources::Register;
+/// The commands.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Create a catalog
+    Init(init::Args),
+    /// Make layers exactly what folders or archives hold, or add and delete partitions, as one new version
+    Import(import::Args),
+    /// Write the partitions of a layer into a folder or an archive
+    Export(export::Args),
+    /// Add layers to a catalog, change their schemes or drop them, as one new version
+    #[command(subcommand)]
+    Layer(layer::LayerCommand),
+    /// Make the layers of a catalog what they were at an earlier version, as a new one
+    Revert(revert::Args),
+    /// List the versions, newest first
+    Log(log::Args),
+    /// List the partitions of a layer, or the layers
+    Ls(ls::Args),
+    /// Write the bytes of a partition to standard output
+    Get(get::Args),
+    /// List what was added, modified and deleted between two versions
+    Diff(diff::Args),
+    /// List the partitions in quarantine: what compilers failed on and kept as it was
+    Errors(errors::Args),
+    /// Print the digests of the layers, of the state and of the catalog
+    Digest(digest::Args),
+    /// Compile what has changed, and publish it as one new version
+    Run(run::Args),
+    /// Say what a run would do, how and why; nothing is compiled or written
+    Plan(JobArgs),
+    /// Compile what is published again and compare; nothing is written
+    Verify(verify::Args),
+    /// Make a version again in a new catalog, from what its record names, and state whether it is the same
+    Rebuild(rebuild::Args),
+    /// Say what the tasks are: what each reads, looks at and writes, its steps and its code
+    Explain(ConfigArgs),
+    /// Say which versions can still be read; the others expire
+    Retain(retain::Args),
+    /// Remove what no version that can be read needs
+    Gc(gc::Args),
+    /// Write packs again of which little is needed
+    Repack(repack::Args),
+    /// Check everything that a catalog holds
+    Fsck(fsck::Args),
+    /// Check that a store does what catalogs rely on
+    Doctor(doctor::Args),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Write a script that completes commands and options in a shell
+    Completions(completions::Args),
+    /// Write manual pages, one for each command
+    Man(man::Args),
+}
 
-pub(crate) use job::load;
+impl Command {
+    /// What a command that is about one catalog, and has options of configuration, is given of these.
+    fn configuration(&self) -> Option<&ConfigArgs> {
+        match self {
+            Command::Rebuild(args) => Some(&args.configuration),
+            _ => None,
+        }
+    }
 
-/// Runs the command that was asked for.
+    /// The catalog that it is about, as it was typed, unless the configuration says it.
+    fn url_mut(&mut self) -> Option<&mut String> {
+        Some(match self {
+            Command::Init(args) => &mut args.url,
+            Command::Import(args) => &mut args.url,
+            Command::Export(args) => &mut args.url,
+            Command::Layer(layer::LayerCommand::Add(args) | layer::LayerCommand::Change(args)) => &mut args.url,
+            Command::Layer(layer::LayerCommand::Drop(args)) => &mut args.url,
+            Command::Revert(args) => &mut args.url,
+            Command::Log(args) => &mut args.url,
+            Command::Ls(args) => &mut args.url,
+            Command::Get(args) => &mut args.url,
+            Command::Diff(args) => &mut args.url,
+            Command::Errors(args) => &mut args.url,
+            Command::Digest(args) => &mut args.url,
+            Command::Rebuild(args) => &mut args.url,
+            Command::Retain(args) => &mut args.url,
+            Command::Gc(args) => &mut args.url,
+            Command::Repack(args) => &mut args.url,
+            Command::Fsck(args) => &mut args.url,
+            Command::Doctor(args) => &mut args.url,
+            Command::Run(_)
+            | Command::Plan(_)
+            | Command::Verify(_)
+            | Command::Explain(_)
+            | Command::Config(_)
+            | Command::Completions(_)
+            | Command::Man(_) => return None,
+        })
+    }
+}
+
+/// Runs the command that was asked for. `definition` gives the command line of this binary, for those that describe it.
 pub(crate) fn dispatch(
     mut command: Command,
+    definition: &dyn Fn() -> clap::Command,
     register: Register<'_>,
     progress: &Progress,
     interrupts: &Interrupts,
@@ -43,23 +143,23 @@ pub(crate) fn dispatch(
 ) -> Outcome {
     let configuration = command.configuration().cloned().unwrap_or_default();
     if let Some(url) = command.url_mut() {
-        *url = named::url(url, &configuration)?;
+        *url = url_of(url, &configuration)?;
     }
     let url = command.url_mut().cloned();
     let done = match command {
-        Command::Init(args) => catalog::init(args, interrupts, out),
-        Command::Log(args) => catalog::log(&args, out),
+        Command::Init(args) => init::init(args, interrupts, out),
+        Command::Log(args) => log::log(&args, out),
         Command::Errors(args) => errors::errors(&args, out),
-        Command::Digest(args) => catalog::digest(&args, out),
+        Command::Digest(args) => digest::digest(&args, out),
         Command::Import(args) => import::import(&args, progress, interrupts, out),
         Command::Export(args) => export::export(&args, interrupts, out),
-        Command::Layer(args) => by_hand::layer(&args, interrupts, out),
-        Command::Revert(args) => by_hand::revert(&args, interrupts, out),
+        Command::Layer(args) => layer::layer(&args, interrupts, out),
+        Command::Revert(args) => revert::revert(&args, interrupts, out),
         Command::Ls(args) => ls::ls(&args, out),
         Command::Get(args) => get::get(&args, out),
         Command::Diff(args) => diff::diff(&args, progress, out),
-        Command::Run(args) => job::run(&args, register, progress, interrupts, out),
-        Command::Plan(args) => job::plan(&args, register, progress, out),
+        Command::Run(args) => run::run(&args, register, progress, interrupts, out),
+        Command::Plan(args) => plan::plan(&args, register, progress, out),
         Command::Verify(args) => verify::verify(&args, register, progress, interrupts, out),
         Command::Rebuild(args) => rebuild::rebuild(&args, register, progress, interrupts, out),
         Command::Explain(args) => explain::explain(&args, register, out),
@@ -68,47 +168,12 @@ pub(crate) fn dispatch(
         Command::Repack(args) => repack::repack(&args, interrupts, out),
         Command::Fsck(args) => fsck::fsck(&args, out),
         Command::Doctor(args) => doctor::doctor(&args, interrupts, out),
-        Command::Completions(args) => shell::completions(&args, out),
-        Command::Man(args) => shell::man(&args, out),
-        Command::Config(Config::Show(args)) => config::show(&args, register, out),
+        Command::Completions(args) => completions::completions(&args, definition(), out),
+        Command::Man(args) => man::man(&args, definition(), out),
+        Command::Config(config::ConfigCommand::Show(args)) => config::show(&args, register, out),
     };
     done.map_err(|failure| match url {
         Some(url) => failure.detail("url", url),
         None => failure,
     })
-}
-
-/// The stores of a command that reads no configuration.
-fn stores() -> Outcome<Stores> {
-    Ok(Stores::new().with_spread(crate::edge::new_run_id()?.0))
-}
-
-/// Adds to why run `run` made no version which one stands now: another one where it was overtaken. `nothing` says what was not
-/// done. Where the run could not tell whether its version was made, and it was, that is added.
-fn stands(failure: Failure, catalog: &Catalog, run: RunId, nothing: &str) -> Failure {
-    match catalog.latest() {
-        Ok(now) if now.record().run == run => failure.hint(format!("version {} was made all the same", now.version())),
-        Ok(now) => failure.hint(format!("{nothing}; version {} stands", now.version())),
-        Err(_) => failure,
-    }
-}
-
-/// A catalog at a version, or at its latest.
-fn open(url: &str, version: Option<Which>) -> Outcome<Snapshot> {
-    let catalog = Catalog::open(&stores()?, url)?;
-    version.unwrap_or(Which::Back(0)).of(&catalog)
-}
-
-/// A layer of a snapshot.
-fn layer<'a>(snapshot: &'a Snapshot, id: &LayerId) -> Outcome<(&'a Layer, Tree)> {
-    let (Some(settings), Some(tree)) = (snapshot.layer_settings(id), snapshot.tree(id)) else {
-        let known: Vec<&str> = snapshot.layers().map(|layer| layer.id.as_str()).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { format!("`{}`", known.join("`, `")) };
-        return Err(Failure::failed(format!(
-            "{}: there is no layer `{id}` at version {}: there is {known}",
-            snapshot.catalog().url(),
-            snapshot.version()
-        )));
-    };
-    Ok((settings, tree))
 }

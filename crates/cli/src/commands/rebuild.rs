@@ -1,28 +1,49 @@
 //! `rebuild`: a version made again from what its record names.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use deltic_compiler::{ConfigError, register_recorded};
-use deltic_core::CatalogId;
+use deltic_core::{CatalogId, Version};
 use deltic_driver::{At, Options, Rebuild, Verdict};
 use deltic_store::{Catalog, Snapshot};
 
-use super::job::{code_of, engine, load, not_registered, stores};
-use crate::args;
-use crate::asked::Asked;
-use crate::edge;
-use crate::failure::{Failure, Outcome};
-use crate::interrupt::Interrupts;
-use crate::out::Out;
-use crate::place::{check_apart, check_typed};
-use crate::progress::Progress;
+use crate::args::ConfigArgs;
+use crate::files::paths::{check_apart, check_typed};
+use crate::job::Register;
+use crate::job::inputs::{Inputs, OpenedInput};
+use crate::job::prepared::{engine, stores};
+use crate::job::requested::Requested;
+use crate::job::tasks::{code_of, not_registered};
 use crate::report;
-use crate::sources::{Inputs, Register, Source};
+use crate::system::interrupts::Interrupts;
+use crate::system::{clock, identity};
+use crate::terminal::failure::{Failure, Outcome};
+use crate::terminal::out::Out;
+use crate::terminal::progress::Progress;
+
+/// `rebuild`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The catalog
+    pub(crate) url: String,
+    /// The version
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Version,
+    /// Where to create the catalog that it is made in
+    #[arg(long, value_name = "URL")]
+    pub(crate) into: String,
+    /// A file to write the statement to, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) statement: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) configuration: ConfigArgs,
+}
 
 /// Rebuilds a version and compares.
 pub(super) fn rebuild(
-    args: &args::Rebuild,
+    args: &Args,
     mut register: Register<'_>,
     progress: &Progress,
     interrupts: &Interrupts,
@@ -34,7 +55,7 @@ pub(super) fn rebuild(
         check_apart(path, &args.url)?;
         check_apart(path, &args.into)?;
     }
-    let config = load(&args.configuration)?;
+    let config = args.configuration.load()?;
     let stores = stores(&config)?;
     let version = Catalog::open(&stores, &args.url)?.snapshot(args.version)?;
     let bound: BTreeMap<CatalogId, At> =
@@ -51,10 +72,10 @@ pub(super) fn rebuild(
     let today = config.clone();
     let config = config.with_recorded(&place, &recorded, &inputs);
     let source = |(id, input): (&CatalogId, &Snapshot)| {
-        (id.clone(), Source { snapshot: Some(input.clone()), at: At::Version(input.version()) })
+        (id.clone(), OpenedInput { snapshot: Some(input.clone()), at: At::Version(input.version()) })
     };
-    let asked = Asked::default();
-    let sources = Inputs::opened(&config, &stores, &asked, inputs.iter().map(source).collect());
+    let requested = Requested::default();
+    let sources = Inputs::opened(&config, &stores, &requested, inputs.iter().map(source).collect());
     let tasks = register_recorded(&recorded, &today.sections(), &mut |setup| register(setup, &sources));
     let tasks = tasks.map_err(|error| {
         // A section of which nothing is recorded is that of the day.
@@ -69,9 +90,9 @@ pub(super) fn rebuild(
     let engine = engine(&config);
     let options = Options {
         code: code_of(&tasks)?,
-        ..Options::new(edge::new_run_id()?, edge::now(), config.driver.state_layer.clone())
+        ..Options::new(identity::new_run_id()?, clock::now(), config.driver.state_layer.clone())
     };
-    let identity = edge::new_catalog()?;
+    let identity = identity::new_catalog()?;
     let (tasks, stop) = (&tasks[..], interrupts.stop().clone());
     let what = Rebuild { version, inputs, bound, tasks, engine: &engine, observer: &*watched, options, stop };
     let create = || Catalog::create(&stores, &args.into, Vec::new(), identity);

@@ -3,14 +3,14 @@
 use deltic_store::{Catalog, RepackOptions};
 use serde_json::json;
 
-use super::gc::{packs, packs_as_json};
-use super::retain::again;
-use super::stores;
-use crate::edge::now;
-use crate::failure::Outcome;
-use crate::human::bytes;
-use crate::interrupt::Interrupts;
-use crate::out::Out;
+use crate::catalogs::access::stores;
+use crate::catalogs::format::{packs, packs_as_json};
+use crate::catalogs::race::again;
+use crate::system::clock::now;
+use crate::system::interrupts::Interrupts;
+use crate::terminal::failure::Outcome;
+use crate::terminal::numbers::bytes;
+use crate::terminal::out::Out;
 
 /// `repack`.
 #[derive(Debug, clap::Args)]

@@ -3,21 +3,20 @@
 use std::collections::BTreeSet;
 use std::time::UNIX_EPOCH;
 
-use deltic_core::{Digest, RunId, Timestamp, Version};
-use deltic_store::{Catalog, Dependency, ErrorKind, Retained, Retention, Snapshot, Stores, Tag};
+use deltic_core::{Digest, Timestamp, Version};
+use deltic_store::{Catalog, Dependency, Retained, Retention, Snapshot, Stores, Tag};
 use serde_json::json;
 
-use super::{load, stores};
-use crate::args::Configuration;
-use crate::edge::{new_run_id, now};
-use crate::failure::{Failure, Outcome};
-use crate::interrupt::Interrupts;
-use crate::named;
-use crate::out::Out;
-use crate::progress::Progress;
-
-/// How often a command that lost a race against a run begins again.
-const TRIES: u32 = 5;
+use crate::args::ConfigArgs;
+use crate::catalogs::access::stores;
+use crate::catalogs::format::{KEEP, kept, pairs, ranges};
+use crate::catalogs::race::again;
+use crate::catalogs::url::url_of;
+use crate::system::clock::now;
+use crate::system::interrupts::Interrupts;
+use crate::terminal::failure::{Failure, Outcome};
+use crate::terminal::out::Out;
+use crate::terminal::progress::Progress;
 
 /// `retain`.
 #[derive(Debug, clap::Args)]
@@ -49,9 +48,6 @@ pub(crate) struct Args {
     #[arg(long)]
     dry_run: bool,
 }
-
-/// What the names of tags begin with that keep versions. Tags of other kinds have other beginnings.
-pub(super) const KEEP: &str = "keep/";
 
 /// What, behind that, the names begin with that `--for` gives.
 const FOR: &str = "for/";
@@ -187,7 +183,7 @@ pub(super) fn retain(args: &Args, progress: &Progress, interrupts: &Interrupts, 
 fn expired_inputs(stores: &Stores, catalog: &Catalog, done: &Retained) -> Vec<String> {
     let Ok(uuid) = catalog.latest().map(|latest| latest.uuid()) else { return Vec::new() };
     // Without any, and with one that is wrong, there is nobody to warn.
-    let Ok(config) = load(&Configuration::default()) else { return Vec::new() };
+    let Ok(config) = ConfigArgs::default().load() else { return Vec::new() };
     let urls: BTreeSet<&String> = config.catalogs.values().map(|bound| &bound.url).collect();
     let readers = urls.into_iter().filter_map(|url| Catalog::open(stores, url).ok()?.latest().ok());
     let expires = |version: Version| done.expired.iter().any(|(first, last)| (*first..=*last).contains(&version));
@@ -213,7 +209,7 @@ fn expired_inputs(stores: &Stores, catalog: &Catalog, done: &Retained) -> Vec<St
 /// The names that keep what a version of another catalog was made from.
 fn inputs_of(stores: &Stores, catalog: &Catalog, url: &str, version: Version, reason: &str) -> Outcome<Vec<Tag>> {
     let (latest, product) =
-        (catalog.latest()?, Catalog::open(stores, &named::url(url, &Configuration::default())?)?.snapshot(version)?);
+        (catalog.latest()?, Catalog::open(stores, &url_of(url, &ConfigArgs::default())?)?.snapshot(version)?);
     // As it is found from anywhere.
     let url = product.catalog().url();
     let mut tags = Vec::new();
@@ -303,12 +299,6 @@ fn text(done: &Retained, args: &Args) -> Vec<String> {
     lines
 }
 
-/// Under which name, and why, a tag keeps its version: `march (the audit)`.
-pub(super) fn kept(tag: &Tag) -> Option<String> {
-    let name = tag.name.strip_prefix(KEEP)?;
-    Some(if tag.note.is_empty() { name.to_owned() } else { format!("{name} ({})", tag.note) })
-}
-
 fn expiry(done: &Retained, args: &Args, retained: &str, expired: &str) -> Vec<String> {
     match done.version {
         Some(version) if done.expired.is_empty() => {
@@ -321,32 +311,6 @@ fn expiry(done: &Retained, args: &Args, retained: &str, expired: &str) -> Vec<St
             format!("`deltic gc {}` frees the space", args.url),
         ],
     }
-}
-
-/// Does something that may lose a race against runs, a few times, each as a run of its own.
-pub(super) fn again<T>(mut attempt: impl FnMut(RunId) -> deltic_store::Result<T>) -> Outcome<T> {
-    let mut left = TRIES;
-    loop {
-        left -= 1;
-        match attempt(new_run_id()?) {
-            Err(error) if left > 0 && matches!(error.kind(), ErrorKind::Conflict { .. }) => {}
-            done => return Ok(done?),
-        }
-    }
-}
-
-/// Ranges of versions as people read them: `3, 5-7`.
-pub(super) fn ranges(ranges: &[(Version, Version)]) -> String {
-    let one = |(first, last): &(Version, Version)| match first == last {
-        true => first.to_string(),
-        false => format!("{first}-{last}"),
-    };
-    ranges.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-/// Ranges of versions as programs read them: the first and the last of each.
-pub(super) fn pairs(ranges: &[(Version, Version)]) -> Vec<[Version; 2]> {
-    ranges.iter().map(|(first, last)| [*first, *last]).collect()
 }
 
 #[cfg(test)]

@@ -2,30 +2,55 @@
 
 use std::sync::Arc;
 
+use deltic_core::TaskId;
 use deltic_driver::{Sampling, Verify};
 
-use super::job::{Prepared, load, stores, where_from};
-use crate::args;
-use crate::failure::{Failure, Outcome};
-use crate::interrupt::Interrupts;
-use crate::out::Out;
-use crate::progress::Progress;
+use crate::args::values::percent;
+use crate::args::{Check, ConfigArgs, JobArgs};
+use crate::job::Register;
+use crate::job::prepared::{Prepared, stores, where_from};
 use crate::report;
-use crate::sources::Register;
+use crate::system::interrupts::Interrupts;
+use crate::terminal::failure::{Failure, Outcome};
+use crate::terminal::out::Out;
+use crate::terminal::progress::Progress;
+
+/// `verify`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) configuration: ConfigArgs,
+    /// About so much of all inputs and outputs
+    #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = percent, conflicts_with = "all")]
+    pub(crate) sample: u32,
+    /// Everything: all partitions, all of the state, and that nothing is missing
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Another number takes another sample
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Only these tasks
+    #[arg(long, value_name = "TASK", value_delimiter = ',')]
+    pub(crate) tasks: Vec<TaskId>,
+    /// Run everything twice, in unusual order, and list what comes out differently
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) check: Option<Check>,
+}
 
 /// Verifies the latest version of the output.
 pub(super) fn verify(
-    args: &args::Verify,
+    args: &Args,
     register: Register<'_>,
     progress: &Progress,
     interrupts: &Interrupts,
     out: &mut Out,
 ) -> Outcome {
     interrupts.may_end("nothing was written");
-    let config = load(&args.configuration)?;
+    let config = args.configuration.load()?;
     let stores = stores(&config)?;
-    let asked = args::Job { configuration: args.configuration.clone(), ..args::Job::default() };
-    let prepared = Prepared::new(&asked, &config, &stores, register).map_err(|failure| where_from(&config, failure))?;
+    let requested = JobArgs { configuration: args.configuration.clone(), ..JobArgs::default() };
+    let prepared =
+        Prepared::new(&requested, &config, &stores, register).map_err(|failure| where_from(&config, failure))?;
     let Some(catalog) = prepared.find_output()? else {
         let (output, url) = (&config.driver.output, prepared.url);
         return Err(Failure::failed(format!("catalog `{output}` at {url} does not exist: there is nothing to verify")));

@@ -6,8 +6,8 @@
 //! `[driver]` says how to run and is part of no fingerprint; `[compiler.<task>]` says what to make and is wholly part
 //! of that task's. `[catalogs]` binds symbolic ids to URLs, so that code names none.
 
-mod every;
-mod job;
+mod interval;
+mod job_file;
 mod node;
 mod overlay;
 mod problem;
@@ -29,7 +29,7 @@ use deltic_driver::At;
 use deltic_store::Snapshot;
 use serde_json::Value;
 
-pub(crate) use job::JobFile;
+pub(crate) use job_file::JobFile;
 use node::{Node, Origin};
 pub(crate) use problem::Problem;
 pub(crate) use schema::{Binding, Driver};

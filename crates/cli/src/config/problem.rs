@@ -3,6 +3,7 @@
 use deltic_compiler::ConfigError;
 
 use super::node::{Content, Node, Origin};
+use crate::terminal::failure::Failure;
 
 /// How many keys lead to a compiler's section: `compiler` and the task.
 const SECTION_KEYS: usize = 2;
@@ -61,5 +62,11 @@ fn place(origin: &Origin) -> String {
     match origin {
         Origin::Default => String::new(),
         origin => format!("{origin}: "),
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Failure {
+        Failure::usage(problem.to_string())
     }
 }

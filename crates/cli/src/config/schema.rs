@@ -9,8 +9,8 @@ use deltic_driver::{At, LocalEngine};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::every::{self, Every};
-use super::job::version;
+use super::interval::{self, Interval};
+use super::job_file::version;
 use super::node::{Content, Node};
 use super::problem::Problem;
 use super::size::ByteSize;
@@ -47,9 +47,9 @@ pub(crate) struct Driver {
     /// `false` compiles everything in every run.
     pub(crate) incremental: bool,
     /// How often a run keeps what it has done, for the next one should it be interrupted.
-    pub(crate) checkpoint: Every,
+    pub(crate) checkpoint: Interval,
     /// How long remote stores may ask to slow down.
-    pub(crate) retry: Every,
+    pub(crate) retry: Interval,
     /// The catalog that is written.
     pub(crate) output: CatalogId,
     /// The layer id that state goes under.
@@ -64,8 +64,8 @@ impl Driver {
             memory: ByteSize(LocalEngine::ROW_MEMORY),
             engine: "local".to_owned(),
             incremental: true,
-            checkpoint: Every(Some(Duration::from_secs(60))),
-            retry: Every(Some(Duration::from_secs(120))),
+            checkpoint: Interval(Some(Duration::from_secs(60))),
+            retry: Interval(Some(Duration::from_secs(120))),
             output: CatalogId::new("out")?,
             state_layer: LayerId::new("state")?,
         })
@@ -201,10 +201,10 @@ fn set(driver: &mut Driver, key: &str, node: &Node) -> Result<(), Problem> {
         },
         "checkpoint" | "retry" => {
             let every = match &node.content {
-                Content::Scalar(value) => Every::read(value),
+                Content::Scalar(value) => Interval::read(value),
                 _ => None,
             };
-            let every = every.ok_or_else(|| Problem::kind(node, key, every::EXPECTED))?;
+            let every = every.ok_or_else(|| Problem::kind(node, key, interval::EXPECTED))?;
             match key {
                 "checkpoint" => driver.checkpoint = every,
                 _ if every.0.is_some_and(|retry| retry > MOST_RETRY) => {

@@ -1,4 +1,4 @@
-//! Refuses secrets in the configuration, which is printed, and recorded with every version that is made by it.
+//! Refuses secrets in the configuration, since it is printed, and recorded with every version.
 
 use deltic_store::{check_url, holds_secret};
 use serde_json::Value;

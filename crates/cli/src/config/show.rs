@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::Config;
 use super::node::Origin;
-use crate::shown;
+use crate::terminal::escape;
 
 /// One effective value.
 #[derive(Debug, Clone, Serialize)]
@@ -81,7 +81,7 @@ pub(crate) fn with_origins(values: &[Shown]) -> Result<String, toml::ser::Error>
     let commented = lines
         .iter()
         .zip(values)
-        .map(|(line, shown)| format!("{line:width$}  # {}\n", shown::line(&shown.origin.to_string())));
+        .map(|(line, shown)| format!("{line:width$}  # {}\n", escape::line(&shown.origin.to_string())));
     Ok(commented.collect())
 }
 
@@ -117,7 +117,7 @@ fn bare_or_quoted(key: &str) -> String {
 
 /// A text in the one notation of TOML in which every character can be escaped, and all that need it are.
 fn quoted(text: &str) -> String {
-    shown::document(&Value::from(text).to_string()).into_owned()
+    escape::document(&Value::from(text).to_string()).into_owned()
 }
 
 /// Texts that can not be shown as they are, kept out of the writer's hands: it prints line breaks, and chooses notations that
@@ -132,7 +132,7 @@ impl Kept {
 
     fn out_of_text(&mut self, text: String) -> String {
         // What holds what looks like a placeholder is kept too, so that each is one.
-        if shown::line(&text) == text && !text.contains(['%', '"']) {
+        if escape::line(&text) == text && !text.contains(['%', '"']) {
             return text;
         }
         self.0.push(text);

@@ -365,7 +365,7 @@ fn the_default_file_says_what_is_built_in() {
     assert_eq!(config.driver, built_in);
     assert!(config.catalogs.len() == 2 && config.sections().contains_key("copy"));
     let mut setup = Setup::new(config.sections());
-    crate::copy::register(&mut setup, &crate::sources::Inputs::closed(&config)).unwrap();
+    crate::copy::register(&mut setup, &crate::job::inputs::Inputs::closed(&config)).unwrap();
     assert_eq!(setup.finish().unwrap().len(), 1);
 }
 

@@ -1,0 +1,33 @@
+//! Opens catalogs, at a version, and their layers.
+
+use deltic_core::{Layer, LayerId};
+use deltic_store::{Catalog, Snapshot, Stores, Tree};
+
+use super::version::Which;
+use crate::system::identity::new_run_id;
+use crate::terminal::failure::{Failure, Outcome};
+
+/// The stores of a command that reads no configuration.
+pub(crate) fn stores() -> Outcome<Stores> {
+    Ok(Stores::new().with_spread(new_run_id()?.0))
+}
+
+/// A catalog at a version, or at its latest.
+pub(crate) fn open(url: &str, version: Option<Which>) -> Outcome<Snapshot> {
+    let catalog = Catalog::open(&stores()?, url)?;
+    version.unwrap_or(Which::Back(0)).of(&catalog)
+}
+
+/// A layer of a snapshot.
+pub(crate) fn layer<'a>(snapshot: &'a Snapshot, id: &LayerId) -> Outcome<(&'a Layer, Tree)> {
+    let (Some(settings), Some(tree)) = (snapshot.layer_settings(id), snapshot.tree(id)) else {
+        let known: Vec<&str> = snapshot.layers().map(|layer| layer.id.as_str()).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { format!("`{}`", known.join("`, `")) };
+        return Err(Failure::failed(format!(
+            "{}: there is no layer `{id}` at version {}: there is {known}",
+            snapshot.catalog().url(),
+            snapshot.version()
+        )));
+    };
+    Ok((settings, tree))
+}

@@ -1,0 +1,121 @@
+//! An archive, read block by block, up to its end mark and the zeros behind it.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use super::packing::Trailing;
+use super::{BLOCK, Packing, padding};
+use crate::terminal::failure::{Failure, Outcome};
+
+/// The end mark: two blocks of zeros, of which the second may be missing. Programs fill up what follows to the end of a
+/// record: of 10 KiB mostly, and `tar --concatenate` by one more; else of a power of two up to the second number here.
+const END: u64 = 2 * BLOCK as u64;
+pub(super) const RECORD: u64 = 10 << 10;
+pub(super) const LARGEST_RECORD: u64 = 1 << 20;
+
+/// As much memory is taken for a file because its header says so; beyond, as its bytes are there.
+const TAKEN_AT_ONCE: u64 = 64 << 20;
+
+/// An archive's bytes, and how many of them have been read.
+pub(super) struct Stream<'a> {
+    path: &'a Path,
+    from: Box<dyn Read>,
+    at: u64,
+}
+
+impl<'a> Stream<'a> {
+    /// Opens an archive.
+    pub(super) fn open(path: &'a Path, packing: Packing) -> Outcome<Stream<'a>> {
+        let from = File::open(path).and_then(|file| packing.unpack(file));
+        let from = from.map_err(|error| Failure::file("the archive can not be read", path, &error))?;
+        Ok(Stream { path, from, at: 0 })
+    }
+
+    /// The next block.
+    pub(super) fn block(&mut self) -> Outcome<[u8; BLOCK]> {
+        let mut block = [0; BLOCK];
+        let mut filled = 0;
+        while filled < BLOCK {
+            match self.some(&mut block[filled..])? {
+                0 => return Err(self.cut_off()),
+                read => filled += read,
+            }
+        }
+        Ok(block)
+    }
+
+    /// The next bytes.
+    pub(super) fn bytes(&mut self, size: u64) -> Outcome<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(usize::try_from(size.min(TAKEN_AT_ONCE)).unwrap_or_default());
+        let read = (&mut *self).take(size).read_to_end(&mut bytes);
+        read.map_err(|error| self.unreadable(&error))?;
+        if (bytes.len() as u64) < size { Err(self.cut_off()) } else { Ok(bytes) }
+    }
+
+    /// Passes over the next bytes, and what fills the block that they end in.
+    pub(super) fn skip(&mut self, size: u64, of: u64) -> Outcome {
+        let size = size + padding(of);
+        let skipped = std::io::copy(&mut (&mut *self).take(size), &mut std::io::sink());
+        if skipped.map_err(|error| self.unreadable(&error))? < size { Err(self.cut_off()) } else { Ok(()) }
+    }
+
+    /// Checks that nothing but zeros is left after the block that began the end mark, and not more of them than programs
+    /// write. So is the checksum of a compressed stream.
+    pub(super) fn end(&mut self) -> Outcome {
+        let message = |path: &Path, why: &str| Failure::failed(format!("{}: {why}", path.display()));
+        let end = self.at - BLOCK as u64;
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let read = self.some(&mut buffer)?;
+            if buffer[..read].iter().any(|byte| *byte != 0) {
+                let why = "the archive goes on after its end mark: it is damaged, or several archives in one";
+                let hint = "archives are joined by `tar --concatenate`, or by unpacking them into one folder";
+                return Err(message(self.path, why).hint(hint));
+            }
+            if read == 0 {
+                break;
+            }
+        }
+        let (total, zeros) = (self.at, self.at - end);
+        let powers = std::iter::successors(Some(BLOCK as u64), |record| Some(2 * record));
+        let powers = powers.take_while(|record| *record <= LARGEST_RECORD).map(|record| (record, record));
+        let mut filled = powers.chain([(RECORD, 2 * RECORD)]);
+        if zeros > END && !filled.any(|(record, most)| total.is_multiple_of(record) && zeros < most + END) {
+            let why = "more zeros follow the archive's end mark than programs write: it was not written to its end";
+            let hint = "if it is whole, pack it again: `tar` without --blocking-factor writes what can be checked";
+            return Err(message(self.path, why).hint(hint));
+        }
+        Ok(())
+    }
+
+    /// As much as there is at once; 0 at the end.
+    fn some(&mut self, buffer: &mut [u8]) -> Outcome<usize> {
+        loop {
+            match self.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => return read.map_err(|error| self.unreadable(&error)),
+            }
+        }
+    }
+
+    fn unreadable(&self, error: &std::io::Error) -> Failure {
+        let failure = Failure::file("the archive can not be read", self.path, error);
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<Trailing>()) {
+            Some(trailing) => failure.hint(trailing.hint()),
+            None => failure,
+        }
+    }
+
+    pub(super) fn cut_off(&self) -> Failure {
+        Failure::failed(format!("{}: the archive ends before its end mark: it was cut off", self.path.display()))
+    }
+}
+
+impl Read for Stream<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.from.read(buffer)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}

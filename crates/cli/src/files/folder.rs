@@ -1,0 +1,228 @@
+//! An open folder: files below it are read and written without following a link.
+//!
+//! After a folder was listed, somebody else may replace a folder in it by a link, and what is read or written would lie
+//! elsewhere. So a path is walked from the open folder part by part, and each part must be a folder, or a file, at the moment
+//! when it is opened. Only the folder itself, which people name, may be a link.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// A folder that is open.
+pub(crate) struct Folder(imp::Folder);
+
+impl Folder {
+    /// Opens a folder, by a path that may have links.
+    pub(crate) fn open(folder: &Path) -> io::Result<Folder> {
+        imp::Folder::open(folder).map(Folder)
+    }
+
+    /// Reads the file at a path of parts with `/` between them. Neither waits for anybody nor reads a device: what is no
+    /// file is an error.
+    pub(crate) fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        let mut file = self.0.file(path)?;
+        let found = file.metadata()?;
+        if !found.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file any more"));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or_default());
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Makes a file that is not there yet, and the folders it is in.
+    pub(crate) fn create(&self, path: &str) -> io::Result<File> {
+        self.0.create(path)
+    }
+
+    /// Removes a file.
+    pub(crate) fn remove(&self, path: &str) -> io::Result<()> {
+        self.0.remove(path)
+    }
+}
+
+#[cfg(unix)]
+mod imp {
+    use std::fs::File;
+    use std::io;
+    use std::os::fd::OwnedFd;
+    use std::path::Path;
+
+    use nix::errno::Errno;
+    use nix::fcntl::{OFlag, open, openat};
+    use nix::sys::stat::{Mode, mkdirat};
+    use nix::unistd::{UnlinkatFlags, unlinkat};
+
+    const FOLDER: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
+
+    pub(super) struct Folder(OwnedFd);
+
+    impl Folder {
+        pub(super) fn open(folder: &Path) -> io::Result<Folder> {
+            Ok(Folder(open(folder, FOLDER, Mode::empty())?))
+        }
+
+        pub(super) fn file(&self, path: &str) -> io::Result<File> {
+            let (folder, name) = self.walk(path, false)?;
+            // Without waiting: a pipe would let nobody past who reads it before somebody writes.
+            let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+            Ok(File::from(openat(folder.as_ref().unwrap_or(&self.0), name, flags, Mode::empty()).map_err(explain)?))
+        }
+
+        pub(super) fn create(&self, path: &str) -> io::Result<File> {
+            let (folder, name) = self.walk(path, true)?;
+            // A link is something that is there, wherever it leads.
+            let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let mode = Mode::from_bits_truncate(0o666);
+            Ok(File::from(openat(folder.as_ref().unwrap_or(&self.0), name, flags, mode).map_err(explain)?))
+        }
+
+        pub(super) fn remove(&self, path: &str) -> io::Result<()> {
+            let (folder, name) = self.walk(path, false)?;
+            Ok(unlinkat(folder.as_ref().unwrap_or(&self.0), name, UnlinkatFlags::NoRemoveDir)?)
+        }
+
+        /// The folder that the last part of a path is in, if it is not this one, and that part.
+        fn walk<'a>(&self, path: &'a str, make: bool) -> io::Result<(Option<OwnedFd>, &'a str)> {
+            if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leads out of its folder"));
+            }
+            let Some((folders, name)) = path.rsplit_once('/') else { return Ok((None, path)) };
+            let mut folder: Option<OwnedFd> = None;
+            for part in folders.split('/') {
+                let here = folder.as_ref().unwrap_or(&self.0);
+                if make {
+                    match mkdirat(here, part, Mode::from_bits_truncate(0o777)) {
+                        Ok(()) | Err(Errno::EEXIST) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                let next = openat(here, part, FOLDER | OFlag::O_NOFOLLOW, Mode::empty()).map_err(explain)?;
+                folder = Some(next);
+            }
+            Ok((folder, name))
+        }
+    }
+
+    /// Says what systems say of a link that they were not to follow.
+    fn explain(error: Errno) -> io::Error {
+        match error {
+            Errno::ELOOP | Errno::EMLINK => io::Error::new(io::ErrorKind::InvalidInput, "it is a symbolic link"),
+            Errno::ENOTDIR => {
+                io::Error::new(io::ErrorKind::InvalidInput, "part of its path is a symbolic link or a file")
+            }
+            error => error.into(),
+        }
+    }
+}
+
+/// Where a path can not be walked part by part, links are looked for before.
+#[cfg(not(unix))]
+mod imp {
+    use std::fs::{self, File, OpenOptions};
+    use std::io;
+    use std::path::{Path, PathBuf};
+
+    pub(super) struct Folder(PathBuf);
+
+    impl Folder {
+        pub(super) fn open(folder: &Path) -> io::Result<Folder> {
+            fs::read_dir(folder)?;
+            Ok(Folder(folder.to_owned()))
+        }
+
+        pub(super) fn file(&self, path: &str) -> io::Result<File> {
+            File::open(self.walk(path, false)?)
+        }
+
+        pub(super) fn create(&self, path: &str) -> io::Result<File> {
+            OpenOptions::new().write(true).create_new(true).open(self.walk(path, true)?)
+        }
+
+        pub(super) fn remove(&self, path: &str) -> io::Result<()> {
+            fs::remove_file(self.walk(path, false)?)
+        }
+
+        fn walk(&self, path: &str, make: bool) -> io::Result<PathBuf> {
+            let mut at = self.0.clone();
+            let mut parts = path.split('/').peekable();
+            while let Some(part) = parts.next() {
+                if matches!(part, "" | "." | "..") || part.contains(['\\', ':']) {
+                    return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leads out of its folder"));
+                }
+                at.push(part);
+                if make && parts.peek().is_some() && !at.exists() {
+                    fs::create_dir(&at)?;
+                }
+                if fs::symlink_metadata(&at).is_ok_and(|found| found.is_symlink()) {
+                    return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is a symbolic link"));
+                }
+            }
+            Ok(at)
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A folder, and beside it another that nobody may get into.
+    fn site() -> (tempfile::TempDir, Folder) {
+        let site = tempfile::tempdir().unwrap();
+        for folder in ["in/sub", "out"] {
+            std::fs::create_dir_all(site.path().join(folder)).unwrap();
+        }
+        std::fs::write(site.path().join("out/a"), "outside").unwrap();
+        std::fs::write(site.path().join("in/sub/a"), "inside").unwrap();
+        let folder = Folder::open(&site.path().join("in")).unwrap();
+        (site, folder)
+    }
+
+    #[test]
+    fn links_are_not_followed_whenever_they_appear() {
+        let (site, folder) = site();
+        let at = |path: &str| site.path().join("in").join(path);
+        assert_eq!(folder.read("sub/a").unwrap(), b"inside");
+        symlink("../out/a", at("file")).unwrap();
+        assert!(folder.read("file").unwrap_err().to_string().contains("symbolic link"));
+        // A folder that was listed becomes a link before its files are read, and before others are written into it.
+        std::fs::rename(at("sub"), at("moved")).unwrap();
+        symlink("../out", at("sub")).unwrap();
+        assert!(folder.read("sub/a").unwrap_err().to_string().contains("symbolic link"));
+        assert!(folder.create("sub/b").is_err() && folder.create("sub/c/b").is_err() && folder.create("file").is_err());
+        assert!(folder.remove("sub/a").is_err());
+        assert_eq!(std::fs::read_dir(site.path().join("out")).unwrap().count(), 1);
+        assert_eq!(std::fs::read(site.path().join("out/a")).unwrap(), b"outside");
+    }
+
+    #[test]
+    fn what_is_no_file_is_neither_waited_for_nor_read() {
+        let (site, folder) = site();
+        nix::unistd::mkfifo(&site.path().join("in/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        std::os::unix::net::UnixListener::bind(site.path().join("in/socket")).unwrap();
+        for path in ["pipe", "socket", "sub"] {
+            assert!(folder.read(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_stay_below() {
+        let (site, folder) = site();
+        for path in ["", "/", "/etc/passwd", "..", "../out/a", "sub/../../out/a", "sub//a", "./sub/a", "sub/", "a\0b"] {
+            assert!(
+                folder.read(path).is_err() && folder.create(path).is_err() && folder.remove(path).is_err(),
+                "{path:?}"
+            );
+        }
+        folder.create("x/y/z").unwrap().write_all(b"z").unwrap();
+        assert_eq!(folder.read("x/y/z").unwrap(), b"z");
+        assert!(folder.create("x/y/z").is_err(), "what is there is not written over");
+        folder.remove("x/y/z").unwrap();
+        assert_eq!(std::fs::read_dir(site.path()).unwrap().count(), 2);
+    }
+}

@@ -1,0 +1,76 @@
+//! Hints for an error of a run: which version stands, which command shows the input, and how to go on.
+
+use std::collections::BTreeSet;
+
+use deltic_compiler::{OnError, Pattern, Task};
+use deltic_core::{Key, TaskId};
+use deltic_driver::{At, Error, Failures, Phase};
+use deltic_store::Catalog;
+use serde_json::json;
+
+use super::prepared::Prepared;
+use crate::terminal::failure::Failure;
+use crate::terminal::shell_words::quoted;
+
+impl Prepared<'_> {
+    /// Adds what helps to an error of a run: that the base stands, and how to look at the input in question.
+    pub(crate) fn explain(&self, error: Error, output: &Catalog) -> Failure {
+        let (mut hints, mut details) = (Vec::new(), Vec::new());
+        if let Error::Compiler(failures) = &error {
+            let Failures { all, cut_short, because, passed } = failures;
+            details.extend([
+                ("failures", json!(all)),
+                ("cut_short", json!(cut_short)),
+                ("because", json!(because)),
+                ("limits_passed", json!(passed)),
+            ]);
+            let input = failures.all.iter().find_map(|failure| self.get_command(failure.input.as_ref()?));
+            let which = if failures.all.len() == 1 { "this" } else { "the first" };
+            hints.extend(input.map(|command| format!("see {which} input: {command}")));
+            hints.extend(self.quarantine_hint(failures));
+        }
+        if matches!(error, Error::Owned { .. }) {
+            let binding = self.config.origin_of_url(&self.config.driver.output);
+            hints.extend([
+                binding,
+                "bind another catalog to write to; tasks that have other ids now name the earlier ones by `previously`; to \
+                 replace what is there add `--take-over`"
+                    .to_owned(),
+            ]);
+        }
+        if let Error::NotDeterministic { offenders, .. } = &error {
+            // The first is in the message.
+            hints.extend(offenders.iter().skip(1).map(ToString::to_string));
+        }
+        let mut failure = Failure::from(error);
+        if !failure.is_stopped()
+            && let Ok(base) = output.latest()
+        {
+            failure = failure.hint(format!("nothing was published; version {} stands", base.version()));
+        }
+        let failure = details.into_iter().fold(failure, |failure, (field, value)| failure.detail(field, value));
+        hints.into_iter().fold(failure.detail("url", self.url), Failure::hint)
+    }
+
+    /// How to go on without the partitions that failed, where that is possible.
+    fn quarantine_hint(&self, failures: &Failures) -> Option<String> {
+        let single = failures.all.iter().all(|failure| matches!(failure.phase, Phase::Front | Phase::Back));
+        let tasks: BTreeSet<&TaskId> = failures.all.iter().map(|failure| &failure.task).collect();
+        let aborts = |task: &&Task| task.policy() == OnError::Abort && !matches!(task.pattern(), Pattern::Global(_));
+        let mut aborting = self.tasks.iter().filter(|task| tasks.contains(task.id())).filter(aborts);
+        let task = aborting.next().filter(|_| single && !failures.cut_short)?;
+        let what = if failures.all.len() == 1 { "its last good output" } else { "their last good output" };
+        let more = if aborting.next().is_some() { ", and so for the other tasks" } else { "" };
+        Some(format!(r#"to keep {what} and go on: set compiler.{}.on_error = "quarantine"{more}"#, task.id()))
+    }
+
+    /// The command that shows an input.
+    fn get_command(&self, key: &Key) -> Option<String> {
+        let id = key.layer.catalog.as_ref()?;
+        // What an earlier run knows is not known here.
+        let At::Version(version) = self.inputs.get(id)?.at else { return None };
+        let url = &self.config.catalogs.get(id)?.url;
+        let name = quoted(&key.name.to_string());
+        Some(format!("deltic get {} {} {name} --version {version}", quoted(url), key.layer.layer))
+    }
+}

@@ -1,0 +1,12 @@
+//! From the configuration and the command line to a job, for `run`, `plan`, `verify` and `rebuild`; and to the tasks alone.
+//!
+//! Uses `args`, `catalogs`, `config`, `system` and `terminal`. Prints nothing but that the output was created: what came of a
+//! job is shown by its command.
+
+mod hints;
+pub(crate) mod inputs;
+pub(crate) mod prepared;
+pub(crate) mod requested;
+pub(crate) mod tasks;
+
+pub(crate) use tasks::Register;

@@ -1,0 +1,141 @@
+//! Calls of user code that have not returned: what a command that is to stop waits for, and what ran when the process ended.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+use deltic_compiler::OutKey;
+use deltic_core::{Key, TaskId};
+use deltic_driver::{Event, Phase};
+
+/// The calls of user code that have not returned, by thread. A thread runs one call at a time.
+#[derive(Default)]
+pub(crate) struct Calls(Mutex<HashMap<u64, Call>>);
+
+/// How many calls are listed at most when the process is ended from inside.
+const MOST_LISTED: usize = 8;
+
+/// How often the lock is tried then.
+const TRIES: usize = 1000;
+
+thread_local! {
+    /// The number of a thread, and 0 of one that never ran any call. It has no destructor, as `ThreadId`s need: so it can be
+    /// read while the process ends.
+    static THREAD: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The number of this thread.
+fn this_thread() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    if THREAD.get() == 0 {
+        THREAD.set(LAST.fetch_add(1, Ordering::Relaxed) + 1);
+    }
+    THREAD.get()
+}
+
+struct Call {
+    task: TaskId,
+    what: What,
+}
+
+enum What {
+    Front(Key),
+    Back(OutKey),
+    Whole(Phase),
+}
+
+impl Calls {
+    /// Takes note of an event, on the thread on which it happens.
+    pub(crate) fn note(&self, event: &Event<'_>) {
+        let call = |task: &TaskId, what| {
+            self.running().insert(this_thread(), Call { task: task.clone(), what });
+        };
+        match event {
+            Event::Front { task, key } => call(task, What::Front((*key).clone())),
+            Event::Back { task, key } => call(task, What::Back((*key).clone())),
+            Event::Whole { task, phase } => call(task, What::Whole(*phase)),
+            Event::Returned { .. } => drop(self.running().remove(&this_thread())),
+            _ => {}
+        }
+    }
+
+    /// What has not ended yet, a line each, always in the same order.
+    pub(crate) fn awaited(&self) -> Vec<String> {
+        let running = self.running();
+        let mut lines: Vec<String> = running.values().map(Call::line).collect();
+        lines.sort();
+        if lines.is_empty() {
+            lines.push("the store".to_owned());
+        }
+        lines
+    }
+
+    /// What is at work on this thread, or else on all, a line each. For the end of the process: it waits for nobody long, since
+    /// a handler of a signal may end the process on the very thread that holds the lock.
+    pub(crate) fn at_work(&self) -> Vec<String> {
+        let running = (0..TRIES).find_map(|_| match self.0.try_lock() {
+            Ok(running) => Some(running),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => {
+                std::thread::yield_now();
+                None
+            }
+        });
+        let Some(running) = running else { return Vec::new() };
+        if let Some(call) = running.get(&THREAD.get()) {
+            return vec![format!("it came from {}", call.line())];
+        }
+        let mut lines: Vec<String> = running.values().map(|call| format!("at work was {}", call.line())).collect();
+        lines.sort();
+        let more = lines.len().saturating_sub(MOST_LISTED);
+        lines.truncate(MOST_LISTED);
+        lines.extend((more > 0).then(|| format!("and {more} more")));
+        lines
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<u64, Call>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Call {
+    fn line(&self) -> String {
+        match &self.what {
+            What::Front(key) => format!("the front-end of {}: {key}", self.task),
+            What::Back(key) => format!("the back-end of {}: {key}", self.task),
+            What::Whole(Phase::Back) => format!("the back-end of {}: the whole output", self.task),
+            What::Whole(_) => format!("the front-end of {}: the whole input", self.task),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What runs on the thread that asks goes over all else; and no list is longer than can be read.
+    #[test]
+    fn what_is_at_work_is_named() {
+        let calls = Calls::default();
+        assert!(calls.at_work().is_empty());
+        let task = |n: usize| TaskId::new(&format!("t{n:02}")).unwrap();
+        for threads in [1, MOST_LISTED, MOST_LISTED + 3] {
+            for n in 0..threads {
+                let (calls, task) = (&calls, task(n));
+                let note = move || calls.note(&Event::Whole { task: &task, phase: Phase::Back });
+                std::thread::scope(|scope| scope.spawn(note).join()).unwrap();
+            }
+            let lines = calls.at_work();
+            assert_eq!(lines.len(), (threads).min(MOST_LISTED) + usize::from(threads > MOST_LISTED), "{lines:?}");
+            assert_eq!(lines[0], "at work was the back-end of t00: the whole output");
+            assert_eq!(lines.last().is_some_and(|line| line == "and 3 more"), threads > MOST_LISTED, "{lines:?}");
+            calls.note(&Event::Whole { task: &task(99), phase: Phase::Front });
+            assert_eq!(calls.at_work(), ["it came from the front-end of t99: the whole input"]);
+            calls.running().clear();
+        }
+        // Somebody holds the lock and does not let go.
+        let _held = calls.running();
+        assert!(calls.at_work().is_empty());
+    }
+}
