@@ -4,15 +4,16 @@ use bytes::Bytes;
 use deltic_core::{CatalogUuid, Digest, Layer, RunId, Timestamp, Version};
 
 use super::Catalog;
-use crate::cause;
-use crate::commit::{Attempt, create_version, record_bytes};
-use crate::object::ObjectName;
-use crate::open::Stores;
-use crate::record::{CATALOG_FORMAT, CatalogRecord, LayerRecord, Packs, VersionRecord, check_timestamp};
-use crate::root::ObjectRoot;
-use crate::snapshot::Snapshot;
+use crate::backend::cause;
+use crate::backend::client::ObjectRoot;
+use crate::backend::stores::Stores;
+use crate::catalog::snapshot::Snapshot;
+use crate::format::checked_json;
+use crate::format::object_name::ObjectName;
+use crate::format::record::{CATALOG_FORMAT, CatalogRecord, LayerRecord, Packs, VersionRecord, check_timestamp};
 use crate::tree::{Root, Shape};
-use crate::{Error, ErrorKind, Result, check};
+use crate::write::commit::{Attempt, create_version, record_bytes};
+use crate::{Error, ErrorKind, Result};
 
 /// What makes a new catalog this one and no other. Drawn by the caller, since randomness and clocks are parameters.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +103,7 @@ impl Catalog {
             created: identity.created,
             tree: Shape::FORMAT_1,
         };
-        let body = Bytes::from(check::to_json(&record)?);
+        let body = Bytes::from(checked_json::to_json(&record)?);
         let written = self.root().create(&ObjectName::Catalog, &body);
         match (self.catalog_record()?, written) {
             (Some(found), _) => Ok(found.catalog),

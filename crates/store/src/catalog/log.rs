@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use deltic_core::{Digest, Version};
 
 use super::{Catalog, RECORDS_AHEAD};
-use crate::object::ObjectName;
-use crate::snapshot::Snapshot;
+use crate::catalog::snapshot::Snapshot;
+use crate::format::object_name::ObjectName;
 use crate::{Error, ErrorKind, Result};
 
 impl Catalog {

@@ -8,8 +8,8 @@ use deltic_core::{Digest, Version};
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::{Catalog, RECORDS_AHEAD};
-use crate::object::ObjectName;
-use crate::snapshot::Snapshot;
+use crate::catalog::snapshot::Snapshot;
+use crate::format::object_name::ObjectName;
 use crate::{Error, ErrorKind, Result};
 
 /// How many versions are looked at for a digest: those whose numbers are nearest to where it was.

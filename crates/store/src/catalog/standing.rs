@@ -3,8 +3,8 @@
 use deltic_core::Version;
 
 use super::{Catalog, RECORDS_AHEAD};
-use crate::object::ObjectName;
-use crate::snapshot::Snapshot;
+use crate::catalog::snapshot::Snapshot;
+use crate::format::object_name::ObjectName;
 use crate::{ErrorKind, Result};
 
 /// The latest version, and the newest that can be read.

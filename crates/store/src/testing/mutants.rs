@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::commit::publish;
+use crate::format::object_name::PackName;
+use crate::format::record::{VersionRecord, retain};
+use crate::maintain::mark::Walk;
 use crate::mutant::Mutant;
-use crate::object::PackName;
-use crate::record::{VersionRecord, retain};
-use crate::walk::Walk;
+use crate::write::commit::publish;
 use crate::{Catalog, ErrorKind, Result, Snapshot};
 
 /// The same catalog, read and written by code that leaves out a rule; its cache and counters begin anew.

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use deltic_core::{CatalogUuid, Digest, Fields, Layer, Meta, NameBytes, RunId, Timestamp, Version};
 
-use crate::commit::{publish, same_again};
-use crate::node::{Columns, MAX_NODE_BYTES, NodeRef, NodeWriter};
-use crate::object::{ObjectName, PackName};
-use crate::pack::{HEADER, IndexWriter};
-use crate::record::VersionRecord;
+use crate::format::node::{Columns, MAX_NODE_BYTES, NodeRef, NodeWriter};
+use crate::format::object_name::{ObjectName, PackName};
+use crate::format::pack::{HEADER, IndexWriter};
+use crate::format::record::VersionRecord;
 use crate::tree::{Codec, Entry, KeyRange, NodePlace, Place, Root, Shape, Tree};
+use crate::write::commit::{publish, same_again};
 use crate::{
     BlobKind, Catalog, Draft, DraftOptions, Error, ErrorKind, NewCatalog, RepackOptions, Result, Retention, Snapshot,
     Stores,

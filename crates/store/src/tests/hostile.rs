@@ -6,16 +6,17 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use deltic_core::{CatalogUuid, Digest, Fields, Layer, Meta, RunId, Timestamp, Version};
 
-use crate::inflate::{MOST_GROWTH, inflate};
-use crate::latest::parse_hint;
-use crate::node::{Columns, Node, NodeRef, NodeWriter};
-use crate::object::PackName;
-use crate::pack::{IndexWriter, PackIndex};
-use crate::progress::tests as progress;
-use crate::record::{CATALOG_FORMAT, CatalogRecord, LayerRecord, StateRecord, TaskRecord, VersionRecord};
+use crate::catalog::latest::parse_hint;
+use crate::format::checked_json;
+use crate::format::inflate::{MOST_GROWTH, inflate};
+use crate::format::node::{Columns, Node, NodeRef, NodeWriter};
+use crate::format::object_name::PackName;
+use crate::format::pack::{IndexWriter, PackIndex};
+use crate::format::record::{CATALOG_FORMAT, CatalogRecord, LayerRecord, StateRecord, TaskRecord, VersionRecord};
+use crate::format::varint::Reader;
 use crate::tree::{Codec, Entry, NodePlace, Place, Root, Shape};
-use crate::varint::Reader;
-use crate::{BlobKind, Dependency, Owner, Packs, Tag, check};
+use crate::write::checkpoint_store::tests as progress;
+use crate::{BlobKind, Dependency, Owner, Packs, Tag};
 
 use super::written::GOLDEN_PACKED;
 
@@ -93,8 +94,8 @@ fn plain(node: &[u8]) -> Vec<u8> {
         }
     };
     let mut out = [&node[..6], &[0, 0]].concat();
-    crate::varint::put(&mut out, count);
-    crate::varint::put(&mut out, raw);
+    crate::format::varint::put(&mut out, count);
+    crate::format::varint::put(&mut out, raw);
     [out, section, reader.0.to_vec()].concat()
 }
 
@@ -115,7 +116,7 @@ fn compressed(mut node: Vec<u8>) -> Vec<u8> {
         let section = reader.0.get(..usize::try_from(raw).ok()?.min(reader.0.len()))?;
         let frame = zstd::bulk::compress(section, 1).ok()?;
         let mut out = [&head[..6], &[1, 0]].concat();
-        [count, raw, frame.len() as u64].iter().for_each(|number| crate::varint::put(&mut out, *number));
+        [count, raw, frame.len() as u64].iter().for_each(|number| crate::format::varint::put(&mut out, *number));
         Some([&out, &frame, &reader.0[section.len()..]].concat())
     };
     if let Some(packed) = packed() {
@@ -270,9 +271,12 @@ fn decoders() -> Vec<Decoder<'static>> {
             progress::read(bytes).is_some()
         })
         .sealed(progress::sealed),
-        Decoder::new("catalog.json", vec![check::to_json(&catalog_record()).unwrap()], (128, 1 << 16), |bytes| {
-            check::from_json::<CatalogRecord>(bytes).is_ok()
-        })
+        Decoder::new(
+            "catalog.json",
+            vec![checked_json::to_json(&catalog_record()).unwrap()],
+            (128, 1 << 16),
+            |bytes| checked_json::from_json::<CatalogRecord>(bytes).is_ok(),
+        )
         .sealed(checked)
         .with_words(WORDS),
         Decoder::new(

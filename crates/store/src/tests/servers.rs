@@ -6,9 +6,9 @@
 use bytes::Bytes;
 use deltic_core::{RunId, Version};
 
-use crate::object::{ObjectName, PackName};
-use crate::open::Stores;
-use crate::root::ObjectRoot;
+use crate::backend::client::ObjectRoot;
+use crate::backend::stores::Stores;
+use crate::format::object_name::{ObjectName, PackName};
 use crate::{Error, ErrorKind};
 
 /// More than the thousand that a page of S3 holds, and than one request removes; and no multiple of any page.
@@ -26,7 +26,8 @@ fn ask(root: &ObjectRoot) -> Result<(), Error> {
 
     let mut expected: Vec<_> = ours.iter().map(|name| (*name, u64::from(name.seq % 7 + 1))).collect();
     expected.sort_unstable();
-    let listed = |found: Vec<crate::root::ListedPack>| found.iter().map(|p| (p.name, p.bytes)).collect::<Vec<_>>();
+    let listed =
+        |found: Vec<crate::backend::client::ListedPack>| found.iter().map(|p| (p.name, p.bytes)).collect::<Vec<_>>();
     assert_eq!(listed(root.packs()?), expected);
     expected.retain(|(name, _)| name.base >= Version(2));
     assert_eq!(listed(root.packs_since(Version(2))?), expected);

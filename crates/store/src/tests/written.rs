@@ -4,7 +4,7 @@ use deltic_core::{Digest, Version};
 use serde_json::{Value, json};
 
 use super::hostile::{checked, version_record};
-use crate::record::{Owner, Tag, Unreadable, VersionRecord};
+use crate::format::record::{Owner, Tag, Unreadable, VersionRecord};
 
 /// [`with_tasks`] of 20, as it was written once. Never written anew: what is in production catalogs must be read for good.
 pub(super) const GOLDEN_PACKED: &[u8] =

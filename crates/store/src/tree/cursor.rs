@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::node::{Node, NodeRef, TreeNode, Wanted};
-use crate::source::Source;
+use crate::format::node::{Node, NodeRef, TreeNode, Wanted};
+use crate::packs::source::Source;
 use crate::{Error, Result};
 
 /// A position among the nodes of a level. Seeks and steps must go to the right.

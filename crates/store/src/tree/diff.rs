@@ -12,8 +12,8 @@ use std::sync::Arc;
 use deltic_core::NameBytes;
 
 use super::{Entry, Tree};
-use crate::node::{NodeRef, TreeNode, Wanted};
-use crate::source::Source;
+use crate::format::node::{NodeRef, TreeNode, Wanted};
+use crate::packs::source::Source;
 use crate::{Error, Result};
 
 /// Differing nodes of a side read at once, at most.

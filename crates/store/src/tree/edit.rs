@@ -18,9 +18,9 @@ use std::sync::Arc;
 
 use super::cursor::{Cursor, Found};
 use super::{Entry, NodePlace, Place, Root, Shape, Tree, find};
-use crate::node::{Columns, MAX_KEY_BYTES, Node, NodeRef, NodeWriter, Wanted};
-use crate::packing::Packing;
-use crate::source::Source;
+use crate::format::node::{Columns, MAX_KEY_BYTES, Node, NodeRef, NodeWriter, Wanted};
+use crate::packs::source::Source;
+use crate::packs::writer::Packing;
 use crate::{Error, Result};
 
 /// A tree in the making: takes sorted operations one by one. Memory: a few nodes a level.

@@ -3,8 +3,8 @@
 use deltic_core::NameBytes;
 
 use super::{Entry, KeyRange, Tree};
-use crate::node::{TreeNode, Wanted};
-use crate::source::Source;
+use crate::format::node::{TreeNode, Wanted};
+use crate::packs::source::Source;
 use crate::{Error, Result};
 
 pub(super) fn get(tree: &Tree, key: &[u8]) -> Result<Option<Entry>> {

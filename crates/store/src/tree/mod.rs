@@ -16,7 +16,6 @@ mod edit;
 mod find;
 mod range;
 mod scan;
-mod shape;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,17 +24,18 @@ use bytes::Bytes;
 use deltic_core::{Digest, Meta, Payload};
 use serde::{Deserialize, Serialize};
 
-use crate::node::{NodeRef, Wanted};
-use crate::object::PackName;
-use crate::payload::{self, PayloadReader, Payloads};
-use crate::source::Source;
-use crate::{Result, node};
+use crate::Result;
+use crate::format::node;
+use crate::format::node::{NodeRef, Wanted};
+use crate::format::object_name::PackName;
+use crate::packs::payload::{self, PayloadReader, Payloads};
+use crate::packs::source::Source;
 
+pub use crate::format::shape::Shape;
 pub use diff::{Change, Diff};
 pub use edit::TreeEditor;
 pub use range::KeyRange;
 pub use scan::Scan;
-pub use shape::Shape;
 
 /// A layer's metadata, or a table of the state, at a version or in a draft. Cheap to clone.
 ///

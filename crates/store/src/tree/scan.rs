@@ -8,8 +8,8 @@ use deltic_core::NameBytes;
 
 use super::{Entry, KeyRange, Tree};
 use crate::Result;
-use crate::node::{TreeNode, Wanted};
-use crate::source::Source;
+use crate::format::node::{TreeNode, Wanted};
+use crate::packs::source::Source;
 
 /// Leaves read at once below one parent, at most.
 const MOST_AHEAD: usize = 64;

@@ -1,0 +1,192 @@
+//! Listing packs and progress, and removing them: what maintenance does, and a run that follows one which was interrupted.
+
+use std::sync::atomic::Ordering;
+
+use deltic_core::Version;
+use futures::{StreamExt, stream};
+use object_store::path::Path;
+
+use super::{ObjectRoot, TRIES};
+use crate::backend::cause;
+use crate::format::object_name::{ObjectName, PackName};
+use crate::{Error, Result};
+
+/// Objects that are listed at most: a listing is held in memory, and one without an end is given up.
+const MOST_LISTED: usize = 1 << 24;
+
+/// Objects that one call asks the store to remove: as many as S3 takes in one request.
+const REMOVED_AT_ONCE: usize = 1000;
+
+/// A pack, or another object that is named like one, as a listing has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListedPack {
+    /// Its name.
+    pub name: PackName,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+impl ObjectRoot {
+    /// All packs, by name. What has another name is passed over.
+    ///
+    /// Cost: one request for about a thousand packs.
+    pub(crate) fn packs(&self) -> Result<Vec<ListedPack>> {
+        self.packs_listed("packs", None)
+    }
+
+    /// The packs that runs on a version wrote, or on a later one.
+    pub(crate) fn packs_since(&self, base: Version) -> Result<Vec<ListedPack>> {
+        self.packs_listed("packs", Some(base))
+    }
+
+    /// All objects of progress, by name, at the cost of [`ObjectRoot::packs`].
+    pub(crate) fn progress(&self) -> Result<Vec<ListedPack>> {
+        self.packs_listed("progress", None)
+    }
+
+    fn packs_listed(&self, folder: &'static str, since: Option<Version>) -> Result<Vec<ListedPack>> {
+        let pack = |object, bytes| match object {
+            ObjectName::Pack(name) | ObjectName::Progress(name) => Some(ListedPack { name, bytes }),
+            _ => None,
+        };
+        let mut packs = self.listed(folder, since, MOST_LISTED, &pack)?;
+        packs.sort_by_key(|pack| pack.name);
+        // A listing that began again says some twice.
+        packs.dedup_by_key(|pack| pack.name);
+        Ok(packs)
+    }
+
+    /// The numbers of the versions whose records are there, ascending, at the cost of [`ObjectRoot::packs`].
+    pub(crate) fn versions(&self) -> Result<Vec<Version>> {
+        let version = |object, _| match object {
+            ObjectName::Version(version) => Some(version),
+            _ => None,
+        };
+        let mut versions = self.listed("versions", None, MOST_LISTED, &version)?;
+        versions.sort_unstable();
+        versions.dedup();
+        Ok(versions)
+    }
+
+    fn listed<T>(
+        &self,
+        folder: &'static str,
+        since: Option<Version>,
+        most: usize,
+        take: &dyn Fn(ObjectName, u64) -> Option<T>,
+    ) -> Result<Vec<T>> {
+        self.drive(async {
+            let mut attempt = 0;
+            loop {
+                match self.listed_once(folder, since, most, take).await {
+                    Ok(packs) => return Ok(packs),
+                    Err(_) if attempt + 1 < TRIES => {
+                        self.pause(attempt).await;
+                        attempt += 1;
+                    }
+                    Err(error) => {
+                        let message = format!("{}: the {folder} could not be listed", self.url);
+                        let failed = || Error::unavailable(message).because(&cause::of(&error));
+                        return Err(self.no_bucket(&error).unwrap_or_else(failed));
+                    }
+                }
+            }
+        })
+    }
+
+    async fn listed_once<T>(
+        &self,
+        folder: &str,
+        since: Option<Version>,
+        most: usize,
+        take: &dyn Fn(ObjectName, u64) -> Option<T>,
+    ) -> std::result::Result<Vec<T>, object_store::Error> {
+        self.counters.lists.fetch_add(1, Ordering::Relaxed);
+        let prefix = Path::from(folder);
+        let mut listing = match since {
+            // Names that begin with this version come after it.
+            Some(base) => self.store.list_with_offset(Some(&prefix), &prefix.clone().join(format!("{:016x}", base.0))),
+            None => self.store.list(Some(&prefix)),
+        };
+        let (mut objects, mut seen) = (Vec::new(), 0);
+        while let Some(found) = self.watched(&folder, "to be listed", listing.next()).await {
+            let found = found?;
+            seen += 1;
+            if seen > most {
+                let source = format!("there are more than {most} objects").into();
+                return Err(object_store::Error::Generic { store: "deltic", source });
+            }
+            objects.extend(ObjectName::parse(found.location.as_ref()).and_then(|name| take(name, found.size)));
+        }
+        Ok(objects)
+    }
+
+    /// Removes an object, unless it is gone already.
+    pub(crate) fn remove_if_there(&self, name: &ObjectName) -> Result<()> {
+        match self.drive(self.delete_async(name)) {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed(name, "removed", &error)),
+        }
+    }
+
+    /// Removes packs; what is gone already is no failure. Stops at the first that can not be removed.
+    pub(crate) fn remove_packs(&self, packs: &[PackName]) -> Result<()> {
+        self.remove_all(packs, ObjectName::Pack)
+    }
+
+    /// Removes objects of progress in the same way.
+    pub(crate) fn remove_progress(&self, names: &[PackName]) -> Result<()> {
+        self.remove_all(names, ObjectName::Progress)
+    }
+
+    fn remove_all(&self, names: &[PackName], object: fn(PackName) -> ObjectName) -> Result<()> {
+        names.chunks(REMOVED_AT_ONCE).try_for_each(|names| self.drive(self.remove_once_or_again(names, object)))
+    }
+
+    async fn remove_once_or_again(&self, names: &[PackName], object: fn(PackName) -> ObjectName) -> Result<()> {
+        let mut attempt = 0;
+        loop {
+            let paths: Vec<_> = names.iter().map(|name| Ok(object(*name).path())).collect();
+            let mut answers = self.store.delete_stream(stream::iter(paths).boxed());
+            let mut failed = None;
+            while let Some(answer) = self.watched(&"objects", "to be removed", answers.next()).await {
+                match answer {
+                    Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                    Err(error) => failed = Some(error),
+                }
+            }
+            let Some(error) = failed else { return Ok(()) };
+            attempt += 1;
+            if attempt == TRIES {
+                let message = format!("{}: objects could not be removed; run it again to go on", self.url);
+                return Err(Error::unavailable(message).because(&cause::of(&error)));
+            }
+            self.pause(attempt - 1).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use deltic_core::RunId;
+    use object_store::memory::InMemory;
+
+    use super::super::Executor;
+    use super::*;
+
+    #[test]
+    fn a_listing_that_is_too_long_is_given_up() {
+        let root = ObjectRoot::new(Arc::new(InMemory::new()), "memory:", Executor::Inline);
+        for seq in 0..5 {
+            let name = PackName { base: Version(0), run: RunId(1), seq };
+            root.overwrite(&ObjectName::Pack(name), &[Bytes::from_static(b"x")]).unwrap();
+        }
+        let listed = |most| root.listed("packs", None, most, &|name, _| Some(name));
+        assert_eq!(listed(5).unwrap().len(), 5);
+        let error = listed(4).unwrap_err();
+        assert!(matches!(error.kind(), crate::ErrorKind::Unavailable), "{error}");
+    }
+}

@@ -1,0 +1,185 @@
+//! Reading objects and ranges of them, within bounds: what is longer than it can be is not read, memory is taken for what
+//! was asked for and not for what is announced, and where there is none that is an error.
+
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use object_store::{GetOptions, GetRange, GetResult, GetResultPayload, ObjectStoreExt};
+
+use super::place::NoFile;
+use super::{ObjectRoot, TRIES};
+use crate::format::object_name::ObjectName;
+use crate::{Error, Result};
+
+/// Bodies that a folder gives as a file are read in one piece up to this length.
+const PIECE_BYTES: u64 = 8 << 20;
+
+/// What came of a request to read.
+enum Answer {
+    /// The bytes asked for, all of them.
+    Body(Bytes),
+    /// The size of the object, which is not one that it can have; of its bytes nothing was read.
+    Size(u64),
+}
+
+impl ObjectRoot {
+    pub(crate) async fn get_async(&self, name: &ObjectName) -> Result<Option<Bytes>> {
+        let mut attempt = 0;
+        loop {
+            let (problem, tries) = match self.get_once(name, None).await {
+                Ok(Answer::Body(body)) => return Ok(Some(body)),
+                Ok(Answer::Size(size)) => {
+                    let what = format!("it has {size} bytes, and can have {}", name.most_bytes());
+                    (Error::corrupt(&self.url, name, what), self.reads())
+                }
+                Err(error @ object_store::Error::NotFound { .. }) => {
+                    return self.no_bucket(&error).map_or(Ok(None), Err);
+                }
+                Err(error) => (self.failed(name, "read", &error), self.tries(&error)),
+            };
+            attempt += 1;
+            if attempt >= tries {
+                return Err(problem);
+            }
+            self.pause(attempt - 1).await;
+        }
+    }
+
+    /// How often is asked after an error of the store.
+    fn tries(&self, error: &object_store::Error) -> u32 {
+        if NoFile::of(error).is_some() { 1 } else { TRIES }
+    }
+
+    /// How often is asked for what can not be, such as an object that is missing although it is referred to.
+    fn reads(&self) -> u32 {
+        if self.is_remote() { 2 } else { 1 }
+    }
+
+    /// Reads a range of an object that must be there and reach that far. An answer that was cut short is asked for
+    /// again, as after any error; an object that is too short is corrupt.
+    pub(super) async fn get_range_async(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes> {
+        let mut attempt = 0;
+        loop {
+            let (problem, tries) = match self.get_once(name, Some(range.clone())).await {
+                Ok(Answer::Body(body)) => return Ok(body),
+                Ok(Answer::Size(size)) => (self.too_short(name, size, &range), self.reads()),
+                Err(error @ object_store::Error::NotFound { .. }) => match self.no_bucket(&error) {
+                    Some(no_bucket) => return Err(no_bucket),
+                    None => {
+                        let what = "the object is missing, although it is referred to";
+                        (Error::corrupt(&self.url, name, what), self.reads())
+                    }
+                },
+                // A range beyond the end is an error of its own in each store, so ask for the size.
+                Err(error) if attempt + 1 == TRIES => match self.size(name).await {
+                    Some(size) if size < range.end => (self.too_short(name, size, &range), TRIES),
+                    _ => (self.failed(name, "read", &error), TRIES),
+                },
+                Err(error) => (self.failed(name, "read", &error), self.tries(&error)),
+            };
+            attempt += 1;
+            if attempt >= tries {
+                return Err(problem);
+            }
+            self.pause(attempt - 1).await;
+        }
+    }
+
+    async fn get_once(
+        &self,
+        name: &ObjectName,
+        range: Option<Range<u64>>,
+    ) -> std::result::Result<Answer, object_store::Error> {
+        self.counters.gets.fetch_add(1, Ordering::Relaxed);
+        let options = GetOptions { range: range.clone().map(GetRange::Bounded), ..GetOptions::default() };
+        let path = name.path();
+        let request = async {
+            let answer = self.store.get_opts(&path, options).await?;
+            let size = answer.meta.size;
+            let expected = match &range {
+                None if size > name.most_bytes() => return Ok(Err(size)),
+                None => size,
+                Some(range) if range.end > size => return Ok(Err(size)),
+                Some(range) => range.end - range.start,
+            };
+            Ok(Ok((read_body(answer, expected).await?, expected)))
+        };
+        let (body, expected) = match self.watched(name, "to be read", request).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(size)) => return Ok(Answer::Size(size)),
+            Err(error) => return Err(error),
+        };
+        self.counters.bytes_read.fetch_add(body.len() as u64, Ordering::Relaxed);
+        if body.len() as u64 != expected {
+            return Err(cut_short(body.len() as u64, expected));
+        }
+        Ok(Answer::Body(body))
+    }
+
+    /// The length of an object; `None` when there is none.
+    pub(crate) fn len(&self, name: &ObjectName) -> Result<Option<u64>> {
+        self.drive(async {
+            let mut attempt = 0;
+            loop {
+                self.counters.gets.fetch_add(1, Ordering::Relaxed);
+                let path = name.path();
+                match self.watched(name, "to be looked at", self.store.head(&path)).await {
+                    Ok(meta) => return Ok(Some(meta.size)),
+                    Err(object_store::Error::NotFound { .. }) => return Ok(None),
+                    Err(_) if attempt + 1 < TRIES => {
+                        self.pause(attempt).await;
+                        attempt += 1;
+                    }
+                    Err(error) => return Err(self.failed(name, "read", &error)),
+                }
+            }
+        })
+    }
+
+    async fn size(&self, name: &ObjectName) -> Option<u64> {
+        self.counters.gets.fetch_add(1, Ordering::Relaxed);
+        let path = name.path();
+        let answer = self.watched(name, "to be looked at", self.store.head(&path)).await;
+        answer.ok().map(|meta| meta.size)
+    }
+
+    fn too_short(&self, name: &ObjectName, size: u64, range: &Range<u64>) -> Error {
+        Error::corrupt(&self.url, name, format!("it has {size} bytes, and bytes up to {} are referred to", range.end))
+    }
+}
+
+/// Reads the body of an answer that is to have so many bytes. Memory that is not there for them is an error, and more bytes
+/// are not taken.
+async fn read_body(answer: GetResult, expected: u64) -> std::result::Result<Bytes, object_store::Error> {
+    let announced = answer.range.end.saturating_sub(answer.range.start);
+    if announced > expected {
+        return Err(cut_short(announced, expected));
+    }
+    if matches!(answer.payload, GetResultPayload::File(..)) && expected <= PIECE_BYTES {
+        return answer.bytes().await;
+    }
+    let mut pieces = answer.into_stream();
+    let first = pieces.next().await.transpose()?.unwrap_or_default();
+    let Some(second) = pieces.next().await.transpose()? else { return Ok(first) };
+    let mut body = Vec::new();
+    usize::try_from(expected).map_err(|_| ()).and_then(|len| body.try_reserve_exact(len).map_err(|_| ())).map_err(
+        |()| object_store::Error::Generic { store: "deltic", source: format!("no memory for {expected} bytes").into() },
+    )?;
+    let mut piece = Some(second);
+    body.extend_from_slice(&first);
+    while let Some(bytes) = piece {
+        if body.len() as u64 + bytes.len() as u64 > expected {
+            return Err(cut_short(body.len() as u64 + bytes.len() as u64, expected));
+        }
+        body.extend_from_slice(&bytes);
+        piece = pieces.next().await.transpose()?;
+    }
+    Ok(Bytes::from(body))
+}
+
+fn cut_short(found: u64, expected: u64) -> object_store::Error {
+    let source = format!("the answer has {found} bytes of {expected}").into();
+    object_store::Error::Generic { store: "deltic", source }
+}

@@ -1,0 +1,47 @@
+//! What a version was made from: the catalogs that its run read, and what those were made from in turn.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deltic_core::{CatalogId, CatalogUuid, Digest, Version};
+
+use crate::catalog::snapshot::Snapshot;
+use crate::format::record::Dependency;
+use crate::{Error, Result};
+
+/// The dependencies of a run that reads these snapshots: the direct ones sorted by id, then all that their records
+/// name and the run does not read itself, sorted by catalog, version and digest.
+///
+/// Two versions of one catalog both stay listed, and so does one number that stands for two digests: the catalog went on
+/// in two ways, and an input was made from the other one.
+pub fn transitive_dependencies(direct: &[(CatalogId, &Snapshot)]) -> Result<Vec<Dependency>> {
+    let mut list: Vec<Dependency> = direct
+        .iter()
+        .map(|(id, snapshot)| Dependency {
+            catalog: Some(id.clone()),
+            uuid: snapshot.uuid(),
+            url: snapshot.catalog().url().to_owned(),
+            version: snapshot.version(),
+            digest: snapshot.digest(),
+            direct: true,
+        })
+        .collect();
+    list.sort_by(|a, b| a.catalog.cmp(&b.catalog));
+    if let Some(pair) = list.windows(2).find(|pair| pair[0].catalog == pair[1].catalog) {
+        let id = pair[0].catalog.as_ref().map_or("", CatalogId::as_str);
+        return Err(Error::invalid(format!("catalog id `{id}` is bound to two snapshots")));
+    }
+    let read: BTreeSet<(CatalogUuid, Version, Digest)> = list.iter().map(Dependency::identity).collect();
+    let mut indirect: BTreeMap<(CatalogUuid, Version, Digest), Dependency> = BTreeMap::new();
+    for one in direct.iter().flat_map(|(_, snapshot)| &snapshot.record().dependencies) {
+        if !read.contains(&one.identity()) {
+            let dependency = Dependency { catalog: None, direct: false, ..one.clone() };
+            let listed = indirect.entry(one.identity()).or_insert_with(|| dependency.clone());
+            // One catalog may have been found under several URLs: the least one, so that the order of reading is moot.
+            if dependency.url < listed.url {
+                *listed = dependency;
+            }
+        }
+    }
+    list.extend(indirect.into_values());
+    Ok(list)
+}

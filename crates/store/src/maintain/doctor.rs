@@ -1,0 +1,279 @@
+//! Whether a store does what catalogs rely on, tried out in a folder of its own.
+//!
+//! Each assumption is one check with a plain finding. The suite is for any bucket or folder, before the first catalog is
+//! made there or when one behaves strangely; it neither reads nor writes a catalog.
+
+use bytes::Bytes;
+use deltic_core::{RunId, Version};
+
+use crate::backend::client::ObjectRoot;
+use crate::backend::stores::Stores;
+use crate::format::object_name::{ObjectName, PackName};
+use crate::{ErrorKind, Result};
+
+/// Writers that want to create one object at the same time.
+const WRITERS: u64 = 32;
+
+/// Objects that they race for.
+const RACES: u64 = 4;
+
+/// Bytes of the big object: more than a store sends in one piece.
+const BIG_BYTES: u64 = 24 << 20;
+
+/// Something that catalogs rely on, and what was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assumption {
+    /// A short name.
+    pub name: &'static str,
+    /// What a store has to do.
+    pub expected: &'static str,
+    /// What it did instead; none when it did that.
+    pub problem: Option<String>,
+}
+
+type Finding = std::result::Result<(), String>;
+
+struct Check {
+    name: &'static str,
+    expected: &'static str,
+    try_out: fn(&ObjectRoot) -> Finding,
+}
+
+const CHECKS: [Check; 8] = [
+    Check {
+        name: "read after write",
+        expected: "an object that was written is read back at once, whole",
+        try_out: read_after_write,
+    },
+    Check {
+        name: "create once",
+        expected: "an object that is there is not created again, whether the bytes differ or not",
+        try_out: create_once,
+    },
+    Check {
+        name: "one of many creates",
+        expected: "of many who create one object at the same time exactly one succeeds, and its bytes stay",
+        try_out: one_of_many,
+    },
+    Check {
+        name: "overwrite",
+        expected: "an object that was overwritten is read as it was written last",
+        try_out: overwrite,
+    },
+    Check { name: "absence", expected: "an object that is not there is told from a failure", try_out: absence },
+    Check {
+        name: "ranges",
+        expected: "any range of an object is read exactly, that of a big one too, and one beyond its end fails",
+        try_out: ranges,
+    },
+    Check {
+        name: "list after write",
+        expected: "a listing has every object that was written, with its length, and no other",
+        try_out: listing,
+    },
+    Check {
+        name: "delete",
+        expected: "an object that was removed is neither read nor listed, and others stay",
+        try_out: delete,
+    },
+];
+
+/// Tries a store out at a URL, in a folder `doctor-<run>` of its own. It is removed again, and so are folders that were made for it.
+///
+/// Fails only when the store can not be opened: what it does wrong is a finding. Cost: some 300 requests and 100 MB.
+pub fn doctor(stores: &Stores, url: &str, run: RunId) -> Result<Vec<Assumption>> {
+    let folder = format!("doctor-{run}");
+    let scratch = stores.open_scratch(url, &folder)?;
+    let found = CHECKS
+        .iter()
+        .map(|check| Assumption {
+            name: check.name,
+            expected: check.expected,
+            problem: (check.try_out)(&scratch.root).err(),
+        })
+        .collect();
+    clean(&scratch.root);
+    Ok(found)
+}
+
+/// An object of the scratch folder. Numbers keep the checks apart.
+fn object(number: u64) -> ObjectName {
+    ObjectName::Probe(RunId(number))
+}
+
+const RACED: u64 = 100;
+
+fn pack(seq: u32) -> PackName {
+    PackName { base: Version(1), run: RunId(1), seq }
+}
+
+const PACKS: u32 = 12;
+
+fn clean(root: &ObjectRoot) {
+    for name in (0..10).chain(RACED..RACED + RACES).map(object) {
+        if let Err(error) = root.remove_if_there(&name) {
+            tracing::warn!(%error, "an object of the check stays behind");
+        }
+    }
+    let packs: Vec<PackName> = (0..PACKS).map(pack).collect();
+    if let Err(error) = root.remove_packs(&packs) {
+        tracing::warn!(%error, "objects of the check stay behind");
+    }
+}
+
+fn body(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
+
+fn failed(doing: &str, error: &dyn std::error::Error) -> String {
+    let mut text = format!("{doing}: {error}");
+    if let Some(cause) = error.source() {
+        text.push_str(&format!(": {cause}"));
+    }
+    text
+}
+
+fn put(root: &ObjectRoot, name: &ObjectName, bytes: &Bytes) -> Finding {
+    root.overwrite(name, std::slice::from_ref(bytes)).map_err(|error| failed("writing failed", &error))
+}
+
+fn read(root: &ObjectRoot, name: &ObjectName) -> std::result::Result<Option<Bytes>, String> {
+    root.get(name).map_err(|error| failed("reading failed", &error))
+}
+
+fn expect(root: &ObjectRoot, name: &ObjectName, bytes: &Bytes, when: &str) -> Finding {
+    match read(root, name)? {
+        Some(found) if found == *bytes => Ok(()),
+        Some(found) => Err(format!("{when}, other bytes were read: {} of {} bytes", found.len(), bytes.len())),
+        None => Err(format!("{when}, the object was not there")),
+    }
+}
+
+fn read_after_write(root: &ObjectRoot) -> Finding {
+    for round in 0..5 {
+        let bytes = body(&format!("round {round}"));
+        put(root, &object(round), &bytes)?;
+        expect(root, &object(round), &bytes, "after it was written")?;
+    }
+    Ok(())
+}
+
+fn create_once(root: &ObjectRoot) -> Finding {
+    let (name, first) = (object(5), body("first"));
+    root.create(&name, &first).map_err(|error| failed("a new object could not be created", &error))?;
+    for again in ["second", "first"] {
+        match root.create(&name, &body(again)) {
+            Ok(()) => {
+                return Err(
+                    "an object that was there was created again: two runs would lose each other's versions".to_owned()
+                );
+            }
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {}
+            Err(error) => return Err(failed("the second creation was refused unclearly", &error)),
+        }
+        expect(root, &name, &first, "after a second creation")?;
+    }
+    Ok(())
+}
+
+fn one_of_many(root: &ObjectRoot) -> Finding {
+    for name in (RACED..RACED + RACES).map(object) {
+        let ended: Vec<_> = std::thread::scope(|scope| {
+            let create = |writer: u64| (writer, root.create(&name, &body(&writer.to_string())));
+            let writers: Vec<_> = (0..WRITERS).map(|writer| scope.spawn(move || create(writer))).collect();
+            writers.into_iter().filter_map(|writer| writer.join().ok()).collect()
+        });
+        let winners: Vec<u64> = ended.iter().filter(|(_, result)| result.is_ok()).map(|(writer, _)| *writer).collect();
+        let &[winner] = &winners[..] else {
+            let told = winners.len();
+            let mut what =
+                format!("{told} of {WRITERS} who created one object at the same time were told that they had");
+            if let Some(Err(error)) = ended.first().map(|(_, result)| result).filter(|_| told == 0) {
+                what.push_str(&format!(": {error}"));
+            }
+            return Err(what);
+        };
+        expect(root, &name, &body(&winner.to_string()), "after many had created it at the same time")?;
+    }
+    Ok(())
+}
+
+fn overwrite(root: &ObjectRoot) -> Finding {
+    for round in 0..10 {
+        // Of changing length, so that old and new can not be taken for each other.
+        let bytes = body(&"x".repeat(round * 7 % 5 + 1));
+        put(root, &object(6), &bytes)?;
+        expect(root, &object(6), &bytes, "after it was overwritten")?;
+    }
+    Ok(())
+}
+
+fn absence(root: &ObjectRoot) -> Finding {
+    match read(root, &object(7))? {
+        None => Ok(()),
+        Some(_) => Err("an object was read that nobody has written".to_owned()),
+    }
+}
+
+fn ranges(root: &ObjectRoot) -> Finding {
+    let name = object(8);
+    let bytes: Bytes =
+        (0..BIG_BYTES / 8).flat_map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()).collect();
+    put(root, &name, &bytes)?;
+    let middle = BIG_BYTES / 2;
+    let all = [0..1, 0..100, middle - 7..middle + 9, BIG_BYTES - 1..BIG_BYTES, 1..BIG_BYTES - 1, 0..BIG_BYTES];
+    let wanted: Vec<_> = all.iter().map(|range| (name, range.clone())).collect();
+    let found = root.get_ranges(&wanted).map_err(|error| failed("reading ranges failed", &error))?;
+    for (range, found) in all.iter().zip(found) {
+        if found != bytes.slice(range.start as usize..range.end as usize) {
+            return Err(format!("other bytes were read for the range from {} to {}", range.start, range.end));
+        }
+    }
+    match root.get_ranges(&[(name, BIG_BYTES - 1..BIG_BYTES + 1)]) {
+        Err(error) if matches!(error.kind(), ErrorKind::Corrupt { .. }) => Ok(()),
+        Err(error) => Err(failed("a range beyond the end failed unclearly", &error)),
+        Ok(_) => Err("a range beyond the end of an object was read".to_owned()),
+    }
+}
+
+/// The packs that are listed, by sequence number and length.
+fn listed(root: &ObjectRoot) -> std::result::Result<Vec<(u32, u64)>, String> {
+    let found = root.packs().map_err(|error| failed("listing failed", &error))?;
+    Ok(found.into_iter().map(|pack| (pack.name.seq, pack.bytes)).collect())
+}
+
+fn listing(root: &ObjectRoot) -> Finding {
+    let mut expected = Vec::new();
+    for seq in 0..PACKS {
+        let bytes = body(&"x".repeat(seq as usize + 1));
+        put(root, &ObjectName::Pack(pack(seq)), &bytes)?;
+        expected.push((seq, bytes.len() as u64));
+        let found = listed(root)?;
+        if found != expected {
+            return Err(format!(
+                "after {} objects were written, {} were listed, or other ones",
+                expected.len(),
+                found.len()
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn delete(root: &ObjectRoot) -> Finding {
+    let gone: Vec<PackName> = (0..PACKS).filter(|seq| seq % 2 == 0).map(pack).collect();
+    let stays: Vec<u32> = (0..PACKS).filter(|seq| seq % 2 == 1).collect();
+    for seq in 0..PACKS {
+        put(root, &ObjectName::Pack(pack(seq)), &body(&"x".repeat(seq as usize + 1)))?;
+    }
+    root.remove_packs(&gone).map_err(|error| failed("removing failed", &error))?;
+    for name in &gone {
+        if read(root, &ObjectName::Pack(*name))?.is_some() {
+            return Err("an object was read after it had been removed".to_owned());
+        }
+    }
+    if listed(root)?.into_iter().map(|(seq, _)| seq).ne(stays) {
+        return Err("a listing after some were removed does not have exactly the others".to_owned());
+    }
+    root.remove_packs(&gone).map_err(|error| failed("removing what is gone already failed", &error))
+}

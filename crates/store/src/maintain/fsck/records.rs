@@ -1,0 +1,204 @@
+//! The records of all versions: that they are whole, that they form one line, and that none is beyond it.
+
+use deltic_core::Version;
+
+use super::{Bad, Findings, reason};
+use crate::Result;
+use crate::catalog::snapshot::Snapshot;
+use crate::catalog::{Catalog, RECORDS_AHEAD, Standing, latest};
+use crate::format::object_name::ObjectName;
+use crate::format::record::{VersionRecord, minus};
+
+/// Checks the records of versions up to the latest, of those that are listed; the retained ones that can be read, newest first.
+pub(super) fn check(
+    catalog: &Catalog,
+    standing: &Standing,
+    listed: &[Version],
+    findings: &mut Findings,
+) -> Result<Vec<Snapshot>> {
+    let mut retained = Vec::new();
+    let mut after: Option<Snapshot> = None;
+    let (versions, gaps) = to_look_for(standing.latest, listed);
+    for batch in versions.chunks(RECORDS_AHEAD) {
+        // All at once; and one by one where one of them is damaged.
+        let found: Vec<Result<Snapshot>> = match catalog.records(batch) {
+            Ok(found) => found.into_iter().map(Ok).collect(),
+            Err(_) => batch.iter().map(|one| catalog.records(&[*one]).map(|mut one| one.swap_remove(0))).collect(),
+        };
+        for (version, found) in batch.iter().zip(found) {
+            findings.checked.versions += 1;
+            let (object, bad) = (ObjectName::Version(*version), Bad::Records(*version, *version));
+            match found {
+                Err(error) => {
+                    let (what, is_there) = (reason(&error)?, listed.binary_search(version).is_ok());
+                    if is_there && standing.has_expired(*version) {
+                        findings.warn(&object, format!("{what}; {}", expired(*version)));
+                    } else {
+                        findings.damaged(bad, &object, what);
+                    }
+                    after = None;
+                }
+                Ok(snapshot) => {
+                    let after_it = after.as_ref().filter(|after| after.version() == version.next());
+                    if let Some(what) = after_it.and_then(|after| wrong_parent(after.record(), &snapshot)) {
+                        findings.damaged(bad, &object, what);
+                    }
+                    if standing.newest.as_ref().is_some_and(|newest| newest.record().retains(*version)) {
+                        retained.push(snapshot.clone());
+                    }
+                    after = Some(snapshot);
+                }
+            }
+        }
+    }
+    for (first, last) in gaps {
+        let what = format!(
+            "the object is missing, and so are those of all versions up to {last}, although later versions are there"
+        );
+        findings.damaged(Bad::Records(first, last), &ObjectName::Version(first), what);
+    }
+    Ok(retained)
+}
+
+/// The longest row of missing records of which each is looked for, and named. A record may have any number.
+const MOST_MISSING: u64 = 64;
+
+/// The versions up to the latest whose records are to be read, newest first, by those that are there; and the rows of numbers
+/// between these that are too long to look for each.
+fn to_look_for(latest: Version, there: &[Version]) -> (Vec<Version>, Vec<(Version, Version)>) {
+    let (mut versions, mut gaps) = (vec![latest], Vec::new());
+    let mut next = latest.0;
+    let mut missing = |versions: &mut Vec<Version>, row: std::ops::Range<u64>| {
+        if row.end - row.start <= MOST_MISSING {
+            versions.extend(row.rev().map(Version));
+        } else {
+            gaps.push((Version(row.start), Version(row.end - 1)));
+        }
+    };
+    for version in there.iter().rev().copied().filter(|version| *version < latest) {
+        missing(&mut versions, version.0 + 1..next);
+        versions.push(version);
+        next = version.0;
+    }
+    missing(&mut versions, 0..next);
+    (versions, gaps)
+}
+
+/// Why the damaged record of a version that has expired is no damage of the catalog.
+fn expired(version: Version) -> String {
+    format!(
+        "version {version} has expired, so nothing needs its record: leave the object, for the name must stay taken"
+    )
+}
+
+/// Names the records beyond the latest version, between which and it there are none: a later commit would run into them.
+pub(super) fn beyond(catalog: &Catalog, latest: Version, listed: &[Version], findings: &mut Findings) -> Result<()> {
+    // What follows without a gap has been committed since.
+    let mut edge = latest;
+    let mut rows: Vec<(Version, Version)> = Vec::new();
+    for version in listed.iter().copied().filter(|version| *version > latest) {
+        match rows.last_mut() {
+            None if version.0 - edge.0 == 1 => edge = version,
+            Some((_, last)) if version.0 - last.0 == 1 => *last = version,
+            _ => rows.push((version, version)),
+        }
+    }
+    // Versions may have been made while they were listed: then the first that is missing is there by now.
+    if rows.is_empty() || catalog.root().get(&ObjectName::Version(edge.next()))?.is_some() {
+        return Ok(());
+    }
+    for (first, last) in rows {
+        let row = if first == last { String::new() } else { format!(", as are those of all versions up to {last},") };
+        let what = format!(
+            "the record{row} is beyond the latest version, {edge}, and there is none of version {}: restore what is missing \
+             from a copy, or move it out of the catalog",
+            edge.next()
+        );
+        findings.damaged(Bad::Other, &ObjectName::Version(first), what);
+    }
+    Ok(())
+}
+
+/// Compares the hint with the latest version: one that is ahead says that records are lost.
+pub(super) fn hint(catalog: &Catalog, latest: Version, findings: &mut Findings) -> Result<()> {
+    let root = catalog.root();
+    let Some(hint) = root.drive(latest::hint(catalog))?.filter(|hint| *hint > latest) else { return Ok(()) };
+    if root.get(&ObjectName::Version(hint))?.is_some() {
+        return Ok(());
+    }
+    // Versions may have been made meanwhile, and then the hint is ahead of the last of these.
+    let before = Version(hint.0 - 1);
+    let latest = if before > latest && root.get(&ObjectName::Version(before))?.is_some() { before } else { latest };
+    let what = latest::ahead(hint, Some(latest));
+    // A run on a version that is lost has left packs, or it is lost for sure.
+    if latest::is_lost(catalog, hint, Some(latest)) || !root.packs_since(hint)?.is_empty() {
+        findings.damaged(Bad::Other, &ObjectName::Latest, what);
+    } else {
+        findings.warn(&ObjectName::Latest, format!("a commit failed or is under way, or a record is lost: {what}"));
+    }
+    Ok(())
+}
+
+/// Says what does not fit between a version and the one that follows it.
+fn wrong_parent(after: &VersionRecord, parent: &Snapshot) -> Option<String> {
+    let version = after.version;
+    if after.parent != Some(parent.record_digest()) {
+        return Some(format!(
+            "it is not the parent that version {version} names: one of the two is of another line of history"
+        ));
+    }
+    if after.catalog != parent.uuid() {
+        return Some(format!("it is of another catalog than version {version}"));
+    }
+    let retained = minus(&after.retained, &[(version, version)]);
+    let revived = minus(&retained, &parent.record().retained);
+    revived.first().map(|(one, _)| format!("version {version} retains version {one}, which had expired before"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use deltic_core::{CatalogUuid, RunId, Timestamp};
+    use object_store::ObjectStore;
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::write::commit::{publish, same_again};
+    use crate::{NewCatalog, Stores};
+
+    #[test]
+    fn what_is_looked_for_is_bounded_by_what_is_there() {
+        let numbers = |numbers: &[u64]| numbers.iter().copied().map(Version).collect::<Vec<_>>();
+        assert_eq!(to_look_for(Version(3), &numbers(&[0, 1, 2, 3, 9])), (numbers(&[3, 2, 1, 0]), vec![]));
+        assert_eq!(to_look_for(Version(0), &[]), (numbers(&[0]), vec![]), "it was read");
+        assert_eq!(to_look_for(Version(5), &numbers(&[1, 5])), (numbers(&[5, 4, 3, 2, 1, 0]), vec![]));
+        let (versions, gaps) = to_look_for(Version(1 << 62), &numbers(&[0, 1 + MOST_MISSING, 99_999]));
+        assert_eq!(versions.len() as u64, 1 + 1 + 1 + MOST_MISSING + 1);
+        let gap = |first, last| (Version(first), Version(last));
+        assert_eq!(gaps, [gap(100_000, (1 << 62) - 1), gap(2 + MOST_MISSING, 99_998)]);
+        let (versions, gaps) = to_look_for(Version(2 + MOST_MISSING), &numbers(&[0]));
+        assert_eq!((versions.len(), gaps), (2, vec![gap(1, 1 + MOST_MISSING)]));
+        assert_eq!(to_look_for(Version(u64::MAX), &[]).1, [gap(0, u64::MAX - 1)]);
+    }
+
+    /// A check reads the latest version when it begins and the hint when it ends, and versions are made meanwhile.
+    #[test]
+    fn a_hint_is_compared_with_what_is_there_by_then() {
+        let store = Arc::new(InMemory::new());
+        let inner = Arc::clone(&store);
+        let stores = Stores::new().with_wrapper(move |_| Arc::clone(&inner) as Arc<dyn ObjectStore>);
+        let new = NewCatalog { uuid: CatalogUuid(5), run: RunId(1), created: Timestamp(0) };
+        let catalog = Catalog::create(&stores, "s3://bucket/x", Vec::new(), new).unwrap();
+        for run in 2..5 {
+            let record = same_again(&catalog.latest().unwrap(), RunId(run), Timestamp(0), String::new()).unwrap();
+            publish(&catalog, record).unwrap();
+        }
+        for (named, warnings, damage) in [(3, 0, 0), (4, 1, 0), (5, 0, 1)] {
+            catalog.root().overwrite(&ObjectName::Latest, &[format!("{named}\n").into()]).unwrap();
+            let mut findings = Findings::default();
+            hint(&catalog, Version(2), &mut findings).unwrap();
+            assert_eq!((findings.checked.warnings.len(), findings.checked.damage.len()), (warnings, damage), "{named}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The trees of all retained versions: each node once, its digest, counts, range of keys and shape, the names in leaves,
+//! and where what it refers to lies.
+
+use std::collections::{HashMap, HashSet};
+
+use deltic_core::{Layer, Scheme};
+
+use super::{Bad, Findings, Referred, reason};
+use crate::Result;
+use crate::catalog::snapshot::{Part, Snapshot};
+use crate::format::node::{NodeRef, TreeNode, Wanted};
+use crate::format::object_name::ObjectName;
+use crate::tree::{Codec, NodePlace, Place, Tree};
+
+/// Nodes read at once.
+const BATCH: usize = 64;
+
+/// A node that is to be checked.
+struct Expected {
+    wanted: Wanted,
+    /// Whether it is the last of its level, which ends where it ends.
+    is_last: bool,
+}
+
+/// What a node has to be besides what its parent says of it: a node of another tree may be right there and wrong here.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Role {
+    is_last: bool,
+    is_root: bool,
+    /// Which names it may hold; none in a table of the state, whose keys are anything.
+    scheme: Option<Scheme>,
+}
+
+/// A node that was found right. Whoever refers to it as well must say the same of it.
+struct Known {
+    node: NodeRef,
+    first: Box<[u8]>,
+    last: Box<[u8]>,
+}
+
+struct Check<'a> {
+    tree: &'a Tree,
+    layer: Option<&'a Layer>,
+    known: &'a mut HashMap<NodePlace, Known>,
+    seen: &'a mut HashSet<(NodePlace, Role)>,
+    findings: &'a mut Findings,
+}
+
+/// Checks the trees of versions, newest first.
+pub(super) fn check(versions: &[Snapshot], findings: &mut Findings) -> Result<()> {
+    let (mut known, mut seen) = (HashMap::new(), HashSet::new());
+    for snapshot in versions {
+        for (part, tree) in snapshot.trees() {
+            let Some(wanted) = tree.root.node() else { continue };
+            let layer = match &part {
+                Part::Layer(id) => snapshot.layer_settings(id),
+                Part::State(_) => None,
+            };
+            let (known, seen) = (&mut known, &mut seen);
+            let mut check = Check { tree: &tree, layer, known, seen, findings: &mut *findings };
+            check.walk(vec![Expected { wanted, is_last: true }])?;
+        }
+    }
+    Ok(())
+}
+
+impl Check<'_> {
+    fn walk(&mut self, mut wanted: Vec<Expected>) -> Result<()> {
+        wanted.retain(|one| !self.is_done(one));
+        for batch in wanted.chunks(BATCH) {
+            let references: Vec<Wanted> = batch.iter().map(|one| one.wanted.clone()).collect();
+            let read: Vec<Result<TreeNode>> = match self.tree.source.nodes(&references) {
+                Ok(nodes) => nodes.into_iter().map(Ok).collect(),
+                // One by one, to know which.
+                Err(_) => references.iter().map(|node| self.tree.source.node(node)).collect(),
+            };
+            for (expected, node) in batch.iter().zip(read) {
+                let NodeRef { digest, place: NodePlace { pack, offset, stored }, .. } = expected.wanted.node;
+                let referred = Referred { stored, digest, node: true, codec: Codec::Raw, len: stored };
+                self.findings.refer(pack, offset, referred);
+                let what = match node {
+                    Err(error) => Some(reason(&error)?),
+                    Ok(node) => {
+                        self.node(expected, &node)?.map(|what| format!("node of {stored} bytes at {offset}: {what}"))
+                    }
+                };
+                if let Some(what) = what {
+                    self.findings.damaged(Bad::Blob(pack, offset), &ObjectName::Pack(pack), what);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn role(&self, expected: &Expected) -> Role {
+        let scheme = self.layer.map(|layer| layer.scheme.clone());
+        Role { is_last: expected.is_last, is_root: expected.wanted.is_root(), scheme }
+    }
+
+    /// Whether all is known of a node: it was found right in this role, as it is referred to here, or it is damaged.
+    fn is_done(&self, expected: &Expected) -> bool {
+        let node = &expected.wanted.node;
+        let fits = |known: &Known| known.node == *node && expected.wanted.has_range(&known.first, &known.last);
+        self.findings.bad.contains_key(&Bad::Blob(node.place.pack, node.place.offset))
+            || self.known.get(&node.place).is_some_and(fits) && self.seen.contains(&(node.place, self.role(expected)))
+    }
+
+    /// Says what is wrong with a node that is what its parent says, and goes on with what it refers to.
+    fn node(&mut self, expected: &Expected, node: &TreeNode) -> Result<Option<String>> {
+        let place = expected.wanted.node.place;
+        let (first, last) = (node.key(0).into(), node.last_key().into());
+        let is_new = self.known.insert(place, Known { node: expected.wanted.node, first, last }).is_none();
+        self.seen.insert((place, self.role(expected)));
+        let checked = &mut self.findings.checked;
+        checked.nodes += u64::from(is_new);
+        if let Some(what) = self.misshapen(expected, node) {
+            return Ok(Some(what.to_owned()));
+        }
+        if node.level() > 0 {
+            let last = node.len() - 1;
+            let children = node.children().enumerate();
+            let children =
+                children.map(|(at, wanted)| Expected { wanted, is_last: expected.is_last && at == last }).collect();
+            self.walk(children)?;
+            return Ok(None);
+        }
+        self.findings.checked.entries += if is_new { node.len() as u64 } else { 0 };
+        for entry in (0..node.len()).map(|index| node.entry(index)).filter(|_| is_new) {
+            match entry.place {
+                // Decoding has digested its bytes.
+                Place::Inline(_) => self.findings.checked.payloads += 1,
+                Place::Pack { pack, offset, stored, codec } => {
+                    let (digest, len) = (entry.meta.digest, entry.meta.len);
+                    self.findings.refer(pack, offset, Referred { stored, digest, node: false, codec, len });
+                }
+            }
+        }
+        Ok(self.illegal_name(node))
+    }
+
+    fn misshapen(&self, expected: &Expected, node: &TreeNode) -> Option<&'static str> {
+        let shape = self.tree.source.catalog.shape();
+        let inner_ends = (0..node.len() - 1).any(|index| shape.ends(node.level(), node.key(index)));
+        if inner_ends || !expected.is_last && !shape.ends(node.level(), node.last_key()) {
+            Some("it does not end where its keys say")
+        } else if expected.wanted.is_root() && node.level() > 0 && node.len() == 1 {
+            Some("it is a root with one child")
+        } else {
+            None
+        }
+    }
+
+    /// The first name of a leaf that whoever reads the layer refuses.
+    fn illegal_name(&self, leaf: &TreeNode) -> Option<String> {
+        let layer = self.layer?;
+        let refused = (0..leaf.len()).find_map(|index| layer.name_from_bytes(leaf.key(index)).err())?;
+        Some(format!("it has a name that layer `{}` can not have: {refused}", layer.id))
+    }
+}

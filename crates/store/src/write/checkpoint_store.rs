@@ -1,0 +1,345 @@
+//! What a run has done so far, kept beside the packs: for a later run on the same base, should this one not get to its end.
+//!
+//! An object of progress holds results, each under a key, in bytes that only whoever made them understands, and names the
+//! packs that these refer to. It is written when those packs are uploaded, and not before. A run on the same base looks
+//! results up by key; since it commits on that base or not at all, it may refer to packs with that base (rule G2 of
+//! [`gc`](crate::Catalog::gc)).
+//!
+//! Nothing depends on it. An object that is damaged, cut short or gone, or one of whose packs is not there at its full
+//! length, is passed over, and so is a result whose bytes do not match their digest.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use deltic_core::{Digest, RunId, Version};
+
+use crate::Result;
+use crate::backend::client::ListedPack;
+use crate::catalog::Catalog;
+use crate::catalog::snapshot::Snapshot;
+use crate::format::object_name::{ObjectName, PackName};
+use crate::format::varint::{self, Malformed, Reader};
+use crate::mutant::Mutant;
+use crate::packs::writer::Packing;
+
+/// What an object of progress begins with; the last byte is the format's version.
+const HEADER: [u8; 8] = *b"DLTPROG\x01";
+/// What it ends with.
+const END: [u8; 8] = *b"\x01GORPTLD";
+/// Length of the index, its BLAKE3, and the end mark.
+const FOOTER_LEN: u64 = 8 + Digest::LEN as u64 + END.len() as u64;
+
+/// Bytes at the end of an object that are read first: more than most indexes have.
+const TAIL_BYTES: u64 = 32 << 10;
+
+/// Ends of objects that are read at once.
+const TAILS_AHEAD: usize = 64;
+
+/// The longest index that is read.
+const MAX_INDEX_BYTES: u64 = 8 << 20;
+
+/// The longest result that is read, and so the longest that is worth writing.
+const MAX_RESULT_BYTES: u64 = 64 << 20;
+
+/// The progress of one draft, and that of earlier ones on the same base. Outlives the draft.
+pub struct Progress {
+    catalog: Catalog,
+    packing: Arc<Packing>,
+    next: AtomicU32,
+    /// What this run has written.
+    written: Mutex<Vec<PackName>>,
+    /// What earlier ones have left, once somebody has asked.
+    earlier: OnceLock<Earlier>,
+}
+
+/// The results of other runs on the base.
+#[derive(Default)]
+struct Earlier {
+    objects: Vec<PackName>,
+    results: HashMap<Digest, Place>,
+}
+
+/// Where a result lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    object: PackName,
+    offset: u64,
+    len: u64,
+    digest: Digest,
+}
+
+impl std::fmt::Debug for Progress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Progress(of run {} on {:?} version {})", self.packing.run, self.catalog, self.packing.base)
+    }
+}
+
+impl Progress {
+    pub(crate) fn new(base: &Snapshot, packing: Arc<Packing>) -> Progress {
+        let catalog = base.catalog().clone();
+        Progress { catalog, packing, next: AtomicU32::new(0), written: Mutex::default(), earlier: OnceLock::new() }
+    }
+
+    /// The run that it is the progress of.
+    pub fn run(&self) -> RunId {
+        self.packing.run
+    }
+
+    /// Uploads what was put so far, so that results can refer to it. Workers may go on meanwhile: what they are putting at
+    /// this moment may be left out.
+    pub fn settle(&self) -> Result<()> {
+        self.packing.settle()
+    }
+
+    /// The packs of this run that are uploaded, with their lengths: all that results may refer to.
+    pub fn stored(&self) -> HashMap<PackName, u64> {
+        self.packing.stored()
+    }
+
+    /// Writes results, each under a key, and the packs that they refer to: one request.
+    pub fn write(&self, results: &[(Digest, Bytes)], packs: &[(PackName, u64)]) -> Result<()> {
+        let seq = self.next.fetch_add(1, Ordering::Relaxed);
+        let name = PackName { base: self.packing.base, run: self.packing.run, seq };
+        // Noted first: of a request that failed nobody knows what it did.
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+        self.catalog.root().overwrite(&ObjectName::Progress(name), &encode(results, packs))
+    }
+
+    /// Whether an earlier run has left a result under a key, which is worked out only where there is any. Makes no request:
+    /// false before the first [`Progress::find`].
+    pub fn is_known(&self, key: impl FnOnce() -> Digest) -> bool {
+        let earlier = self.earlier.get().filter(|earlier| !earlier.results.is_empty());
+        earlier.is_some_and(|earlier| earlier.results.contains_key(&key()))
+    }
+
+    /// The result that an earlier run has left under a key; `None` where there is none that can be used.
+    ///
+    /// Cost: a request. The first time also a listing; and where there is progress another one, and a request for each of
+    /// its objects.
+    pub fn find(&self, key: &Digest) -> Option<Bytes> {
+        let earlier = self.earlier.get_or_init(|| self.look().unwrap_or_else(|error| passed_over(&error)));
+        let place = earlier.results.get(key)?;
+        if place.len == 0 {
+            // Stores refuse to read nothing.
+            return Some(Bytes::new()).filter(|bytes| Digest::of(bytes) == place.digest);
+        }
+        let wanted = (ObjectName::Progress(place.object), place.offset..place.offset + place.len);
+        match self.catalog.root().get_each(&[wanted]).pop()? {
+            Ok(bytes) => Some(bytes).filter(|bytes| Digest::of(bytes) == place.digest),
+            Err(error) => passed_over(&error),
+        }
+    }
+
+    /// Whether a result that was found may refer to a pack: it is there at its full length, and an object that can be used
+    /// names it. Makes no request.
+    pub fn may_refer_to(&self, pack: &PackName) -> bool {
+        self.packing.has_taken_over(pack)
+    }
+
+    /// Removes what this run has written, and what it knows of earlier ones: the version is there, or is not needed. What
+    /// can not be removed is left to the sweep.
+    pub fn remove(&self) {
+        let mut names = self.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        names.extend(self.earlier.get().into_iter().flat_map(|earlier| &earlier.objects));
+        if let Err(error) = self.catalog.root().remove_progress(&names) {
+            passed_over::<()>(&error);
+        }
+    }
+
+    /// Looks for what other runs on the base have left.
+    fn look(&self) -> Result<Earlier> {
+        let (root, mut earlier) = (self.catalog.root(), Earlier::default());
+        let any_base = self.catalog.is_mutant(Mutant::ResumesAnyBase);
+        let mut found = root.progress()?;
+        found.retain(|object| object.name.run != self.packing.run);
+        found.retain(|object| (any_base || object.name.base == self.packing.base) && object.bytes >= FOOTER_LEN);
+        if found.is_empty() {
+            return Ok(earlier);
+        }
+        let since = if any_base { Version(0) } else { self.packing.base };
+        let packs: HashMap<PackName, u64> =
+            root.packs_since(since)?.into_iter().map(|pack| (pack.name, pack.bytes)).collect();
+        let tail = |object: &ListedPack| object.bytes.saturating_sub(TAIL_BYTES)..object.bytes;
+        let tails = found.chunks(TAILS_AHEAD).flat_map(|batch| {
+            let wanted = batch.iter().map(|object| (ObjectName::Progress(object.name), tail(object)));
+            root.get_each(&wanted.collect::<Vec<_>>())
+        });
+        for (object, tail) in found.iter().zip(tails) {
+            earlier.objects.push(object.name);
+            let index = tail.and_then(|tail| self.index(object, tail));
+            let index = index.unwrap_or_else(|error| passed_over(&error));
+            let Some(Index { packs: needed, results }) = index else { continue };
+            let usable = |(name, bytes): &(PackName, u64)| {
+                (any_base || name.base == self.packing.base) && packs.get(name) == Some(bytes)
+            };
+            if needed.iter().all(usable) {
+                self.packing.take_over(needed.iter().map(|(name, _)| *name));
+                let place = |(key, range, digest): (Digest, Range<u64>, Digest)| {
+                    let (offset, len) = (range.start, range.end - range.start);
+                    (key, Place { object: object.name, offset, len, digest })
+                };
+                earlier.results.extend(results.into_iter().map(place));
+            }
+        }
+        Ok(earlier)
+    }
+
+    /// Reads the index of an object from its last bytes, or asks for more of them.
+    fn index(&self, object: &ListedPack, tail: Bytes) -> Result<Option<Index>> {
+        let Some(len) = index_len(&tail).filter(|len| *len <= MAX_INDEX_BYTES.min(object.bytes - FOOTER_LEN)) else {
+            return Ok(None);
+        };
+        let needed = len + FOOTER_LEN;
+        let tail = if needed <= tail.len() as u64 {
+            tail
+        } else {
+            let range = object.bytes - needed..object.bytes;
+            self.catalog.root().get_ranges(&[(ObjectName::Progress(object.name), range)])?.concat().into()
+        };
+        let index = &tail[tail.len() - needed as usize..];
+        Ok(read_index(index, object.bytes).inspect_err(|what| tracing::warn!(%what, "progress is passed over")).ok())
+    }
+}
+
+/// Says that something is not used.
+fn passed_over<T: Default>(error: &crate::Error) -> T {
+    tracing::warn!(%error, "progress is passed over");
+    T::default()
+}
+
+/// What an index says: the packs that are referred to, and under each key where its result lies and its digest.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Index {
+    packs: Vec<(PackName, u64)>,
+    results: Vec<(Digest, Range<u64>, Digest)>,
+}
+
+/// An object of progress, in pieces.
+fn encode(results: &[(Digest, Bytes)], packs: &[(PackName, u64)]) -> Vec<Bytes> {
+    let packs: BTreeSet<&(PackName, u64)> = packs.iter().collect();
+    let mut index = Vec::new();
+    varint::put(&mut index, packs.len() as u64);
+    for (name, bytes) in packs {
+        varint::put(&mut index, name.base.0);
+        index.extend_from_slice(&name.run.0.to_le_bytes());
+        varint::put(&mut index, u64::from(name.seq));
+        varint::put(&mut index, *bytes);
+    }
+    varint::put(&mut index, results.len() as u64);
+    let mut pieces = vec![Bytes::from_static(&HEADER)];
+    for (key, result) in results {
+        index.extend_from_slice(key.as_bytes());
+        varint::put(&mut index, result.len() as u64);
+        index.extend_from_slice(Digest::of(result).as_bytes());
+        pieces.push(result.clone());
+    }
+    let (len, digest) = (index.len() as u64, Digest::of(&index));
+    index.extend_from_slice(&len.to_le_bytes());
+    index.extend_from_slice(digest.as_bytes());
+    index.extend_from_slice(&END);
+    pieces.push(Bytes::from(index));
+    pieces
+}
+
+/// The length of the index of an object that ends so; none when nothing of the kind ends so.
+fn index_len(tail: &[u8]) -> Option<u64> {
+    let footer = &tail[tail.len().checked_sub(FOOTER_LEN as usize)?..];
+    footer.ends_with(&END).then(|| Reader(footer).array().ok().map(u64::from_le_bytes))?
+}
+
+/// Reads index and footer of an object of so many bytes. Memory: at most eight times their length.
+fn read_index(tail: &[u8], size: u64) -> std::result::Result<Index, Malformed> {
+    let split = tail.len().checked_sub(FOOTER_LEN as usize).ok_or(Malformed("it is too short"))?;
+    let (bytes, footer) = tail.split_at(split);
+    let mut footer = Reader(footer);
+    let _len: [u8; 8] = footer.array()?;
+    if Digest::of(bytes) != Digest::from_bytes(footer.array()?) {
+        return Err(Malformed("its index does not match the digest in its footer"));
+    }
+    let mut index = Reader(bytes);
+    let mut packs = Vec::new();
+    for _ in 0..index.count(bytes.len())? {
+        let (base, run) = (Version(index.number()?), RunId(u64::from_le_bytes(index.array()?)));
+        let seq = u32::try_from(index.number()?).map_err(|_| Malformed("it names a pack that can not be"))?;
+        packs.push((PackName { base, run, seq }, index.number()?));
+    }
+    let mut results = Vec::new();
+    let mut offset = HEADER.len() as u64;
+    for _ in 0..index.count(bytes.len())? {
+        let key = Digest::from_bytes(index.array()?);
+        let len = index.number()?;
+        let end = offset.checked_add(len).ok_or(Malformed("its index does not add up"))?;
+        let digest = Digest::from_bytes(index.array()?);
+        if len <= MAX_RESULT_BYTES {
+            results.push((key, offset..end, digest));
+        }
+        offset = end;
+    }
+    index.end()?;
+    if offset.checked_add(tail.len() as u64) != Some(size) {
+        return Err(Malformed("its index does not add up to its length"));
+    }
+    Ok(Index { packs, results })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An object, and what its index says.
+    pub(crate) fn sample() -> (Vec<u8>, Index) {
+        let pack = |seq| PackName { base: Version(7), run: RunId(8), seq };
+        let results = [(Digest::of(b"a"), Bytes::from_static(b"result a")), (Digest::of(b"b"), Bytes::new())];
+        let bytes = encode(&results, &[(pack(3), 500), (pack(1), 7), (pack(3), 500)]).concat();
+        let index = Index {
+            packs: vec![(pack(1), 7), (pack(3), 500)],
+            results: vec![
+                (Digest::of(b"a"), 8..16, Digest::of(b"result a")),
+                (Digest::of(b"b"), 16..16, Digest::of(b"")),
+            ],
+        };
+        (bytes, index)
+    }
+
+    /// The digest in an object's footer made right, as far as there is one.
+    pub(crate) fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+        let footer = bytes.len().saturating_sub(FOOTER_LEN as usize);
+        let index = index_len(&bytes).and_then(|len| usize::try_from(len).ok()).and_then(|len| footer.checked_sub(len));
+        if let Some(index) = index {
+            let digest = Digest::of(&bytes[index..footer]);
+            bytes[footer + 8..footer + 8 + Digest::LEN].copy_from_slice(digest.as_bytes());
+        }
+        bytes
+    }
+
+    /// Reads the index of an object that is there as a whole.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Index> {
+        let len = usize::try_from(index_len(bytes)?.checked_add(FOOTER_LEN)?).ok()?;
+        read_index(&bytes[bytes.len().checked_sub(len)?..], bytes.len() as u64).ok()
+    }
+
+    #[test]
+    fn an_index_is_read_as_it_was_written() {
+        let (bytes, index) = sample();
+        assert_eq!(read(&bytes), Some(index));
+    }
+
+    #[test]
+    fn every_flip_outside_the_results_is_noticed() {
+        let (bytes, _) = sample();
+        for at in 16..bytes.len() {
+            for bit in 0..8 {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= 1 << bit;
+                assert_eq!(read(&flipped), None, "byte {at} bit {bit}");
+            }
+        }
+        for len in 0..bytes.len() {
+            assert_eq!(read(&bytes[..len]), None, "{len} bytes");
+            assert_eq!(read(&[&bytes[..], &bytes[..len]].concat()).filter(|_| len > 0), None);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! One attempt to make the next version of a catalog.
+
+use std::fmt;
+use std::sync::Arc;
+
+use deltic_core::{Meta, NameBytes, Payload, RunId};
+
+use crate::catalog::snapshot::Snapshot;
+use crate::mutant::Mutant;
+use crate::packs::source::Source;
+use crate::packs::writer::Packing;
+use crate::tree::{Codec, Entry, Place, Root, Tree, TreeEditor};
+use crate::write::checkpoint_store::Progress;
+use crate::write::commit::{self, Committed, NextVersion};
+use crate::{Error, Result};
+
+/// One attempt to make the next version: takes payloads and edits from any number of workers, and publishes them as a
+/// whole or not at all. Dropped without a commit it leaves the catalog as it was, besides packs that nothing refers to.
+pub struct Draft {
+    base: Snapshot,
+    pub(crate) source: Arc<Source>,
+    pub(crate) packing: Arc<Packing>,
+    options: DraftOptions,
+}
+
+/// How a draft writes. None of it has an influence on any digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DraftOptions {
+    /// A pack is uploaded when it has this many bytes.
+    pub pack_bytes: u64,
+    /// Payloads up to this many bytes lie in the tree's leaf itself.
+    pub inline_bytes: u64,
+    /// Payloads of this many bytes or more get a pack of their own.
+    pub big_bytes: u64,
+}
+
+impl Default for DraftOptions {
+    fn default() -> DraftOptions {
+        DraftOptions { pack_bytes: 16 << 20, inline_bytes: 128, big_bytes: 8 << 20 }
+    }
+}
+
+/// What a draft has written so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Written {
+    /// Packs, uploaded or open.
+    pub packs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Draft(of run {} on {:?})", self.packing.run, self.base)
+    }
+}
+
+impl Draft {
+    /// Begins an attempt on `base`. `run` must be drawn anew for every attempt: it marks everything the attempt writes.
+    pub fn begin(base: &Snapshot, run: RunId, options: DraftOptions) -> Draft {
+        let catalog = base.catalog().clone();
+        let packing = Arc::new(Packing::new(catalog.clone(), base.version(), run, options));
+        let (uuid, version) = (base.uuid(), base.version());
+        let source = Arc::new(Source { catalog, uuid, version, packing: Some(Arc::clone(&packing)) });
+        Draft { base: base.clone(), source, packing, options }
+    }
+
+    /// The version it starts from.
+    pub fn base(&self) -> &Snapshot {
+        &self.base
+    }
+
+    /// Writes a payload: into the entry itself when it is small, else into a pack. Cost: a pass to digest it; the
+    /// worker whose payload fills a pack also uploads the pack.
+    pub fn put(&self, payload: &Payload) -> Result<Entry> {
+        self.put_known(payload.meta(), payload)
+    }
+
+    /// Writes a payload whose meta is known. A digest that is not the payload's makes an entry that can not be read.
+    pub fn put_known(&self, meta: Meta, payload: &Payload) -> Result<Entry> {
+        if meta.len != payload.len() {
+            return Err(Error::invalid(format!("a payload of {} bytes came with meta of {}", payload.len(), meta.len)));
+        }
+        debug_assert_eq!(meta, payload.meta(), "the meta of another payload");
+        if payload.is_empty() || payload.len() <= self.options.inline_bytes.min(MAX_INLINE_BYTES) {
+            // A copy: a slice would keep the whole buffer it was cut from.
+            let place = Place::Inline(bytes::Bytes::copy_from_slice(payload.bytes()));
+            return Ok(Entry { meta, place });
+        }
+        let (pack, offset) = self.packing.payload(payload.bytes(), &meta.digest)?;
+        let place = Place::Pack { pack, offset, stored: meta.len, codec: Codec::Raw };
+        Ok(Entry { meta, place })
+    }
+
+    /// The same tree, readable through this draft: its entries and those put here may mix. A tree of another catalog, or
+    /// of a version that the base does not retain, stays as it is: its payloads have to be put here before they can be
+    /// referred to.
+    pub fn adopt(&self, base: &Tree) -> Tree {
+        if base.source.uuid == self.source.uuid && self.is_reachable(base) && self.is_retained(base) {
+            return Tree { source: Arc::clone(&self.source), root: base.root };
+        }
+        base.clone()
+    }
+
+    /// A tree without entries.
+    pub fn empty_tree(&self) -> Tree {
+        Tree { source: Arc::clone(&self.source), root: Root::empty() }
+    }
+
+    /// Applies operations to a tree, and returns the new one, readable at once. `Some` puts an entry, `None` deletes;
+    /// deleting what is not there does nothing. Keys must ascend and be unique. An entry must have been put here, or be of a
+    /// tree of a version that the base retains: of an entry alone that can not be told, and one of an expired version may
+    /// be swept.
+    ///
+    /// The operations are a stream: memory is a few nodes a level. Cost: reads and writes the paths to what changes.
+    /// What is written equals what is there when the content does.
+    pub fn edit<E: From<Error>>(
+        &self,
+        base: &Tree,
+        ops: impl Iterator<Item = std::result::Result<(NameBytes, Option<Entry>), E>>,
+    ) -> std::result::Result<Tree, E> {
+        let mut editor = self.editor(base)?;
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut ops = ops.fuse();
+        loop {
+            batch.extend(ops.by_ref().take(BATCH));
+            if batch.is_empty() {
+                return Ok(editor.finish()?);
+            }
+            let keys: Vec<&[u8]> = batch.iter().flatten().map(|(key, _)| &**key).collect();
+            editor.read_ahead(&keys)?;
+            for op in batch.drain(..) {
+                let (key, entry) = op?;
+                editor.apply(&key, entry.as_ref())?;
+            }
+        }
+    }
+
+    /// The same with the caller in charge: takes operations one by one, so that several trees can be made side by side.
+    pub fn editor(&self, base: &Tree) -> Result<TreeEditor> {
+        self.check_tree(base)?;
+        TreeEditor::new(&self.source, &self.packing, &base.root)
+    }
+
+    /// What was written so far.
+    pub fn written(&self) -> Written {
+        self.packing.written()
+    }
+
+    /// Where this draft can keep what it has done, for a later one on the same base.
+    pub fn progress(&self) -> Progress {
+        Progress::new(&self.base, Arc::clone(&self.packing))
+    }
+
+    /// Makes the next version: uploads what is still in memory, then creates the version's record.
+    ///
+    /// Fails with [`crate::ErrorKind::Conflict`] when another run made that version; begin again from the latest then.
+    /// Whatever the error, the catalog is as it was before, or as it would be after; a lost acknowledgement is cleared
+    /// up by reading back.
+    pub fn commit(self, next: NextVersion) -> Result<Committed> {
+        for (layer, tree) in &next.layers {
+            self.check_tree(tree).map_err(|e| Error::invalid(format!("layer `{}`: {e}", layer.id)))?;
+        }
+        for (table, tree) in &next.state {
+            self.check_tree(tree).map_err(|e| Error::invalid(format!("state table `{table}`: {e}")))?;
+        }
+        commit::commit(&self.base, &self.packing, next)
+    }
+
+    /// Whether what a tree refers to will be there when this draft is committed.
+    fn is_reachable(&self, tree: &Tree) -> bool {
+        match &tree.source.packing {
+            None => true,
+            Some(packing) => Arc::ptr_eq(packing, &self.packing) || packing.is_committed(),
+        }
+    }
+
+    /// Whether a tree is of this draft or of a version that its base retains. What others refer to may be swept while
+    /// this draft is at work.
+    fn is_retained(&self, tree: &Tree) -> bool {
+        let version = match &tree.source.packing {
+            None => tree.source.version,
+            Some(packing) if Arc::ptr_eq(packing, &self.packing) => return true,
+            Some(packing) => packing.base.next(),
+        };
+        tree.is_empty() || self.base.record().retains(version) || self.source.catalog.is_mutant(Mutant::RevivesExpired)
+    }
+
+    fn check_tree(&self, tree: &Tree) -> Result<()> {
+        if tree.source.uuid != self.source.uuid {
+            return Err(Error::invalid(format!(
+                "a tree of catalog {} can not be part of catalog {}; put its payloads here first",
+                tree.source.catalog.url(),
+                self.source.catalog.url()
+            )));
+        }
+        if !self.is_reachable(tree) {
+            return Err(Error::invalid("a tree of another draft that was not committed can not be part of this one"));
+        }
+        if !self.is_retained(tree) {
+            return Err(Error::invalid(format!(
+                "a tree of version {} can not be part of a version made from version {}, which does not retain it",
+                tree.source.version,
+                self.base.version()
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Operations that an edit takes at once, so that the nodes they touch are read together.
+const BATCH: usize = 256;
+
+/// However small `inline_bytes` may be called, leaves must stay leaves.
+const MAX_INLINE_BYTES: u64 = 4096;
