@@ -28,8 +28,6 @@ use crate::backend::overlay::Overlay;
 use crate::format::object_name::ObjectName;
 use crate::{Error, ErrorKind, Result};
 
-pub use listing::ListedPack;
-
 /// Requests under way at once to a remote store.
 const PARALLEL: usize = 64;
 

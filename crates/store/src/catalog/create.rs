@@ -7,12 +7,13 @@ use super::Catalog;
 use crate::backend::cause;
 use crate::backend::client::ObjectRoot;
 use crate::backend::stores::Stores;
+use crate::catalog::publish::{Attempt, create_version, record_bytes};
 use crate::catalog::snapshot::Snapshot;
 use crate::format::checked_json;
 use crate::format::object_name::ObjectName;
 use crate::format::record::{CATALOG_FORMAT, CatalogRecord, LayerRecord, Packs, VersionRecord, check_timestamp};
-use crate::tree::{Root, Shape};
-use crate::write::commit::{Attempt, create_version, record_bytes};
+use crate::format::shape::Shape;
+use crate::format::tree_root::Root;
 use crate::{Error, ErrorKind, Result};
 
 /// What makes a new catalog this one and no other. Drawn by the caller, since randomness and clocks are parameters.
@@ -46,7 +47,7 @@ impl Catalog {
             )
         };
         let first_two = async { futures::join!(catalog.record_bytes(Version(0)), catalog.record_bytes(Version(1))) };
-        match catalog.root().drive(first_two) {
+        match catalog.client().drive(first_two) {
             (Ok(None), Ok(None)) => {}
             (Ok(Some(_)), _) => return Err(exists()),
             // The first version's object is lost. Made anew, it would not be the one that the next one names.
@@ -54,8 +55,8 @@ impl Catalog {
             (Err(error), _) | (_, Err(error)) => return Err(error),
         }
         catalog.check_unused()?;
-        refuse_foreign(catalog.root())?;
-        refuse_careless_store(catalog.root(), identity.run)?;
+        refuse_foreign(catalog.client())?;
+        refuse_careless_store(catalog.client(), identity.run)?;
         let uuid = catalog.claim(&identity)?;
         let layers: Vec<LayerRecord> =
             layers.into_iter().map(|layer| LayerRecord { layer, root: Root::empty() }).collect();
@@ -104,7 +105,7 @@ impl Catalog {
             tree: Shape::FORMAT_1,
         };
         let body = Bytes::from(checked_json::to_json(&record)?);
-        let written = self.root().create(&ObjectName::Catalog, &body);
+        let written = self.client().create(&ObjectName::Catalog, &body);
         match (self.catalog_record()?, written) {
             (Some(found), _) => Ok(found.catalog),
             (None, Err(error)) => {

@@ -127,7 +127,7 @@ fn check_ahead(catalog: &Catalog, hint: Version, found: Option<&Snapshot>) -> Re
 /// Whether records are lost if a hint is ahead of the latest version.
 pub(crate) fn is_lost(catalog: &Catalog, hint: Version, latest: Option<Version>) -> bool {
     let next = latest.map_or(0, |latest| latest.0.saturating_add(1));
-    hint.0 > next || !catalog.root().is_remote() && hint.0 == next
+    hint.0 > next || !catalog.client().is_remote() && hint.0 == next
 }
 
 /// What a hint says that is ahead of the latest version, and what to do.
@@ -147,7 +147,7 @@ pub(crate) fn ahead(hint: Version, latest: Option<Version>) -> String {
 
 /// The number in `versions/latest`, if there is one. A hint that can not be read is no hint.
 pub(crate) async fn hint(catalog: &Catalog) -> Result<Option<Version>> {
-    match catalog.root().get_async(&ObjectName::Latest).await {
+    match catalog.client().get_async(&ObjectName::Latest).await {
         Ok(bytes) => Ok(bytes.and_then(|bytes| parse_hint(&bytes))),
         // It is longer than any number.
         Err(error) if matches!(error.kind(), ErrorKind::Corrupt { .. }) => Ok(None),

@@ -60,7 +60,7 @@ impl Log {
 
     /// A version and, where that helps, those before it, so that these are there when they are asked for.
     fn read_ahead(&mut self, version: Version) -> Result<Option<Snapshot>> {
-        if !self.catalog.root().is_remote() {
+        if !self.catalog.client().is_remote() {
             return Ok(None);
         }
         if self.ahead.front().is_none_or(|(next, _)| *next != version) {
@@ -78,7 +78,7 @@ impl Log {
     fn before(&mut self, number: Version) -> Result<Option<Version>> {
         let there = match &mut self.there {
             Some(there) => there,
-            unknown => unknown.insert(self.catalog.root().versions()?),
+            unknown => unknown.insert(self.catalog.client().versions()?),
         };
         Ok(there.partition_point(|version| *version < number).checked_sub(1).map(|index| there[index]))
     }

@@ -29,7 +29,7 @@ impl Catalog {
                 found => found,
             }
         };
-        self.root().drive(async {
+        self.client().drive(async {
             let reads: Vec<_> = versions.iter().map(|version| read(*version)).collect();
             stream::iter(reads).buffered(RECORDS_AHEAD).try_collect().await
         })

@@ -15,7 +15,7 @@ impl Catalog {
     /// index is long; for checking and salvage.
     pub fn pack(&self, name: PackName) -> Result<PackIndex> {
         let object = ObjectName::Pack(name);
-        match self.root().len(&object)? {
+        match self.client().len(&object)? {
             Some(bytes) => self.pack_index(name, bytes),
             None => Err(Error::corrupt(self.url(), object, "the object is missing")),
         }
@@ -24,7 +24,7 @@ impl Catalog {
     /// Reads the index of a pack of a known length. What a remote store answers wrongly is asked for twice.
     pub(crate) fn pack_index(&self, pack: PackName, bytes: u64) -> Result<PackIndex> {
         match self.pack_index_once(pack, bytes) {
-            Err(error) if self.root().asks_again(&error) => self.pack_index_once(pack, bytes),
+            Err(error) if self.client().asks_again(&error) => self.pack_index_once(pack, bytes),
             read => read,
         }
     }
@@ -33,7 +33,7 @@ impl Catalog {
         let object = ObjectName::Pack(pack);
         let corrupt = |what: &str| Error::corrupt(self.url(), object, what);
         let read = |range| -> Result<Bytes> {
-            let mut bodies = self.root().get_ranges(&[(object, range)])?;
+            let mut bodies = self.client().get_ranges(&[(object, range)])?;
             bodies.pop().ok_or_else(|| Error::internal("a request was not answered"))
         };
         let header_len = HEADER.len() as u64;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use deltic_core::{CatalogUuid, Digest, Layer, LayerId, Version};
 
 use crate::Result;
-use crate::backend::client::ListedPack;
 use crate::catalog::Catalog;
+use crate::format::object_name::ListedPack;
 use crate::format::record::{StateRecord, VersionRecord};
+use crate::format::tree_root::Root;
 use crate::packs::source::Source;
-use crate::tree::{Root, Tree};
+use crate::tree::Tree;
 
 /// A catalog at a version: immutable, cheap to clone, and complete: nothing is read until a tree is.
 #[derive(Clone)]
@@ -131,7 +132,7 @@ impl Snapshot {
     pub fn listed_packs(&self) -> Result<Vec<ListedPack>> {
         let Some(base) = self.version().0.checked_sub(1).map(Version) else { return Ok(Vec::new()) };
         let run = self.content.record.run;
-        let listed = self.catalog.root().packs_since(base)?;
+        let listed = self.catalog.client().packs_since(base)?;
         Ok(listed.into_iter().filter(|pack| pack.name.base == base && pack.name.run == run).collect())
     }
 
@@ -141,6 +142,7 @@ impl Snapshot {
     }
 
     fn tree_at(&self, root: Root) -> Tree {
-        Tree { source: Arc::new(Source::committed(self.catalog.clone(), self.uuid(), self.version())), root }
+        let (origin, uuid, version) = (self.catalog.origin(), self.uuid(), self.version());
+        Tree { source: Arc::new(Source { origin, uuid, version, writer: None }), root }
     }
 }

@@ -43,7 +43,7 @@ impl Catalog {
             _ => None,
         };
         let there = match damaged {
-            Some(ObjectName::Version(_) | ObjectName::Latest) => self.root().versions()?,
+            Some(ObjectName::Version(_) | ObjectName::Latest) => self.client().versions()?,
             _ => return Err(error),
         };
         let first = match damaged {

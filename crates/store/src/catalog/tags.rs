@@ -49,7 +49,7 @@ fn problem(tags: &[Tag]) -> Option<String> {
     }
     for Tag { name, note, .. } in tags {
         let shown = name.escape_debug();
-        if !is_name(name) {
+        if !Tag::is_name(name) {
             return Some(format!(
                 "`{shown}` is no name of a tag: 1 to {MOST_TAG_BYTES} bytes without control characters"
             ));
@@ -60,9 +60,4 @@ fn problem(tags: &[Tag]) -> Option<String> {
         }
     }
     None
-}
-
-/// Whether a tag can be called so.
-pub(crate) fn is_name(name: &str) -> bool {
-    (1..=MOST_TAG_BYTES).contains(&name.len()) && !name.contains(char::is_control)
 }

@@ -43,6 +43,15 @@ pub struct PackName {
     pub seq: u32,
 }
 
+/// A pack, or another object that is named like one, as a listing has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListedPack {
+    /// Its name.
+    pub name: PackName,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
 impl ObjectName {
     pub(crate) fn path(&self) -> Path {
         Path::from(self.to_string())

@@ -6,8 +6,8 @@
 use bytes::Bytes;
 use deltic_core::Digest;
 
+use crate::format::entry::Codec;
 use crate::format::varint::{self, Malformed, Reader};
-use crate::tree::Codec;
 
 /// What a pack begins with; the last byte is the format's version.
 pub(crate) const HEADER: [u8; 8] = *b"DLTPACK\x01";
@@ -65,23 +65,6 @@ impl BlobKind {
             1 => Ok(BlobKind::Payload),
             2 => Ok(BlobKind::Node),
             _ => Err(Malformed("its index names an unknown kind of blob")),
-        }
-    }
-}
-
-impl Codec {
-    pub(crate) fn code(self) -> u8 {
-        match self {
-            Codec::Raw => 0,
-            Codec::Zstd => 1,
-        }
-    }
-
-    pub(crate) fn from_code(code: u8) -> Result<Codec, Malformed> {
-        match code {
-            0 => Ok(Codec::Raw),
-            1 => Ok(Codec::Zstd),
-            _ => Err(Malformed("it names an unknown codec")),
         }
     }
 }

@@ -98,7 +98,7 @@ struct Referred {
     stored: u64,
     digest: Digest,
     node: bool,
-    codec: crate::tree::Codec,
+    codec: crate::format::entry::Codec,
     /// The payload's length; a node's is what is stored.
     len: u64,
 }
@@ -145,7 +145,7 @@ impl Catalog {
     /// index of each pack, with `payloads` all packs. Memory: a record for each blob that is referred to.
     pub fn fsck(&self, payloads: bool) -> Result<Checked> {
         let standing = self.standing()?;
-        let listed = self.root().versions()?;
+        let listed = self.client().versions()?;
         let mut findings = Findings::default();
         findings.checked.as_of = standing.newest.as_ref().map(Snapshot::version);
         self.check_places(standing.latest, &mut findings)?;
@@ -169,7 +169,7 @@ impl Catalog {
     /// Names what is in the place of an object and is none: a name that is taken can not be created, and what is there can not
     /// be read.
     fn check_places(&self, latest: Version, findings: &mut Findings) -> Result<()> {
-        for (name, what) in self.root().no_files()? {
+        for (name, what) in self.client().no_files()? {
             let bad = match name {
                 ObjectName::Version(version) if version <= latest => Bad::Records(version, version),
                 ObjectName::Pack(pack) => Bad::Pack(pack),

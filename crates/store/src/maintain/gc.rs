@@ -27,12 +27,11 @@ use std::collections::HashSet;
 
 use deltic_core::Version;
 
-use crate::backend::client::ListedPack;
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::{Catalog, RECORDS_AHEAD};
+use crate::format::object_name::ListedPack;
 use crate::format::object_name::{ObjectName, PackName};
 use crate::maintain::mark::Walk;
-use crate::mutant::Mutant;
 use crate::{Error, ErrorKind, Result};
 
 /// How often a sweep begins again when later ones overtake it.
@@ -124,10 +123,10 @@ impl Catalog {
         let marked = self.mark(&latest)?;
         let (mut needed, mut removed, mut undecided) = (Objects::default(), Objects::default(), Objects::default());
         let mut dead = Vec::new();
-        for pack in self.root().packs()? {
+        for pack in self.client().packs()? {
             if marked.contains(&pack.name) {
                 needed.add(&pack);
-            } else if pack.name.base < latest.version() || self.is_mutant(Mutant::SweepsRunning) {
+            } else if self.rules().may_sweep(pack.name.base, latest.version()) {
                 removed.add(&pack);
                 dead.push(pack.name);
             } else {
@@ -136,7 +135,7 @@ impl Catalog {
         }
         let (mut progress_removed, mut progress_kept) = (Objects::default(), Objects::default());
         let mut passed = Vec::new();
-        for object in self.root().progress()? {
+        for object in self.client().progress()? {
             if object.name.base < latest.version() {
                 progress_removed.add(&object);
                 passed.push(object.name);
@@ -146,7 +145,7 @@ impl Catalog {
         }
         let (mut unfinished_removed, mut unfinished_kept) = (Objects::default(), Objects::default());
         let mut left = Vec::new();
-        for file in self.root().unfinished()? {
+        for file in self.client().unfinished()? {
             if is_dead(&file.name, latest.version()) {
                 unfinished_removed.add_bytes(file.bytes);
                 left.push(file);
@@ -156,9 +155,9 @@ impl Catalog {
         }
         if !dry_run {
             // What refers to packs goes before these do.
-            self.root().remove_progress(&passed)?;
-            self.root().remove_packs(&dead)?;
-            left.iter().try_for_each(|file| self.root().remove_unfinished(file))?;
+            self.client().remove_progress(&passed)?;
+            self.client().remove_packs(&dead)?;
+            left.iter().try_for_each(|file| self.client().remove_unfinished(file))?;
         }
         let retained = latest.record().retained_count();
         Ok(Collected {
@@ -210,7 +209,7 @@ impl Catalog {
     /// other packs.
     pub(crate) fn retained_by(&self, latest: &Snapshot, mut take: impl FnMut(&Snapshot) -> Result<()>) -> Result<()> {
         take(latest)?;
-        if self.is_mutant(Mutant::MarksLatestOnly) {
+        if !self.rules().marks_retained() {
             return Ok(());
         }
         let mut others = latest.record().retained_versions().skip(1).peekable();

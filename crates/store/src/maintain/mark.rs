@@ -10,9 +10,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::Result;
+use crate::catalog::rules::Rules;
 use crate::catalog::snapshot::{Part, Snapshot};
 use crate::format::node::{Node, NodeRef, TreeNode, Wanted};
-use crate::mutant::Mutant;
 use crate::packs::source::Source;
 use crate::tree::Tree;
 
@@ -34,11 +34,12 @@ impl Walk {
 
     /// Visits what this version refers to and the one given before does not.
     pub(crate) fn version(&mut self, snapshot: &Snapshot, visit: &mut Visit<'_>) -> Result<()> {
+        let rules = snapshot.catalog().rules();
         let trees: BTreeMap<Part, Tree> = snapshot.trees().collect();
         for (part, tree) in &trees {
             let Some(root) = tree.root.node() else { continue };
             match self.newer.as_ref().and_then(|newer| newer.get(part)) {
-                Some(newer) => difference(tree, newer, visit)?,
+                Some(newer) => difference(rules, tree, newer, visit)?,
                 None => full(&tree.source, &[root], visit)?,
             }
         }
@@ -59,10 +60,9 @@ fn full(source: &Source, nodes: &[Wanted], visit: &mut Visit<'_>) -> Result<()> 
 }
 
 /// Visits the nodes of a tree that another one does not refer to.
-fn difference(old: &Tree, new: &Tree, visit: &mut Visit<'_>) -> Result<()> {
+fn difference(rules: &dyn Rules, old: &Tree, new: &Tree, visit: &mut Visit<'_>) -> Result<()> {
     let (Some(old_root), new_root) = (old.root.node(), new.root.node()) else { return Ok(()) };
-    let by_digest = old.source.catalog.is_mutant(Mutant::MarksByDigest);
-    let key = |Wanted { node, .. }: &Wanted| if by_digest { Err(node.digest) } else { Ok(node.place) };
+    let key = |wanted: &Wanted| rules.identity(&wanted.node);
     let (mut olds, mut news): (Vec<Wanted>, Vec<Wanted>) = (Vec::new(), Vec::new());
     let top = new_root.as_ref().map_or(0, |root| root.node.level).max(old_root.node.level);
     for level in (0..=top).rev() {
@@ -98,7 +98,8 @@ mod tests {
 
     use super::*;
     use crate::catalog::NewCatalog;
-    use crate::tree::{NodePlace, Shape};
+    use crate::format::entry::NodePlace;
+    use crate::format::shape::Shape;
     use crate::{Catalog, Committed, Draft, DraftOptions, NextVersion, Stores};
 
     /// All nodes of a tree, one by one.

@@ -12,19 +12,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deltic_core::{RunId, Timestamp, Version};
 
-use crate::backend::client::ListedPack;
 use crate::catalog::Catalog;
+use crate::catalog::publish::publish;
 use crate::catalog::snapshot::{Part, Snapshot};
+use crate::format::entry::{Codec, Place};
 use crate::format::node::{Columns, Node, NodeRef, NodeWriter, TreeNode, Wanted};
+use crate::format::object_name::ListedPack;
 use crate::format::object_name::PackName;
 use crate::format::record::Packs;
+use crate::format::tree_root::Root;
 use crate::maintain::gc::Objects;
 use crate::maintain::mark::Walk;
 use crate::packs::payload;
 use crate::packs::source::Source;
-use crate::tree::{Codec, Place, Root, Tree};
-use crate::write::commit::{publish, same_again};
-use crate::write::draft::{Draft, DraftOptions};
+use crate::packs::writer::DraftOptions;
+use crate::tree::Tree;
+use crate::write::commit::same_again;
+use crate::write::draft::Draft;
 use crate::{Error, Result};
 
 /// Payloads that are copied at once.
@@ -78,7 +82,7 @@ impl Catalog {
         let latest = self.latest()?;
         let live = self.live(&latest)?;
         let mut sparse: Vec<(u64, u64, PackName)> = Vec::new();
-        for pack in self.root().packs()? {
+        for pack in self.client().packs()? {
             let Some(Live { by_latest, by_older }) = live.get(&pack.name) else { continue };
             let needed = u128::from(*by_latest) + u128::from(*by_older);
             if *by_latest > 0 && needed * 100 < u128::from(pack.bytes) * u128::from(options.below_percent) {
@@ -116,11 +120,11 @@ impl Catalog {
         for table in &mut record.state {
             table.root = *roots.get(&Part::State(table.table.clone())).ok_or_else(missing)?;
         }
-        let written = draft.packing.flush()?;
+        let written = draft.writer.flush()?;
         record.packs = Packs::of(&written);
         written.iter().for_each(|pack| done.written.add(pack));
         let made = publish(self, record)?;
-        draft.packing.set_committed();
+        draft.writer.set_committed();
         done.version = Some(made.version());
         Ok(done)
     }
@@ -187,8 +191,8 @@ impl Rewriter<'_> {
             return Err(Error::internal("repacking would change a digest"));
         }
         let bytes = self.writer.encode(node.level(), columns)?;
-        let (pack, offset) = self.draft.packing.node(&bytes, &reference.digest)?;
-        let place = crate::tree::NodePlace { pack, offset, stored: bytes.len() as u64 };
+        let (pack, offset) = self.draft.writer.node(&bytes, &reference.digest)?;
+        let place = crate::format::entry::NodePlace { pack, offset, stored: bytes.len() as u64 };
         Ok(NodeRef { place, ..*reference })
     }
 
@@ -221,7 +225,7 @@ impl Rewriter<'_> {
             let wanted: Vec<_> = batch.iter().map(|index| entries[*index].clone()).collect();
             for (index, payload) in batch.iter().zip(payload::read_all(source, &wanted)?) {
                 let entry = &mut entries[*index];
-                let (pack, offset) = self.draft.packing.payload(payload.bytes(), &entry.meta.digest)?;
+                let (pack, offset) = self.draft.writer.payload(payload.bytes(), &entry.meta.digest)?;
                 entry.place = Place::Pack { pack, offset, stored: payload.len(), codec: Codec::Raw };
             }
         }

@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 
 use deltic_core::{RunId, Timestamp, Version};
 
+use crate::catalog::publish::publish;
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::{Catalog, RECORDS_AHEAD, tags};
 use crate::format::record::{Tag, minus, ranges, retain, rfc3339};
-use crate::write::commit::{publish, same_again};
+use crate::write::commit::same_again;
 use crate::{Error, ErrorKind, Result};
 
 /// Which versions to keep. A version that any of the rules names is kept; the latest, and those that have a tag, always are.

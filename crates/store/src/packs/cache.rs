@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deltic_core::Recent;
 
+use crate::format::entry::NodePlace;
 use crate::format::node::Node;
-use crate::tree::NodePlace;
 
 const SHARDS: usize = 8;
 

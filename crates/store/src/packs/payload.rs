@@ -12,10 +12,11 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use deltic_core::{Digest, Meta, Payload};
 
+use crate::format::entry::Blob;
+use crate::format::entry::{Codec, Entry, Place};
 use crate::format::inflate::inflate;
 use crate::format::object_name::{ObjectName, PackName};
-use crate::packs::source::{Blob, Reading, Source};
-use crate::tree::{Codec, Entry, Place};
+use crate::packs::source::{Reading, Source};
 use crate::{Error, Result};
 
 /// Bytes that a streamed payload is read by.
@@ -39,7 +40,7 @@ pub struct Payloads {
 
 impl fmt::Debug for Payloads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Payloads({} of {:?})", self.entries.len(), self.source.catalog)
+        write!(f, "Payloads({} of {})", self.entries.len(), self.source.client().url())
     }
 }
 
@@ -108,7 +109,7 @@ fn inline(entry: &Entry, bytes: &Bytes) -> Result<Payload> {
 fn unpack(source: &Source, meta: &Meta, blob: Blob, codec: Codec, body: Bytes) -> Result<Payload> {
     match unpack_once(source, meta, blob.pack, codec, body) {
         Err(error) => {
-            let body = source.catalog.root().drive(source.again(blob, error))?;
+            let body = source.client().drive(source.again(blob, error))?;
             unpack_once(source, meta, blob.pack, codec, body)
         }
         read => read,
@@ -135,7 +136,7 @@ fn unpack_once(source: &Source, meta: &Meta, pack: PackName, codec: Codec, body:
 
 fn mismatch(source: &Source, meta: &Meta, pack: PackName, what: &str) -> Error {
     let what = format!("payload {}: {what}", meta.digest.short());
-    Error::corrupt(source.catalog.url(), ObjectName::Pack(pack), what)
+    Error::corrupt(source.client().url(), ObjectName::Pack(pack), what)
 }
 
 /// A payload that is read piece by piece, so that it need not fit into memory.
@@ -213,7 +214,7 @@ impl PayloadReader {
             return io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
         };
         let error = mismatch(&self.source, &self.entry.meta, pack, what);
-        if self.is_second || !self.source.catalog.root().asks_again(&error) {
+        if self.is_second || !self.source.client().asks_again(&error) {
             return error.into();
         }
         let second =
@@ -221,7 +222,7 @@ impl PayloadReader {
         match second.map_err(io::Error::from).and_then(|mut reader| io::copy(&mut reader, &mut io::sink())) {
             Err(error) => error,
             Ok(_) => {
-                let (url, digest) = (self.source.catalog.url(), self.entry.meta.digest.short());
+                let (url, digest) = (self.source.client().url(), self.entry.meta.digest.short());
                 let message =
                     format!("{url}: payload {digest} was damaged on its way, and is whole in the store; try again");
                 Error::unavailable(message).into()

@@ -5,51 +5,65 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use deltic_core::{CatalogUuid, Version};
+use futures::future::BoxFuture;
 
-use crate::backend::client::Begun;
-use crate::catalog::Catalog;
+use crate::backend::client::{Begun, ObjectRoot};
+use crate::format::entry::Blob;
 use crate::format::node::{MAX_NODE_BYTES, Node, NodeRef, TreeNode, Wanted};
 use crate::format::object_name::{ObjectName, PackName};
-use crate::packs::writer::Packing;
+use crate::format::shape::Shape;
+use crate::packs::cache::NodeCache;
+use crate::packs::writer::PackWriter;
 use crate::{Error, ErrorKind, Result};
-
-/// Bytes of a pack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Blob {
-    pub(crate) pack: PackName,
-    pub(crate) offset: u64,
-    pub(crate) len: u64,
-}
 
 type Nodes = Vec<TreeNode>;
 
-/// Reads one catalog; and, within a draft of it, what the draft has not uploaded yet.
+/// What reading needs to know of the catalog that is read.
+pub(crate) trait Origin: Send + Sync {
+    /// The store that the packs lie in.
+    fn client(&self) -> &ObjectRoot;
+
+    /// Where decoded nodes are kept.
+    fn cache(&self) -> &NodeCache;
+
+    /// The shape of its trees.
+    fn shape(&self) -> Shape;
+
+    /// The error that says why something could not be read, where the catalog's history explains it: the version has
+    /// expired, or the draft has lost its race. `None` where nothing does, and the object is damaged.
+    fn explain<'a>(self: Arc<Self>, source: &'a Source) -> BoxFuture<'a, Option<Error>>;
+}
+
+/// Reads the packs of one catalog; and, within a draft of it, what the draft has not uploaded yet.
 pub(crate) struct Source {
-    pub(crate) catalog: Catalog,
+    pub(crate) origin: Arc<dyn Origin>,
     pub(crate) uuid: CatalogUuid,
     /// The version that is read; of a draft, its base.
     pub(crate) version: Version,
-    pub(crate) packing: Option<Arc<Packing>>,
+    /// What the draft writes, where it is one.
+    pub(crate) writer: Option<Arc<PackWriter>>,
 }
 
 impl Source {
-    pub(crate) fn committed(catalog: Catalog, uuid: CatalogUuid, version: Version) -> Source {
-        Source { catalog, uuid, version, packing: None }
+    /// The store that the packs lie in.
+    pub(crate) fn client(&self) -> &ObjectRoot {
+        self.origin.client()
     }
 
-    /// What a failure to read is: when the version has expired meanwhile, its objects may rightly be gone; and when a
-    /// draft has lost its race, those of any version that its base retained.
+    /// Whether each request takes a round trip over a network.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.client().is_remote()
+    }
+
+    /// Whether another source reads through the same catalog, so that one cache serves both.
+    pub(crate) fn shares_cache_with(&self, other: &Source) -> bool {
+        std::ptr::eq(self.origin.cache(), other.origin.cache())
+    }
+
     async fn explain<T>(&self, result: Result<T>) -> Result<T> {
         match result {
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt { .. }) => {
-                let explained = match &self.packing {
-                    Some(packing) => self.catalog.overtaken(packing.base).await,
-                    None => match self.catalog.expired_since(self.version).await {
-                        None => self.catalog.is_foreign(self.version, self.uuid).await,
-                        expired => expired,
-                    },
-                };
-                Err(explained.unwrap_or(error))
+                Err(Arc::clone(&self.origin).explain(self).await.unwrap_or(error))
             }
             other => other,
         }
@@ -57,7 +71,7 @@ impl Source {
 
     /// A node that is cached, if it is.
     pub(crate) fn cached(&self, wanted: &Wanted) -> Result<Option<TreeNode>> {
-        match self.catalog.cache().get(&wanted.node.place) {
+        match self.origin.cache().get(&wanted.node.place) {
             Some(found) => self.verified(found, wanted).map(Some),
             None => Ok(None),
         }
@@ -70,14 +84,14 @@ impl Source {
         }
         let bytes = self.blob(self.node_blob(wanted)?)?;
         match self.decode(wanted, &bytes) {
-            Err(error) => self.catalog.root().drive(self.decode_again(wanted, error)),
+            Err(error) => self.client().drive(self.decode_again(wanted, error)),
             decoded => decoded,
         }
     }
 
     /// Reads several nodes, all at once where that helps; answers in the order asked.
     pub(crate) fn nodes(&self, wanted: &[Wanted]) -> Result<Nodes> {
-        self.catalog.root().drive(self.nodes_async(wanted))
+        self.client().drive(self.nodes_async(wanted))
     }
 
     /// The same beside other requests.
@@ -98,7 +112,7 @@ impl Source {
             let reading = self.plan(blobs)?;
             let answers = match reading.requests.is_empty() {
                 true => Vec::new(),
-                false => self.explain(self.catalog.root().get_ranges_async(&reading.ranges()).await).await?,
+                false => self.explain(self.client().get_ranges_async(&reading.ranges()).await).await?,
             };
             for (&index, bytes) in indices.iter().zip(reading.into_bodies(&answers)) {
                 nodes[index] = Some(match self.decode(&wanted[index], &bytes) {
@@ -127,7 +141,7 @@ impl Source {
     /// Reads a blob a second time, after the bytes that came first were wrong in the way that `error` says. Where no other
     /// bytes can come, of a folder or a pack in memory, it is the error.
     pub(crate) async fn again(&self, blob: Blob, error: Error) -> Result<Bytes> {
-        let root = self.catalog.root();
+        let root = self.client();
         if self.in_memory(blob)?.is_some() || !root.asks_again(&error) {
             return Err(error);
         }
@@ -143,7 +157,7 @@ impl Source {
         other: &Source,
         of_other: &[Wanted],
     ) -> Result<(Nodes, Nodes)> {
-        let root = if self.catalog.root().is_remote() { self.catalog.root() } else { other.catalog.root() };
+        let root = if self.client().is_remote() { self.client() } else { other.client() };
         let (mine, others) =
             root.drive(async { futures::join!(self.nodes_async(wanted), other.nodes_async(of_other)) });
         Ok((mine?, others?))
@@ -154,7 +168,7 @@ impl Source {
         if let Some(bytes) = self.in_memory(blob)? {
             return Ok(bytes);
         }
-        let (root, wanted) = (self.catalog.root(), [(ObjectName::Pack(blob.pack), self.range(blob)?)]);
+        let (root, wanted) = (self.client(), [(ObjectName::Pack(blob.pack), self.range(blob)?)]);
         let mut bodies = root.drive(async { self.explain(root.get_ranges_async(&wanted).await).await })?;
         bodies.pop().ok_or_else(|| Error::internal("a request was not answered"))
     }
@@ -169,7 +183,7 @@ impl Source {
         let mut reading = self.plan(blobs)?;
         if !reading.requests.is_empty() {
             let wanted = reading.ranges();
-            reading.begun = self.catalog.root().begin(|root| async move { root.get_ranges_async(&wanted).await });
+            reading.begun = self.client().begin(|root| async move { root.get_ranges_async(&wanted).await });
         }
         Ok(reading)
     }
@@ -184,13 +198,13 @@ impl Source {
             }
         }
         stored.sort_by_key(|(pack, range, _)| (*pack, range.start));
-        let requests = coalesce(&stored, if self.catalog.root().is_remote() { 1 << 20 } else { 16 << 10 });
+        let requests = coalesce(&stored, if self.client().is_remote() { 1 << 20 } else { 16 << 10 });
         Ok(Reading { bodies, stored, requests, begun: None })
     }
 
     /// The answers to what was asked for, in order.
     pub(crate) fn finish(&self, mut reading: Reading) -> Result<Vec<Bytes>> {
-        let root = self.catalog.root();
+        let root = self.client();
         let answers = match reading.begun.take() {
             Some(begun) => begun.wait(),
             None => root.get_ranges(&reading.ranges()),
@@ -203,23 +217,23 @@ impl Source {
     }
 
     fn in_memory(&self, blob: Blob) -> Result<Option<Bytes>> {
-        let Some(packing) = &self.packing else {
-            return Ok(None);
-        };
-        packing.pending(blob)
+        match &self.writer {
+            Some(writer) => writer.pending(blob),
+            None => Ok(None),
+        }
     }
 
     fn range(&self, blob: Blob) -> Result<Range<u64>> {
         let end = blob.offset.checked_add(blob.len).filter(|_| blob.len > 0);
         end.map(|end| blob.offset..end).ok_or_else(|| {
-            Error::corrupt(self.catalog.url(), ObjectName::Pack(blob.pack), "a place in it makes no sense")
+            Error::corrupt(self.client().url(), ObjectName::Pack(blob.pack), "a place in it makes no sense")
         })
     }
 
     fn decode(&self, wanted: &Wanted, bytes: &[u8]) -> Result<TreeNode> {
         let decoded = Node::decode(bytes).map_err(|what| self.corrupt(&wanted.node, &what))?;
         let decoded = self.verified(Arc::new(decoded), wanted)?;
-        self.catalog.cache().insert(wanted.node.place, decoded.node());
+        self.origin.cache().insert(wanted.node.place, decoded.node());
         Ok(decoded)
     }
 
@@ -234,7 +248,7 @@ impl Source {
     fn corrupt(&self, node: &NodeRef, what: &dyn std::fmt::Display) -> Error {
         let place = node.place;
         let what = format!("node of {} bytes at {}: {what}", place.stored, place.offset);
-        Error::corrupt(self.catalog.url(), ObjectName::Pack(place.pack), what)
+        Error::corrupt(self.client().url(), ObjectName::Pack(place.pack), what)
     }
 }
 

@@ -13,13 +13,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use bytes::Bytes;
 use deltic_core::{Digest, RunId, Version};
 
-use crate::backend::client::{Begun, ListedPack};
-use crate::catalog::Catalog;
+use crate::backend::client::{Begun, ObjectRoot};
+use crate::format::entry::Blob;
+use crate::format::entry::Codec;
+use crate::format::object_name::ListedPack;
 use crate::format::object_name::{ObjectName, PackName};
 use crate::format::pack::{BlobKind, FULL_INDEX_BYTES, HEADER, IndexWriter, single};
-use crate::packs::source::Blob;
-use crate::tree::Codec;
-use crate::write::draft::{DraftOptions, Written};
 use crate::{Error, Result};
 
 /// Nodes share packs with payloads until a draft has written this many bytes of them: a small run writes one pack.
@@ -34,9 +33,35 @@ const MOST_ROOM: usize = 16 << 20;
 /// Packs that are uploaded beside the work at most, where there are no more processors than that.
 const UPLOADS: usize = 4;
 
+/// How a draft writes. None of it has an influence on any digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DraftOptions {
+    /// A pack is uploaded when it has this many bytes.
+    pub pack_bytes: u64,
+    /// Payloads up to this many bytes lie in the tree's leaf itself.
+    pub inline_bytes: u64,
+    /// Payloads of this many bytes or more get a pack of their own.
+    pub big_bytes: u64,
+}
+
+impl Default for DraftOptions {
+    fn default() -> DraftOptions {
+        DraftOptions { pack_bytes: 16 << 20, inline_bytes: 128, big_bytes: 8 << 20 }
+    }
+}
+
+/// What a draft has written so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Written {
+    /// Packs, uploaded or open.
+    pub packs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 /// All packs of a draft.
-pub(crate) struct Packing {
-    catalog: Catalog,
+pub(crate) struct PackWriter {
+    client: ObjectRoot,
     pub(crate) base: Version,
     pub(crate) run: RunId,
     options: DraftOptions,
@@ -74,10 +99,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Packing {
-    pub(crate) fn new(catalog: Catalog, base: Version, run: RunId, options: DraftOptions) -> Packing {
-        Packing {
-            catalog,
+impl PackWriter {
+    pub(crate) fn new(client: ObjectRoot, base: Version, run: RunId, options: DraftOptions) -> PackWriter {
+        PackWriter {
+            client,
             base,
             run,
             options,
@@ -96,7 +121,7 @@ impl Packing {
         if payload.len() as u64 >= self.options.big_bytes {
             let name = self.name(&mut lock(&self.lanes));
             let parts = single(payload, digest);
-            self.catalog.root().overwrite(&ObjectName::Pack(name), &parts)?;
+            self.client.overwrite(&ObjectName::Pack(name), &parts)?;
             let bytes = parts.iter().map(|part| part.len() as u64).sum();
             lock(&self.uploaded).push(ListedPack { name, bytes });
             return Ok((name, HEADER.len() as u64));
@@ -146,7 +171,7 @@ impl Packing {
     fn upload(&self, name: PackName, body: Bytes) -> Result<()> {
         let pack = ListedPack { name, bytes: body.len() as u64 };
         let parts = [body];
-        let begun = self.catalog.root().begin(|root| {
+        let begun = self.client.begin(|root| {
             let parts = parts.clone();
             async move { root.overwrite_async(&ObjectName::Pack(name), &parts).await }
         });
@@ -164,7 +189,7 @@ impl Packing {
                 }
             }
             None => {
-                self.catalog.root().overwrite(&ObjectName::Pack(name), &parts)?;
+                self.client.overwrite(&ObjectName::Pack(name), &parts)?;
                 self.is_uploaded(pack);
             }
         }
@@ -188,7 +213,7 @@ impl Packing {
         let sealed = open.into_iter().map(|pack| (ObjectName::Pack(pack.name), pack.name, pack.seal()));
         let sealed: Vec<(ObjectName, PackName, Bytes)> = sealed.collect();
         let objects: Vec<_> = sealed.iter().map(|(object, _, bytes)| (*object, vec![bytes.clone()])).collect();
-        let uploaded = self.catalog.root().overwrite_all(&objects);
+        let uploaded = self.client.overwrite_all(&objects);
         if uploaded.is_ok() {
             for (_, name, bytes) in sealed {
                 self.is_uploaded(ListedPack { name, bytes: bytes.len() as u64 });
@@ -230,7 +255,7 @@ impl Packing {
             }
         }
         sealed.sort_by_key(|(object, _)| *object);
-        self.catalog.root().overwrite_all(&sealed)?;
+        self.client.overwrite_all(&sealed)?;
         let mut uploaded = lock(&self.uploaded);
         uploaded.append(&mut records);
         uploaded.sort_by_key(|pack| pack.name);

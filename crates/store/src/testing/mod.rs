@@ -20,10 +20,8 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-pub use crate::mutant::Mutant;
 pub use answers::answers;
-pub(crate) use mutants::after_a_loss;
-pub use mutants::{packs_of, with_mutant};
+pub use mutants::{Mutant, packs_of, with_mutant};
 pub use rounds::Rounds;
 
 use crate::{Catalog, Shape};

@@ -6,12 +6,16 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use deltic_core::{CatalogUuid, Digest, Fields, Layer, Meta, NameBytes, RunId, Timestamp, Version};
 
+use crate::catalog::publish::publish;
+use crate::format::entry::{Codec, Entry, NodePlace, Place};
 use crate::format::node::{Columns, MAX_NODE_BYTES, NodeRef, NodeWriter};
 use crate::format::object_name::{ObjectName, PackName};
 use crate::format::pack::{HEADER, IndexWriter};
 use crate::format::record::VersionRecord;
-use crate::tree::{Codec, Entry, KeyRange, NodePlace, Place, Root, Shape, Tree};
-use crate::write::commit::{publish, same_again};
+use crate::format::shape::Shape;
+use crate::format::tree_root::Root;
+use crate::tree::{KeyRange, Tree};
+use crate::write::commit::same_again;
 use crate::{
     BlobKind, Catalog, Draft, DraftOptions, Error, ErrorKind, NewCatalog, RepackOptions, Result, Retention, Snapshot,
     Stores,
@@ -62,7 +66,7 @@ impl Forge {
     fn commit(self, catalog: &Catalog, root: NodeRef) -> Snapshot {
         let pack = [&self.bytes[..], &self.index.finish()].concat();
         assert!(pack.len() < 16 << 10, "{} bytes", pack.len());
-        catalog.root().overwrite(&ObjectName::Pack(self.name), &[pack.into()]).unwrap();
+        catalog.client().overwrite(&ObjectName::Pack(self.name), &[pack.into()]).unwrap();
         let base = catalog.latest().unwrap();
         let mut record = same_again(&base, RunId(67), Timestamp(0), String::new()).unwrap();
         record.layers[0].root = Root::from(root);

@@ -8,13 +8,15 @@ use deltic_core::{CatalogUuid, Digest, Fields, Layer, Meta, RunId, Timestamp, Ve
 
 use crate::catalog::latest::parse_hint;
 use crate::format::checked_json;
+use crate::format::entry::{Codec, Entry, NodePlace, Place};
 use crate::format::inflate::{MOST_GROWTH, inflate};
 use crate::format::node::{Columns, Node, NodeRef, NodeWriter};
 use crate::format::object_name::PackName;
 use crate::format::pack::{IndexWriter, PackIndex};
 use crate::format::record::{CATALOG_FORMAT, CatalogRecord, LayerRecord, StateRecord, TaskRecord, VersionRecord};
+use crate::format::shape::Shape;
+use crate::format::tree_root::Root;
 use crate::format::varint::Reader;
-use crate::tree::{Codec, Entry, NodePlace, Place, Root, Shape};
 use crate::write::checkpoint_store::tests as progress;
 use crate::{BlobKind, Dependency, Owner, Packs, Tag};
 

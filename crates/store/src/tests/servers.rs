@@ -26,8 +26,9 @@ fn ask(root: &ObjectRoot) -> Result<(), Error> {
 
     let mut expected: Vec<_> = ours.iter().map(|name| (*name, u64::from(name.seq % 7 + 1))).collect();
     expected.sort_unstable();
-    let listed =
-        |found: Vec<crate::backend::client::ListedPack>| found.iter().map(|p| (p.name, p.bytes)).collect::<Vec<_>>();
+    let listed = |found: Vec<crate::format::object_name::ListedPack>| {
+        found.iter().map(|p| (p.name, p.bytes)).collect::<Vec<_>>()
+    };
     assert_eq!(listed(root.packs()?), expected);
     expected.retain(|(name, _)| name.base >= Version(2));
     assert_eq!(listed(root.packs_since(Version(2))?), expected);

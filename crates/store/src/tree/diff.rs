@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use deltic_core::NameBytes;
 
-use super::{Entry, Tree};
+use super::Tree;
+use crate::format::entry::Entry;
 use crate::format::node::{NodeRef, TreeNode, Wanted};
 use crate::packs::source::Source;
 use crate::{Error, Result};

@@ -17,10 +17,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::cursor::{Cursor, Found};
-use super::{Entry, NodePlace, Place, Root, Shape, Tree, find};
+use super::{Tree, find};
+use crate::format::entry::{Entry, NodePlace, Place};
 use crate::format::node::{Columns, MAX_KEY_BYTES, Node, NodeRef, NodeWriter, Wanted};
+use crate::format::shape::Shape;
+use crate::format::tree_root::Root;
 use crate::packs::source::Source;
-use crate::packs::writer::Packing;
+use crate::packs::writer::PackWriter;
 use crate::{Error, Result};
 
 /// A tree in the making: takes sorted operations one by one. Memory: a few nodes a level.
@@ -46,7 +49,7 @@ impl fmt::Debug for TreeEditor {
 
 /// Where finished nodes go.
 struct Output {
-    packing: Arc<Packing>,
+    packs: Arc<PackWriter>,
     writer: NodeWriter,
     shape: Shape,
 }
@@ -65,11 +68,11 @@ enum Item<'a> {
 }
 
 impl TreeEditor {
-    pub(crate) fn new(source: &Arc<Source>, packing: &Arc<Packing>, base: &Root) -> Result<TreeEditor> {
-        let shape = source.catalog.shape();
+    pub(crate) fn new(source: &Arc<Source>, packs: &Arc<PackWriter>, base: &Root) -> Result<TreeEditor> {
+        let shape = source.origin.shape();
         Ok(TreeEditor {
             source: Arc::clone(source),
-            output: Output { packing: Arc::clone(packing), writer: NodeWriter::new()?, shape },
+            output: Output { packs: Arc::clone(packs), writer: NodeWriter::new()?, shape },
             base: base.node(),
             levels: Vec::new(),
             top: None,
@@ -139,7 +142,7 @@ impl TreeEditor {
 
     /// Refuses an entry whose bytes can not be in a pack that the new version may refer to.
     fn check(&self, key: &[u8], entry: &Entry) -> Result<()> {
-        let packing = &self.output.packing;
+        let packs = &self.output.packs;
         let wrong = |what: &str| {
             let key = String::from_utf8_lossy(key);
             Err(Error::invalid(format!("the entry put under key `{}` {what}", key.escape_debug())))
@@ -149,7 +152,7 @@ impl TreeEditor {
                 wrong("has another length than its inline bytes")
             }
             Place::Pack { stored: 0, .. } => wrong("lies in a pack and has no bytes there"),
-            Place::Pack { pack, .. } if !packing.may_refer_to(*pack) => {
+            Place::Pack { pack, .. } if !packs.may_refer_to(*pack) => {
                 wrong(&format!("lies in pack {pack}, which this run has not written and its base does not know"))
             }
             _ => Ok(()),
@@ -388,7 +391,7 @@ impl LevelEditor {
 impl Output {
     fn write(&mut self, level: u8, columns: &Columns, digest: deltic_core::Digest) -> Result<NodeRef> {
         let bytes = self.writer.encode(level, columns)?;
-        let (pack, offset) = self.packing.node(&bytes, &digest)?;
+        let (pack, offset) = self.packs.node(&bytes, &digest)?;
         let place = NodePlace { pack, offset, stored: bytes.len() as u64 };
         let (count, bytes) = columns
             .totals(level)

@@ -2,15 +2,17 @@
 
 use deltic_core::NameBytes;
 
-use super::{Entry, KeyRange, Tree};
+use super::KeyRange;
+use crate::format::entry::Entry;
 use crate::format::node::{TreeNode, Wanted};
+use crate::format::tree_root::Root;
 use crate::packs::source::Source;
 use crate::{Error, Result};
 
-pub(super) fn get(tree: &Tree, key: &[u8]) -> Result<Option<Entry>> {
-    let mut next = tree.root.node();
+pub(super) fn get(source: &Source, root: &Root, key: &[u8]) -> Result<Option<Entry>> {
+    let mut next = root.node();
     while let Some(reference) = next {
-        let node = tree.source.node(&reference)?;
+        let node = source.node(&reference)?;
         let index = node.search(key);
         if index == node.len() {
             return Ok(None);
@@ -49,11 +51,11 @@ pub(super) fn read_ahead(source: &Source, root: Option<Wanted>, keys: &[&[u8]]) 
     Ok(())
 }
 
-pub(super) fn rank(tree: &Tree, key: &[u8]) -> Result<u64> {
+pub(super) fn rank(source: &Source, root: &Root, key: &[u8]) -> Result<u64> {
     let mut rank = 0;
-    let mut next = tree.root.node();
+    let mut next = root.node();
     while let Some(reference) = next {
-        let node = tree.source.node(&reference)?;
+        let node = source.node(&reference)?;
         let index = node.search(key);
         rank += node.columns().count_before(index);
         next = if index < node.len() { node.child(index) } else { None };
@@ -61,23 +63,23 @@ pub(super) fn rank(tree: &Tree, key: &[u8]) -> Result<u64> {
     Ok(rank)
 }
 
-pub(super) fn count_in(tree: &Tree, range: &KeyRange) -> Result<u64> {
-    let start = rank(tree, &range.start)?;
+pub(super) fn count_in(source: &Source, root: &Root, range: &KeyRange) -> Result<u64> {
+    let start = rank(source, root, &range.start)?;
     let end = match &range.end {
-        Some(end) => rank(tree, end)?,
-        None => tree.count(),
+        Some(end) => rank(source, root, end)?,
+        None => root.count,
     };
     Ok(end.saturating_sub(start))
 }
 
-pub(super) fn nth(tree: &Tree, n: u64) -> Result<Option<(NameBytes, Entry)>> {
-    if n >= tree.count() {
+pub(super) fn nth(source: &Source, root: &Root, n: u64) -> Result<Option<(NameBytes, Entry)>> {
+    if n >= root.count {
         return Ok(None);
     }
     let mut left = n;
-    let mut next = tree.root.node();
+    let mut next = root.node();
     while let Some(reference) = next {
-        let node = tree.source.node(&reference)?;
+        let node = source.node(&reference)?;
         let index = node.columns().index_of(&mut left);
         if index == node.len() {
             break;

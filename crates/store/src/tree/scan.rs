@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use deltic_core::NameBytes;
 
-use super::{Entry, KeyRange, Tree};
+use super::KeyRange;
 use crate::Result;
+use crate::format::entry::Entry;
 use crate::format::node::{TreeNode, Wanted};
+use crate::format::tree_root::Root;
 use crate::packs::source::Source;
 
 /// Leaves read at once below one parent, at most.
@@ -49,9 +51,9 @@ impl fmt::Debug for Scan {
 }
 
 impl Scan {
-    pub(super) fn new(tree: &Tree, range: KeyRange) -> Scan {
-        let growth = if tree.is_remote() { MOST_AHEAD } else { 4 };
-        Scan { source: Arc::clone(&tree.source), range, root: tree.root.node(), stack: Vec::new(), ahead: 1, growth }
+    pub(super) fn new(source: &Arc<Source>, root: &Root, range: KeyRange) -> Scan {
+        let growth = if source.is_remote() { MOST_AHEAD } else { 4 };
+        Scan { source: Arc::clone(source), range, root: root.node(), stack: Vec::new(), ahead: 1, growth }
     }
 
     fn step(&mut self) -> Result<Option<(NameBytes, Entry)>> {

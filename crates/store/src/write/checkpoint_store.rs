@@ -17,13 +17,12 @@ use bytes::Bytes;
 use deltic_core::{Digest, RunId, Version};
 
 use crate::Result;
-use crate::backend::client::ListedPack;
 use crate::catalog::Catalog;
 use crate::catalog::snapshot::Snapshot;
+use crate::format::object_name::ListedPack;
 use crate::format::object_name::{ObjectName, PackName};
 use crate::format::varint::{self, Malformed, Reader};
-use crate::mutant::Mutant;
-use crate::packs::writer::Packing;
+use crate::packs::writer::PackWriter;
 
 /// What an object of progress begins with; the last byte is the format's version.
 const HEADER: [u8; 8] = *b"DLTPROG\x01";
@@ -47,7 +46,7 @@ const MAX_RESULT_BYTES: u64 = 64 << 20;
 /// The progress of one draft, and that of earlier ones on the same base. Outlives the draft.
 pub struct Progress {
     catalog: Catalog,
-    packing: Arc<Packing>,
+    writer: Arc<PackWriter>,
     next: AtomicU32,
     /// What this run has written.
     written: Mutex<Vec<PackName>>,
@@ -73,39 +72,39 @@ struct Place {
 
 impl std::fmt::Debug for Progress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Progress(of run {} on {:?} version {})", self.packing.run, self.catalog, self.packing.base)
+        write!(f, "Progress(of run {} on {:?} version {})", self.writer.run, self.catalog, self.writer.base)
     }
 }
 
 impl Progress {
-    pub(crate) fn new(base: &Snapshot, packing: Arc<Packing>) -> Progress {
+    pub(crate) fn new(base: &Snapshot, writer: Arc<PackWriter>) -> Progress {
         let catalog = base.catalog().clone();
-        Progress { catalog, packing, next: AtomicU32::new(0), written: Mutex::default(), earlier: OnceLock::new() }
+        Progress { catalog, writer, next: AtomicU32::new(0), written: Mutex::default(), earlier: OnceLock::new() }
     }
 
     /// The run that it is the progress of.
     pub fn run(&self) -> RunId {
-        self.packing.run
+        self.writer.run
     }
 
     /// Uploads what was put so far, so that results can refer to it. Workers may go on meanwhile: what they are putting at
     /// this moment may be left out.
     pub fn settle(&self) -> Result<()> {
-        self.packing.settle()
+        self.writer.settle()
     }
 
     /// The packs of this run that are uploaded, with their lengths: all that results may refer to.
     pub fn stored(&self) -> HashMap<PackName, u64> {
-        self.packing.stored()
+        self.writer.stored()
     }
 
     /// Writes results, each under a key, and the packs that they refer to: one request.
     pub fn write(&self, results: &[(Digest, Bytes)], packs: &[(PackName, u64)]) -> Result<()> {
         let seq = self.next.fetch_add(1, Ordering::Relaxed);
-        let name = PackName { base: self.packing.base, run: self.packing.run, seq };
+        let name = PackName { base: self.writer.base, run: self.writer.run, seq };
         // Noted first: of a request that failed nobody knows what it did.
         self.written.lock().unwrap_or_else(PoisonError::into_inner).push(name);
-        self.catalog.root().overwrite(&ObjectName::Progress(name), &encode(results, packs))
+        self.catalog.client().overwrite(&ObjectName::Progress(name), &encode(results, packs))
     }
 
     /// Whether an earlier run has left a result under a key, which is worked out only where there is any. Makes no request:
@@ -127,7 +126,7 @@ impl Progress {
             return Some(Bytes::new()).filter(|bytes| Digest::of(bytes) == place.digest);
         }
         let wanted = (ObjectName::Progress(place.object), place.offset..place.offset + place.len);
-        match self.catalog.root().get_each(&[wanted]).pop()? {
+        match self.catalog.client().get_each(&[wanted]).pop()? {
             Ok(bytes) => Some(bytes).filter(|bytes| Digest::of(bytes) == place.digest),
             Err(error) => passed_over(&error),
         }
@@ -136,7 +135,7 @@ impl Progress {
     /// Whether a result that was found may refer to a pack: it is there at its full length, and an object that can be used
     /// names it. Makes no request.
     pub fn may_refer_to(&self, pack: &PackName) -> bool {
-        self.packing.has_taken_over(pack)
+        self.writer.has_taken_over(pack)
     }
 
     /// Removes what this run has written, and what it knows of earlier ones: the version is there, or is not needed. What
@@ -144,24 +143,23 @@ impl Progress {
     pub fn remove(&self) {
         let mut names = self.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
         names.extend(self.earlier.get().into_iter().flat_map(|earlier| &earlier.objects));
-        if let Err(error) = self.catalog.root().remove_progress(&names) {
+        if let Err(error) = self.catalog.client().remove_progress(&names) {
             passed_over::<()>(&error);
         }
     }
 
     /// Looks for what other runs on the base have left.
     fn look(&self) -> Result<Earlier> {
-        let (root, mut earlier) = (self.catalog.root(), Earlier::default());
-        let any_base = self.catalog.is_mutant(Mutant::ResumesAnyBase);
+        let (root, mut earlier) = (self.catalog.client(), Earlier::default());
+        let bases = self.catalog.rules().bases_to_take_over(self.writer.base);
         let mut found = root.progress()?;
-        found.retain(|object| object.name.run != self.packing.run);
-        found.retain(|object| (any_base || object.name.base == self.packing.base) && object.bytes >= FOOTER_LEN);
+        found.retain(|object| object.name.run != self.writer.run);
+        found.retain(|object| bases.contains(&object.name.base) && object.bytes >= FOOTER_LEN);
         if found.is_empty() {
             return Ok(earlier);
         }
-        let since = if any_base { Version(0) } else { self.packing.base };
         let packs: HashMap<PackName, u64> =
-            root.packs_since(since)?.into_iter().map(|pack| (pack.name, pack.bytes)).collect();
+            root.packs_since(*bases.start())?.into_iter().map(|pack| (pack.name, pack.bytes)).collect();
         let tail = |object: &ListedPack| object.bytes.saturating_sub(TAIL_BYTES)..object.bytes;
         let tails = found.chunks(TAILS_AHEAD).flat_map(|batch| {
             let wanted = batch.iter().map(|object| (ObjectName::Progress(object.name), tail(object)));
@@ -172,11 +170,9 @@ impl Progress {
             let index = tail.and_then(|tail| self.index(object, tail));
             let index = index.unwrap_or_else(|error| passed_over(&error));
             let Some(Index { packs: needed, results }) = index else { continue };
-            let usable = |(name, bytes): &(PackName, u64)| {
-                (any_base || name.base == self.packing.base) && packs.get(name) == Some(bytes)
-            };
+            let usable = |(name, bytes): &(PackName, u64)| bases.contains(&name.base) && packs.get(name) == Some(bytes);
             if needed.iter().all(usable) {
-                self.packing.take_over(needed.iter().map(|(name, _)| *name));
+                self.writer.take_over(needed.iter().map(|(name, _)| *name));
                 let place = |(key, range, digest): (Digest, Range<u64>, Digest)| {
                     let (offset, len) = (range.start, range.end - range.start);
                     (key, Place { object: object.name, offset, len, digest })
@@ -197,7 +193,7 @@ impl Progress {
             tail
         } else {
             let range = object.bytes - needed..object.bytes;
-            self.catalog.root().get_ranges(&[(ObjectName::Progress(object.name), range)])?.concat().into()
+            self.catalog.client().get_ranges(&[(ObjectName::Progress(object.name), range)])?.concat().into()
         };
         let index = &tail[tail.len() - needed as usize..];
         Ok(read_index(index, object.bytes).inspect_err(|what| tracing::warn!(%what, "progress is passed over")).ok())

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use deltic_core::{Meta, NameBytes, Payload, RunId};
 
 use crate::catalog::snapshot::Snapshot;
-use crate::mutant::Mutant;
+use crate::format::entry::{Codec, Entry, Place};
+use crate::format::tree_root::Root;
 use crate::packs::source::Source;
-use crate::packs::writer::Packing;
-use crate::tree::{Codec, Entry, Place, Root, Tree, TreeEditor};
+use crate::packs::writer::{DraftOptions, PackWriter, Written};
+use crate::tree::{Tree, TreeEditor};
 use crate::write::checkpoint_store::Progress;
 use crate::write::commit::{self, Committed, NextVersion};
 use crate::{Error, Result};
@@ -19,50 +20,24 @@ use crate::{Error, Result};
 pub struct Draft {
     base: Snapshot,
     pub(crate) source: Arc<Source>,
-    pub(crate) packing: Arc<Packing>,
+    pub(crate) writer: Arc<PackWriter>,
     options: DraftOptions,
-}
-
-/// How a draft writes. None of it has an influence on any digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DraftOptions {
-    /// A pack is uploaded when it has this many bytes.
-    pub pack_bytes: u64,
-    /// Payloads up to this many bytes lie in the tree's leaf itself.
-    pub inline_bytes: u64,
-    /// Payloads of this many bytes or more get a pack of their own.
-    pub big_bytes: u64,
-}
-
-impl Default for DraftOptions {
-    fn default() -> DraftOptions {
-        DraftOptions { pack_bytes: 16 << 20, inline_bytes: 128, big_bytes: 8 << 20 }
-    }
-}
-
-/// What a draft has written so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Written {
-    /// Packs, uploaded or open.
-    pub packs: u64,
-    /// Their bytes.
-    pub bytes: u64,
 }
 
 impl fmt::Debug for Draft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Draft(of run {} on {:?})", self.packing.run, self.base)
+        write!(f, "Draft(of run {} on {:?})", self.writer.run, self.base)
     }
 }
 
 impl Draft {
     /// Begins an attempt on `base`. `run` must be drawn anew for every attempt: it marks everything the attempt writes.
     pub fn begin(base: &Snapshot, run: RunId, options: DraftOptions) -> Draft {
-        let catalog = base.catalog().clone();
-        let packing = Arc::new(Packing::new(catalog.clone(), base.version(), run, options));
+        let catalog = base.catalog();
+        let writer = Arc::new(PackWriter::new(catalog.client().clone(), base.version(), run, options));
         let (uuid, version) = (base.uuid(), base.version());
-        let source = Arc::new(Source { catalog, uuid, version, packing: Some(Arc::clone(&packing)) });
-        Draft { base: base.clone(), source, packing, options }
+        let source = Arc::new(Source { origin: catalog.origin(), uuid, version, writer: Some(Arc::clone(&writer)) });
+        Draft { base: base.clone(), source, writer, options }
     }
 
     /// The version it starts from.
@@ -87,7 +62,7 @@ impl Draft {
             let place = Place::Inline(bytes::Bytes::copy_from_slice(payload.bytes()));
             return Ok(Entry { meta, place });
         }
-        let (pack, offset) = self.packing.payload(payload.bytes(), &meta.digest)?;
+        let (pack, offset) = self.writer.payload(payload.bytes(), &meta.digest)?;
         let place = Place::Pack { pack, offset, stored: meta.len, codec: Codec::Raw };
         Ok(Entry { meta, place })
     }
@@ -139,17 +114,17 @@ impl Draft {
     /// The same with the caller in charge: takes operations one by one, so that several trees can be made side by side.
     pub fn editor(&self, base: &Tree) -> Result<TreeEditor> {
         self.check_tree(base)?;
-        TreeEditor::new(&self.source, &self.packing, &base.root)
+        TreeEditor::new(&self.source, &self.writer, &base.root)
     }
 
     /// What was written so far.
     pub fn written(&self) -> Written {
-        self.packing.written()
+        self.writer.written()
     }
 
     /// Where this draft can keep what it has done, for a later one on the same base.
     pub fn progress(&self) -> Progress {
-        Progress::new(&self.base, Arc::clone(&self.packing))
+        Progress::new(&self.base, Arc::clone(&self.writer))
     }
 
     /// Makes the next version: uploads what is still in memory, then creates the version's record.
@@ -164,34 +139,34 @@ impl Draft {
         for (table, tree) in &next.state {
             self.check_tree(tree).map_err(|e| Error::invalid(format!("state table `{table}`: {e}")))?;
         }
-        commit::commit(&self.base, &self.packing, next)
+        commit::commit(&self.base, &self.writer, next)
     }
 
     /// Whether what a tree refers to will be there when this draft is committed.
     fn is_reachable(&self, tree: &Tree) -> bool {
-        match &tree.source.packing {
+        match &tree.source.writer {
             None => true,
-            Some(packing) => Arc::ptr_eq(packing, &self.packing) || packing.is_committed(),
+            Some(writer) => Arc::ptr_eq(writer, &self.writer) || writer.is_committed(),
         }
     }
 
     /// Whether a tree is of this draft or of a version that its base retains. What others refer to may be swept while
     /// this draft is at work.
     fn is_retained(&self, tree: &Tree) -> bool {
-        let version = match &tree.source.packing {
+        let version = match &tree.source.writer {
             None => tree.source.version,
-            Some(packing) if Arc::ptr_eq(packing, &self.packing) => return true,
-            Some(packing) => packing.base.next(),
+            Some(writer) if Arc::ptr_eq(writer, &self.writer) => return true,
+            Some(writer) => writer.base.next(),
         };
-        tree.is_empty() || self.base.record().retains(version) || self.source.catalog.is_mutant(Mutant::RevivesExpired)
+        tree.is_empty() || self.base.catalog().rules().may_refer_to(self.base.record(), version)
     }
 
     fn check_tree(&self, tree: &Tree) -> Result<()> {
         if tree.source.uuid != self.source.uuid {
             return Err(Error::invalid(format!(
                 "a tree of catalog {} can not be part of catalog {}; put its payloads here first",
-                tree.source.catalog.url(),
-                self.source.catalog.url()
+                tree.source.client().url(),
+                self.source.client().url()
             )));
         }
         if !self.is_reachable(tree) {

@@ -8,7 +8,7 @@ use object_store::path::Path;
 
 use super::{ObjectRoot, TRIES};
 use crate::backend::cause;
-use crate::format::object_name::{ObjectName, PackName};
+use crate::format::object_name::{ListedPack, ObjectName, PackName};
 use crate::{Error, Result};
 
 /// Objects that are listed at most: a listing is held in memory, and one without an end is given up.
@@ -16,15 +16,6 @@ const MOST_LISTED: usize = 1 << 24;
 
 /// Objects that one call asks the store to remove: as many as S3 takes in one request.
 const REMOVED_AT_ONCE: usize = 1000;
-
-/// A pack, or another object that is named like one, as a listing has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ListedPack {
-    /// Its name.
-    pub name: PackName,
-    /// Its length in bytes.
-    pub bytes: u64,
-}
 
 impl ObjectRoot {
     /// All packs, by name. What has another name is passed over.

@@ -5,8 +5,8 @@ use std::ops::Range;
 use deltic_core::{Digest, Fields, Meta};
 
 use super::NodeRef;
+use crate::format::entry::{Codec, Entry, NodePlace, Place};
 use crate::format::object_name::PackName;
-use crate::tree::{Codec, Entry, NodePlace, Place};
 
 /// Entries of a leaf or children of an inner node, in key order. Columns that a level does not need stay empty.
 #[derive(Debug, Clone, Default, PartialEq)]

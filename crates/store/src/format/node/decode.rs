@@ -8,10 +8,10 @@ use deltic_core::{Digest, Fields, RunId, Version};
 
 use super::encode::{CHECK_BYTES, COMPRESSED, LAYOUT, MAGIC, check};
 use super::{Columns, MAX_ENTRIES, MAX_EXPANSION, MAX_KEY_BYTES, MAX_SECTION_BYTES, Node, RESTART, Where};
+use crate::format::entry::Codec;
 use crate::format::inflate::inflate;
 use crate::format::object_name::PackName;
 use crate::format::varint::{Malformed, Reader, unzigzag};
-use crate::tree::Codec;
 
 thread_local! {
     /// The buffer for what is digested, which each thread keeps: growing one for each node takes longer than filling it.

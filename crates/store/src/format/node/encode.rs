@@ -3,8 +3,8 @@
 use deltic_core::{Digest, Hasher};
 
 use super::{Columns, MAX_ENTRIES, MAX_EXPANSION, MAX_SECTION_BYTES, RESTART, Where};
+use crate::format::entry::Codec;
 use crate::format::varint::{put, zigzag};
-use crate::tree::Codec;
 use crate::{Error, Result};
 
 /// What a node begins with.

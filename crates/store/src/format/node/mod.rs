@@ -22,8 +22,8 @@ pub(crate) use columns::{Columns, Where};
 pub(crate) use encode::NodeWriter;
 pub(crate) use wanted::{TreeNode, Wanted};
 
-use crate::packs::source::Blob;
-use crate::tree::{Entry, NodePlace, Place};
+use crate::format::entry::Blob;
+use crate::format::entry::{Entry, NodePlace, Place};
 
 /// The most entries a node may have. Nodes of honest keys stay far below; more is a sign of corruption.
 pub(crate) const MAX_ENTRIES: usize = 65_536;

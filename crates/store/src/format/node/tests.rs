@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::encode::CHECK_BYTES;
 use super::{Columns, Node, NodeRef, NodeWriter};
+use crate::format::entry::{Codec, Entry, NodePlace, Place};
 use crate::format::object_name::PackName;
-use crate::tree::{Codec, Entry, NodePlace, Place};
 
 fn pack() -> impl Strategy<Value = PackName> {
     (0..3u64, 0..3u64, 0..3u32).prop_map(|(base, run, seq)| PackName { base: Version(base), run: RunId(run), seq })

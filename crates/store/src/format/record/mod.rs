@@ -11,9 +11,9 @@ use deltic_core::{CatalogId, CatalogUuid, Digest, Hasher, Layer, LayerId, RunId,
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::backend::client::ListedPack;
-use crate::catalog::tags;
-use crate::tree::{Root, Shape};
+use crate::format::object_name::ListedPack;
+use crate::format::shape::Shape;
+use crate::format::tree_root::Root;
 use crate::{Error, Result};
 
 pub(crate) use retained::{minus, ranges, retain, show};
@@ -178,6 +178,13 @@ pub struct Packs {
     pub bytes: u64,
 }
 
+impl Tag {
+    /// Whether a tag can be called so.
+    pub(crate) fn is_name(name: &str) -> bool {
+        (1..=MOST_TAG_BYTES).contains(&name.len()) && !name.contains(char::is_control)
+    }
+}
+
 impl Packs {
     pub(crate) fn of(packs: &[ListedPack]) -> Packs {
         let bytes = packs.iter().fold(0u64, |sum, pack| sum.saturating_add(pack.bytes));
@@ -284,7 +291,7 @@ impl VersionRecord {
     /// Says what is wrong with the tags.
     fn tag_problem(&self) -> Option<String> {
         let sorted = self.tags.windows(2).all(|pair| pair[0].name < pair[1].name);
-        if !sorted || self.tags.len() > MOST_TAGS || self.tags.iter().any(|tag| !tags::is_name(&tag.name)) {
+        if !sorted || self.tags.len() > MOST_TAGS || self.tags.iter().any(|tag| !Tag::is_name(&tag.name)) {
             return Some("its tags are not sorted and unique, too many, or have no legal names".to_owned());
         }
         let lost = self.tags.iter().find(|tag| !self.retains(tag.version))?;

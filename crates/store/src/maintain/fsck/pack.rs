@@ -7,11 +7,11 @@ use std::io::Read;
 use bytes::Bytes;
 
 use super::{Bad, Findings, Referred, reason};
-use crate::backend::client::ListedPack;
 use crate::catalog::Catalog;
+use crate::format::entry::Codec;
+use crate::format::object_name::ListedPack;
 use crate::format::object_name::{ObjectName, PackName};
 use crate::format::pack::{BlobKind, PackBlob, PackIndex};
-use crate::tree::Codec;
 use crate::{Error, Result};
 
 /// Bytes of a pack that are read at once.
@@ -19,7 +19,7 @@ const PIECE_BYTES: u64 = 8 << 20;
 
 pub(super) fn check(catalog: &Catalog, payloads: bool, findings: &mut Findings) -> Result<()> {
     let lengths: BTreeMap<PackName, u64> =
-        catalog.root().packs()?.into_iter().map(|pack| (pack.name, pack.bytes)).collect();
+        catalog.client().packs()?.into_iter().map(|pack| (pack.name, pack.bytes)).collect();
     for (pack, referred) in std::mem::take(&mut findings.referred) {
         let object = ObjectName::Pack(pack);
         let Some(bytes) = lengths.get(&pack) else {
@@ -48,7 +48,7 @@ pub(super) fn check(catalog: &Catalog, payloads: bool, findings: &mut Findings) 
             findings.checked.payloads += 1;
             let mut checked = payload(&mut window, one, *offset);
             if let Err(error) = &checked
-                && catalog.root().asks_again(error)
+                && catalog.client().asks_again(error)
             {
                 window.bytes = Bytes::new();
                 checked = payload(&mut window, one, *offset);
@@ -117,7 +117,7 @@ impl Read for Pieces<'_, '_> {
             // What reaches beyond the pack is asked for as it is, and the store says what is wrong.
             let end = self.next.saturating_add(PIECE_BYTES).min(window.size.max(self.end));
             let wanted = [(ObjectName::Pack(window.pack), self.next..end)];
-            let mut bodies = window.catalog.root().get_ranges(&wanted)?;
+            let mut bodies = window.catalog.client().get_ranges(&wanted)?;
             (window.start, window.bytes) = (self.next, bodies.pop().unwrap_or_default());
         }
         let bytes = &window.bytes[(self.next - window.start) as usize..];

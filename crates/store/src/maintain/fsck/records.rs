@@ -104,7 +104,7 @@ pub(super) fn beyond(catalog: &Catalog, latest: Version, listed: &[Version], fin
         }
     }
     // Versions may have been made while they were listed: then the first that is missing is there by now.
-    if rows.is_empty() || catalog.root().get(&ObjectName::Version(edge.next()))?.is_some() {
+    if rows.is_empty() || catalog.client().get(&ObjectName::Version(edge.next()))?.is_some() {
         return Ok(());
     }
     for (first, last) in rows {
@@ -121,7 +121,7 @@ pub(super) fn beyond(catalog: &Catalog, latest: Version, listed: &[Version], fin
 
 /// Compares the hint with the latest version: one that is ahead says that records are lost.
 pub(super) fn hint(catalog: &Catalog, latest: Version, findings: &mut Findings) -> Result<()> {
-    let root = catalog.root();
+    let root = catalog.client();
     let Some(hint) = root.drive(latest::hint(catalog))?.filter(|hint| *hint > latest) else { return Ok(()) };
     if root.get(&ObjectName::Version(hint))?.is_some() {
         return Ok(());
@@ -164,7 +164,8 @@ mod tests {
     use object_store::memory::InMemory;
 
     use super::*;
-    use crate::write::commit::{publish, same_again};
+    use crate::catalog::publish::publish;
+    use crate::write::commit::same_again;
     use crate::{NewCatalog, Stores};
 
     #[test]
@@ -195,7 +196,7 @@ mod tests {
             publish(&catalog, record).unwrap();
         }
         for (named, warnings, damage) in [(3, 0, 0), (4, 1, 0), (5, 0, 1)] {
-            catalog.root().overwrite(&ObjectName::Latest, &[format!("{named}\n").into()]).unwrap();
+            catalog.client().overwrite(&ObjectName::Latest, &[format!("{named}\n").into()]).unwrap();
             let mut findings = Findings::default();
             hint(&catalog, Version(2), &mut findings).unwrap();
             assert_eq!((findings.checked.warnings.len(), findings.checked.damage.len()), (warnings, damage), "{named}");

@@ -7,10 +7,11 @@ use deltic_core::{NameBytes, Version};
 use super::{Bad, Damage, Touched};
 use crate::catalog::Standing;
 use crate::catalog::snapshot::{Part, Snapshot};
+use crate::format::entry::Place;
 use crate::format::node::Wanted;
 use crate::format::object_name::PackName;
 use crate::format::record::ranges;
-use crate::tree::{Place, Tree};
+use crate::tree::Tree;
 use crate::{ErrorKind, Result};
 
 /// A part of a tree that is touched, and by which damage.

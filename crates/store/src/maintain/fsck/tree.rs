@@ -8,9 +8,10 @@ use deltic_core::{Layer, Scheme};
 use super::{Bad, Findings, Referred, reason};
 use crate::Result;
 use crate::catalog::snapshot::{Part, Snapshot};
+use crate::format::entry::{Codec, NodePlace, Place};
 use crate::format::node::{NodeRef, TreeNode, Wanted};
 use crate::format::object_name::ObjectName;
-use crate::tree::{Codec, NodePlace, Place, Tree};
+use crate::tree::Tree;
 
 /// Nodes read at once.
 const BATCH: usize = 64;
@@ -139,7 +140,7 @@ impl Check<'_> {
     }
 
     fn misshapen(&self, expected: &Expected, node: &TreeNode) -> Option<&'static str> {
-        let shape = self.tree.source.catalog.shape();
+        let shape = self.tree.source.origin.shape();
         let inner_ends = (0..node.len() - 1).any(|index| shape.ends(node.level(), node.key(index)));
         if inner_ends || !expected.is_last && !shape.ends(node.level(), node.last_key()) {
             Some("it does not end where its keys say")

@@ -1,0 +1,89 @@
+//! What the history of a catalog says of a failure: an object may rightly be gone, or be of another line of history.
+
+use std::sync::Arc;
+
+use deltic_core::{CatalogUuid, Digest, RunId, Version};
+use futures::future::BoxFuture;
+
+use super::open::Shared;
+use super::{Catalog, latest};
+use crate::backend::client::ObjectRoot;
+use crate::format::object_name::ObjectName;
+use crate::format::shape::Shape;
+use crate::packs::cache::NodeCache;
+use crate::packs::source::{Origin, Source};
+use crate::{Error, ErrorKind};
+
+impl Origin for Shared {
+    fn client(&self) -> &ObjectRoot {
+        &self.client
+    }
+
+    fn cache(&self) -> &NodeCache {
+        &self.cache
+    }
+
+    fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// When the version has expired meanwhile, its objects may rightly be gone; and when a draft has lost its race, those of
+    /// any version that its base retained.
+    fn explain<'a>(self: Arc<Self>, source: &'a Source) -> BoxFuture<'a, Option<Error>> {
+        let catalog = Catalog { shared: self };
+        Box::pin(async move {
+            match &source.writer {
+                Some(writer) => catalog.overtaken(writer.base).await,
+                None => match catalog.expired_since(source.version).await {
+                    None => catalog.is_foreign(source.version, source.uuid).await,
+                    expired => expired,
+                },
+            }
+        })
+    }
+}
+
+impl Catalog {
+    /// Says so if a version that is being read has expired meanwhile.
+    async fn expired_since(&self, version: Version) -> Option<Error> {
+        let latest = latest::find(self).await.ok()??;
+        self.remember(&latest);
+        let expired = latest.version() >= version && !latest.record().retains(version);
+        expired.then(|| self.expired(version, &latest))
+    }
+
+    /// Says so if a run on `base` has lost its race, so that what it reads may be gone.
+    async fn overtaken(&self, base: Version) -> Option<Error> {
+        let bytes = self.record_bytes(base.next()).await.ok()??;
+        let winner = self.read_version(base.next(), &bytes).await.ok()?;
+        Some(self.lost(base.next(), winner.record().run))
+    }
+
+    /// What a run is told that was not the first to make a version.
+    pub(super) fn lost(&self, version: Version, winner: RunId) -> Error {
+        let url = self.url();
+        let message =
+            format!("{url}: run {winner} has made version {version} meanwhile; begin again from the latest version");
+        Error::new(ErrorKind::Conflict { version, winner }, message)
+    }
+
+    /// Says so if the record of a version is that of another catalog, or of another line of this one's history: then its
+    /// objects are missed here, or are others.
+    async fn is_foreign(&self, version: Version, uuid: CatalogUuid) -> Option<Error> {
+        let corrupt = |what: String| Some(Error::corrupt(self.url(), ObjectName::Version(version), what));
+        if let Ok(Some(record)) = self.catalog_record_async().await
+            && record.catalog != uuid
+        {
+            return corrupt(format!("it is of catalog {uuid}, and this is {}", record.catalog));
+        }
+        let read = |version: Version| async move {
+            let bytes = self.record_bytes(version).await.ok()??;
+            Some((Digest::of(&bytes), self.read_version(version, &bytes).await.ok()))
+        };
+        let (digest, record) = read(version).await?;
+        let (_, after) = read(version.next()).await?;
+        let after = after?;
+        let fits = after.record().parent == Some(record.map_or(digest, |record| record.record_digest()));
+        if fits { None } else { corrupt(format!("it is not the parent that version {} names", after.version())) }
+    }
+}
