@@ -27,7 +27,7 @@ use object_store::{
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use crate::backend::client::place::{NoFile, kind, no_file};
+use crate::backend::client::folder::{NoFile, kind, no_file};
 use crate::format::object_name::ObjectName;
 
 /// Files kept open at most; beyond that all are closed and those in use are opened again.

@@ -3,12 +3,13 @@
 pub(crate) mod cause;
 pub(crate) mod client;
 mod environment;
-mod foreign;
+mod file_url;
+mod foreign_names;
 #[cfg(unix)]
 mod local;
 mod overlay;
-mod profile;
 mod redact;
+mod remote;
 mod retry;
 pub(crate) mod secrets;
 pub(crate) mod stores;

@@ -24,7 +24,7 @@ use object_store::{
 };
 
 use crate::backend::cause;
-use crate::backend::foreign::passed_over;
+use crate::backend::foreign_names::passed_over;
 use crate::backend::secrets::Secrets;
 
 /// A store, and what it must not say.

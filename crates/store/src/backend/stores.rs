@@ -5,31 +5,19 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path as FilePath, PathBuf};
+use std::path::Path as FilePath;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::local::LocalFileSystem;
+use object_store::ObjectStore;
 use object_store::memory::InMemory;
-use object_store::prefix::PrefixStore;
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
-use url::Url;
 
-use crate::backend::client::place::PARTS;
 use crate::backend::client::{Executor, ObjectRoot};
-use crate::backend::environment;
-use crate::backend::redact::Redacted;
+use crate::backend::file_url::{Made, Scratch, folder, local, missing, resolved};
+use crate::backend::remote::remote;
 use crate::backend::retry::{Patient, SharedStreak};
-use crate::backend::secrets::{Secrets, check_url, parse_checked, without_secrets};
-use crate::{Error, ErrorKind, Result};
-
-/// How long the client of a remote store tries by itself. Less than it would, since every request that may be repeated
-/// is tried again above: a store that does not answer must not take minutes to be called so.
-const RETRIES: (usize, Duration) = (4, Duration::from_secs(45));
+use crate::backend::secrets::{check_url, without_secrets};
+use crate::{Error, Result};
 
 /// How long a remote store may ask to slow down, where nothing else is set.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -175,193 +163,12 @@ fn no_scheme(url: &str) -> Error {
     Error::invalid(format!("`{url}` is not a catalog URL: it has no scheme; for a folder write `file:{url}`"))
 }
 
-fn local(url: &str, rest: &str, make: bool) -> Result<Arc<dyn ObjectStore>> {
-    let folder = folder(url, rest)?;
-    match must_be_there(url, &folder) {
-        Err(error) if make && *error.kind() == ErrorKind::NotFound => std::fs::create_dir_all(&folder)
-            .map_err(|e| Error::unavailable(format!("{url}: the folder could not be made")).because(&e))?,
-        there => there?,
-    }
-    refuse_links(url, &folder)?;
-    let store = LocalFileSystem::new_with_prefix(&folder)
-        .map_err(|e| Error::unavailable(format!("{url}: the folder could not be opened")).because(&e))?;
-    let store = store.with_fsync(true);
-    #[cfg(unix)]
-    let store = crate::backend::local::LocalStore::new(store, resolved(folder));
-    Ok(Arc::new(store))
-}
-
-/// Refuses what is no folder. Only of a path that leads to nothing it is said that there is none: one that can not be
-/// walked to its end may lead to a catalog.
-fn must_be_there(url: &str, folder: &FilePath) -> Result<()> {
-    match std::fs::metadata(folder) {
-        Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => Err(Error::invalid(format!("{url}: this is a file, and no folder; a catalog is a folder"))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(match std::fs::symlink_metadata(folder) {
-            Ok(_) => Error::unavailable(format!("{url}: this is a link that leads nowhere")),
-            Err(_) => Error::not_found(format!(
-                "{url}: there is no such folder; create the catalog with `deltic init {url} --layer …`"
-            )),
-        }),
-        Err(error) => Err(Error::unavailable(format!("{url}: the folder can not be reached")).because(&error)),
-    }
-}
-
-/// A folder to try things in. What is put there has to be removed before this is dropped, which removes the folder and
-/// those above it that were made for it.
-pub(crate) struct Scratch {
-    pub(crate) root: ObjectRoot,
-    _made: Made,
-}
-
-/// Folders that go again when this is dropped, if nothing is in them; outer ones first.
-struct Made(Vec<PathBuf>);
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        for folder in self.0.iter().rev() {
-            if let Err(error) = std::fs::remove_dir(folder) {
-                tracing::debug!(%error, folder = %folder.display(), "a folder stays behind");
-            }
-        }
-    }
-}
-
-/// The folders that have to be made for a path, outer ones first.
-fn missing(path: &FilePath) -> Vec<&FilePath> {
-    let is_missing = |folder: &&FilePath| !folder.as_os_str().is_empty() && std::fs::symlink_metadata(folder).is_err();
-    let mut missing: Vec<&FilePath> = path.ancestors().take_while(is_missing).collect();
-    missing.reverse();
-    missing
-}
-
-/// A folder as the store resolves it: what the process does to its working directory later must not matter.
-fn resolved(folder: PathBuf) -> PathBuf {
-    folder.canonicalize().unwrap_or(folder)
-}
-
-/// Refuses a catalog whose own folders are links: what is swept there would be another's.
-fn refuse_links(url: &str, folder: &FilePath) -> Result<()> {
-    for part in PARTS {
-        if std::fs::symlink_metadata(folder.join(part)).is_ok_and(|found| found.is_symlink()) {
-            return Err(Error::invalid(format!(
-                "{url}: `{part}` is a symbolic link, so that objects of the catalog would lie elsewhere; move the whole \
-                 catalog, and let the link lead to it"
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// The folder of a `file:` URL: `file:relative` and `file:/absolute` are taken as they stand, `file:///absolute` by
-/// the rules of URLs (`%20` is a space).
-fn folder(url: &str, rest: &str) -> Result<PathBuf> {
-    let bad =
-        || Error::invalid(format!("`{url}` names no folder; expected `file:relative/folder` or `file:///absolute`"));
-    if rest.is_empty() {
-        return Err(bad());
-    }
-    if rest.starts_with("//") {
-        let parsed = Url::parse(url).map_err(|_| bad())?;
-        return parsed.to_file_path().map_err(|()| bad());
-    }
-    // Only shells know homes, and they look for none within a word.
-    if let Some(home) = rest.strip_prefix('~') {
-        let meant = if home.is_empty() || home.starts_with('/') {
-            format!("for your home folder write `file:$HOME{home}`, and for a folder that is called so `file:./{rest}`")
-        } else {
-            format!("for a folder that is called so write `file:./{rest}`, and for somebody's home folder its path")
-        };
-        return Err(Error::invalid(format!("`{url}`: `~` stands for no home folder here; {meant}")));
-    }
-    Ok(PathBuf::from(rest))
-}
-
-fn remote(url: &str, patient: Patient) -> Result<Arc<dyn ObjectStore>> {
-    let parsed = parse_checked(url)?;
-    let Some(bucket) = parsed.host_str().filter(|host| !host.is_empty()) else {
-        return Err(Error::invalid(format!("`{url}` names no bucket; expected for example `s3://bucket/folder`")));
-    };
-    let prefix = object_store::path::Path::from_url_path(parsed.path())
-        .map_err(|e| Error::invalid(format!("`{url}`: the path is not usable")).because(&e))?;
-    let scheme = parsed.scheme();
-    environment::check(scheme).map_err(|wrong| Error::invalid(format!("{url}: {wrong}")))?;
-    let settings = match scheme {
-        "s3" => environment::s3_settings().map_err(|wrong| Error::invalid(format!("{url}: {wrong}")))?,
-        _ => Vec::new(),
-    };
-    let named = settings.iter().map(|(key, value)| (key.as_ref().to_ascii_uppercase(), value.clone()));
-    let secrets = Secrets::with_environment(named.collect());
-    let failed = |error: &str, alone: &dyn Fn(&str, &str) -> Option<String>| {
-        let cause = secrets.hide(error).into_owned();
-        let name = environment::culprit(scheme, error, alone);
-        let what = name.map_or("check the environment".to_owned(), |name| format!("check {name} in the environment"));
-        Error::invalid(format!("{url}: the store could not be set up; {what}")).because(&cause)
-    };
-    let retry = RetryConfig {
-        max_retries: RETRIES.0,
-        retry_timeout: RETRIES.1,
-        backoff: BackoffConfig { max_backoff: Duration::from_secs(5), ..BackoffConfig::default() },
-    };
-    match scheme {
-        "s3" => {
-            let trusted = environment::s3_certificates().map_err(|wrong| Error::invalid(format!("{url}: {wrong}")))?;
-            let options = trusted.into_iter().fold(ClientOptions::default(), ClientOptions::with_root_certificate);
-            let builder = AmazonS3Builder::new().with_client_options(options);
-            let builder = settings.into_iter().fold(builder, |builder, (key, value)| builder.with_config(key, value));
-            let builder = builder.with_bucket_name(bucket).with_retry(retry).with_http_connector(patient);
-            let builder = builder.with_conditional_put(S3ConditionalPut::ETagMatch);
-            let alone = |name: &str, value: &str| {
-                let builder = AmazonS3Builder::new().with_bucket_name(bucket).with_config(name.parse().ok()?, value);
-                built(|| builder.build()).err()
-            };
-            let store = built(|| builder.build()).map_err(|error| failed(&error, &alone))?;
-            Ok(prefixed(Redacted::new(store, secrets.clone()).passing_over_foreign_names(), prefix))
-        }
-        "az" => {
-            let builder = MicrosoftAzureBuilder::from_env()
-                .with_container_name(bucket)
-                .with_retry(retry)
-                .with_http_connector(patient);
-            let alone = |name: &str, value: &str| {
-                let builder = MicrosoftAzureBuilder::new().with_container_name(bucket).with_account("account");
-                let builder = builder.with_config(name.parse().ok()?, value);
-                built(|| builder.build()).err()
-            };
-            let store = built(|| builder.build()).map_err(|error| failed(&error, &alone))?;
-            Ok(prefixed(Redacted::new(store, secrets.clone()).passing_over_foreign_names(), prefix))
-        }
-        _ => {
-            let builder = GoogleCloudStorageBuilder::from_env()
-                .with_bucket_name(bucket)
-                .with_retry(retry)
-                .with_http_connector(patient);
-            let alone = |name: &str, value: &str| {
-                let builder = GoogleCloudStorageBuilder::new().with_bucket_name(bucket);
-                let builder = builder.with_config(name.parse().ok()?, value);
-                built(|| builder.build()).err()
-            };
-            let store = built(|| builder.build()).map_err(|error| failed(&error, &alone))?;
-            Ok(prefixed(Redacted::new(store, secrets.clone()).passing_over_foreign_names(), prefix))
-        }
-    }
-}
-
-/// Makes a client; what it does not bear is an error too, not a panic.
-fn built<S>(build: impl FnOnce() -> object_store::Result<S>) -> std::result::Result<S, String> {
-    match catch_unwind(AssertUnwindSafe(build)) {
-        Ok(built) => built.map_err(|error| error.to_string()),
-        Err(_) => Err("the client panicked".to_owned()),
-    }
-}
-
-fn prefixed<S: ObjectStore>(store: S, prefix: object_store::path::Path) -> Arc<dyn ObjectStore> {
-    if prefix.as_ref().is_empty() { Arc::new(store) } else { Arc::new(PrefixStore::new(store, prefix)) }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::ErrorKind;
 
     #[test]
     fn catalogs_of_a_bucket_are_throttled_together() {

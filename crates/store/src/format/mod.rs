@@ -6,6 +6,7 @@ pub(crate) mod inflate;
 pub(crate) mod node;
 pub(crate) mod object_name;
 pub(crate) mod pack;
+pub(crate) mod progress;
 pub(crate) mod record;
 pub(crate) mod shape;
 pub(crate) mod tree_root;

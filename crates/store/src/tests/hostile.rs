@@ -13,11 +13,11 @@ use crate::format::inflate::{MOST_GROWTH, inflate};
 use crate::format::node::{Columns, Node, NodeRef, NodeWriter};
 use crate::format::object_name::PackName;
 use crate::format::pack::{IndexWriter, PackIndex};
+use crate::format::progress::tests as progress;
 use crate::format::record::{CATALOG_FORMAT, CatalogRecord, LayerRecord, StateRecord, TaskRecord, VersionRecord};
 use crate::format::shape::Shape;
 use crate::format::tree_root::Root;
 use crate::format::varint::Reader;
-use crate::write::checkpoint_store::tests as progress;
 use crate::{BlobKind, Dependency, Owner, Packs, Tag};
 
 use super::written::GOLDEN_PACKED;

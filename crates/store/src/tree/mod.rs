@@ -8,12 +8,14 @@
 //! * `scan`: a range in order, reading ahead;
 //! * `diff`: what differs between two trees;
 //! * `edit`: a new tree from an old one and sorted operations;
+//! * `level`: what such an edit does to one level;
 //! * `cursor`: walking the nodes of one level.
 
 mod cursor;
 mod diff;
 mod edit;
 mod find;
+mod level;
 mod range;
 mod scan;
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use object_store::{GetOptions, GetRange, GetResult, GetResultPayload, ObjectStoreExt};
 
-use super::place::NoFile;
+use super::folder::NoFile;
 use super::{ObjectRoot, TRIES};
 use crate::format::object_name::ObjectName;
 use crate::{Error, Result};

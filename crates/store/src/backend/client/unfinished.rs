@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::ObjectRoot;
-use super::place::within;
+use super::folder::within;
 use crate::format::object_name::ObjectName;
 use crate::{Error, Result};
 

@@ -6,7 +6,7 @@ use std::io::Read;
 
 use bytes::Bytes;
 
-use super::{Bad, Findings, Referred, reason};
+use super::findings::{Bad, Findings, Referred, reason};
 use crate::catalog::Catalog;
 use crate::format::entry::Codec;
 use crate::format::object_name::ListedPack;

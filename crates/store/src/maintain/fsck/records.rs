@@ -2,7 +2,7 @@
 
 use deltic_core::Version;
 
-use super::{Bad, Findings, reason};
+use super::findings::{Bad, Findings, reason};
 use crate::Result;
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::{Catalog, RECORDS_AHEAD, Standing, latest};

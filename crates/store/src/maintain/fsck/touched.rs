@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deltic_core::{NameBytes, Version};
 
-use super::{Bad, Damage, Touched};
+use super::findings::{Bad, Damage, Touched};
 use crate::catalog::Standing;
 use crate::catalog::snapshot::{Part, Snapshot};
 use crate::format::entry::Place;

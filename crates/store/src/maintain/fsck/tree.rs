@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use deltic_core::{Layer, Scheme};
 
-use super::{Bad, Findings, Referred, reason};
+use super::findings::{Bad, Findings, Referred, reason};
 use crate::Result;
 use crate::catalog::snapshot::{Part, Snapshot};
 use crate::format::entry::{Codec, NodePlace, Place};

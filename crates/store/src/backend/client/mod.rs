@@ -4,8 +4,8 @@
 //! Local stores are driven on the calling thread, where `object_store` does its I/O inline; nothing is started for
 //! them. Remote stores are driven by one small runtime. Calls block, so they must not be made from async code.
 
+pub(crate) mod folder;
 mod listing;
-pub(crate) mod place;
 mod read;
 mod unfinished;
 
@@ -23,7 +23,7 @@ use futures::stream;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
 use crate::backend::cause;
-use crate::backend::client::place::NoFile;
+use crate::backend::client::folder::NoFile;
 use crate::backend::overlay::Overlay;
 use crate::format::object_name::ObjectName;
 use crate::{Error, ErrorKind, Result};

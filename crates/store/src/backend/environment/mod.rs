@@ -3,16 +3,18 @@
 //! A client takes an endpoint as it stands, and panics at its first request where that is no URL; a key with a line break
 //! at its end does the same. So every variable that is read is looked at first, and what is wrong is said with its name.
 
+pub(crate) mod certificates;
+mod profile;
+mod tls;
+
 use std::ffi::OsString;
 
+use object_store::ClientConfigKey;
 use object_store::aws::AmazonS3ConfigKey;
 use object_store::azure::AzureConfigKey;
-use object_store::client::{HttpConnector, ReqwestConnector};
 use object_store::gcp::GoogleConfigKey;
-use object_store::{Certificate, ClientConfigKey, ClientOptions};
 use url::Url;
 
-use crate::backend::profile;
 use crate::backend::secrets::without_secrets;
 use crate::{Error, Result};
 
@@ -103,7 +105,7 @@ pub(crate) fn check(scheme: &str) -> Result<()> {
             return Err(Error::invalid(format!("the variable {name} of the environment {wrong}")));
         }
     }
-    match without_tls(scheme, &variables()) {
+    match tls::without_tls(scheme, &variables()) {
         Some(wrong) => Err(Error::invalid(wrong)),
         None => Ok(()),
     }
@@ -135,7 +137,7 @@ pub(crate) fn s3_settings() -> Result<Vec<(AmazonS3ConfigKey, String)>> {
         }
         let variable = ("AWS_ENDPOINT_URL".to_owned(), value.clone());
         if kind == Kind::Url
-            && let Some(wrong) = without_tls("s3", &[&all[..], &[variable]].concat())
+            && let Some(wrong) = tls::without_tls("s3", &[&all[..], &[variable]].concat())
         {
             return Err(Error::invalid(wrong));
         }
@@ -148,99 +150,6 @@ pub(crate) fn s3_settings() -> Result<Vec<(AmazonS3ConfigKey, String)>> {
         |key: &AmazonS3ConfigKey| matches!(key, AmazonS3ConfigKey::SecretAccessKey | AmazonS3ConfigKey::Token);
     settings.extend(ours.filter(|(key, _)| !(has_keys && is_of_keys(key))));
     Ok(settings)
-}
-
-/// The certificates that are trusted besides those of the machine: of the file that `AWS_CA_BUNDLE` names.
-pub(crate) fn s3_certificates() -> Result<Vec<Certificate>> {
-    let Some(file) = std::env::var_os("AWS_CA_BUNDLE").filter(|file| !file.is_empty()) else { return Ok(Vec::new()) };
-    let failed = |what: &dyn std::fmt::Display| {
-        let shown = file.to_string_lossy();
-        Error::invalid(format!(
-            "the variable AWS_CA_BUNDLE of the environment names `{}`: {what}",
-            shown.escape_debug()
-        ))
-    };
-    match std::fs::metadata(&file) {
-        Err(error) => return Err(failed(&error)),
-        Ok(found) if !found.is_file() => return Err(failed(&"it is no file")),
-        Ok(found) if found.len() > MOST_CERTIFICATE_BYTES => return Err(failed(&"it is too long for certificates")),
-        Ok(_) => {}
-    }
-    let bytes = std::fs::read(&file).map_err(|error| failed(&error))?;
-    let found = Certificate::from_pem_bundle(&bytes).unwrap_or_default();
-    if found.is_empty() {
-        return Err(failed(&"there is no certificate in it (PEM)"));
-    }
-    // What is in it is looked at when a client is made.
-    let options = found.iter().cloned().fold(ClientOptions::default(), ClientOptions::with_root_certificate);
-    match ReqwestConnector::default().connect(&options) {
-        Ok(_) => Ok(found),
-        Err(_) => Err(failed(&"a certificate in it can not be read")),
-    }
-}
-
-/// The longest file of certificates: those that machines come with have 250 KB.
-const MOST_CERTIFICATE_BYTES: u64 = 16 << 20;
-
-/// What is wrong with an endpoint without TLS that nobody has allowed: the client would fail at its first request, and not say why.
-fn without_tls(scheme: &str, variables: &[(String, String)]) -> Option<String> {
-    let allow = match scheme {
-        "s3" => "AWS_ALLOW_HTTP",
-        "az" => "AZURE_ALLOW_HTTP",
-        _ => "GOOGLE_ALLOW_HTTP",
-    };
-    let is_on = |value: &str| matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "on" | "yes" | "y");
-    let of = |wanted: &str| variables.iter().find(|(name, _)| name == wanted).map(|(_, value)| is_on(value));
-    let emulated = |(name, value): &(String, String)| {
-        name.starts_with("AZURE_")
-            && matches!(name.to_ascii_lowercase().parse(), Ok(AzureConfigKey::UseEmulator))
-            && is_on(value)
-    };
-    // The client for Google allows it by itself.
-    let allowed = of(allow).unwrap_or(scheme == "gs") || scheme == "az" && variables.iter().any(emulated);
-    let s3: Vec<AmazonS3ConfigKey> = variables
-        .iter()
-        .filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty())
-        .filter_map(|(name, _)| name.to_ascii_lowercase().parse().ok())
-        .collect();
-    let (name, value) = variables.iter().find(|(name, value)| {
-        let plain = value.get(..7).is_some_and(|begin| begin.eq_ignore_ascii_case("http://"));
-        plain && needs_tls(scheme, name, allowed, &s3)
-    })?;
-    let value = without_secrets(value);
-    let (value, what) = (value.escape_debug(), "which is a server without TLS");
-    Some(match name.as_str() {
-        "AWS_ENDPOINT_URL_STS" => {
-            format!("the variable {name} of the environment is `{value}`, {what}: only `https://` is taken there")
-        }
-        _ => format!(
-            "the variable {name} of the environment is `{value}`, {what}: set {allow}=true to allow that, or write `https://`"
-        ),
-    })
-}
-
-/// Whether a variable names a server that the client asks, and not without TLS. `s3` is what is set for the client for S3.
-fn needs_tls(scheme: &str, name: &str, allowed: bool, s3: &[AmazonS3ConfigKey]) -> bool {
-    let key = name.to_ascii_lowercase();
-    match scheme {
-        "s3" if name.starts_with("AWS_") => match key.parse() {
-            Ok(AmazonS3ConfigKey::Endpoint) => !allowed && !s3.contains(&AmazonS3ConfigKey::S3Endpoint),
-            Ok(AmazonS3ConfigKey::S3Endpoint) => !allowed,
-            // Asked only for a web identity, which keys go over.
-            Ok(AmazonS3ConfigKey::StsEndpoint) => {
-                s3.contains(&AmazonS3ConfigKey::WebIdentityTokenFile)
-                    && s3.contains(&AmazonS3ConfigKey::RoleArn)
-                    && !s3.contains(&AmazonS3ConfigKey::AccessKeyId)
-            }
-            _ => false,
-        },
-        "az" if name.starts_with("AZURE_") => match key.parse() {
-            Ok(AzureConfigKey::Endpoint | AzureConfigKey::AuthorityHost) => !allowed,
-            _ => false,
-        },
-        "gs" if name.starts_with("GOOGLE_") => matches!(key.parse(), Ok(GoogleConfigKey::BaseUrl)) && !allowed,
-        _ => false,
-    }
 }
 
 /// The variable by which a client can not be made, if one alone is enough to get the same error.
@@ -416,43 +325,5 @@ mod tests {
         );
         let said = wrong(Kind::Url, "http://user:password@ho st").unwrap();
         assert!(!said.contains("password"), "{said}");
-    }
-    #[test]
-    fn servers_without_tls_have_to_be_allowed() {
-        let wrong = |scheme: &str, given: &[(&str, &str)]| {
-            let given: Vec<_> = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            without_tls(scheme, &given)
-        };
-        let (plain, tls) = ("http://u:secretsecret@h:1", "https://h");
-        for (scheme, name, allow) in [
-            ("s3", "AWS_ENDPOINT_URL", "AWS_ALLOW_HTTP"),
-            ("s3", "AWS_ENDPOINT_URL_S3", "AWS_ALLOW_HTTP"),
-            ("az", "AZURE_STORAGE_ENDPOINT", "AZURE_ALLOW_HTTP"),
-            ("az", "AZURE_AUTHORITY_HOST", "AZURE_ALLOW_HTTP"),
-        ] {
-            let said = wrong(scheme, &[(name, plain)]).unwrap();
-            assert!(said.contains(name) && said.contains(&format!("{allow}=true")), "{said}");
-            assert!(!said.contains("secretsecret"), "{said}");
-            assert!(wrong(scheme, &[(name, plain), (allow, "no")]).is_some());
-            for good in [[(name, plain), (allow, "Yes")], [(name, tls), ("X", plain)]] {
-                assert_eq!(wrong(scheme, &good), None, "{good:?}");
-            }
-        }
-        let emulator = ("AZURE_STORAGE_USE_EMULATOR", "true");
-        assert_eq!(wrong("az", &[("AZURE_STORAGE_ENDPOINT", plain), emulator]), None);
-        assert_eq!(wrong("s3", &[("AWS_METADATA_ENDPOINT", plain), ("AZURE_STORAGE_ENDPOINT", plain)]), None);
-        let sts = ("AWS_ENDPOINT_URL_STS", plain);
-        let web = [sts, ("AWS_ALLOW_HTTP", "true"), ("AWS_WEB_IDENTITY_TOKEN_FILE", "/t"), ("AWS_ROLE_ARN", "r")];
-        assert!(wrong("s3", &web).unwrap().contains("only `https://`"));
-        // Servers that are not asked.
-        for unused in 1..4 {
-            let rest: Vec<_> = web.iter().enumerate().filter(|(at, _)| *at != unused).map(|(_, one)| *one).collect();
-            assert_eq!(wrong("s3", &rest).is_some(), unused == 1, "{rest:?}");
-        }
-        assert_eq!(wrong("s3", &[&web[..], &[("AWS_ACCESS_KEY_ID", "k")]].concat()), None);
-        assert_eq!(wrong("s3", &[("AWS_ENDPOINT_URL", plain), ("AWS_ENDPOINT_URL_S3", tls)]), None);
-        assert!(wrong("s3", &[("AWS_ENDPOINT_URL", plain), ("AWS_ENDPOINT_URL_S3", "")]).is_some());
-        assert_eq!(wrong("gs", &[("GOOGLE_BASE_URL", plain)]), None);
-        assert!(wrong("gs", &[("GOOGLE_BASE_URL", plain), ("GOOGLE_ALLOW_HTTP", "false")]).is_some());
     }
 }

@@ -1,20 +1,11 @@
-//! Checking everything that a catalog holds: records, trees, packs and, if asked for, payloads.
-//!
-//! Two passes. The first looks at every object once: all records, every node that a retained version refers to, the
-//! index of every pack these lie in, and all bytes of these packs. What is shared between versions is looked at once.
-//! Only when something is wrong the second pass walks all retained versions to say what of each is touched.
-
-mod pack;
-mod records;
-mod touched;
-mod tree;
+//! What a check finds, and what it collects on the way.
 
 use std::collections::BTreeMap;
 
 use deltic_core::{Digest, NameBytes, Version};
 
-use crate::catalog::Catalog;
-use crate::catalog::snapshot::{Part, Snapshot};
+use crate::catalog::snapshot::Part;
+use crate::format::entry::Codec;
 use crate::format::object_name::{ObjectName, PackName};
 use crate::maintain::gc::Objects;
 use crate::{Error, ErrorKind, Result};
@@ -72,7 +63,7 @@ pub struct Touched {
 
 /// A place where something is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Bad {
+pub(super) enum Bad {
     /// Everything in a pack.
     Pack(PackName),
     /// The blob that begins at an offset of a pack.
@@ -85,27 +76,27 @@ enum Bad {
 
 /// What is found in the first pass.
 #[derive(Default)]
-struct Findings {
-    checked: Checked,
+pub(super) struct Findings {
+    pub(super) checked: Checked,
     /// Which damage there is at a place, by its index in what is found.
-    bad: BTreeMap<Bad, usize>,
+    pub(super) bad: BTreeMap<Bad, usize>,
     /// What trees say lies in each pack: offset → length, digest, and whether it is a node.
-    referred: BTreeMap<PackName, BTreeMap<u64, Referred>>,
+    pub(super) referred: BTreeMap<PackName, BTreeMap<u64, Referred>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Referred {
-    stored: u64,
-    digest: Digest,
-    node: bool,
-    codec: crate::format::entry::Codec,
+pub(super) struct Referred {
+    pub(super) stored: u64,
+    pub(super) digest: Digest,
+    pub(super) node: bool,
+    pub(super) codec: Codec,
     /// The payload's length; a node's is what is stored.
-    len: u64,
+    pub(super) len: u64,
 }
 
 impl Findings {
     /// Notes what is referred to at a place. Two that differ can not both be right.
-    fn refer(&mut self, pack: PackName, offset: u64, referred: Referred) {
+    pub(super) fn refer(&mut self, pack: PackName, offset: u64, referred: Referred) {
         let known = *self.referred.entry(pack).or_default().entry(offset).or_insert(referred);
         if known != referred {
             let what = "one place in it is referred to in different ways";
@@ -115,7 +106,7 @@ impl Findings {
 
     /// Notes that something is wrong; with a place only what is found there first. What is said in the same words of
     /// several places of an object is one damage.
-    fn damaged(&mut self, bad: Bad, object: &ObjectName, what: impl Into<String>) {
+    pub(super) fn damaged(&mut self, bad: Bad, object: &ObjectName, what: impl Into<String>) {
         let (object, what) = (object.to_string(), what.into());
         if self.bad.contains_key(&bad) {
             return;
@@ -132,59 +123,13 @@ impl Findings {
     }
 
     /// Notes what harms nothing that can be read.
-    fn warn(&mut self, object: &ObjectName, what: String) {
+    pub(super) fn warn(&mut self, object: &ObjectName, what: String) {
         self.checked.warnings.push(Damage { object: object.to_string(), what, touches: Vec::new() });
     }
 }
 
-impl Catalog {
-    /// Checks all that retained versions are made of; with `payloads` also every byte of the payloads.
-    ///
-    /// Damage is a finding and no error: fails only when the store does not answer, or when there is no catalog. Safe beside
-    /// anything else; when versions expire and are swept meanwhile, begin again. Cost: reads all metadata once and the
-    /// index of each pack, with `payloads` all packs. Memory: a record for each blob that is referred to.
-    pub fn fsck(&self, payloads: bool) -> Result<Checked> {
-        let standing = self.standing()?;
-        let listed = self.client().versions()?;
-        let mut findings = Findings::default();
-        findings.checked.as_of = standing.newest.as_ref().map(Snapshot::version);
-        self.check_places(standing.latest, &mut findings)?;
-        let is_named = |damage: &Damage| damage.object == ObjectName::Catalog.to_string();
-        if let Err(error) = self.check_catalog_record(standing.newest.as_ref())
-            && !findings.checked.damage.iter().any(is_named)
-        {
-            findings.damaged(Bad::Other, &ObjectName::Catalog, reason(&error)?);
-        }
-        let retained = records::check(self, &standing, &listed, &mut findings)?;
-        records::beyond(self, standing.latest, &listed, &mut findings)?;
-        records::hint(self, standing.latest, &mut findings)?;
-        findings.checked.retained = retained.len() as u64;
-        tree::check(&retained, &mut findings)?;
-        pack::check(self, payloads, &mut findings)?;
-        let Findings { mut checked, bad, .. } = findings;
-        touched::by(&bad, &standing, &retained, &mut checked.damage)?;
-        Ok(checked)
-    }
-
-    /// Names what is in the place of an object and is none: a name that is taken can not be created, and what is there can not
-    /// be read.
-    fn check_places(&self, latest: Version, findings: &mut Findings) -> Result<()> {
-        for (name, what) in self.client().no_files()? {
-            let bad = match name {
-                ObjectName::Version(version) if version <= latest => Bad::Records(version, version),
-                ObjectName::Pack(pack) => Bad::Pack(pack),
-                _ => Bad::Other,
-            };
-            let what =
-                format!("it is {what}, and no file: move it away, and restore the object from a copy if it was one");
-            findings.damaged(bad, &name, what);
-        }
-        Ok(())
-    }
-}
-
 /// What is wrong, if it is the catalog that is; a store that does not answer says nothing about it.
-fn reason(error: &Error) -> Result<String> {
+pub(super) fn reason(error: &Error) -> Result<String> {
     match error.kind() {
         ErrorKind::Corrupt { .. } | ErrorKind::InvalidInput => {}
         _ => return Err(error.clone()),

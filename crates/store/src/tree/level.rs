@@ -1,0 +1,225 @@
+//! One level of a tree that is being edited.
+
+use std::sync::Arc;
+
+use super::cursor::{Cursor, Found};
+use crate::format::entry::{Entry, NodePlace};
+use crate::format::node::{Columns, Node, NodeRef, NodeWriter};
+use crate::format::shape::Shape;
+use crate::packs::writer::PackWriter;
+use crate::{Error, Result};
+
+/// Where finished nodes go.
+pub(super) struct Output {
+    pub(super) packs: Arc<PackWriter>,
+    pub(super) writer: NodeWriter,
+    pub(super) shape: Shape,
+}
+
+/// An operation for the level above.
+pub(super) struct Upward {
+    pub(super) key: Box<[u8]>,
+    pub(super) child: Option<NodeRef>,
+}
+
+/// What is put under a key: an entry of a leaf, or a child of an inner node.
+#[derive(Clone, Copy)]
+pub(super) enum Item<'a> {
+    Entry(&'a Entry),
+    Child(&'a NodeRef),
+}
+
+/// Edits one level.
+pub(super) struct LevelEditor {
+    level: u8,
+    has_parent: bool,
+    /// The base's nodes of this level, if it is that high.
+    base: Option<Cursor>,
+    /// The base node that is being merged, from an entry on.
+    window: Option<(Found, usize)>,
+    /// The node that is being made.
+    open: Columns,
+    /// The last base node that went into new ones, while its parent is not told that it is gone.
+    replaced: Option<(Box<[u8]>, NodeRef)>,
+    /// Whether the last base node of the level has been merged.
+    exhausted: bool,
+    /// Nodes made so far.
+    made: u64,
+    /// What the level above has to do.
+    pub(super) upward: Vec<Upward>,
+}
+
+impl LevelEditor {
+    pub(super) fn new(level: u8, base: Option<Cursor>, has_parent: bool) -> LevelEditor {
+        LevelEditor {
+            level,
+            has_parent,
+            exhausted: base.is_none(),
+            base,
+            window: None,
+            open: Columns::default(),
+            replaced: None,
+            made: 0,
+            upward: Vec::new(),
+        }
+    }
+
+    pub(super) fn apply(&mut self, key: &[u8], item: Option<Item<'_>>, output: &mut Output) -> Result<()> {
+        self.advance(key, output)?;
+        if let Some((found, next)) = &mut self.window {
+            // The window covers the key: what it holds before the key is kept, what it holds for the key is replaced.
+            let node = Arc::clone(&found.node);
+            let at = node.search_from(*next, key);
+            self.open.push_range(node.columns(), *next..at);
+            *next = at;
+            if node.key(at) == key {
+                *next += 1;
+                if *next == node.len() {
+                    self.leave_window();
+                }
+            }
+        }
+        match item {
+            Some(Item::Entry(entry)) => self.open.push_entry(key, entry),
+            Some(Item::Child(child)) => self.open.push_child(key, child),
+            None => return Ok(()),
+        }
+        if output.shape.ends(self.level, key) {
+            self.close(output)?;
+        }
+        Ok(())
+    }
+
+    /// Merges base nodes until the window covers `key`, or no base node does.
+    fn advance(&mut self, key: &[u8], output: &mut Output) -> Result<()> {
+        loop {
+            match &self.window {
+                Some((found, _)) if found.node.last_key() >= key => return Ok(()),
+                Some(_) => self.merge_rest(output)?,
+                None if self.exhausted => return Ok(()),
+                None if !self.open.is_empty() => self.join_neighbour()?,
+                None => {
+                    let Some(cursor) = &mut self.base else {
+                        return Ok(());
+                    };
+                    let found = cursor.seek(key)?;
+                    let last_key = found.node.last_key();
+                    if self.has_parent && last_key < key && output.shape.ends(self.level, last_key) {
+                        // The key lies after all others, and the last node is complete without it. The base's root is
+                        // merged nevertheless: nobody refers to it yet.
+                        self.exhausted = true;
+                    } else {
+                        self.window = Some((found, 0));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Opens the window on the node to the right of the last one, if there is one.
+    fn join_neighbour(&mut self) -> Result<()> {
+        let found = match &mut self.base {
+            Some(cursor) => cursor.next()?,
+            None => None,
+        };
+        match found {
+            Some(found) => self.window = Some((found, 0)),
+            None => self.exhausted = true,
+        }
+        Ok(())
+    }
+
+    /// Merges what is left in the window.
+    fn merge_rest(&mut self, output: &mut Output) -> Result<()> {
+        let Some((found, next)) = &self.window else {
+            return Ok(());
+        };
+        let node: Arc<Node> = Arc::clone(&found.node);
+        self.open.push_range(node.columns(), *next..node.len());
+        self.leave_window();
+        // Of a node's keys only the last can end it.
+        if output.shape.ends(self.level, node.last_key()) {
+            self.close(output)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that the node in the window is gone, unless it comes out as it was.
+    fn leave_window(&mut self) {
+        let Some((found, _)) = self.window.take() else {
+            return;
+        };
+        self.exhausted = self.base.as_ref().is_none_or(Cursor::is_last);
+        let replaced = (Box::from(found.node.last_key()), found.reference);
+        if let Some((key, _)) = self.replaced.replace(replaced) {
+            self.tell(key, None);
+        }
+    }
+
+    /// Ends the node that is being made.
+    fn close(&mut self, output: &mut Output) -> Result<()> {
+        let Some(last_key) = self.open.last_key().map(Box::<[u8]>::from) else {
+            return Ok(());
+        };
+        let digest = output.writer.digest(self.level, &self.open);
+        let same = self.replaced.as_ref().filter(|(key, reference)| *key == last_key && reference.digest == digest);
+        let child = match same {
+            Some((_, reference)) => *reference,
+            None => output.write(self.level, &self.open, digest)?,
+        };
+        let is_same = same.is_some();
+        self.open.clear();
+        self.made += 1;
+        match self.replaced.take() {
+            // The parent refers to the node already, and is told nothing. At the top nobody does.
+            Some(_) if is_same && self.has_parent => return Ok(()),
+            Some((key, _)) if key != last_key => self.tell(key, None),
+            _ => {}
+        }
+        self.tell(last_key, Some(child));
+        Ok(())
+    }
+
+    fn tell(&mut self, key: Box<[u8]>, child: Option<NodeRef>) {
+        // Without a parent there is nothing to delete from.
+        if child.is_some() || self.has_parent {
+            self.upward.push(Upward { key, child });
+        }
+    }
+
+    pub(super) fn finish(&mut self, output: &mut Output) -> Result<()> {
+        loop {
+            if self.window.is_some() {
+                self.merge_rest(output)?;
+            } else if self.open.is_empty() || self.exhausted {
+                break;
+            } else {
+                self.join_neighbour()?;
+            }
+        }
+        if self.level > 0 && !self.has_parent && self.made == 0 && self.open.len() == 1 {
+            // The one node of the topmost level has one child: the child is the root, and this node need not be.
+            if let (Some(key), Some(child)) = (self.open.last_key().map(Box::from), self.open.child(0, self.level)) {
+                self.tell(key, Some(child));
+                self.open.clear();
+            }
+        }
+        self.close(output)?;
+        if let Some((key, _)) = self.replaced.take() {
+            self.tell(key, None);
+        }
+        Ok(())
+    }
+}
+
+impl Output {
+    fn write(&mut self, level: u8, columns: &Columns, digest: deltic_core::Digest) -> Result<NodeRef> {
+        let bytes = self.writer.encode(level, columns)?;
+        let (pack, offset) = self.packs.node(&bytes, &digest)?;
+        let place = NodePlace { pack, offset, stored: bytes.len() as u64 };
+        let (count, bytes) = columns
+            .totals(level)
+            .ok_or_else(|| Error::invalid("the payloads of a tree have more bytes together than can be counted"))?;
+        Ok(NodeRef { digest, level, count, bytes, place })
+    }
+}
