@@ -21,6 +21,19 @@
 //! * **Cost follows change.** Trees are read and written along the paths to what changed.
 //!
 //! All calls block; async stays inside. `docs/format.md` describes every byte that is stored.
+//!
+//! Inside, each folder is a room, and a room uses only those above it in this table:
+//!
+//! | room | holds |
+//! |---|---|
+//! | `error` | what can go wrong, by what the caller does about it |
+//! | `format` | the bytes of records, packs, nodes and checkpoints |
+//! | `backend` | the stores that objects lie in, and requests to them |
+//! | `packs` | payloads and nodes in packs: written, read, cached |
+//! | `tree` | sorted maps: looked up, scanned, compared, edited |
+//! | `catalog` | versions: found, read, created |
+//! | `write` | drafts, commits, checkpoints |
+//! | `maintain` | retention, the sweep, repacking, checks |
 
 mod backend;
 mod catalog;

@@ -1,5 +1,5 @@
-//! Why a store failed, in one line: what the client of a store says of its own course is left out, and what it leaves out, the
-//! causes at the end of the chain, is said.
+//! Why a request failed, in one line. The client describes its own steps, which are left out. It leaves out the causes at the
+//! end of the chain, which are added.
 //!
 //! ```text
 //! no answer to GET from 127.0.0.1:9000 through the proxy of HTTP_PROXY, localhost:3128, after 4 retries: client error

@@ -47,7 +47,7 @@ fn must_be_there(url: &str, folder: &FilePath) -> Result<()> {
 /// A folder to try things in. What is put there has to be removed before this is dropped, which removes the folder and
 /// those above it that were made for it.
 pub(crate) struct Scratch {
-    pub(crate) root: ObjectRoot,
+    pub(crate) client: ObjectRoot,
     pub(super) _made: Made,
 }
 

@@ -1,6 +1,7 @@
-//! Listings of remote stores in which an object has a name that no path can have, such as one with an escape character: the
-//! client fails at the whole page with it. Then the listing is done over again by the beginnings of names, longer ones where that
-//! happens, until what is left out is the foreign object alone.
+//! Listings of remote stores that hold a foreign object, whose name no path can have, such as one with an escape character.
+//!
+//! The client fails at the whole page with such an object. Then the listing is repeated by prefixes of names, longer ones
+//! where that happens again, until only the foreign object is left out.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,11 +1,11 @@
-//! Folders: `object_store`'s local store, with the packs that were read kept open, and with no regard for what is none of ours.
+//! The store in a folder: `object_store`'s local store, with open packs kept open, and without files that are no objects.
 //!
-//! Only files are read: what is opened without waiting, and is no file then, such as a pipe, is an error that says what it is. A
-//! listing is of objects alone: names that no object has are passed over before anything is asked of them.
+//! Only files are read. A pipe, or anything else that is no file, is an error that names what it is. A listing skips names
+//! that no object has before it looks at them.
 //!
-//! A leaf is a range of a pack, and for each `object_store` opens the file, asks for its size, seeks, reads and closes.
-//! A pack never changes once it is written, so a file that is open can be read at any place, by any thread, for as long
-//! as it stays open: one system call a range. Everything else goes to the store beneath, and on other systems than Unix all of it does.
+//! A leaf is a range of a pack. For each range `object_store` opens the file, asks for its size, seeks, reads and closes. A
+//! pack never changes once it is written, so an open file can be read at any place by any thread: one system call a range.
+//! Everything else goes to the store beneath, and on other systems than Unix all of it does.
 
 use std::collections::HashMap;
 use std::fmt;

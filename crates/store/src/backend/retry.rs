@@ -1,10 +1,11 @@
-//! What is done when a remote store asks to slow down (429 or 503): wait for as long as it says, or a while that doubles, and ask
-//! again.
+//! Waiting when a remote store asks to slow down (429 or 503): as long as the store asks for, or a time that doubles, and then
+//! the request is repeated.
 //!
-//! Stores throttle in streaks that last minutes, so what counts is time and not tries: a streak begins with the first such answer and
-//! ends with one of another kind, all requests to a bucket share it, and once it has lasted longer than the patience no
-//! request waits any more. A request by itself waits no longer either: others may be answered all the time. What else can go wrong
-//! is left to the client, which tries a few times: an endpoint that is not there must not take minutes to be called so.
+//! Stores throttle in streaks that last minutes, so time is limited, not the number of tries. A streak begins with the first
+//! such answer and ends with one of another kind. All requests to a bucket share it. Once it has lasted longer than the
+//! patience, no request waits any more. A single request waits no longer than the patience either: others may be answered all
+//! the time. All other failures are left to the client, which retries a few times: an endpoint that is not there must be
+//! reported soon.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -98,7 +98,7 @@ impl Stores {
         self.open_at(url, true)?;
         made.0.extend(at.map(|at| [at.join(name), at.join(name).join("packs")]).into_iter().flatten());
         let root = self.open_at(&format!("{}/{name}", url.trim_end_matches('/')), true)?;
-        Ok(Scratch { root, _made: made })
+        Ok(Scratch { client: root, _made: made })
     }
 
     fn open_at(&self, url: &str, make: bool) -> Result<ObjectRoot> {

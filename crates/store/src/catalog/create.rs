@@ -122,8 +122,8 @@ impl Catalog {
 }
 
 /// Refuses a folder that is somebody's: another one was meant, and a catalog amid other files is hard to tell from them.
-fn refuse_foreign(root: &ObjectRoot) -> Result<()> {
-    let foreign = root.foreign()?;
+fn refuse_foreign(client: &ObjectRoot) -> Result<()> {
+    let foreign = client.foreign()?;
     let Some((first, others)) = foreign.split_first() else { return Ok(()) };
     let others = match others.len() {
         0 => String::new(),
@@ -133,24 +133,24 @@ fn refuse_foreign(root: &ObjectRoot) -> Result<()> {
     Err(Error::invalid(format!(
         "{}: the folder is not empty: it has `{first}`{others}, and a catalog takes a folder of its own; name a folder that is \
          empty or not there yet",
-        root.url()
+        client.url()
     )))
 }
 
 /// Checks that of two creations of one object the second is refused and changes nothing.
-fn refuse_careless_store(root: &ObjectRoot, run: RunId) -> Result<()> {
+fn refuse_careless_store(client: &ObjectRoot, run: RunId) -> Result<()> {
     let probe = ObjectName::Probe(run);
     let (first, second) = (Bytes::from_static(b"first"), Bytes::from_static(b"second"));
-    root.create(&probe, &first).map_err(|error| {
+    client.create(&probe, &first).map_err(|error| {
         let message = format!(
             "{}: a new object could not be created; the store must be writable and, for a folder, support hard links",
-            root.url()
+            client.url()
         );
         Error::unavailable(message).because(&cause::of(&error))
     })?;
-    let again = root.create(&probe, &second);
-    let kept = root.get(&probe);
-    if let Err(error) = root.remove(&probe) {
+    let again = client.create(&probe, &second);
+    let kept = client.get(&probe);
+    if let Err(error) = client.remove(&probe) {
         tracing::warn!(%error, "the object of the self-test stays behind");
     }
     let kept = kept?.is_some_and(|body| body == first);
@@ -160,12 +160,12 @@ fn refuse_careless_store(root: &ObjectRoot, run: RunId) -> Result<()> {
             Err(Error::invalid(format!(
                 "{}: the store overwrites an object that it was asked to create only if absent, so two runs could lose each \
              other's versions; use a store that honours conditional writes",
-                root.url()
+                client.url()
             )))
         }
         Err(error) => Err(Error::unavailable(format!(
             "{}: the self-test of conditional writes got no clear answer; try again",
-            root.url()
+            client.url()
         ))
         .because(&cause::of(&error))),
     }

@@ -1,4 +1,4 @@
-//! What the history of a catalog says of a failure: an object may rightly be gone, or be of another line of history.
+//! What the history of a catalog says of a failure to read: the object was removed rightly, or is of another line of history.
 
 use std::sync::Arc;
 

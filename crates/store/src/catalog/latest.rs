@@ -1,15 +1,17 @@
 //! Finding the latest version.
 //!
-//! Versions are numbered without gaps and their names are never freed, so "is there a version `n`" is true up to the
-//! latest and false from there on. The search is for the edge: it begins where the hint (or what was seen before)
-//! points, gallops upwards in doubling steps while versions are there, and halves the distance when they are not. A
-//! wrong hint can make it longer and never wrong. Nothing is ever listed.
+//! Versions are numbered without gaps and their names are never freed. So "version `n` exists" is true up to the latest and
+//! false above it, and the search looks for that edge. It begins at the hint (or at the latest version seen before), goes up in
+//! doubling steps while versions exist, and then halves the distance. A wrong hint makes the search longer, never wrong.
+//! Nothing is listed.
 //!
-//! On a remote store a commit writes its hint beside its record, so a hint can be ahead by one: that costs one more request,
-//! and is warned of. A hint that is further ahead, or ahead at all in a folder, where it is written after the record, says
-//! that records are lost (`docs/design/0005-lost-records.md`): what is left is not taken for the latest version. And from where the
-//! search begins each record has to name the one before it, up to the latest: else one of them is of another line of history,
-//! left over from before a gap that has been filled meanwhile.
+//! On a remote store a commit writes its hint beside its record, so a hint can be ahead by one. That costs one more request and
+//! is logged as a warning. A hint that is further ahead means that records are lost (`docs/design/0005-lost-records.md`), and so
+//! does any hint ahead in a folder, where it is written after the record: then the search fails, and does not take what is left
+//! for the latest version.
+//!
+//! From where the search begins, each record must name the one before it, up to the latest. A record that does not is of
+//! another line of history, left over from before a gap that was filled since.
 
 use bytes::Bytes;
 use deltic_core::{CatalogUuid, Digest, Version};

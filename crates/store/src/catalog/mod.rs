@@ -1,4 +1,15 @@
-//! A catalog.
+//! A catalog: its versions, which of them can be read, and how the next one is created.
+//!
+//! * `open`, `create`: a catalog at a URL;
+//! * `versions`, `latest`, `lookup`, `log`, `standing`: finding versions;
+//! * `records`, `publish`: reading the records of versions, and creating one;
+//! * `snapshot`: a version and its trees;
+//! * `history`, `lineage`, `dependencies`, `tags`: what versions are to each other;
+//! * `rules`: what writers and the sweep may do;
+//! * `pack_index`: what a pack lists.
+//!
+//! Uses `format`, `backend`, `packs` and `tree`. Invariants: a version is created once, by one put-if-absent; a record is
+//! checked whole before any of it is used.
 
 mod create;
 pub(crate) mod dependencies;

@@ -1,9 +1,9 @@
 //! Creating the record of a version: one put-if-absent, which makes the version visible.
 //!
-//! A conditional write can not simply be repeated: when its acknowledgement is lost, the repetition loses against the
-//! write itself. And stores report a lost race by different errors. So after **any** error the record is read back,
-//! and the bytes decide: ours, then we won; another's, then they did; none, then nothing happened yet and the same
-//! write is tried again, unless the store refused it: a refusal is certain.
+//! A conditional write can not simply be repeated: if its acknowledgement was lost, the second one loses against the first.
+//! And stores report a lost race by different errors. So after **any** error the record is read back, and its bytes decide.
+//! Ours: the run won. Another's: that one won. None: nothing has happened yet, and the write is repeated, unless the store
+//! refused it, which is certain.
 
 use std::time::Duration;
 
@@ -83,14 +83,14 @@ pub(crate) fn try_publish(catalog: &Catalog, record: VersionRecord) -> Result<Pu
 /// Where that saves a round trip the hint is written beside the record. Should the record fail, the hint is ahead by one
 /// for a while, which makes look-ups longer by a request; after a lost race it says what the winner says.
 pub(crate) fn create_version(catalog: &Catalog, record: &VersionRecord, body: &Bytes) -> Result<Attempt> {
-    let root = catalog.client();
-    if root.is_remote() {
-        let both = async { futures::join!(try_create(catalog, record, body), write_hint(root, record.version)) };
-        return root.drive(both).0;
+    let client = catalog.client();
+    if client.is_remote() {
+        let both = async { futures::join!(try_create(catalog, record, body), write_hint(client, record.version)) };
+        return client.drive(both).0;
     }
-    let attempt = root.drive(try_create(catalog, record, body))?;
+    let attempt = client.drive(try_create(catalog, record, body))?;
     if matches!(attempt, Attempt::Won) {
-        root.drive(write_hint(root, record.version));
+        client.drive(write_hint(client, record.version));
     }
     Ok(attempt)
 }
@@ -148,9 +148,9 @@ async fn try_create(catalog: &Catalog, record: &VersionRecord, body: &Bytes) -> 
 }
 
 /// Says where the latest version is. A failure only makes the next look-up longer.
-async fn write_hint(root: &ObjectRoot, version: Version) {
+async fn write_hint(client: &ObjectRoot, version: Version) {
     let body = Bytes::from(format!("{version}\n"));
-    if let Err(error) = root.overwrite_async(&ObjectName::Latest, &[body]).await {
+    if let Err(error) = client.overwrite_async(&ObjectName::Latest, &[body]).await {
         tracing::warn!(%error, "the hint at the latest version could not be written");
     }
 }

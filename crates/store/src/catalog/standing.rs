@@ -1,4 +1,4 @@
-//! Where a catalog stands when its latest record can not be read: for those who go on with what can.
+//! The state of a catalog whose latest record can not be read: the number of its latest version, and the newest readable one.
 
 use deltic_core::Version;
 

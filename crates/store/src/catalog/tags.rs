@@ -1,5 +1,4 @@
-//! Names of versions. A version that has one is kept by every retention, whoever asks for it and whatever its rules are, until the
-//! name is taken away.
+//! Tags: names of versions. Every retention keeps a version that has a tag, whatever its rules, until the tag is removed.
 
 use crate::backend::secrets::{holds_secret, without_secrets};
 use crate::format::record::{MOST_TAG_BYTES, MOST_TAGS, Tag, VersionRecord};

@@ -1,4 +1,4 @@
-//! What a tree holds for a key, and where bytes lie: the words that nodes, records and indexes are made of.
+//! What a tree holds for a key, and where bytes lie. Nodes, records and indexes are made of these types.
 
 use bytes::Bytes;
 use deltic_core::Meta;

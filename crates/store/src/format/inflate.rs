@@ -1,6 +1,6 @@
-//! Decompressing with a context that each thread keeps: making one takes longer than decompressing a node.
+//! Decompression, with one context a thread: to make a context takes longer than to decompress a node.
 //!
-//! What a frame, or whoever refers to it, says of its length is not believed further than frames can grow.
+//! A length that a frame announces is trusted only as far as frames can grow.
 
 use std::cell::RefCell;
 

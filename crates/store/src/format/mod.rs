@@ -1,4 +1,13 @@
-//! The bytes that a catalog is stored as.
+//! What a catalog's objects are made of, byte by byte. `docs/format.md` describes the same for people.
+//!
+//! * `object_name`: the path of every object;
+//! * `checked_json`, `record`: `catalog.json`, and the records of versions;
+//! * `pack`, `entry`, `node`, `shape`, `tree_root`: packs, and the trees in them;
+//! * `progress`: the checkpoints of runs;
+//! * `varint`, `inflate`: what they are coded by.
+//!
+//! Uses no other room. Invariants: nothing here makes a request; a decoder takes any bytes, never panics, and allocates a
+//! fixed multiple of what it was given.
 
 pub(crate) mod checked_json;
 pub(crate) mod entry;

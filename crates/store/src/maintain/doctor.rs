@@ -89,10 +89,10 @@ pub fn doctor(stores: &Stores, url: &str, run: RunId) -> Result<Vec<Assumption>>
         .map(|check| Assumption {
             name: check.name,
             expected: check.expected,
-            problem: (check.try_out)(&scratch.root).err(),
+            problem: (check.try_out)(&scratch.client).err(),
         })
         .collect();
-    clean(&scratch.root);
+    clean(&scratch.client);
     Ok(found)
 }
 
@@ -109,14 +109,14 @@ fn pack(seq: u32) -> PackName {
 
 const PACKS: u32 = 12;
 
-fn clean(root: &ObjectRoot) {
+fn clean(client: &ObjectRoot) {
     for name in (0..10).chain(RACED..RACED + RACES).map(object) {
-        if let Err(error) = root.remove_if_there(&name) {
+        if let Err(error) = client.remove_if_there(&name) {
             tracing::warn!(%error, "an object of the check stays behind");
         }
     }
     let packs: Vec<PackName> = (0..PACKS).map(pack).collect();
-    if let Err(error) = root.remove_packs(&packs) {
+    if let Err(error) = client.remove_packs(&packs) {
         tracing::warn!(%error, "objects of the check stay behind");
     }
 }
@@ -133,36 +133,36 @@ fn failed(doing: &str, error: &dyn std::error::Error) -> String {
     text
 }
 
-fn put(root: &ObjectRoot, name: &ObjectName, bytes: &Bytes) -> Finding {
-    root.overwrite(name, std::slice::from_ref(bytes)).map_err(|error| failed("writing failed", &error))
+fn put(client: &ObjectRoot, name: &ObjectName, bytes: &Bytes) -> Finding {
+    client.overwrite(name, std::slice::from_ref(bytes)).map_err(|error| failed("writing failed", &error))
 }
 
-fn read(root: &ObjectRoot, name: &ObjectName) -> std::result::Result<Option<Bytes>, String> {
-    root.get(name).map_err(|error| failed("reading failed", &error))
+fn read(client: &ObjectRoot, name: &ObjectName) -> std::result::Result<Option<Bytes>, String> {
+    client.get(name).map_err(|error| failed("reading failed", &error))
 }
 
-fn expect(root: &ObjectRoot, name: &ObjectName, bytes: &Bytes, when: &str) -> Finding {
-    match read(root, name)? {
+fn expect(client: &ObjectRoot, name: &ObjectName, bytes: &Bytes, when: &str) -> Finding {
+    match read(client, name)? {
         Some(found) if found == *bytes => Ok(()),
         Some(found) => Err(format!("{when}, other bytes were read: {} of {} bytes", found.len(), bytes.len())),
         None => Err(format!("{when}, the object was not there")),
     }
 }
 
-fn read_after_write(root: &ObjectRoot) -> Finding {
+fn read_after_write(client: &ObjectRoot) -> Finding {
     for round in 0..5 {
         let bytes = body(&format!("round {round}"));
-        put(root, &object(round), &bytes)?;
-        expect(root, &object(round), &bytes, "after it was written")?;
+        put(client, &object(round), &bytes)?;
+        expect(client, &object(round), &bytes, "after it was written")?;
     }
     Ok(())
 }
 
-fn create_once(root: &ObjectRoot) -> Finding {
+fn create_once(client: &ObjectRoot) -> Finding {
     let (name, first) = (object(5), body("first"));
-    root.create(&name, &first).map_err(|error| failed("a new object could not be created", &error))?;
+    client.create(&name, &first).map_err(|error| failed("a new object could not be created", &error))?;
     for again in ["second", "first"] {
-        match root.create(&name, &body(again)) {
+        match client.create(&name, &body(again)) {
             Ok(()) => {
                 return Err(
                     "an object that was there was created again: two runs would lose each other's versions".to_owned()
@@ -171,15 +171,15 @@ fn create_once(root: &ObjectRoot) -> Finding {
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {}
             Err(error) => return Err(failed("the second creation was refused unclearly", &error)),
         }
-        expect(root, &name, &first, "after a second creation")?;
+        expect(client, &name, &first, "after a second creation")?;
     }
     Ok(())
 }
 
-fn one_of_many(root: &ObjectRoot) -> Finding {
+fn one_of_many(client: &ObjectRoot) -> Finding {
     for name in (RACED..RACED + RACES).map(object) {
         let ended: Vec<_> = std::thread::scope(|scope| {
-            let create = |writer: u64| (writer, root.create(&name, &body(&writer.to_string())));
+            let create = |writer: u64| (writer, client.create(&name, &body(&writer.to_string())));
             let writers: Vec<_> = (0..WRITERS).map(|writer| scope.spawn(move || create(writer))).collect();
             writers.into_iter().filter_map(|writer| writer.join().ok()).collect()
         });
@@ -193,43 +193,43 @@ fn one_of_many(root: &ObjectRoot) -> Finding {
             }
             return Err(what);
         };
-        expect(root, &name, &body(&winner.to_string()), "after many had created it at the same time")?;
+        expect(client, &name, &body(&winner.to_string()), "after many had created it at the same time")?;
     }
     Ok(())
 }
 
-fn overwrite(root: &ObjectRoot) -> Finding {
+fn overwrite(client: &ObjectRoot) -> Finding {
     for round in 0..10 {
         // Of changing length, so that old and new can not be taken for each other.
         let bytes = body(&"x".repeat(round * 7 % 5 + 1));
-        put(root, &object(6), &bytes)?;
-        expect(root, &object(6), &bytes, "after it was overwritten")?;
+        put(client, &object(6), &bytes)?;
+        expect(client, &object(6), &bytes, "after it was overwritten")?;
     }
     Ok(())
 }
 
-fn absence(root: &ObjectRoot) -> Finding {
-    match read(root, &object(7))? {
+fn absence(client: &ObjectRoot) -> Finding {
+    match read(client, &object(7))? {
         None => Ok(()),
         Some(_) => Err("an object was read that nobody has written".to_owned()),
     }
 }
 
-fn ranges(root: &ObjectRoot) -> Finding {
+fn ranges(client: &ObjectRoot) -> Finding {
     let name = object(8);
     let bytes: Bytes =
         (0..BIG_BYTES / 8).flat_map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()).collect();
-    put(root, &name, &bytes)?;
+    put(client, &name, &bytes)?;
     let middle = BIG_BYTES / 2;
     let all = [0..1, 0..100, middle - 7..middle + 9, BIG_BYTES - 1..BIG_BYTES, 1..BIG_BYTES - 1, 0..BIG_BYTES];
     let wanted: Vec<_> = all.iter().map(|range| (name, range.clone())).collect();
-    let found = root.get_ranges(&wanted).map_err(|error| failed("reading ranges failed", &error))?;
+    let found = client.get_ranges(&wanted).map_err(|error| failed("reading ranges failed", &error))?;
     for (range, found) in all.iter().zip(found) {
         if found != bytes.slice(range.start as usize..range.end as usize) {
             return Err(format!("other bytes were read for the range from {} to {}", range.start, range.end));
         }
     }
-    match root.get_ranges(&[(name, BIG_BYTES - 1..BIG_BYTES + 1)]) {
+    match client.get_ranges(&[(name, BIG_BYTES - 1..BIG_BYTES + 1)]) {
         Err(error) if matches!(error.kind(), ErrorKind::Corrupt { .. }) => Ok(()),
         Err(error) => Err(failed("a range beyond the end failed unclearly", &error)),
         Ok(_) => Err("a range beyond the end of an object was read".to_owned()),
@@ -237,18 +237,18 @@ fn ranges(root: &ObjectRoot) -> Finding {
 }
 
 /// The packs that are listed, by sequence number and length.
-fn listed(root: &ObjectRoot) -> std::result::Result<Vec<(u32, u64)>, String> {
-    let found = root.packs().map_err(|error| failed("listing failed", &error))?;
+fn listed(client: &ObjectRoot) -> std::result::Result<Vec<(u32, u64)>, String> {
+    let found = client.packs().map_err(|error| failed("listing failed", &error))?;
     Ok(found.into_iter().map(|pack| (pack.name.seq, pack.bytes)).collect())
 }
 
-fn listing(root: &ObjectRoot) -> Finding {
+fn listing(client: &ObjectRoot) -> Finding {
     let mut expected = Vec::new();
     for seq in 0..PACKS {
         let bytes = body(&"x".repeat(seq as usize + 1));
-        put(root, &ObjectName::Pack(pack(seq)), &bytes)?;
+        put(client, &ObjectName::Pack(pack(seq)), &bytes)?;
         expected.push((seq, bytes.len() as u64));
-        let found = listed(root)?;
+        let found = listed(client)?;
         if found != expected {
             return Err(format!(
                 "after {} objects were written, {} were listed, or other ones",
@@ -260,20 +260,20 @@ fn listing(root: &ObjectRoot) -> Finding {
     Ok(())
 }
 
-fn delete(root: &ObjectRoot) -> Finding {
+fn delete(client: &ObjectRoot) -> Finding {
     let gone: Vec<PackName> = (0..PACKS).filter(|seq| seq % 2 == 0).map(pack).collect();
     let stays: Vec<u32> = (0..PACKS).filter(|seq| seq % 2 == 1).collect();
     for seq in 0..PACKS {
-        put(root, &ObjectName::Pack(pack(seq)), &body(&"x".repeat(seq as usize + 1)))?;
+        put(client, &ObjectName::Pack(pack(seq)), &body(&"x".repeat(seq as usize + 1)))?;
     }
-    root.remove_packs(&gone).map_err(|error| failed("removing failed", &error))?;
+    client.remove_packs(&gone).map_err(|error| failed("removing failed", &error))?;
     for name in &gone {
-        if read(root, &ObjectName::Pack(*name))?.is_some() {
+        if read(client, &ObjectName::Pack(*name))?.is_some() {
             return Err("an object was read after it had been removed".to_owned());
         }
     }
-    if listed(root)?.into_iter().map(|(seq, _)| seq).ne(stays) {
+    if listed(client)?.into_iter().map(|(seq, _)| seq).ne(stays) {
         return Err("a listing after some were removed does not have exactly the others".to_owned());
     }
-    root.remove_packs(&gone).map_err(|error| failed("removing what is gone already failed", &error))
+    client.remove_packs(&gone).map_err(|error| failed("removing what is gone already failed", &error))
 }

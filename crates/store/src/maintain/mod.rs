@@ -1,4 +1,12 @@
-//! Maintenance.
+//! Looking after catalogs and stores.
+//!
+//! * `retention`: which versions can be read;
+//! * `mark`, `gc`: what retained versions refer to, and removing the rest;
+//! * `repack`: writing sparse packs anew;
+//! * `fsck`: checking everything that a catalog holds;
+//! * `doctor`: checking that a store does what catalogs rely on.
+//!
+//! Uses all other rooms. Invariant: everything here may run beside writers, readers and itself, and may be interrupted.
 
 pub(crate) mod doctor;
 pub(crate) mod fsck;

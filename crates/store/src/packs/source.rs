@@ -141,12 +141,12 @@ impl Source {
     /// Reads a blob a second time, after the bytes that came first were wrong in the way that `error` says. Where no other
     /// bytes can come, of a folder or a pack in memory, it is the error.
     pub(crate) async fn again(&self, blob: Blob, error: Error) -> Result<Bytes> {
-        let root = self.client();
-        if self.in_memory(blob)?.is_some() || !root.asks_again(&error) {
+        let client = self.client();
+        if self.in_memory(blob)?.is_some() || !client.asks_again(&error) {
             return Err(error);
         }
         let wanted = [(ObjectName::Pack(blob.pack), self.range(blob)?)];
-        let mut bodies = self.explain(root.get_ranges_async(&wanted).await).await?;
+        let mut bodies = self.explain(client.get_ranges_async(&wanted).await).await?;
         bodies.pop().ok_or_else(|| Error::internal("a request was not answered"))
     }
 
@@ -157,9 +157,9 @@ impl Source {
         other: &Source,
         of_other: &[Wanted],
     ) -> Result<(Nodes, Nodes)> {
-        let root = if self.client().is_remote() { self.client() } else { other.client() };
+        let client = if self.client().is_remote() { self.client() } else { other.client() };
         let (mine, others) =
-            root.drive(async { futures::join!(self.nodes_async(wanted), other.nodes_async(of_other)) });
+            client.drive(async { futures::join!(self.nodes_async(wanted), other.nodes_async(of_other)) });
         Ok((mine?, others?))
     }
 
@@ -168,8 +168,8 @@ impl Source {
         if let Some(bytes) = self.in_memory(blob)? {
             return Ok(bytes);
         }
-        let (root, wanted) = (self.client(), [(ObjectName::Pack(blob.pack), self.range(blob)?)]);
-        let mut bodies = root.drive(async { self.explain(root.get_ranges_async(&wanted).await).await })?;
+        let (client, wanted) = (self.client(), [(ObjectName::Pack(blob.pack), self.range(blob)?)]);
+        let mut bodies = client.drive(async { self.explain(client.get_ranges_async(&wanted).await).await })?;
         bodies.pop().ok_or_else(|| Error::internal("a request was not answered"))
     }
 
@@ -183,7 +183,7 @@ impl Source {
         let mut reading = self.plan(blobs)?;
         if !reading.requests.is_empty() {
             let wanted = reading.ranges();
-            reading.begun = self.client().begin(|root| async move { root.get_ranges_async(&wanted).await });
+            reading.begun = self.client().begin(|client| async move { client.get_ranges_async(&wanted).await });
         }
         Ok(reading)
     }
@@ -204,13 +204,13 @@ impl Source {
 
     /// The answers to what was asked for, in order.
     pub(crate) fn finish(&self, mut reading: Reading) -> Result<Vec<Bytes>> {
-        let root = self.client();
+        let client = self.client();
         let answers = match reading.begun.take() {
             Some(begun) => begun.wait(),
-            None => root.get_ranges(&reading.ranges()),
+            None => client.get_ranges(&reading.ranges()),
         };
         let answers = match answers {
-            Err(error) => root.drive(self.explain(Err(error)))?,
+            Err(error) => client.drive(self.explain(Err(error)))?,
             Ok(answers) => answers,
         };
         Ok(reading.into_bodies(&answers))

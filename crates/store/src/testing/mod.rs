@@ -1,6 +1,5 @@
-//! Stores for tests: one that counts, one that fails as told, one that tells round trips, and trees of other shapes.
-//!
-//! Both are decorators of any `ObjectStore`, to be put around by [`crate::Stores::with_wrapper`].
+//! Stores for tests, each a decorator of any `ObjectStore`, to be put around one by [`crate::Stores::with_wrapper`]: one that
+//! counts requests, one that fails as told, one that counts round trips. Also trees of other shapes, and rules that are left out.
 
 mod answers;
 mod mutants;

@@ -1,4 +1,5 @@
-//! One level of a tree that is being edited.
+//! One level of a tree that is being edited: sorted operations go in, nodes are written, and the operations for the level above
+//! come out.
 
 use std::sync::Arc;
 

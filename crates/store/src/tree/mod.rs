@@ -1,15 +1,18 @@
 //! An immutable sorted map from key bytes to [`Entry`], kept as an ordered Merkle tree of nodes in packs.
 //!
-//! A node ends after a key whose hash says so ([`Shape`](crate::Shape)): neither sizes nor values nor earlier cuts matter. So equal
-//! contents have equal nodes and equal roots, whatever the order they were written in, and an edit touches the paths
-//! to what it changes. The **root** is the first level that has one node.
+//! Where a node ends is a function of the key alone ([`Shape`](crate::Shape)), not of sizes, values or earlier edits. So equal
+//! contents have equal nodes and equal roots, in whatever order they were written, and an edit rewrites only the paths to
+//! what it changes. The **root** is the first level that has one node.
 //!
 //! * `find`: look-up, counts, rank;
 //! * `scan`: a range in order, reading ahead;
 //! * `diff`: what differs between two trees;
 //! * `edit`: a new tree from an old one and sorted operations;
 //! * `level`: what such an edit does to one level;
-//! * `cursor`: walking the nodes of one level.
+//! * `cursor`: walking the nodes of one level;
+//! * `range`: ranges of keys.
+//!
+//! Uses `format` and `packs`.
 
 mod cursor;
 mod diff;

@@ -1,12 +1,12 @@
-//! What a run has done so far, kept beside the packs: for a later run on the same base, should this one not get to its end.
+//! The checkpoints of a run: results that are kept beside the packs, so that a later run on the same base can reuse them if this
+//! one is interrupted.
 //!
-//! An object of progress holds results, each under a key, in bytes that only whoever made them understands, and names the
-//! packs that these refer to. It is written when those packs are uploaded, and not before. A run on the same base looks
-//! results up by key; since it commits on that base or not at all, it may refer to packs with that base (rule G2 of
-//! [`gc`](crate::Catalog::gc)).
+//! An object of progress holds results, each under a key, and names the packs that they refer to. Only whoever wrote a result
+//! understands its bytes. The object is written after those packs are uploaded. A run on the same base looks results up by key.
+//! It may refer to packs of that base, since it commits on that base or not at all (rule G2 of [`gc`](crate::Catalog::gc)).
 //!
-//! Nothing depends on it. An object that is damaged, cut short or gone, or one of whose packs is not there at its full
-//! length, is passed over, and so is a result whose bytes do not match their digest.
+//! Nothing depends on these objects. One that is damaged, cut short or gone is skipped. So is one with a pack that is missing or
+//! has another length, and a result whose bytes do not match their digest.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -139,20 +139,20 @@ impl Progress {
 
     /// Looks for what other runs on the base have left.
     fn look(&self) -> Result<Earlier> {
-        let (root, mut earlier) = (self.catalog.client(), Earlier::default());
+        let (client, mut earlier) = (self.catalog.client(), Earlier::default());
         let bases = self.catalog.rules().bases_to_take_over(self.writer.base);
-        let mut found = root.progress()?;
+        let mut found = client.progress()?;
         found.retain(|object| object.name.run != self.writer.run);
         found.retain(|object| bases.contains(&object.name.base) && object.bytes >= FOOTER_LEN);
         if found.is_empty() {
             return Ok(earlier);
         }
         let packs: HashMap<PackName, u64> =
-            root.packs_since(*bases.start())?.into_iter().map(|pack| (pack.name, pack.bytes)).collect();
+            client.packs_since(*bases.start())?.into_iter().map(|pack| (pack.name, pack.bytes)).collect();
         let tail = |object: &ListedPack| object.bytes.saturating_sub(TAIL_BYTES)..object.bytes;
         let tails = found.chunks(TAILS_AHEAD).flat_map(|batch| {
             let wanted = batch.iter().map(|object| (ObjectName::Progress(object.name), tail(object)));
-            root.get_each(&wanted.collect::<Vec<_>>())
+            client.get_each(&wanted.collect::<Vec<_>>())
         });
         for (object, tail) in found.iter().zip(tails) {
             earlier.objects.push(object.name);

@@ -1,4 +1,11 @@
 //! Making versions.
+//!
+//! * `draft`: one attempt at the next version;
+//! * `commit`: uploads the draft's packs, then creates the version's record;
+//! * `checkpoint_store`: keeps the results of a run for a later one, should it be interrupted.
+//!
+//! Uses all rooms below: `format`, `backend`, `packs`, `tree`, `catalog`. Invariant: whatever fails, the catalog is as it was
+//! before or as it is after the commit.
 
 pub(crate) mod checkpoint_store;
 pub(crate) mod commit;

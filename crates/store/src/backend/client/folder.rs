@@ -1,4 +1,4 @@
-//! What lies in a folder where an object should: a file, or something that can not be read as one.
+//! What is in the folder of a catalog besides its objects: what has the name of an object and is no file, and the files of others.
 
 use std::fs::{DirEntry, FileType};
 use std::io::ErrorKind;

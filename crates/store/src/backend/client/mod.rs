@@ -1,8 +1,8 @@
-//! One store and the requests that are made of it: a synchronous face over `object_store`, with counters, retries and
-//! length checks.
+//! The client of the folder of a store that a catalog lies in: blocking requests over `object_store`, with counters, retries
+//! and length checks. (The public name is [`ObjectRoot`]. It has nothing to do with the root of a tree.)
 //!
-//! Local stores are driven on the calling thread, where `object_store` does its I/O inline; nothing is started for
-//! them. Remote stores are driven by one small runtime. Calls block, so they must not be made from async code.
+//! Requests to local stores run on the calling thread, where `object_store` does its I/O inline; no thread is started for
+//! them. Requests to remote stores run on one small runtime. Calls block, so async code must not make them.
 
 pub(crate) mod folder;
 mod listing;

@@ -1,5 +1,7 @@
-//! Reading objects and ranges of them, within bounds: what is longer than it can be is not read, memory is taken for what
-//! was asked for and not for what is announced, and where there is none that is an error.
+//! Reading objects, and ranges of them, within bounds.
+//!
+//! An object that is longer than it can be is not read. Memory is reserved for what was requested, not for the length that a
+//! store announces. Memory that can not be had is an error.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;

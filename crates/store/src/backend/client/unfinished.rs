@@ -1,6 +1,7 @@
-//! Files that writers of a folder have left which were killed. `object_store` writes an object beside its name first, with
-//! `#` and a number added, and gives it its name when it is whole. Its listings pass over such files, so the folder itself
-//! is looked at. Stores other than folders have none.
+//! Files that killed writers have left half-written in a folder.
+//!
+//! `object_store` first writes an object to a temporary file, whose name is that of the object with `#` and a number, and
+//! renames it at the end. Its listings skip these files, so the folder itself is read. Other stores have no such files.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

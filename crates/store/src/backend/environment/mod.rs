@@ -1,7 +1,7 @@
-//! The variables that the clients of remote stores read, checked before they do.
+//! The variables of the environment that the clients of remote stores read, checked before they are used.
 //!
-//! A client takes an endpoint as it stands, and panics at its first request where that is no URL; a key with a line break
-//! at its end does the same. So every variable that is read is looked at first, and what is wrong is said with its name.
+//! A client takes an endpoint as it stands. One that is no URL makes it panic at its first request, and so does a key with a
+//! line break at its end. So every variable is checked first, and an error names the variable.
 
 pub(crate) mod certificates;
 mod profile;

@@ -1,8 +1,8 @@
-//! Credentials for S3 from the files that Amazon's own tools keep them in: `~/.aws/credentials` and `~/.aws/config`.
+//! Credentials for S3 from the files of Amazon's own tools: `~/.aws/credentials` and `~/.aws/config`.
 //!
-//! What the environment says goes over a file. Files are asked where it has no credentials at all, and of them only for
+//! The environment goes over the files. Files are read only where the environment has no credentials at all, and only for
 //! what can be used as it stands: keys, a region, an endpoint. A profile that gets its credentials by a log-in, a role or a
-//! program is refused with what to do instead.
+//! program is refused, with what to do instead.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

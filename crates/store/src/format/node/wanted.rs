@@ -1,9 +1,8 @@
-//! A node as part of a tree. What it must be is said by the nodes above it: its digest, level and counts by its parent,
-//! and which keys it may hold by its parent and those above that.
+//! A node as part of a tree, checked against the nodes above it: the parent has its digest, level, counts and last key; the
+//! parent and those above bound its keys from below.
 //!
-//! Its last key is the one that its parent has for it, and all of its keys come after the one before that, wherever above
-//! it stands. So the nodes of a level hold disjoint ranges of keys, in order: listing and looking up agree, and no node is
-//! met twice on a walk, whatever a tree that nobody built with this crate says. A tree can only be read by these two types.
+//! So the nodes of a level hold disjoint ranges of keys, in order. Listing and look-up agree, and no walk meets a node twice,
+//! even in a tree that was not built by this crate. Trees can be read only by these two types.
 
 use std::fmt;
 use std::ops::Deref;

@@ -1,13 +1,12 @@
-//! A version's record as it is written: format 2, and format 1, which is read only. The rules are in `docs/format.md`.
+//! A version's record as bytes: format 2, and format 1, which is only read. `docs/format.md` has the rules.
 //!
-//! A head that people can read, and behind it what only programs ask for, which most of the bytes are: the tables of the
-//! state, the tasks with all that their fingerprints are made of, figures. That part repeats itself, so it is compressed where
-//! that is worth it.
+//! A record has a head that people can read. Most of the bytes come after it, for programs only: the tables of the state, the
+//! tasks with the parts of their fingerprints, statistics. That part repeats itself, and is compressed where it is long.
 //!
-//! Branches, versions that wait for others, and tasks that were left out of a run have their fields, and no program uses them
-//! yet; owners and layers may be of more kinds than are known. This crate obeys what a field says, or refuses a record in which the field
-//! says something that it does not know: it would take another branch's version for the latest, or write over what is not
-//! its own. That a later program wrote it is no damage.
+//! Branches, pending versions, and tasks that a run left out have fields that no program uses yet, and owners and layers may
+//! get new kinds. This crate obeys a field, or refuses the record because it does not know the value: otherwise it would take
+//! another branch's version for the latest, or overwrite what is not its own. Such a record is not damaged; a later program
+//! wrote it.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What damage touches: of each retained version the layers and key ranges that can not be read because of it.
+//! The layers and key ranges of each retained version that can not be read because of damage.
 
 use std::collections::{BTreeMap, BTreeSet};
 
