@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use deltic_core::{IntoName, Key, Layer, LayerRef, Meta, Name, NameBytes, Payload, Scheme};
 
-use crate::{Context, Input, InputLayers, Lookup, OutputLayers, Partition, Projections, Result, Whole};
+use crate::error::Result;
+use crate::io::context::{Context, Lookup};
+use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::partition::{Input, Partition};
+use crate::io::projection::Projections;
+use crate::io::whole::Whole;
 
 /// A handful of partitions that a compiler under test can read.
 ///

@@ -6,8 +6,8 @@ use deltic_core::{Key, Layer, LayerRef, Name};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{decode, encode};
-use crate::filter::Filter;
+use crate::io::codec::{decode, encode};
+use crate::tasks::filter::Filter;
 
 #[path = "../../../tests/support/hostile.rs"]
 mod harness;

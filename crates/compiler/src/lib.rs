@@ -24,6 +24,18 @@
 //! A compiler may print, to look into it: the command line sends what it prints to standard error. It must not end the process:
 //! what fails is an error, and an exit counts as a failure of the whole run, whatever its code.
 //!
+//! The crate is built in rooms:
+//!
+//! | room | what it holds | uses |
+//! |---|---|---|
+//! | `error` | the result of user code | |
+//! | `io` | what compilers read and emit: layers, partitions, tracked reads, values, output keys | `error` |
+//! | `fixture` | partitions in memory, for unit tests of compilers | `io`, `error` |
+//! | `patterns` | the patterns, and the stages that they become | `io`, `error` |
+//! | `tasks` | tasks, their settings, filters and policies, and how they are registered | `patterns`, `io`, `error` |
+//! | `dataset` | data sets, made into tasks | `tasks`, `patterns`, `io`, `error` |
+//! | `leveling` | leveling, as tasks | `tasks`, `patterns`, `io`, `error` |
+//!
 //! Front- and back-ends are plain methods. To test one, give it a [`Partition`] and a context over a [`Fixture`]:
 //!
 //! ```
@@ -63,72 +75,51 @@
 //! # }
 //! ```
 
-mod codec;
-mod context;
 mod dataset;
-mod dep;
-mod direct;
-mod emit;
-mod filter;
+mod error;
 mod fixture;
-mod global;
 #[cfg(test)]
 mod hostile;
-mod incremental_dep;
-mod layers;
+mod io;
 mod leveling;
-mod map_group;
-mod map_split;
-mod partition;
-mod pattern;
-mod policy;
-mod projection;
-mod publish;
-mod recordable;
-mod recorded;
-mod ref_tree;
-mod setup;
-mod task;
-mod value_types;
-mod values;
-mod whole;
+mod patterns;
+mod tasks;
 
-pub use codec::CODEC_VERSION;
-pub use context::{Context, Listed, Lookup, Projected, Seen, Within};
 pub use dataset::{BadPlan, Data, DataKey, DataPlan, DataSet, LookUp, Member, Part, Published, Stage, Stages};
-pub use dep::{Dep, DepCompiler};
-pub use direct::{Direct, DirectCompiler, DirectMany};
-pub use emit::{Emit, Emitted, OutKey, Outputs, Row, Sink};
-pub use filter::{Allow, Custom, Filter, InBox, LayerName};
+pub use error::{Error, Result};
 pub use fixture::Fixture;
-pub use global::{Global, GlobalCompiler};
-pub use incremental_dep::{Edges, Graph, IncrementalDep, IncrementalDepCompiler, InputChange, TakeEdges};
-pub use layers::{InputLayers, OutputLayers, layers};
+pub use io::codec::CODEC_VERSION;
+pub use io::context::{Context, Listed, Lookup, Projected, Seen, Within};
+pub use io::emit::{Emit, Emitted, Outputs, Row, Sink};
+pub use io::layers::{InputLayers, OutputLayers, layers};
+pub use io::out_key::OutKey;
+pub use io::partition::{Input, Partition};
+pub use io::projection::{Parts, Projection, Projections, part_digest};
+pub use io::publish::{Publish, Take};
+#[doc(hidden)]
+pub use io::value_types::is_probing;
+pub use io::values::{RawValue, ValueSource, Values};
+pub use io::whole::Whole;
 pub use leveling::{AdaptivePattern, FixedPattern, Leveling};
-pub use map_group::{MapGroup, MapGroupCompiler};
-pub use map_split::{MapSplit, MapSplitCompiler};
-pub use partition::{Input, Partition};
-pub use pattern::{
+pub use patterns::dep::{Dep, DepCompiler};
+pub use patterns::direct::{Direct, DirectCompiler, DirectMany};
+pub use patterns::edges::{Edges, Graph, InputChange, TakeEdges};
+pub use patterns::global::{Global, GlobalCompiler};
+pub use patterns::incremental_dep::{IncrementalDep, IncrementalDepCompiler};
+pub use patterns::map_group::{MapGroup, MapGroupCompiler};
+pub use patterns::map_split::{MapSplit, MapSplitCompiler};
+pub use patterns::ref_tree::{RefStructure, RefTree, RefTreeCompiler, References, Targets};
+pub use patterns::stage::{
     BackEnd, CompileInputs, Declared, DepStage, DirectStage, GlobalStage, GraphStage, GroupStage, Pattern,
 };
-pub use policy::OnError;
-pub use projection::{Parts, Projection, Projections, part_digest};
-pub use publish::{Publish, Take};
-pub use recordable::recordable;
-pub use recorded::{RecordedTask, register_recorded};
-pub use ref_tree::{RefStructure, RefTree, RefTreeCompiler, References, Targets};
-pub use setup::{ConfigError, Setup};
-pub use task::{BadTask, Task};
-#[doc(hidden)]
-pub use value_types::is_probing;
-pub use values::{RawValue, ValueSource, Values};
-pub use whole::Whole;
-
-/// The error of user code: `?` makes it of any other.
-pub use anyhow::Error;
-
-/// The result of user code: any error will do, the driver adds task, stage and key.
-pub type Result<T, E = anyhow::Error> = std::result::Result<T, E>;
+pub use tasks::config_error::ConfigError;
+pub use tasks::filter::{Allow, Custom, Filter, InBox, LayerName};
+pub use tasks::policy::OnError;
+pub use tasks::rebuild::register_recorded;
+pub use tasks::recordable::recordable;
+pub use tasks::recorded::RecordedTask;
+pub use tasks::setup::Setup;
+pub use tasks::task::{BadTask, Task};
 
 /// Everything a compiler is written with.
 pub mod prelude {

@@ -21,7 +21,9 @@ use deltic_core::{Key, LayerRef};
 
 use crate::dataset::DataKey;
 use crate::dataset::value::{Member, Raw};
-use crate::{Context, Input, Result};
+use crate::error::Result;
+use crate::io::context::Context;
+use crate::io::partition::Input;
 
 /// The keys that a partition goes to; from its key alone.
 pub(super) type Keys<K> = Arc<dyn Fn(&Key) -> Result<Vec<K>> + Send + Sync>;
@@ -365,4 +367,16 @@ fn sorted<K: Ord>(mut keys: Vec<K>) -> Vec<K> {
     keys.sort_unstable();
     keys.dedup();
     keys
+}
+
+/// A flow of the partitions of one layer.
+pub(super) fn of_layer<K: DataKey, V: 'static>(layer: &LayerRef, read: Read<V>) -> Flow<K, V> {
+    let place = layer.clone();
+    let narrow = Narrow {
+        keys: Arc::new(|key: &Key| Ok(vec![K::from_name(&key.name)?])),
+        source: Arc::new(move |key: &K| Ok(Some(Key { layer: place.clone(), name: key.to_name()? }))),
+        value: Arc::new(move |_: &K, input: &Input, _: &Context<'_>| read(input).map(Some)),
+    };
+    let about = About { inputs: BTreeSet::from([layer.clone()]), total: true, ..About::default() };
+    Flow { about, shape: Shape::Narrow(narrow) }
 }

@@ -1,9 +1,9 @@
 //! Sets under the same keys: joins and unions.
 
-use crate::Result;
 use crate::dataset::flow::Flow;
 use crate::dataset::set::Kind;
 use crate::dataset::{Data, DataKey, DataSet, merge};
+use crate::error::Result;
 
 impl<K: DataKey, V: Data> DataSet<K, V> {
     /// The keys that both sets have, with both values.

@@ -5,7 +5,7 @@ use std::fmt;
 use anyhow::Context as _;
 use deltic_core::{Grid, IntoName, Key, Layer, LayerRef, Name, Tile};
 
-use crate::Result;
+use crate::error::Result;
 
 /// A type that names partitions. Two keys with one name would be one partition, so names must differ as keys do.
 ///

@@ -10,7 +10,9 @@ use deltic_core::{Key, LayerRef};
 
 use crate::dataset::DataKey;
 use crate::dataset::flow::{About, Direct, Flow, Keys, Shape};
-use crate::{Context, Input, Result};
+use crate::error::Result;
+use crate::io::context::Context;
+use crate::io::partition::Input;
 
 /// One side of a join or a union.
 struct Side<K, V> {

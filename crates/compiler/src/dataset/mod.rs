@@ -44,6 +44,7 @@
 //! so do joins and unions of what has none. A set ends in a layer of its own where it is persisted, where a second
 //! shuffle follows, where keys are looked up behind a shuffle, and where several sets follow one that has a shuffle.
 
+mod compilers;
 mod flow;
 mod joins;
 mod key;

@@ -17,7 +17,10 @@ use serde_json::Value;
 
 use crate::dataset::stages::Builder;
 use crate::dataset::{Data, DataKey, DataSet, Stages};
-use crate::{Partition, Result, Setup, recordable};
+use crate::error::Result;
+use crate::io::partition::Partition;
+use crate::tasks::recordable::recordable;
+use crate::tasks::setup::Setup;
 
 /// A chain of tasks in the making, described as data sets that come from one another.
 ///

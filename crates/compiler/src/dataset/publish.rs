@@ -9,12 +9,13 @@ use std::sync::Arc;
 use anyhow::ensure;
 use deltic_core::{Layer, LayerId, LayerRef, Payload, Scheme, Tile};
 
+use crate::dataset::compilers::Encode;
 use crate::dataset::plan::DataPlan;
 use crate::dataset::set::Kind;
-use crate::dataset::stages::Encode;
 use crate::dataset::value::Encoded;
 use crate::dataset::{Data, DataKey, DataSet, merge};
-use crate::{Partition, Result};
+use crate::error::Result;
+use crate::io::partition::Partition;
 
 /// A layer that a plan publishes.
 #[derive(Debug, Clone)]

@@ -14,7 +14,8 @@ use deltic_core::{LayerRef, Name, Tile};
 use crate::dataset::flow::{Flow, Narrow, Shape, Then};
 use crate::dataset::set::Kind;
 use crate::dataset::{Data, DataKey, DataSet};
-use crate::{Context, Result};
+use crate::error::Result;
+use crate::io::context::Context;
 
 /// Looks keys of a set up.
 pub struct LookUp<'a, K, V> {

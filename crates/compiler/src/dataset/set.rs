@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use deltic_core::{Key, LayerRef};
 
-use crate::dataset::flow::{About, Flow, Forward, Inverse, Narrow, Shape, StageName, Step, Then};
+use crate::dataset::flow::{self, About, Flow, Forward, Inverse, Narrow, Shape, StageName, Step, Then};
 use crate::dataset::plan::{DataPlan, Info, Reported};
-use crate::dataset::stages::{self, Builder};
+use crate::dataset::stages::Builder;
 use crate::dataset::{Data, DataKey};
-use crate::{Context, Input, Partition, Result};
+use crate::error::Result;
+use crate::io::context::Context;
+use crate::io::partition::{Input, Partition};
 
 /// Values under keys, each key once: a layer, or what became of some. A cheap handle to a node of a [`DataPlan`].
 ///
@@ -59,7 +61,7 @@ impl<K, V> fmt::Debug for DataSet<K, V> {
 
 impl<K: DataKey> DataSet<K, Partition> {
     pub(super) fn of_layer(plan: &DataPlan, layer: &LayerRef) -> DataSet<K, Partition> {
-        let source = stages::of_layer(layer, Arc::new(|input: &Input| Ok(input.clone())));
+        let source = flow::of_layer(layer, Arc::new(|input: &Input| Ok(input.clone())));
         DataSet::source(plan, [layer.to_string()].into(), Some(source))
     }
 

@@ -10,7 +10,9 @@ use crate::dataset::set::Kind;
 use crate::dataset::stages::Builder;
 use crate::dataset::value::{Member, Raw, decode, encode};
 use crate::dataset::{Data, DataKey, DataSet};
-use crate::{Context, Input, Result};
+use crate::error::Result;
+use crate::io::context::Context;
+use crate::io::partition::Input;
 
 impl<K: DataKey, V: Data> DataSet<K, V> {
     /// Gathers all values whose keys become the same: many to one, by the key alone. They come sorted by key.

@@ -5,18 +5,21 @@ use std::fmt;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
-use deltic_core::{IntoName, Key, Layer, LayerId, LayerRef, Name, Payload, TaskId};
+use deltic_core::{Layer, LayerId, LayerRef, Payload, TaskId};
 use serde_json::{Map, Value, json};
 
 use crate::dataset::DataKey;
-use crate::dataset::flow::{About, Back, Direct, Flow, Front, Narrow, Read, Shape, StageName, Step, numbered};
+use crate::dataset::compilers::{DirectFlow, Encode, Ends, GroupFlow};
+use crate::dataset::flow::{self, About, Flow, Shape, StageName, Step, numbered};
 use crate::dataset::plan::State;
-use crate::dataset::value::{self, Data, Raw};
-use crate::recorded::PLAN;
-use crate::{
-    Context, DirectCompiler, DirectMany, Emit, Input, InputLayers, MapGroup, MapGroupCompiler, OutKey, OutputLayers,
-    Outputs, Pattern, Result, Setup, Task, Values,
-};
+use crate::dataset::value::{self, Data};
+use crate::error::Result;
+use crate::patterns::direct::{Direct, DirectMany};
+use crate::patterns::map_group::MapGroup;
+use crate::patterns::stage::Pattern;
+use crate::tasks::recorded::PLAN;
+use crate::tasks::setup::Setup;
+use crate::tasks::task::Task;
 
 /// The tasks of a finished plan and what each is made of. Prints as a listing for people.
 #[derive(Debug, Clone)]
@@ -124,9 +127,6 @@ struct Target<K, V> {
     encode: Encode<K, V>,
 }
 
-/// Makes the payload of a value.
-pub(super) type Encode<K, V> = Arc<dyn Fn(&K, V) -> Result<Option<Payload>> + Send + Sync>;
-
 impl Builder {
     pub(super) fn new(state: &State, published: BTreeSet<LayerId>) -> Builder {
         Builder {
@@ -182,7 +182,7 @@ impl Builder {
         let read = LayerRef { catalog: None, layer: layer.id.clone() };
         let encode: Encode<K, V> = Arc::new(|_, value| Ok(Some(Payload::new(value::encode(&value)?.0))));
         self.add(flow, &names, Target { layer, is_private: true, encode }, structural).with_context(in_set)?;
-        Ok(of_layer(&read, Arc::new(|input| value::decode(input.bytes()))))
+        Ok(flow::of_layer(&read, Arc::new(|input| value::decode(input.bytes()))))
     }
 
     /// The next number that no set has, or had.
@@ -252,7 +252,7 @@ impl Builder {
                 let (_, direct) = Flow { about: About::default(), shape }.into_direct()?;
                 let one_producer = direct.one_producer;
                 let compiler = DirectFlow { ends, direct, encode };
-                if one_producer { crate::Direct(compiler).into() } else { DirectMany(compiler).into() }
+                if one_producer { Direct(compiler).into() } else { DirectMany(compiler).into() }
             }
         };
         let name = pattern.name();
@@ -285,106 +285,5 @@ impl Builder {
         let steps = about.steps.iter().map(Step::identity).collect();
         self.made.push(Made { task, stage, steps, structural });
         Ok(())
-    }
-}
-
-/// A flow of the partitions of one layer.
-pub(super) fn of_layer<K: DataKey, V: 'static>(layer: &LayerRef, read: Read<V>) -> Flow<K, V> {
-    let place = layer.clone();
-    let narrow = Narrow {
-        keys: Arc::new(|key: &Key| Ok(vec![K::from_name(&key.name)?])),
-        source: Arc::new(move |key: &K| Ok(Some(Key { layer: place.clone(), name: key.to_name()? }))),
-        value: Arc::new(move |_: &K, input: &Input, _: &Context<'_>| read(input).map(Some)),
-    };
-    let about = About { inputs: BTreeSet::from([layer.clone()]), total: true, ..About::default() };
-    Flow { about, shape: Shape::Narrow(narrow) }
-}
-
-/// The layers of a stage.
-struct Ends {
-    inputs: Vec<LayerRef>,
-    references: Vec<LayerRef>,
-    output: Layer,
-}
-
-struct DirectFlow<K, V> {
-    ends: Ends,
-    direct: Direct<K, V>,
-    encode: Encode<K, V>,
-}
-
-struct GroupFlow<K, V> {
-    ends: Ends,
-    front: Front<K>,
-    back: Back<K, V>,
-    encode: Encode<K, V>,
-}
-
-macro_rules! layers_of {
-    ($name:ident) => {
-        impl<K, V> InputLayers for $name<K, V> {
-            fn input_layers(&self) -> Result<Vec<LayerRef>> {
-                Ok(self.ends.inputs.clone())
-            }
-
-            fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-                Ok(self.ends.references.clone())
-            }
-        }
-
-        impl<K, V> OutputLayers for $name<K, V> {
-            fn output_layers(&self) -> Result<Vec<Layer>> {
-                Ok(vec![self.ends.output.clone()])
-            }
-        }
-    };
-}
-
-layers_of!(DirectFlow);
-layers_of!(GroupFlow);
-
-impl<K: DataKey, V: 'static> DirectCompiler for DirectFlow<K, V> {
-    fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
-        let layer = self.ends.output.id.as_str();
-        match (self.direct.keys)(key) {
-            Ok(keys) => keys.iter().for_each(|key| out.add(layer, Checked(key.to_name()))),
-            Err(error) => out.add(layer, Checked(Err(error))),
-        }
-    }
-
-    fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
-        let key = K::from_name(&output.name)?;
-        match self.direct.compute(&key, &inputs.iter().collect::<Vec<_>>(), context)? {
-            Some(value) => (self.encode)(&key, value),
-            None => Ok(None),
-        }
-    }
-}
-
-impl<K: DataKey, V: 'static> MapGroupCompiler for GroupFlow<K, V> {
-    type Value = Raw;
-
-    fn compile_in(&self, input: &Input, out: &mut Emit<'_, Raw>, context: &Context<'_>) -> Result<()> {
-        (self.front)(input, context, &mut |key, value| {
-            out.emit((self.ends.output.id.as_str(), key.to_name()?), value);
-            Ok(())
-        })
-    }
-
-    fn compile_out(&self, output: &OutKey, values: Values<'_, Raw>, context: &Context<'_>) -> Result<Option<Payload>> {
-        let key = K::from_name(&output.name)?;
-        match (self.back)(&key, &mut values.with_keys(), context)? {
-            Some(value) => (self.encode)(&key, value),
-            None => Ok(None),
-        }
-    }
-}
-
-/// A name that may have turned out to be none: the mapping of keys reports it then.
-struct Checked(Result<Name>);
-
-impl IntoName for Checked {
-    fn into_name(self) -> deltic_core::Result<Name> {
-        self.0.map_err(|error| deltic_core::Error::new(format!("{error:#}")))
     }
 }

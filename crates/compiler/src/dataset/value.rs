@@ -7,7 +7,9 @@ use serde::de::{DeserializeOwned, Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::dataset::DataKey;
-use crate::{Partition, Result, codec};
+use crate::error::Result;
+use crate::io::codec;
+use crate::io::partition::Partition;
 
 /// A type that can be a value of a data set: anything that serde writes and reads back.
 ///

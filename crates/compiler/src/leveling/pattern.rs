@@ -2,7 +2,8 @@
 
 use deltic_core::Tile;
 
-use crate::{Context, Result};
+use crate::error::Result;
+use crate::io::context::Context;
 
 /// All leveling points at one level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

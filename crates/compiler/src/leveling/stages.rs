@@ -5,9 +5,15 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use deltic_core::{Grid, Key, Layer, LayerRef, Payload, Tile};
 
-use crate::{
-    Context, DirectCompiler, Emit, Input, InputLayers, MapGroupCompiler, OutKey, OutputLayers, Outputs, Result, Values,
-};
+use crate::error::Result;
+use crate::io::context::Context;
+use crate::io::emit::{Emit, Outputs};
+use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::out_key::OutKey;
+use crate::io::partition::Input;
+use crate::io::values::Values;
+use crate::patterns::direct::DirectCompiler;
+use crate::patterns::map_group::MapGroupCompiler;
 
 /// What a partition weighs, and where.
 pub(super) type Weigh = dyn Fn(&Input) -> Result<Vec<(Tile, u64)>> + Send + Sync;

@@ -8,8 +8,13 @@ use anyhow::ensure;
 use deltic_core::{Grid, Layer, LayerRef, Tile};
 use serde_json::json;
 
+use crate::error::Result;
+use crate::io::partition::Input;
 use crate::leveling::stages::{Heavy, Names, Points, Sums, Weigh, Weights};
-use crate::{Direct, DirectMany, Input, MapGroup, Result, Setup, Task};
+use crate::patterns::direct::{Direct, DirectMany};
+use crate::patterns::map_group::MapGroup;
+use crate::tasks::setup::Setup;
+use crate::tasks::task::Task;
 
 /// A layer of leveling points to be made from weights.
 ///

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::pattern::Declared;
-use crate::{Context, GlobalStage, InputLayers, OutputLayers, Pattern, Publish, Result, Whole};
+use crate::error::Result;
+use crate::io::context::Context;
+use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::publish::Publish;
+use crate::io::whole::Whole;
+use crate::patterns::stage::{Declared, GlobalStage, Pattern};
 
 /// A compiler that makes everything of everything.
 ///

@@ -1,10 +1,10 @@
-//! Tracked reads: how a compiler sees any partition besides the one it is given.
+//! Tracked reads: how a compiler sees any partition besides its input.
 //!
-//! Each look is recorded with what it asked, not with what it found, so an absent partition that appears later makes
-//! its readers run again just as a changed one does. A reference needs no declaration and can not be forgotten.
+//! Each read is recorded with what it asked for, not with what it found. So an absent partition that appears later makes
+//! its readers run again, just as a changed one does. A reference needs no declaration and can not be forgotten.
 //!
-//! A compiler may make anything of an error, or catch a panic. So each look is recorded before it can fail on what is
-//! stored. Only what no partition can change fails without a record: a layer that the task does not have, or a name or
+//! A compiler may ignore an error, or catch a panic. So each read is recorded before it can fail on what is
+//! stored. Only a failure that no partition can change has no record: a layer that the task does not have, or a name or
 //! an argument that is not legal. Layers, their settings and code are part of the fingerprint.
 
 use std::cell::RefCell;
@@ -15,8 +15,10 @@ use anyhow::Context as _;
 use deltic_core::{Digest, IntoName, Key, Layer, LayerRef, Meta, Name, NameBytes, Payload, Tile};
 use serde::de::DeserializeOwned;
 
-use crate::projection::part_digest;
-use crate::{Partition, Projections, Result, codec};
+use crate::error::Result;
+use crate::io::codec;
+use crate::io::partition::Partition;
+use crate::io::projection::{Projections, part_digest};
 
 /// What a front- or back-end may look at, and the record of what it looked at.
 pub struct Context<'a> {

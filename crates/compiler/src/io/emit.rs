@@ -1,43 +1,16 @@
-//! What a front-end says: output keys, and for a map-group an intermediate value for each.
+//! What a front-end emits: output keys and, for a map-group, an intermediate value for each.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use deltic_core::{IntoName, Layer, LayerId, Name};
+use deltic_core::{IntoName, Layer, Name};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::publish::layer_number;
-use crate::{Result, codec};
-
-/// The key of a partition that a task writes.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OutKey {
-    /// One of the task's output layers.
-    pub layer: LayerId,
-    /// The name in it.
-    pub name: Name,
-}
-
-impl OutKey {
-    /// Checks and makes a key.
-    pub fn new(layer: &str, name: impl IntoName) -> Result<OutKey> {
-        Ok(OutKey { layer: LayerId::new(layer)?, name: name.into_name()? })
-    }
-}
-
-impl fmt::Display for OutKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.layer, self.name)
-    }
-}
-
-impl fmt::Debug for OutKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
+use crate::error::Result;
+use crate::io::codec;
+use crate::io::out_key::{OutKey, layer_number};
 
 /// The rows a front-end emitted, untyped: what the driver works with.
 #[derive(Debug, Default)]

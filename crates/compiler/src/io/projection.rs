@@ -1,8 +1,7 @@
-//! Projections: parts of a partition that somebody depends on, such as one row of a look-up table.
+//! Projections: parts of a partition that are read and tracked on their own, such as one row of a look-up table.
 //!
-//! A reader that asked for a row runs again when that row changed, not when the table did. So the driver must be able
-//! to ask for the row itself: a projection is code that a task registers, and a read of it is recorded with the digest
-//! of what it returned.
+//! A reader of a row runs again when that row changed, not when the table did. So the driver must be able to find the row
+//! itself: a projection is code that a task registers, and a read of it is recorded with the digest of what it returned.
 
 use std::any::Any;
 use std::fmt;
@@ -12,7 +11,8 @@ use anyhow::Context as _;
 use deltic_core::{Digest, Hasher, Meta, Payload, Recent};
 use serde::Serialize;
 
-use crate::{Result, codec};
+use crate::error::Result;
+use crate::io::codec;
 
 type Decoded = Arc<dyn Any + Send + Sync>;
 type Decode = dyn Fn(&Payload) -> Result<Decoded> + Send + Sync;

@@ -1,13 +1,17 @@
-//! Incremental-dep compilers: the user keeps the dependency graph up to date.
+//! Incremental-dep compilers: user code keeps the dependency graph up to date.
 
-use std::fmt;
 use std::sync::Arc;
 
-use deltic_core::{IntoName, Key, Layer, Name, Payload};
+use deltic_core::Payload;
 
-use crate::pattern::{CompileInputs, Declared};
-use crate::publish::layer_number;
-use crate::{Context, GraphStage, Input, InputLayers, OutKey, OutputLayers, Pattern, Result, Whole};
+use crate::error::Result;
+use crate::io::context::Context;
+use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::out_key::OutKey;
+use crate::io::partition::Input;
+use crate::io::whole::Whole;
+use crate::patterns::edges::{Edges, Graph, InputChange};
+use crate::patterns::stage::{CompileInputs, Declared, GraphStage, Pattern};
 
 /// A compiler where which outputs an input goes into depends on more than the input, and the user knows best what of it
 /// a change can affect.
@@ -42,62 +46,6 @@ pub trait IncrementalDepCompiler: InputLayers + OutputLayers + Send + Sync + 'st
     /// Compiles one output from all its inputs, which are sorted by key and never none. `None` means the output does
     /// not exist; a published one is deleted.
     fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>>;
-}
-
-/// A partition of an input layer that came, changed or went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InputChange {
-    /// Which.
-    pub key: Key,
-    /// Whether the base was made from it.
-    pub existed: bool,
-    /// Whether it exists now.
-    pub exists: bool,
-}
-
-/// The dependency graph as the base has it.
-pub trait Graph {
-    /// The outputs that an input goes into, in order; none for an input that the base does not know.
-    fn outputs_of(&self, input: &Key) -> Result<Vec<OutKey>>;
-    /// The inputs that an output is made from, in order.
-    fn inputs_of(&self, output: &OutKey) -> Result<Vec<Key>>;
-}
-
-/// Takes the outputs of inputs, in any order, each input once.
-pub struct Edges<'a> {
-    layers: &'a [Layer],
-    take: &'a mut TakeEdges<'a>,
-}
-
-/// Where edges go: an input, and its outputs as (number of the layer, name).
-pub type TakeEdges<'a> = dyn FnMut(&Key, Vec<(u16, Name)>) -> Result<()> + 'a;
-
-impl<'a> Edges<'a> {
-    /// Passes edges of a task with these output layers on to `take`.
-    pub fn new(layers: &'a [Layer], take: &'a mut TakeEdges<'a>) -> Edges<'a> {
-        Edges { layers, take }
-    }
-
-    /// Says which outputs an input goes into, instead of those that it went into before.
-    ///
-    /// Errors: the input does not exist or was mentioned already, a key is not legal in its layer.
-    pub fn set<'k, N: IntoName>(&mut self, input: &Key, outputs: impl IntoIterator<Item = (&'k str, N)>) -> Result<()> {
-        let mut all = Vec::new();
-        for (layer, name) in outputs {
-            let (layer, name) = (layer_number(self.layers, layer)?, name.into_name()?);
-            self.layers[usize::from(layer)].check(&name)?;
-            all.push((layer, name));
-        }
-        all.sort_unstable();
-        all.dedup();
-        (self.take)(input, all)
-    }
-}
-
-impl fmt::Debug for Edges<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Edges").field("layers", &self.layers).finish_non_exhaustive()
-    }
 }
 
 /// Registers an [`IncrementalDepCompiler`].

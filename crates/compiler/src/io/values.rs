@@ -1,4 +1,4 @@
-//! The values that a back-end is given: everything its contributors emitted, sorted by input key.
+//! The intermediate values that a back-end reads: all that front-ends emitted for its key, sorted by input key.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,7 +6,8 @@ use std::marker::PhantomData;
 use deltic_core::{Key, Layer, LayerRef};
 use serde::de::DeserializeOwned;
 
-use crate::{Result, codec};
+use crate::error::Result;
+use crate::io::codec;
 
 /// Where a back-end's values come from: bytes in memory, on disk, or from another process.
 pub trait ValueSource {

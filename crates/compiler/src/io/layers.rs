@@ -1,8 +1,9 @@
-//! Which layers a compiler reads and writes. The driver orders tasks by them and lets nothing else be read or written.
+//! The layers that a compiler reads and writes. The driver orders tasks by them, and nothing else can be read or written.
 
 use deltic_core::{Layer, LayerRef};
 
-use crate::{Projection, Result};
+use crate::error::Result;
+use crate::io::projection::Projection;
 
 /// The layers a compiler reads.
 pub trait InputLayers {

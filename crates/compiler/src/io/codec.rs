@@ -1,13 +1,12 @@
-//! How intermediate values become bytes: two header bytes (magic and version), then bincode with its standard
-//! configuration.
+//! The encoding of intermediate values: two header bytes (magic and version), then bincode in its standard configuration.
 //!
-//! The bytes are hashed to see whether a front-end said something new, kept where a stage remembers its values, and
+//! The bytes are hashed to see whether a front-end emitted something new, kept where a stage remembers its values, and
 //! handed to workers. So the encoding is part of every fingerprint: a change of [`CODEC_VERSION`] makes all stages full.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::Result;
+use crate::error::Result;
 
 /// The version of the encoding of intermediate values.
 pub const CODEC_VERSION: u8 = 1;

@@ -1,8 +1,8 @@
-//! Registering tasks with the settings that a version records, so that it can be made again.
+//! What a version records of the settings of tasks, and which recorded configuration a section is.
 //!
-//! A version records a configuration for each task, wherever the task had it from: from the section that is called after
-//! it, from the section of a plan, from code, or from a section that is called after no task. Code finds out again which;
-//! so sections are offered to it, and what it makes of them is compared with the record by whoever rebuilds.
+//! A version records one configuration for each task. The task may have it from the section of its own name, from the
+//! section of a plan, from code, or from a section of another name. The record does not state which. So recorded
+//! configurations are offered to the code as sections, and whoever rebuilds compares the tasks that come out with the record.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,9 +10,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::filter::Filter;
-use crate::setup::read;
-use crate::{ConfigError, Result, Setup, Task, recordable};
+use crate::error::Result;
+use crate::tasks::config_error::ConfigError;
+use crate::tasks::filter::Filter;
+use crate::tasks::recordable;
+use crate::tasks::section::read;
+use crate::tasks::task::Task;
 
 /// The key under which each task of a plan has the plan's own section.
 pub(crate) const PLAN: &str = "plan";
@@ -28,35 +31,6 @@ pub struct RecordedTask {
     pub filter: Option<Value>,
 }
 
-/// Registers tasks with recorded settings. A section is, in this order:
-///
-/// 1. the recorded configuration of the task that is called so, or was until it got that name
-///    ([`Task::previously`](crate::Task::previously));
-/// 2. the recorded configuration of the plan that is called so, or was
-///    ([`DataPlan::previously`](crate::DataPlan::previously));
-/// 3. the only recorded configuration that no other section is, and that the section's type reads and writes just so;
-/// 4. that of `otherwise`, which are the sections of the day: nothing is recorded under that name.
-///
-/// `register` is called once, and once more where a task has an earlier id or a section is found by 3. Policies are left
-/// out: what they did is no part of a version that can be rebuilt.
-///
-/// Errors: those of `register` and [`Setup::finish`]. Sections that nobody reads are none.
-pub fn register_recorded(
-    tasks: &[RecordedTask],
-    otherwise: &BTreeMap<String, Value>,
-    register: &mut dyn FnMut(&mut Setup) -> Result<()>,
-) -> Result<Vec<Task>> {
-    let mut recorded = Recorded::new(tasks);
-    let mut setup = Setup::new(otherwise.clone()).with_recorded(recorded.clone());
-    register(&mut setup)?;
-    if !recorded.learn(&setup) {
-        return setup.finish();
-    }
-    let mut setup = Setup::new(otherwise.clone()).with_recorded(recorded);
-    register(&mut setup)?;
-    setup.finish()
-}
-
 /// What sections can be.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recorded {
@@ -67,15 +41,14 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
-    fn new(tasks: &[RecordedTask]) -> Recorded {
+    pub(super) fn new(tasks: &[RecordedTask]) -> Recorded {
         let tasks = tasks.iter().map(|task| (task.id.clone(), task.clone())).collect();
         Recorded { tasks, unclaimed: Vec::new() }
     }
 
-    /// Learns from tasks that were registered how they are called now, and which sections are called after none. Returns
+    /// Learns from tasks that were `registered` with `sections` how they are called now, and which sections are called after none. Returns
     /// whether these could be others then.
-    fn learn(&mut self, setup: &Setup) -> bool {
-        let (sections, registered) = (setup.effective(), setup.tasks());
+    pub(super) fn learn(&mut self, sections: &BTreeMap<String, Value>, registered: &[Task]) -> bool {
         let mut claimed: BTreeSet<String> = sections.keys().cloned().collect();
         let mut is_renamed = false;
         for task in registered {

@@ -6,12 +6,16 @@ use deltic_core::{Layer, LayerRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::pattern::{BackEnd, Declared};
-use crate::value_types;
-use crate::{
-    Context, Emit, Emitted, GroupStage, Input, InputLayers, OutKey, OutputLayers, Pattern, Publish, Result,
-    ValueSource, Values,
-};
+use crate::error::Result;
+use crate::io::context::Context;
+use crate::io::emit::{Emit, Emitted};
+use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::out_key::OutKey;
+use crate::io::partition::Input;
+use crate::io::publish::Publish;
+use crate::io::value_types;
+use crate::io::values::{ValueSource, Values};
+use crate::patterns::stage::{BackEnd, Declared, GroupStage, Pattern};
 
 /// A map-group whose groups become several partitions: pages of a large one, or a stack of layers under one name.
 ///

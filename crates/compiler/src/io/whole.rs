@@ -1,14 +1,15 @@
-//! All of the input at once, for compilers that can not look at one partition at a time.
+//! The whole input at once, for compilers that can not work on one partition at a time.
 //!
-//! What is read here is not recorded as a look: code over the whole input runs again whenever any of it changes.
+//! Reads through it are not tracked: code over the whole input runs again whenever any of it changes.
 
 use std::fmt;
 
 use anyhow::Context as _;
 use deltic_core::{IntoName, Key, Layer, LayerRef, Meta};
 
-use crate::context::checked;
-use crate::{Listed, Lookup, Partition, Result};
+use crate::error::Result;
+use crate::io::context::{Listed, Lookup, checked};
+use crate::io::partition::Partition;
 
 /// The input layers of a task as streams, never as a whole in memory.
 pub struct Whole<'a> {

@@ -12,10 +12,16 @@ use deltic_core::{IntoName, Key, Layer, LayerRef, Name, Payload};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{
-    Context, Emit, Input, InputLayers, MapGroup, MapGroupCompiler, OutKey, OutputLayers, Partition, Pattern,
-    Projection, Result, Values,
-};
+use crate::error::Result;
+use crate::io::context::Context;
+use crate::io::emit::Emit;
+use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::out_key::OutKey;
+use crate::io::partition::{Input, Partition};
+use crate::io::projection::Projection;
+use crate::io::values::Values;
+use crate::patterns::map_group::{MapGroup, MapGroupCompiler};
+use crate::patterns::stage::Pattern;
 
 /// A map-group with declared references. Its subjects are the partitions of its input layers.
 ///

@@ -1,11 +1,11 @@
-//! What a back-end publishes that makes any number of partitions.
+//! What a back-end publishes if it makes any number of partitions.
 
 use std::fmt;
 
-use anyhow::Context as _;
 use deltic_core::{IntoName, Layer, Name, Payload};
 
-use crate::{OutKey, Result};
+use crate::error::Result;
+use crate::io::out_key::{OutKey, layer_number};
 
 /// Takes partitions for output layers, in any order, each key once.
 ///
@@ -58,15 +58,6 @@ impl<'a> Publish<'a> {
     pub fn check(self) -> Result<()> {
         self.problem.map_or(Ok(()), Err)
     }
-}
-
-/// The number of an output layer.
-pub(crate) fn layer_number(layers: &[Layer], layer: &str) -> Result<u16> {
-    let index = layers.iter().position(|known| known.id.as_str() == layer).with_context(|| {
-        let known: Vec<&str> = layers.iter().map(|layer| layer.id.as_str()).collect();
-        format!("`{layer}` is not an output layer of this task: it has `{}`", known.join("`, `"))
-    })?;
-    Ok(index as u16)
 }
 
 impl fmt::Debug for Publish<'_> {

@@ -1,4 +1,4 @@
-//! Dep compilers: a front-end over the whole input, and a back-end for each output.
+//! Dep compilers: one front-end over the whole input, and a back-end for each output.
 
 use std::sync::Arc;
 
@@ -6,12 +6,16 @@ use deltic_core::{Layer, LayerRef, Payload};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::emit::Sink;
-use crate::pattern::{BackEnd, Declared};
-use crate::value_types;
-use crate::{
-    Context, DepStage, Emit, InputLayers, OutKey, OutputLayers, Pattern, Publish, Result, ValueSource, Values, Whole,
-};
+use crate::error::Result;
+use crate::io::context::Context;
+use crate::io::emit::{Emit, Sink};
+use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::out_key::OutKey;
+use crate::io::publish::Publish;
+use crate::io::value_types;
+use crate::io::values::{ValueSource, Values};
+use crate::io::whole::Whole;
+use crate::patterns::stage::{BackEnd, Declared, DepStage, Pattern};
 
 /// A compiler whose front-end needs all of its input: connected components, a global sort, statistics to scale by.
 ///

@@ -1,11 +1,16 @@
-//! Direct compilers: output keys follow from the input's key, so nothing is decoded or shuffled but keys.
+//! Direct compilers: output keys follow from the input's key, so only keys are shuffled, and nothing is decoded.
 
 use std::sync::Arc;
 
 use deltic_core::{Key, Payload};
 
-use crate::pattern::{CompileInputs, Declared};
-use crate::{Context, DirectStage, Input, InputLayers, OutKey, OutputLayers, Outputs, Pattern, Result};
+use crate::error::Result;
+use crate::io::context::Context;
+use crate::io::emit::Outputs;
+use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::out_key::OutKey;
+use crate::io::partition::Input;
+use crate::patterns::stage::{CompileInputs, Declared, DirectStage, Pattern};
 
 /// A compiler whose output keys depend on input keys alone.
 ///

@@ -1,10 +1,10 @@
-//! A partition as user code gets it: key, meta and bytes.
+//! A partition as user code reads it: key, meta and bytes.
 
 use anyhow::Context as _;
 use deltic_core::{Key, Meta, Name, Payload, Tile};
 use serde::de::DeserializeOwned;
 
-use crate::Result;
+use crate::error::Result;
 
 /// A partition with its payload, already verified against its digest.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Map-group compilers: the front-end looks into an input and sends typed values to output keys; the back-end makes a
-//! payload of all that arrived at one key.
+//! Map-group compilers: a front-end reads an input and emits typed values for output keys; a back-end makes a payload of all
+//! values of one key.
 
 use std::sync::Arc;
 
@@ -7,12 +7,16 @@ use deltic_core::{Layer, LayerRef, Payload};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::pattern::{BackEnd, Declared};
-use crate::value_types;
-use crate::{
-    Context, Emit, Emitted, GroupStage, Input, InputLayers, OutKey, OutputLayers, Pattern, Publish, Result,
-    ValueSource, Values,
-};
+use crate::error::Result;
+use crate::io::context::Context;
+use crate::io::emit::{Emit, Emitted};
+use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::out_key::OutKey;
+use crate::io::partition::Input;
+use crate::io::publish::Publish;
+use crate::io::value_types;
+use crate::io::values::{ValueSource, Values};
+use crate::patterns::stage::{BackEnd, Declared, GroupStage, Pattern};
 
 /// A compiler whose output keys depend on content.
 ///

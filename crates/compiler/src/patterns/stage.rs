@@ -1,15 +1,21 @@
-//! Patterns with their types erased: what the driver's one executor runs.
+//! Stages: patterns with their types erased, which the driver runs.
 
 use std::fmt;
 use std::sync::Arc;
 
 use deltic_core::{Key, Layer, LayerRef, Payload};
 
-use crate::emit::Sink;
-use crate::{
-    Context, Edges, Emitted, Graph, Input, InputChange, InputLayers, OutKey, OutputLayers, Outputs, Projection,
-    Publish, Result, ValueSource, Whole,
-};
+use crate::error::Result;
+use crate::io::context::Context;
+use crate::io::emit::{Emitted, Outputs, Sink};
+use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::out_key::OutKey;
+use crate::io::partition::Input;
+use crate::io::projection::Projection;
+use crate::io::publish::Publish;
+use crate::io::values::ValueSource;
+use crate::io::whole::Whole;
+use crate::patterns::edges::{Edges, Graph, InputChange};
 
 /// A compiler as the driver sees it.
 #[derive(Clone)]

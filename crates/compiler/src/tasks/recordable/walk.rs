@@ -1,4 +1,4 @@
-//! Goes through a value as serde sees it, and stops at what JSON has no form for.
+//! Walks through a value as serde sees it, and stops at the first part that JSON has no form for.
 
 use std::fmt::{self, Display};
 

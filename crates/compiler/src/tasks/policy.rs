@@ -1,11 +1,11 @@
-//! What a run makes of partitions that a compiler fails on.
+//! The policy of a task: what a run does about partitions that its compiler fails on.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::ConfigError;
+use crate::tasks::config_error::ConfigError;
 
 /// The key of a task's configuration section that says its policy. It is the driver's, not the compiler's.
 pub(crate) const KEY: &str = "on_error";

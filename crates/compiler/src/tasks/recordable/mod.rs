@@ -1,8 +1,8 @@
-//! Whether settings can be recorded: as JSON, from which the very same settings are read again.
+//! Settings as JSON, from which the very same settings are read again.
 //!
-//! The recorded text is what a fingerprint covers and what a version is rebuilt from, so a setting that JSON has no form
-//! for would change unseen. JSON writes infinity, a number that is none, and an absent value alike. So the value itself is
-//! walked, and not what was written of it.
+//! The recorded text is what a fingerprint covers and what a version is rebuilt from. So a setting that JSON has no form for
+//! would change unseen: JSON writes infinity, NaN and an absent value alike. Therefore the value itself is walked, and not
+//! its JSON.
 
 mod walk;
 
@@ -12,7 +12,7 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::Result;
+use crate::error::Result;
 use walk::{Stopped, Walk};
 
 /// Settings as they are recorded with a version.

@@ -1,12 +1,14 @@
-//! Tasks: a compiler under a stable id, with its configuration and, if it says so, a version of its code.
+//! Tasks: a compiler under a stable id, with its configuration and, optionally, a version of its code.
 
 use std::collections::BTreeSet;
 
 use deltic_core::{Layer, LayerId, LayerRef, TaskId};
 
-use crate::filter::Filter;
-use crate::policy::OnError;
-use crate::{Pattern, Projection, Result};
+use crate::error::Result;
+use crate::io::projection::Projection;
+use crate::patterns::stage::Pattern;
+use crate::tasks::filter::Filter;
+use crate::tasks::policy::OnError;
 
 /// A compiler as a driver runs it.
 #[derive(Debug, Clone)]
