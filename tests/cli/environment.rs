@@ -223,11 +223,21 @@ fn profiles_are_read() {
     let keys =
         format!("AWS_PROFILE=team AWS_ACCESS_KEY_ID=own AWS_SECRET_ACCESS_KEY=secretsecret AWS_ENDPOINT_URL={url}");
     assert!(run(&keys).2.contains("credential=own/"), "the environment goes over files");
+    // What the environment has of other keys does not go with those of a file.
+    let (_, said, head) = run("AWS_SESSION_TOKEN=other");
+    assert!(head.contains("credential=first/") && !head.contains("x-amz-security-token"), "{said}: {head}");
+    // The usual place may be none, or closed: then there are no files.
+    let away = format!(
+        "env HOME=/dev/null AWS_ALLOW_HTTP=true AWS_ENDPOINT_URL={url} AWS_METADATA_ENDPOINT=http://127.0.0.1:{} timeout 60 deltic log s3://bucket/x",
+        closed()
+    );
+    let said = shell.run(&away).stderr;
+    assert!(said.contains("no credentials were found"), "{said}");
     for (variables, says) in [
         ("AWS_PROFILE=nobody", "the profile `nobody` of AWS_PROFILE is not in"),
         ("AWS_PROFILE=log-in", "`aws configure export-credentials --profile log-in --format env`"),
         ("AWS_PROFILE=bare", "`endpoint_url` in the files of AWS profiles is `localhost`, which is no URL"),
-        ("AWS_ALLOW_HTTP=false", "set AWS_ALLOW_HTTP=true to allow that"),
+        ("AWS_ALLOW_HTTP=false", "`endpoint_url` in the files of AWS profiles is `http://"),
     ] {
         let (code, said, head) = run(variables);
         assert!(code == 2 && said.contains(says) && head.is_empty(), "{variables}: {said}");

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::output::site;
+use crate::server::Server;
 use crate::shell::{Ran, Shell};
 
 /// Runs a command that fails, and reads the document that it writes.
@@ -18,11 +19,15 @@ fn fails(shell: &Shell, line: &str, code: i32) -> (Value, Ran) {
 fn a_failure_is_a_document() {
     let shell = site();
     for (line, code, kind, url) in [
-        ("deltic log file:nowhere", 1, "failed", Some("file:nowhere")),
+        ("deltic log file:nowhere", 1, "not-found", Some("file:nowhere")),
         ("deltic ls in nothing", 1, "failed", Some("file:in")),
+        ("deltic ls file:thin --version 0", 1, "expired", Some("file:thin")),
+        ("deltic run --set catalogs.out=file:in", 2, "usage", Some("file:in")),
+        ("deltic plan --set catalogs.out=file:in", 2, "usage", Some("file:in")),
+        ("deltic verify --set catalogs.out=file:nowhere", 1, "failed", Some("file:nowhere")),
         ("deltic get file:in names 0", 2, "usage", Some("file:in")),
         ("deltic export file:in nobody exported", 1, "failed", Some("file:in")),
-        ("deltic diff file:in 0 9", 1, "failed", Some("file:in")),
+        ("deltic diff file:in 0 9", 1, "not-found", Some("file:in")),
         ("deltic retain file:in", 2, "usage", Some("file:in")),
         ("deltic import file:in --layer names=nowhere", 1, "failed", Some("file:in")),
         ("deltic run --set driver.threads=many", 2, "usage", None),
@@ -31,44 +36,118 @@ fn a_failure_is_a_document() {
         ("deltic log", 2, "usage", None),
         ("deltic jump", 2, "usage", None),
     ] {
+        // What is asked for may be typed in two ways.
+        let ran = shell.run(&format!("{line} --format=json"));
+        assert!(ran.code == code && ran.stdout.starts_with('{'), "{line}: {ran:?}");
         let (document, ran) = fails(&shell, line, code);
         assert_eq!(document["schema"], "deltic.failure/1", "{line}");
         assert_eq!((document["kind"].as_str(), document["url"].as_str()), (Some(kind), url), "{line}: {document}");
         // The same as people read it.
         let message = document["message"].as_str().unwrap();
-        assert!(!message.is_empty() && ran.stderr.starts_with(&format!("error: {message}\n")), "{line}: {ran:?}");
+        let said = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(!message.is_empty() && said.starts_with(&format!("error: {message}")), "{line}: {ran:?}");
         for hint in document["hints"].as_array().unwrap() {
             assert!(ran.stderr.contains(hint.as_str().unwrap()), "{line}: {ran:?}");
         }
     }
     let (document, _) = fails(&shell, "deltic log file:nowhere", 1);
     assert_eq!(document["failures"], Value::Null, "no compiler failed: {document}");
+    let (document, _) = fails(&shell, "deltic log", 2);
+    assert!(document["message"].as_str().unwrap().ends_with("<URL>"), "what is missing is in it: {document}");
+}
+
+/// A lost race, and what an error of compilers says besides.
+#[test]
+fn a_failure_has_what_its_kind_has() {
+    let shell = site();
+    shell.write("job.toml", "base_version = 7\n");
+    let (document, _) = fails(&shell, "deltic run --job job.toml", 3);
+    assert_eq!(document["kind"], "conflict", "{document}");
+    let shell = Shell::new();
+    shell.write("application.conf", "[catalogs]\nin = 'file:in'\nout = 'file:out'\n");
+    for name in ["a", "b", "c"] {
+        shell.write(format!("notes/{name}"), "a bad word");
+    }
+    shell.ok("deltic init file:in --layer notes=generic && deltic import file:in --layer notes=notes");
+    let (document, ran) = fails(&shell, "notes run", 1);
+    assert_eq!((document["kind"].as_str(), document["cut_short"].as_bool()), (Some("compiler"), Some(false)));
+    assert_eq!(document["failures"].as_array().map(Vec::len), Some(3), "{document}");
+    // They are listed once, and are no hints; what is to be typed begins with the program's name.
+    assert!(!document["hints"].to_string().contains("bad word"), "{document}");
+    assert!(document["hints"].to_string().contains("`notes get file:in notes a"), "{document}");
+    assert!(ran.stderr.contains("`notes get file:in notes a"), "{ran:?}");
+    let most = "compiler.word-list.on_error.quarantine=1";
+    let (document, _) = fails(&shell, &format!("notes run --set {most}"), 1);
+    let passed = &document["limits_passed"][0];
+    assert_eq!((passed["task"].as_str(), passed["most"].as_u64()), (Some("word-list"), Some(1)), "{document}");
+}
+
+#[test]
+fn what_fails_at_once_begins_no_document() {
+    let shell = Shell::new();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = format!(
+        "env AWS_ENDPOINT_URL=http://127.0.0.1:{nobody} AWS_ALLOW_HTTP=true AWS_ACCESS_KEY_ID=key AWS_SECRET_ACCESS_KEY=secretsecret"
+    );
+    let (document, _) = fails(&shell, &format!("{server} timeout 120 deltic log s3://bucket/x"), 1);
+    assert_eq!(
+        (document["schema"].as_str(), document["kind"].as_str()),
+        (Some("deltic.failure/1"), Some("unavailable"))
+    );
+}
+
+/// Why a command failed is more than that nobody could be told by a document.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_failure_that_can_not_be_written_is_the_failure() {
+    let ran = Shell::new().run("deltic log file:nowhere --format json > /dev/full");
+    assert!(ran.code == 1 && !ran.stderr.contains("No space left"), "{ran:?}");
 }
 
 /// A result that is there stays the only document: the exit code says that it is not a good one.
 #[test]
 fn a_result_is_alone_in_the_output() {
     let shell = site();
-    shell.ok("printf x >> $(ls -d in/packs/* | head -n 1)");
-    let ran = shell.run("deltic fsck file:in --format json");
-    let document: Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!((ran.code, document["schema"].as_str()), (1, Some("deltic.fsck/1")), "{ran:?}");
+    shell.ok("deltic run && printf x >> $(ls -d in/packs/* | head -n 1)");
+    shell.ok("cp -r in apart && deltic import file:apart --layer names=third && deltic import file:in --layer names=first");
+    shell.ok("printf x > kept/versions/00000000000000000001");
+    for (line, code, schema) in [
+        ("deltic fsck file:in", 1, "deltic.fsck/1"),
+        ("deltic fsck file:in --against file:apart", 1, "deltic.against/1"),
+        ("deltic log file:kept", 1, "deltic.log/1"),
+    ] {
+        let ran = shell.run(&format!("{line} --format json"));
+        let document = serde_json::from_str::<Value>(&ran.stdout);
+        assert!(document.is_ok(), "{line}: {ran:?}");
+        assert_eq!((ran.code, document.unwrap()["schema"].as_str()), (code, Some(schema)), "{line}: {ran:?}");
+    }
 }
 
 #[test]
 fn secrets_are_in_no_document() {
     let shell = site();
-    let line = "env AWS_SECRET_ACCESS_KEY=verysecretindeed deltic log file:verysecretindeed";
-    let (document, _) = fails(&shell, line, 1);
-    assert!(!document["message"].to_string().contains("verysecretindeed"), "{document}");
+    shell.write(".aws/credentials", "[default]\naws_access_key_id=key\naws_secret_access_key=profilesecretindeed\n");
+    for (variables, secret) in
+        [("AWS_SECRET_ACCESS_KEY=verysecretindeed", "verysecretindeed"), ("HOME=$PWD", "profilesecretindeed")]
+    {
+        for line in
+            [format!("log file:{secret}"), format!("export file:in {secret} x"), format!("retain file:{secret}")]
+        {
+            let ran = shell.run(&format!("env {variables} deltic {line} --format json"));
+            assert!(ran.code != 0 && !ran.stdout.is_empty(), "{line}: {ran:?}");
+            assert!(!format!("{}{}", ran.stdout, ran.stderr).contains(secret), "{line}: {ran:?}");
+        }
+    }
 }
 
 const RED: &str = "\u{1b}[1;31m";
+const GREEN: &str = "\u{1b}[1;32m";
 const YELLOW: &str = "\u{1b}[1;33m";
 
 #[test]
 fn colours_are_for_whoever_asks_for_them() {
     let shell = site();
+    shell.ok("deltic run");
     let plain = |ran: &Ran| !ran.stdout.contains('\u{1b}') && !ran.stderr.contains('\u{1b}');
     // Neither stream is a terminal here.
     for (line, asked) in [
@@ -82,12 +161,17 @@ fn colours_are_for_whoever_asks_for_them() {
         assert!(plain(&shell.run(&format!("{line} --color never"))), "{line}");
         let ran = shell.run(&format!("{line} {asked}"));
         assert!(!plain(&ran), "{line}: {ran:?}");
-        assert!(plain(&shell.run(&format!("{line} {asked} --color never"))) || line.contains("--help"), "{line}");
+        let ran = shell.run(&format!("{line} {asked} --color never"));
+        assert!(plain(&ran) && !ran.stderr.contains("multiple"), "{line}: the last holds: {ran:?}");
     }
     let ran = shell.run("deltic log file:nowhere --color always");
     assert!(ran.stderr.starts_with(&format!("{RED}error:\u{1b}[0m ")), "{ran:?}");
     let ran = shell.run("deltic diff file:in 1 2 --color always");
     assert!(ran.stdout.starts_with(&format!("{YELLOW}M\u{1b}[0m names/0\n")), "{ran:?}");
+    assert!(shell.ok("deltic diff file:in 0 1 --color always").starts_with(&format!("{GREEN}A\u{1b}[0m ")));
+    assert!(shell.ok("deltic diff file:in 1 0 --color always").starts_with(&format!("{RED}D\u{1b}[0m ")));
+    let warning = shell.run("deltic retain file:out --keep a=1 --color always").stderr;
+    assert!(warning.starts_with(&format!("{YELLOW}warning:\u{1b}[0m ")), "{warning}");
     // A document has none.
     assert!(plain(&shell.run("deltic diff file:in 1 2 --color always --format json")));
     let ran = shell.run("deltic diff file:in 1 2 --color sometimes");
@@ -101,25 +185,52 @@ fn a_driver_has_its_own_version() {
     assert_eq!(shell.ok("notes --version"), format!("notes 7.1, made with {deltic}"));
 }
 
-/// What the latest versions of configured catalogs were made from is said when it expires: the next run can not know what changed.
+/// What the latest versions of configured catalogs were made from is named when it expires.
 #[test]
 fn whoever_reads_an_expired_version_is_named() {
     let shell = site();
     shell.ok("deltic run && deltic import file:in --layer names=third && deltic import file:in --layer names=first");
-    let warning = |has: &str, then: &str| {
+    let warning = |has: &str| {
         format!(
-            "warning: version 2 {has}, from which version 1 of file:out was made: without it what has changed since can not be \
-             told, and the next run {then} a full one\n"
+            "warning: version 1 of file:out was made from version 2, which {has}: tasks that read it may have to run in full\n"
         )
     };
-    // Relative URLs are as the configuration has them; what has no readers here warns of nothing.
-    let ran = shell.run("deltic retain file:in --last 2 --dry-run");
-    assert_eq!(ran.stderr, warning("would expire", "would be"));
+    assert_eq!(shell.run("deltic retain file:in --last 2 --dry-run").stderr, warning("would expire"));
+    assert_eq!(shell.run("deltic retain file:in --last 2 --dry-run --quiet").stderr, "");
     assert_eq!(shell.run("deltic retain file:in --last 3").stderr, "");
-    assert_eq!(shell.run("deltic retain in --last 2").stderr, warning("has expired", "is"));
+    shell.ok("cp -r in before && cp -r before other");
+    assert_eq!(shell.run("deltic retain in --last 2").stderr, warning("has expired"));
     assert_eq!(shell.run("deltic retain in --last 2").stderr, "", "it has expired before");
     let ran = shell.ok("deltic run");
     assert!(ran.contains("full") && ran.contains("expired"), "{ran}");
     assert_eq!(shell.run("deltic retain in --last 1").stderr, "", "the latest is read");
-    assert_eq!(shell.run("cd bin 2>/dev/null; cd ..; deltic retain file:work/in --last 1").stderr, "");
+    // A reader that can not be asked is named as such; one that is not there yet is no reader.
+    shell.write("application.conf", "[catalogs]\nin = 'file:before'\nout = 'file:broken'\nnext = 'file:nowhere'\n");
+    shell.ok("cp -r out broken && for f in broken/versions/*; do printf x > $f; done");
+    let said = shell.run("deltic retain file:before --last 2").stderr;
+    assert!(said.starts_with("warning: whether file:broken was made from what has expired is not known: "), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    shell.write("application.conf", "[catalogs\n");
+    let said = shell.run("deltic retain file:other --last 2").stderr;
+    assert!(said.starts_with("warning: which catalogs read this one is not known: "), "{said}");
+}
+
+/// What was committed is known before anybody else is asked.
+#[test]
+fn a_reader_that_does_not_answer_holds_nothing_up() {
+    let (server, shell) = (Server::silent(), site());
+    shell.write("application.conf", "[catalogs]\nin = 'file:in'\nfar = 's3://bucket/x'\nfarther = 's3://bucket/y'\n");
+    let line = format!("exec env {} deltic retain in --last 1 --format json", server.variables());
+    let mut child = shell.command(&line).spawn().unwrap();
+    // Both are asked before either has answered.
+    let asked: Vec<String> = server.asked.iter().take(2).collect();
+    assert!(asked[0] != asked[1], "{asked:?}");
+    let mut written = [0; 4096];
+    let length = std::io::Read::read(child.stdout.as_mut().unwrap(), &mut written).unwrap();
+    let document: Value = serde_json::from_slice(&written[..length]).unwrap();
+    assert_eq!((document["schema"].as_str(), document["version"].as_u64()), (Some("deltic.retain/1"), Some(3)));
+    // To `sh`, which is the command by then.
+    shell.ok(&format!("kill -TERM {}", child.id()));
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert!(ran.stderr.contains("stopped: version 3 was committed"), "{ran:?}");
 }

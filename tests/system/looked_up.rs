@@ -317,13 +317,20 @@ fn more_than_there_is_room_for_is_read_when_it_is_needed() {
 /// One that would leave no room for others is not held: whoever wants it reads it.
 #[test]
 fn what_is_too_large_for_the_cache_is_not_held() {
-    let family = Family { children: 6, parents: 1, bytes: 17 << 20, named: 1 };
-    let (mut lab, rounds) = far(family, By::Direct);
-    let (gets, _) = run(&mut lab, &rounds);
     // The parent has number 0; every other child names one that does not exist.
-    let readers = (0..family.children).filter(|number| (number * 37) % 2 == 0).count() as u64;
-    assert!(gets >= readers, "{gets} requests, {readers} readers");
-    holds_against_a_local_one(&mut lab, family, By::Direct);
+    let family = |mib: usize| Family { children: 6, parents: 1, bytes: mib << 20, named: 1 };
+    let readers = (0..family(1).children).filter(|number| (number * 37) % 2 == 0).count() as u64;
+    let gets = [15, 17].map(|mib| {
+        let (mut lab, rounds) = far(family(mib), By::Direct);
+        let (gets, _) = run(&mut lab, &rounds);
+        holds_against_a_local_one(&mut lab, family(mib), By::Direct);
+        gets
+    });
+    assert_eq!(
+        gets[1],
+        gets[0] + readers - 1,
+        "{gets:?}: one of 15 MiB is read once, one of 17 MiB by each of {readers}"
+    );
 }
 
 /// Publishes what its input names as it is, user fields included.

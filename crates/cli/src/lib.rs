@@ -72,26 +72,27 @@ pub use system::identity::{code_identity, new_catalog, new_run_id};
 /// standard error (on Unix). A panic is said on standard error in one form; a hook that `setup` sets takes the place of that. One
 /// of `setup` itself is an error of the command, with exit code 1.
 pub fn main(mut setup: impl FnMut(&mut Setup) -> anyhow::Result<()>) -> ExitCode {
-    start(Box::new(|into, _| setup(into)))
+    start(None, Box::new(|into, _| setup(into)))
 }
 
 /// The same, for a driver that has a version of its own, which `--version` prints before that of Deltic:
-/// `deltic::main_of(env!("CARGO_PKG_VERSION"), setup)`. It means nothing to a run: what a task's code is, its task says.
-pub fn main_of(version: &str, setup: impl FnMut(&mut Setup) -> anyhow::Result<()>) -> ExitCode {
-    definition::set_version(version);
-    main(setup)
+/// `deltic::main_with_version(env!("CARGO_PKG_VERSION"), setup)`. It means nothing to a run: the version of a task's code is set
+/// with the task.
+pub fn main_with_version(version: &str, mut setup: impl FnMut(&mut Setup) -> anyhow::Result<()>) -> ExitCode {
+    start(Some(version), Box::new(|into, _| setup(into)))
 }
 
 /// The `main` of the stock binary, which knows one compiler: `copy`.
 pub fn stock() -> ExitCode {
-    start(Box::new(copy::register))
+    start(None, Box::new(copy::register))
 }
 
-fn start(mut register: Register<'_>) -> ExitCode {
+fn start(version: Option<&str>, mut register: Register<'_>) -> ExitCode {
     let typed: Vec<OsString> = std::env::args_os().collect();
     escape::set_program_name(definition::program_name(typed.first()));
-    colours::decide(&typed);
-    let cli = parse::parse(&typed).unwrap_or_else(|error| parse::refuse(&error, &typed));
+    colours::decide(parse::typed_value(&typed, "--color").as_deref());
+    let definition = || definition::command(typed.first(), version);
+    let cli = parse::parse(&definition, &typed).unwrap_or_else(|error| parse::refuse(&error, &typed));
     let progress = Progress::new(cli.quiet);
     progress.start_logs(cli.verbose);
     panics::watch(&progress);
@@ -104,7 +105,6 @@ fn start(mut register: Register<'_>) -> ExitCode {
         let done = deltic_driver::caught(|| register(setup, inputs));
         done.unwrap_or_else(|why| Err(anyhow::anyhow!("the set-up of the tasks {why}")))
     });
-    let definition = || definition::command(typed.first());
     let run = || commands::dispatch(cli.command, &definition, set_up, &progress, &interrupts, &mut out);
     let command = deltic_driver::caught(run);
     let command = command.unwrap_or_else(|why| Err(Failure::failed(format!("the command {why}"))));

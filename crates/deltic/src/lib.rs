@@ -44,7 +44,7 @@
 //! }
 //! ```
 
-pub use deltic_cli::{checkpoint, code_identity, main, main_of, new_catalog, new_run_id, now, report, stock};
+pub use deltic_cli::{checkpoint, code_identity, main, main_with_version, new_catalog, new_run_id, now, report, stock};
 pub use deltic_compiler as compiler;
 pub use deltic_core as core;
 pub use deltic_driver as driver;

@@ -338,7 +338,7 @@ fn main() -> ExitCode {
 
 fn run() -> ExitCode {
     // The version of a driver of one's own, which is not that of Deltic.
-    deltic::main_of("7.1", |setup| {
+    deltic::main_with_version("7.1", |setup| {
         setup.filter("short", |key| key.name.to_string().len() < 3);
         let words = WordList(setup.config("word-list")?);
         setup.task("word-list", MapGroup(words))?;

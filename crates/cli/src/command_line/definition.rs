@@ -3,7 +3,6 @@
 //! The options of a command are defined in the file of the command.
 
 use std::ffi::OsString;
-use std::sync::OnceLock;
 
 use clap::{CommandFactory, Parser};
 
@@ -34,8 +33,16 @@ pub(crate) struct Cli {
     )]
     pub(crate) format: Format,
 
-    /// When to colour what people read
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto", help_heading = "All commands")]
+    /// When to colour messages and help
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        overrides_with = "color",
+        help_heading = "All commands"
+    )]
     // Looked at before the arguments are parsed, since what is wrong with them is coloured too.
     pub(crate) color: When,
 
@@ -48,30 +55,25 @@ pub(crate) struct Cli {
     pub(crate) verbose: u8,
 }
 
-/// The command line of a binary, whatever it is called: by the first of its arguments.
-pub(crate) fn command(called: Option<&OsString>) -> clap::Command {
+/// The command line of a binary, whatever it is called: by the first of its arguments. `version` is that of somebody's driver.
+pub(crate) fn command(called: Option<&OsString>, version: Option<&str>) -> clap::Command {
     // That one argument may come before two others is more than the parser can say of itself.
     let name = program_name(called);
     let usage = format!("{name} diff [OPTIONS] <URL> [LAYER] <A> <B>");
     let command = Cli::command().mut_subcommand("diff", |diff| diff.override_usage(usage));
-    match name.as_str() {
-        "deltic" => command,
-        // The version of somebody's driver is what they say it is, and not that of Deltic.
+    let version = version.map(|version| format!("{}, {MADE_WITH}", deltic_core::shown(version)));
+    match (name.as_str(), version) {
+        ("deltic", None) => command,
+        // The version of a driver is its own, and not that of Deltic.
         // Kept for as long as the process lives, which parses its arguments once.
-        _ => command.name(&*name.leak()).version(VERSION.get().map_or(MADE_WITH, String::as_str)),
+        (_, version) => {
+            let version = version.map_or(MADE_WITH, |version| &*version.leak());
+            command.name(&*name.leak()).version(version)
+        }
     }
 }
 
 const MADE_WITH: &str = concat!("made with deltic ", env!("CARGO_PKG_VERSION"));
-
-/// What `--version` prints of somebody's driver, where that has a version of its own.
-static VERSION: OnceLock<String> = OnceLock::new();
-
-/// Gives the program a version of its own, beside that of Deltic.
-pub(crate) fn set_version(version: &str) {
-    // A process has one version: the first stays.
-    let _ = VERSION.set(format!("{}, {MADE_WITH}", deltic_core::shown(version)));
-}
 
 /// What a binary is called, by the first of its arguments.
 pub(crate) fn program_name(called: Option<&OsString>) -> String {
@@ -90,6 +92,6 @@ mod tests {
 
     #[test]
     fn the_definition_is_sound() {
-        command(None).debug_assert();
+        command(None, None).debug_assert();
     }
 }

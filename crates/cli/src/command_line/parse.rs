@@ -4,26 +4,42 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use clap::FromArgMatches;
-use clap::error::Result;
+use clap::error::{ContextKind, ContextValue, Result};
 use deltic_store::Secrets;
 
-use super::definition::{Cli, command};
+use super::definition::Cli;
 use crate::terminal::escape;
 use crate::terminal::failure::{Failure, unwritten};
 use crate::terminal::out::{Format, Out};
 
 /// Parses the arguments of the process.
-pub(crate) fn parse(typed: &[OsString]) -> Result<Cli> {
+pub(crate) fn parse(definition: &dyn Fn() -> clap::Command, typed: &[OsString]) -> Result<Cli> {
     let read = |typed: &[OsString]| {
-        let matches = command(typed.first()).try_get_matches_from(typed);
+        let matches = definition().try_get_matches_from(typed);
         matches.and_then(|matches| Cli::from_arg_matches(&matches))
     };
     read(typed).map_err(|error| {
         // The parser repeats what was typed, between its own lines and colours: so it is given text that can be shown.
         let shown: Vec<OsString> =
             typed.iter().map(|typed| escape::line(&typed.to_string_lossy()).as_ref().into()).collect();
-        read(&shown).err().unwrap_or(error)
+        read(&shown).err().unwrap_or_else(|| escaped(error))
     })
+}
+
+/// The same error, with what it repeats made fit to be shown: what is wrong may be just what can not be shown.
+fn escaped(mut error: clap::Error) -> clap::Error {
+    let repeated: Vec<(ContextKind, ContextValue)> =
+        error.context().map(|(kind, value)| (kind, value.clone())).collect();
+    for (kind, value) in repeated {
+        let line = |text: &String| escape::line(text).into_owned();
+        let value = match value {
+            ContextValue::String(text) => ContextValue::String(line(&text)),
+            ContextValue::Strings(texts) => ContextValue::Strings(texts.iter().map(line).collect()),
+            other => other,
+        };
+        error.insert(kind, value);
+    }
+    error
 }
 
 /// Prints help, or what is wrong with the arguments, which has exit code 2. Help that can not be written is a failure, as any
@@ -52,26 +68,54 @@ pub(crate) fn refuse(error: &clap::Error, typed: &[OsString]) -> ! {
 
 /// Whether a program is to read what comes of it, as far as that shows in arguments that can not be parsed.
 fn asks_for_json(typed: &[OsString]) -> bool {
-    let pairs = typed.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json");
-    pairs || typed.iter().any(|one| one == "--format=json")
+    typed_value(typed, "--format").as_deref() == Some("json")
 }
 
-/// What the parser says, as a failure: its first line, and the others that are not empty.
+/// The last value of an option among arguments that are not parsed yet.
+pub(crate) fn typed_value(typed: &[OsString], option: &str) -> Option<String> {
+    let typed: Vec<_> = typed.iter().map(|one| one.to_string_lossy()).take_while(|one| one != "--").collect();
+    let mut values = typed.iter().enumerate().filter_map(|(at, one)| match one.strip_prefix(option)? {
+        "" => typed.get(at + 1).map(|value| value.to_string()),
+        rest => rest.strip_prefix('=').map(str::to_owned),
+    });
+    values.next_back()
+}
+
+/// What the parser says, as a failure: what it is about up to the first empty line, and the lines behind that are not empty.
 fn usage(text: &str) -> Failure {
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let message = lines.next().unwrap_or_default();
-    lines.fold(Failure::usage(message.strip_prefix("error: ").unwrap_or(message)), Failure::hint)
+    let mut lines = text.lines().map(str::trim);
+    let message: Vec<&str> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+    let message = message.join(" ");
+    let hints = lines.filter(|line| !line.is_empty());
+    hints.fold(Failure::usage(message.strip_prefix("error: ").unwrap_or(&message)), Failure::hint)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command_line::definition::command;
+
+    #[test]
+    fn the_last_value_that_was_typed_holds() {
+        let value = |line: &str| {
+            let typed: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            typed_value(&typed, "--color").unwrap_or_default()
+        };
+        assert_eq!(value("deltic log file:in --colors=x"), "");
+        assert_eq!(value("deltic log --color never file:in --color=always"), "always");
+        assert_eq!(value("deltic log --color=always --color never"), "never");
+        assert_eq!(value("deltic log --color"), "");
+        assert_eq!(value("deltic import -- --color=always"), "");
+    }
 
     #[test]
     fn what_was_typed_is_repeated_as_one_line() {
         let bad = "x\nerror: \u{1b}[2Jno\u{202e}";
         let value = format!("in={bad}");
+        // Refused for what can not be shown: escaped it would be taken.
+        let keep = "x\u{1b}\nerror: y=1";
         for typed in [
+            vec!["deltic", "retain", "file:in", "--keep", keep],
             vec!["deltic", bad],
             vec![bad, "init"],
             vec!["deltic", "log", "file:in", bad],
@@ -82,7 +126,7 @@ mod tests {
             vec!["deltic", "init", "file:in", "--layer", value.as_str()],
         ] {
             let typed: Vec<OsString> = typed.into_iter().map(OsString::from).collect();
-            let error = parse(&typed).unwrap_err();
+            let error = parse(&|| command(typed.first(), None), &typed).unwrap_err();
             let text = error.render().ansi().to_string();
             // The parser's own colours are the only sequences.
             let text = text.replace("\u{1b}[0m", "").replace("\u{1b}[1m", "").replace("\u{1b}[4m", "");

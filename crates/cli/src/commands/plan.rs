@@ -16,10 +16,14 @@ pub(super) fn plan(args: &JobArgs, register: Register<'_>, progress: &Progress, 
     let config = args.configuration.load()?;
     let stores = stores(&config)?;
     let prepared = Prepared::new(args, &config, &stores, register).map_err(|failure| where_from(&config, failure))?;
+    show(&prepared, progress, out).map_err(|failure| failure.detail("url", prepared.url))
+}
+
+fn show(prepared: &Prepared<'_>, progress: &Progress, out: &mut Out) -> Outcome {
     let catalog = match prepared.find_output()? {
         Some(catalog) => catalog,
         None => {
-            let (output, url) = (&config.driver.output, prepared.url);
+            let (output, url) = (prepared.output(), prepared.url);
             progress.say(&format!("catalog `{output}` at {url} does not exist yet: a run creates it"));
             prepared.nowhere()?
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::UNIX_EPOCH;
 
 use deltic_core::{Digest, Timestamp, Version};
-use deltic_store::{Catalog, Dependency, Retained, Retention, Snapshot, Stores, Tag};
+use deltic_store::{Catalog, Dependency, ErrorKind, Retained, Retention, Snapshot, Stores, Tag};
 use serde_json::json;
 
 use crate::args::ConfigArgs;
@@ -167,13 +167,16 @@ pub(super) fn retain(args: &Args, progress: &Progress, interrupts: &Interrupts, 
         "tags": done.tags,
     });
     out.result("deltic.retain/1", body, || text(&done, args))?;
+    // What follows looks at other catalogs, and may take long.
+    out.flush()?;
+    interrupts.may_end(done.version.map(|version| format!("version {version} was committed")).unwrap_or_default());
     for keep in args.keep.iter().filter(|keep| keep.name.is_some()) {
         for missing in unkept_inputs(&stores, &catalog.snapshot(keep.version)?) {
             progress.say(&missing);
         }
     }
-    for read in expired_inputs(&stores, &catalog, &done) {
-        progress.say(&read);
+    if !done.expired.is_empty() && !progress.is_quiet() {
+        expired_inputs(&stores, &catalog, &done).iter().for_each(|line| progress.say(line));
     }
     Ok(())
 }
@@ -182,24 +185,36 @@ pub(super) fn retain(args: &Args, progress: &Progress, interrupts: &Interrupts, 
 /// this one: a catalog does not know who does.
 fn expired_inputs(stores: &Stores, catalog: &Catalog, done: &Retained) -> Vec<String> {
     let Ok(uuid) = catalog.latest().map(|latest| latest.uuid()) else { return Vec::new() };
-    // Without any, and with one that is wrong, there is nobody to warn.
-    let Ok(config) = ConfigArgs::default().load() else { return Vec::new() };
-    let urls: BTreeSet<&String> = config.catalogs.values().map(|bound| &bound.url).collect();
-    let readers = urls.into_iter().filter_map(|url| Catalog::open(stores, url).ok()?.latest().ok());
-    let expires = |version: Version| done.expired.iter().any(|(first, last)| (*first..=*last).contains(&version));
-    let (has, then) = match done.version {
-        Some(_) => ("has expired", "is"),
-        None => ("would expire", "would be"),
+    let config = match ConfigArgs::default().load() {
+        Ok(config) => config,
+        Err(why) => return vec![format!("warning: which catalogs read this one is not known: {why}")],
     };
+    let urls: BTreeSet<&String> = config.catalogs.values().map(|bound| &bound.url).collect();
+    let latest = |url: &String| Catalog::open(stores, url).and_then(|catalog| catalog.latest());
+    // Side by side: one that does not answer is not waited for before the next is asked.
+    let found: Vec<_> = std::thread::scope(|scope| {
+        let asked: Vec<_> = urls.into_iter().map(|url| (url, scope.spawn(move || latest(url)))).collect();
+        asked.into_iter().filter_map(|(url, asked)| Some((url, asked.join().ok()?))).collect()
+    });
+    let expires = |version: Version| done.expired.iter().any(|(first, last)| (*first..=*last).contains(&version));
+    let has = if done.version.is_some() { "has expired" } else { "would expire" };
     let mut lines = Vec::new();
-    for reader in readers.filter(|reader| reader.uuid() != uuid) {
-        let (url, version) = (reader.catalog().url(), reader.version());
+    for (url, reader) in found {
+        let reader = match reader {
+            Ok(reader) if reader.uuid() != uuid => reader,
+            Err(why) if *why.kind() != ErrorKind::NotFound => {
+                lines.push(format!("warning: whether {url} was made from what {has} is not known: {why}"));
+                continue;
+            }
+            _ => continue,
+        };
         let read = reader.record().dependencies.iter().filter(|read| read.uuid == uuid && expires(read.version));
         let numbers: BTreeSet<Version> = read.map(|read| read.version).collect();
         lines.extend(numbers.iter().map(|number| {
             format!(
-                "warning: version {number} {has}, from which version {version} of {url} was made: without it what has \
-                 changed since can not be told, and the next run {then} a full one"
+                "warning: version {} of {url} was made from version {number}, which {has}: tasks that read it may have to run \
+                 in full",
+                reader.version()
             )
         }));
     }

@@ -48,6 +48,16 @@ pub(super) fn run(
     let stores = stores(&config)?;
     let prepared =
         Prepared::new(&args.job, &config, &stores, register).map_err(|failure| where_from(&config, failure))?;
+    publish(args, &prepared, progress, interrupts, out).map_err(|failure| failure.detail("url", prepared.url))
+}
+
+fn publish(
+    args: &Args,
+    prepared: &Prepared<'_>,
+    progress: &Progress,
+    interrupts: &Interrupts,
+    out: &mut Out,
+) -> Outcome {
     let watched =
         Arc::new(Watched { tasks: progress.tasks(), interrupts: interrupts.clone(), url: prepared.url.to_owned() });
     let catalog = match prepared.find_output()? {

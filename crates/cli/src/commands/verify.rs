@@ -51,8 +51,18 @@ pub(super) fn verify(
     let requested = JobArgs { configuration: args.configuration.clone(), ..JobArgs::default() };
     let prepared =
         Prepared::new(&requested, &config, &stores, register).map_err(|failure| where_from(&config, failure))?;
+    compare(args, &prepared, progress, interrupts, out).map_err(|failure| failure.detail("url", prepared.url))
+}
+
+fn compare(
+    args: &Args,
+    prepared: &Prepared<'_>,
+    progress: &Progress,
+    interrupts: &Interrupts,
+    out: &mut Out,
+) -> Outcome {
     let Some(catalog) = prepared.find_output()? else {
-        let (output, url) = (&config.driver.output, prepared.url);
+        let (output, url) = (prepared.output(), prepared.url);
         return Err(Failure::failed(format!("catalog `{output}` at {url} does not exist: there is nothing to verify")));
     };
     let watched = Arc::new(progress.tasks());

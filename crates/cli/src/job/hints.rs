@@ -6,7 +6,6 @@ use deltic_compiler::{OnError, Pattern, Task};
 use deltic_core::{Key, TaskId};
 use deltic_driver::{At, Error, Failures, Phase};
 use deltic_store::Catalog;
-use serde_json::json;
 
 use super::prepared::Prepared;
 use crate::terminal::failure::Failure;
@@ -15,15 +14,8 @@ use crate::terminal::shell_words::quoted;
 impl Prepared<'_> {
     /// Adds what helps to an error of a run: that the base stands, and how to look at the input in question.
     pub(crate) fn explain(&self, error: Error, output: &Catalog) -> Failure {
-        let (mut hints, mut details) = (Vec::new(), Vec::new());
+        let mut hints = Vec::new();
         if let Error::Compiler(failures) = &error {
-            let Failures { all, cut_short, because, passed } = failures;
-            details.extend([
-                ("failures", json!(all)),
-                ("cut_short", json!(cut_short)),
-                ("because", json!(because)),
-                ("limits_passed", json!(passed)),
-            ]);
             let input = failures.all.iter().find_map(|failure| self.get_command(failure.input.as_ref()?));
             let which = if failures.all.len() == 1 { "this" } else { "the first" };
             hints.extend(input.map(|command| format!("see {which} input: {command}")));
@@ -48,8 +40,7 @@ impl Prepared<'_> {
         {
             failure = failure.hint(format!("nothing was published; version {} stands", base.version()));
         }
-        let failure = details.into_iter().fold(failure, |failure, (field, value)| failure.detail(field, value));
-        hints.into_iter().fold(failure.detail("url", self.url), Failure::hint)
+        hints.into_iter().fold(failure, Failure::hint)
     }
 
     /// How to go on without the partitions that failed, where that is possible.
@@ -71,6 +62,6 @@ impl Prepared<'_> {
         let At::Version(version) = self.inputs.get(id)?.at else { return None };
         let url = &self.config.catalogs.get(id)?.url;
         let name = quoted(&key.name.to_string());
-        Some(format!("deltic get {} {} {name} --version {version}", quoted(url), key.layer.layer))
+        Some(format!("`deltic get {} {} {name} --version {version}`", quoted(url), key.layer.layer))
     }
 }

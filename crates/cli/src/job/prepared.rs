@@ -139,6 +139,11 @@ impl<'a> Prepared<'a> {
         Ok(Job { inputs, output, tasks: &self.tasks, engine: &self.engine, observer, options, stop: stop.clone() })
     }
 
+    /// The id of the output catalog.
+    pub(crate) fn output(&self) -> &CatalogId {
+        &self.config.driver.output
+    }
+
     /// The output catalog, if it exists.
     pub(crate) fn find_output(&self) -> Outcome<Option<Catalog>> {
         let found = Catalog::open(self.stores, self.url).and_then(|catalog| catalog.latest());

@@ -4,7 +4,6 @@
 //! `CLICOLOR_FORCE`, `TERM=dumb`). Logs and progress have none, so that every escape in them is foreign.
 
 use std::borrow::Cow;
-use std::ffi::OsString;
 use std::sync::OnceLock;
 
 use anstream::{AutoStream, ColorChoice};
@@ -37,10 +36,11 @@ struct Streams {
 
 static STREAMS: OnceLock<Streams> = OnceLock::new();
 
-/// Decides by the arguments as they were typed: what is wrong with them is to be coloured too. To be called while standard
-/// output is still that of the process.
-pub(crate) fn decide(typed: &[OsString]) {
-    let choice = match asked(typed) {
+/// Decides by what was typed for `--color`, before the other arguments are parsed: what is wrong with them is to be coloured too.
+/// To be called while standard output is still that of the process.
+pub(crate) fn decide(typed: Option<&str>) {
+    // What is wrong with it is refused by the parser.
+    let choice = match typed.and_then(|when| When::from_str(when, false).ok()).unwrap_or_default() {
         When::Auto => ColorChoice::Auto,
         When::Always => ColorChoice::Always,
         When::Never => ColorChoice::Never,
@@ -51,16 +51,6 @@ pub(crate) fn decide(typed: &[OsString]) {
     let output = is_on(AutoStream::choice(&std::io::stdout()));
     // The first decision stays: a process has one command.
     let _ = STREAMS.set(Streams { output, error: is_on(AutoStream::choice(&std::io::stderr())) });
-}
-
-/// The last `--color` among arguments; what is wrong with it is refused by the parser.
-fn asked(typed: &[OsString]) -> When {
-    let typed: Vec<Cow<'_, str>> = typed.iter().map(|one| one.to_string_lossy()).collect();
-    let values = typed.iter().enumerate().take_while(|(_, one)| *one != "--").filter_map(|(at, one)| match &**one {
-        "--color" => typed.get(at + 1).map(Cow::as_ref),
-        one => one.strip_prefix("--color="),
-    });
-    values.last().and_then(|value| When::from_str(value, false).ok()).unwrap_or_default()
 }
 
 /// Text for standard output.
@@ -89,19 +79,4 @@ fn paint(is_on: bool, colour: Colour, text: &str) -> Cow<'_, str> {
         Colour::Yellow => 33,
     };
     if is_on { format!("\u{1b}[1;{code}m{text}\u{1b}[0m").into() } else { text.into() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_one_that_was_typed_holds() {
-        let asked = |line: &str| super::asked(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
-        assert_eq!(asked("deltic log file:in"), When::Auto);
-        assert_eq!(asked("deltic log --color never file:in --color=always"), When::Always);
-        assert_eq!(asked("deltic log --color=sometimes"), When::Auto);
-        assert_eq!(asked("deltic log --color"), When::Auto);
-        assert_eq!(asked("deltic import -- --color=always"), When::Auto);
-    }
 }

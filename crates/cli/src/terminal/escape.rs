@@ -37,10 +37,17 @@ pub(crate) fn set_program_name(name: String) {
 
 /// One line: whatever the text holds, it does not end before its end.
 pub(crate) fn line(text: &str) -> Cow<'_, str> {
-    let shown = deltic_core::shown(text);
+    match deltic_core::shown(text) {
+        Cow::Borrowed(text) => with_program_name(text),
+        Cow::Owned(text) => Cow::Owned(with_program_name(&text).into_owned()),
+    }
+}
+
+/// Text in which commands to type begin with the name of this program.
+pub(crate) fn with_program_name(text: &str) -> Cow<'_, str> {
     match PROGRAM.get() {
-        Some(name) if shown.contains("`deltic ") => Cow::Owned(shown.replace("`deltic ", &format!("`{name} "))),
-        _ => shown,
+        Some(name) if text.contains("`deltic ") => Cow::Owned(text.replace("`deltic ", &format!("`{name} "))),
+        _ => Cow::Borrowed(text),
     }
 }
 

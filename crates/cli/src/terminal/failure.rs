@@ -12,6 +12,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use deltic_driver::Failures;
 use deltic_store::{ErrorKind, Secrets};
 use serde_json::{Map, Value, json};
 
@@ -24,7 +25,10 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 #[derive(Debug)]
 pub(crate) struct Failure {
     exit: Exit,
+    kind: &'static str,
     message: String,
+    /// Lines that belong to the message: what failed, one by one.
+    listed: Vec<String>,
     hints: Vec<String>,
     /// What programs are told besides.
     details: Map<String, Value>,
@@ -47,22 +51,29 @@ enum Exit {
 impl Failure {
     /// Data, a compiler or a store failed.
     pub(crate) fn failed(message: impl Into<String>) -> Failure {
-        Failure { exit: Exit::Failed, message: message.into(), hints: Vec::new(), details: Map::new() }
+        Failure {
+            exit: Exit::Failed,
+            kind: "failed",
+            message: message.into(),
+            listed: Vec::new(),
+            hints: Vec::new(),
+            details: Map::new(),
+        }
     }
 
     /// The command line or the configuration is wrong.
     pub(crate) fn usage(message: impl Into<String>) -> Failure {
-        Failure { exit: Exit::Usage, ..Failure::failed(message) }
+        Failure { exit: Exit::Usage, kind: "usage", ..Failure::failed(message) }
     }
 
     /// Another run was first.
     pub(crate) fn conflict(message: impl Into<String>) -> Failure {
-        Failure { exit: Exit::Conflict, ..Failure::failed(message) }
+        Failure { exit: Exit::Conflict, kind: "conflict", ..Failure::failed(message) }
     }
 
     /// It was asked to end, and did.
     pub(crate) fn stopped(message: impl Into<String>) -> Failure {
-        Failure { exit: Exit::Stopped, ..Failure::failed(message) }
+        Failure { exit: Exit::Stopped, kind: "stopped", ..Failure::failed(message) }
     }
 
     /// A file could not be read or written.
@@ -77,6 +88,12 @@ impl Failure {
         self
     }
 
+    /// By what a program that is to decide may go.
+    #[must_use]
+    fn of_kind(self, kind: &'static str) -> Failure {
+        Failure { kind, ..self }
+    }
+
     /// Adds a field for programs.
     #[must_use]
     pub(crate) fn detail(mut self, field: &str, value: impl Into<Value>) -> Failure {
@@ -86,18 +103,15 @@ impl Failure {
 
     /// What programs are told: the fields of `deltic.failure/1`. Nothing where it is the output that failed, or nobody reads it.
     pub(crate) fn for_programs(&self) -> Option<Map<String, Value>> {
-        let kind = match self.exit {
-            Exit::Unread | Exit::Unwritten | Exit::DoneUnwritten => return None,
-            Exit::Failed => "failed",
-            Exit::Usage => "usage",
-            Exit::Conflict => "conflict",
-            Exit::Stopped => "stopped",
-        };
+        if matches!(self.exit, Exit::Unread | Exit::Unwritten | Exit::DoneUnwritten) {
+            return None;
+        }
         let mut fields = self.details.clone();
+        let hints: Vec<_> = self.hints.iter().map(|hint| escape::with_program_name(hint)).collect();
         fields.extend([
-            ("kind".to_owned(), json!(kind)),
-            ("message".to_owned(), json!(self.message)),
-            ("hints".to_owned(), json!(self.hints)),
+            ("kind".to_owned(), json!(self.kind)),
+            ("message".to_owned(), json!(escape::with_program_name(&self.message))),
+            ("hints".to_owned(), json!(hints)),
         ]);
         let secrets = Secrets::of_environment();
         fields.values_mut().for_each(|value| hide(&secrets, value));
@@ -130,7 +144,7 @@ impl Failure {
         if !self.message.is_empty() {
             say(label, &self.message);
         }
-        self.hints.iter().for_each(|hint| say("  ", hint));
+        self.listed.iter().chain(&self.hints).for_each(|line| say("  ", line));
         match self.exit {
             Exit::Unread => 0,
             Exit::Failed | Exit::Unwritten => 1,
@@ -145,6 +159,10 @@ impl Failure {
         match error.kind() {
             ErrorKind::Conflict { .. } => Failure::conflict(message),
             ErrorKind::InvalidInput => Failure::usage(message),
+            ErrorKind::NotFound => Failure::failed(message).of_kind("not-found"),
+            ErrorKind::Expired => Failure::failed(message).of_kind("expired"),
+            ErrorKind::Corrupt { .. } => Failure::failed(message).of_kind("corrupt"),
+            ErrorKind::Unavailable => Failure::failed(message).of_kind("unavailable"),
             _ => Failure::failed(message),
         }
     }
@@ -170,11 +188,14 @@ impl From<deltic_driver::Error> for Failure {
         let message = in_full(&error);
         match &error {
             // The one error of several lines, each about one partition.
-            deltic_driver::Error::Compiler(_) => {
+            deltic_driver::Error::Compiler(Failures { all, cut_short, because, passed }) => {
                 let mut lines = message.split('\n');
-                let first = Failure::failed(lines.next().unwrap_or_default());
-                lines.fold(first, |failure, line| failure.hint(line.trim_start()))
+                let first = Failure::failed(lines.next().unwrap_or_default()).of_kind("compiler");
+                let first = first.detail("failures", json!(all)).detail("cut_short", *cut_short);
+                let first = first.detail("because", because.clone()).detail("limits_passed", json!(passed));
+                Failure { listed: lines.map(|line| line.trim_start().to_owned()).collect(), ..first }
             }
+            deltic_driver::Error::NotDeterministic { .. } => Failure::failed(message).of_kind("compiler"),
             deltic_driver::Error::Setup(_) | deltic_driver::Error::Owned { .. } => Failure::usage(message),
             deltic_driver::Error::Stopped { .. } => Failure::stopped(message),
             deltic_driver::Error::BaseMoved { .. } => Failure::conflict(message),

@@ -100,6 +100,11 @@ impl Out {
         self.to.write_all(bytes).map_err(|error| unwritten(&error))
     }
 
+    /// Hands over what is written, before something that may take long.
+    pub(crate) fn flush(&mut self) -> Outcome {
+        self.to.flush().map_err(|error| unwritten(&error))
+    }
+
     /// Writes a JSON document of a schema.
     pub(crate) fn document(&mut self, schema: &str, body: impl Serialize) -> Outcome {
         let text = to_json(|| serde_json::to_string_pretty(&Document { schema, body }))?;
@@ -124,6 +129,11 @@ impl Out {
         items: impl Iterator<Item = Outcome<T>>,
         text: impl Fn(&T) -> L,
     ) -> Outcome {
+        let mut items = items.peekable();
+        // Nothing is begun that fails at once: then there is a document that says so.
+        if let Some(Err(failure)) = items.next_if(Result::is_err) {
+            return Err(failure);
+        }
         if self.format == Format::Text {
             for item in items {
                 let Row { label, text } = text(&item?).into();

@@ -80,6 +80,11 @@ impl Progress {
         let _ = logs.with_ansi(false).with_target(false).try_init();
     }
 
+    /// Whether only errors are written.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Says something on standard error, above the bars.
     pub(crate) fn say(&self, line: &str) {
         if !self.quiet {

@@ -43,6 +43,7 @@ enum What {
     Front(Key),
     Back(OutKey),
     Whole(Phase),
+    Ahead,
 }
 
 impl Calls {
@@ -55,6 +56,7 @@ impl Calls {
             Event::Front { task, key } => call(task, What::Front((*key).clone())),
             Event::Back { task, key } => call(task, What::Back((*key).clone())),
             Event::Whole { task, phase } => call(task, What::Whole(*phase)),
+            Event::Ahead { task } => call(task, What::Ahead),
             Event::Returned { .. } => drop(self.running().remove(&this_thread())),
             _ => {}
         }
@@ -104,6 +106,7 @@ impl Call {
         match &self.what {
             What::Front(key) => format!("the front-end of {}: {key}", self.task),
             What::Back(key) => format!("the back-end of {}: {key}", self.task),
+            What::Ahead => format!("what {} reads ahead", self.task),
             What::Whole(Phase::Back) => format!("the back-end of {}: the whole output", self.task),
             What::Whole(_) => format!("the front-end of {}: the whole input", self.task),
         }

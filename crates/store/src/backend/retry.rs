@@ -41,6 +41,8 @@ pub(crate) type SharedStreak = Arc<Mutex<Streak>>;
 #[derive(Default)]
 pub(crate) struct Streak {
     began: Option<Instant>,
+    /// The last answer of the kind.
+    last: Option<Instant>,
     logged: Option<Instant>,
 }
 
@@ -69,6 +71,11 @@ impl Patient {
         what: &str,
     ) -> Result<Duration, TooLong> {
         let mut streak = self.streak.lock().unwrap_or_else(PoisonError::into_inner);
+        // Long after the last such answer it is another one: whoever asked meanwhile had given up.
+        if streak.last.is_some_and(|last| last.elapsed() > self.patience) {
+            *streak = Streak::default();
+        }
+        streak.last = Some(Instant::now());
         let lasted = streak.began.get_or_insert_with(Instant::now).elapsed().max(began.elapsed());
         let (least, pause) = pause(attempt, asked, spread(self.spread, what, attempt));
         let left = self.patience.saturating_sub(lasted);
@@ -113,7 +120,10 @@ fn pause(attempt: u32, asked: Option<Duration>, spread: u32) -> (Duration, Durat
 /// time, and to credentials, which are not of this store.
 fn is_not_waited_for(request: &HttpRequest) -> bool {
     let path = request.uri().path();
-    let is_write = request.method() == "PUT" && (path.ends_with("/versions/latest") || path.contains("/progress/"));
+    // By the last folder: a catalog may itself lie in one of this name.
+    let (folder, _) = path.rsplit_once('/').unwrap_or_default();
+    let is_put = request.method() == "PUT";
+    let is_write = is_put && (path.ends_with("/versions/latest") || folder.ends_with("/progress"));
     is_write || METADATA.iter().any(|place| path.contains(place))
 }
 

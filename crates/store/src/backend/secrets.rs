@@ -11,10 +11,12 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
+use std::sync::OnceLock;
 
 use url::Url;
 use url::form_urlencoded;
 
+use super::environment;
 use crate::{Error, Result};
 
 /// What stands in the place of a secret.
@@ -55,9 +57,11 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// The secrets among the variables of the environment: those for the stores that hold keys, tokens and the like.
+    /// The secrets among the variables of the environment, those for the stores that hold keys, tokens and the like, and of the
+    /// profile whose keys stand in for them. Files are read once in a process.
     pub fn of_environment() -> Secrets {
-        Secrets::with_environment(Vec::new())
+        static PROFILE: OnceLock<Vec<(String, String)>> = OnceLock::new();
+        Secrets::with_environment(PROFILE.get_or_init(environment::profile_secrets).clone())
     }
 
     /// The same, and those among settings that files hold, by the names that variables would have.

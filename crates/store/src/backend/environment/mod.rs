@@ -105,7 +105,8 @@ pub(crate) fn check(scheme: &str) -> Result<()> {
             return Err(Error::invalid(format!("the variable {name} of the environment {wrong}")));
         }
     }
-    match tls::without_tls(scheme, &variables()) {
+    let called = |name: &str| format!("the variable {name} of the environment");
+    match tls::without_tls(scheme, &variables(), &called) {
         Some(wrong) => Err(Error::invalid(wrong)),
         None => Ok(()),
     }
@@ -136,8 +137,9 @@ pub(crate) fn s3_settings() -> Result<Vec<(AmazonS3ConfigKey, String)>> {
             return Err(Error::invalid(format!("`{name}` in the files of AWS profiles {wrong}")));
         }
         let variable = ("AWS_ENDPOINT_URL".to_owned(), value.clone());
+        let called = |_: &str| "`endpoint_url` in the files of AWS profiles".to_owned();
         if kind == Kind::Url
-            && let Some(wrong) = tls::without_tls("s3", &[&all[..], &[variable]].concat())
+            && let Some(wrong) = tls::without_tls("s3", &[&all[..], &[variable]].concat(), &called)
         {
             return Err(Error::invalid(wrong));
         }
@@ -150,6 +152,13 @@ pub(crate) fn s3_settings() -> Result<Vec<(AmazonS3ConfigKey, String)>> {
         |key: &AmazonS3ConfigKey| matches!(key, AmazonS3ConfigKey::SecretAccessKey | AmazonS3ConfigKey::Token);
     settings.extend(ours.filter(|(key, _)| !(has_keys && is_of_keys(key))));
     Ok(settings)
+}
+
+/// What the files of AWS profiles say, by the names that variables would have; nothing where they can not be read: whoever
+/// opens a store is told why.
+pub(crate) fn profile_secrets() -> Vec<(String, String)> {
+    let settings = profile::settings(&|name| std::env::var(name).ok()).unwrap_or_default();
+    settings.into_iter().map(|(key, value)| (key.as_ref().to_ascii_uppercase(), value)).collect()
 }
 
 /// The variable by which a client can not be made, if one alone is enough to get the same error.

@@ -39,9 +39,12 @@ pub(crate) fn settings(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<
     let mut profile = BTreeMap::new();
     let mut found = false;
     // What both say the first decides.
-    for (file, section) in [(&credentials, name.to_owned()), (&config, format!("profile {name}"))] {
+    for (file, by, section) in [
+        (&credentials, "AWS_SHARED_CREDENTIALS_FILE", name.to_owned()),
+        (&config, "AWS_CONFIG_FILE", format!("profile {name}")),
+    ] {
         let Some(file) = file else { continue };
-        let Some(text) = read(file)? else { continue };
+        let Some(text) = read(file, named.is_none() && variable(by).is_none())? else { continue };
         let mut sections = sections(&text).map_err(|line| {
             format!("{}: line {line} begins with `[` and has no `]`: it begins no profile", file.display())
         })?;
@@ -81,16 +84,22 @@ pub(crate) fn settings(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<
     Ok(known.into_iter().filter_map(|(name, key)| Some((key, profile.remove(name)?))).collect())
 }
 
-fn read(file: &PathBuf) -> Result<Option<String>, String> {
+/// A file that is not there is none. So is one in the usual place that can not be reached.
+fn read(file: &PathBuf, is_usual: bool) -> Result<Option<String>, String> {
+    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
     let failed = |what: &dyn std::fmt::Display| format!("{}: {what}", file.display());
+    let is_none = |kind| kind == NotFound || is_usual && matches!(kind, NotADirectory | PermissionDenied);
     match std::fs::metadata(file) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if is_none(error.kind()) => return Ok(None),
         Err(error) => return Err(failed(&error)),
         Ok(found) if !found.is_file() => return Err(failed(&"it is no file")),
         Ok(found) if found.len() > MAX_FILE_BYTES => return Err(failed(&"it has more than 1 MiB")),
         Ok(_) => {}
     }
-    std::fs::read_to_string(file).map(Some).map_err(|error| failed(&error))
+    match std::fs::read_to_string(file) {
+        Err(error) if is_none(error.kind()) => Ok(None),
+        read => read.map(Some).map_err(|error| failed(&error)),
+    }
 }
 
 /// The sections of a file, with their keys and values, or the number of a line that begins a section and does not end it.

@@ -7,7 +7,12 @@ use object_store::gcp::GoogleConfigKey;
 use crate::backend::secrets::without_secrets;
 
 /// What is wrong with an endpoint without TLS that nobody has allowed: the client would fail at its first request, and not say why.
-pub(super) fn without_tls(scheme: &str, variables: &[(String, String)]) -> Option<String> {
+/// `called` is how a variable is called where it was set.
+pub(super) fn without_tls(
+    scheme: &str,
+    variables: &[(String, String)],
+    called: &dyn Fn(&str) -> String,
+) -> Option<String> {
     let allow = match scheme {
         "s3" => "AWS_ALLOW_HTTP",
         "az" => "AZURE_ALLOW_HTTP",
@@ -33,13 +38,11 @@ pub(super) fn without_tls(scheme: &str, variables: &[(String, String)]) -> Optio
     })?;
     let value = without_secrets(value);
     let (value, what) = (value.escape_debug(), "which is a server without TLS");
-    Some(match name.as_str() {
-        "AWS_ENDPOINT_URL_STS" => {
-            format!("the variable {name} of the environment is `{value}`, {what}: only `https://` is taken there")
-        }
-        _ => format!(
-            "the variable {name} of the environment is `{value}`, {what}: set {allow}=true to allow that, or write `https://`"
-        ),
+    let allowed_at_all = name != "AWS_ENDPOINT_URL_STS";
+    let name = called(name);
+    Some(match allowed_at_all {
+        false => format!("{name} is `{value}`, {what}: only `https://` is taken there"),
+        true => format!("{name} is `{value}`, {what}: set {allow}=true to allow that, or write `https://`"),
     })
 }
 
@@ -75,7 +78,7 @@ mod tests {
     fn servers_without_tls_have_to_be_allowed() {
         let wrong = |scheme: &str, given: &[(&str, &str)]| {
             let given: Vec<_> = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            without_tls(scheme, &given)
+            without_tls(scheme, &given, &|name| format!("the variable {name} of the environment"))
         };
         let (plain, tls) = ("http://u:secretsecret@h:1", "https://h");
         for (scheme, name, allow) in [
