@@ -109,7 +109,9 @@ fn a_failure_that_can_not_be_written_is_the_failure() {
 fn a_result_is_alone_in_the_output() {
     let shell = site();
     shell.ok("deltic run && printf x >> $(ls -d in/packs/* | head -n 1)");
-    shell.ok("cp -r in apart && deltic import file:apart --layer names=third && deltic import file:in --layer names=first");
+    shell.ok(
+        "cp -r in apart && deltic import file:apart --layer names=third && deltic import file:in --layer names=first",
+    );
     shell.ok("printf x > kept/versions/00000000000000000001");
     for (line, code, schema) in [
         ("deltic fsck file:in", 1, "deltic.fsck/1"),

@@ -67,7 +67,7 @@ mod unix {
 
     const SAID: &str = "error: the process was ended from inside, by a call of `exit` in a compiler or in what it uses: the command \
                         is not done\n";
-    const HINT: &str = "  `deltic log` says what was committed; a compiler reports a failure as an error\n";
+    const HINT: &str = "  the command `log` shows what was committed; a compiler reports a failure as an error\n";
 
     const FAILED: c_int = 1;
 

@@ -59,8 +59,14 @@ pub(crate) fn plan_lines(plan: &Plan) -> Vec<String> {
     lines.extend(columns(&PLAN_COLUMNS, &plan.tasks.iter().map(planned).collect::<Vec<_>>()));
     lines.extend(plan.orphans.iter().map(orphan));
     let skipped = plan.tasks.iter().all(|task| task.mode == Mode::Skipped);
+    // Which versions of its inputs it stands for is part of what a version is.
+    let is_recorded = plan.inputs.iter().all(|input| input.from.is_none() || input.from == input.to);
     lines.push(match skipped {
-        true => format!("a run would do nothing: version {} stands", plan.base),
+        true if is_recorded => format!("a run would do nothing: version {} stands", plan.base),
+        true => format!(
+            "a run would compile nothing: it would record that version {} holds for these inputs too",
+            plan.base
+        ),
         false => format!("a run would start from version {}; nothing was written", plan.base),
     });
     lines

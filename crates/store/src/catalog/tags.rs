@@ -12,9 +12,11 @@ pub(crate) fn changed(url: &str, latest: &VersionRecord, given: &[Tag], taken: &
     for name in taken {
         let place = tags.iter().position(|tag| tag.name == *name);
         let Some(place) = place else {
-            let known: Vec<String> = latest.tags.iter().map(|tag| format!("`{}`", tag.name)).collect();
+            // As people gave them.
+            let shown = |name: &str| name.strip_prefix("keep/").unwrap_or(name).to_owned();
+            let known: Vec<String> = latest.tags.iter().map(|tag| format!("`{}`", shown(&tag.name))).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            return Err(Error::invalid(format!("{url}: no version has the tag `{name}`; there are {known}")));
+            return Err(Error::invalid(format!("{url}: no version is kept as `{}`; there are {known}", shown(name))));
         };
         tags.remove(place);
     }
