@@ -8,6 +8,7 @@ use deltic_core::{CatalogUuid, Digest, Payload, RunId, Timestamp};
 use deltic_store::{Catalog, Draft, DraftOptions, NewCatalog, Stores, Tree};
 
 use crate::checkpoint::codec::{read_mapped, read_reduced, write_mapped, write_reduced};
+use crate::element::Element;
 use crate::engine::codec::{entry_len, read_entry, write_entry};
 use crate::sort::external::Shuffle;
 use crate::sort::key_set::Elements;
@@ -16,7 +17,7 @@ use crate::sort::spill::{Spill, SpillWriter};
 use crate::stage::contributors::read_values;
 use crate::state::reads::Reader;
 use crate::state::tables::{State, edge_key};
-use crate::{Element, Error, Result};
+use crate::{Error, Result};
 
 #[path = "../../../tests/support/hostile.rs"]
 mod harness;

@@ -51,9 +51,8 @@ pub use audit::verify::{
 pub use checkpoint::Checkpoint;
 pub use edit::by_hand::{LayerEdit, edit_layers, revert};
 pub use edit::import::{Import, ImportCounts, ImportLimits, ImportReport};
-pub use element::Element;
+pub use engine::Engine;
 pub use engine::local::LocalEngine;
-pub use engine::{Engine, Fetch, Item, Kernel, MapBatch, Mapped, Outcome, ReduceSink, Reduced, StageSession};
 pub use error::alike::{Alike, Told, alike};
 pub use error::difference::FirstDifference;
 pub use error::failure::{Failure, Failures, PassedLimit, Quarantined};
@@ -65,6 +64,4 @@ pub use report::stop::Stop;
 pub use report::{Counts, InputReport, Mode, Orphan, Phases, Plan, PlannedTask, Report, TaskReport};
 pub use run::job::{At, Job, JobInput, Options, Processing};
 pub use run::{plan, run};
-pub use sort::key_set::{Elements, Walk};
-pub use sort::rows::{Row, RowStream, Rows, SortedRows};
 pub use state::quarantined::quarantined;

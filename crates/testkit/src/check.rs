@@ -19,10 +19,10 @@ pub struct Edit {
     pub payload: Option<Payload>,
 }
 
-/// Runs the tasks incrementally over the history on 1, 2 and 8 threads, the last with no memory for rows, and from
-/// scratch at every version; fails with the step and the first layer, table and key that differ in outputs or state. A
-/// run over unchanged inputs must commit nothing and run nothing. On 2 threads everything is compiled twice and must come
-/// out the same, and in the end all that is published is verified.
+/// Runs the tasks incrementally over the history on 1, 2 and 8 threads, the last with no memory for rows and with full stages
+/// over five ranges of keys, and from scratch at every version; fails with the step and the first layer, table and key that
+/// differ in outputs or state. A run over unchanged inputs must commit nothing and run nothing. On 2 threads everything is
+/// compiled twice and must come out the same, and in the end all that is published is verified.
 ///
 /// Layers that a tile is put into are tile layers, of the `here` grid if it has all of them, all others generic.
 pub fn check_incremental(tasks: &[Task], history: &[Step]) {
@@ -40,6 +40,7 @@ pub fn check_incremental(tasks: &[Task], history: &[Step]) {
         lab.threads(threads);
         if threads == 8 {
             lab.row_memory(0);
+            lab.ranges(5);
         }
         lab.check_determinism(threads == 2);
         let mut chain = Vec::new();

@@ -31,6 +31,7 @@ pub struct Lab {
     processing: BTreeMap<CatalogId, Processing>,
     threads: usize,
     row_memory: usize,
+    ranges: usize,
     full: bool,
     checkpoint: Option<Checkpoint>,
     check_determinism: bool,
@@ -78,6 +79,7 @@ impl Lab {
             processing: BTreeMap::new(),
             threads: 1,
             row_memory: LocalEngine::ROW_MEMORY,
+            ranges: 1,
             full: false,
             checkpoint: None,
             check_determinism: false,
@@ -111,6 +113,11 @@ impl Lab {
     /// Holds so many bytes of rows in memory from now on; with 0 every batch goes through a file.
     pub fn row_memory(&mut self, bytes: usize) {
         self.row_memory = bytes;
+    }
+
+    /// Runs full stages over so many ranges of keys from now on, each of which writes its part of every tree.
+    pub fn ranges(&mut self, ranges: usize) {
+        self.ranges = ranges;
     }
 
     /// Makes every task full from now on, or no longer.
@@ -329,7 +336,7 @@ impl Lab {
             inputs.insert(id, JobInput { catalog, at, processing });
         }
         let log = Arc::new(RunLog::default());
-        let engine = LocalEngine::new(self.threads).with_row_memory(self.row_memory);
+        let engine = LocalEngine::new(self.threads).with_row_memory(self.row_memory).with_ranges(self.ranges);
         let options = self.options(incremental);
         let job = Job {
             inputs,

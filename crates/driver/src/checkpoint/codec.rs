@@ -10,7 +10,7 @@ use deltic_compiler::{Projected, Seen};
 use deltic_core::Digest;
 use deltic_store::{Entry, PackName, Place};
 
-use crate::Element;
+use crate::element::Element;
 use crate::engine::codec::{read_entry, take, write_entry};
 use crate::engine::{MapBatch, Mapped, Outcome, Reduced};
 use crate::sort::rows::Rows;

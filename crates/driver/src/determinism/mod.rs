@@ -15,13 +15,14 @@ use std::collections::BTreeMap;
 use deltic_compiler::{Pattern, Seen};
 use deltic_core::{Digest, Meta, Payload};
 
+use crate::element::Element;
 use crate::engine::kernel::TaskKernel;
 use crate::engine::{Fetch, Item, Kernel, MapBatch, Mapped, Outcome, Reduced};
 use crate::error::difference::FirstDifference;
 use crate::error::findings::findings;
 use crate::error::offender::{Offender, Offenders};
 use crate::sort::rows::{Row, RowStream, Rows};
-use crate::{Element, Error, Phase, Result};
+use crate::{Error, Phase, Result};
 
 use reordered::{Tee, apart, map_shuffled, map_some_shuffled, reduce_shuffled};
 pub(crate) use whole_input::TakeEdges;

@@ -5,13 +5,14 @@ use deltic_core::Payload;
 
 use super::reordered::{MEMORY, apart};
 use super::{Made, Twice};
+use crate::element::Element;
 use crate::engine::Outcome;
 use crate::engine::codec::{read_entry, write_entry};
 use crate::engine::kernel::TaskKernel;
 use crate::error::difference::FirstDifference;
 use crate::sort::external::{Shuffle, Sorted};
 use crate::sort::rows::{Row, RowStream, Rows};
-use crate::{Element, Error, Phase, Result};
+use crate::{Error, Phase, Result};
 
 /// Takes an input and the outputs that it goes into.
 pub(crate) type TakeEdges<'a> = &'a mut dyn FnMut(Element, Vec<Element>) -> Result<()>;

@@ -8,11 +8,12 @@ use std::cell::RefCell;
 use std::sync::OnceLock;
 
 use crate::engine::workers::{Done, Workers};
-use crate::engine::{Engine, Fetch, Item, Kernel, MapBatch, Mapped, ReduceSink, Reduced, StageSession};
+use crate::engine::{Engine, Fetch, Item, Kernel, MapBatch, Mapped, ReduceSink, Reduced, Sealed, StageSession};
 use crate::sort::external::{Shuffle, Sorted};
+use crate::sort::key_set::Elements;
 use crate::sort::key_set::Walk;
 use crate::sort::rows::{RowStream, Rows, SortedRows};
-use crate::{Elements, Error, Result};
+use crate::{Error, Result};
 
 /// The most items or rows in a batch.
 const BATCH_ITEMS: usize = 256;
@@ -33,6 +34,7 @@ const HOT_BYTES: u64 = 8 << 20;
 pub struct LocalEngine {
     threads: usize,
     row_memory: usize,
+    ranges: usize,
     pool: OnceLock<std::result::Result<rayon::ThreadPool, String>>,
 }
 
@@ -46,13 +48,22 @@ impl LocalEngine {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             threads => threads,
         };
-        LocalEngine { threads, row_memory: LocalEngine::ROW_MEMORY, pool: OnceLock::new() }
+        LocalEngine { threads, row_memory: LocalEngine::ROW_MEMORY, ranges: 1, pool: OnceLock::new() }
     }
 
     /// Holds about so many bytes of rows in memory; what is beyond goes to temporary files.
     #[must_use]
     pub fn with_row_memory(mut self, bytes: usize) -> LocalEngine {
         self.row_memory = bytes;
+        self
+    }
+
+    /// Runs a full stage over so many ranges of keys, one after the other, each of which writes its part of every tree; the parts
+    /// are put together. What is made is the same. It gains nothing on one machine: it is how a stage is divided among several,
+    /// and for tests of that.
+    #[must_use]
+    pub fn with_ranges(mut self, ranges: usize) -> LocalEngine {
+        self.ranges = ranges.max(1);
         self
     }
 
@@ -81,7 +92,13 @@ impl LocalEngine {
     }
 }
 
+impl Sealed for LocalEngine {}
+
 impl Engine for LocalEngine {
+    fn ranges(&self) -> usize {
+        self.ranges
+    }
+
     fn row_memory(&self) -> usize {
         self.row_memory
     }
@@ -92,7 +109,7 @@ impl Engine for LocalEngine {
     }
 
     fn stage<'a>(&'a self, kernel: &'a dyn Kernel) -> Box<dyn StageSession + 'a> {
-        Box::new(LocalSession { engine: self, kernel, shuffle: Shuffle::new(self.row_memory) })
+        Box::new(LocalSession { engine: self, kernel, shuffle: Shuffle::new(self.row_memory), sorted: None })
     }
 }
 
@@ -100,6 +117,8 @@ struct LocalSession<'a> {
     engine: &'a LocalEngine,
     kernel: &'a dyn Kernel,
     shuffle: Shuffle,
+    /// The rows, once back-ends are run over them.
+    sorted: Option<Sorted>,
 }
 
 impl StageSession for LocalSession<'_> {
@@ -134,11 +153,14 @@ impl StageSession for LocalSession<'_> {
         self.shuffle.push(rows)
     }
 
-    fn reduce(self: Box<Self>, wanted: Option<&Elements>, sink: &mut dyn ReduceSink) -> Result<()> {
-        let LocalSession { engine, kernel, shuffle } = *self;
+    fn reduce(&mut self, end: Option<&[u8]>, wanted: Option<&Elements>, sink: &mut dyn ReduceSink) -> Result<()> {
+        let (engine, kernel) = (self.engine, self.kernel);
         let sink = RefCell::new(sink);
-        let mut groups =
-            Groups { rows: shuffle.finish()?, wanted: wanted.map(Elements::walk), carried: Rows::default() };
+        let rows = match &mut self.sorted {
+            Some(rows) => rows,
+            none => none.insert(std::mem::replace(&mut self.shuffle, Shuffle::new(0)).finish()?),
+        };
+        let mut groups = Groups { rows, end, wanted: wanted.map(Elements::walk), carried: Rows::default() };
         let ahead = kernel.is_remote();
         engine.workers(kernel).each(
             || {
@@ -187,7 +209,9 @@ enum Batch {
 
 /// Cuts sorted rows into batches of whole groups.
 struct Groups<'w> {
-    rows: Sorted,
+    rows: &'w mut Sorted,
+    /// The output at which to end.
+    end: Option<&'w [u8]>,
     wanted: Option<Walk<'w>>,
     /// The first rows of the next batch.
     carried: Rows,
@@ -223,15 +247,16 @@ impl Groups<'_> {
                     batch.trim();
                     return Ok(Some(Batch::Rows(batch)));
                 }
-                let mut hot = HotGroup { head: batch, next: 0, rest: &mut self.rows, sink, told: false };
+                let mut hot = HotGroup { head: batch, next: 0, rest: self.rows, sink, told: false };
                 return Ok(Some(Batch::Done(kernel.reduce(&mut hot, Fetch::default())?)));
             }
         }
         Ok((!batch.is_empty()).then_some(Batch::Rows(batch)))
     }
 
-    /// The next row of a wanted output; the others are passed over.
+    /// The next row of a wanted output, up to where it ends; the others are passed over.
     fn next_wanted(&mut self) -> Result<Option<crate::sort::rows::Row<'_>>> {
+        let end = self.end;
         if let Some(wanted) = &mut self.wanted {
             while let Some(row) = self.rows.peek()? {
                 while wanted.peek()?.is_some_and(|(wanted, _)| wanted < row.out) {
@@ -243,7 +268,7 @@ impl Groups<'_> {
                 self.rows.advance()?;
             }
         }
-        self.rows.peek()
+        Ok(self.rows.peek()?.filter(|row| end.is_none_or(|end| row.out < end)))
     }
 }
 

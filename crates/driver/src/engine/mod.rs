@@ -16,13 +16,23 @@ use deltic_compiler::Seen;
 use deltic_core::{Digest, Payload};
 use deltic_store::{Entry, Payloads};
 
+use crate::element::Element;
+use crate::sort::key_set::Elements;
 use crate::sort::rows::{Row, RowStream, Rows};
-use crate::{Element, Elements, Failure, Result};
+use crate::{Failure, Result};
 
-/// Runs kernels. Engines differ in speed only.
-pub trait Engine: Send + Sync {
+/// Where the code of tasks runs. Engines differ in speed only: what they make is the same, byte for byte.
+///
+/// There is [`LocalEngine`](crate::LocalEngine). What crosses this seam is not part of the public interface yet, so nobody else can
+/// implement it.
+pub trait Engine: Sealed + Send + Sync {
     /// About how many bytes of rows may be held in memory; what is beyond goes to files.
     fn row_memory(&self) -> usize;
+
+    /// Over how many ranges of keys a full stage runs, one after the other.
+    fn ranges(&self) -> usize {
+        1
+    }
 
     /// How many tasks may run at the same time. Each of them may take the row memory.
     fn side_by_side(&self) -> usize {
@@ -33,7 +43,10 @@ pub trait Engine: Send + Sync {
     fn stage<'a>(&'a self, kernel: &'a dyn Kernel) -> Box<dyn StageSession + 'a>;
 }
 
-/// One stage being run: any number of `map`s and `add`s, whose rows are kept, then one `reduce` over them.
+/// Keeps [`Engine`] to this crate.
+pub trait Sealed {}
+
+/// One stage being run: any number of `map`s and `add`s, whose rows are kept, then `reduce`s over them, range after range.
 pub trait StageSession {
     /// Runs front-ends over items, which come in element order, and hands over what each said, in the same order. Rows
     /// stay with the session for the reduce.
@@ -46,9 +59,10 @@ pub trait StageSession {
     /// Adds rows that no front-end needs to run for.
     fn add(&mut self, rows: Rows) -> Result<()>;
 
-    /// Groups the rows by output and runs back-ends. With `wanted`, only these outputs are compiled; wanted outputs
-    /// without a row yield nothing.
-    fn reduce(self: Box<Self>, wanted: Option<&Elements>, sink: &mut dyn ReduceSink) -> Result<()>;
+    /// Groups the rows by output and runs back-ends, of the outputs before `end` that were not reduced yet, or of all. With
+    /// `wanted`, only these outputs are compiled; wanted outputs without a row yield nothing. Rows that are added after the first
+    /// call are lost.
+    fn reduce(&mut self, end: Option<&[u8]>, wanted: Option<&Elements>, sink: &mut dyn ReduceSink) -> Result<()>;
 }
 
 /// Takes what a reduce finds and makes. Each of the two comes in order, but they are not in step with each other.

@@ -2,9 +2,10 @@
 
 use deltic_compiler::{Lookup, Task};
 
+use crate::element::Element;
 use crate::error::panics::caught;
 use crate::input::view::View;
-use crate::{Element, Error, Failure, Phase, Result};
+use crate::{Error, Failure, Phase, Result};
 
 /// Whether a task compiles an input. Cost: nothing for a task without a filter.
 pub(crate) fn is_subject(task: &Task, view: &View, input: &Element) -> Result<bool> {

@@ -6,9 +6,10 @@ use deltic_compiler::{Lookup, Projection, Projections};
 use deltic_core::{Key, Layer, LayerRef, Meta, NameBytes, Payload};
 use deltic_store::{Change, KeyRange, Tree};
 
+use crate::element::Element;
 use crate::input::payloads::{PayloadCache, PayloadScan};
 use crate::sort::key_set::read_ahead;
-use crate::{Element, Error, Result};
+use crate::{Error, Result};
 
 /// How many partitions of a layer changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -136,7 +137,7 @@ impl View {
     }
 
     /// The layers by number.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, &LayerRef, &RunLayer)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, &LayerRef, &RunLayer)> + Clone {
         (0u16..).zip(&self.names).zip(&self.layers).map(|((number, (name, _)), layer)| (number, name, layer.as_ref()))
     }
 

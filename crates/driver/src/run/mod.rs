@@ -19,6 +19,7 @@ use deltic_core::{LayerId, LayerRef, NameBytes, TaskId};
 use deltic_store::{Committed, Draft, DraftOptions, ErrorKind, KeyRange, NextVersion, Owner, Requests};
 
 use crate::checkpoint::Progress;
+use crate::element::Element;
 use crate::error::offender::Offenders;
 use crate::input::filter::subjects;
 use crate::input::view::{RunLayer, View};
@@ -30,7 +31,7 @@ use crate::run::mode::decide;
 use crate::run::resolve::resolve;
 use crate::run::scheduler::{Execution, Next, view};
 use crate::state::fingerprint;
-use crate::{Element, Error, Result};
+use crate::{Error, Result};
 
 /// Runs a job and commits one new version, or none when nothing has changed.
 ///

@@ -6,10 +6,11 @@
 
 use deltic_store::Tree;
 
+use crate::Result;
+use crate::element::Element;
 use crate::sort::external::{Shuffle, failed};
 use crate::sort::rows::{RowStream, Rows};
 use crate::sort::spill::{Spill, SpillWriter, damaged};
-use crate::{Element, Result};
 
 /// So many elements are looked up together, and results settled together.
 pub(crate) const TOGETHER: usize = 256;

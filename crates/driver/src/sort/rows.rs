@@ -118,14 +118,14 @@ pub trait RowStream {
 
 /// A stream over rows in memory that are sorted already.
 #[derive(Debug)]
-pub struct SortedRows<'a> {
+pub(crate) struct SortedRows<'a> {
     rows: &'a Rows,
     next: usize,
 }
 
 impl<'a> SortedRows<'a> {
     /// From the first row on.
-    pub fn new(rows: &'a Rows) -> SortedRows<'a> {
+    pub(crate) fn new(rows: &'a Rows) -> SortedRows<'a> {
         SortedRows { rows, next: 0 }
     }
 }

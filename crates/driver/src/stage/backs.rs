@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 
 use deltic_store::Tree;
 
+use crate::Result;
+use crate::element::Element;
 use crate::engine::kernel::TaskKernel;
 use crate::engine::{Outcome, ReduceSink, Reduced};
 use crate::error::failure::Quarantined;
@@ -21,7 +23,6 @@ use crate::stage::owners::Claims;
 use crate::stage::publisher::Publishers;
 use crate::stage::quarantine::Quarantine;
 use crate::state::reads::{Reader, ReadsWriter};
-use crate::{Element, Result};
 
 /// Takes what back-ends came to.
 pub(crate) struct BackSink<'a, 's> {
@@ -172,6 +173,18 @@ impl<'a, 's> BackSink<'a, 's> {
             (Some(claims), Outcome::Held | Outcome::Failed(_)) => claims.group_kept(group),
             (Some(claims), _) => claims.group_ran(&group.to_bytes(), &[]),
             (None, _) => self.publishers.offer(group, outcome),
+        }
+    }
+
+    /// Ends a range of outputs: nothing that comes from here on lies before `end`.
+    pub(crate) fn end_range(&mut self, end: Option<&[u8]>) -> Result<()> {
+        self.flush()?;
+        self.nothing_left_before(end)?;
+        self.contributors.end_range(end)?;
+        self.reads.end_range()?;
+        match &mut self.claims {
+            Some(claims) => claims.end_range(),
+            None => self.publishers.end_range(end),
         }
     }
 

@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use deltic_core::Digest;
 use deltic_store::{Draft, TaskRecord, Tree};
 
+use crate::Result;
+use crate::element::Element;
 use crate::state::fingerprint::{self, Numbering};
 use crate::state::listed::Listed;
 use crate::state::quarantined::{self, Said};
 use crate::state::reads::{Look, Reader};
 use crate::state::tables::{State, TableWriter, edge_key};
-use crate::{Element, Result};
 
 /// The tables of a task as the base left them.
 pub(crate) struct BaseTables {

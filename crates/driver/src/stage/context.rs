@@ -4,6 +4,7 @@ use deltic_compiler::{Pattern, Task};
 use deltic_store::{Draft, Tree};
 
 use crate::checkpoint::resume::StageProgress;
+use crate::element::Element;
 use crate::engine::Engine;
 use crate::error::failure::Quarantined;
 use crate::input::view::View;
@@ -13,7 +14,7 @@ use crate::report::stop::Stop;
 use crate::stage::base_tables::BaseTables;
 use crate::stage::checks::Checks;
 use crate::state::tables::State;
-use crate::{Element, Error, Result};
+use crate::{Error, Result};
 
 /// What a stage works with.
 pub(crate) struct Stage<'a> {
@@ -52,7 +53,7 @@ impl Stage<'_> {
     }
 
     /// The layers that are compiled, by number.
-    pub(crate) fn inputs(&self) -> impl Iterator<Item = (u16, &Tree)> {
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = (u16, &Tree)> + Clone {
         let inputs = self.view.iter().filter(|(_, name, _)| self.task.inputs().contains(name));
         inputs.map(|(number, _, layer)| (number, layer.now()))
     }

@@ -7,6 +7,8 @@ use deltic_compiler::Pattern;
 use deltic_core::Digest;
 use deltic_store::{Entry, Tree};
 
+use crate::Result;
+use crate::element::Element;
 use crate::engine::kernel::TaskKernel;
 use crate::sort::key_set::{Ahead, Elements, Walk};
 use crate::sort::merge_join::{Side, merge_join};
@@ -14,7 +16,6 @@ use crate::sort::rows::Row;
 use crate::stage::context::Stage;
 use crate::state::listed::Listed;
 use crate::state::tables::TableWriter;
-use crate::{Element, Result};
 
 /// What decides what is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,10 +114,19 @@ impl<'a> Contributors<'a> {
         Ok(())
     }
 
+    /// Ends a range of outputs: nothing that comes from here on lies before `end`.
+    pub(crate) fn end_range(&mut self, end: Option<&[u8]>) -> Result<()> {
+        self.end_output()?;
+        self.pass_over(end)?;
+        if let Some(memo) = &mut self.memo {
+            memo.table.end_range()?;
+        }
+        self.table.end_range()
+    }
+
     /// The tables of contributors and of what they said.
     pub(crate) fn finish(mut self) -> Result<(Tree, Tree)> {
-        self.end_output()?;
-        self.pass_over(None)?;
+        self.end_range(None)?;
         let values = match self.memo {
             Some(memo) => memo.table.finish()?,
             None => self.stage.state.values.clone(),

@@ -10,6 +10,7 @@ use deltic_compiler::{Lookup as _, Task, part_digest};
 use deltic_core::NameBytes;
 use deltic_store::{Change, Entry};
 
+use crate::element::Element;
 use crate::error::panics::caught;
 use crate::input::filter::subjects;
 use crate::input::view::{RunLayer, View};
@@ -17,7 +18,7 @@ use crate::report::Counts;
 use crate::sort::key_set::{Elements, Sorter, TOGETHER, Walk, read_ahead};
 use crate::state::reads::{PartNow, Reader};
 use crate::state::tables::State;
-use crate::{Element, Error, Result};
+use crate::{Error, Result};
 
 /// Marks of an affected output: an input that the base was made from claims it, in whatever content.
 pub(crate) const CLAIMED_BEFORE: u8 = 1;

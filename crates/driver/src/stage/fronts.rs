@@ -6,6 +6,8 @@
 use deltic_core::Digest;
 use deltic_store::Tree;
 
+use crate::Result;
+use crate::element::Element;
 use crate::engine::Mapped;
 use crate::report::Counts;
 use crate::sort::merge_join::{Side, merge_join};
@@ -13,7 +15,6 @@ use crate::stage::context::Stage;
 use crate::stage::quarantine::Quarantine;
 use crate::state::reads::{Reader, ReadsWriter};
 use crate::state::tables::{TableWriter, edge_key};
-use crate::{Element, Result};
 
 /// Takes what front-ends came to.
 pub(crate) struct FrontSink<'a, 'q> {
@@ -112,6 +113,12 @@ impl<'a, 'q> FrontSink<'a, 'q> {
             self.edges.set(&key, is.as_ref().map(|digest| &digest.as_bytes()[..]))?;
         }
         Ok(was != is)
+    }
+
+    /// Ends a range of inputs.
+    pub(crate) fn end_range(&mut self) -> Result<()> {
+        self.edges.end_range()?;
+        self.reads.end_range()
     }
 
     pub(crate) fn finish(self) -> Result<Fronts<'a>> {

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use deltic_compiler::{DirectStage, Pattern};
 use deltic_store::{Entry, KeyRange};
 
+use crate::element::Element;
 use crate::engine::kernel::TaskKernel;
 use crate::engine::{Item, Mapped, StageSession};
 use crate::input::filter::is_subject;
@@ -25,10 +26,10 @@ use crate::stage::contributors::read_values;
 use crate::stage::dirty::{CLAIMED_ANEW, CLAIMED_BEFORE, Dirty, DirtyInputs, HELD, SAID, count_marks, present};
 use crate::stage::fronts::{FrontSink, Fronts};
 use crate::stage::quarantine::Quarantine;
-use crate::stage::reverse::reverse;
+use crate::stage::reverse::reverse_all;
 use crate::stage::sample::affected;
 use crate::state::reads::Reader;
-use crate::{Element, Error, Result};
+use crate::{Error, Result};
 
 /// Runs a stage that has state from what changed since the base.
 pub(crate) fn run<'s>(
@@ -90,8 +91,8 @@ pub(crate) fn run<'s>(
     quarantine.hold_back(Some(&dirty.outputs))?;
 
     let mut backs = BackSink::incremental(stage, kernel, fronts, &mut quarantine, &dirty.outputs, &dirty.inputs);
-    session.reduce(Some(&dirty.outputs), &mut backs)?;
-    reverse(stage, backs.finish()?)
+    session.reduce(None, Some(&dirty.outputs), &mut backs)?;
+    reverse_all(stage, backs.finish()?)
 }
 
 /// Step 3: what comes of the front-ends of affected inputs.

@@ -19,16 +19,19 @@ pub(crate) mod incremental;
 pub(crate) mod owners;
 pub(crate) mod publisher;
 pub(crate) mod quarantine;
+pub(crate) mod range;
 pub(crate) mod reverse;
 pub(crate) mod sample;
 pub(crate) mod user_graph;
 pub(crate) mod whole_input;
 
-use deltic_compiler::Pattern;
-use deltic_store::KeyRange;
+use deltic_compiler::{Pattern, Seen};
+use deltic_store::{KeyRange, Tree};
 
+use crate::Result;
 use crate::checkpoint::resume::Resuming;
 use crate::determinism::Twice;
+use crate::element::Element;
 use crate::engine::kernel::{Held, TaskKernel};
 use crate::engine::{Item, StageSession};
 use crate::input::filter::subjects;
@@ -37,10 +40,11 @@ use crate::sort::key_set::Writer;
 use crate::stage::backs::BackSink;
 use crate::stage::checks::Checks;
 use crate::stage::context::{Stage, StageResult};
-use crate::stage::fronts::{FrontSink, Fronts};
+use crate::stage::fronts::FrontSink;
 use crate::stage::quarantine::Quarantine;
+use crate::stage::range::Range;
 use crate::stage::reverse::reverse;
-use crate::{Element, Result};
+use crate::state::reads::look;
 
 impl Stage<'_> {
     pub(crate) fn run(self) -> Result<StageResult> {
@@ -85,21 +89,29 @@ impl Stage<'_> {
         }
     }
 
+    /// All of a full stage: its three parts, each range after range. The engine says over how many.
     fn full<'s>(&'s self, kernel: &'s TaskKernel<'s>, mut session: Box<dyn StageSession + 's>) -> Result<StageResult> {
+        let Ranges { inputs, outputs, seen } = self.ranges()?;
         let mut quarantine = Quarantine::new(self, kernel);
-        let fronts = self.fronts(session.as_mut(), FrontSink::new(self, &mut quarantine))?;
+        let mut fronts = FrontSink::new(self, &mut quarantine);
+        inputs.iter().try_for_each(|range| self.fronts(range, session.as_mut(), &mut fronts))?;
+        let fronts = fronts.finish()?;
         let mut held = Writer::new(self.set_memory());
         quarantine.hold_back(None)?.iter().try_for_each(|out| held.push(out, 0))?;
         let held = held.finish()?;
         let mut backs = BackSink::full(self, kernel, fronts, &mut quarantine, &held);
-        session.reduce(None, &mut backs)?;
-        reverse(self, backs.finish()?)
+        for range in &outputs {
+            session.reduce(range.end(), None, &mut backs)?;
+            backs.end_range(range.end())?;
+        }
+        reverse(self, backs.finish()?, &seen, &outputs)
     }
 
-    /// The first part: runs the front-ends of all inputs. What they emit stays with the session.
-    fn fronts<'s>(&'s self, session: &mut dyn StageSession, mut sink: FrontSink<'s, '_>) -> Result<Fronts<'s>> {
+    /// Runs the front-ends of the inputs in a range. What they emit stays with the session.
+    fn fronts(&self, range: &Range, session: &mut dyn StageSession, sink: &mut FrontSink<'_, '_>) -> Result<()> {
         let mut items = self.inputs().flat_map(|(layer, tree)| {
-            tree.scan(KeyRange::all()).map(move |found| {
+            let found = range.names(layer).map(|names| tree.scan(names)).into_iter().flatten();
+            found.map(move |found| {
                 let (name, entry) = found?;
                 Ok(Item { element: Element::new(layer, name), entry })
             })
@@ -109,6 +121,50 @@ impl Stage<'_> {
             sink.counts.inputs += 1;
             sink.front_ran(&mapped, false, &mut |_| Ok(()))
         })?;
-        sink.finish()
+        sink.end_range()
     }
+
+    /// The ranges that a full stage runs over. Where they are cut decides nothing but how much each of them has to do.
+    fn ranges(&self) -> Result<Ranges> {
+        let wanted = self.engine.ranges();
+        if wanted < 2 {
+            let all = || vec![Range::all()];
+            return Ok(Ranges { inputs: all(), outputs: all(), seen: all() });
+        }
+        let inputs = spread(self.inputs(), wanted)?;
+        // Before there are any, outputs are taken to be called as the inputs are.
+        let published = spread((0u16..).zip(self.published), wanted)?;
+        let outputs = if published.is_empty() { inputs.clone() } else { published };
+        let look = |element: &Element| look(&Seen::Partition(element.layer, element.name.clone())).0;
+        let ranges = |cuts: Vec<Vec<u8>>| Range::between(&cuts);
+        Ok(Ranges {
+            seen: ranges(inputs.iter().map(look).collect()),
+            inputs: ranges(inputs.iter().map(Element::to_bytes).collect()),
+            outputs: ranges(outputs.iter().map(Element::to_bytes).collect()),
+        })
+    }
+}
+
+/// Elements that cut layers into so many ranges of about as many partitions.
+fn spread<'a>(layers: impl Iterator<Item = (u16, &'a Tree)> + Clone, wanted: usize) -> Result<Vec<Element>> {
+    let count: u64 = layers.clone().map(|(_, tree)| tree.count()).sum();
+    let each = count.div_ceil(wanted as u64).max(1);
+    let (mut cuts, mut at) = (Vec::new(), 0);
+    for (layer, tree) in layers {
+        for found in tree.scan(KeyRange::all()) {
+            let (name, _) = found?;
+            if at > 0 && at % each == 0 {
+                cuts.push(Element::new(layer, name));
+            }
+            at += 1;
+        }
+    }
+    Ok(cuts)
+}
+
+/// Ranges of inputs, of outputs, and of what compilers look at. Each list covers everything.
+struct Ranges {
+    inputs: Vec<Range>,
+    outputs: Vec<Range>,
+    seen: Vec<Range>,
 }

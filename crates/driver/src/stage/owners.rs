@@ -6,16 +6,17 @@
 
 use deltic_store::{Entry, Tree};
 
+use crate::element::Element;
 use crate::engine::Outcome;
 use crate::engine::codec::{read_entry, write_entry};
 use crate::engine::kernel::TaskKernel;
-use crate::sort::external::Shuffle;
+use crate::sort::external::{Shuffle, Sorted};
 use crate::sort::merge_join::{Side, merge_join};
 use crate::sort::rows::{RowStream, Rows};
 use crate::stage::context::Stage;
 use crate::state::listed::Listed;
 use crate::state::tables::TableWriter;
-use crate::{Element, Error, Result};
+use crate::{Error, Result};
 
 /// The group does not make the partition any more.
 const GONE: u8 = 0;
@@ -90,19 +91,43 @@ impl<'a> Claims<'a> {
         if self.batch.len() < 4096 { Ok(()) } else { self.turned.push(std::mem::take(&mut self.batch)) }
     }
 
-    /// Hands over what became of each partition that a group said something of, in order; returns the tables of
-    /// published partitions and of their owners.
-    pub(crate) fn finish(mut self, mut offer: impl FnMut(&[u8], &Outcome) -> Result<()>) -> Result<(Tree, Tree)> {
+    /// Ends a range of groups.
+    pub(crate) fn end_range(&mut self) -> Result<()> {
+        self.published.end_range()
+    }
+
+    /// The table of what groups publish, and what makes that of owners.
+    pub(crate) fn finish(mut self) -> Result<(Tree, Owners<'a>)> {
         self.turned.push(std::mem::take(&mut self.batch))?;
-        let mut said = std::mem::replace(&mut self.turned, Shuffle::new(0)).finish()?;
-        let mut owners = TableWriter::new(self.stage.draft, &self.stage.state.owners);
-        while let Some(first) = said.peek()? {
+        let (stage, kernel) = (self.stage, self.kernel);
+        let table = TableWriter::new(stage.draft, &stage.state.owners);
+        Ok((self.published.finish()?, Owners { stage, kernel, claims: self.turned.finish()?, table }))
+    }
+}
+
+/// The table of owners that is being written: claims of groups, turned round.
+pub(crate) struct Owners<'a> {
+    stage: &'a Stage<'a>,
+    kernel: &'a TaskKernel<'a>,
+    claims: Sorted,
+    table: TableWriter<'a>,
+}
+
+impl Owners<'_> {
+    /// Hands over what became of each partition before `end` that a group claims or gives up and that was not handed over yet,
+    /// in order.
+    pub(crate) fn write_range(
+        &mut self,
+        end: Option<&[u8]>,
+        mut offer: impl FnMut(&[u8], &Outcome) -> Result<()>,
+    ) -> Result<()> {
+        while let Some(first) = self.claims.peek()?.filter(|row| end.is_none_or(|end| row.out < end)) {
             let out = first.out.to_vec();
             let before = Listed::new(&self.stage.state.owners, &out).map(|owner| Ok(owner?.0));
             let before = before.collect::<Result<Vec<_>>>()?;
             let mut now = before.clone();
             let mut outcome = Outcome::Same;
-            while let Some(row) = said.peek()?.filter(|row| row.out == out) {
+            while let Some(row) = self.claims.peek()?.filter(|row| row.out == out) {
                 match row.value.split_first() {
                     Some((&GONE, _)) => now.retain(|owner| owner != row.item),
                     Some((&kind, entry)) => {
@@ -111,12 +136,13 @@ impl<'a> Claims<'a> {
                         }
                         if !entry.is_empty() {
                             let entry = read_entry(entry);
-                            outcome = Outcome::New(entry.ok_or_else(|| self.broken("an entry that is cut short"))?);
+                            let cut = || self.stage.broken("an entry that is cut short".to_owned());
+                            outcome = Outcome::New(entry.ok_or_else(cut)?);
                         }
                     }
-                    None => return Err(self.broken("a group without a word")),
+                    None => return Err(self.stage.broken("a group without a word".to_owned())),
                 }
-                said.advance()?;
+                self.claims.advance()?;
             }
             now.sort_unstable();
             match &now[..] {
@@ -127,22 +153,22 @@ impl<'a> Claims<'a> {
             for side in merge_join(before.into_iter().map(Ok), &now, |was: &Vec<u8>, is| was.cmp(is)) {
                 match side? {
                     Side::Both(..) => {}
-                    Side::Left(gone) => owners.set(&[&out[..], &gone].concat(), None)?,
-                    Side::Right(new) => owners.set(&[&out[..], new].concat(), Some(&[]))?,
+                    Side::Left(gone) => self.table.set(&[&out[..], &gone].concat(), None)?,
+                    Side::Right(new) => self.table.set(&[&out[..], new].concat(), Some(&[]))?,
                 }
             }
             offer(&out, &outcome)?;
         }
-        Ok((self.published.finish()?, owners.finish()?))
+        self.table.end_range()
+    }
+
+    pub(crate) fn finish(self) -> Result<Tree> {
+        self.table.finish()
     }
 
     fn two_groups(&self, out: &[u8], first: &[u8], second: &[u8]) -> Result<Error> {
         let show = |element: &[u8]| Ok::<_, Error>(self.kernel.out_key(&self.stage.element(element)?)?.to_string());
         let task = self.stage.task.id().clone();
         Ok(Error::TwoGroups { task, output: show(out)?, first: show(first)?, second: show(second)? })
-    }
-
-    fn broken(&self, message: &str) -> Error {
-        self.stage.broken(message.to_owned())
     }
 }

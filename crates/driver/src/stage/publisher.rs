@@ -6,14 +6,16 @@
 use std::iter::Peekable;
 
 use deltic_core::NameBytes;
-use deltic_store::{Draft, Entry, KeyRange, Scan, Tree, TreeEditor};
+use deltic_store::{Draft, Entry, KeyRange, Scan, Tree};
 
+use crate::Result;
+use crate::element::Element;
 use crate::engine::Outcome;
 use crate::engine::kernel::TaskKernel;
 use crate::report::Counts;
 use crate::report::observe::Event;
 use crate::stage::context::Stage;
-use crate::{Element, Result};
+use crate::state::tree_writer::TreeWriter;
 
 /// Publishing into all output layers of a task. Outcomes come in the order of their elements.
 pub(crate) struct Publishers<'a> {
@@ -40,14 +42,24 @@ impl<'a> Publishers<'a> {
         publisher.offer(&out.name, outcome, &mut |name| deleted(stage, kernel, out.layer, name))
     }
 
+    /// Ends a range of outputs: nothing that is offered from here on lies before `end`.
+    pub(crate) fn end_range(&mut self, end: Option<&[u8]>) -> Result<()> {
+        let (stage, kernel) = (self.stage, self.kernel);
+        for (layer, publisher) in (0u16..).zip(&mut self.layers) {
+            publisher.end_range(layer, end, &mut |name| deleted(stage, kernel, layer, name))?;
+        }
+        Ok(())
+    }
+
     /// The next trees of the layers, by number; what was put and deleted is counted.
-    pub(crate) fn finish(mut self, counts: &mut Counts) -> Result<Vec<Tree>> {
+    pub(crate) fn finish(self, counts: &mut Counts) -> Result<Vec<Tree>> {
         let (stage, kernel) = (self.stage, self.kernel);
         let mut trees = Vec::with_capacity(self.layers.len());
-        for (layer, publisher) in (0u16..).zip(&mut self.layers) {
-            trees.push(publisher.finish(&mut |name| deleted(stage, kernel, layer, name))?);
+        for (layer, mut publisher) in (0u16..).zip(self.layers) {
+            publisher.pass_over(|_| true, &mut |name| deleted(stage, kernel, layer, name))?;
             counts.put += publisher.put;
             counts.deleted += publisher.deleted;
+            trees.push(publisher.tree.finish()?);
         }
         Ok(trees)
     }
@@ -62,11 +74,9 @@ fn deleted(stage: &Stage<'_>, kernel: &TaskKernel<'_>, layer: u16, name: &[u8]) 
 
 /// Publishing into one layer. Offers come in name order and take effect at once; memory is a few tree nodes.
 struct Publisher<'a> {
-    draft: &'a Draft,
-    published: Tree,
+    tree: TreeWriter<'a>,
     /// In a full snapshot: what is published and was not offered so far.
     rest: Option<Peekable<Scan>>,
-    editor: Option<TreeEditor>,
     put: u64,
     deleted: u64,
 }
@@ -74,47 +84,49 @@ struct Publisher<'a> {
 impl<'a> Publisher<'a> {
     fn new(draft: &'a Draft, published: &Tree, full: bool) -> Publisher<'a> {
         let rest = (full && !published.is_empty()).then(|| published.scan(KeyRange::all()).peekable());
-        Publisher { draft, published: published.clone(), rest, editor: None, put: 0, deleted: 0 }
+        Publisher { tree: TreeWriter::new(draft, published), rest, put: 0, deleted: 0 }
     }
 
     /// Takes what became of one output; `gone` gets the names of published partitions that go.
     fn offer(&mut self, name: &NameBytes, outcome: &Outcome, gone: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        self.pass_over(Some(name), gone)?;
+        self.pass_over(|published| published < name, gone)?;
         let in_rest = self.rest.as_mut().map(|rest| rest.next_if(|found| is_name(found, name)).is_some());
         match outcome {
             Outcome::New(entry) => {
                 self.put += 1;
-                self.apply(name, Some(entry))
+                self.tree.set(name, Some(entry))
             }
             // Those of a group are offered one by one.
             Outcome::Same | Outcome::Several(_) | Outcome::Failed(_) | Outcome::Held => Ok(()),
             Outcome::Nothing => {
                 let is_published = match in_rest {
                     Some(is_published) => is_published,
-                    None => self.published.get(name)?.is_some(),
+                    None => self.tree.before().get(name)?.is_some(),
                 };
                 if is_published { self.delete(name, gone) } else { Ok(()) }
             }
         }
     }
 
-    /// The layer's next tree.
-    fn finish(&mut self, gone: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Tree> {
-        self.pass_over(None, gone)?;
-        Ok(match self.editor.take() {
-            Some(editor) => editor.finish()?,
-            None => self.published.clone(),
-        })
+    fn end_range(&mut self, layer: u16, end: Option<&[u8]>, gone: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let is_before =
+            |name: &NameBytes| end.is_none_or(|end| Element::new(layer, name.clone()).to_bytes()[..] < *end);
+        self.pass_over(is_before, gone)?;
+        self.tree.end_range()
     }
 
-    /// In a full snapshot, deletes what is published before `name` and so was not offered.
-    fn pass_over(&mut self, name: Option<&NameBytes>, gone: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    /// In a full snapshot, deletes what is published, comes before the place at hand and so was not offered.
+    fn pass_over(
+        &mut self,
+        is_before: impl Fn(&NameBytes) -> bool,
+        gone: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
         while let Some(rest) = &mut self.rest {
-            let before = |found: &deltic_store::Result<(NameBytes, Entry)>| match (found, name) {
-                (Ok((published, _)), Some(name)) => published < name,
-                _ => true,
+            let goes = |found: &deltic_store::Result<(NameBytes, Entry)>| match found {
+                Ok((published, _)) => is_before(published),
+                Err(_) => true,
             };
-            let Some(found) = rest.next_if(before) else { break };
+            let Some(found) = rest.next_if(goes) else { break };
             self.delete(&found?.0, gone)?;
         }
         Ok(())
@@ -123,15 +135,7 @@ impl<'a> Publisher<'a> {
     fn delete(&mut self, name: &[u8], gone: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         gone(name)?;
         self.deleted += 1;
-        self.apply(name, None)
-    }
-
-    fn apply(&mut self, name: &[u8], entry: Option<&Entry>) -> Result<()> {
-        let editor = match &mut self.editor {
-            Some(editor) => editor,
-            none => none.insert(self.draft.editor(&self.published)?),
-        };
-        Ok(editor.apply(name, entry)?)
+        self.tree.set(name, None)
     }
 }
 

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use deltic_compiler::OnError;
 use deltic_store::Tree;
 
+use crate::element::Element;
 use crate::engine::kernel::TaskKernel;
 use crate::error::failure::{Failure, Failures, PassedLimit, Quarantined};
 use crate::sort::key_set::Elements;
@@ -21,7 +22,7 @@ use crate::stage::context::Stage;
 use crate::state::quarantined::{Said, hex, read};
 use crate::state::reads::Reader;
 use crate::state::tables::TableWriter;
-use crate::{Element, Error, Result};
+use crate::{Error, Result};
 
 /// What fails in a stage, and what is made of it.
 pub(crate) struct Quarantine<'a> {

@@ -4,22 +4,41 @@
 use crate::Result;
 use crate::stage::backs::Backs;
 use crate::stage::context::{Stage, StageResult};
+use crate::stage::range::Range;
 
-/// Turns round what back-ends left, and makes the stage's result of it all.
-pub(crate) fn reverse(stage: &Stage<'_>, backs: Backs<'_>) -> Result<StageResult> {
+/// Turns round what back-ends left, range after range, and makes the stage's result of it all. `seen` are ranges of what was
+/// looked at, `partitions` of outputs; both cover everything.
+pub(crate) fn reverse(
+    stage: &Stage<'_>,
+    backs: Backs<'_>,
+    seen: &[Range],
+    partitions: &[Range],
+) -> Result<StageResult> {
     let Backs { edges, contributors, values, errors, failed, reads, mut publishers, claims, mut counts, quarantined } =
         backs;
     let mut state = stage.state.clone();
     if let Some(claims) = claims {
-        let finished = claims.finish(|out, outcome| publishers.offer(&stage.element(out)?, outcome))?;
-        (state.published, state.owners) = finished;
+        let (published, mut owners) = claims.finish()?;
+        for range in partitions {
+            owners.write_range(range.end(), |out, outcome| publishers.offer(&stage.element(out)?, outcome))?;
+            publishers.end_range(range.end())?;
+        }
+        (state.published, state.owners) = (published, owners.finish()?);
     }
     let outputs = publishers.finish(&mut counts)?;
     (state.edges, state.contributors, state.values, state.errors) = (edges, contributors, values, errors);
-    (state.reads, state.readers) = reads.finish()?;
+    let (reads, mut readers) = reads.finish()?;
+    seen.iter().try_for_each(|range| readers.write_range(range.end()))?;
+    (state.reads, state.readers) = (reads, readers.finish()?);
     // A full stage has forgotten what the base has of what failed now.
     if let Some((before, failed)) = stage.before.as_ref().filter(|_| stage.full).zip(failed) {
         before.keep(stage.draft, stage.memo_limit(), &failed, &mut state)?;
     }
     Ok(StageResult { outputs, state, counts, quarantined })
+}
+
+/// The same over everything at once.
+pub(crate) fn reverse_all(stage: &Stage<'_>, backs: Backs<'_>) -> Result<StageResult> {
+    let all = [Range::all()];
+    reverse(stage, backs, &all, &all)
 }

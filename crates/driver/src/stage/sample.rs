@@ -7,6 +7,8 @@ use deltic_compiler::{Lookup as _, Pattern};
 use deltic_core::LayerRef;
 use deltic_store::KeyRange;
 
+use crate::Result;
+use crate::element::Element;
 use crate::engine::kernel::TaskKernel;
 use crate::input::filter::is_subject;
 use crate::sort::key_set::{Elements, Sorter, TOGETHER, Writer, read_ahead_within};
@@ -14,7 +16,6 @@ use crate::stage::checks::Sample;
 use crate::stage::context::Stage;
 use crate::stage::dirty::{READ, readers};
 use crate::state::listed::Listed;
-use crate::{Element, Result};
 
 /// What a change affects through reads, or what a sample takes: returns inputs, and adds outputs to `outputs`.
 pub(crate) fn affected(stage: &Stage<'_>, kernel: &TaskKernel<'_>, outputs: &mut Sorter) -> Result<Elements> {

@@ -8,6 +8,7 @@ use deltic_core::Key;
 use deltic_store::{Change, Entry, KeyRange};
 
 use crate::determinism::{TakeEdges, Twice};
+use crate::element::Element;
 use crate::engine::codec::write_entry;
 use crate::engine::kernel::TaskKernel;
 use crate::engine::{Mapped, StageSession};
@@ -20,9 +21,9 @@ use crate::stage::context::StageResult;
 use crate::stage::dirty::{Dirty, DirtyInputs, SAID, count_marks, present};
 use crate::stage::fronts::FrontSink;
 use crate::stage::quarantine::Quarantine;
-use crate::stage::reverse::reverse;
+use crate::stage::reverse::reverse_all;
 use crate::stage::sample::affected;
-use crate::{Element, Error, Result};
+use crate::{Error, Result};
 
 /// Runs such a stage, in full or incrementally.
 pub(crate) fn run<'s>(
@@ -69,8 +70,8 @@ pub(crate) fn run<'s>(
         session.add(rows)?;
         let (fronts, held) = (sink.finish()?, Elements::default());
         let mut backs = BackSink::full(stage, kernel, fronts, &mut quarantine, &held);
-        session.reduce(None, &mut backs)?;
-        return reverse(stage, backs.finish()?);
+        session.reduce(None, None, &mut backs)?;
+        return reverse_all(stage, backs.finish()?);
     }
 
     let mut outputs = Sorter::new(stage.set_memory());
@@ -88,8 +89,8 @@ pub(crate) fn run<'s>(
     let mut fronts = sink.finish()?;
     count_marks(&outputs, &mut fronts.counts)?;
     let mut backs = BackSink::incremental(stage, kernel, fronts, &mut quarantine, &outputs, &inputs);
-    session.reduce(Some(&outputs), &mut backs)?;
-    reverse(stage, backs.finish()?)
+    session.reduce(None, Some(&outputs), &mut backs)?;
+    reverse_all(stage, backs.finish()?)
 }
 
 fn push(rows: &mut Rows, out: &Element, input: &[u8], entry: &Entry) {

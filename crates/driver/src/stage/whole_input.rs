@@ -7,6 +7,7 @@ use deltic_compiler::{DepStage, GlobalStage};
 use deltic_core::Hasher;
 
 use crate::determinism::Twice;
+use crate::element::Element;
 use crate::engine::codec::{read_entry, write_entry};
 use crate::engine::kernel::TaskKernel;
 use crate::engine::{Outcome, StageSession};
@@ -21,11 +22,11 @@ use crate::stage::dirty::{SAID, count_marks};
 use crate::stage::fronts::FrontSink;
 use crate::stage::publisher::Publishers;
 use crate::stage::quarantine::Quarantine;
-use crate::stage::reverse::reverse;
+use crate::stage::reverse::reverse_all;
 use crate::stage::sample::affected;
 use crate::state::listed::Listed;
 use crate::state::tables::State;
-use crate::{Element, Error, Result};
+use crate::{Error, Result};
 
 /// Bytes of rows that are handed on together.
 const BATCH_BYTES: usize = 1 << 20;
@@ -91,15 +92,15 @@ pub(crate) fn dep<'s>(
     let nothing = Elements::default();
     if stage.full {
         let mut backs = BackSink::full(stage, kernel, fronts, &mut quarantine, &nothing);
-        session.reduce(None, &mut backs)?;
-        return reverse(stage, backs.finish()?);
+        session.reduce(None, None, &mut backs)?;
+        return reverse_all(stage, backs.finish()?);
     }
     let wanted = wanted.finish()?;
     count_marks(&wanted, &mut fronts.counts)?;
     fronts.counts.cut_off = u64::from(wanted.is_empty());
     let mut backs = BackSink::incremental(stage, kernel, fronts, &mut quarantine, &wanted, &nothing);
-    session.reduce(Some(&wanted), &mut backs)?;
-    reverse(stage, backs.finish()?)
+    session.reduce(None, Some(&wanted), &mut backs)?;
+    reverse_all(stage, backs.finish()?)
 }
 
 /// How many partitions changed in the input layers; in a full stage, how many there are.

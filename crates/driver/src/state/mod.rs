@@ -8,3 +8,4 @@ pub(crate) mod listed;
 pub(crate) mod quarantined;
 pub(crate) mod reads;
 pub(crate) mod tables;
+pub(crate) mod tree_writer;

@@ -11,11 +11,12 @@ use deltic_core::TaskId;
 use deltic_store::{KeyRange, Snapshot, Tree};
 use serde::{Deserialize, Serialize};
 
+use crate::element::Element;
 use crate::error::failure::Quarantined;
 use crate::sort::key_set::Sorter;
 use crate::state::reads::Reader;
 use crate::state::tables::{State, table_name};
-use crate::{Element, Error, Phase, Result};
+use crate::{Error, Phase, Result};
 
 /// The table's name.
 pub(crate) const TABLE: &str = "errors";

@@ -10,12 +10,13 @@ use deltic_compiler::{Projected, Seen};
 use deltic_core::{Digest, NameBytes};
 use deltic_store::{Draft, Entry, KeyRange, Tree};
 
-use crate::sort::external::Shuffle;
+use crate::element::Element;
+use crate::sort::external::{Shuffle, Sorted};
 use crate::sort::key_set::read_ahead_within;
 use crate::sort::merge_join::{Side, merge_join};
 use crate::sort::rows::{RowStream, Rows};
 use crate::state::tables::{State, TableWriter};
-use crate::{Element, Error, Result};
+use crate::{Error, Result};
 
 /// Who read something: a front-end of an input or a back-end of an output.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -234,7 +235,7 @@ impl Reader {
     }
 }
 
-/// Both tables in the making. Readers come in order; what they saw is turned round by a shuffle.
+/// The table of reads that is being written. Readers come in order; what they saw is turned round, for [`ReadersWriter`].
 pub(crate) struct ReadsWriter<'a> {
     reads: TableWriter<'a>,
     readers: TableWriter<'a>,
@@ -283,15 +284,36 @@ impl<'a> ReadsWriter<'a> {
         if self.batch.len() >= TURN { self.turned.push(std::mem::take(&mut self.batch)) } else { Ok(()) }
     }
 
-    /// The tables of reads and of readers.
-    pub(crate) fn finish(mut self) -> Result<(Tree, Tree)> {
+    /// Ends a range of readers.
+    pub(crate) fn end_range(&mut self) -> Result<()> {
+        self.reads.end_range()
+    }
+
+    /// The table of reads, and what makes that of readers.
+    pub(crate) fn finish(mut self) -> Result<(Tree, ReadersWriter<'a>)> {
         self.turned.push(self.batch)?;
-        let mut turned = self.turned.finish()?;
-        while let Some(row) = turned.peek()? {
+        Ok((self.reads.finish()?, ReadersWriter { rows: self.turned.finish()?, readers: self.readers }))
+    }
+}
+
+/// The table of readers that is being written: what was noted by reader, turned round.
+pub(crate) struct ReadersWriter<'a> {
+    rows: Sorted,
+    readers: TableWriter<'a>,
+}
+
+impl ReadersWriter<'_> {
+    /// Writes what was seen before `end` and is not written yet, or all.
+    pub(crate) fn write_range(&mut self, end: Option<&[u8]>) -> Result<()> {
+        while let Some(row) = self.rows.peek()?.filter(|row| end.is_none_or(|end| row.out < end)) {
             self.readers.set(row.out, row.value.strip_prefix(&[1]))?;
-            turned.advance()?;
+            self.rows.advance()?;
         }
-        Ok((self.reads.finish()?, self.readers.finish()?))
+        self.readers.end_range()
+    }
+
+    pub(crate) fn finish(self) -> Result<Tree> {
+        self.readers.finish()
     }
 }
 

@@ -17,11 +17,13 @@
 //! All are functions of inputs and tasks alone, like outputs: a chain of runs ends in the tables of a scratch run.
 
 use deltic_core::{Digest, Payload, TaskId};
-use deltic_store::{Draft, Entry, Snapshot, Tree, TreeEditor};
+use deltic_store::{Draft, Entry, Snapshot, Tree};
 
+use crate::element::Element;
 use crate::state::listed::Listed;
 use crate::state::quarantined;
-use crate::{Element, Error, Result};
+use crate::state::tree_writer::TreeWriter;
+use crate::{Error, Result};
 
 /// The tables of one task.
 #[derive(Clone)]
@@ -117,34 +119,30 @@ impl State {
     }
 }
 
-/// A table in the making: takes changes in key order.
+/// A table that is being written, in key order.
 pub(crate) struct TableWriter<'a> {
     draft: &'a Draft,
-    table: Tree,
-    /// Made at the first change: most tables of most runs have none.
-    editor: Option<TreeEditor>,
+    tree: TreeWriter<'a>,
 }
 
 impl<'a> TableWriter<'a> {
     pub(crate) fn new(draft: &'a Draft, table: &Tree) -> TableWriter<'a> {
-        TableWriter { draft, table: table.clone(), editor: None }
+        TableWriter { draft, tree: TreeWriter::new(draft, table) }
     }
 
     /// Sets or removes a key. Values are small and lie inline.
     pub(crate) fn set(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        let editor = match &mut self.editor {
-            Some(editor) => editor,
-            none => none.insert(self.draft.editor(&self.table)?),
-        };
         let entry = value.map(|value| self.draft.put(&Payload::new(value.to_vec()))).transpose()?;
-        Ok(editor.apply(key, entry.as_ref())?)
+        self.tree.set(key, entry.as_ref())
+    }
+
+    /// Ends a range of keys.
+    pub(crate) fn end_range(&mut self) -> Result<()> {
+        self.tree.end_range()
     }
 
     pub(crate) fn finish(self) -> Result<Tree> {
-        Ok(match self.editor {
-            Some(editor) => editor.finish()?,
-            None => self.table,
-        })
+        self.tree.finish()
     }
 }
 

@@ -68,7 +68,7 @@ impl Lab {
         let inputs = deltic_driver::recorded_inputs(&version, &self.stores, &self.inputs)?;
         let name = format!("rebuilt-{}", self.next_id());
         let options = self.options(true);
-        let engine = LocalEngine::new(self.threads).with_row_memory(self.row_memory);
+        let engine = LocalEngine::new(self.threads).with_row_memory(self.row_memory).with_ranges(self.ranges);
         let url = format!("{}{name}", self.place);
         let identity = NewCatalog {
             uuid: CatalogUuid(u128::from(self.next_id())),

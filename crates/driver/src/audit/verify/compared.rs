@@ -7,6 +7,7 @@ use deltic_core::{Digest, TaskId};
 use deltic_store::{Change, Tree};
 use serde::Serialize;
 
+use crate::element::Element;
 use crate::error::difference::FirstDifference;
 use crate::error::offender::MOST;
 use crate::input::view::View;
@@ -17,7 +18,7 @@ use crate::state::quarantined;
 use crate::state::quarantined::Known;
 use crate::state::reads::Reader;
 use crate::state::tables::{State, TABLES};
-use crate::{Element, Error, Result};
+use crate::{Error, Result};
 
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

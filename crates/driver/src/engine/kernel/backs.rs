@@ -7,12 +7,13 @@ use deltic_core::{Name, Payload, Scheme};
 use deltic_store::{Entry, Place, Tree};
 
 use super::TaskKernel;
+use crate::element::Element;
 use crate::engine::{Fetch, Kernel as _, Outcome, Reduced};
 use crate::error::failure::attempt;
 use crate::report::observe::Event;
 use crate::sort::key_set::read_ahead;
 use crate::sort::rows::RowStream;
-use crate::{Element, Phase, Result};
+use crate::{Phase, Result};
 
 impl TaskKernel<'_> {
     /// Runs a compiler of everything; `take` takes what became of each output, in its order.

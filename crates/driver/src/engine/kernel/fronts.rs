@@ -8,12 +8,13 @@ use deltic_compiler::{
 use deltic_core::{Digest, Hasher, Key, Name, Payload};
 
 use super::{TaskKernel, wanted_of};
+use crate::element::Element;
 use crate::engine::codec::write_entry;
 use crate::engine::{EMITTED_BYTES, Fetch, Item, Kernel as _, MapBatch, Mapped};
 use crate::error::failure::attempt;
 use crate::report::observe::Event;
 use crate::sort::rows::Rows;
-use crate::{Element, Phase, Result};
+use crate::{Phase, Result};
 
 impl TaskKernel<'_> {
     pub(super) fn map_direct(&self, stage: &dyn DirectStage, items: Vec<Item>) -> Result<MapBatch> {

@@ -18,6 +18,7 @@ use deltic_compiler::{Context, DirectStage, OutKey, Outputs, Pattern, Task};
 use deltic_core::{Key, Layer, Payload};
 use deltic_store::{Draft, Entry, Tree};
 
+use crate::element::Element;
 use crate::engine::codec::{entry_len, read_entry};
 use crate::engine::{Fetch, Item, Kernel, MapBatch, Reduced};
 use crate::error::panics::caught;
@@ -25,7 +26,7 @@ use crate::input::view::View;
 use crate::report::observe::{Event, Observer, Silent};
 use crate::report::stop::Stop;
 use crate::sort::rows::{Row, RowStream, Rows};
-use crate::{Element, Error, Failure, Phase, Result};
+use crate::{Error, Failure, Phase, Result};
 
 /// The kernel of one task in one run.
 pub(crate) struct TaskKernel<'a> {
