@@ -9,6 +9,7 @@ use deltic_store::Tree;
 use crate::Result;
 use crate::element::Element;
 use crate::sort::external::{Shuffle, failed};
+use crate::sort::marks::Marks;
 use crate::sort::rows::{RowStream, Rows};
 use crate::sort::spill::{Spill, SpillWriter, damaged};
 
@@ -62,9 +63,9 @@ pub struct Walk<'a> {
 
 impl Walk<'_> {
     /// The element at hand and its marks; `None` at the end.
-    pub fn peek(&mut self) -> Result<Option<(&[u8], u8)>> {
+    pub fn peek(&mut self) -> Result<Option<(&[u8], Marks)>> {
         let Some([low, high, marks, ..]) = self.at_hand(HEAD)? else { return Ok(None) };
-        let (len, marks) = (usize::from(u16::from_le_bytes([*low, *high])), *marks);
+        let (len, marks) = (usize::from(u16::from_le_bytes([*low, *high])), Marks::from_bits_retain(*marks));
         let element = self.at_hand(HEAD + len)?.and_then(|bytes| bytes.get(HEAD..));
         element.map(|element| Some((element, marks))).ok_or_else(|| failed(damaged()))
     }
@@ -99,7 +100,7 @@ impl Walk<'_> {
     }
 
     /// The next elements, as many as are looked up together, each with its marks; none at the end.
-    pub(crate) fn some(&mut self) -> Result<Vec<(Vec<u8>, u8)>> {
+    pub(crate) fn some(&mut self) -> Result<Vec<(Vec<u8>, Marks)>> {
         let mut some = Vec::new();
         while some.len() < TOGETHER
             && let Some((element, marks)) = self.peek()?
@@ -145,10 +146,10 @@ impl Writer {
     }
 
     /// Adds an element that sorts after all others so far.
-    pub(crate) fn push(&mut self, element: &[u8], marks: u8) -> Result<()> {
+    pub(crate) fn push(&mut self, element: &[u8], marks: Marks) -> Result<()> {
         let Elements { held, count, .. } = &mut self.set;
         held.extend_from_slice(&(element.len() as u16).to_le_bytes());
-        held.push(marks);
+        held.push(marks.bits());
         held.extend_from_slice(element);
         *count += 1;
         if held.len() > self.budget { self.spill() } else { Ok(()) }
@@ -187,8 +188,8 @@ impl Sorter {
         Sorter { budget, sorted: Shuffle::new(budget), batch: Rows::default() }
     }
 
-    pub(crate) fn add(&mut self, element: &[u8], marks: u8) -> Result<()> {
-        self.batch.push(element, &[], &[marks]);
+    pub(crate) fn add(&mut self, element: &[u8], marks: Marks) -> Result<()> {
+        self.batch.push(element, &[], &[marks.bits()]);
         if self.batch.len() < 16 * TOGETHER {
             return Ok(());
         }
@@ -205,9 +206,9 @@ impl Sorter {
         while let Some(row) = rows.peek()? {
             element.clear();
             element.extend_from_slice(row.out);
-            let mut marks = 0;
+            let mut marks = Marks::empty();
             while let Some(row) = rows.peek()?.filter(|row| row.out == element) {
-                marks |= row.value.first().copied().unwrap_or_default();
+                marks |= Marks::from_bits_retain(row.value.first().copied().unwrap_or_default());
                 rows.advance()?;
             }
             if !others.take(&element)? {
@@ -302,7 +303,7 @@ mod tests {
         let mut walk = set.walk();
         let mut all = Vec::new();
         while let Some((element, marks)) = walk.peek().unwrap() {
-            all.push((element.to_vec(), marks));
+            all.push((element.to_vec(), marks.bits()));
             walk.advance().unwrap();
         }
         all
@@ -312,7 +313,7 @@ mod tests {
     fn a_set_that_was_damaged_or_ends_within_an_element_is_an_error() {
         let made = || {
             let mut writer = Writer::new(0);
-            (0..20_000).for_each(|n| writer.push(format!("{n:05}").as_bytes(), 1).unwrap());
+            (0..20_000).for_each(|n| writer.push(format!("{n:05}").as_bytes(), Marks::CLAIMED_BEFORE).unwrap());
             writer.finish().unwrap()
         };
         let count = |set: &Elements| {
@@ -346,10 +347,15 @@ mod tests {
             let mut number = 7u32;
             for _ in 0..50_000u32 {
                 number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                sorter.add(format!("{:05}", (number >> 8) % 20_000).as_bytes(), 1 << (number >> 24 & 3)).unwrap();
+                sorter
+                    .add(
+                        format!("{:05}", (number >> 8) % 20_000).as_bytes(),
+                        Marks::from_bits_retain(1 << (number >> 24 & 3)),
+                    )
+                    .unwrap();
             }
             for n in (0..20_000).step_by(2) {
-                even.push(format!("{n:05}").as_bytes(), 0).unwrap();
+                even.push(format!("{n:05}").as_bytes(), Marks::empty()).unwrap();
             }
             let even = even.finish().unwrap();
             let odd = sorter.finish_without(&even).unwrap();

@@ -5,6 +5,7 @@
 
 pub(crate) mod external;
 pub(crate) mod key_set;
+pub(crate) mod marks;
 pub(crate) mod merge_join;
 pub(crate) mod rows;
 pub(crate) mod spill;

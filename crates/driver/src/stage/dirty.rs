@@ -16,30 +16,18 @@ use crate::input::filter::subjects;
 use crate::input::view::{RunLayer, View};
 use crate::report::Counts;
 use crate::sort::key_set::{Elements, Sorter, TOGETHER, Walk, read_ahead};
+use crate::sort::marks::Marks;
 use crate::state::reads::{PartNow, Reader};
 use crate::state::tables::State;
 use crate::{Error, Result};
-
-/// Marks of an affected output: an input that the base was made from claims it, in whatever content.
-pub(crate) const CLAIMED_BEFORE: u8 = 1;
-/// An input that the base knows nothing of claims it.
-pub(crate) const CLAIMED_ANEW: u8 = 2;
-/// Its back-end read something that changed.
-pub(crate) const READ: u8 = 4;
-/// A front-end says something else to it than before.
-pub(crate) const SAID: u8 = 8;
-/// It was in quarantine. Also of an input.
-pub(crate) const RETRIED: u8 = 16;
-/// It is held back: an input that went into it failed.
-pub(crate) const HELD: u8 = 32;
 
 /// Counts why outputs are affected: some only because their back-end read something that changed, some because they
 /// were in quarantine.
 pub(crate) fn count_marks(outputs: &Elements, counts: &mut Counts) -> Result<()> {
     let mut walk = outputs.walk();
     while let Some((_, marks)) = walk.peek()? {
-        counts.through_reads += u64::from(marks == READ);
-        counts.retried += u64::from(marks & RETRIED != 0);
+        counts.through_reads += u64::from(marks == Marks::READ);
+        counts.retried += u64::from(marks.contains(Marks::RETRIED));
         walk.advance()?;
     }
     Ok(())
@@ -64,7 +52,7 @@ pub(crate) struct Dirty {
 /// was in quarantine. Returns inputs, some of which may have changed too, and adds outputs to `outputs`.
 pub(crate) fn readers(view: &View, state: &State, memory: usize, outputs: &mut Sorter) -> Result<Elements> {
     let mut inputs = Sorter::new(memory);
-    state.retry(RETRIED, &mut inputs, outputs)?;
+    state.retry(&mut inputs, outputs)?;
     if state.readers.is_empty() {
         return inputs.finish();
     }
@@ -85,8 +73,8 @@ pub(crate) fn readers(view: &View, state: &State, memory: usize, outputs: &mut S
             }
             let parts_now = |layer, name: &NameBytes, projection: &str| parts_now(view, layer, name, projection);
             state.readers_of(&watch, &some, &parts_now, |reader| match reader {
-                Reader::Front(input) => inputs.add(&input.to_bytes(), 0),
-                Reader::Back(output) => outputs.add(&output.to_bytes(), READ),
+                Reader::Front(input) => inputs.add(&input.to_bytes(), Marks::empty()),
+                Reader::Back(output) => outputs.add(&output.to_bytes(), Marks::READ),
             })?;
         }
     }
@@ -159,7 +147,7 @@ impl<'a> DirtyInputs<'a> {
                 (Some(_), None) => true,
                 _ => false,
             };
-            let retried = reader.as_ref().is_some_and(|(_, marks)| marks & RETRIED != 0);
+            let retried = reader.as_ref().is_some_and(|(_, marks)| marks.contains(Marks::RETRIED));
             if let (Some((element, _)), true) = (&reader, reader_is_next) {
                 self.readers.advance()?;
                 let element = element.clone();

@@ -18,12 +18,13 @@ use crate::sort::external::Shuffle;
 use crate::sort::key_set::{
     Elements, Sorter, TOGETHER, TOGETHER_BYTES, Writer, decoded, read_ahead, read_ahead_within,
 };
+use crate::sort::marks::Marks;
 use crate::sort::rows::{RowStream, Rows};
 use crate::stage::backs::BackSink;
 use crate::stage::context::Stage;
 use crate::stage::context::StageResult;
 use crate::stage::contributors::read_values;
-use crate::stage::dirty::{CLAIMED_ANEW, CLAIMED_BEFORE, Dirty, DirtyInputs, HELD, SAID, count_marks, present};
+use crate::stage::dirty::{Dirty, DirtyInputs, count_marks, present};
 use crate::stage::fronts::{FrontSink, Fronts};
 use crate::stage::quarantine::Quarantine;
 use crate::stage::reverse::reverse_all;
@@ -75,7 +76,7 @@ pub(crate) fn run<'s>(
 
     let (mut fronts, inputs, mut outputs) = fronts.finish()?;
     for out in quarantine.hold_back(None)? {
-        outputs.add(&out, HELD)?;
+        outputs.add(&out, Marks::HELD)?;
     }
     let dirty = Affected { inputs, outputs: outputs.finish()? };
     let Others { again, remembered } = dirty.other_contributors(stage, kernel)?;
@@ -130,23 +131,23 @@ impl<'a> DirtyFronts<'a, '_> {
             self.sink.counts.inputs_through_reads += u64::from(input.through_reads && !input.retried);
             self.sink.counts.retried += u64::from(input.retried);
             if mapped.as_ref().is_none_or(|mapped| mapped.failed.is_none()) {
-                self.inputs.push(&input.element.to_bytes(), 0)?;
+                self.inputs.push(&input.element.to_bytes(), Marks::empty())?;
             }
             match (self.stage.task.pattern(), mapped) {
                 (Pattern::Group(_), Some(mapped)) => {
-                    let mut dirty = |out: &Element| self.outputs.add(&out.to_bytes(), SAID);
+                    let mut dirty = |out: &Element| self.outputs.add(&out.to_bytes(), Marks::EMITTED);
                     self.sink.front_ran(&mapped, input.existed, &mut dirty)?;
                 }
                 (Pattern::Group(_), None) => {
-                    let mut dirty = |out: &Element| self.outputs.add(&out.to_bytes(), SAID);
+                    let mut dirty = |out: &Element| self.outputs.add(&out.to_bytes(), Marks::EMITTED);
                     self.sink.front_gone(&input.element, &mut dirty)?;
                 }
                 (Pattern::Direct { .. }, Some(mapped)) => {
-                    let claim = if input.existed { CLAIMED_BEFORE } else { CLAIMED_ANEW };
+                    let claim = if input.existed { Marks::CLAIMED_BEFORE } else { Marks::CLAIMED_ANEW };
                     self.affect(mapped.edges.into_iter().map(|(out, _)| out), claim)?;
                 }
                 (Pattern::Direct { stage, .. }, None) => {
-                    self.affect(self.kernel.outputs_of(stage.as_ref(), &input.element)?, CLAIMED_BEFORE)?;
+                    self.affect(self.kernel.outputs_of(stage.as_ref(), &input.element)?, Marks::CLAIMED_BEFORE)?;
                 }
                 // They have stages of their own.
                 (Pattern::Dep(_) | Pattern::Global(_) | Pattern::Graph(_), _) => {}
@@ -155,7 +156,7 @@ impl<'a> DirtyFronts<'a, '_> {
         Ok(())
     }
 
-    fn affect(&mut self, outs: impl IntoIterator<Item = Element>, marks: u8) -> Result<()> {
+    fn affect(&mut self, outs: impl IntoIterator<Item = Element>, marks: Marks) -> Result<()> {
         outs.into_iter().try_for_each(|out| self.outputs.add(&out.to_bytes(), marks))
     }
 
@@ -217,7 +218,7 @@ impl Affected {
                 return Ok(Others { again: again.finish_without(&self.inputs)?, remembered });
             }
             // For what is held back nobody is asked.
-            some.retain(|(_, marks)| marks & HELD == 0);
+            some.retain(|(_, marks)| !marks.contains(Marks::HELD));
             read_ahead_within(&stage.state.contributors, &some.iter().map(|(out, _)| out).collect::<Vec<_>>())?;
             // Claimed by inputs that are new, and nobody is known to have made it before.
             let mut unknown = Vec::new();
@@ -229,11 +230,14 @@ impl Affected {
                     is_known = true;
                     match values.next_if(|known| known == input)? {
                         Some(value) => recalled.add(value, &mut remembered)?,
-                        None => again.add(&input, 0)?,
+                        None => again.add(&input, Marks::empty())?,
                     }
                 }
                 recalled.flush(&mut remembered)?;
-                if !is_known && sole.is_some() && marks & (CLAIMED_ANEW | CLAIMED_BEFORE) == CLAIMED_ANEW {
+                if !is_known
+                    && sole.is_some()
+                    && *marks & (Marks::CLAIMED_ANEW | Marks::CLAIMED_BEFORE) == Marks::CLAIMED_ANEW
+                {
                     unknown.push(stage.element(out)?);
                 }
             }

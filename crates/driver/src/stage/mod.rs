@@ -37,6 +37,7 @@ use crate::engine::{Item, StageSession};
 use crate::input::filter::subjects;
 use crate::report::stop::Stop;
 use crate::sort::key_set::Writer;
+use crate::sort::marks::Marks;
 use crate::stage::backs::BackSink;
 use crate::stage::checks::Checks;
 use crate::stage::context::{Stage, StageResult};
@@ -97,7 +98,7 @@ impl Stage<'_> {
         inputs.iter().try_for_each(|range| self.fronts(range, session.as_mut(), &mut fronts))?;
         let fronts = fronts.finish()?;
         let mut held = Writer::new(self.set_memory());
-        quarantine.hold_back(None)?.iter().try_for_each(|out| held.push(out, 0))?;
+        quarantine.hold_back(None)?.iter().try_for_each(|out| held.push(out, Marks::empty()))?;
         let held = held.finish()?;
         let mut backs = BackSink::full(self, kernel, fronts, &mut quarantine, &held);
         for range in &outputs {

@@ -12,9 +12,10 @@ use crate::element::Element;
 use crate::engine::kernel::TaskKernel;
 use crate::input::filter::is_subject;
 use crate::sort::key_set::{Elements, Sorter, TOGETHER, Writer, read_ahead_within};
+use crate::sort::marks::Marks;
 use crate::stage::checks::Sample;
 use crate::stage::context::Stage;
-use crate::stage::dirty::{READ, readers};
+use crate::stage::dirty::readers;
 use crate::state::listed::Listed;
 
 /// What a change affects through reads, or what a sample takes: returns inputs, and adds outputs to `outputs`.
@@ -67,7 +68,7 @@ impl Sample {
                     };
                 }
                 if is_taken {
-                    inputs.add(&input.to_bytes(), 0)?;
+                    inputs.add(&input.to_bytes(), Marks::empty())?;
                     any = true;
                 } else if !any {
                     least.offer(number, &input);
@@ -75,7 +76,7 @@ impl Sample {
             }
         }
         if let (false, Some((_, input))) = (any, least.0) {
-            inputs.add(&input.to_bytes(), 0)?;
+            inputs.add(&input.to_bytes(), Marks::empty())?;
         }
         inputs.finish()
     }
@@ -151,9 +152,9 @@ fn made_by(stage: &Stage<'_>, partitions: &[Vec<u8>], outputs: &mut Sorter, inpu
     }
     read_ahead_within(&stage.state.contributors, &groups)?;
     for group in groups {
-        outputs.add(&group, READ)?;
+        outputs.add(&group, Marks::READ)?;
         for input in stage.state.contributors_of(&group) {
-            inputs.add(&input?.0, 0)?;
+            inputs.add(&input?.0, Marks::empty())?;
         }
     }
     Ok(())
@@ -163,7 +164,7 @@ fn every_input(stage: &Stage<'_>) -> Result<Elements> {
     let mut inputs = Writer::new(stage.set_memory());
     for (number, tree) in stage.inputs() {
         for found in tree.scan(KeyRange::all()) {
-            inputs.push(&Element::new(number, found?.0).to_bytes(), 0)?;
+            inputs.push(&Element::new(number, found?.0).to_bytes(), Marks::empty())?;
         }
     }
     inputs.finish()

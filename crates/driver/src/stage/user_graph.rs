@@ -14,11 +14,12 @@ use crate::engine::kernel::TaskKernel;
 use crate::engine::{Mapped, StageSession};
 use crate::sort::external::{Shuffle, Sorted};
 use crate::sort::key_set::{Elements, Sorter, TOGETHER, TOGETHER_BYTES, Writer, read_ahead_within};
+use crate::sort::marks::Marks;
 use crate::sort::rows::{RowStream, Rows};
 use crate::stage::backs::BackSink;
 use crate::stage::context::Stage;
 use crate::stage::context::StageResult;
-use crate::stage::dirty::{Dirty, DirtyInputs, SAID, count_marks, present};
+use crate::stage::dirty::{Dirty, DirtyInputs, count_marks, present};
 use crate::stage::fronts::FrontSink;
 use crate::stage::quarantine::Quarantine;
 use crate::stage::reverse::reverse_all;
@@ -80,8 +81,8 @@ pub(crate) fn run<'s>(
     let mut inputs = Writer::new(stage.set_memory());
     for input in DirtyInputs::new(stage.task, stage.view, &mentioned) {
         let input = input?;
-        inputs.push(&input.element.to_bytes(), 0)?;
-        take(input, &mut sink, &mut |out| outputs.add(&out.to_bytes(), SAID))?;
+        inputs.push(&input.element.to_bytes(), Marks::empty())?;
+        take(input, &mut sink, &mut |out| outputs.add(&out.to_bytes(), Marks::EMITTED))?;
     }
     session.add(rows)?;
     let (inputs, outputs) = (inputs.finish()?, outputs.finish()?);
@@ -178,7 +179,7 @@ impl Said {
         let mut mentioned = Sorter::new(stage.set_memory());
         let mut take = |input: Element, outs: Vec<Element>| {
             let input = input.to_bytes();
-            mentioned.add(&input, 0)?;
+            mentioned.add(&input, Marks::empty())?;
             let mut rows = Rows::default();
             rows.push(&input, &[], &[]);
             for out in &outs {

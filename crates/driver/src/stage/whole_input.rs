@@ -14,11 +14,12 @@ use crate::engine::{Outcome, StageSession};
 use crate::report::Counts;
 use crate::sort::external::Shuffle;
 use crate::sort::key_set::{Elements, Sorter};
+use crate::sort::marks::Marks;
 use crate::sort::rows::{RowStream, Rows};
 use crate::stage::backs::BackSink;
 use crate::stage::context::Stage;
 use crate::stage::context::StageResult;
-use crate::stage::dirty::{SAID, count_marks};
+use crate::stage::dirty::count_marks;
 use crate::stage::fronts::FrontSink;
 use crate::stage::publisher::Publishers;
 use crate::stage::quarantine::Quarantine;
@@ -74,17 +75,17 @@ pub(crate) fn dep<'s>(
         }
         while let Some((gone, was)) = before.next_if(|gone| *gone < out[..])? {
             sink.whole_said(&whole, &gone, Some(stage.state.edge_digest(&was)?), None)?;
-            wanted.add(&gone, SAID)?;
+            wanted.add(&gone, Marks::EMITTED)?;
         }
         let was = before.next_if(|known| *known == out[..])?;
         let was = was.map(|(_, was)| stage.state.edge_digest(&was)).transpose()?;
         if sink.whole_said(&whole, &out, was, Some(hasher.finish()))? {
-            wanted.add(&out, SAID)?;
+            wanted.add(&out, Marks::EMITTED)?;
         }
     }
     while let Some((gone, was)) = before.next_if(|_| true)? {
         sink.whole_said(&whole, &gone, Some(stage.state.edge_digest(&was)?), None)?;
-        wanted.add(&gone, SAID)?;
+        wanted.add(&gone, Marks::EMITTED)?;
     }
     session.add(batch)?;
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::element::Element;
 use crate::error::failure::Quarantined;
 use crate::sort::key_set::Sorter;
+use crate::sort::marks::Marks;
 use crate::state::reads::Reader;
 use crate::state::tables::{State, table_name};
 use crate::{Error, Phase, Result};
@@ -83,12 +84,12 @@ impl Reader {
 }
 
 impl State {
-    /// Adds what is in quarantine, each with this mark, to the inputs and outputs that a run looks at.
-    pub(crate) fn retry(&self, mark: u8, inputs: &mut Sorter, outputs: &mut Sorter) -> Result<()> {
+    /// Adds what is in quarantine to the inputs and outputs that a run looks at.
+    pub(crate) fn retry(&self, inputs: &mut Sorter, outputs: &mut Sorter) -> Result<()> {
         for (reader, _) in read(self.task(), &self.errors)? {
             match reader {
-                Reader::Front(input) => inputs.add(&input.to_bytes(), mark)?,
-                Reader::Back(output) => outputs.add(&output.to_bytes(), mark)?,
+                Reader::Front(input) => inputs.add(&input.to_bytes(), Marks::RETRIED)?,
+                Reader::Back(output) => outputs.add(&output.to_bytes(), Marks::RETRIED)?,
             }
         }
         Ok(())
