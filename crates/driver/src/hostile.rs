@@ -83,7 +83,7 @@ fn state_rows() -> Vec<Vec<u8>> {
         row(1, &edge_key(&a, &b), &[]),
         row(2, &edge_key(&a, &b), b"\x03\0\0\0abc"),
     ];
-    for look in seen.iter().map(crate::state::reads::look) {
+    for look in seen.iter().map(crate::state::looks::look) {
         for reader in [Reader::Front(a.clone()), Reader::Back(b.clone())] {
             let said = look.1.map_or(Vec::new(), |digest| digest.as_bytes().to_vec());
             rows.push(row(3, &[&reader.bytes()[..], &look.0].concat(), &said));

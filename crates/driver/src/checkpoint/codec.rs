@@ -14,11 +14,7 @@ use crate::element::Element;
 use crate::engine::codec::{read_entry, take, write_entry};
 use crate::engine::{MapBatch, Mapped, Outcome, Reduced};
 use crate::sort::rows::Rows;
-
-const PARTITION: u8 = 0;
-const PRESENCE: u8 = 1;
-const WITHIN: u8 = 2;
-const PART: u8 = 3;
+use crate::state::looks;
 
 const NOTHING: u8 = 0;
 const SAME: u8 = 1;
@@ -132,14 +128,9 @@ pub(crate) fn read_reduced(mut bytes: &[u8]) -> Option<Vec<Reduced>> {
 fn write_reads(reads: &[Seen], out: &mut Vec<u8>) {
     put_len(reads.len(), out);
     for seen in reads {
-        let (tag, layer, name) = match seen {
-            Seen::Partition(layer, name) => (PARTITION, layer, name),
-            Seen::Presence(layer, name) => (PRESENCE, layer, name),
-            Seen::Within(layer, name) => (WITHIN, layer, name),
-            Seen::Part(layer, name, ..) => (PART, layer, name),
-        };
-        out.push(tag);
-        Element::new(*layer, name.clone()).write(out);
+        let (kind, layer, name) = looks::kind(seen);
+        out.push(kind);
+        Element::new(layer, name.clone()).write(out);
         if let Seen::Part(_, _, Projected { projection, argument }, found) = seen {
             put_bytes(projection.as_bytes(), out);
             put_bytes(argument.as_bytes(), out);
@@ -152,10 +143,10 @@ fn read_seen(bytes: &mut &[u8]) -> Option<Seen> {
     let tag = *bytes.split_off_first()?;
     let Element { layer, name } = Element::read(bytes)?;
     Some(match tag {
-        PARTITION => Seen::Partition(layer, name),
-        PRESENCE => Seen::Presence(layer, name),
-        WITHIN => Seen::Within(layer, name),
-        PART => {
+        looks::PARTITION => Seen::Partition(layer, name),
+        looks::PRESENCE => Seen::Presence(layer, name),
+        looks::WITHIN => Seen::Within(layer, name),
+        looks::PART => {
             let mut text = || String::from_utf8(part(bytes)?.to_vec()).ok();
             let (projection, argument) = (text()?, text()?);
             Seen::Part(layer, name, Projected { projection, argument }, digest(bytes)?)

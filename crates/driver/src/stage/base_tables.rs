@@ -12,8 +12,9 @@ use crate::Result;
 use crate::element::Element;
 use crate::state::fingerprint::{self, Numbering};
 use crate::state::listed::Listed;
+use crate::state::looks::{self, Look};
 use crate::state::quarantined::{self, Said};
-use crate::state::reads::{Look, Reader};
+use crate::state::reads::Reader;
 use crate::state::tables::{State, TableWriter, edge_key};
 
 /// The tables of a task as the base left them.
@@ -119,10 +120,8 @@ impl BaseTables {
         let Some(then) = then else { return Ok(Vec::new()) };
         let looks = self.state.reads_of(&then)?;
         let Some(numbering) = &self.numbering else { return Ok(looks) };
-        let now = |(mut look, part): Look| {
-            let layer = look.get_mut(1..3)?;
-            let then = u16::from_be_bytes([*layer.first()?, *layer.last()?]);
-            layer.copy_from_slice(&now_of(then, &numbering.inputs)?.to_be_bytes());
+        let now = |(look, part): Look| {
+            let look = looks::renumbered(look, |then| now_of(then, &numbering.inputs))?;
             Some((look, part))
         };
         Ok(looks.into_iter().filter_map(now).collect())

@@ -45,7 +45,7 @@ use crate::stage::fronts::FrontSink;
 use crate::stage::quarantine::Quarantine;
 use crate::stage::range::Range;
 use crate::stage::reverse::reverse;
-use crate::state::reads::look;
+use crate::state::looks::look;
 
 impl Stage<'_> {
     pub(crate) fn run(self) -> Result<StageResult> {

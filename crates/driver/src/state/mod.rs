@@ -5,6 +5,7 @@
 
 pub(crate) mod fingerprint;
 pub(crate) mod listed;
+pub(crate) mod looks;
 pub(crate) mod quarantined;
 pub(crate) mod reads;
 pub(crate) mod tables;

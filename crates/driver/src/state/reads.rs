@@ -6,7 +6,7 @@
 
 use std::ops::Bound;
 
-use deltic_compiler::{Projected, Seen};
+use deltic_compiler::Seen;
 use deltic_core::{Digest, NameBytes};
 use deltic_store::{Draft, Entry, KeyRange, Tree};
 
@@ -15,6 +15,7 @@ use crate::sort::external::{Shuffle, Sorted};
 use crate::sort::key_set::read_ahead_within;
 use crate::sort::merge_join::{Side, merge_join};
 use crate::sort::rows::{RowStream, Rows};
+use crate::state::looks::{self, Look, look, part_prefix};
 use crate::state::tables::{State, TableWriter};
 use crate::{Error, Result};
 
@@ -27,14 +28,6 @@ pub(crate) enum Reader {
 
 const FRONT: u8 = 0;
 const BACK: u8 = 1;
-const PARTITION: u8 = 0;
-const PRESENCE: u8 = 1;
-const WITHIN: u8 = 2;
-const PART: u8 = 3;
-
-/// A look as it is kept, and the digest of the part that it found.
-pub(crate) type Look = (Vec<u8>, Option<Digest>);
-
 /// The kinds of looks that somebody made at a layer.
 pub(crate) struct Watch {
     layer: u16,
@@ -175,11 +168,11 @@ impl State {
         let any = |prefix: &[u8]| {
             Ok::<bool, Error>(self.readers.scan(KeyRange::prefix(prefix)).next().transpose()?.is_some())
         };
-        watch.partition = any(&kind(PARTITION))?;
-        watch.presence = any(&kind(PRESENCE))?;
-        watch.part = any(&kind(PART))?;
+        watch.partition = any(&kind(looks::PARTITION))?;
+        watch.presence = any(&kind(looks::PRESENCE))?;
+        watch.part = any(&kind(looks::PART))?;
         // The prefix lengths in use: jump from the first key of one length to the first of the next.
-        let start = kind(WITHIN);
+        let start = kind(looks::WITHIN);
         let mut next = Some(0u16);
         while let Some(length) = next {
             let from = [&start[..], &length.to_be_bytes()].concat();
@@ -315,32 +308,4 @@ impl ReadersWriter<'_> {
     pub(crate) fn finish(self) -> Result<Tree> {
         self.readers.finish()
     }
-}
-
-/// What looks at parts of one partition begin with.
-fn part_prefix(layer: u16, name: &NameBytes) -> Vec<u8> {
-    [&[PART], &layer.to_be_bytes()[..], name, &[0]].concat()
-}
-
-pub(crate) fn look(seen: &Seen) -> Look {
-    let (kind, layer, name) = match seen {
-        Seen::Partition(layer, name) => (PARTITION, layer, name),
-        Seen::Presence(layer, name) => (PRESENCE, layer, name),
-        Seen::Within(layer, name) => (WITHIN, layer, name),
-        Seen::Part(layer, name, Projected { projection, argument }, digest) => {
-            let mut out = part_prefix(*layer, name);
-            out.extend_from_slice(projection.as_bytes());
-            out.push(0);
-            out.extend_from_slice(argument.as_bytes());
-            return (out, Some(*digest));
-        }
-    };
-    let mut out = vec![kind];
-    out.extend_from_slice(&layer.to_be_bytes());
-    if kind == WITHIN {
-        // No name and so no useful prefix is longer than 2,000 bytes; one that is matches nothing.
-        out.extend_from_slice(&u16::try_from(name.len()).unwrap_or(u16::MAX).to_be_bytes());
-    }
-    out.extend_from_slice(name);
-    (out, None)
 }
