@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use deltic::compiler::{Setup, Task};
 use deltic::core::{CatalogId, Digest, Layer, LayerId, Name, Payload, Version};
-use deltic::driver::{At, Import, Job, JobInput, LocalEngine, Options, Report, Silent, Stop};
+use deltic::driver::{At, Import, Job, JobInput, LocalEngine, Options, Report};
 use deltic::store::{Catalog, ErrorKind, KeyRange, Snapshot, Stores};
 
 use super::{BEFORE, Example};
@@ -197,19 +197,11 @@ impl Chain {
         };
         let mut inputs: BTreeMap<_, _> = self.example.inputs.iter().map(input).collect::<Result<_>>()?;
         inputs.insert(CatalogId::new(BEFORE)?, JobInput::new(output.clone(), At::Feedback));
-        let job = Job {
-            inputs,
-            output: output.clone(),
-            tasks: &self.tasks,
-            engine: &*self.engine,
-            observer: &Silent,
-            options: Options {
-                incremental,
-                ..Options::new(deltic::new_run_id()?, deltic::now(), LayerId::new("state")?)
-            },
-            stop: Stop::new(),
-        };
-        Ok(deltic::driver::run(&job)?)
+        let options =
+            Options { incremental, ..Options::new(deltic::new_run_id()?, deltic::now(), LayerId::new("state")?) };
+        let mut job = Job::new(output, &self.tasks, options);
+        job.inputs = inputs;
+        Ok(job.run(&*self.engine)?)
     }
 }
 

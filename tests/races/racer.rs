@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
 use deltic::core::{CatalogId, CatalogUuid, Digest, LayerId, RunId, Timestamp, Version};
-use deltic::driver::{At, Error, Import, Job, JobInput, LocalEngine, Options, Silent, Stop, run};
+use deltic::driver::{Error, Import, Job, LocalEngine, Options};
 use deltic::prelude::*;
 use deltic::store::{Catalog, ErrorKind, NewCatalog, Stores};
 use deltic_testkit::store::{Fault, Operation, faults};
@@ -260,15 +260,8 @@ impl DirectCompiler for Stamp {
 fn compile(input: &Catalog, output: &Catalog, id: RunId, writer: u64, round: u64) -> Result<Version, Error> {
     let stamp = content(writer, round);
     let tasks = [Task::new("stamp", Direct(Stamp(stamp.clone()))).unwrap().version(&stamp)];
-    let engine = LocalEngine::new(1);
-    let report = run(&Job {
-        inputs: [(CatalogId::new("in").unwrap(), JobInput::new(input.clone(), At::Latest))].into(),
-        output: output.clone(),
-        tasks: &tasks,
-        engine: &engine,
-        observer: &Silent,
-        options: Options::new(id, Timestamp(0), LayerId::new("state").unwrap()),
-        stop: Stop::new(),
-    })?;
+    let report = Job::new(output, &tasks, Options::new(id, Timestamp(0), LayerId::new("state").unwrap()))
+        .input(CatalogId::new("in").unwrap(), input.clone())
+        .run(&LocalEngine::new(1))?;
     Ok(report.version.unwrap())
 }

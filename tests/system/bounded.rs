@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use deltic::core::{CatalogId, CatalogUuid, LayerId, RunId, Timestamp, Version};
-use deltic::driver::{At, Checkpoint, Import, Job, JobInput, LocalEngine, Mode, Options, Silent, Stop, run};
+use deltic::driver::{At, Checkpoint, Import, Job, JobInput, LocalEngine, Mode, Options};
 use deltic::prelude::*;
 use deltic::store::{Catalog, Committed, Draft, DraftOptions, Error, NewCatalog, NextVersion, Stores};
 
@@ -327,20 +327,13 @@ fn one_run_in_a_process_of_its_own() {
         // So that what is done is noted as it is in a long run.
         options.checkpoint =
             Some(Checkpoint { every: std::time::Duration::MAX, clock: std::sync::Arc::new(Default::default) });
-        let report = run(&Job {
-            inputs: [(
+        let report = Job::new(&catalog(&folder, &pattern, version), &tasks, options)
+            .input(
                 CatalogId::new("in").unwrap(),
                 JobInput::new(catalog(&folder, "in", 2), At::Version(Version(version as u64))),
-            )]
-            .into(),
-            output: catalog(&folder, &pattern, version),
-            tasks: &tasks,
-            engine: &engine,
-            observer: &Silent,
-            options,
-            stop: Stop::new(),
-        })
-        .unwrap();
+            )
+            .run(&engine)
+            .unwrap();
         let counts = report.tasks.last().unwrap().counts;
         assert_eq!(matches!(report.tasks[0].mode, Mode::Full { .. }), version == 1);
         let outputs = if pattern.starts_with("one output") { 1 } else { partitions / 2 };

@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use deltic::core::{CatalogId, CatalogUuid, Digest, Grid, LayerId, RunId, Timestamp, Version};
-use deltic::driver::{At, Import, Job, JobInput, LocalEngine, Mode, Options, Silent, Stop, run};
+use deltic::driver::{Import, Job, LocalEngine, Mode, Options};
 use deltic::prelude::*;
 use deltic::store::{
     Catalog, ErrorKind, KeyRange, NewCatalog, RepackOptions, Retention, Shape as StoreShape, Stores, Tree,
@@ -148,15 +148,9 @@ impl Site {
     fn run(&self, id: RunId) -> Result<deltic::driver::Report, deltic::driver::Error> {
         let input = self.open(INPUT);
         let engine = LocalEngine::new(1);
-        run(&Job {
-            inputs: [(CatalogId::new("in").unwrap(), JobInput::new(input, At::Latest))].into(),
-            output: self.open(OUTPUT),
-            tasks: &self.tasks,
-            engine: &engine,
-            observer: &Silent,
-            options: Options::new(id, Timestamp(0), LayerId::new("state").unwrap()),
-            stop: Stop::new(),
-        })
+        Job::new(&self.open(OUTPUT), &self.tasks, Options::new(id, Timestamp(0), LayerId::new("state").unwrap()))
+            .input(CatalogId::new("in").unwrap(), input)
+            .run(&engine)
     }
 
     /// Reads all that can be read of both catalogs, with nothing cached, and checks every byte of it.

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use deltic::core::{CatalogId, CatalogUuid, Digest, LayerId, RunId, Timestamp, Version};
-use deltic::driver::{At, Import, Job, JobInput, LocalEngine, Options, Silent, Stop, run};
+use deltic::driver::{Import, Job, LocalEngine, Options};
 use deltic::prelude::*;
 use deltic::store::{Catalog, ErrorKind, NewCatalog, Stores};
 use deltic_testkit::Random;
@@ -77,16 +77,10 @@ impl Process {
 
     fn run(&mut self, input: &Catalog, output: &Catalog) {
         let (engine, tasks) = (LocalEngine::new(2), three_tasks());
-        run(&Job {
-            inputs: [(CatalogId::new("in").unwrap(), JobInput::new(input.clone(), At::Latest))].into(),
-            output: output.clone(),
-            tasks: &tasks,
-            engine: &engine,
-            observer: &Silent,
-            options: Options::new(RunId(self.draw()), Timestamp(0), LayerId::new("state").unwrap()),
-            stop: Stop::new(),
-        })
-        .unwrap();
+        Job::new(output, &tasks, Options::new(RunId(self.draw()), Timestamp(0), LayerId::new("state").unwrap()))
+            .input(CatalogId::new("in").unwrap(), input.clone())
+            .run(&engine)
+            .unwrap();
     }
 }
 

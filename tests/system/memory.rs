@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use deltic::core::{CatalogId, CatalogUuid, LayerId, RunId, Timestamp};
-use deltic::driver::{At, Event, Job, JobInput, LocalEngine, Mode, Observer, Options, Stop, run};
+use deltic::driver::{Event, Job, LocalEngine, Mode, Observer, Options};
 use deltic::prelude::*;
 use deltic::store::{Catalog, Committed, Draft, DraftOptions, Error, NewCatalog, NextVersion, Stores};
 
@@ -109,16 +109,12 @@ fn build_in_a_process_of_its_own() {
     };
     let (engine, watch) = (LocalEngine::new(2).with_row_memory(16 << 20), Watch::default());
     let tasks = [Task::new("scatter", MapGroup(Scatter { outputs: partitions / 3 })).unwrap().version("1")];
-    let report = run(&Job {
-        inputs: [(CatalogId::new("in").unwrap(), JobInput::new(input, At::Latest))].into(),
-        output,
-        tasks: &tasks,
-        engine: &engine,
-        observer: &watch,
-        options: Options::new(RunId(200 + version), Timestamp(0), LayerId::new("state").unwrap()),
-        stop: Stop::new(),
-    })
-    .unwrap();
+    let report =
+        Job::new(&output, &tasks, Options::new(RunId(200 + version), Timestamp(0), LayerId::new("state").unwrap()))
+            .input(CatalogId::new("in").unwrap(), input)
+            .watched_by(&watch)
+            .run(&engine)
+            .unwrap();
     assert_eq!(report.tasks[0].counts.fronts, partitions);
     assert_eq!(matches!(report.tasks[0].mode, Mode::Full { .. }), version == 1);
     println!("most anonymous memory: {} MiB", watch.most.load(Ordering::Relaxed) >> 20);

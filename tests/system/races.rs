@@ -4,9 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use deltic::core::{CatalogId, CatalogUuid, LayerId, RunId, Timestamp, Version};
-use deltic::driver::{
-    At, Error, Event, Import, Job, JobInput, LocalEngine, Observer, Options, Report, Silent, Stop, run,
-};
+use deltic::driver::{Error, Event, Import, Job, LocalEngine, Observer, Options, Report, Silent};
 use deltic::prelude::*;
 use deltic::store::testing::Operation;
 use deltic::store::{Catalog, ErrorKind, NewCatalog, Stores};
@@ -44,15 +42,14 @@ impl Site {
 
     fn run(&self, id: u64, observer: &dyn Observer, expect_base: Option<Version>) -> Result<Report, Error> {
         let engine = LocalEngine::new(1);
-        run(&Job {
-            inputs: [(CatalogId::new("in").unwrap(), JobInput::new(self.input.clone(), At::Latest))].into(),
-            output: self.output.clone(),
-            tasks: &self.tasks,
-            engine: &engine,
-            observer,
-            options: Options { expect_base, ..Options::new(RunId(id), Timestamp(0), LayerId::new("state").unwrap()) },
-            stop: Stop::new(),
-        })
+        Job::new(
+            &self.output,
+            &self.tasks,
+            Options { expect_base, ..Options::new(RunId(id), Timestamp(0), LayerId::new("state").unwrap()) },
+        )
+        .input(CatalogId::new("in").unwrap(), self.input.clone())
+        .watched_by(observer)
+        .run(&engine)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Inputs that are not simply a catalog at its latest version: pinned, as some runs ago, and what the output was.
 
 use deltic::core::{CatalogId, LayerId, RunId, Timestamp, Version};
-use deltic::driver::{At, Job, JobInput, LocalEngine, Mode, Options, Processing, Silent, Stop, run};
+use deltic::driver::{Job, LocalEngine, Mode, Options, Processing};
 use deltic::prelude::*;
 use deltic_testkit::{Edit, Lab, RandomHistory};
 use expect_test::{Expect, expect};
@@ -341,13 +341,10 @@ fn an_id_that_is_bound_to_another_catalog() {
     let (output, other) = (here.output_catalog().unwrap().clone(), there.input_catalog("in"));
     assert_ne!(here.input_catalog("in").latest().unwrap().uuid(), other.latest().unwrap().uuid());
     let (tasks, engine) = (tasks(), LocalEngine::new(1));
-    let report = run(&Job {
-        inputs: [(CatalogId::new("in").unwrap(), JobInput::new(other, At::Latest))].into(),
-        output: output.clone(),
-        tasks: &tasks,
-        engine: &engine,
-        observer: &Silent,
-        options: Options {
+    let report = Job::new(
+        &output,
+        &tasks,
+        Options {
             code: String::new(),
             run: RunId(1000),
             started: Timestamp(0),
@@ -360,8 +357,9 @@ fn an_id_that_is_bound_to_another_catalog() {
             checkpoint: None,
             check_determinism: false,
         },
-        stop: Stop::new(),
-    });
+    )
+    .input(CatalogId::new("in").unwrap(), other)
+    .run(&engine);
     let report = report.unwrap();
     assert!(matches!(report.tasks[0].mode, Mode::Full { .. }), "{:?}", report.tasks[0].mode);
     assert_eq!(output.latest().unwrap().digest(), there.output().digest());

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deltic::core::{CatalogId, LayerId, RunId, Timestamp, Version};
-use deltic::driver::{At, Checkpoint, Error, Event, Job, JobInput, LocalEngine, Observer, Options, Report, Stop, run};
+use deltic::driver::{Checkpoint, Error, Event, Job, LocalEngine, Observer, Options, Report, Stop};
 use deltic::prelude::*;
 use deltic::store::Catalog;
 use deltic_testkit::Lab;
@@ -46,18 +46,15 @@ fn stopped_at(
         begun: AtomicU64::new(0),
         committing: Default::default(),
     };
-    let report = run(&Job {
-        inputs: [(CatalogId::new("in").unwrap(), JobInput::new(input.clone(), At::Latest))].into(),
-        output: output.clone(),
-        tasks: &tasks,
-        engine: &engine,
-        observer: &watching,
-        options: Options {
-            checkpoint,
-            ..Options::new(RunId(1000 + event), Timestamp(0), LayerId::new("state").unwrap())
-        },
-        stop: stop.clone(),
-    });
+    let report = Job::new(
+        output,
+        &tasks,
+        Options { checkpoint, ..Options::new(RunId(1000 + event), Timestamp(0), LayerId::new("state").unwrap()) },
+    )
+    .input(CatalogId::new("in").unwrap(), input.clone())
+    .watched_by(&watching)
+    .stopped_by(&stop)
+    .run(&engine);
     assert!(watching.begun.into_inner() <= 1, "event {event}: it goes on");
     (report, stop.is_asked(), *watching.committing.lock().unwrap())
 }

@@ -1,11 +1,9 @@
 //! One job between two catalogs: open once, run any number of times.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, Result};
 use deltic_compiler::Task;
 use deltic_core::{CatalogId, LayerId};
-use deltic_driver::{At, Job, JobInput, LocalEngine, Options, Report, Silent, Stop};
+use deltic_driver::{At, Job, JobInput, LocalEngine, Options, Report};
 use deltic_store::{Catalog, ErrorKind, Snapshot, Stores};
 
 use crate::compilers::{CATALOG, OUTPUT, Workload, input_layer};
@@ -72,15 +70,7 @@ impl Session {
         let state_layer = LayerId::new("state").map_err(|error| setup(error.into()))?;
         let options =
             Options { incremental: !self.full, ..Options::new(new_run_id().map_err(setup)?, now(), state_layer) };
-        deltic_driver::run(&Job {
-            inputs: BTreeMap::from([(id(CATALOG)?, input)]),
-            output: self.output.clone(),
-            tasks: &self.tasks,
-            engine: &self.engine,
-            observer: &Silent,
-            options,
-            stop: Stop::new(),
-        })
+        Job::new(&self.output, &self.tasks, options).input(id(CATALOG)?, input).run(&self.engine)
     }
 
     /// The input catalog.

@@ -13,7 +13,7 @@
 //! }
 //! ```
 //!
-//! A program with a flow of its own calls [`deltic_driver::run`] instead, with [`now`], [`new_run_id`],
+//! A program with a flow of its own calls [`Job::run`](deltic_driver::Job::run) instead, with [`now`], [`new_run_id`],
 //! [`new_catalog`], [`checkpoint`] and [`code_identity`] for what only the machine knows, and [`report`] for the text of a report.
 //!
 //! | room | what it holds | uses |

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | write a compiler | [`prelude`], [`compiler`] |
 //! | make a driver binary of compilers | [`main`] |
-//! | run tasks from a program of your own | [`driver::run`], with [`now`], [`new_run_id`], [`checkpoint`] and [`code_identity`] |
+//! | run tasks from a program of your own | [`driver::Job`], with [`now`], [`new_run_id`], [`checkpoint`] and [`code_identity`] |
 //! | read or write catalogs | [`store`], [`driver::Import`] |
 //! | test a compiler on histories | the crate `deltic-testkit` |
 //!

@@ -46,7 +46,7 @@ pub use audit::rebuild::{
     Made, Rebuild, Rebuilt, RebuiltPart, RebuiltTask, Statement, Verdict, rebuild, recorded_inputs, recorded_tasks,
 };
 pub use audit::verify::{
-    Difference, RowDifference, Sampling, Standing, Verification, VerifiedInput, VerifiedTask, Verify, verify,
+    Difference, RowDifference, Sampling, Standing, Verification, VerifiedInput, VerifiedTask, Verify,
 };
 pub use checkpoint::Checkpoint;
 pub use edit::by_hand::{LayerEdit, edit_layers, revert};
@@ -63,5 +63,4 @@ pub use report::observe::{Event, Observer, Silent};
 pub use report::stop::Stop;
 pub use report::{Counts, InputReport, Mode, Orphan, Phases, Plan, PlannedTask, Report, TaskReport};
 pub use run::job::{At, Job, JobInput, Options, Processing};
-pub use run::{plan, run};
 pub use state::quarantined::quarantined;

@@ -9,7 +9,7 @@ use deltic_compiler::Task;
 use deltic_core::{
     CatalogId, CatalogUuid, Grid, IntoName, Layer, LayerId, LayerRef, Name, Payload, RunId, Timestamp, Version,
 };
-use deltic_driver::{At, Checkpoint, Import, Job, JobInput, LocalEngine, Options, Processing, Report, Stop};
+use deltic_driver::{At, Checkpoint, Import, Job, JobInput, LocalEngine, Options, Processing, Report};
 use deltic_store::{Catalog, NewCatalog, Snapshot, Stores};
 
 use crate::log::RunLog;
@@ -240,7 +240,7 @@ impl Lab {
             None => self.create("out", Vec::new()),
         };
         self.output = Some(output.clone());
-        self.run_into(output, !self.full)
+        self.run_into(&output, !self.full)
     }
 
     /// Runs every task from nothing into a catalog of its own and returns what it made.
@@ -248,7 +248,7 @@ impl Lab {
         self.commit_inputs();
         let id = self.next_id();
         let output = self.create(&format!("scratch-{id}"), Vec::new());
-        must(self.run_into(output.clone(), false), "the run from scratch failed");
+        must(self.run_into(&output.clone(), false), "the run from scratch failed");
         must(output.latest(), "opening the scratch catalog")
     }
 
@@ -313,12 +313,17 @@ impl Lab {
         }
     }
 
-    fn run_into(&mut self, output: Catalog, incremental: bool) -> deltic_driver::Result<LabRun> {
-        self.with_job(output, incremental, |job, log| Ok(LabRun { report: deltic_driver::run(job)?, log }))
+    fn run_into(&mut self, output: &Catalog, incremental: bool) -> deltic_driver::Result<LabRun> {
+        self.with_job(output, incremental, |job, engine, log| Ok(LabRun { report: job.run(engine)?, log }))
     }
 
     /// Does something with the job that a run is given, and the log of who watches it.
-    fn with_job<T>(&mut self, output: Catalog, incremental: bool, work: impl FnOnce(&Job<'_>, Arc<RunLog>) -> T) -> T {
+    fn with_job<T>(
+        &mut self,
+        output: &Catalog,
+        incremental: bool,
+        work: impl FnOnce(&Job<'_>, &LocalEngine, Arc<RunLog>) -> T,
+    ) -> T {
         let ids = self.settings.keys().filter_map(|layer| layer.catalog.clone());
         let ids: BTreeSet<CatalogId> = ids.chain(self.bound.keys().cloned()).collect();
         let mut inputs = BTreeMap::new();
@@ -338,16 +343,9 @@ impl Lab {
         let log = Arc::new(RunLog::default());
         let engine = LocalEngine::new(self.threads).with_row_memory(self.row_memory).with_ranges(self.ranges);
         let options = self.options(incremental);
-        let job = Job {
-            inputs,
-            output,
-            tasks: &self.tasks,
-            engine: &engine,
-            observer: log.as_ref(),
-            options,
-            stop: Stop::new(),
-        };
-        work(&job, Arc::clone(&log))
+        let mut job = Job::new(output, &self.tasks, options).watched_by(log.as_ref());
+        job.inputs = inputs;
+        work(&job, &engine, Arc::clone(&log))
     }
 
     fn input(&mut self, id: &CatalogId) -> Catalog {

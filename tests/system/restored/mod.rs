@@ -8,7 +8,7 @@ mod verified;
 use std::path::Path;
 
 use deltic::core::{CatalogId, CatalogUuid, LayerId, RunId, Timestamp, Version};
-use deltic::driver::{At, Job, JobInput, LocalEngine, Mode, Options, Processing, Report, Silent, Stop};
+use deltic::driver::{Job, LocalEngine, Mode, Options, Processing, Report};
 use deltic::prelude::*;
 use deltic::store::{Catalog, NewCatalog, Retention, Snapshot, Stores};
 use deltic_testkit::{Lab, LabRun};
@@ -379,17 +379,11 @@ impl ByHand<'_> {
 
     fn try_run(&self) -> deltic::driver::Result<Report> {
         let options = Options::new(RunId(self.run), Timestamp(0), LayerId::new("state").unwrap());
-        let input =
-            |(id, catalog): &(&str, Catalog)| (CatalogId::new(id).unwrap(), JobInput::new(catalog.clone(), At::Latest));
-        deltic::driver::run(&Job {
-            inputs: self.inputs.iter().map(input).collect(),
-            output: self.output.clone(),
-            tasks: self.tasks,
-            engine: &LocalEngine::new(1),
-            observer: &Silent,
-            options: Options { compatible: self.compatible, ..options },
-            stop: Stop::new(),
-        })
+        let options = Options { compatible: self.compatible, ..options };
+        let job = self.inputs.iter().fold(Job::new(self.output, self.tasks, options), |job, (id, catalog)| {
+            job.input(CatalogId::new(id).unwrap(), catalog.clone())
+        });
+        job.run(&LocalEngine::new(1))
     }
 }
 

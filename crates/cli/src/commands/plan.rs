@@ -28,6 +28,6 @@ fn show(prepared: &Prepared<'_>, progress: &Progress, out: &mut Out) -> Outcome 
             prepared.nowhere()?
         }
     };
-    let plan = deltic_driver::plan(&prepared.job(catalog, &Silent, "", &Stop::new())?)?;
+    let plan = prepared.job(&catalog, &Silent, "", &Stop::new())?.plan()?;
     out.result("deltic.plan/1", WithUrl { url: prepared.url, body: &plan }, || report::plan_lines(&plan))
 }

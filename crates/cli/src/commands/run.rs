@@ -64,16 +64,16 @@ fn publish(
         Some(catalog) => catalog,
         None => {
             // Whatever is wrong with the tasks shows before anything is created.
-            deltic_driver::plan(&prepared.job(prepared.nowhere()?, &Silent, "", &Stop::new())?)?;
+            prepared.job(&prepared.nowhere()?, &Silent, "", &Stop::new())?.plan()?;
             prepared.create_output(progress)?
         }
     };
     let awaited = Arc::clone(&watched);
     interrupts.ends_by_itself("nothing was published", move || awaited.tasks.calls.awaited());
-    let mut job = prepared.job(catalog.clone(), &*watched, &args.note, interrupts.stop())?;
+    let mut job = prepared.job(&catalog, &*watched, &args.note, interrupts.stop())?;
     job.options.check_determinism = args.check.is_some();
     job.options.take_over = args.take_over;
-    let mut report: Report = deltic_driver::run(&job).map_err(|error| prepared.explain(error, &catalog))?;
+    let mut report: Report = job.run(&prepared.engine).map_err(|error| prepared.explain(error, &catalog))?;
     if let Some(version) = report.version {
         out.has_done(format!("version {version} was committed"));
     }

@@ -68,10 +68,10 @@ fn compare(
     let watched = Arc::new(progress.tasks());
     let awaited = Arc::clone(&watched);
     interrupts.ends_by_itself("nothing was written", move || awaited.calls.awaited());
-    let mut job = prepared.job(catalog, &*watched, "", interrupts.stop())?;
+    let mut job = prepared.job(&catalog, &*watched, "", interrupts.stop())?;
     job.options.check_determinism = args.check.is_some();
     let sample = (!args.all).then_some(Sampling { millionths: args.sample, seed: args.seed });
-    let found = deltic_driver::verify(&job, &Verify { sample, tasks: args.tasks.clone() })?;
+    let found = job.verify(&prepared.engine, &Verify { sample, tasks: args.tasks.clone() })?;
     out.result("deltic.verify/1", &found, || report::verification_lines(&found))?;
     if found.is_clean() {
         return Ok(());

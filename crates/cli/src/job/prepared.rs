@@ -47,7 +47,7 @@ pub(crate) struct Prepared<'a> {
     /// What is read, at the versions that this run reads.
     pub(super) inputs: BTreeMap<CatalogId, OpenedInput>,
     requested: Requested,
-    engine: LocalEngine,
+    pub(crate) engine: LocalEngine,
     code: String,
     /// Where the output is.
     pub(crate) url: &'a str,
@@ -111,7 +111,7 @@ impl<'a> Prepared<'a> {
 
     pub(crate) fn job<'j>(
         &'j self,
-        output: Catalog,
+        output: &Catalog,
         observer: &'j dyn Observer,
         note: &str,
         stop: &Stop,
@@ -131,12 +131,13 @@ impl<'a> Prepared<'a> {
             check_determinism: false,
         };
         let input = |id: &CatalogId, source: &OpenedInput| JobInput {
-            catalog: source.snapshot.as_ref().map_or(&output, |snapshot| snapshot.catalog()).clone(),
+            catalog: source.snapshot.as_ref().map_or(output, |snapshot| snapshot.catalog()).clone(),
             at: source.at.clone(),
             processing: self.requested.processing(id),
         };
         let inputs = self.inputs.iter().map(|(id, source)| (id.clone(), input(id, source))).collect();
-        Ok(Job { inputs, output, tasks: &self.tasks, engine: &self.engine, observer, options, stop: stop.clone() })
+        let job = Job::new(output, &self.tasks, options).watched_by(observer).stopped_by(stop);
+        Ok(Job { inputs, ..job })
     }
 
     /// The id of the output catalog.

@@ -7,11 +7,21 @@ use deltic_core::{CatalogId, LayerId, RunId, Timestamp, Version};
 use deltic_store::Catalog;
 
 use crate::checkpoint::Checkpoint;
-use crate::engine::Engine;
-use crate::report::observe::Observer;
+use crate::report::observe::{Observer, Silent};
 use crate::report::stop::Stop;
 
-/// Everything a run works with.
+/// Everything that a run works with, but where its code runs.
+///
+/// ```no_run
+/// # use deltic_compiler::Task;
+/// # use deltic_core::CatalogId;
+/// # use deltic_driver::{Job, LocalEngine, Options};
+/// # fn f(input: deltic_store::Catalog, output: deltic_store::Catalog, tasks: &[Task], options: Options) -> Result<(), Box<dyn std::error::Error>> {
+/// let report = Job::new(&output, tasks, options)
+///     .input(CatalogId::new("in")?, input)
+///     .run(&LocalEngine::new(0))?;
+/// # Ok(()) }
+/// ```
 pub struct Job<'a> {
     /// The input catalogs by symbolic id, each at a version or at its latest.
     pub inputs: BTreeMap<CatalogId, JobInput>,
@@ -19,8 +29,6 @@ pub struct Job<'a> {
     pub output: Catalog,
     /// The tasks.
     pub tasks: &'a [Task],
-    /// Where kernels run.
-    pub engine: &'a dyn Engine,
     /// Who watches.
     pub observer: &'a dyn Observer,
     /// How to run.
@@ -79,6 +87,38 @@ pub enum Processing {
     },
     /// Tasks that read it are to be compiled in full.
     Reprocess,
+}
+
+impl<'a> Job<'a> {
+    /// A job of these tasks that writes a catalog. It reads nothing yet, nobody watches, and nobody stops it.
+    pub fn new(output: &Catalog, tasks: &'a [Task], options: Options) -> Job<'a> {
+        Job { inputs: BTreeMap::new(), output: output.clone(), tasks, observer: &Silent, options, stop: Stop::new() }
+    }
+
+    /// Reads a catalog under an id: at its latest version, or as the input says.
+    #[must_use]
+    pub fn input(mut self, id: CatalogId, input: impl Into<JobInput>) -> Job<'a> {
+        self.inputs.insert(id, input.into());
+        self
+    }
+
+    /// Tells somebody what happens.
+    #[must_use]
+    pub fn watched_by(self, observer: &'a dyn Observer) -> Job<'a> {
+        Job { observer, ..self }
+    }
+
+    /// Lets somebody ask for an early end.
+    #[must_use]
+    pub fn stopped_by(self, stop: &Stop) -> Job<'a> {
+        Job { stop: stop.clone(), ..self }
+    }
+}
+
+impl From<Catalog> for JobInput {
+    fn from(catalog: Catalog) -> JobInput {
+        JobInput::new(catalog, At::Latest)
+    }
 }
 
 impl JobInput {

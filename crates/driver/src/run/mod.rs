@@ -20,6 +20,7 @@ use deltic_store::{Committed, Draft, DraftOptions, ErrorKind, KeyRange, NextVers
 
 use crate::checkpoint::Progress;
 use crate::element::Element;
+use crate::engine::Engine;
 use crate::error::offender::Offenders;
 use crate::input::filter::subjects;
 use crate::input::view::{RunLayer, View};
@@ -33,11 +34,22 @@ use crate::run::scheduler::{Execution, Next, view};
 use crate::state::fingerprint;
 use crate::{Error, Result};
 
-/// Runs a job and commits one new version, or none when nothing has changed.
-///
-/// Cost: a handful of requests when nothing has changed, O(changed · log n) otherwise. On any error, and when the
-/// process ends early, the base stands as it was. With a checkpoint, what was done until then is kept for the next run.
-pub fn run(job: &Job<'_>) -> Result<Report> {
+impl Job<'_> {
+    /// Runs the job on an engine and commits one new version, or none when nothing has changed.
+    ///
+    /// Cost: a handful of requests when nothing has changed, O(changed · log n) otherwise. On any error, and when the
+    /// process ends early, the base stands as it was. With a checkpoint, what was done until then is kept for the next run.
+    pub fn run(&self, engine: &dyn Engine) -> Result<Report> {
+        run(self, engine)
+    }
+
+    /// Says what a run would do, without running any compiler and without writing anything.
+    pub fn plan(&self) -> Result<Plan> {
+        plan(self)
+    }
+}
+
+fn run(job: &Job<'_>, engine: &dyn Engine) -> Result<Report> {
     let mut clock = Laps::start();
     let before = Usage::of(job);
     let order = order(job)?;
@@ -54,7 +66,7 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
     let checkpoint = job.options.checkpoint.as_ref().filter(|_| !twice);
     let (base, incremental) = (&resolved.base, job.options.incremental);
     let progress = checkpoint.map(|checkpoint| Progress::new(&draft, base, checkpoint, incremental, job.observer));
-    let execution = Execution::new(job, &resolved, &draft, progress.as_ref());
+    let execution = Execution::new(job, engine, &resolved, &draft, progress.as_ref());
     let executed = if twice { execution.twice(&offenders).run(&order) } else { execution.run(&order) };
     // A store that fails would fail again: what it took before is kept.
     let is_worth_it = job.stop.is_asked() || executed.as_ref().is_err_and(|error| !matches!(error, Error::Store(_)));
@@ -107,8 +119,7 @@ pub fn run(job: &Job<'_>) -> Result<Report> {
     })
 }
 
-/// Says what a run would do, without running any compiler and without writing anything.
-pub fn plan(job: &Job<'_>) -> Result<Plan> {
+fn plan(job: &Job<'_>) -> Result<Plan> {
     let order = order(job)?;
     let resolved = resolve(job)?;
     let base = Base(&resolved.base);

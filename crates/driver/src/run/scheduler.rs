@@ -16,6 +16,7 @@ use deltic_store::{Draft, TaskRecord, Tree};
 
 use crate::checkpoint::Progress;
 use crate::checkpoint::resume::StageProgress;
+use crate::engine::Engine;
 use crate::error::failure::Failures;
 use crate::error::offender::Offenders;
 use crate::input::view::{RunLayer, View};
@@ -58,6 +59,7 @@ pub(crate) fn view(task: &Task, layers: &Layers) -> Result<View> {
 /// The tasks of a run being executed.
 pub(crate) struct Execution<'a> {
     job: &'a Job<'a>,
+    engine: &'a dyn Engine,
     resolved: &'a Resolved,
     draft: &'a Draft,
     progress: Option<&'a Progress<'a>>,
@@ -80,13 +82,14 @@ struct Ready<'a> {
 impl<'a> Execution<'a> {
     pub(crate) fn new(
         job: &'a Job<'a>,
+        engine: &'a dyn Engine,
         resolved: &'a Resolved,
         draft: &'a Draft,
         progress: Option<&'a Progress<'a>>,
     ) -> Execution<'a> {
         let (layers, next) = (resolved.layers(), Next::default());
         let checks = Checks::default();
-        let mut execution = Execution { job, resolved, draft, progress, checks, layers, next };
+        let mut execution = Execution { job, engine, resolved, draft, progress, checks, layers, next };
         execution.keep_foreign_layers();
         execution
     }
@@ -111,8 +114,8 @@ impl<'a> Execution<'a> {
 
     /// Runs the tasks, which come in an order in which they could run one by one; returns their reports in this order.
     pub(crate) fn run(mut self, order: &[&'a Task]) -> Result<(Vec<TaskReport>, Next)> {
-        let most = self.job.engine.side_by_side();
-        let (job, base, draft) = (self.job, Base(&self.resolved.base), self.draft);
+        let most = self.engine.side_by_side();
+        let (job, engine, base, draft) = (self.job, self.engine, Base(&self.resolved.base), self.draft);
         let (progress, checks) = (self.progress, self.checks);
         let mut waiting: BTreeSet<usize> = (0..order.len()).collect();
         let mut ready: BTreeMap<usize, Ready<'a>> = BTreeMap::new();
@@ -146,7 +149,8 @@ impl<'a> Execution<'a> {
                     let sender = sender.clone();
                     scope.spawn(move || {
                         // User code is guarded already; this keeps a mistake of ours from waiting for ever.
-                        let run = catch_unwind(AssertUnwindSafe(|| task.run(job, base, draft, progress, checks)));
+                        let run =
+                            catch_unwind(AssertUnwindSafe(|| task.run(job, engine, base, draft, progress, checks)));
                         let run = run.unwrap_or_else(|_| Err(Error::Engine("a task panicked".to_owned())));
                         // Nobody listens any more when the run could not go on.
                         let _ = sender.send((index, task, run));
@@ -156,7 +160,7 @@ impl<'a> Execution<'a> {
                     running -= 1;
                     receiver.recv().map_err(|_| Error::Engine("the tasks are gone".to_owned()))?
                 } else if let Some((index, task)) = ready.pop_first() {
-                    let result = task.run(job, base, draft, progress, checks);
+                    let result = task.run(job, engine, base, draft, progress, checks);
                     (index, task, result)
                 } else {
                     break;
@@ -231,6 +235,7 @@ impl Ready<'_> {
     fn run(
         &self,
         job: &Job<'_>,
+        engine: &dyn Engine,
         base: Base<'_>,
         draft: &Draft,
         progress: Option<&Progress<'_>>,
@@ -252,7 +257,7 @@ impl Ready<'_> {
             let key = progress.key_of_task(task, record, view, published, *is_reprocessed);
             StageProgress { progress, key }
         });
-        let (engine, observer, stop) = (job.engine, job.observer, &job.stop);
+        let (observer, stop) = (job.observer, &job.stop);
         Stage { task, view, published, state, before, full, draft, engine, observer, stop, progress, checks }.run()
     }
 }

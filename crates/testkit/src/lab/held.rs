@@ -38,13 +38,13 @@ impl Lab {
     pub fn plan(&mut self) -> deltic_driver::Result<Plan> {
         self.commit_inputs();
         let Some(output) = self.output.clone() else { panic!("nothing has run yet") };
-        self.with_job(output, true, |job, _| deltic_driver::plan(job))
+        self.with_job(&output, true, |job, _, _| job.plan())
     }
 
     /// Compiles again what was published, or a sample of it, and says what differs.
     pub fn verify(&mut self, what: &Verify) -> deltic_driver::Result<Verification> {
         let Some(output) = self.output.clone() else { panic!("nothing has run yet") };
-        self.with_job(output, true, |job, _| deltic_driver::verify(job, what))
+        self.with_job(&output, true, |job, engine, _| job.verify(engine, what))
     }
 
     /// Fails unless all that was published, state included, is what is compiled from what it was made from: by the

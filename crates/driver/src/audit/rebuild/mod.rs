@@ -118,18 +118,10 @@ pub fn rebuild(what: &Rebuild<'_>, into: impl FnOnce() -> deltic_store::Result<C
     }
     let draft = Draft::begin(&base, what.options.run, DraftOptions::default());
     let resolved = Resolved { base, inputs: recorded.resolved(layers), notes: Vec::new() };
-    let job = Job {
-        // They are resolved already.
-        inputs: BTreeMap::new(),
-        output: output.clone(),
-        tasks: &tasks,
-        engine: what.engine,
-        observer: what.observer,
-        options: what.options.clone(),
-        stop: what.stop.clone(),
-    };
+    // Its inputs are resolved already.
+    let job = Job::new(&output, &tasks, what.options.clone()).watched_by(what.observer).stopped_by(&what.stop);
     let offenders = Offenders::default();
-    let execution = Execution::new(&job, &resolved, &draft, None);
+    let execution = Execution::new(&job, what.engine, &resolved, &draft, None);
     let executed = match what.options.check_determinism {
         true => execution.twice(&offenders).run(&order),
         false => execution.run(&order),

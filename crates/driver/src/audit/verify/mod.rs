@@ -21,6 +21,7 @@ use deltic_store::{Draft, DraftOptions, Snapshot};
 use serde::Serialize;
 
 use crate::audit::recorded_inputs::Recorded;
+use crate::engine::Engine;
 use crate::error::findings::findings;
 use crate::error::offender::{Offender, Offenders};
 use crate::input::view::RunLayer;
@@ -143,18 +144,24 @@ impl Verification {
     }
 }
 
-/// Compiles again what the latest version of a job's output publishes, from the input versions that it records, and
-/// compares. With [`Options::check_determinism`](crate::Options::check_determinism) everything runs twice, in unusual
-/// order both times. Versions that the job names for its inputs are of no concern, catalogs are.
-///
-/// Writes nothing to the output catalog. Cost of all: that of a full run, without the uploads, and space in the folder
-/// for temporary files for state and for what differs. Cost of a sample: a walk over all keys, its share of compiling,
-/// the front-ends of whatever else contributes to the outputs taken, and in full the front-ends over whole inputs and
-/// the global tasks; and a request for each of the last 64 versions of the output and of the inputs that they name.
-///
-/// Errors: nothing has been made by tasks yet, an input version can not be read any more, or a store failed. What user
-/// code can not compile is a difference.
-pub fn verify(job: &Job<'_>, what: &Verify) -> Result<Verification> {
+impl Job<'_> {
+    /// Compiles again what the latest version of a job's output publishes, from the input versions that it records, and
+    /// compares. With [`Options::check_determinism`](crate::Options::check_determinism) everything runs twice, in unusual
+    /// order both times. Versions that the job names for its inputs are of no concern, catalogs are.
+    ///
+    /// Writes nothing to the output catalog. Cost of all: that of a full run, without the uploads, and space in the folder
+    /// for temporary files for state and for what differs. Cost of a sample: a walk over all keys, its share of compiling,
+    /// the front-ends of whatever else contributes to the outputs taken, and in full the front-ends over whole inputs and
+    /// the global tasks; and a request for each of the last 64 versions of the output and of the inputs that they name.
+    ///
+    /// Errors: nothing has been made by tasks yet, an input version can not be read any more, or a store failed. What user
+    /// code can not compile is a difference.
+    pub fn verify(&self, engine: &dyn Engine, what: &Verify) -> Result<Verification> {
+        verify(self, engine, what)
+    }
+}
+
+fn verify(job: &Job<'_>, engine: &dyn Engine, what: &Verify) -> Result<Verification> {
     let order = task_order::order(job.tasks, &job.inputs.keys().collect::<Vec<_>>(), &job.options.state_layer)?;
     if let Some(unknown) = what.tasks.iter().find(|id| !job.tasks.iter().any(|task| task.id() == *id)) {
         let known: Vec<String> = job.tasks.iter().map(|task| format!("`{}`", task.id())).collect();
@@ -173,7 +180,7 @@ pub fn verify(job: &Job<'_>, what: &Verify) -> Result<Verification> {
             "version {version} of {url} was made by no task: there is nothing to verify"
         )));
     }
-    let mut verifying = Verifying::new(job, &base, order.iter().copied())?;
+    let mut verifying = Verifying::new(job, engine, &base, order.iter().copied())?;
     if what.sample.is_some() {
         verifying.replaced = history::replaced(job, &base)?;
     }
@@ -207,6 +214,7 @@ pub fn verify(job: &Job<'_>, what: &Verify) -> Result<Verification> {
 /// A verification on its way.
 struct Verifying<'a> {
     job: &'a Job<'a>,
+    engine: &'a dyn Engine,
     base: &'a Snapshot,
     draft: Draft,
     recorded: Recorded<'a>,
@@ -217,7 +225,12 @@ struct Verifying<'a> {
 }
 
 impl<'a> Verifying<'a> {
-    fn new(job: &'a Job<'a>, base: &'a Snapshot, order: impl Iterator<Item = &'a Task>) -> Result<Verifying<'a>> {
+    fn new(
+        job: &'a Job<'a>,
+        engine: &'a dyn Engine,
+        base: &'a Snapshot,
+        order: impl Iterator<Item = &'a Task>,
+    ) -> Result<Verifying<'a>> {
         let draft = Draft::begin(base, job.options.run, DraftOptions::default());
         // A task that the version knows nothing of may read what it was not made from.
         let tasks: Vec<&Task> = order.filter(|task| Base(base).task(task).is_some()).collect();
@@ -244,7 +257,7 @@ impl<'a> Verifying<'a> {
             layers.insert(LayerRef { catalog: None, layer: layer.id.clone() }, Arc::new(run_layer));
         }
         let (replaced, offenders) = (BTreeMap::new(), Offenders::default());
-        Ok(Verifying { job, base, draft, recorded, layers, replaced, offenders })
+        Ok(Verifying { job, engine, base, draft, recorded, layers, replaced, offenders })
     }
 
     fn task(&self, task: &Task, what: &Verify, differences: &mut Differences) -> Result<VerifiedTask> {
@@ -287,7 +300,7 @@ impl<'a> Verifying<'a> {
                 .filter(|_| fingerprint::same_layers(record, &now)),
             full: sample.is_none(),
             draft: &self.draft,
-            engine: job.engine,
+            engine: self.engine,
             observer: job.observer,
             stop: &job.stop,
             progress: None,
