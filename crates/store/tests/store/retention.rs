@@ -299,7 +299,7 @@ fn tags_that_can_not_be_set_or_taken_away_change_nothing() {
         (tagged(&[tag("keep/a", 3)], &[]), "is on version 2 already, and not on 3"),
         (tagged(&[tag("keep/b", 0)], &[]), "has expired"),
         (tagged(&[tag("keep/b", 9)], &[]), "there is no version 9"),
-        (tagged(&[], &["keep/b"]), "no version has the tag `keep/b`; there are `keep/a`"),
+        (tagged(&[], &["keep/b"]), "no version is kept as `b`; there are `a`"),
         (tagged(&[tag("", 2)], &[]), "`` is no name of a tag"),
         (tagged(&[tag("a\u{7}", 2)], &[]), "`a\\u{7}` is no name of a tag"),
         (tagged(&[tag(&long, 2)], &[]), "is no name of a tag"),
