@@ -20,7 +20,7 @@ use object_store::list::PaginatedListStore;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
 use crate::backend::cause;
@@ -121,6 +121,7 @@ pub(crate) fn redacted(secrets: &Secrets, error: Error) -> Error {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl<S: ObjectStore> ObjectStore for Redacted<S> {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         self.ask(self.inner.put_opts(location, payload, options)).await
@@ -169,6 +170,10 @@ impl<S: ObjectStore> ObjectStore for Redacted<S> {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.ask(self.inner.copy_opts(from, to, options)).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        self.ask(self.inner.rename_opts(from, to, options)).await
     }
 }
 

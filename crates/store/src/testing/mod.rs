@@ -15,8 +15,9 @@ use futures::TryStreamExt;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, OBJECT_STORE_COALESCE_DEFAULT, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
+    Result, coalesce_ranges,
 };
 
 pub use answers::answers;
@@ -140,6 +141,20 @@ pub fn faults(
     move |inner| Arc::new(FaultStore { inner, decide: Arc::clone(&decide) })
 }
 
+impl FaultStore {
+    fn listed<'a>(
+        &self,
+        prefix: Option<&Path>,
+        list: impl FnOnce(&dyn ObjectStore) -> BoxStream<'a, Result<ObjectMeta>>,
+    ) -> BoxStream<'a, Result<ObjectMeta>> {
+        let asked = prefix.cloned().unwrap_or_default();
+        match (self.decide)(Operation::List, asked.as_ref()) {
+            Fault::Before | Fault::After => Box::pin(futures::stream::iter([Err(failure(&asked))])),
+            _ => list(&*self.inner),
+        }
+    }
+}
+
 impl fmt::Debug for FaultStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FaultStore({})", self.inner)
@@ -162,11 +177,17 @@ fn put_operation(options: &PutOptions) -> Operation {
     if options.mode == PutMode::Create { Operation::Create } else { Operation::Put }
 }
 
+/// Reads ranges by requests that a store treats as any other read: what it does to those it does to each.
+pub async fn each_as_get(store: &impl ObjectStore, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+    coalesce_ranges(ranges, |range| store.get_range(location, range), OBJECT_STORE_COALESCE_DEFAULT).await
+}
+
 fn failure(object: &Path) -> object_store::Error {
     object_store::Error::Generic { store: "FaultStore", source: format!("{object}: made to fail").into() }
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl ObjectStore for CountingStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         self.log.add(put_operation(&options), location, payload.content_length() as u64);
@@ -219,9 +240,15 @@ impl ObjectStore for CountingStore {
         self.log.add(Operation::Other, to, 0);
         self.inner.copy_opts(from, to, options).await
     }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        self.log.add(Operation::Other, to, 0);
+        self.inner.rename_opts(from, to, options).await
+    }
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl ObjectStore for FaultStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, mut options: PutOptions) -> Result<PutResult> {
         match (self.decide)(put_operation(&options), location.as_ref()) {
@@ -266,6 +293,10 @@ impl ObjectStore for FaultStore {
         }
     }
 
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        each_as_get(self, location, ranges).await
+    }
+
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         let (inner, decide) = (Arc::clone(&self.inner), Arc::clone(&self.decide));
         Box::pin(locations.and_then(move |location| {
@@ -280,11 +311,11 @@ impl ObjectStore for FaultStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let asked = prefix.cloned().unwrap_or_default();
-        match (self.decide)(Operation::List, asked.as_ref()) {
-            Fault::Before | Fault::After => Box::pin(futures::stream::iter([Err(failure(&asked))])),
-            _ => self.inner.list(prefix),
-        }
+        self.listed(prefix, |inner| inner.list(prefix))
+    }
+
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.listed(prefix, |inner| inner.list_with_offset(prefix, offset))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -293,5 +324,9 @@ impl ObjectStore for FaultStore {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.inner.copy_opts(from, to, options).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        self.inner.rename_opts(from, to, options).await
     }
 }

@@ -5,15 +5,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use deltic_core::RunId;
-use deltic_store::testing::{Fault, faults};
+use deltic_store::testing::{Fault, each_as_get, faults};
 use deltic_store::{Stores, doctor};
 use futures::stream::{BoxStream, StreamExt};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetRange, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
 use crate::support::{objects, tampered};
@@ -44,6 +45,7 @@ impl fmt::Display for Bad {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl ObjectStore for Bad {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         if self.habit == Habit::ReadsStale && self.inner.head(location).await.is_ok() {
@@ -70,6 +72,10 @@ impl ObjectStore for Bad {
         self.inner.get_opts(location, options).await
     }
 
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        each_as_get(self, location, ranges).await
+    }
+
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         if self.habit == Habit::KeepsRemoved { locations } else { self.inner.delete_stream(locations) }
     }
@@ -79,12 +85,21 @@ impl ObjectStore for Bad {
         if self.habit == Habit::ListsLate { listed.skip(1).boxed() } else { listed }
     }
 
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        let listed = self.inner.list_with_offset(prefix, offset);
+        if self.habit == Habit::ListsLate { listed.skip(1).boxed() } else { listed }
+    }
+
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
         self.inner.list_with_delimiter(prefix).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.inner.copy_opts(from, to, options).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        self.inner.rename_opts(from, to, options).await
     }
 }
 

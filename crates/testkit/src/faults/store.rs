@@ -1,15 +1,19 @@
 //! The store that has mishaps.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
+
+use deltic_store::testing::each_as_get;
 
 use super::{Faults, Mishap, Operation, When};
 
@@ -26,11 +30,33 @@ impl fmt::Display for UnreliableStore {
     }
 }
 
+impl UnreliableStore {
+    /// A listing, which makes its requests when it is polled.
+    fn listed(
+        &self,
+        prefix: Option<&Path>,
+        listing: BoxStream<'static, Result<ObjectMeta>>,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        let asked = prefix.cloned().unwrap_or_default();
+        let lost = |mishap| stream::iter([Err(failure(&asked, mishap))]);
+        let (number, mishap) = self.faults.next(Operation::List, &asked);
+        let listed = match mishap {
+            Some(Mishap::Refused) => lost(Mishap::Refused).boxed(),
+            Some(Mishap::AnswerLost) => listing.take(1).chain(lost(Mishap::AnswerLost)).boxed(),
+            _ => listing,
+        };
+        let faults = self.faults.clone();
+        let stalled = stream::once(async move { faults.wait(number, When::BeforeEffect).await });
+        stalled.filter_map(|()| async { None }).chain(listed).boxed()
+    }
+}
+
 fn failure(object: &Path, mishap: Mishap) -> object_store::Error {
     object_store::Error::Generic { store: "UnreliableStore", source: format!("{object}: {mishap:?}").into() }
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl ObjectStore for UnreliableStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         let operation = if options.mode == PutMode::Create { Operation::Create } else { Operation::Put };
@@ -75,6 +101,10 @@ impl ObjectStore for UnreliableStore {
         }
     }
 
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        each_as_get(self, location, ranges).await
+    }
+
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         let (inner, faults) = (Arc::clone(&self.inner), self.faults.clone());
         Box::pin(locations.and_then(move |location| {
@@ -98,17 +128,11 @@ impl ObjectStore for UnreliableStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let asked = prefix.cloned().unwrap_or_default();
-        let lost = |mishap| stream::iter([Err(failure(&asked, mishap))]);
-        let (number, mishap) = self.faults.next(Operation::List, &asked);
-        let listed = match mishap {
-            Some(Mishap::Refused) => lost(Mishap::Refused).boxed(),
-            Some(Mishap::AnswerLost) => self.inner.list(prefix).take(1).chain(lost(Mishap::AnswerLost)).boxed(),
-            _ => self.inner.list(prefix),
-        };
-        let faults = self.faults.clone();
-        let stalled = stream::once(async move { faults.wait(number, When::BeforeEffect).await });
-        stalled.filter_map(|()| async { None }).chain(listed).boxed()
+        self.listed(prefix, self.inner.list(prefix))
+    }
+
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.listed(prefix, self.inner.list_with_offset(prefix, offset))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -125,6 +149,15 @@ impl ObjectStore for UnreliableStore {
             return Err(failure(to, Mishap::Refused));
         }
         let answer = self.inner.copy_opts(from, to, options).await;
+        if mishap == Some(Mishap::AnswerLost) { Err(failure(to, Mishap::AnswerLost)) } else { answer }
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        let (_, mishap) = self.faults.next(Operation::Other, to);
+        if mishap == Some(Mishap::Refused) {
+            return Err(failure(to, Mishap::Refused));
+        }
+        let answer = self.inner.rename_opts(from, to, options).await;
         if mishap == Some(Mishap::AnswerLost) { Err(failure(to, Mishap::AnswerLost)) } else { answer }
     }
 }
