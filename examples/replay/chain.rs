@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use deltic::compiler::{Setup, Task};
 use deltic::core::{CatalogId, Digest, Layer, LayerId, Name, Payload, Version};
 use deltic::driver::{At, Import, Job, JobInput, LocalEngine, Options, Report};
-use deltic::store::{Catalog, ErrorKind, KeyRange, Snapshot, Stores};
+use deltic::store::{Catalog, KeyRange, Snapshot, Stores};
 
 use super::{BEFORE, Example};
 use crate::history::{self, Step};
@@ -208,8 +208,5 @@ impl Chain {
 fn open_or_create(dir: &Path, layers: Vec<Layer>) -> Result<Catalog> {
     let url = format!("file:{}", dir.display());
     let stores = Stores::new();
-    match Catalog::create(&stores, &url, layers, deltic::new_catalog()?) {
-        Err(error) if *error.kind() == ErrorKind::AlreadyExists => Ok(Catalog::open(&stores, &url)?),
-        created => Ok(created?),
-    }
+    Ok(Catalog::open_or_create(&stores, &url, layers, deltic::new_catalog()?)?)
 }

@@ -256,13 +256,10 @@ fn url(folder: &Path, name: &str) -> String {
     format!("file:{}", folder.join(name).display())
 }
 
-fn catalog(folder: &Path, name: &str, version: usize) -> Catalog {
+fn catalog(folder: &Path, name: &str) -> Catalog {
     let (stores, uuid) = (Stores::new(), CatalogUuid(name.len() as u128));
     let new = NewCatalog { uuid, run: RunId(1), created: Timestamp(0) };
-    match version {
-        1 => Catalog::create(&stores, &url(folder, name), vec![Layer::generic("a").unwrap()], new).unwrap(),
-        _ => Catalog::open(&stores, &url(folder, name)).unwrap(),
-    }
+    Catalog::open_or_create(&stores, &url(folder, name), vec![Layer::generic("a").unwrap()], new).unwrap()
 }
 
 /// Another text for each partition and version, of so many bytes.
@@ -272,7 +269,7 @@ fn text(number: usize, version: usize, bytes: usize) -> Payload {
 
 /// Makes the next version of the input: as many partitions as ever, each with another payload.
 fn make_input(folder: &Path, version: usize, partitions: usize, payload_bytes: usize) {
-    let base = catalog(folder, "in", version).latest().unwrap();
+    let base = catalog(folder, "in").latest().unwrap();
     let draft = Draft::begin(&base, RunId(100 + version as u64), DraftOptions::default());
     let puts = (0..partitions).map(|number| {
         let entry = draft.put(&text(number, version, payload_bytes))?;
@@ -312,7 +309,7 @@ fn one_run_in_a_process_of_its_own() {
     let Told { folder, pattern, version, partitions, payload_bytes, value_bytes, most_mib } =
         serde_json::from_str(&told).unwrap();
     if pattern == "import" {
-        let import = Import::begin(&catalog(&folder, &pattern, version).latest().unwrap(), RunId(7)).unwrap();
+        let import = Import::begin(&catalog(&folder, &pattern).latest().unwrap(), RunId(7)).unwrap();
         let layer = LayerId::new("a").unwrap();
         for number in 0..partitions {
             let name = Name::generic(&format!("{number:07}")).unwrap();
@@ -327,10 +324,10 @@ fn one_run_in_a_process_of_its_own() {
         // So that what is done is noted as it is in a long run.
         options.checkpoint =
             Some(Checkpoint { every: std::time::Duration::MAX, clock: std::sync::Arc::new(Default::default) });
-        let report = Job::new(&catalog(&folder, &pattern, version), &tasks, options)
+        let report = Job::new(&catalog(&folder, &pattern), &tasks, options)
             .input(
                 CatalogId::new("in").unwrap(),
-                JobInput::new(catalog(&folder, "in", 2), At::Version(Version(version as u64))),
+                JobInput::new(catalog(&folder, "in"), At::Version(Version(version as u64))),
             )
             .run(&engine)
             .unwrap();

@@ -53,12 +53,7 @@ impl Process {
         let identity =
             NewCatalog { uuid: CatalogUuid(u128::from(self.draw())), run: RunId(self.draw()), created: Timestamp(0) };
         let layers = layers.iter().map(|layer| Layer::generic(layer).unwrap()).collect();
-        match Catalog::create(&self.stores, &self.url(name), layers, identity) {
-            Err(error) if *error.kind() == ErrorKind::AlreadyExists => {
-                Catalog::open(&self.stores, &self.url(name)).unwrap()
-            }
-            made => made.unwrap(),
-        }
+        Catalog::open_or_create(&self.stores, &self.url(name), layers, identity).unwrap()
     }
 
     /// Goes on with the history from wherever it stands to its end.

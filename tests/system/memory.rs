@@ -80,10 +80,7 @@ fn identity(number: u64) -> NewCatalog {
 fn make_input(folder: &Path, version: u64, partitions: u64, payload_bytes: usize) {
     let layer = Layer::generic("a").unwrap();
     let stores = Stores::new();
-    let catalog = match version {
-        1 => Catalog::create(&stores, &url(folder, "in"), vec![layer.clone()], identity(1)).unwrap(),
-        _ => Catalog::open(&stores, &url(folder, "in")).unwrap(),
-    };
+    let catalog = Catalog::open_or_create(&stores, &url(folder, "in"), vec![layer.clone()], identity(1)).unwrap();
     let base = catalog.latest().unwrap();
     let draft = Draft::begin(&base, RunId(100 + version), DraftOptions::default());
     let puts = (0..partitions).map(|number| {
@@ -103,10 +100,7 @@ fn build_in_a_process_of_its_own() {
     let stores = Stores::new();
     let input = Catalog::open(&stores, &url(&folder, "in")).unwrap();
     let version = input.latest().unwrap().version().0;
-    let output = match version {
-        1 => Catalog::create(&stores, &url(&folder, "out"), Vec::new(), identity(3)).unwrap(),
-        _ => Catalog::open(&stores, &url(&folder, "out")).unwrap(),
-    };
+    let output = Catalog::open_or_create(&stores, &url(&folder, "out"), Vec::new(), identity(3)).unwrap();
     let (engine, watch) = (LocalEngine::new(2).with_row_memory(16 << 20), Watch::default());
     let tasks = [Task::new("scatter", MapGroup(Scatter { outputs: partitions / 3 })).unwrap().version("1")];
     let report =

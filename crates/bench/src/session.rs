@@ -91,16 +91,6 @@ impl Session {
 
 /// Opens an input catalog at its latest version, or creates it with one empty layer.
 pub fn open_input(stores: &Stores, url: &str) -> Result<Snapshot> {
-    let create = || -> Result<Snapshot> {
-        let catalog = Catalog::create(stores, url, vec![input_layer()?], new_catalog()?)?;
-        Ok(catalog.latest()?)
-    };
-    let catalog = match Catalog::open(stores, url) {
-        Err(error) if *error.kind() == ErrorKind::NotFound => return create(),
-        opened => opened?,
-    };
-    match catalog.latest() {
-        Err(error) if *error.kind() == ErrorKind::NotFound => create(),
-        found => found.with_context(|| format!("opening {url}")),
-    }
+    let catalog = Catalog::open_or_create(stores, url, vec![input_layer()?], new_catalog()?)?;
+    catalog.latest().with_context(|| format!("opening {url}"))
 }

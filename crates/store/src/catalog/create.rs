@@ -50,8 +50,14 @@ impl Catalog {
         match catalog.client().drive(first_two) {
             (Ok(None), Ok(None)) => {}
             (Ok(Some(_)), _) => return Err(exists()),
-            // The first version's object is lost. Made anew, it would not be the one that the next one names.
-            (Ok(None), Ok(Some(_))) => return Err(catalog.missing(Version(0))),
+            // Whoever creates the catalog at this moment may have come that far between the two requests. Otherwise the first
+            // version's object is lost. Made anew, it would not be the one that the next one names.
+            (Ok(None), Ok(Some(_))) => {
+                return Err(match catalog.client().get(&ObjectName::Version(Version(0)))? {
+                    Some(_) => exists(),
+                    None => catalog.missing(Version(0)),
+                });
+            }
             (Err(error), _) | (_, Err(error)) => return Err(error),
         }
         catalog.check_unused()?;
@@ -85,6 +91,17 @@ impl Catalog {
         }
         catalog.remember(&Snapshot::new(catalog.clone(), record, Digest::of(&body)));
         Ok(catalog)
+    }
+
+    /// Opens a catalog, or creates it as [`Catalog::create`] does where there is none. Of those who do so at the same time one
+    /// creates it, and all have the same catalog. The layers and the identity are of no meaning where there is one.
+    ///
+    /// Cost: two requests at once where there is one; else what creating it costs.
+    pub fn open_or_create(stores: &Stores, url: &str, layers: Vec<Layer>, identity: NewCatalog) -> Result<Catalog> {
+        match Catalog::create(stores, url, layers, identity) {
+            Err(error) if *error.kind() == ErrorKind::AlreadyExists => Catalog::open(stores, url),
+            created => created,
+        }
     }
 
     /// Fails as [`Catalog::create`] would at a URL where no catalog is, as far as that shows without a request: where a

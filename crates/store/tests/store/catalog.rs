@@ -1,10 +1,11 @@
 //! Creating, opening, finding the latest version, the log, dependencies.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use deltic_core::{CatalogId, Layer, RunId, Version};
+use deltic_core::{CatalogId, CatalogUuid, Layer, RunId, Version};
 use deltic_store::testing::{Fault, Operation, faults};
-use deltic_store::{Catalog, Committed, ErrorKind, NewCatalog, NextVersion, Stores, transitive_dependencies};
+use deltic_store::{Catalog, Committed, ErrorKind, NewCatalog, NextVersion, Result, Stores, transitive_dependencies};
 use object_store::ObjectStore;
 
 use crate::support::{
@@ -68,7 +69,7 @@ fn an_interrupted_creation_is_completed_under_the_first_uuid() {
     assert_eq!(*error.kind(), ErrorKind::Unavailable);
     let error = Catalog::open(&stores, "memory:x").unwrap().latest().unwrap_err();
     assert!(error.to_string().contains("creation was interrupted"), "{error}");
-    let second = NewCatalog { uuid: deltic_core::CatalogUuid(0xbeef), run: RunId(2), ..identity() };
+    let second = NewCatalog { uuid: CatalogUuid(0xbeef), run: RunId(2), ..identity() };
     let catalog = Catalog::create(&stores, "memory:x", vec![layer()], second).unwrap();
     assert_eq!(catalog.latest().unwrap().uuid(), identity().uuid, "the uuid that was written first");
 }
@@ -179,7 +180,7 @@ fn another_catalogs_record_is_not_this_ones() {
     let (store, stores) = tampered();
     let catalog = versions(&stores, 1);
     let (foreign_store, other) = tampered();
-    let foreign = NewCatalog { uuid: deltic_core::CatalogUuid(0xf00), ..identity() };
+    let foreign = NewCatalog { uuid: CatalogUuid(0xf00), ..identity() };
     let foreign = Catalog::create(&other, "memory:x", vec![layer()], foreign).unwrap();
     advance(&foreign, 100, &Ops::from([(b"a".to_vec(), Some(b"b".to_vec()))]));
     advance(&foreign, 101, &Ops::from([(b"c".to_vec(), Some(b"d".to_vec()))]));
@@ -194,7 +195,7 @@ fn dependencies_of_dependencies_are_listed_once_a_version() {
     let stores = Stores::new();
     let id = |text: &str| CatalogId::new(text).unwrap();
     let make = |name: &str, uuid: u128, inputs: &[(CatalogId, &deltic_store::Snapshot)]| {
-        let identity = NewCatalog { uuid: deltic_core::CatalogUuid(uuid), ..identity() };
+        let identity = NewCatalog { uuid: CatalogUuid(uuid), ..identity() };
         let url = format!("memory:{name}");
         let catalog = Catalog::create(&stores, &url, vec![layer()], identity).unwrap();
         let base = catalog.latest().unwrap();
@@ -269,15 +270,75 @@ fn remote_stores_are_driven_from_any_thread() {
     assert_eq!(content(&names(&catalog.latest().unwrap())), numbered(0..5000, 0));
 }
 
+/// Does something to a catalog where somebody else creates it and commits twice, before the operation of this number.
+fn beside_somebody(number: usize, work: impl Fn(&Stores) -> Result<Catalog>) -> (usize, Catalog) {
+    let (store, plain) = tampered();
+    let count = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(&count);
+    let hook = faults(move |_, _| {
+        if asked.fetch_add(1, Ordering::SeqCst) == number {
+            let other = plain.clone();
+            let somebody = move || {
+                let new = NewCatalog { uuid: CatalogUuid(0xbeef), run: RunId(2), ..identity() };
+                let catalog = Catalog::open_or_create(&other, "memory:x", vec![layer()], new).unwrap();
+                advance(&catalog, 5, &puts(&numbered(0..300, 1)));
+                advance(&catalog, 6, &puts(&numbered(0..300, 2)));
+            };
+            std::thread::spawn(somebody).join().unwrap();
+        }
+        Fault::None
+    });
+    let stores = Stores::new().with_wrapper(move |_| hook(Arc::clone(&store) as Arc<dyn ObjectStore>));
+    let catalog = work(&stores).unwrap();
+    (count.load(Ordering::SeqCst), catalog)
+}
+
+#[test]
+fn a_catalog_is_opened_or_created_however_far_somebody_else_has_come() {
+    let open_or_create = |stores: &Stores| Catalog::open_or_create(stores, "memory:x", vec![layer()], identity());
+    let (operations, created) = beside_somebody(usize::MAX, open_or_create);
+    assert!(operations >= 8, "{operations}");
+    assert_eq!((created.latest().unwrap().uuid(), created.latest().unwrap().version()), (identity().uuid, version(0)));
+    let mut made_by_somebody = 0;
+    for number in 0..operations {
+        let (_, catalog) = beside_somebody(number, open_or_create);
+        let latest = catalog.latest().unwrap();
+        assert_eq!(latest.version(), version(2), "before operation {number}");
+        assert_eq!(content(&names(&latest)), numbered(0..300, 2));
+        assert!(catalog.fsck(true).unwrap().damage.is_empty(), "before operation {number}");
+        made_by_somebody += usize::from(latest.uuid() != identity().uuid);
+    }
+    assert!(0 < made_by_somebody && made_by_somebody < operations, "{made_by_somebody} of {operations}");
+}
+
+#[test]
+fn of_many_who_open_or_create_a_catalog_all_have_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    for url in ["memory:x".to_owned(), format!("file:{}/new/x", folder.path().display())] {
+        let stores = Stores::new();
+        let open_or_create = |number: u64| {
+            let new = NewCatalog { uuid: CatalogUuid(number.into()), run: RunId(number), ..identity() };
+            Catalog::open_or_create(&stores, &url, vec![layer()], new).unwrap().latest().unwrap().uuid()
+        };
+        let uuids: Vec<CatalogUuid> = std::thread::scope(|scope| {
+            let open_or_create = &open_or_create;
+            let users: Vec<_> = (1..=8).map(|number| scope.spawn(move || open_or_create(number))).collect();
+            users.into_iter().map(|user| user.join().unwrap()).collect()
+        });
+        assert!(uuids.iter().all(|uuid| *uuid == uuids[0]), "{url}: {uuids:?}");
+        assert_eq!(open_or_create(99), uuids[0]);
+    }
+}
+
 /// Two that create a catalog at once: who is second finds it there, however far the first has come.
 #[test]
 fn who_creates_a_catalog_that_somebody_creates_at_the_moment_is_told_that_it_is_there() {
     let (store, plain) = tampered();
     let other = plain.clone();
-    let began = std::sync::atomic::AtomicBool::new(false);
+    let began = AtomicBool::new(false);
     let hook = faults(move |operation, _| {
         // It has seen that there is no version, and looks now for what runs have left.
-        if operation == Operation::List && !began.swap(true, std::sync::atomic::Ordering::SeqCst) {
+        if operation == Operation::List && !began.swap(true, Ordering::SeqCst) {
             let other = other.clone();
             let create_and_fill = move || {
                 let catalog = create(&other, "memory:x");
@@ -289,7 +350,7 @@ fn who_creates_a_catalog_that_somebody_creates_at_the_moment_is_told_that_it_is_
         Fault::None
     });
     let stores = Stores::new().with_wrapper(move |_| hook(Arc::clone(&store) as Arc<dyn ObjectStore>));
-    let second = NewCatalog { uuid: deltic_core::CatalogUuid(0xbeef), run: RunId(2), ..identity() };
+    let second = NewCatalog { uuid: CatalogUuid(0xbeef), run: RunId(2), ..identity() };
     let error = Catalog::create(&stores, "memory:x", vec![layer()], second).unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::AlreadyExists, "{error}");
     assert_eq!(Catalog::open(&plain, "memory:x").unwrap().latest().unwrap().version(), version(1));
