@@ -51,6 +51,7 @@ mod write;
 pub use backend::client::{ObjectRoot, Requests};
 pub use backend::secrets::{Secrets, check_url, holds_secret};
 pub use backend::stores::Stores;
+pub use catalog::compare::Comparison;
 pub use catalog::dependencies::transitive_dependencies;
 pub use catalog::lineage::{Lineage, Relation};
 pub use catalog::snapshot::{Part, Snapshot};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use deltic_core::{Digest, Fields, Layer, LayerId};
-use deltic_store::{Catalog, Change, Entry, KeyRange, Snapshot, Tree};
+use deltic_store::{Catalog, Change, Entry, Part, Snapshot};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -87,29 +87,13 @@ pub(super) fn diff(args: &Args, progress: &Progress, out: &mut Out) -> Outcome {
     Ok(())
 }
 
-type Changes = Box<dyn Iterator<Item = Outcome<Differs>>>;
-
-/// The changes of one layer. A layer that one version lacks, or has with names of another kind, is compared with nothing.
-fn changes(id: &LayerId, from: &Snapshot, to: &Snapshot) -> Changes {
-    let side = |snapshot: &Snapshot| Some((snapshot.layer_settings(id)?.clone(), snapshot.tree(id)?));
-    match (side(from), side(to)) {
-        (Some((before, old)), Some((after, new))) if before.scheme == after.scheme => {
-            Box::new(old.diff(&new).map(move |change| differs(&after, change?)))
-        }
-        (before, after) => {
-            let gone = before.into_iter().flat_map(|(settings, tree)| whole(settings, &tree, false));
-            Box::new(gone.chain(after.into_iter().flat_map(|(settings, tree)| whole(settings, &tree, true))))
-        }
-    }
-}
-
-/// A whole layer as added or deleted.
-fn whole(settings: Layer, tree: &Tree, added: bool) -> Changes {
-    Box::new(tree.scan(KeyRange::all()).map(move |found| {
-        let (key, entry) = found?;
-        let (old, new) = if added { (None, Some(entry)) } else { (Some(entry), None) };
-        differs(&settings, Change { key, old, new })
-    }))
+/// The changes of one layer.
+fn changes<'a>(id: &LayerId, from: &'a Snapshot, to: &'a Snapshot) -> impl Iterator<Item = Outcome<Differs>> + use<'a> {
+    let compared = from.compare(to, &Part::Layer(id.clone()));
+    compared.changes().filter_map(move |change| match change {
+        Ok(change) => Some(differs(compared.settings_of(&change)?, change)),
+        Err(error) => Some(Err(error.into())),
+    })
 }
 
 fn differs(settings: &Layer, change: Change) -> Outcome<Differs> {

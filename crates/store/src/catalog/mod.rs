@@ -3,7 +3,7 @@
 //! * `open`, `create`: a catalog at a URL;
 //! * `versions`, `latest`, `lookup`, `log`, `standing`: finding versions;
 //! * `records`, `publish`: reading the records of versions, and creating one;
-//! * `snapshot`: a version and its trees;
+//! * `snapshot`: a version and its trees; `compare`: one of them at two versions;
 //! * `history`, `lineage`, `dependencies`, `tags`: what versions are to each other;
 //! * `rules`: what writers and the sweep may do;
 //! * `pack_index`: what a pack lists.
@@ -11,6 +11,7 @@
 //! Uses `format`, `backend`, `packs` and `tree`. Invariants: a version is created once, by one put-if-absent; a record is
 //! checked whole before any of it is used.
 
+pub(crate) mod compare;
 mod create;
 pub(crate) mod dependencies;
 mod history;

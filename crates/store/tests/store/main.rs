@@ -11,6 +11,7 @@ mod bounds;
 mod budget;
 mod catalog;
 mod commit;
+mod compare;
 mod corruption;
 mod damage;
 mod doctor;

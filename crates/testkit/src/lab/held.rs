@@ -2,7 +2,7 @@
 
 use deltic_core::{CatalogUuid, RunId, Timestamp, Version};
 use deltic_driver::{LocalEngine, Plan, Rebuild, Statement, Stop, Verification, Verify};
-use deltic_store::{Catalog, NewCatalog, Snapshot};
+use deltic_store::{Catalog, Comparison, NewCatalog, Snapshot};
 
 use super::{Lab, must};
 
@@ -83,20 +83,10 @@ impl Lab {
 
 /// Names the first layer or state table in which two versions differ.
 pub(crate) fn compare(one: &Snapshot, other: &Snapshot) -> Result<(), String> {
-    for layer in one.layers().chain(other.layers()) {
-        let digest = |snapshot: &Snapshot| snapshot.tree(&layer.id).map(|tree| tree.digest());
-        if digest(one) != digest(other) {
-            return Err(format!(
-                "layer `{}`{}",
-                layer.id,
-                first_difference(one.tree(&layer.id), other.tree(&layer.id))
-            ));
-        }
-    }
-    for table in one.state_tables().chain(other.state_tables()) {
-        let (a, b) = (one.state_table(table), other.state_table(table));
-        if a.as_ref().map(|tree| tree.digest()) != b.as_ref().map(|tree| tree.digest()) {
-            return Err(format!("state table `{table}`{}", first_difference(a, b)));
+    for part in one.parts().chain(other.parts()) {
+        let compared = one.compare(other, &part);
+        if compared.has_other_content() {
+            return Err(format!("{part}{}", first_difference(&compared)));
         }
     }
     if one.digest() != other.digest() {
@@ -105,9 +95,11 @@ pub(crate) fn compare(one: &Snapshot, other: &Snapshot) -> Result<(), String> {
     Ok(())
 }
 
-fn first_difference(one: Option<deltic_store::Tree>, other: Option<deltic_store::Tree>) -> String {
-    let (Some(one), Some(other)) = (one, other) else { return ": only one has it".to_owned() };
-    match one.diff(&other).next() {
+fn first_difference(compared: &Comparison<'_>) -> String {
+    if compared.old().is_none() || compared.new().is_none() {
+        return ": only one has it".to_owned();
+    }
+    match compared.changes().next() {
         Some(Ok(change)) => {
             let side = match (&change.old, &change.new) {
                 (Some(_), Some(_)) => "has other content",

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deltic_compiler::Task;
 use deltic_core::{Layer, LayerId, Version};
-use deltic_store::{Draft, Snapshot, Tree};
+use deltic_store::{Draft, Part, Snapshot, Tree};
 
 use crate::Result;
 use crate::input::payloads::PayloadScan;
@@ -34,8 +34,9 @@ impl<'a> Carried<'a> {
             }
             let earlier = version.catalog().snapshot(number)?;
             looked_for.retain(|layer| {
-                let digest = |snapshot: &Snapshot| snapshot.tree(&layer.id).map(|tree| tree.digest());
-                let is_same = earlier.layer_settings(&layer.id) == Some(layer) && digest(&earlier) == digest(version);
+                let compared = earlier.compare(version, &Part::Layer(layer.id.clone()));
+                let is_same =
+                    compared.old().is_some() && !compared.has_other_settings() && !compared.has_other_content();
                 let is_made = earlier.record().tasks.iter().any(|record| fingerprint::writes(record, layer));
                 if is_same && is_made {
                     from.insert(layer.id.clone(), number);

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use deltic_compiler::{OnError, RecordedTask, Task};
 use deltic_core::{CatalogId, Layer, LayerId, LayerRef, Timestamp};
 use deltic_store::{
-    Catalog, Change, Committed, Dependency, Draft, DraftOptions, NextVersion, Part, Snapshot, Stores, TaskRecord, Tree,
+    Catalog, Change, Committed, Comparison, Dependency, Draft, DraftOptions, NextVersion, Part, Snapshot, Stores,
+    TaskRecord,
 };
 
 use crate::audit::recorded_inputs::{Places, Recorded};
@@ -220,23 +221,23 @@ fn compare(
     let ids: BTreeSet<&LayerId> = recorded.layers().chain(rebuilt.layers()).map(|layer| &layer.id).collect();
     let mut layers = Vec::new();
     for id in ids {
-        let (one, other) = (recorded.tree(id), rebuilt.tree(id));
+        let part = Part::Layer(id.clone());
+        let compared = recorded.compare(rebuilt, &part);
         let (is_covered, carried_from) = (written.contains(id), carried.from(id));
-        let equal_settings = recorded.layer_settings(id) == rebuilt.layer_settings(id);
         let first = match is_covered || carried_from.is_some() {
             false => Some("no task writes it".to_owned()),
-            true if !equal_settings => Some("its settings are others".to_owned()),
-            true => first_difference(recorded, &Part::Layer(id.clone()), one.as_ref(), other.as_ref())?,
+            true if compared.has_other_settings() => Some("its settings are others".to_owned()),
+            true => first_difference(&part, &compared)?,
         };
-        let (recorded, rebuilt) = (one.as_ref().map(Made::of), other.as_ref().map(Made::of));
+        let (recorded, rebuilt) = (compared.old().map(Made::of), compared.new().map(Made::of));
         let (name, equal) = (id.to_string(), first.is_none());
         layers.push(RebuiltPart { name, is_covered, carried_from, recorded, rebuilt, equal, first });
     }
     let tables: BTreeSet<&str> = recorded.state_tables().chain(rebuilt.state_tables()).collect();
     let mut first = None;
     for table in tables {
-        let (one, other) = (recorded.state_table(table), rebuilt.state_table(table));
-        first = first_difference(recorded, &Part::State(table.to_owned()), one.as_ref(), other.as_ref())?;
+        let part = Part::State(table.to_owned());
+        first = first_difference(&part, &recorded.compare(rebuilt, &part))?;
         if first.is_some() {
             break;
         }
@@ -277,25 +278,20 @@ fn compare(
     Ok(statement.sealed())
 }
 
-/// The first partition or row in which two trees differ, as text.
-fn first_difference(
-    version: &Snapshot,
-    part: &Part,
-    one: Option<&Tree>,
-    other: Option<&Tree>,
-) -> Result<Option<String>> {
-    let (one, other) = match (one, other) {
+/// The first partition or row in which a part differs, as text.
+fn first_difference(part: &Part, compared: &Comparison<'_>) -> Result<Option<String>> {
+    let (one, other) = match (compared.old(), compared.new()) {
         (None, None) => return Ok(None),
-        (Some(one), Some(other)) if one.digest() == other.digest() => return Ok(None),
         (Some(one), Some(other)) => (one, other),
         (Some(_), None) => return Ok(Some(format!("{part} did not come out"))),
         (None, Some(_)) => return Ok(Some(format!("{part} came out, and is not recorded"))),
     };
-    let Some(change) = one.diff(other).next() else { return Ok(None) };
-    let Change { key, old, new } = change?;
+    let Some(change) = compared.changes().next().transpose()? else { return Ok(None) };
+    let settings = compared.settings_of(&change);
+    let Change { key, old, new } = change;
     let name = match part {
         Part::Layer(id) => {
-            let name = version.layer_settings(id).and_then(|layer| layer.name_from_bytes(&key).ok());
+            let name = settings.and_then(|layer| layer.name_from_bytes(&key).ok());
             name.map(|name| format!("{id}/{name}"))
         }
         Part::State(table) => Some(format!("{table}: {}", String::from_utf8_lossy(&key).escape_debug())),

@@ -1,0 +1,88 @@
+//! A layer, or a table of the state, at two versions.
+
+use deltic_core::Layer;
+
+use super::snapshot::{Part, Snapshot};
+use crate::Result;
+use crate::tree::{Change, KeyRange, Tree};
+
+/// A part as it is at two versions, of any two catalogs.
+#[derive(Debug)]
+pub struct Comparison<'a> {
+    old: Side<'a>,
+    new: Side<'a>,
+}
+
+/// Settings, of layers alone, and tree: none of either where the version lacks the part.
+#[derive(Debug)]
+struct Side<'a> {
+    settings: Option<&'a Layer>,
+    tree: Option<Tree>,
+}
+
+impl<'a> Side<'a> {
+    fn of(snapshot: &'a Snapshot, part: &Part) -> Side<'a> {
+        match part {
+            Part::Layer(id) => Side { settings: snapshot.layer_settings(id), tree: snapshot.tree(id) },
+            Part::State(table) => Side { settings: None, tree: snapshot.state_table(table) },
+        }
+    }
+}
+
+impl Snapshot {
+    /// Compares a part of this version with that of another, which counts as the newer. Makes no request.
+    pub fn compare<'a>(&'a self, newer: &'a Snapshot, part: &Part) -> Comparison<'a> {
+        Comparison { old: Side::of(self, part), new: Side::of(newer, part) }
+    }
+
+    /// The layers, then the tables of the state, both sorted.
+    pub fn parts(&self) -> impl Iterator<Item = Part> {
+        let record = self.record();
+        let layers = record.layers.iter().map(|one| Part::Layer(one.layer.id.clone()));
+        layers.chain(record.state.iter().map(|one| Part::State(one.table.clone())))
+    }
+}
+
+impl<'a> Comparison<'a> {
+    /// The part at the older version, if that has it.
+    pub fn old(&self) -> Option<&Tree> {
+        self.old.tree.as_ref()
+    }
+
+    /// The part at the newer version, if that has it.
+    pub fn new(&self) -> Option<&Tree> {
+        self.new.tree.as_ref()
+    }
+
+    /// Whether the settings of a layer differ, or one version lacks the part.
+    pub fn has_other_settings(&self) -> bool {
+        self.old.settings != self.new.settings || self.old().is_some() != self.new().is_some()
+    }
+
+    /// Whether the content differs, or one version lacks the part. Makes no request.
+    pub fn has_other_content(&self) -> bool {
+        self.old().map(Tree::digest) != self.new().map(Tree::digest)
+    }
+
+    /// Walks what differs, in key order. Where one version lacks the part, or has it with names of another scheme, all that the
+    /// older one holds is gone, and then all that the newer one holds is new. Cost: as of [`Tree::diff`], or of a scan.
+    pub fn changes(&self) -> Box<dyn Iterator<Item = Result<Change>> + 'static> {
+        let schemes = [&self.old, &self.new].map(|side| side.settings.map(|layer| &layer.scheme));
+        match (self.old(), self.new()) {
+            (Some(old), Some(new)) if schemes[0] == schemes[1] => Box::new(old.diff(new)),
+            (old, new) => {
+                let entries = |tree: &Tree| tree.scan(KeyRange::all());
+                let gone = old.map(entries).into_iter().flatten();
+                let added = new.map(entries).into_iter().flatten();
+                let gone = gone.map(|found| found.map(|(key, entry)| Change { key, old: Some(entry), new: None }));
+                let added = added.map(|found| found.map(|(key, entry)| Change { key, old: None, new: Some(entry) }));
+                Box::new(gone.chain(added))
+            }
+        }
+    }
+
+    /// The settings that the name of a change is read by: those of the newer version where it is there. None for a table.
+    pub fn settings_of(&self, change: &Change) -> Option<&'a Layer> {
+        if change.new.is_some() { self.new.settings } else { self.old.settings }
+    }
+}
