@@ -77,7 +77,7 @@ impl DirectCompiler for Availability {
             }
             all.insert(feature.path, support);
         }
-        Ok(Some(Payload::json_pretty(&all)?))
+        Ok(Some(Payload::from_json_pretty(&all)?))
     }
 }
 

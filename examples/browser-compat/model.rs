@@ -27,7 +27,7 @@ struct BrowserFile {
 impl Browser {
     /// Reads the file of a browser.
     pub fn read(payload: &Payload) -> Result<Browser> {
-        let file: BrowserFile = payload.parse_json()?;
+        let file: BrowserFile = payload.json()?;
         file.browsers.into_values().next().context("the file holds no browser")
     }
 

@@ -45,6 +45,6 @@ impl MapGroupCompiler for CountChanges {
 
     fn compile_out(&self, _: &OutKey, ranges: Values<Counts>, _: &Context) -> Result<Option<Payload>> {
         let counts: Counts = ranges.flatten().collect();
-        Ok(Some(Payload::json(&counts)?))
+        Ok(Some(Payload::from_json(&counts)?))
     }
 }

@@ -14,7 +14,7 @@ fn main() -> Result<()> {
 
     let mut nodes: BTreeMap<u64, usize> = BTreeMap::new();
     for (_, payload) in replayed.partitions("node-changes")? {
-        for changes in payload.parse_json::<Counts>()?.into_values() {
+        for changes in payload.json::<Counts>()?.into_values() {
             *nodes.entry(changes).or_default() += 1;
         }
     }

@@ -88,6 +88,6 @@ impl MapGroupCompiler for Remember {
                 }
             }
         }
-        Ok(Some(Payload::json(&memory)?))
+        Ok(Some(Payload::from_json(&memory)?))
     }
 }

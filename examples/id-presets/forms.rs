@@ -29,7 +29,7 @@ impl DirectCompiler for PresetIndex {
 
     fn compile(&self, _: &OutKey, inputs: &[Input], _: &Context<'_>) -> Result<Option<Payload>> {
         let last: Option<Preset> = inputs.last().map(|last| read(&last.payload)).transpose()?.flatten();
-        last.map(|preset| Ok(Payload::json_pretty(&preset)?)).transpose()
+        last.map(|preset| Ok(Payload::from_json_pretty(&preset)?)).transpose()
     }
 }
 
@@ -71,7 +71,7 @@ impl DirectCompiler for Forms {
         let mut problems = resolver.problems;
         problems.sort();
         problems.dedup();
-        Ok(Some(Payload::json_pretty(&Form { name: preset.name, fields, more_fields, problems })?))
+        Ok(Some(Payload::from_json_pretty(&Form { name: preset.name, fields, more_fields, problems })?))
     }
 }
 
@@ -189,6 +189,6 @@ impl MapGroupCompiler for FieldUsers {
         // A field may be shown and listed among those to add.
         let mut presets: Vec<String> = presets.collect();
         presets.dedup();
-        Ok(Some(Payload::json_pretty(&presets)?))
+        Ok(Some(Payload::from_json_pretty(&presets)?))
     }
 }

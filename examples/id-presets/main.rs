@@ -11,7 +11,7 @@ fn main() -> Result<()> {
     let replayed = replay::main(&EXAMPLE)?;
     let (mut forms, mut fields, mut problems) = (0, 0, Vec::new());
     for (name, form) in replayed.partitions("forms")? {
-        let form: Form = form.parse_json()?;
+        let form: Form = form.json()?;
         forms += 1;
         fields += form.fields.len();
         problems.extend(form.problems.iter().map(|problem| format!("  {name}: {problem}")));

@@ -15,7 +15,7 @@ fn main() -> Result<()> {
     // By level: tiles, references, how many of these stay inside their tile.
     let mut levels: BTreeMap<u8, (usize, usize, usize)> = BTreeMap::new();
     for (name, payload) in replayed.partitions("topology")? {
-        let lifted: Lifted = payload.parse_json()?;
+        let lifted: Lifted = payload.json()?;
         let references = || lifted.ways.iter().flat_map(|way| &way.nodes);
         let line = levels.entry(name.tile().map_or(0, |tile| tile.level())).or_default();
         line.0 += 1;

@@ -97,7 +97,7 @@ impl DirectCompiler for Lift {
         let lift =
             |way: Way| LiftedWay { id: way.id, nodes: way.nodes.into_iter().map(rewrite).collect(), tags: way.tags };
         let ways = ways.into_iter().map(lift).collect();
-        Ok(Some(Payload::json(&Lifted { nodes, ways })?))
+        Ok(Some(Payload::from_json(&Lifted { nodes, ways })?))
     }
 }
 

@@ -53,7 +53,7 @@ impl MapGroupCompiler for Places {
                 ensure!(!twice, "{} {id} is in two partitions, one of them {key}", self.0);
             }
         }
-        Ok(Some(Payload::json(&entries)?))
+        Ok(Some(Payload::from_json(&entries)?))
     }
 }
 

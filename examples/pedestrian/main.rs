@@ -18,7 +18,7 @@ fn main() -> Result<()> {
     // A path is in every tile it has a node in: count each once.
     let mut kinds: BTreeMap<String, BTreeSet<u64>> = BTreeMap::new();
     for (_, payload) in replayed.partitions("pedestrian")? {
-        let tile: Value = payload.parse_json()?;
+        let tile: Value = payload.json()?;
         for path in tile["features"].as_array().into_iter().flatten() {
             let kind = path["properties"]["tags"]["highway"].as_str().unwrap_or_default();
             kinds.entry(kind.to_owned()).or_default().extend(path["id"].as_u64());

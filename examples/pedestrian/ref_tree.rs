@@ -62,7 +62,7 @@ impl RefTreeCompiler for NodeTiles {
 
     fn compile_out(&self, _: &OutKey, tiles: Values<Self::Value>, _: &Context) -> Result<Option<Payload>> {
         let tiles: BTreeSet<Tile> = tiles.flatten().collect();
-        Ok(Some(Payload::json(&tiles)?))
+        Ok(Some(Payload::from_json(&tiles)?))
     }
 }
 

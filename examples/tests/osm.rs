@@ -74,7 +74,7 @@ fn lift_merges_what_the_update_touched() {
         let (mut nodes, mut ways, mut references) = (0, 0, 0);
         for (name, payload) in replayed.chain.partitions("topology").unwrap() {
             if name.tile().unwrap().level() == level {
-                let tile: lift::Lifted = payload.parse_json().unwrap();
+                let tile: lift::Lifted = payload.json().unwrap();
                 nodes += tile.nodes.len();
                 ways += tile.ways.len();
                 references += tile.ways.iter().map(|way| way.nodes.len()).sum::<usize>();
@@ -106,7 +106,7 @@ fn pedestrian_redraws_what_reads_what_the_update_touched_in_three_ways() {
     // A path is in every tile that it has a node in, and no node is missing in the data.
     let (mut ids, mut tiles) = (BTreeSet::new(), 0);
     for (_, payload) in replayed.chain.partitions("pedestrian").unwrap() {
-        let tile: serde_json::Value = payload.parse_json().unwrap();
+        let tile: serde_json::Value = payload.json().unwrap();
         for path in tile["features"].as_array().unwrap() {
             assert_eq!(path["properties"]["missing"], 0);
             ids.insert(path["id"].as_u64().unwrap());
@@ -137,7 +137,7 @@ fn validate_rolls_up_what_the_update_touched() {
     );
     // What the last version holds, counted in the extract itself.
     let root = replayed.chain.partitions("metrics-0").unwrap();
-    let metrics: validate::Metrics = root[0].1.parse_json().unwrap();
+    let metrics: validate::Metrics = root[0].1.json().unwrap();
     for (name, count) in [
         ("way", 13_133),
         ("way-node", 276_274),
@@ -224,7 +224,7 @@ fn feedback_adds_to_what_it_wrote() {
 
     let counts = || -> BTreeMap<String, feedback::Counts> {
         let all = chain.partitions("node-changes").unwrap().into_iter();
-        all.map(|(name, payload)| (name.to_string(), payload.parse_json().unwrap())).collect()
+        all.map(|(name, payload)| (name.to_string(), payload.json().unwrap())).collect()
     };
     let expected = changes_of_nodes();
     assert!(counts() == expected, "counted in another way, nodes have changed in other numbers of versions");

@@ -36,7 +36,7 @@ impl Replayed {
     fn json(&self, layer: &str, name: &str) -> Value {
         let all = self.chain.partitions(layer).unwrap();
         let (_, payload) = all.into_iter().find(|(found, _)| found.to_string() == name).unwrap();
-        payload.parse_json().unwrap()
+        payload.json().unwrap()
     }
 }
 

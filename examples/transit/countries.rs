@@ -69,6 +69,6 @@ impl MapGroupCompiler for Countries {
             providers: lines.iter().map(|line| &line.provider).collect::<BTreeSet<_>>().len(),
             feeds_by_subdivision: by_subdivision,
         };
-        Ok(Some(Payload::json_pretty(&summary)?))
+        Ok(Some(Payload::from_json_pretty(&summary)?))
     }
 }

@@ -59,6 +59,6 @@ impl MapGroupCompiler for Coverage {
     }
 
     fn compile_out(&self, _: &OutKey, feeds: Values<FeedArea>, _: &Context) -> Result<Option<Payload>> {
-        Ok(Some(Payload::json_pretty(&feeds.sorted_by_key(|feed| feed.id))?))
+        Ok(Some(Payload::from_json_pretty(&feeds.sorted_by_key(|feed| feed.id))?))
     }
 }

@@ -50,7 +50,7 @@ impl MapGroupCompiler for FeedIndex {
     }
 
     fn compile_out(&self, _: &OutKey, feeds: Values<FeedLine>, _: &Context) -> Result<Option<Payload>> {
-        Ok(Some(Payload::json_pretty(&feeds.collect::<Vec<_>>())?))
+        Ok(Some(Payload::from_json_pretty(&feeds.collect::<Vec<_>>())?))
     }
 }
 

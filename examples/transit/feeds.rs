@@ -56,6 +56,6 @@ impl DirectCompiler for Feeds {
             };
             schedules.push(Schedule { id, feeds });
         }
-        Ok(Some(Payload::json_pretty(&Joined { provider: feed.provider, name: feed.name, schedules })?))
+        Ok(Some(Payload::from_json_pretty(&Joined { provider: feed.provider, name: feed.name, schedules })?))
     }
 }

@@ -76,7 +76,7 @@ impl DirectCompiler for Assessment {
         };
         let criteria = vec![criterion("way-node", self.0.way_node), criterion("relation-way", self.0.relation_way)];
         let ok = criteria.iter().all(|criterion| criterion.ok);
-        Ok(Some(Payload::json_pretty(&Verdict { ok, criteria })?))
+        Ok(Some(Payload::from_json_pretty(&Verdict { ok, criteria })?))
     }
 }
 
@@ -89,7 +89,7 @@ mod tests {
         let fixture = Fixture::new(&assessment).unwrap();
         let input = fixture.input("metrics-0", Tile::ROOT, metrics).unwrap();
         let output = OutKey::new("assessment", "verdict").unwrap();
-        assessment.compile(&output, &[input], &fixture.context()).unwrap().unwrap().parse_json().unwrap()
+        assessment.compile(&output, &[input], &fixture.context()).unwrap().unwrap().json().unwrap()
     }
 
     #[test]

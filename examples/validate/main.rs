@@ -16,12 +16,12 @@ fn main() -> Result<()> {
     }
     println!("problems: {} tiles", replayed.partitions("problems")?.len());
     for (_, payload) in replayed.partitions("metrics-0")? {
-        for (name, count) in payload.parse_json::<Metrics>()? {
+        for (name, count) in payload.json::<Metrics>()? {
             println!("{count:>8} {name}");
         }
     }
     for (_, payload) in replayed.partitions("assessment")? {
-        let verdict: Verdict = payload.parse_json()?;
+        let verdict: Verdict = payload.json()?;
         println!("verdict: {}", if verdict.ok { "good" } else { "bad" });
     }
     Ok(())

@@ -37,7 +37,7 @@ impl DirectCompiler for RollUp {
         for input in inputs {
             add(&mut sum, input.json()?);
         }
-        Ok(Some(Payload::json(&sum)?))
+        Ok(Some(Payload::from_json(&sum)?))
     }
 }
 

@@ -96,7 +96,7 @@ impl MapGroupCompiler for Topology {
             }
         }
         if output.layer.as_str() != "problems" {
-            return Ok(Some(Payload::json(&sum)?));
+            return Ok(Some(Payload::from_json(&sum)?));
         }
         problems.sort_by_key(|problem| (problem.kind, problem.id));
         Ok(Some(write_lines(&problems)?))

@@ -446,7 +446,8 @@ fn pedestrian(level: u8) -> Result<DataPlan> {
             Ok(tile.map(|tile| (tile, (id.clone(), line))))
         })
         .id("by-tile");
-    by_tile.publish_with(Layer::tiles("footways", Grid::Here, [level])?, |_, lines| Ok(Some(Payload::json(&lines)?)));
+    by_tile
+        .publish_with(Layer::tiles("footways", Grid::Here, [level])?, |_, lines| Ok(Some(Payload::from_json(&lines)?)));
     by_tile
         .reduce(|_, lines| Ok([("all".to_owned(), lines.len())]), |one, other| Ok(one + other))
         .publish_with(Layer::generic("counts")?, |_, count| Ok(Some(count.to_string().into())));

@@ -264,7 +264,7 @@ proptest! {
                 let tile = edit.name.tile().unwrap();
                 match edit.payload {
                     Some(payload) => {
-                        weights.insert(tile, payload.parse_json::<u64>().unwrap());
+                        weights.insert(tile, payload.json::<u64>().unwrap());
                         lab.put("in/t", tile, payload);
                     }
                     None => {

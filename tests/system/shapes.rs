@@ -238,7 +238,7 @@ impl InputLayers for Translates {
 
     fn projections(&self) -> Vec<Projection> {
         type Table = BTreeMap<String, String>;
-        let decode = |payload: &Payload| Ok(payload.parse_json::<Table>()?);
+        let decode = |payload: &Payload| Ok(payload.json::<Table>()?);
         vec![Projection::new("row", decode, |table: &Table, word: &str| Ok(table.get(word).cloned()))]
     }
 }

@@ -23,15 +23,16 @@ impl Payload {
         Payload { bytes: bytes.into(), fields: Fields::default() }
     }
 
-    /// Writes a value as compact JSON. Use maps that iterate in a fixed order: output must not depend on hashing.
-    pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Payload> {
+    /// Writes a value as compact JSON; a text becomes a JSON string. Use maps that iterate in a fixed order: output must not
+    /// depend on hashing.
+    pub fn from_json<T: Serialize + ?Sized>(value: &T) -> Result<Payload> {
         let bytes =
             serde_json::to_vec(value).map_err(|e| Error::new(format!("value can not be written as JSON: {e}")))?;
         Ok(Payload::new(bytes))
     }
 
     /// Writes a value as indented JSON with a final newline, for products that people read.
-    pub fn json_pretty<T: Serialize + ?Sized>(value: &T) -> Result<Payload> {
+    pub fn from_json_pretty<T: Serialize + ?Sized>(value: &T) -> Result<Payload> {
         let mut bytes = serde_json::to_vec_pretty(value)
             .map_err(|e| Error::new(format!("value can not be written as JSON: {e}")))?;
         bytes.push(b'\n');
@@ -39,7 +40,7 @@ impl Payload {
     }
 
     /// Reads the bytes as JSON.
-    pub fn parse_json<T: DeserializeOwned>(&self) -> Result<T> {
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.bytes).map_err(|e| Error::new(format!("not the expected JSON: {e}")))
     }
 
@@ -239,6 +240,16 @@ mod tests {
         assert_ne!(Payload::from("abd").with_field("k", "1").unwrap().meta().content_digest(), all[1]);
         assert_eq!(format!("{plain:?}"), r#"Payload(3 bytes, "abc")"#);
         assert_eq!(format!("{:?}", fields("1")), r#"Payload(3 bytes, "abc", {"k": "1"})"#);
+    }
+
+    #[test]
+    fn json_is_read_as_it_was_written() {
+        let written = Payload::from_json(&[("a", 1.5)]).unwrap();
+        assert_eq!(written, Payload::from(r#"[["a",1.5]]"#));
+        assert_eq!(written.json::<Vec<(String, f64)>>().unwrap(), [("a".to_owned(), 1.5)]);
+        assert_eq!(Payload::from_json_pretty(&["a"]).unwrap(), Payload::from("[\n  \"a\"\n]\n"));
+        assert_eq!(Payload::from_json("[]").unwrap(), Payload::from(r#""[]""#));
+        assert!(written.json::<u64>().unwrap_err().to_string().starts_with("not the expected JSON: "));
     }
 
     #[test]

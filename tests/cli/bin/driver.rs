@@ -48,7 +48,7 @@ impl MapGroupCompiler for WordList {
     fn compile_out(&self, _: &OutKey, notes: Values<'_, String>, _: &Context<'_>) -> Result<Option<Payload>> {
         let mut notes: Vec<String> = notes.collect();
         notes.dedup();
-        Ok(Some(Payload::json(&notes)?))
+        Ok(Some(Payload::from_json(&notes)?))
     }
 }
 

@@ -19,7 +19,7 @@
 //!             Ok(tile.map(|tile| (tile, (id.clone(), line))))
 //!         })
 //!         .id("lines-by-tile")
-//!         .publish_with(Layer::tiles("footways", Grid::Here, [level])?, |_, lines| Ok(Some(Payload::json(&lines)?)));
+//!         .publish_with(Layer::tiles("footways", Grid::Here, [level])?, |_, lines| Ok(Some(Payload::from_json(&lines)?)));
 //!     Ok(plan)
 //! }
 //!

@@ -43,6 +43,6 @@ impl Partition {
 
     /// The bytes read as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
-        Ok(self.payload.parse_json()?)
+        Ok(self.payload.json()?)
     }
 }

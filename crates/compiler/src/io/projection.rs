@@ -35,7 +35,7 @@ impl Projection {
     /// # use std::collections::BTreeMap;
     /// let row = Projection::new(
     ///     "row",
-    ///     |payload: &Payload| Ok(payload.parse_json::<BTreeMap<String, u32>>()?),
+    ///     |payload: &Payload| Ok(payload.json::<BTreeMap<String, u32>>()?),
     ///     |table: &BTreeMap<String, u32>, row: &str| Ok(table.get(row).copied()),
     /// );
     /// ```
