@@ -38,7 +38,7 @@ impl MapGroupCompiler for CountChanges {
             }
         }
         for (tile, counts) in tiles {
-            out.emit(("node-changes", tile), counts);
+            out.emit("node-changes", tile, counts);
         }
         Ok(())
     }

@@ -70,7 +70,7 @@ impl MapGroupCompiler for Remember {
             ranges.entry(range(node.id)).or_default().insert(node.id, state);
         }
         for (range, nodes) in ranges {
-            out.emit((LAYER, range), nodes);
+            out.emit(LAYER, range, nodes);
         }
         Ok(())
     }

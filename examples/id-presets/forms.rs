@@ -180,7 +180,7 @@ impl MapGroupCompiler for FieldUsers {
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, String>, _: &Context<'_>) -> Result<()> {
         let form: Form = input.json()?;
         for field in form.fields.iter().chain(&form.more_fields) {
-            out.emit(("field-users", field), input.name().to_string());
+            out.emit("field-users", field, input.name().to_string());
         }
         Ok(())
     }

@@ -82,7 +82,7 @@ impl RefTreeCompiler for Menus {
             });
         }
         let menu = Menu { name: category.json::<Category>()?.name, members };
-        out.emit(("menus", category.name()), serde_json::to_string_pretty(&menu)?);
+        out.emit("menus", category.name(), serde_json::to_string_pretty(&menu)?);
         Ok(())
     }
 

@@ -40,7 +40,7 @@ impl MapGroupCompiler for Places {
     fn compile_in(&self, input: &Input, out: &mut Emit<Vec<u64>>, _: &Context) -> Result<()> {
         let ids = read_lines(input)?.into_iter().map(|Id { id }| id);
         for (range, ids) in by_range(ids) {
-            out.emit((&places_layer(self.0), range), ids.into_iter().collect());
+            out.emit(&places_layer(self.0), range, ids.into_iter().collect());
         }
         Ok(())
     }

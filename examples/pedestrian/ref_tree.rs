@@ -56,7 +56,7 @@ impl RefTreeCompiler for NodeTiles {
             let entries = entries.map_or(Ok(Entries::new()), Partition::json)?;
             tiles.extend(entries.into_iter().filter(|(id, _)| ids.contains(id)).filter_map(|(_, tile)| tile));
         }
-        out.emit(("node-tiles", ways.name()), tiles);
+        out.emit("node-tiles", ways.name(), tiles);
         Ok(())
     }
 
@@ -111,7 +111,7 @@ impl RefTreeCompiler for NetworkTree {
             }
         }
         for (tile, path) in draw(&ways, &nodes, &self.0) {
-            out.emit(("pedestrian-ref-tree", tile), path);
+            out.emit("pedestrian-ref-tree", tile, path);
         }
         Ok(())
     }

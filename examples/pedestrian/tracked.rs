@@ -32,7 +32,7 @@ impl MapGroupCompiler for Network {
         let ways = walkable_ways(input)?;
         let nodes = locate(context, ways.iter().flat_map(|way| &way.nodes).copied())?;
         for (tile, path) in draw(&ways, &nodes, &self.0) {
-            out.emit(("pedestrian", tile), path);
+            out.emit("pedestrian", tile, path);
         }
         Ok(())
     }

@@ -52,7 +52,7 @@ impl MapGroupCompiler for Countries {
             is_active: feed.status.is_none_or(|status| status == "active"),
             subdivision: feed.location.subdivision_name,
         };
-        out.emit(("countries", feed.location.country_code.as_deref().unwrap_or("unknown")), line);
+        out.emit("countries", feed.location.country_code.as_deref().unwrap_or("unknown"), line);
         Ok(())
     }
 

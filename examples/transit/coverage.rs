@@ -53,7 +53,7 @@ impl MapGroupCompiler for Coverage {
         let Some(area) = feed.location.area()? else { return Ok(()) };
         for tile in Grid::Mercator.cover(&area, self.0.level, self.0.tiles)? {
             let line = FeedArea { id: feed.id, provider: feed.provider.clone(), file: input.name().to_string() };
-            out.emit(("coverage", tile), line);
+            out.emit("coverage", tile, line);
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ impl MapGroupCompiler for FeedIndex {
             status: feed.status,
             country: feed.location.country_code,
         };
-        out.emit(("feeds-by-id", feed.id.to_string()), line);
+        out.emit("feeds-by-id", feed.id.to_string(), line);
         Ok(())
     }
 

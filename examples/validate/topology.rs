@@ -78,11 +78,11 @@ impl MapGroupCompiler for Topology {
             let dangling = references.into_iter().filter(|reference| !found.contains_key(reference));
             let problem = Problem { kind, id, dangling: dangling.collect() };
             if !problem.dangling.is_empty() {
-                out.emit(("problems", tile), Finding::Problem(problem));
+                out.emit("problems", tile, Finding::Problem(problem));
             }
         }
         for (tile, metrics) in counted {
-            out.emit((&format!("metrics-{LEVEL}"), tile), Finding::Counted(metrics));
+            out.emit(&format!("metrics-{LEVEL}"), tile, Finding::Counted(metrics));
         }
         Ok(())
     }

@@ -92,7 +92,7 @@ impl MapGroupCompiler for Gathers {
     type Value = u64;
 
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, u64>, _: &Context<'_>) -> Result<()> {
-        out.emit(("out", "all"), input.text()?.parse()?);
+        out.emit("out", "all", input.text()?.parse()?);
         Ok(())
     }
 

@@ -50,7 +50,7 @@ impl MapGroupCompiler for Groups {
     type Value = String;
 
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, String>, _: &Context<'_>) -> Result<()> {
-        out.emit(("out", &input.key.name), input.text()?.to_owned());
+        out.emit("out", &input.key.name, input.text()?.to_owned());
         Ok(())
     }
 

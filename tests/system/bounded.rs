@@ -70,7 +70,7 @@ impl MapGroupCompiler for Moves {
     type Value = String;
 
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, String>, _: &Context<'_>) -> Result<()> {
-        out.emit(("out", self.far(input.name())?), self.value(input)?);
+        out.emit("out", self.far(input.name())?, self.value(input)?);
         Ok(())
     }
 
@@ -84,7 +84,7 @@ impl MapSplitCompiler for Moves {
 
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, String>, _: &Context<'_>) -> Result<()> {
         // Few groups, each of many partitions.
-        out.emit(("out", format!("{}", Moves::number(input.name())? % 3)), self.value(input)?);
+        out.emit("out", format!("{}", Moves::number(input.name())? % 3), self.value(input)?);
         Ok(())
     }
 
@@ -95,7 +95,7 @@ impl MapSplitCompiler for Moves {
         out: &mut Publish<'_>,
         _: &Context<'_>,
     ) -> Result<()> {
-        values.with_keys().for_each(|(key, value)| out.put(("out", &key.name), value));
+        values.with_keys().for_each(|(key, value)| out.put("out", &key.name, value));
         Ok(())
     }
 }
@@ -114,7 +114,7 @@ impl RefTreeCompiler for Moves {
 
     fn compile_in(&self, input: &Input, found: &References, out: &mut Emit<'_, String>, _: &Context<'_>) -> Result<()> {
         for next in found.of(input, "next")?.filter_map(|(_, next)| next) {
-            out.emit(("out", self.far(input.name())?), self.value(next)?);
+            out.emit("out", self.far(input.name())?, self.value(next)?);
         }
         Ok(())
     }
@@ -130,7 +130,7 @@ impl DepCompiler for Moves {
     fn compile_in(&self, input: &Whole<'_>, out: &mut Emit<'_, String>, _: &Context<'_>) -> Result<()> {
         for partition in input.partitions("in/a")? {
             let partition = partition?;
-            out.emit(("out", self.far(partition.name())?), self.value(&partition)?);
+            out.emit("out", self.far(partition.name())?, self.value(&partition)?);
         }
         Ok(())
     }
@@ -144,7 +144,7 @@ impl GlobalCompiler for Moves {
     fn compile(&self, input: &Whole<'_>, out: &mut Publish<'_>, _: &Context<'_>) -> Result<()> {
         for partition in input.partitions("in/a")? {
             let partition = partition?;
-            out.put(("out", &partition.key.name), partition.payload);
+            out.put("out", &partition.key.name, partition.payload);
         }
         Ok(())
     }
@@ -155,7 +155,7 @@ impl IncrementalDepCompiler for Moves {
         for listed in input.list("in/a")? {
             let name = listed?.name;
             let far = self.far(&name)?;
-            out.set(&Key { layer: LayerRef::parse("in/a")?, name }, [("out", far)])?;
+            out.set(&Key { layer: LayerRef::parse("in/a")?, name }, |to| to.add("out", far))?;
         }
         Ok(())
     }
@@ -170,7 +170,8 @@ impl IncrementalDepCompiler for Moves {
         for change in changes {
             let InputChange { key, exists, .. } = change?;
             if exists {
-                out.set(&key, [("out", self.far(&key.name)?)])?;
+                let far = self.far(&key.name)?;
+                out.set(&key, |to| to.add("out", far))?;
             }
         }
         Ok(())
@@ -210,7 +211,7 @@ impl MapGroupCompiler for Counts {
     type Value = u64;
 
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, u64>, _: &Context<'_>) -> Result<()> {
-        out.emit(("out", "all"), input.text()?.parse::<u64>()?);
+        out.emit("out", "all", input.text()?.parse::<u64>()?);
         Ok(())
     }
 

@@ -52,7 +52,7 @@ impl MapGroupCompiler for Grouped {
 
     fn compile_in(&self, input: &Input, out: &mut Emit<u64>, _: &Context) -> Result<()> {
         let name = input.name().to_string();
-        out.emit(("grouped", &name[..name.len() - 1]), input.bytes().len() as u64);
+        out.emit("grouped", &name[..name.len() - 1], input.bytes().len() as u64);
         Ok(())
     }
 

@@ -231,7 +231,7 @@ impl OutputLayers for Overlooks {
 impl GlobalCompiler for Overlooks {
     fn compile(&self, input: &Whole<'_>, out: &mut Publish<'_>, _: &Context<'_>) -> Result<()> {
         for map in input.partitions("in/atlas")?.flatten() {
-            out.put(("maps", &map.key.name), map.payload);
+            out.put("maps", &map.key.name, map.payload);
         }
         Ok(())
     }

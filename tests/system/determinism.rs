@@ -103,7 +103,7 @@ impl MapGroupCompiler for Leaks {
         let name = input.name().to_string();
         let name = if name.starts_with("big") { "big" } else { &name };
         let name = self.text(Place::Edges, &key, name).replace(' ', "-");
-        out.emit(("texts", name), self.text(Place::Front, &key, input.text()?));
+        out.emit("texts", name, self.text(Place::Front, &key, input.text()?));
         Ok(())
     }
 
@@ -230,7 +230,7 @@ impl DepCompiler for Numbers {
 
     fn compile_in(&self, input: &Whole<'_>, out: &mut Emit<'_, u64>, _: &Context<'_>) -> Result<()> {
         for found in input.partitions("in/texts")? {
-            out.emit(("texts", &found?.key.name), self.leak());
+            out.emit("texts", &found?.key.name, self.leak());
         }
         Ok(())
     }
@@ -243,7 +243,7 @@ impl DepCompiler for Numbers {
 impl GlobalCompiler for Numbers {
     fn compile(&self, input: &Whole<'_>, out: &mut Publish<'_>, _: &Context<'_>) -> Result<()> {
         for found in input.partitions("in/texts")? {
-            out.put(("texts", &found?.key.name), format!("number {}", self.leak()));
+            out.put("texts", &found?.key.name, format!("number {}", self.leak()));
         }
         Ok(())
     }
@@ -252,7 +252,7 @@ impl GlobalCompiler for Numbers {
 impl IncrementalDepCompiler for Numbers {
     fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()> {
         for found in input.partitions("in/texts")? {
-            out.set(&found?.key, [("texts", format!("to-{}", self.leak()))])?;
+            out.set(&found?.key, |to| to.add("texts", format!("to-{}", self.leak())))?;
         }
         Ok(())
     }
@@ -265,7 +265,7 @@ impl IncrementalDepCompiler for Numbers {
         out: &mut Edges<'_>,
     ) -> Result<()> {
         for change in changes {
-            out.set(&change?.key, [("texts", format!("to-{}", self.leak()))])?;
+            out.set(&change?.key, |to| to.add("texts", format!("to-{}", self.leak())))?;
         }
         Ok(())
     }

@@ -35,7 +35,7 @@ impl MapGroupCompiler for Gathers {
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, String>, context: &Context<'_>) -> Result<()> {
         let tile = input.tile()?;
         let point = AdaptivePattern::new("density").point_of(tile, context)?;
-        out.emit(("gathered", point.unwrap_or(tile)), tile.to_string());
+        out.emit("gathered", point.unwrap_or(tile), tile.to_string());
         Ok(())
     }
 

@@ -98,7 +98,7 @@ impl MapGroupCompiler for Children {
     type Value = String;
 
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, String>, context: &Context<'_>) -> Result<()> {
-        out.emit(("shown", input.name()), Children::read(input, context)?);
+        out.emit("shown", input.name(), Children::read(input, context)?);
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl RefTreeCompiler for Children {
 
     fn compile_in(&self, child: &Input, found: &References, out: &mut Emit<'_, String>, _: &Context<'_>) -> Result<()> {
         let parents = found.of(child, "parents")?.map(|(_, parent)| Ok(parent.cloned()));
-        out.emit(("shown", child.name()), Children::show(parents)?);
+        out.emit("shown", child.name(), Children::show(parents)?);
         Ok(())
     }
 
@@ -142,7 +142,7 @@ impl IncrementalDepCompiler for Children {
     fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()> {
         for child in input.list("in/children")? {
             let key = Key { layer: LayerRef::parse("in/children")?, name: child?.name };
-            out.set(&key, [("shown", &key.name)])?;
+            out.set(&key, |to| to.add("shown", &key.name))?;
         }
         Ok(())
     }
@@ -157,7 +157,7 @@ impl IncrementalDepCompiler for Children {
         for change in changes {
             let InputChange { key, exists, .. } = change?;
             if exists {
-                out.set(&key, [("shown", &key.name)])?;
+                out.set(&key, |to| to.add("shown", &key.name))?;
             }
         }
         Ok(())

@@ -41,7 +41,7 @@ impl MapGroupCompiler for Scatter {
     fn compile_in(&self, input: &Input, out: &mut Emit<Vec<u8>>, _: &Context) -> Result<()> {
         let number: u64 = input.name().to_string().parse()?;
         let far = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) % self.outputs;
-        out.emit(("scattered", format!("{far:08}")), input.bytes().to_vec());
+        out.emit("scattered", format!("{far:08}"), input.bytes().to_vec());
         Ok(())
     }
 

@@ -127,7 +127,7 @@ impl MapGroupCompiler for Groups {
                 value = number(&[&value, &self.0.look(number(&[&seed, &i, &"at"]), context)?]);
             }
             let name = format!("{}{}", number(&[&seed, &"o", &i]) % 3, number(&[&seed, &"p", &i]) % 4);
-            out.emit((self.0.output, name), value);
+            out.emit(self.0.output, name, value);
         }
         Ok(())
     }
@@ -189,7 +189,7 @@ impl MapSplitCompiler for Splits {
         }
         for i in 0..seed % 3 {
             // An even and an odd group never publish the same.
-            out.emit((self.0.output, (seed >> i & 1).to_string()), seed % 7);
+            out.emit(self.0.output, (seed >> i & 1).to_string(), seed % 7);
         }
         Ok(())
     }
@@ -207,7 +207,7 @@ impl MapSplitCompiler for Splits {
         for i in 0..seed % 4 {
             let name = 2 * (number(&[&seed, &i]) % 2 + 2 * i) + u64::from(!even);
             if let Some(payload) = self.0.result(number(&[&seed, &"payload", &i]), context)? {
-                out.put((self.0.output, name.to_string()), payload);
+                out.put(self.0.output, name.to_string(), payload);
             }
         }
         Ok(())
@@ -229,7 +229,7 @@ impl DepCompiler for Counted {
                 let partition = partition?;
                 let seed = number(&[&self.0.salt, &partition.key, &partition.payload]);
                 let seen = if seed.is_multiple_of(5) { self.0.look(seed, context)? } else { String::new() };
-                out.emit((self.0.output, (seed % 4).to_string()), format!("{}{}{seen}", all / 4, partition.key));
+                out.emit(self.0.output, (seed % 4).to_string(), format!("{}{}{seen}", all / 4, partition.key));
             }
         }
         Ok(())
@@ -259,7 +259,7 @@ impl GlobalCompiler for Passes {
         for partition in all.iter().rev() {
             let seed = number(&[&self.0.salt, &partition.key, &partition.payload]);
             if let Some(payload) = self.0.result(seed, context)? {
-                out.put((self.0.output, partition.key.to_string().replace('/', "-")), payload);
+                out.put(self.0.output, partition.key.to_string().replace('/', "-"), payload);
             }
         }
         Ok(())
@@ -289,7 +289,7 @@ impl Thirds {
 
 impl IncrementalDepCompiler for Thirds {
     fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()> {
-        self.places(input, |key, place| out.set(&key, [(self.0.output, place)]))
+        self.places(input, |key, place| out.set(&key, |to| to.add(self.0.output, place)))
     }
 
     fn update(
@@ -309,7 +309,7 @@ impl IncrementalDepCompiler for Thirds {
         self.places(input, |key, place| {
             let before = before.outputs_of(&key)?;
             let same = before.len() == 1 && before[0].name.to_string() == place;
-            if same { Ok(()) } else { out.set(&key, [(self.0.output, place)]) }
+            if same { Ok(()) } else { out.set(&key, |to| to.add(self.0.output, place)) }
         })
     }
 

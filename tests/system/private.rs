@@ -31,7 +31,7 @@ impl MapGroupCompiler for Letters {
 
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, String>, _: &Context<'_>) -> Result<()> {
         for word in input.text()?.split_whitespace() {
-            out.emit((self.to, &word[..1]), word.to_owned());
+            out.emit(self.to, &word[..1], word.to_owned());
         }
         Ok(())
     }

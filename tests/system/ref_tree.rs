@@ -79,7 +79,7 @@ impl RefTreeCompiler for Routes {
         }
         towns.sort();
         towns.dedup();
-        towns.into_iter().for_each(|town| out.emit(("by-town", town), format!("{}: {}", route.name(), text.join(" "))));
+        towns.into_iter().for_each(|town| out.emit("by-town", town, format!("{}: {}", route.name(), text.join(" "))));
         Ok(())
     }
 
@@ -361,7 +361,7 @@ impl RefTreeCompiler for Random {
             said += &format!("{}", context.exists("in/c", random_name(subject, "more", said.len() as u64))?);
         }
         for number in 0..2 {
-            out.emit(("out", &random_name(subject, &said, number)[..1]), said.clone());
+            out.emit("out", &random_name(subject, &said, number)[..1], said.clone());
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use expect_test::expect;
 /// Sends each word of a text to the group of its first letter.
 fn words(input: &Input, layer: &str, out: &mut Emit<'_, String>) -> Result<()> {
     for word in input.text()?.split_whitespace() {
-        out.emit((layer, &word[..1]), word.to_owned());
+        out.emit(layer, &word[..1], word.to_owned());
     }
     Ok(())
 }
@@ -52,7 +52,7 @@ impl MapSplitCompiler for Split {
         out.put_key(letter, counts.len().to_string());
         for (word, count) in counts {
             // Two letters that mean the same word: what the check of owners is for.
-            out.put(("words", word.to_lowercase()), count.to_string());
+            out.put("words", word.to_lowercase(), count.to_string());
         }
         Ok(())
     }
@@ -155,7 +155,7 @@ impl DepCompiler for Ranks {
 
     fn compile_in(&self, input: &Whole<'_>, out: &mut Emit<'_, usize>, _: &Context<'_>) -> Result<()> {
         for (rank, word) in sorted_words(input)?.into_iter().enumerate() {
-            out.emit(("ranks", word), rank);
+            out.emit("ranks", word, rank);
         }
         Ok(())
     }
@@ -168,7 +168,7 @@ impl DepCompiler for Ranks {
 impl GlobalCompiler for Ranks {
     fn compile(&self, input: &Whole<'_>, out: &mut Publish<'_>, _: &Context<'_>) -> Result<()> {
         for (rank, word) in sorted_words(input)?.into_iter().enumerate().rev() {
-            out.put(("ranks", word), rank.to_string());
+            out.put("ranks", word, rank.to_string());
         }
         Ok(())
     }
@@ -414,7 +414,7 @@ impl Drawers {
 
 impl IncrementalDepCompiler for Drawers {
     fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()> {
-        Drawers::places(input)?.into_iter().try_for_each(|(key, drawer)| out.set(&key, [("drawers", drawer)]))
+        Drawers::places(input)?.into_iter().try_for_each(|(key, drawer)| out.set(&key, |to| to.add("drawers", drawer)))
     }
 
     fn update(
@@ -429,7 +429,7 @@ impl IncrementalDepCompiler for Drawers {
             let is_new = changed.contains(&key) && before.outputs_of(&key)?.is_empty();
             let moved = before.outputs_of(&key)? != [OutKey::new("drawers", drawer.as_str())?];
             if if self.forgets { is_new } else { moved } {
-                out.set(&key, [("drawers", drawer)])?;
+                out.set(&key, |to| to.add("drawers", drawer))?;
             }
         }
         Ok(())

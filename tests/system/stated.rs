@@ -36,7 +36,7 @@ impl GlobalCompiler for Copies {
     fn compile(&self, input: &Whole<'_>, out: &mut Publish<'_>, _: &Context<'_>) -> Result<()> {
         for partition in input.partitions("in/a")? {
             let partition = partition?;
-            out.put(("out", partition.name()), fielded(partition.text()?)?);
+            out.put("out", partition.name(), fielded(partition.text()?)?);
         }
         Ok(())
     }
@@ -47,7 +47,7 @@ impl MapGroupCompiler for Copies {
 
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, String>, _: &Context<'_>) -> Result<()> {
         for word in input.text()?.split(' ') {
-            out.emit(("out", "all"), word.to_owned());
+            out.emit("out", "all", word.to_owned());
         }
         Ok(())
     }
@@ -61,7 +61,7 @@ impl MapSplitCompiler for Copies {
     type Value = String;
 
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, String>, _: &Context<'_>) -> Result<()> {
-        out.emit(("out", input.name()), input.text()?.to_owned());
+        out.emit("out", input.name(), input.text()?.to_owned());
         Ok(())
     }
 
@@ -231,7 +231,7 @@ impl MapGroupCompiler for EmitsJson {
     type Value = Loose;
 
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, Loose>, _: &Context<'_>) -> Result<()> {
-        out.emit(("out", input.name()), Loose { value: input.json()? });
+        out.emit("out", input.name(), Loose { value: input.json()? });
         Ok(())
     }
 

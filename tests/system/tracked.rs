@@ -88,7 +88,7 @@ impl MapGroupCompiler for Words {
     type Value = String;
 
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, String>, context: &Context<'_>) -> Result<()> {
-        out.emit(("translated", input.name()), self.translate(input.text()?, context)?);
+        out.emit("translated", input.name(), self.translate(input.text()?, context)?);
         Ok(())
     }
 
@@ -279,13 +279,18 @@ impl Shelves {
         let table = table.map(|table| table.json::<Table>()).transpose()?.unwrap_or_default();
         Ok(table.get(&text.name.to_string()).cloned())
     }
+
+    fn set(input: &Whole<'_>, text: &Key, out: &mut Edges<'_>) -> Result<()> {
+        let shelf = Shelves::of(input, text)?;
+        out.set(text, |to| shelf.iter().for_each(|shelf| to.add("shelves", shelf)))
+    }
 }
 
 impl IncrementalDepCompiler for Shelves {
     fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()> {
         for text in input.list("in/texts")? {
             let key = Key { layer: LayerRef::parse("in/texts")?, name: text?.name };
-            out.set(&key, Shelves::of(input, &key)?.map(|shelf| ("shelves", shelf)))?;
+            Shelves::set(input, &key, out)?;
         }
         Ok(())
     }
@@ -304,7 +309,7 @@ impl IncrementalDepCompiler for Shelves {
                 return self.graph(input, out);
             }
             if exists {
-                out.set(&key, Shelves::of(input, &key)?.map(|shelf| ("shelves", shelf)))?;
+                Shelves::set(input, &key, out)?;
             }
         }
         Ok(())

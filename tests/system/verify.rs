@@ -98,7 +98,7 @@ impl MapGroupCompiler for Letters {
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, u64>, _: &Context<'_>) -> Result<()> {
         for word in input.text()?.split_whitespace() {
             ensure!(word != self.hates.lock().unwrap().as_str(), "the word {word}");
-            out.emit(("counts", word), word.len() as u64);
+            out.emit("counts", word, word.len() as u64);
         }
         Ok(())
     }

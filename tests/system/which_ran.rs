@@ -33,7 +33,7 @@ impl MapGroupCompiler for ByLength {
     fn compile_in(&self, input: &Input, out: &mut Emit<String>, _: &Context) -> Result<()> {
         for word in input.text()?.split_whitespace().map(|word| word.trim_end_matches('!')) {
             if word.len() >= self.min {
-                out.emit(("by-length", word.len().to_string()), word.to_owned());
+                out.emit("by-length", word.len().to_string(), word.to_owned());
             }
         }
         Ok(())
@@ -398,8 +398,8 @@ impl MapGroupCompiler for Hot {
     type Value = (String, Vec<u8>);
 
     fn compile_in(&self, input: &Input, out: &mut Emit<(String, Vec<u8>)>, _: &Context) -> Result<()> {
-        out.emit(("hot", &input.text()?[..1]), (input.name().to_string(), vec![b'x'; 1 << 20]));
-        out.emit(("hot", input.name()), (input.name().to_string(), Vec::new()));
+        out.emit("hot", &input.text()?[..1], (input.name().to_string(), vec![b'x'; 1 << 20]));
+        out.emit("hot", input.name(), (input.name().to_string(), Vec::new()));
         Ok(())
     }
 

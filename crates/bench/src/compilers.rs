@@ -267,7 +267,7 @@ impl MapGroupCompiler for Aggregate {
         let partition = parse(input)?;
         let group: Tile = partition.group.parse()?;
         let value = |record: &Record<'_>| (record.id, score(record.v, record.w), record.cls);
-        out.emit((OUTPUT, group), partition.records.iter().map(value).collect());
+        out.emit(OUTPUT, group, partition.records.iter().map(value).collect());
         Ok(())
     }
 

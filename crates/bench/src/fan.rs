@@ -52,10 +52,10 @@ impl MapGroupCompiler for Fan {
             Some((outputs, version)) => {
                 let version: u64 = version.parse()?;
                 for output in 0..outputs.parse()? {
-                    out.emit(("fan", format!("hub-{output:06}")), output * 1000 + version);
+                    out.emit("fan", format!("hub-{output:06}"), output * 1000 + version);
                 }
             }
-            None => out.emit(("fan", input.name().to_string()), input.payload.len()),
+            None => out.emit("fan", input.name().to_string(), input.payload.len()),
         }
         Ok(())
     }

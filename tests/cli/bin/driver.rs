@@ -40,7 +40,7 @@ impl MapGroupCompiler for WordList {
         for word in note.text()?.split_whitespace().filter(|word| word.chars().count() >= self.0.min_length) {
             ensure!(word != "bad", "a bad word");
             assert!(word != "panic", "at the word panic");
-            out.emit(("words", word), note.name().to_string());
+            out.emit("words", word, note.name().to_string());
         }
         Ok(())
     }
@@ -162,10 +162,10 @@ impl MapGroupCompiler for Slow {
         match note.text()?.trim().split_once(' ') {
             Some(("outputs", count)) => {
                 for number in 0..count.parse::<u32>()? {
-                    out.emit(("slow", format!("{}-{number:06}", note.name())), String::new());
+                    out.emit("slow", format!("{}-{number:06}", note.name()), String::new());
                 }
             }
-            Some(("pipe", path)) => out.emit(("slow", note.name().to_string()), path.to_owned()),
+            Some(("pipe", path)) => out.emit("slow", note.name().to_string(), path.to_owned()),
             _ => {}
         }
         Ok(())
@@ -278,7 +278,7 @@ impl MapGroupCompiler for Insistent {
     type Value = NotOne;
 
     fn compile_in(&self, note: &Input, out: &mut Emit<'_, NotOne>, _: &Context<'_>) -> Result<()> {
-        out.emit(("insistent", note.name()), NotOne(u32::try_from(note.text()?.len())? + 2));
+        out.emit("insistent", note.name(), NotOne(u32::try_from(note.text()?.len())? + 2));
         Ok(())
     }
 

@@ -55,7 +55,7 @@ impl<S: BackEnd + ?Sized> BackEnd for Failing<S> {
         self.0.back(output, values, layers, context, &mut publish)?;
         publish.check()?;
         self.1.made(output, &made)?;
-        made.into_iter().for_each(|(name, payload)| out.put((output.layer.as_str(), name), payload));
+        made.into_iter().for_each(|(name, payload)| out.put(output.layer.as_str(), name, payload));
         Ok(())
     }
 

@@ -30,7 +30,7 @@ impl MapGroupCompiler for Letters {
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, String>, _: &Context<'_>) -> Result<()> {
         for word in input.text()?.split_whitespace() {
             ensure!(word != "bad", "a bad word");
-            out.emit(("letters", &word[..1]), word.to_owned());
+            out.emit("letters", &word[..1], word.to_owned());
         }
         Ok(())
     }
@@ -281,7 +281,7 @@ impl MapSplitCompiler for Split {
 
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, String>, _: &Context<'_>) -> Result<()> {
         for word in input.text()?.split_whitespace() {
-            out.emit(("words", &word[..1]), word.to_owned());
+            out.emit("words", &word[..1], word.to_owned());
         }
         Ok(())
     }
@@ -289,7 +289,7 @@ impl MapSplitCompiler for Split {
     fn compile_out(&self, _: &OutKey, words: Values<'_, String>, out: &mut Publish<'_>, _: &Context<'_>) -> Result<()> {
         for word in words {
             ensure!(word != "worse", "worse than bad");
-            out.put(("words", &word), word.clone());
+            out.put("words", &word, word.clone());
         }
         Ok(())
     }

@@ -88,7 +88,7 @@ impl<K: DataKey, V: 'static> MapGroupCompiler for GroupFlow<K, V> {
 
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, Raw>, context: &Context<'_>) -> Result<()> {
         (self.front)(input, context, &mut |key, value| {
-            out.emit((self.ends.output.id.as_str(), key.to_name()?), value);
+            out.emit(self.ends.output.id.as_str(), key.to_name()?, value);
             Ok(())
         })
     }

@@ -104,8 +104,8 @@ impl<'a, T: Serialize> Emit<'a, T> {
     }
 
     /// Sends a value to the back-end of an output key. Several values for one key arrive in the order of emission.
-    pub fn emit(&mut self, key: (&str, impl IntoName), value: T) {
-        if self.emitted.add(self.layers, key.0, key.1).is_none() {
+    pub fn emit(&mut self, layer: &str, name: impl IntoName, value: T) {
+        if self.emitted.add(self.layers, layer, name).is_none() {
             return;
         }
         let start = self.emitted.bytes.len();

@@ -27,12 +27,12 @@ impl<'a> Publish<'a> {
     }
 
     /// Publishes a partition. After one that could not be published nothing is: the back-end has failed.
-    pub fn put(&mut self, key: (&str, impl IntoName), payload: impl Into<Payload>) {
+    pub fn put(&mut self, layer: &str, name: impl IntoName, payload: impl Into<Payload>) {
         if self.problem.is_some() {
             return;
         }
         let put = |layers: &[Layer]| -> Result<(u16, Name)> {
-            let (layer, name) = (layer_number(layers, key.0)?, key.1.into_name()?);
+            let (layer, name) = (layer_number(layers, layer)?, name.into_name()?);
             layers[usize::from(layer)].check(&name)?;
             Ok((layer, name))
         };
@@ -44,7 +44,7 @@ impl<'a> Publish<'a> {
 
     /// Publishes the partition of an output key.
     pub fn put_key(&mut self, output: &OutKey, payload: impl Into<Payload>) {
-        self.put((output.layer.as_str(), &output.name), payload);
+        self.put(output.layer.as_str(), &output.name, payload);
     }
 
     /// Publishes what became of an output, if anything did.

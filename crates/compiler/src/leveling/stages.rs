@@ -104,7 +104,7 @@ impl MapGroupCompiler for Weights {
             let tile = tile.ancestor(finest).unwrap_or(tile);
             // A tile with nothing in it is one that does not exist.
             if weight > 0 {
-                out.emit((&self.names.weights(tile.level()), tile), weight);
+                out.emit(&self.names.weights(tile.level()), tile, weight);
             }
         }
         Ok(())

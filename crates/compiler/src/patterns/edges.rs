@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use deltic_core::{IntoName, Key, Layer, Name};
+use deltic_core::{Key, Layer, Name};
 
 use crate::error::Result;
-use crate::io::out_key::{OutKey, layer_number};
+use crate::io::emit::Outputs;
+use crate::io::out_key::OutKey;
 
 /// A partition of an input layer that came, changed or went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,24 +42,46 @@ impl<'a> Edges<'a> {
         Edges { layers, take }
     }
 
-    /// Says which outputs an input goes into, instead of those that it went into before.
+    /// Says which outputs an input goes into, all that `outputs` adds, instead of those that it went into before:
+    /// `edges.set(&key, |outputs| outputs.add("shelves", shelf))`. An input that goes into none has a closure that adds none.
     ///
     /// Errors: the input does not exist or was mentioned already, a key is not legal in its layer.
-    pub fn set<'k, N: IntoName>(&mut self, input: &Key, outputs: impl IntoIterator<Item = (&'k str, N)>) -> Result<()> {
-        let mut all = Vec::new();
-        for (layer, name) in outputs {
-            let (layer, name) = (layer_number(self.layers, layer)?, name.into_name()?);
-            self.layers[usize::from(layer)].check(&name)?;
-            all.push((layer, name));
-        }
-        all.sort_unstable();
-        all.dedup();
-        (self.take)(input, all)
+    pub fn set(&mut self, input: &Key, outputs: impl FnOnce(&mut Outputs<'_>)) -> Result<()> {
+        let mut all = Outputs::new(self.layers);
+        outputs(&mut all);
+        (self.take)(input, all.into_keys()?)
     }
 }
 
 impl fmt::Debug for Edges<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Edges").field("layers", &self.layers).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use deltic_core::LayerRef;
+
+    use super::*;
+
+    #[test]
+    fn outputs_are_sorted_and_once_and_an_illegal_one_passes_nothing_on() {
+        let layers = ["a", "b"].map(|id| Layer::generic(id).unwrap());
+        let key = |name: &str| Key { layer: LayerRef::parse("in/texts").unwrap(), name: Name::generic(name).unwrap() };
+        let mut taken = Vec::new();
+        let mut take = |input: &Key, outputs: Vec<(u16, Name)>| {
+            taken.push(format!("{input} {outputs:?}"));
+            Ok(())
+        };
+        let mut edges = Edges::new(&layers, &mut take);
+        edges.set(&key("x"), |to| ["2", "1", "2"].into_iter().for_each(|name| to.add("b", name))).unwrap();
+        edges.set(&key("y"), |_| {}).unwrap();
+        let wrong = edges.set(&key("z"), |to| {
+            to.add("c", "1");
+            to.add("a", "1");
+        });
+        assert_eq!(wrong.unwrap_err().to_string(), "`c` is not an output layer of this task: it has `a`, `b`");
+        assert_eq!(taken, ["in/texts/x [(1, 1), (1, 2)]", "in/texts/y []"]);
     }
 }

@@ -65,7 +65,7 @@ use crate::patterns::stage::Pattern;
 ///         for (_, height) in found.named("heights")? {
 ///             // A reference to what does not exist is known as such.
 ///             let height = height.map_or(Ok("unknown"), Partition::text)?;
-///             out.emit(("summits", way.name()), height.to_owned());
+///             out.emit("summits", way.name(), height.to_owned());
 ///         }
 ///         Ok(())
 ///     }
