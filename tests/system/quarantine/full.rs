@@ -109,7 +109,7 @@ impl MapGroupCompiler for Letters {
         }
         for word in input.text()?.split_whitespace() {
             ensure!(word != "bad", "a bad word");
-            self.outputs.iter().for_each(|layer| out.emit(*layer, &word[..1], word.to_owned()));
+            self.outputs.iter().for_each(|layer| out.emit(layer, &word[..1], word.to_owned()));
         }
         Ok(())
     }

@@ -45,30 +45,30 @@ impl Snapshot {
 
 impl<'a> Comparison<'a> {
     /// The part at the older version, if that has it.
-    pub fn old(&self) -> Option<&Tree> {
+    pub fn before(&self) -> Option<&Tree> {
         self.old.tree.as_ref()
     }
 
     /// The part at the newer version, if that has it.
-    pub fn new(&self) -> Option<&Tree> {
+    pub fn after(&self) -> Option<&Tree> {
         self.new.tree.as_ref()
     }
 
     /// Whether the settings of a layer differ, or one version lacks the part.
     pub fn has_other_settings(&self) -> bool {
-        self.old.settings != self.new.settings || self.old().is_some() != self.new().is_some()
+        self.old.settings != self.new.settings || self.before().is_some() != self.after().is_some()
     }
 
     /// Whether the content differs, or one version lacks the part. Makes no request.
     pub fn has_other_content(&self) -> bool {
-        self.old().map(Tree::digest) != self.new().map(Tree::digest)
+        self.before().map(Tree::digest) != self.after().map(Tree::digest)
     }
 
     /// Walks what differs, in key order. Where one version lacks the part, or has it with names of another scheme, all that the
     /// older one holds is gone, and then all that the newer one holds is new. Cost: as of [`Tree::diff`], or of a scan.
     pub fn changes(&self) -> Box<dyn Iterator<Item = Result<Change>> + 'static> {
         let schemes = [&self.old, &self.new].map(|side| side.settings.map(|layer| &layer.scheme));
-        match (self.old(), self.new()) {
+        match (self.before(), self.after()) {
             (Some(old), Some(new)) if schemes[0] == schemes[1] => Box::new(old.diff(new)),
             (old, new) => {
                 let entries = |tree: &Tree| tree.scan(KeyRange::all());

@@ -96,7 +96,7 @@ pub(crate) fn compare(one: &Snapshot, other: &Snapshot) -> Result<(), String> {
 }
 
 fn first_difference(compared: &Comparison<'_>) -> String {
-    if compared.old().is_none() || compared.new().is_none() {
+    if compared.before().is_none() || compared.after().is_none() {
         return ": only one has it".to_owned();
     }
     match compared.changes().next() {

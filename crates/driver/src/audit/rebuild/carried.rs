@@ -36,7 +36,7 @@ impl<'a> Carried<'a> {
             looked_for.retain(|layer| {
                 let compared = earlier.compare(version, &Part::Layer(layer.id.clone()));
                 let is_same =
-                    compared.old().is_some() && !compared.has_other_settings() && !compared.has_other_content();
+                    compared.before().is_some() && !compared.has_other_settings() && !compared.has_other_content();
                 let is_made = earlier.record().tasks.iter().any(|record| fingerprint::writes(record, layer));
                 if is_same && is_made {
                     from.insert(layer.id.clone(), number);

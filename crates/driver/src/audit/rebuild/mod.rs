@@ -229,7 +229,7 @@ fn compare(
             true if compared.has_other_settings() => Some("its settings are others".to_owned()),
             true => first_difference(&part, &compared)?,
         };
-        let (recorded, rebuilt) = (compared.old().map(Made::of), compared.new().map(Made::of));
+        let (recorded, rebuilt) = (compared.before().map(Made::of), compared.after().map(Made::of));
         let (name, equal) = (id.to_string(), first.is_none());
         layers.push(RebuiltPart { name, is_covered, carried_from, recorded, rebuilt, equal, first });
     }
@@ -280,7 +280,7 @@ fn compare(
 
 /// The first partition or row in which a part differs, as text.
 fn first_difference(part: &Part, compared: &Comparison<'_>) -> Result<Option<String>> {
-    let (one, other) = match (compared.old(), compared.new()) {
+    let (one, other) = match (compared.before(), compared.after()) {
         (None, None) => return Ok(None),
         (Some(one), Some(other)) => (one, other),
         (Some(_), None) => return Ok(Some(format!("{part} did not come out"))),
