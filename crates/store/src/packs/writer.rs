@@ -235,8 +235,11 @@ impl PackWriter {
 
     /// Uploads everything that is still in memory, all packs at once, and lists the packs written, by name.
     pub(crate) fn flush(&self) -> Result<Vec<ListedPack>> {
-        let lanes = std::mem::take(&mut *lock(&self.lanes));
-        for pack in lanes.mixed.into_iter().chain(lanes.nodes) {
+        let (mixed, nodes) = {
+            let mut lanes = lock(&self.lanes);
+            (std::mem::take(&mut lanes.mixed), std::mem::take(&mut lanes.nodes))
+        };
+        for pack in mixed.into_iter().chain(nodes) {
             pack.seal();
         }
         let uploading = std::mem::take(&mut *lock(&self.uploading));

@@ -7,6 +7,7 @@ use deltic_core::{Meta, NameBytes, Payload, RunId};
 
 use crate::catalog::snapshot::Snapshot;
 use crate::format::entry::{Codec, Entry, Place};
+use crate::format::object_name::ListedPack;
 use crate::format::tree_root::Root;
 use crate::packs::source::Source;
 use crate::packs::writer::{DraftOptions, PackWriter, Written};
@@ -115,6 +116,12 @@ impl Draft {
     pub fn editor(&self, base: &Tree) -> Result<TreeEditor> {
         self.check_tree(base)?;
         TreeEditor::new(&self.source, &self.writer, &base.root)
+    }
+
+    /// Uploads what is still in memory, and lists all packs that this draft has written so far, by name. The draft may
+    /// go on.
+    pub fn hand_over(&self) -> Result<Vec<ListedPack>> {
+        self.writer.flush()
     }
 
     /// What was written so far.
