@@ -1,4 +1,4 @@
-//! Look-ups that follow one path, a key, a rank, an index; and the nodes of many paths at once.
+//! Look-ups that follow one path, a key, a rank, an index; the nodes of many paths at once; keys that cut a tree.
 
 use deltic_core::NameBytes;
 
@@ -90,4 +90,49 @@ pub(super) fn nth(source: &Source, root: &Root, n: u64) -> Result<Option<(NameBy
         next = node.child(index);
     }
     Err(Error::internal("the counts of a tree do not add up"))
+}
+
+/// A cut goes around a child, not into it, that has so many times less entries than a range.
+const FINENESS: u64 = 32;
+
+/// The last keys of ranges with about equal counts, but of the last range.
+pub(super) fn split_keys(source: &Source, root: &Root, parts: usize) -> Result<Vec<NameBytes>> {
+    let (parts, count) = (parts as u64, root.count);
+    let Some(root) = root.node() else {
+        return Ok(Vec::new());
+    };
+    // Each cut: the node that has it, and how many of the node's entries come before the range's last one.
+    let rank = |part: u64| (u128::from(count) * u128::from(part) / u128::from(parts)) as u64;
+    let mut cuts: Vec<(Wanted, u64)> =
+        (1..parts).filter_map(|part| Some((root.clone(), rank(part).checked_sub(1)?))).collect();
+    let mut keys: Vec<NameBytes> = Vec::with_capacity(cuts.len());
+    while !cuts.is_empty() {
+        let mut wanted: Vec<Wanted> = cuts.iter().map(|(node, _)| node.clone()).collect();
+        wanted.dedup_by(|one, two| one.node == two.node);
+        let nodes = source.nodes(&wanted)?;
+        let mut nodes = wanted.iter().zip(&nodes).peekable();
+        let mut below = Vec::new();
+        for (at, mut left) in cuts {
+            while nodes.peek().is_some_and(|(wanted, _)| wanted.node != at.node) {
+                nodes.next();
+            }
+            let Some((_, node)) = nodes.peek() else {
+                break;
+            };
+            let index = node.columns().index_of(&mut left);
+            if index == node.len() {
+                return Err(Error::internal("the counts of a tree do not add up"));
+            }
+            match node.child(index) {
+                Some(child) if child.node.count > count / parts / FINENESS => below.push((child, left)),
+                // The nearer side of the child.
+                Some(child) if index > 0 && left < child.node.count / 2 => keys.push(node.key(index - 1).into()),
+                _ => keys.push(node.key(index).into()),
+            }
+        }
+        cuts = below;
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
 }

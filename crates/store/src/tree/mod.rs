@@ -111,6 +111,15 @@ impl Tree {
         find::nth(&self.source, &self.root, n)
     }
 
+    /// Keys that cut the tree into `parts` ranges with about equal counts of entries: of each range but the last, the last
+    /// key. Counts are off by up to a sixteenth; there are fewer keys when there are hardly more entries than parts.
+    ///
+    /// Cost: down to where a node has a small share of a range, which is above the leaves when ranges are large, the nodes of
+    /// a level on the way to any of the keys are read at once. A round trip a level, and at most a node a level for each key.
+    pub fn split_keys(&self, parts: usize) -> Result<Vec<deltic_core::NameBytes>> {
+        find::split_keys(&self.source, &self.root, parts)
+    }
+
     /// Walks, in key order, what differs from this tree to a `newer` one. Entries differ when their meta does; where
     /// bytes lie does not matter. Cost: the nodes that differ. The trees may be of any two versions or catalogs.
     pub fn diff(&self, newer: &Tree) -> Diff {

@@ -5,7 +5,7 @@ use deltic_store::testing::{Operation, RequestLog, Rounds};
 use deltic_store::{Catalog, Draft, DraftOptions, ErrorKind, KeyRange, Stores, Tree};
 
 use crate::support::{
-    Model, Ops, advance, begin, build, changes, commit, create, edit, names, numbered, puts, version,
+    Model, Ops, advance, begin, build, changes, commit, create, edit, in_memory, names, numbered, puts, version,
 };
 
 const ENTRIES: u32 = 100_000;
@@ -183,4 +183,34 @@ fn a_log_is_read_ahead() {
     assert!(requests <= 4 && one_after_another <= 3, "{requests}, {one_after_another}");
     let (requests, one_after_another) = log(10);
     assert!(requests <= 20 && one_after_another <= 7, "{requests}, {one_after_another}");
+}
+
+/// Keys that cut a tree are found above its leaves, a level at a time.
+#[test]
+fn a_tree_is_cut_into_equal_parts() {
+    let (stores, log) = big();
+    let keys: Vec<Vec<u8>> = numbered(0..ENTRIES, 0).into_keys().collect();
+    let leaves = ENTRIES as usize / 64;
+    for (parts, requests) in [(0, 0), (1, 0), (2, 2), (7, 7), (16, 20), (300, 315), (4000, leaves + 200)] {
+        let tree = open(&stores);
+        assert_eq!(tree.root().level, 2);
+        log.take();
+        let cuts = tree.split_keys(parts).unwrap();
+        let made = log.count(Operation::Get);
+        assert!(made <= requests, "{made} requests for {parts} parts");
+        assert_eq!(cuts.len(), parts.saturating_sub(1));
+        let mut ranks: Vec<usize> =
+            cuts.iter().map(|cut| keys.binary_search_by(|key| key[..].cmp(cut)).unwrap() + 1).collect();
+        ranks.extend([0, keys.len()]);
+        ranks.sort_unstable();
+        let share = keys.len() as f64 / parts.max(1) as f64;
+        for range in ranks.windows(2) {
+            let off = (range[1] - range[0]) as f64 / share;
+            assert!((off - 1.0).abs() <= 1.0 / 16.0 + 1.0 / share, "{off} of a share with {parts} parts");
+        }
+    }
+    let few = begin(&in_memory().latest().unwrap(), 7);
+    assert!(few.empty_tree().split_keys(5).unwrap().is_empty());
+    let three = build(&few, &numbered(0..3, 0)).split_keys(100).unwrap();
+    assert!(three.len() <= 3 && three.is_sorted(), "{three:?}");
 }
