@@ -4,6 +4,7 @@
 //! * `checked_json`, `record`: `catalog.json`, and the records of versions;
 //! * `pack`, `entry`, `node`, `shape`, `tree_root`: packs, and the trees in them;
 //! * `progress`: the checkpoints of runs;
+//! * `tree_part`: what came of an edit of a range of keys, for another process;
 //! * `varint`, `inflate`: what they are coded by.
 //!
 //! Uses no other room. Invariants: nothing here makes a request; a decoder takes any bytes, never panics, and allocates a
@@ -18,5 +19,6 @@ pub(crate) mod pack;
 pub(crate) mod progress;
 pub(crate) mod record;
 pub(crate) mod shape;
+pub(crate) mod tree_part;
 pub(crate) mod tree_root;
 pub(crate) mod varint;

@@ -16,6 +16,7 @@ use crate::format::pack::{IndexWriter, PackIndex};
 use crate::format::progress::tests as progress;
 use crate::format::record::{CATALOG_FORMAT, CatalogRecord, LayerRecord, StateRecord, TaskRecord, VersionRecord};
 use crate::format::shape::Shape;
+use crate::format::tree_part::{TreePart, tests as tree_part};
 use crate::format::tree_root::Root;
 use crate::format::varint::Reader;
 use crate::{BlobKind, Dependency, Owner, Packs, Tag};
@@ -273,6 +274,10 @@ fn decoders() -> Vec<Decoder<'static>> {
             progress::read(bytes).is_some()
         })
         .sealed(progress::sealed),
+        Decoder::new("a part of a tree", tree_part::samples(), (192, 1 << 12), |bytes| {
+            TreePart::from_bytes(bytes).is_ok()
+        })
+        .sealed(tree_part::sealed),
         Decoder::new(
             "catalog.json",
             vec![checked_json::to_json(&catalog_record()).unwrap()],

@@ -16,6 +16,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use deltic_core::Digest;
+
 use super::cursor::Cursor;
 use super::level::{Item, LevelEditor, Output, Upward};
 use super::{Tree, find};
@@ -31,12 +33,20 @@ use crate::{Error, Result};
 /// See [`crate::Draft::editor`].
 pub struct TreeEditor {
     source: Arc<Source>,
-    output: Output,
+    pub(super) output: Output,
     base: Option<Wanted>,
+    /// The digest of the tree that is edited.
+    pub(super) digest: Digest,
     /// The editors of the levels that have seen an operation.
-    levels: Vec<LevelEditor>,
+    pub(super) levels: Vec<LevelEditor>,
     /// The one node that the topmost of these levels has made so far.
-    top: Option<Upward>,
+    pub(super) top: Option<Upward>,
+    pub(super) order: Order,
+}
+
+/// Sees that keys ascend.
+#[derive(Default)]
+pub(super) struct Order {
     /// The last key, and whether there was one.
     before: Option<Vec<u8>>,
 }
@@ -54,9 +64,10 @@ impl TreeEditor {
             source: Arc::clone(source),
             output: Output { packs: Arc::clone(packs), writer: NodeWriter::new()?, shape },
             base: base.node(),
+            digest: base.digest,
             levels: Vec::new(),
             top: None,
-            before: None,
+            order: Order::default(),
         })
     }
 
@@ -64,22 +75,9 @@ impl TreeEditor {
     ///
     /// Fails when `key` does not come after the key before it.
     pub fn apply(&mut self, key: &[u8], entry: Option<&Entry>) -> Result<()> {
-        match &mut self.before {
-            Some(before) if before[..] >= *key => {
-                let (before, key) = (String::from_utf8_lossy(before), String::from_utf8_lossy(key));
-                return Err(Error::invalid(format!(
-                    "operations on a tree must come with ascending, unique keys: `{}` came after `{}`",
-                    key.escape_debug(),
-                    before.escape_debug()
-                )));
-            }
-            Some(before) => {
-                before.clear();
-                before.extend_from_slice(key);
-            }
-            None => self.before = Some(key.to_vec()),
-        }
-        self.entry(key, entry)
+        self.order.take(key)?;
+        check(&self.output.packs, key, entry)?;
+        self.operate(0, key, entry.map(Item::Entry))
     }
 
     /// Reads the base's nodes that cover some ascending keys into the cache, a level at a time and all of a level at
@@ -110,36 +108,7 @@ impl TreeEditor {
         self.base.as_ref().is_some_and(|base| level < usize::from(base.node.level))
     }
 
-    fn entry(&mut self, key: &[u8], entry: Option<&Entry>) -> Result<()> {
-        if key.len() > MAX_KEY_BYTES {
-            return Err(Error::invalid(format!("a key of {} bytes is longer than {MAX_KEY_BYTES}", key.len())));
-        }
-        if let Some(entry) = entry {
-            self.check(key, entry)?;
-        }
-        self.operate(0, key, entry.map(Item::Entry))
-    }
-
-    /// Refuses an entry whose bytes can not be in a pack that the new version may refer to.
-    fn check(&self, key: &[u8], entry: &Entry) -> Result<()> {
-        let packs = &self.output.packs;
-        let wrong = |what: &str| {
-            let key = String::from_utf8_lossy(key);
-            Err(Error::invalid(format!("the entry put under key `{}` {what}", key.escape_debug())))
-        };
-        match &entry.place {
-            Place::Inline(bytes) if bytes.len() as u64 != entry.meta.len => {
-                wrong("has another length than its inline bytes")
-            }
-            Place::Pack { stored: 0, .. } => wrong("lies in a pack and has no bytes there"),
-            Place::Pack { pack, .. } if !packs.may_refer_to(*pack) => {
-                wrong(&format!("lies in pack {pack}, which this run has not written and its base does not know"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn operate(&mut self, level: usize, key: &[u8], item: Option<Item<'_>>) -> Result<()> {
+    pub(super) fn operate(&mut self, level: usize, key: &[u8], item: Option<Item<'_>>) -> Result<()> {
         if self.levels.len() == level {
             let has_base = self.base.clone().filter(|base| level <= usize::from(base.node.level));
             let cursor = has_base.map(|base| Cursor::new(&self.source, base, level as u8));
@@ -150,7 +119,7 @@ impl TreeEditor {
     }
 
     /// Hands what a level has told its parents to the level above.
-    fn pass_up(&mut self, level: usize) -> Result<()> {
+    pub(super) fn pass_up(&mut self, level: usize) -> Result<()> {
         if self.levels[level].upward.is_empty() {
             return Ok(());
         }
@@ -169,6 +138,59 @@ impl TreeEditor {
         // The buffer goes back, to be used again.
         self.levels[level].upward = upward;
         Ok(())
+    }
+}
+
+impl Order {
+    /// Takes the next key, which must come after the one before it.
+    pub(super) fn take(&mut self, key: &[u8]) -> Result<()> {
+        match &mut self.before {
+            Some(before) if before[..] >= *key => {
+                let (before, key) = (String::from_utf8_lossy(before), String::from_utf8_lossy(key));
+                return Err(Error::invalid(format!(
+                    "operations on a tree must come with ascending, unique keys: `{}` came after `{}`",
+                    key.escape_debug(),
+                    before.escape_debug()
+                )));
+            }
+            Some(before) => {
+                before.clear();
+                before.extend_from_slice(key);
+            }
+            None => self.before = Some(key.to_vec()),
+        }
+        Ok(())
+    }
+
+    /// Passes by a key: the next one must come after it.
+    pub(super) fn pass(&mut self, key: &[u8]) {
+        self.before = Some(key.to_vec());
+    }
+
+    /// The last key.
+    pub(super) fn into_last(self) -> Option<Box<[u8]>> {
+        self.before.map(Vec::into_boxed_slice)
+    }
+}
+
+/// Refuses a key that is too long, and an entry whose bytes can not be in a pack that the new version may refer to.
+pub(super) fn check(packs: &PackWriter, key: &[u8], entry: Option<&Entry>) -> Result<()> {
+    if key.len() > MAX_KEY_BYTES {
+        return Err(Error::invalid(format!("a key of {} bytes is longer than {MAX_KEY_BYTES}", key.len())));
+    }
+    let wrong = |what: &str| {
+        let key = String::from_utf8_lossy(key);
+        Err(Error::invalid(format!("the entry put under key `{}` {what}", key.escape_debug())))
+    };
+    match entry.map(|entry| (&entry.place, entry.meta.len)) {
+        Some((Place::Inline(bytes), len)) if bytes.len() as u64 != len => {
+            wrong("has another length than its inline bytes")
+        }
+        Some((Place::Pack { stored: 0, .. }, _)) => wrong("lies in a pack and has no bytes there"),
+        Some((Place::Pack { pack, .. }, _)) if !packs.may_refer_to(*pack) => {
+            wrong(&format!("lies in pack {pack}, which this run has not written and its base does not know"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -65,7 +65,20 @@ impl LevelEditor {
         }
     }
 
+    /// Puts an item under a key, or with `None` deletes what is there.
     pub(super) fn apply(&mut self, key: &[u8], item: Option<Item<'_>>, output: &mut Output) -> Result<()> {
+        let is_end = item.is_some() && output.shape.ends(self.level, key);
+        self.apply_known(key, item, is_end, output)
+    }
+
+    /// The same where it is known whether it is put and ends a node.
+    pub(super) fn apply_known(
+        &mut self,
+        key: &[u8],
+        item: Option<Item<'_>>,
+        is_end: bool,
+        output: &mut Output,
+    ) -> Result<()> {
         self.advance(key, output)?;
         if let Some((found, next)) = &mut self.window {
             // The window covers the key: what it holds before the key is kept, what it holds for the key is replaced.
@@ -85,10 +98,7 @@ impl LevelEditor {
             Some(Item::Child(child)) => self.open.push_child(key, child),
             None => return Ok(()),
         }
-        if output.shape.ends(self.level, key) {
-            self.close(output)?;
-        }
-        Ok(())
+        if is_end { self.close(output) } else { Ok(()) }
     }
 
     /// Merges base nodes until the window covers `key`, or no base node does.
@@ -188,16 +198,59 @@ impl LevelEditor {
         }
     }
 
-    pub(super) fn finish(&mut self, output: &mut Output) -> Result<()> {
+    /// Goes on after a key that ends a node now, where everything up to it was done by others: with what is left of the
+    /// base node that lies on both sides of it.
+    pub(super) fn begin_after(&mut self, end: &[u8]) -> Result<()> {
+        let Some(cursor) = self.base.as_mut().filter(|_| !self.exhausted) else {
+            return Ok(());
+        };
+        let found = cursor.seek(end)?;
+        let at = found.node.search(end);
+        let next = if at < found.node.len() && found.node.key(at) == end { at + 1 } else { at };
+        if next < found.node.len() {
+            self.window = Some((found, next));
+        } else {
+            self.exhausted = cursor.is_last();
+        }
+        Ok(())
+    }
+
+    /// Stops after the put of a key that ends a node: what is left of the base node in the window is for whoever goes on
+    /// after that key, who also tells the parent what becomes of it.
+    pub(super) fn stop(&mut self) {
+        self.window = None;
+    }
+
+    /// Merges the rest of the base node that the last operation lies in, and what joins it, up to the end of a base node that
+    /// is still there.
+    pub(super) fn settle(&mut self, output: &mut Output) -> Result<()> {
+        self.merge_all(output)?;
+        if let Some((key, _)) = self.replaced.take_if(|_| self.open.is_empty()) {
+            self.tell(key, None);
+        }
+        Ok(())
+    }
+
+    /// Whether everything that was begun has been written.
+    pub(super) fn is_settled(&self) -> bool {
+        self.window.is_none() && self.open.is_empty() && self.replaced.is_none()
+    }
+
+    /// Merges base nodes until one ends, or there is none left.
+    fn merge_all(&mut self, output: &mut Output) -> Result<()> {
         loop {
             if self.window.is_some() {
                 self.merge_rest(output)?;
             } else if self.open.is_empty() || self.exhausted {
-                break;
+                return Ok(());
             } else {
                 self.join_neighbour()?;
             }
         }
+    }
+
+    pub(super) fn finish(&mut self, output: &mut Output) -> Result<()> {
+        self.merge_all(output)?;
         if self.level > 0 && !self.has_parent && self.made == 0 && self.open.len() == 1 {
             // The one node of the topmost level has one child: the child is the root, and this node need not be.
             if let (Some(key), Some(child)) = (self.open.last_key().map(Box::from), self.open.child(0, self.level)) {

@@ -8,6 +8,7 @@
 //! * `scan`: a range in order, reading ahead;
 //! * `diff`: what differs between two trees;
 //! * `edit`: a new tree from an old one and sorted operations;
+//! * `part`: the same side by side, by ranges of keys, and stitched;
 //! * `level`: what such an edit does to one level;
 //! * `cursor`: walking the nodes of one level;
 //! * `range`: ranges of keys.
@@ -19,6 +20,7 @@ mod diff;
 mod edit;
 mod find;
 mod level;
+mod part;
 mod range;
 mod scan;
 
@@ -35,6 +37,7 @@ use crate::packs::source::Source;
 
 pub use diff::{Change, Diff};
 pub use edit::TreeEditor;
+pub use part::PartEditor;
 pub use range::KeyRange;
 pub use scan::Scan;
 

@@ -11,7 +11,7 @@ use crate::format::object_name::ListedPack;
 use crate::format::tree_root::Root;
 use crate::packs::source::Source;
 use crate::packs::writer::{DraftOptions, PackWriter, Written};
-use crate::tree::{Tree, TreeEditor};
+use crate::tree::{PartEditor, Tree, TreeEditor};
 use crate::write::checkpoint_store::Progress;
 use crate::write::commit::{self, Committed, NextVersion};
 use crate::{Error, Result};
@@ -118,10 +118,32 @@ impl Draft {
         TreeEditor::new(&self.source, &self.writer, &base.root)
     }
 
-    /// Uploads what is still in memory, and lists all packs that this draft has written so far, by name. The draft may
-    /// go on.
+    /// The same for the operations of a range of keys, while others edit other ranges of the same tree, each by a draft of
+    /// its own on the same base, maybe in another process. [`TreeEditor::stitch`] makes one tree of the parts.
+    pub fn part_editor(&self, base: &Tree) -> Result<PartEditor> {
+        self.check_tree(base)?;
+        PartEditor::new(&self.source, &self.writer, &base.root)
+    }
+
+    /// Uploads what is still in memory, and lists all packs that this draft has written so far, by name. For a draft on the
+    /// same base that takes them over; this one may go on.
     pub fn hand_over(&self) -> Result<Vec<ListedPack>> {
         self.writer.flush()
+    }
+
+    /// Takes over packs that other drafts on the same base have handed over, so that trees made here may refer to them.
+    /// They must be uploaded whole: it makes no request to find out.
+    ///
+    /// Fails when one is of a run on another base: what its base does not know may be swept meanwhile.
+    pub fn take_over(&self, packs: &[ListedPack]) -> Result<()> {
+        if let Some(pack) = packs.iter().find(|pack| pack.name.base != self.writer.base) {
+            return Err(Error::invalid(format!(
+                "pack {} was not written on version {} and can not be taken over by a run on it; make it again",
+                pack.name, self.writer.base
+            )));
+        }
+        self.writer.take_over(packs.iter().map(|pack| pack.name));
+        Ok(())
     }
 
     /// What was written so far.

@@ -22,6 +22,7 @@ mod golden;
 mod hostile;
 mod lineage;
 mod lines;
+mod parts;
 mod progress;
 mod repack;
 mod retention;
