@@ -1,6 +1,6 @@
 //! Every batch that a run is cut into is crossed here more than twice, so that work which ends with its first batch shows:
-//! partitions that are cut into batches (`local::BATCH_ITEMS`), looked up, settled and recalled together
-//! (`elements::TOGETHER`, four times that in `incremental`), read together (`payloads::SCAN_ITEMS`), and reads that are turned
+//! partitions that are cut into batches (`local::BATCH_ITEMS`), looked up, written and recalled together
+//! (`key_set::TOGETHER`, four times that in `incremental`), read together (`payloads::SCAN_ITEMS`), and reads that are turned
 //! round together (`reads::TURN`). Bytes are crossed by `bounded::`.
 
 use deltic::prelude::*;
@@ -114,7 +114,7 @@ fn what_is_remembered_for_one_output_crosses_every_batch() {
 }
 
 /// Looks at five partitions of another layer for each of its own.
-struct Looks;
+pub(crate) struct Looks;
 
 impl InputLayers for Looks {
     fn input_layers(&self) -> Result<Vec<LayerRef>> {

@@ -32,6 +32,7 @@ mod patterns;
 mod private;
 mod quarantine;
 mod races;
+mod ranges;
 mod rebuild;
 mod rebuild_settings;
 mod ref_tree;

@@ -16,6 +16,7 @@ use crate::state::looks::{self, Look};
 use crate::state::quarantined::{self, Said};
 use crate::state::reads::Reader;
 use crate::state::tables::{State, TableWriter, edge_key};
+use crate::state::tree_writer::Writers;
 
 /// The tables of a task as the base left them.
 pub(crate) struct BaseTables {
@@ -147,7 +148,7 @@ impl BaseTables {
 type Kept = BTreeMap<Vec<u8>, Vec<u8>>;
 
 fn add(draft: &Draft, table: &mut Tree, rows: &Kept) -> Result<()> {
-    let mut writer = TableWriter::new(draft, table);
+    let mut writer = TableWriter::new(Writers::whole(draft), table);
     rows.iter().try_for_each(|(key, value)| writer.set(key, Some(value)))?;
     *table = writer.finish()?;
     Ok(())

@@ -14,6 +14,7 @@ use crate::report::stop::Stop;
 use crate::stage::base_tables::BaseTables;
 use crate::stage::checks::Checks;
 use crate::state::tables::State;
+use crate::state::tree_writer::Writers;
 use crate::{Error, Result};
 
 /// What a stage works with.
@@ -47,6 +48,11 @@ pub(crate) struct StageResult {
 }
 
 impl Stage<'_> {
+    /// How trees are written: in parts where a full stage runs over ranges.
+    pub(crate) fn writers(&self) -> Writers<'_> {
+        Writers { draft: self.draft, in_parts: self.full && self.engine.ranges() > 1 }
+    }
+
     /// Whether a sample is compiled, and not what changed.
     pub(crate) fn is_sampled(&self) -> bool {
         self.checks.sample.is_some()

@@ -60,7 +60,7 @@ impl<'a> Contributors<'a> {
                 Pattern::Direct { .. } | Pattern::Group(_) | Pattern::Graph(_) => Follows::Rows,
                 Pattern::Dep(_) | Pattern::Global(_) => Follows::Nothing,
             },
-            table: TableWriter::new(stage.draft, &stage.state.contributors),
+            table: TableWriter::new(stage.writers(), &stage.state.contributors),
             memo: stage.memo_limit().map(|limit| Memo::new(stage, limit)),
             waiting: wanted.map(Elements::walk),
             ahead: wanted.map(|wanted| Ahead::new(&stage.state.contributors, wanted)),
@@ -230,7 +230,7 @@ impl<'a> Memo<'a> {
     fn new(stage: &'a Stage<'a>, limit: u32) -> Memo<'a> {
         Memo {
             limit: limit as usize,
-            table: TableWriter::new(stage.draft, &stage.state.values),
+            table: TableWriter::new(stage.writers(), &stage.state.values),
             before: Before::nothing(),
             said: Vec::new(),
         }

@@ -38,8 +38,8 @@ impl<'a, 'q> FrontSink<'a, 'q> {
         FrontSink {
             stage,
             quarantine,
-            edges: TableWriter::new(stage.draft, &stage.state.edges),
-            reads: ReadsWriter::new(stage.draft, &stage.state, stage.engine.row_memory() / 4),
+            edges: TableWriter::new(stage.writers(), &stage.state.edges),
+            reads: ReadsWriter::new(stage.writers(), &stage.state, stage.engine.row_memory() / 4),
             counts: Counts::default(),
         }
     }

@@ -26,7 +26,7 @@ pub(crate) mod user_graph;
 pub(crate) mod whole_input;
 
 use deltic_compiler::{Pattern, Seen};
-use deltic_store::{KeyRange, Tree};
+use deltic_store::Tree;
 
 use crate::Result;
 use crate::checkpoint::resume::Resuming;
@@ -137,28 +137,22 @@ impl Stage<'_> {
         let published = spread((0u16..).zip(self.published), wanted)?;
         let outputs = if published.is_empty() { inputs.clone() } else { published };
         let look = |element: &Element| look(&Seen::Partition(element.layer, element.name.clone())).0;
-        let ranges = |cuts: Vec<Vec<u8>>| Range::between(&cuts);
         Ok(Ranges {
-            seen: ranges(inputs.iter().map(look).collect()),
-            inputs: ranges(inputs.iter().map(Element::to_bytes).collect()),
-            outputs: ranges(outputs.iter().map(Element::to_bytes).collect()),
+            seen: Range::behind(inputs.iter().map(look)),
+            inputs: Range::behind(inputs.iter().map(Element::to_bytes)),
+            outputs: Range::behind(outputs.iter().map(Element::to_bytes)),
         })
     }
 }
 
-/// Elements that cut layers into so many ranges of about as many partitions.
+/// Elements behind which to cut layers into about so many ranges of about as many partitions. Cost: a few nodes.
 fn spread<'a>(layers: impl Iterator<Item = (u16, &'a Tree)> + Clone, wanted: usize) -> Result<Vec<Element>> {
     let count: u64 = layers.clone().map(|(_, tree)| tree.count()).sum();
-    let each = count.div_ceil(wanted as u64).max(1);
-    let (mut cuts, mut at) = (Vec::new(), 0);
+    let mut cuts = Vec::new();
     for (layer, tree) in layers {
-        for found in tree.scan(KeyRange::all()) {
-            let (name, _) = found?;
-            if at > 0 && at % each == 0 {
-                cuts.push(Element::new(layer, name));
-            }
-            at += 1;
-        }
+        let parts = (tree.count() * wanted as u64).div_ceil(count.max(1));
+        let keys = tree.split_keys(usize::try_from(parts).unwrap_or(usize::MAX))?;
+        cuts.extend(keys.into_iter().map(|name| Element::new(layer, name)));
     }
     Ok(cuts)
 }

@@ -39,7 +39,7 @@ impl<'a> Claims<'a> {
         Claims {
             stage,
             kernel,
-            published: TableWriter::new(stage.draft, &stage.state.published),
+            published: TableWriter::new(stage.writers(), &stage.state.published),
             turned: Shuffle::new(stage.set_memory()),
             batch: Rows::default(),
         }
@@ -100,7 +100,7 @@ impl<'a> Claims<'a> {
     pub(crate) fn finish(mut self) -> Result<(Tree, Owners<'a>)> {
         self.turned.push(std::mem::take(&mut self.batch))?;
         let (stage, kernel) = (self.stage, self.kernel);
-        let table = TableWriter::new(stage.draft, &stage.state.owners);
+        let table = TableWriter::new(stage.writers(), &stage.state.owners);
         Ok((self.published.finish()?, Owners { stage, kernel, claims: self.turned.finish()?, table }))
     }
 }

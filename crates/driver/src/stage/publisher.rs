@@ -6,7 +6,7 @@
 use std::iter::Peekable;
 
 use deltic_core::NameBytes;
-use deltic_store::{Draft, Entry, KeyRange, Scan, Tree};
+use deltic_store::{Entry, KeyRange, Scan, Tree};
 
 use crate::Result;
 use crate::element::Element;
@@ -15,7 +15,7 @@ use crate::engine::kernel::TaskKernel;
 use crate::report::Counts;
 use crate::report::observe::Event;
 use crate::stage::context::Stage;
-use crate::state::tree_writer::TreeWriter;
+use crate::state::tree_writer::{TreeWriter, Writers};
 
 /// Publishing into all output layers of a task. Outcomes come in the order of their elements.
 pub(crate) struct Publishers<'a> {
@@ -28,7 +28,7 @@ pub(crate) struct Publishers<'a> {
 impl<'a> Publishers<'a> {
     /// With `full`, what is not offered goes.
     pub(crate) fn new(stage: &'a Stage<'a>, kernel: &'a TaskKernel<'a>, full: bool) -> Publishers<'a> {
-        let layers = stage.published.iter().map(|tree| Publisher::new(stage.draft, tree, full)).collect();
+        let layers = stage.published.iter().map(|tree| Publisher::new(stage.writers(), tree, full)).collect();
         Publishers { stage, kernel, layers }
     }
 
@@ -82,9 +82,9 @@ struct Publisher<'a> {
 }
 
 impl<'a> Publisher<'a> {
-    fn new(draft: &'a Draft, published: &Tree, full: bool) -> Publisher<'a> {
+    fn new(writers: Writers<'a>, published: &Tree, full: bool) -> Publisher<'a> {
         let rest = (full && !published.is_empty()).then(|| published.scan(KeyRange::all()).peekable());
-        Publisher { tree: TreeWriter::new(draft, published), rest, put: 0, deleted: 0 }
+        Publisher { tree: writers.tree(published), rest, put: 0, deleted: 0 }
     }
 
     /// Takes what became of one output; `gone` gets the names of published partitions that go.

@@ -161,7 +161,7 @@ impl<'a> Quarantine<'a> {
         let (stage, now) = (self.stage, std::mem::take(&mut self.said));
         let task = stage.task.id();
         let before: BTreeMap<Reader, Said> = read(task, &stage.state.errors)?.into_iter().collect();
-        let mut table = TableWriter::new(stage.draft, &stage.state.errors);
+        let mut table = TableWriter::new(stage.writers(), &stage.state.errors);
         let readers: BTreeSet<&Reader> = before.keys().chain(now.keys()).collect();
         let mut keys: Vec<(Vec<u8>, &Reader)> = readers.into_iter().map(|reader| (reader.bytes(), reader)).collect();
         keys.sort();

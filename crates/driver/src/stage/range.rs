@@ -20,8 +20,15 @@ impl Range {
         Range::default()
     }
 
+    /// The ranges that end with ascending keys, and the rest: together they cover everything.
+    pub(crate) fn behind(last: impl Iterator<Item = Vec<u8>>) -> Vec<Range> {
+        // The least key that is greater.
+        let cuts: Vec<Vec<u8>> = last.map(|key| [&key[..], &[0]].concat()).collect();
+        Range::between(&cuts)
+    }
+
     /// The ranges between ascending keys, which cover everything.
-    pub(crate) fn between(cuts: &[Vec<u8>]) -> Vec<Range> {
+    fn between(cuts: &[Vec<u8>]) -> Vec<Range> {
         let from = std::iter::once(Vec::new()).chain(cuts.iter().cloned());
         let to = cuts.iter().cloned().map(Some).chain([None]);
         from.zip(to).map(|(from, to)| Range { from, to }).collect()
@@ -88,6 +95,7 @@ mod tests {
             vec![],
             vec![key(1, "a")],
             vec![key(0, ""), key(1, "ab"), key(1, "b"), key(3, "zz")],
+            [key(0, "b"), key(2, "ab")].map(|key| [&key[..], &[0]].concat()).to_vec(),
             vec![vec![0], vec![0, 1], vec![0, 1, b'a'], vec![0, 2], vec![1], vec![0xff, 0xff, b'x', 0]],
         ] {
             let ranges = Range::between(&cuts);

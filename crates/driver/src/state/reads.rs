@@ -8,7 +8,7 @@ use std::ops::Bound;
 
 use deltic_compiler::Seen;
 use deltic_core::{Digest, NameBytes};
-use deltic_store::{Draft, Entry, KeyRange, Tree};
+use deltic_store::{Entry, KeyRange, Tree};
 
 use crate::element::Element;
 use crate::sort::external::{Shuffle, Sorted};
@@ -17,6 +17,7 @@ use crate::sort::merge_join::{Side, merge_join};
 use crate::sort::rows::{RowStream, Rows};
 use crate::state::looks::{self, Look, look, part_prefix};
 use crate::state::tables::{State, TableWriter};
+use crate::state::tree_writer::Writers;
 use crate::{Error, Result};
 
 /// Who read something: a front-end of an input or a back-end of an output.
@@ -240,10 +241,10 @@ pub(crate) struct ReadsWriter<'a> {
 const TURN: usize = 4096;
 
 impl<'a> ReadsWriter<'a> {
-    pub(crate) fn new(draft: &'a Draft, state: &State, memory: usize) -> ReadsWriter<'a> {
+    pub(crate) fn new(writers: Writers<'a>, state: &State, memory: usize) -> ReadsWriter<'a> {
         ReadsWriter {
-            reads: TableWriter::new(draft, &state.reads),
-            readers: TableWriter::new(draft, &state.readers),
+            reads: TableWriter::new(writers, &state.reads),
+            readers: TableWriter::new(writers, &state.readers),
             turned: Shuffle::new(memory),
             batch: Rows::default(),
         }

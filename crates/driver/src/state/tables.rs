@@ -22,7 +22,7 @@ use deltic_store::{Draft, Entry, Snapshot, Tree};
 use crate::element::Element;
 use crate::state::listed::Listed;
 use crate::state::quarantined;
-use crate::state::tree_writer::TreeWriter;
+use crate::state::tree_writer::{TreeWriter, Writers};
 use crate::{Error, Result};
 
 /// The tables of one task.
@@ -126,8 +126,8 @@ pub(crate) struct TableWriter<'a> {
 }
 
 impl<'a> TableWriter<'a> {
-    pub(crate) fn new(draft: &'a Draft, table: &Tree) -> TableWriter<'a> {
-        TableWriter { draft, tree: TreeWriter::new(draft, table) }
+    pub(crate) fn new(writers: Writers<'a>, table: &Tree) -> TableWriter<'a> {
+        TableWriter { draft: writers.draft, tree: writers.tree(table) }
     }
 
     /// Sets or removes a key. Values are small and lie inline.
