@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use deltic::compiler::{Setup, Task};
 use deltic::core::{CatalogId, Digest, Layer, LayerId, Name, Payload, Version};
 use deltic::driver::{At, Import, Job, JobInput, LocalEngine, Options, Report};
-use deltic::store::{Catalog, KeyRange, Snapshot, Stores};
+use deltic::store::{Catalog, Snapshot, Stores};
 
 use super::{BEFORE, Example};
 use crate::history::{self, Step};
@@ -84,15 +84,12 @@ impl Chain {
     pub fn partitions(&self, layer: &str) -> Result<Vec<(Name, Payload)>> {
         let output = self.output()?;
         let id = LayerId::new(layer)?;
-        let (Some(settings), Some(tree)) = (output.layer_settings(&id), output.tree(&id)) else {
-            anyhow::bail!("the output has no layer `{layer}`");
-        };
-        let mut partitions = Vec::new();
-        for entry in tree.scan(KeyRange::all()) {
-            let (name, entry) = entry?;
-            partitions.push((settings.name_from_bytes(&name)?, tree.read(&entry)?));
-        }
-        Ok(partitions)
+        let found = output.layer(&id).with_context(|| format!("the output has no layer `{layer}`"))?;
+        found
+            .iter()
+            .map(|partition| partition.and_then(|(name, entry)| Ok((name, found.tree().read(&entry)?))))
+            .map(|read| Ok(read?))
+            .collect()
     }
 
     /// Builds the latest version of the input from nothing, into a catalog of its own.

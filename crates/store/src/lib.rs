@@ -53,6 +53,7 @@ pub use backend::secrets::{Secrets, check_url, holds_secret};
 pub use backend::stores::Stores;
 pub use catalog::compare::Comparison;
 pub use catalog::dependencies::transitive_dependencies;
+pub use catalog::layer_view::LayerView;
 pub use catalog::lineage::{Lineage, Relation};
 pub use catalog::snapshot::{Part, Snapshot};
 pub use catalog::{Catalog, Log, NewCatalog};

@@ -279,21 +279,15 @@ impl Lab {
     pub fn names(&self, layer: &str) -> Vec<String> {
         let layer = must(LayerId::new(layer), "layer");
         let output = self.output();
-        let (Some(settings), Some(tree)) = (output.layer_settings(&layer), output.tree(&layer)) else {
-            return Vec::new();
-        };
-        let name = |found: deltic_store::Result<(deltic_core::NameBytes, _)>| {
-            must(settings.name_from_bytes(&must(found, "scan").0), "name").to_string()
-        };
-        tree.scan(deltic_store::KeyRange::all()).map(name).collect()
+        let found = output.layer(&layer).map(|layer| layer.iter()).into_iter().flatten();
+        found.map(|found| must(found, "scan").0.to_string()).collect()
     }
 
     /// The text of a published partition.
     pub fn text(&self, layer: &str, name: impl IntoName) -> Option<String> {
         let snapshot = self.output();
-        let tree = snapshot.tree(&must(LayerId::new(layer), "layer"))?;
-        let entry = must(tree.get(&must(name.into_name(), "name").to_bytes()), "looking up an output")?;
-        let payload = must(tree.read(&entry), "reading an output");
+        let layer = snapshot.layer(&must(LayerId::new(layer), "layer"))?;
+        let payload = must(layer.read(&must(name.into_name(), "name")), "reading an output")?;
         Some(String::from_utf8_lossy(payload.bytes()).into_owned())
     }
 

@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use deltic::core::LayerId;
 use deltic::driver::{Phase, Quarantined, quarantined};
 use deltic::prelude::*;
-use deltic::store::KeyRange;
 use deltic_testkit::{Edit, Lab, RandomHistory};
 
 use crate::patterns::{TILES, number, random_tasks};
@@ -50,10 +49,9 @@ fn published(lab: &Lab) -> BTreeMap<(LayerId, String), String> {
     let output = lab.output();
     let mut all = BTreeMap::new();
     for layer in output.layers() {
-        for found in output.tree(&layer.id).unwrap().scan(KeyRange::all()) {
+        for found in output.layer(&layer.id).unwrap().iter() {
             let (name, entry) = found.unwrap();
-            let name = layer.name_from_bytes(&name).unwrap().to_string();
-            all.insert((layer.id.clone(), name), entry.meta.content_digest().to_string());
+            all.insert((layer.id.clone(), name.to_string()), entry.meta.content_digest().to_string());
         }
     }
     all

@@ -1,7 +1,7 @@
 //! Opens catalogs, at a version, and their layers.
 
-use deltic_core::{Layer, LayerId};
-use deltic_store::{Catalog, Snapshot, Stores, Tree};
+use deltic_core::LayerId;
+use deltic_store::{Catalog, LayerView, Snapshot, Stores};
 
 use super::version::Which;
 use crate::system::identity::new_run_id;
@@ -19,15 +19,14 @@ pub(crate) fn open(url: &str, version: Option<Which>) -> Outcome<Snapshot> {
 }
 
 /// A layer of a snapshot.
-pub(crate) fn layer<'a>(snapshot: &'a Snapshot, id: &LayerId) -> Outcome<(&'a Layer, Tree)> {
-    let (Some(settings), Some(tree)) = (snapshot.layer_settings(id), snapshot.tree(id)) else {
+pub(crate) fn layer<'a>(snapshot: &'a Snapshot, id: &LayerId) -> Outcome<LayerView<'a>> {
+    snapshot.layer(id).ok_or_else(|| {
         let known: Vec<&str> = snapshot.layers().map(|layer| layer.id.as_str()).collect();
         let known = if known.is_empty() { "none".to_owned() } else { format!("`{}`", known.join("`, `")) };
-        return Err(Failure::failed(format!(
+        Failure::failed(format!(
             "{}: there is no layer `{id}` at version {}: there is {known}",
             snapshot.catalog().url(),
             snapshot.version()
-        )));
-    };
-    Ok((settings, tree))
+        ))
+    })
 }

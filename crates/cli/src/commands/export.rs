@@ -64,7 +64,8 @@ const LONGEST_PART: usize = 255;
 pub(super) fn export(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     check_typed(&args.target)?;
     let snapshot = open(&args.url, args.version)?;
-    let (settings, tree) = layer(&snapshot, &args.layer)?;
+    let layer = layer(&snapshot, &args.layer)?;
+    let (settings, tree) = (layer.settings(), layer.tree());
     if let Some(names) = args.names {
         names.check(settings)?;
     }
@@ -85,7 +86,7 @@ pub(super) fn export(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Out
         true => Err(Failure::stopped("stopped: nothing was written")),
         false => Ok(()),
     };
-    let Found { with_fields, clash } = paths.look_through(&tree, &look_on)?;
+    let Found { with_fields, clash } = paths.look_through(tree, &look_on)?;
     let folder = if packing.is_some() { args.target.parent().unwrap_or(Path::new("")) } else { &args.target };
     let missing: Vec<&Path> = folder.ancestors().take_while(|folder| is_missing(folder)).collect();
     // If nothing has come into them.
@@ -93,7 +94,7 @@ pub(super) fn export(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Out
     let place = Place::prepare(&args.target, folder, packing, snapshot.record().created);
     let place = place.inspect_err(|_| remove_made())?;
     let mut target = Target { at: &args.target, place, paths: &paths, go_on: &go_on };
-    target.write(&tree).and_then(|()| target.finish()).inspect_err(|_| {
+    target.write(tree).and_then(|()| target.finish()).inspect_err(|_| {
         if packing.is_some() {
             // Part of an archive is of no use: an import takes none without its end.
             let _ = fs::remove_file(&args.target);

@@ -32,9 +32,9 @@ pub(super) fn get(args: &Args, out: &mut Out) -> Outcome {
         return Err(Failure::usage("`get` writes the bytes of the partition: it takes no --format json"));
     }
     let snapshot = open(&args.url, args.version)?;
-    let (settings, tree) = layer(&snapshot, &args.layer)?;
-    let name = settings.parse_name(&args.name)?;
-    let Some(entry) = tree.get(&name.to_bytes())? else {
+    let layer = layer(&snapshot, &args.layer)?;
+    let name = layer.settings().parse_name(&args.name)?;
+    let Some(entry) = layer.get(&name)? else {
         return Err(Failure::failed(format!(
             "{}: there is no partition `{name}` in layer `{}` at version {}",
             args.url,
@@ -43,9 +43,9 @@ pub(super) fn get(args: &Args, out: &mut Out) -> Outcome {
         )));
     };
     if entry.meta.len < STREAMED_BYTES {
-        return out.bytes(tree.read(&entry)?.bytes());
+        return out.bytes(layer.tree().read(&entry)?.bytes());
     }
-    let mut reader = tree.open(&entry)?;
+    let mut reader = layer.tree().open(&entry)?;
     let mut buffer = vec![0; 1 << 20];
     loop {
         match reader.read(&mut buffer) {

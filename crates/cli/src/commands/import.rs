@@ -78,7 +78,7 @@ pub(super) fn import(args: &Args, progress: &Progress, interrupts: &Interrupts, 
     let mut sources: BTreeMap<&LayerId, Vec<Source>> = BTreeMap::new();
     let mut tiles = false;
     for (id, path) in &args.layers {
-        let (settings, _) = layer(&base, id)?;
+        let settings = layer(&base, id)?.settings();
         if let (Some(names), Scheme::Tile(..)) = (args.names, &settings.scheme) {
             names.check(settings)?;
             tiles = true;
@@ -147,7 +147,7 @@ struct Imported<'a> {
 
 /// Deletes a partition that has to be there: a slip in a name is not to pass for work that was done.
 fn delete(import: &Import, base: &Snapshot, id: &LayerId, text: &str) -> Outcome {
-    let (settings, _) = layer(base, id)?;
+    let settings = layer(base, id)?.settings();
     if import.delete(id, &settings.parse_name(text)?)? {
         return Ok(());
     }

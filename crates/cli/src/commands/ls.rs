@@ -1,7 +1,7 @@
 //! `ls`: the partitions of a layer, or the layers of a catalog.
 
-use deltic_core::{BoundingBox, Digest, Layer, LayerId, Name, NameBytes};
-use deltic_store::{Entry, KeyRange, Snapshot, Tree};
+use deltic_core::{BoundingBox, Digest, Layer, LayerId, Name};
+use deltic_store::{Entry, KeyRange, LayerView, Snapshot};
 use serde::Serialize;
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::catalogs::access::{layer, open};
 use crate::catalogs::format::fields_of;
 use crate::catalogs::version::Which;
 use crate::terminal::columns::{Align, columns};
-use crate::terminal::failure::{Failure, Outcome};
+use crate::terminal::failure::Outcome;
 use crate::terminal::numbers::{bytes, partitions};
 use crate::terminal::out::Out;
 use crate::tiles::in_box::{Area, Look};
@@ -47,15 +47,15 @@ struct Listed {
 pub(super) fn ls(args: &Args, out: &mut Out) -> Outcome {
     let snapshot = open(&args.url, args.version)?;
     let Some(id) = &args.layer else { return layers(&args.url, &snapshot, out) };
-    let (settings, tree) = layer(&snapshot, id)?;
-    let head = json!({ "url": args.url, "version": snapshot.version(), "layer": settings });
+    let layer = layer(&snapshot, id)?;
+    let head = json!({ "url": args.url, "version": snapshot.version(), "layer": layer.settings() });
     let listed = |(name, entry): (Name, Entry)| Listed {
         name: name.to_string(),
         bytes: entry.meta.len,
         digest: entry.meta.digest,
         fields: fields_of(&entry.meta.fields),
     };
-    let found = find(settings, &tree, args)?.map(|found| found.map(listed));
+    let found = find(&layer, args)?.map(|found| found.map(listed));
     out.list("deltic.ls/1", &head, "partitions", found, |listed| {
         format!("{:>10}  {}  {}", listed.bytes, listed.digest.short(), listed.name)
     })
@@ -64,27 +64,25 @@ pub(super) fn ls(args: &Args, out: &mut Out) -> Outcome {
 type Found<'a> = Box<dyn Iterator<Item = Outcome<(Name, Entry)>> + 'a>;
 
 /// The partitions that are asked for, in order.
-fn find<'a>(settings: &'a Layer, tree: &'a Tree, args: &Args) -> Outcome<Found<'a>> {
-    let named = move |found: deltic_store::Result<(NameBytes, Entry)>| -> Outcome<(Name, Entry)> {
-        let (name, entry) = found?;
-        // A name that is not legal was not typed by anyone here: the catalog is at fault.
-        Ok((settings.name_from_bytes(&name).map_err(|error| Failure::failed(error.to_string()))?, entry))
-    };
+fn find<'a>(layer: &'a LayerView<'a>, args: &Args) -> Outcome<Found<'a>> {
     let Some(bounds) = args.area else {
         let prefix = args.prefix.as_deref().unwrap_or_default();
-        return Ok(Box::new(tree.scan(KeyRange::prefix(prefix.as_bytes())).map(named)));
+        return Ok(Box::new(layer.range(KeyRange::prefix(prefix.as_bytes())).map(|found| Ok(found?))));
     };
-    let area = Area::new(settings, bounds)?;
-    let look = |look: Look| -> Box<dyn Iterator<Item = deltic_store::Result<(NameBytes, Entry)>>> {
+    let area = Area::new(layer.settings(), bounds)?;
+    let look = |look: Look| -> Found<'a> {
         match look {
-            Look::Below(top) => Box::new(tree.scan(KeyRange::prefix(&top))),
-            Look::At(key) => match tree.get(&key) {
-                Ok(found) => Box::new(found.map(|entry| Ok((key, entry))).into_iter()),
-                Err(error) => Box::new(std::iter::once(Err(error))),
-            },
+            Look::Below(top) => Box::new(layer.range(KeyRange::prefix(&top)).map(|found| Ok(found?))),
+            Look::At(key) => {
+                let found = || -> Outcome<Option<(Name, Entry)>> {
+                    let Some(entry) = layer.tree().get(&key)? else { return Ok(None) };
+                    Ok(Some((layer.name(&key)?, entry)))
+                };
+                Box::new(found().transpose().into_iter())
+            }
         }
     };
-    let found = area.looks()?.into_iter().flat_map(look).map(named);
+    let found = area.looks()?.into_iter().flat_map(look);
     Ok(Box::new(found.filter(move |found| found.as_ref().map_or(true, |(name, _)| area.holds(name)))))
 }
 

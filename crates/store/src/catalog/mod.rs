@@ -3,7 +3,7 @@
 //! * `open`, `create`: a catalog at a URL;
 //! * `versions`, `latest`, `lookup`, `log`, `standing`: finding versions;
 //! * `records`, `publish`: reading the records of versions, and creating one;
-//! * `snapshot`: a version and its trees; `compare`: one of them at two versions;
+//! * `snapshot`: a version and its trees; `layer_view`: one by names; `compare`: one at two versions;
 //! * `history`, `lineage`, `dependencies`, `tags`: what versions are to each other;
 //! * `rules`: what writers and the sweep may do;
 //! * `pack_index`: what a pack lists.
@@ -16,6 +16,7 @@ mod create;
 pub(crate) mod dependencies;
 mod history;
 pub(crate) mod latest;
+pub(crate) mod layer_view;
 pub(crate) mod lineage;
 mod log;
 mod lookup;

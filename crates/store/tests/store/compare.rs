@@ -1,7 +1,7 @@
 //! Parts of two versions compared, and layers by their names.
 
-use deltic_core::{Grid, Layer};
-use deltic_store::{Catalog, Committed, NextVersion, Part, Snapshot, Stores};
+use deltic_core::{Grid, Layer, Name};
+use deltic_store::{Catalog, Committed, Entry, ErrorKind, KeyRange, NextVersion, Part, Snapshot, Stores};
 
 use crate::support::{CREATED, begin, build, identity};
 
@@ -74,4 +74,38 @@ fn parts_are_compared_also_where_one_version_lacks_them() {
         let compared = old.compare(new, &part);
         assert_eq!((compared.has_other_settings(), compared.has_other_content()), (other_settings, other_content));
     }
+}
+
+#[test]
+fn a_layer_is_read_by_names() {
+    let tiles = Layer::tiles("tiles", Grid::Mercator, [1, 2]).unwrap();
+    let names = Layer::generic("names").unwrap();
+    let snapshot = made(
+        "memory:view",
+        &[(names.clone(), &[("a", "1"), ("ab", "2"), ("b", "3")]), (tiles, &[("0", "x"), ("12", "y"), ("13", "z")])],
+    );
+    let layer = snapshot.layer(&names.id).unwrap();
+    assert_eq!((layer.settings(), layer.tree().count()), (&names, 3));
+    let name = |text: &str| Name::generic(text).unwrap();
+    assert_eq!(layer.read(&name("ab")).unwrap().unwrap().bytes(), "2");
+    assert_eq!(layer.get(&name("ab")).unwrap().unwrap().meta.len, 1);
+    assert!(layer.get(&name("c")).unwrap().is_none() && layer.read(&name("c")).unwrap().is_none());
+    let found = |found: deltic_store::Result<(Name, Entry)>| found.unwrap().0.to_string();
+    assert_eq!(layer.iter().map(found).collect::<Vec<_>>(), ["a", "ab", "b"]);
+    assert_eq!(layer.range(KeyRange::prefix(b"a")).map(found).collect::<Vec<_>>(), ["a", "ab"]);
+    let tiles = snapshot.layer(&"tiles".parse().unwrap()).unwrap();
+    assert_eq!(tiles.range(KeyRange::prefix(b"1")).map(found).collect::<Vec<_>>(), ["12", "13"]);
+    assert!(snapshot.layer(&"none".parse().unwrap()).is_none());
+}
+
+#[test]
+fn a_name_that_its_layer_can_not_have_is_named_with_the_catalog() {
+    let tiles = Layer::tiles("tiles", Grid::Mercator, [1, 2]).unwrap();
+    let snapshot = made("memory:wrong", &[(tiles, &[("0", "x"), ("9", "y")])]);
+    let layer = snapshot.layer(&"tiles".parse().unwrap()).unwrap();
+    let found: Vec<_> = layer.iter().collect();
+    assert!(found[0].is_ok());
+    let error = found[1].as_ref().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Corrupt { .. }), "{error:?}");
+    assert!(error.to_string().starts_with("memory:wrong: version 1 has a name in layer `tiles`"), "{error}");
 }
