@@ -20,7 +20,8 @@
 //!   who ([`ErrorKind::Conflict`]). An acknowledgement that got lost does not turn a success into a failure.
 //! * **Cost follows change.** Trees are read and written along the paths to what changed.
 //!
-//! All calls block; async stays inside. `docs/format.md` describes every byte that is stored.
+//! All calls block; async stays inside. They may be made within a runtime of tokio, where they hold up what else its thread has to
+//! do ([`Stores`]). `docs/format.md` describes every byte that is stored.
 //!
 //! Inside, each folder is a room, and a room uses only those above it in this table:
 //!

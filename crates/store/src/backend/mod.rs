@@ -4,11 +4,13 @@
 //! * `client`: the requests, with retries, counters and length checks;
 //! * `local`, `overlay`, `redact`, `retry`, `foreign_names`: wrappers around a store, each for one purpose;
 //! * `environment`, `secrets`: the variables that clients read, and what must not be printed;
+//! * `blocking`: waiting for requests on any thread;
 //! * `cause`: why a request failed, in one line.
 //!
 //! Uses `format` for the names of objects. Invariants: async code ends here, all calls from above block; an error that leaves
 //! this room holds no secret.
 
+mod blocking;
 pub(crate) mod cause;
 pub(crate) mod client;
 mod environment;

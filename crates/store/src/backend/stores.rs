@@ -12,6 +12,7 @@ use std::time::Duration;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 
+use crate::backend::blocking::Runtime;
 use crate::backend::client::{Executor, ObjectRoot};
 use crate::backend::file_url::{Made, Scratch, folder, local, missing, resolved};
 use crate::backend::remote::remote;
@@ -26,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 ///
 /// Keeps the stores of `memory:NAME` URLs, so that several opens of one name see the same data for as long as a clone
 /// lives. There is no global state: two `Stores` know nothing of each other.
+///
+/// Calls that make requests block their thread. They may be made from async code, within a runtime of tokio too, where they
+/// hold up the other tasks of that thread until they return: `tokio::task::spawn_blocking` is the place for them.
 #[derive(Clone, Default)]
 pub struct Stores {
     shared: Arc<Shared>,
@@ -40,7 +44,7 @@ type Wrap = dyn Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync;
 #[derive(Default)]
 struct Shared {
     memory: Mutex<HashMap<String, Arc<InMemory>>>,
-    runtime: Mutex<Option<Arc<tokio::runtime::Runtime>>>,
+    runtime: Mutex<Option<Arc<Runtime>>>,
     /// What is known of remote stores that ask to slow down, by scheme and bucket.
     streaks: Mutex<HashMap<String, SharedStreak>>,
 }
@@ -140,16 +144,12 @@ impl Stores {
     }
 
     /// The runtime that drives remote requests; started when the first remote store is opened.
-    fn runtime(&self) -> Result<Arc<tokio::runtime::Runtime>> {
+    fn runtime(&self) -> Result<Arc<Runtime>> {
         let mut slot = self.shared.runtime.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(runtime) = &*slot {
             return Ok(Arc::clone(runtime));
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("deltic-store")
-            .enable_all()
-            .build()
+        let runtime = Runtime::start()
             .map_err(|e| Error::unavailable("the threads for remote stores could not be started").because(&e))?;
         Ok(Arc::clone(slot.insert(Arc::new(runtime))))
     }

@@ -20,6 +20,7 @@ mod fsck;
 mod gc;
 mod golden;
 mod hostile;
+mod in_runtime;
 mod lineage;
 mod lines;
 mod parts;

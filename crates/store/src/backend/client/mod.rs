@@ -2,7 +2,7 @@
 //! and length checks. (The public name is [`ObjectRoot`]. It has nothing to do with the root of a tree.)
 //!
 //! Requests to local stores run on the calling thread, where `object_store` does its I/O inline; no thread is started for
-//! them. Requests to remote stores run on one small runtime. Calls block, so async code must not make them.
+//! them. Requests to remote stores run on one small runtime. Calls block (`blocking`).
 
 pub(crate) mod folder;
 mod listing;
@@ -22,6 +22,7 @@ use futures::StreamExt;
 use futures::stream;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
+use crate::backend::blocking::{Runtime, wait};
 use crate::backend::cause;
 use crate::backend::client::folder::NoFile;
 use crate::backend::overlay::Overlay;
@@ -47,7 +48,7 @@ pub(crate) enum Executor {
     /// On the calling thread.
     Inline,
     /// By a runtime.
-    Runtime(Arc<tokio::runtime::Runtime>),
+    Runtime(Arc<Runtime>),
     /// By whoever awaits them: a task of the runtime, which must not keep the runtime alive.
     Task,
 }
@@ -135,13 +136,14 @@ impl fmt::Debug for ObjectRoot {
 /// Work that the runtime does meanwhile.
 pub(crate) struct Begun<T> {
     task: tokio::task::JoinHandle<Result<T>>,
-    runtime: Arc<tokio::runtime::Runtime>,
+    /// Goes on until this ends.
+    _runtime: Arc<Runtime>,
 }
 
 impl<T> Begun<T> {
     /// Waits for the end of it.
     pub(crate) fn wait(mut self) -> Result<T> {
-        let ended = self.runtime.handle().block_on(&mut self.task);
+        let ended = wait(&mut self.task);
         ended.map_err(|error| Error::internal("a request ended without an answer").because(&error))?
     }
 }
@@ -192,7 +194,7 @@ impl ObjectRoot {
     {
         let Executor::Runtime(runtime) = &self.executor else { return None };
         let task = ObjectRoot { executor: Executor::Task, ..self.clone() };
-        Some(Begun { task: runtime.spawn(work(task)), runtime: Arc::clone(runtime) })
+        Some(Begun { task: runtime.spawn(work(task)), _runtime: Arc::clone(runtime) })
     }
 
     pub(crate) fn requests(&self) -> Requests {
@@ -273,8 +275,8 @@ impl ObjectRoot {
     /// Waits for requests, also for those of other stores that are made together with ones of this store.
     pub(crate) fn drive<F: Future>(&self, future: F) -> F::Output {
         match &self.executor {
-            Executor::Inline | Executor::Task => futures::executor::block_on(future),
-            Executor::Runtime(runtime) => runtime.handle().block_on(future),
+            Executor::Inline | Executor::Task => wait(future),
+            Executor::Runtime(runtime) => runtime.wait(future),
         }
     }
 

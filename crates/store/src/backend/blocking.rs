@@ -1,0 +1,72 @@
+//! Waiting for async work on the calling thread, whatever that thread is in the middle of.
+//!
+//! `block_on` of tokio and that of `futures` panic on a thread that runs async code already, and so does the drop of a runtime.
+//! Here neither does: the thread parks until the work is done. It can not wait for itself, since what the work needs runs on
+//! threads of its own.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+
+use tokio::runtime::{Builder, Handle};
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for a future on the calling thread.
+pub(crate) fn wait<F: Future>(future: F) -> F::Output {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    // In a task of tokio's it would use up what that task may do before it has to yield, and then never go on.
+    let mut future = pin!(tokio::task::unconstrained(future));
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+/// The runtime that drives requests to remote stores. It may be dropped on any thread.
+#[derive(Debug)]
+pub(crate) struct Runtime(Option<tokio::runtime::Runtime>, Handle);
+
+impl Runtime {
+    /// Starts its threads.
+    pub(crate) fn start() -> std::io::Result<Runtime> {
+        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("deltic-store").enable_all().build()?;
+        let handle = runtime.handle().clone();
+        Ok(Runtime(Some(runtime), handle))
+    }
+
+    /// Waits for a future, whose timers and sockets are those of this runtime.
+    pub(crate) fn wait<F: Future>(&self, future: F) -> F::Output {
+        let _entered = self.1.enter();
+        wait(future)
+    }
+
+    pub(crate) fn spawn<F>(&self, future: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.1.spawn(future)
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            match Handle::try_current() {
+                // Waiting for its threads is not allowed in async code.
+                Ok(_) => runtime.shutdown_background(),
+                Err(_) => drop(runtime),
+            }
+        }
+    }
+}
