@@ -66,23 +66,14 @@ impl ObjectRoot {
         most: usize,
         take: &dyn Fn(ObjectName, u64) -> Option<T>,
     ) -> Result<Vec<T>> {
-        self.drive(async {
-            let mut attempt = 0;
-            loop {
-                match self.listed_once(folder, since, most, take).await {
-                    Ok(packs) => return Ok(packs),
-                    Err(_) if attempt + 1 < TRIES => {
-                        self.pause(attempt).await;
-                        attempt += 1;
-                    }
-                    Err(error) => {
-                        let message = format!("{}: the {folder} could not be listed", self.url);
-                        let failed = || Error::unavailable(message).because(&cause::of(&error));
-                        return Err(self.no_bucket(&error).unwrap_or_else(failed));
-                    }
-                }
-            }
-        })
+        self.drive(self.again(|_| async move {
+            let listed = self.listed_once(folder, since, most, take).await;
+            listed.map_err(|error| {
+                let message = format!("{}: the {folder} could not be listed", self.url);
+                let failed = || Error::unavailable(message).because(&cause::of(&error));
+                (self.no_bucket(&error).unwrap_or_else(failed), TRIES)
+            })
+        }))
     }
 
     async fn listed_once<T>(
@@ -135,8 +126,7 @@ impl ObjectRoot {
     }
 
     async fn remove_once_or_again(&self, names: &[PackName], object: fn(PackName) -> ObjectName) -> Result<()> {
-        let mut attempt = 0;
-        loop {
+        self.again(|_| async move {
             let paths: Vec<_> = names.iter().map(|name| Ok(object(*name).path())).collect();
             let mut answers = self.store.delete_stream(stream::iter(paths).boxed());
             let mut failed = None;
@@ -147,13 +137,10 @@ impl ObjectRoot {
                 }
             }
             let Some(error) = failed else { return Ok(()) };
-            attempt += 1;
-            if attempt == TRIES {
-                let message = format!("{}: objects could not be removed; run it again to go on", self.url);
-                return Err(Error::unavailable(message).because(&cause::of(&error)));
-            }
-            self.pause(attempt - 1).await;
-        }
+            let message = format!("{}: objects could not be removed; run it again to go on", self.url);
+            Err((Error::unavailable(message).because(&cause::of(&error)), TRIES))
+        })
+        .await
     }
 }
 

@@ -304,8 +304,21 @@ impl ObjectRoot {
         }
     }
 
-    async fn pause(&self, attempt: u32) {
-        self.sleep(Duration::from_millis(5 << (2 * attempt))).await;
+    /// Does what may be repeated without harm, with pauses in between that grow: `once` gets the number of its try, from 0, and
+    /// says of a failure how many tries it is worth.
+    async fn again<T, F>(&self, mut once: impl FnMut(u32) -> F) -> Result<T>
+    where
+        F: Future<Output = std::result::Result<T, (Error, u32)>>,
+    {
+        let mut attempt = 0;
+        loop {
+            match once(attempt).await {
+                Ok(done) => return Ok(done),
+                Err((error, tries)) if attempt + 1 >= tries => return Err(error),
+                Err(_) => self.sleep(Duration::from_millis(5 << (2 * attempt))).await,
+            }
+            attempt += 1;
+        }
     }
 
     pub(crate) async fn sleep(&self, pause: Duration) {
@@ -329,18 +342,12 @@ impl ObjectRoot {
     }
 
     pub(crate) async fn overwrite_async(&self, name: &ObjectName, parts: &[Bytes]) -> Result<()> {
-        let mut attempt = 0;
-        loop {
+        self.again(|_| async move {
             let body: PutPayload = parts.iter().cloned().collect();
-            match self.put_async(name, body, PutMode::Overwrite).await {
-                Ok(()) => return Ok(()),
-                Err(_) if attempt + 1 < TRIES => {
-                    self.pause(attempt).await;
-                    attempt += 1;
-                }
-                Err(error) => return Err(self.failed(name, "written", &error)),
-            }
-        }
+            let written = self.put_async(name, body, PutMode::Overwrite).await;
+            written.map_err(|error| (self.failed(name, "written", &error), TRIES))
+        })
+        .await
     }
 
     /// The error for a bucket that is not there, if that is what an error says.

@@ -28,25 +28,20 @@ enum Answer {
 
 impl ObjectRoot {
     pub(crate) async fn get_async(&self, name: &ObjectName) -> Result<Option<Bytes>> {
-        let mut attempt = 0;
-        loop {
-            let (problem, tries) = match self.get_once(name, None).await {
-                Ok(Answer::Body(body)) => return Ok(Some(body)),
+        self.again(|_| async move {
+            match self.get_once(name, None).await {
+                Ok(Answer::Body(body)) => Ok(Some(body)),
                 Ok(Answer::Size(size)) => {
                     let what = format!("it has {size} bytes, and can have {}", name.most_bytes());
-                    (Error::corrupt(&self.url, name, what), self.reads())
+                    Err((Error::corrupt(&self.url, name, what), self.reads()))
                 }
                 Err(error @ object_store::Error::NotFound { .. }) => {
-                    return self.no_bucket(&error).map_or(Ok(None), Err);
+                    self.no_bucket(&error).map_or(Ok(None), |no_bucket| Err((no_bucket, 1)))
                 }
-                Err(error) => (self.failed(name, "read", &error), self.tries(&error)),
-            };
-            attempt += 1;
-            if attempt >= tries {
-                return Err(problem);
+                Err(error) => Err((self.failed(name, "read", &error), self.tries(&error))),
             }
-            self.pause(attempt - 1).await;
-        }
+        })
+        .await
     }
 
     /// How often is asked after an error of the store.
@@ -62,31 +57,27 @@ impl ObjectRoot {
     /// Reads a range of an object that must be there and reach that far. An answer that was cut short is asked for
     /// again, as after any error; an object that is too short is corrupt.
     pub(super) async fn get_range_async(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes> {
-        let mut attempt = 0;
-        loop {
-            let (problem, tries) = match self.get_once(name, Some(range.clone())).await {
-                Ok(Answer::Body(body)) => return Ok(body),
-                Ok(Answer::Size(size)) => (self.too_short(name, size, &range), self.reads()),
-                Err(error @ object_store::Error::NotFound { .. }) => match self.no_bucket(&error) {
-                    Some(no_bucket) => return Err(no_bucket),
+        let range = &range;
+        self.again(|attempt| async move {
+            match self.get_once(name, Some(range.clone())).await {
+                Ok(Answer::Body(body)) => Ok(body),
+                Ok(Answer::Size(size)) => Err((self.too_short(name, size, range), self.reads())),
+                Err(error @ object_store::Error::NotFound { .. }) => Err(match self.no_bucket(&error) {
+                    Some(no_bucket) => (no_bucket, 1),
                     None => {
                         let what = "the object is missing, although it is referred to";
                         (Error::corrupt(&self.url, name, what), self.reads())
                     }
-                },
+                }),
                 // A range beyond the end is an error of its own in each store, so ask for the size.
                 Err(error) if attempt + 1 == TRIES => match self.size(name).await {
-                    Some(size) if size < range.end => (self.too_short(name, size, &range), TRIES),
-                    _ => (self.failed(name, "read", &error), TRIES),
+                    Some(size) if size < range.end => Err((self.too_short(name, size, range), TRIES)),
+                    _ => Err((self.failed(name, "read", &error), TRIES)),
                 },
-                Err(error) => (self.failed(name, "read", &error), self.tries(&error)),
-            };
-            attempt += 1;
-            if attempt >= tries {
-                return Err(problem);
+                Err(error) => Err((self.failed(name, "read", &error), self.tries(&error))),
             }
-            self.pause(attempt - 1).await;
-        }
+        })
+        .await
     }
 
     async fn get_once(
@@ -122,22 +113,15 @@ impl ObjectRoot {
 
     /// The length of an object; `None` when there is none.
     pub(crate) fn len(&self, name: &ObjectName) -> Result<Option<u64>> {
-        self.drive(async {
-            let mut attempt = 0;
-            loop {
-                self.counters.gets.fetch_add(1, Ordering::Relaxed);
-                let path = name.path();
-                match self.watched(name, "to be looked at", self.store.head(&path)).await {
-                    Ok(meta) => return Ok(Some(meta.size)),
-                    Err(object_store::Error::NotFound { .. }) => return Ok(None),
-                    Err(_) if attempt + 1 < TRIES => {
-                        self.pause(attempt).await;
-                        attempt += 1;
-                    }
-                    Err(error) => return Err(self.failed(name, "read", &error)),
-                }
+        self.drive(self.again(|_| async move {
+            self.counters.gets.fetch_add(1, Ordering::Relaxed);
+            let path = name.path();
+            match self.watched(name, "to be looked at", self.store.head(&path)).await {
+                Ok(meta) => Ok(Some(meta.size)),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err((self.failed(name, "read", &error), TRIES)),
             }
-        })
+        }))
     }
 
     async fn size(&self, name: &ObjectName) -> Option<u64> {
