@@ -25,3 +25,7 @@ pub mod pedestrian;
 pub mod replay;
 pub mod transit;
 pub mod validate;
+
+/// All programs that use these compilers are ours.
+#[global_allocator]
+static ALLOCATOR: deltic::Allocator = deltic::Allocator;

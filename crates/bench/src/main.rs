@@ -22,7 +22,7 @@ mod scale;
 #[cfg(target_os = "linux")]
 mod warm;
 
-/// The allocator that programs made with the facade have.
+/// The allocator of the binary `deltic`, which the facade offers to drivers.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -6,10 +6,17 @@
 //! | to | use |
 //! |---|---|
 //! | write a compiler | [`prelude`], [`compiler`] |
-//! | make a driver binary of compilers | [`main`] |
+//! | make a driver binary of compilers | [`main()`] |
 //! | run tasks from a program of your own | [`driver::Job`], with [`now`], [`new_run_id`], [`checkpoint`] and [`code_identity`] |
 //! | read or write catalogs | [`store`], [`driver::Import`] |
 //! | test a compiler on histories | the crate `deltic-testkit` |
+//!
+//! Features, both on by default; a library of compilers needs neither (`default-features = false`):
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `cli` | [`main()`] and the binary `deltic`; what only the machine knows: [`now`], [`new_run_id`], [`new_catalog`], [`checkpoint`], [`code_identity`]; [`report`] |
+//! | `mimalloc` | [`Allocator`], which a program may choose; nothing here chooses it |
 //!
 //! ```no_run
 //! use deltic::prelude::*;
@@ -39,21 +46,31 @@
 //!     }
 //! }
 //!
+//! # #[cfg(feature = "cli")]
 //! fn main() -> ExitCode {
 //!     deltic::main(|setup| setup.task("shout", Direct(Shout)))
 //! }
+//! # #[cfg(not(feature = "cli"))]
+//! # fn main() {}
 //! ```
 
+#[cfg(feature = "cli")]
 pub use deltic_cli::{checkpoint, code_identity, main, main_with_version, new_catalog, new_run_id, now, report, stock};
 pub use deltic_compiler as compiler;
 pub use deltic_core as core;
 pub use deltic_driver as driver;
 pub use deltic_store as store;
 
-/// Workers allocate and free payloads all the time, which the system's allocator makes dear.
+/// An allocator for programs that run tasks: workers allocate and free payloads all the time, and a full build takes a tenth less
+/// CPU with it than with that of glibc. A program, not a library, chooses it:
+///
+/// ```
+/// #[global_allocator]
+/// static ALLOCATOR: deltic::Allocator = deltic::Allocator;
+/// # fn main() {}
+/// ```
 #[cfg(feature = "mimalloc")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+pub use mimalloc::MiMalloc as Allocator;
 
 /// Everything that compilers and the `main` of a driver binary are written with.
 ///

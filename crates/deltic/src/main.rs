@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: deltic::Allocator = deltic::Allocator;
+
 fn main() -> ExitCode {
     deltic::stock()
 }

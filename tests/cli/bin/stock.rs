@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: deltic::Allocator = deltic::Allocator;
+
 fn main() -> ExitCode {
     deltic::stock()
 }
