@@ -14,6 +14,8 @@ mod failures;
 mod hostile;
 mod import;
 mod interrupt;
+#[path = "../support/listed.rs"]
+mod listed;
 mod mistakes;
 mod names;
 mod output;
@@ -26,3 +28,10 @@ mod server;
 mod shell;
 mod tiles;
 mod transcripts;
+
+/// A file of tests that nobody lists would never run.
+#[test]
+fn every_file_is_listed() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/cli");
+    assert_eq!(listed::unlisted(folder.as_ref()), Vec::<String>::new());
+}

@@ -7,6 +7,8 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
+#[path = "../support/listed.rs"]
+mod listed;
 mod proxy;
 mod racer;
 mod store;
@@ -87,4 +89,11 @@ fn a_store_that_overwrites_is_noticed() {
         let problems = truth::problems(&race, &acks);
         assert!(problems.iter().any(|problem| problem.contains("acknowledged twice")), "{kind:?}: {problems:#?}");
     }
+}
+
+/// A file of tests that nobody lists would never run.
+#[test]
+fn every_file_is_listed() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/races");
+    assert_eq!(listed::unlisted(folder.as_ref()), Vec::<String>::new());
 }
