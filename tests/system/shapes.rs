@@ -96,12 +96,7 @@ fn a_partition_moves_from_one_group_to_another() {
     lab.put("in/texts", "b", "two");
     lab.run();
     lab.put("in/texts", "a", "One");
-    expect![[r#"
-        front  split  in/texts/a
-        back   split  letters/O
-        gone   split  letters/o
-    "#]]
-    .assert_eq(&lab.run().log());
+    lab.run().assert_ran(&["front split in/texts/a", "back split letters/O", "gone split letters/o"]);
     lab.assert_equals_scratch();
     assert_eq!(lab.names("words"), ["one", "two"]);
 }
@@ -182,17 +177,13 @@ fn a_dep_task_runs_back_ends_for_what_its_front_end_says_anew() {
     lab.run();
     lab.put("in/texts", "b", "f g h");
     let run = lab.run();
-    expect![[r#"
-        back   ranks  ranks/g
-        back   ranks  ranks/h
-    "#]]
-    .assert_eq(&run.log());
+    run.assert_ran(&["back ranks ranks/g", "back ranks ranks/h"]);
     let counts = run.report.tasks[0].counts;
     assert_eq!((counts.inputs, counts.fronts, counts.put), (1, 1, 2));
     lab.assert_equals_scratch();
     lab.put("in/texts", "b", "f  g h");
     let run = lab.run();
-    expect![""].assert_eq(&run.log());
+    run.assert_ran(&[]);
     assert_eq!(run.report.tasks[0].counts.cut_off, 1);
     lab.put("in/texts", "a", "d");
     expect![[r#"
@@ -214,10 +205,7 @@ fn a_global_task_publishes_what_differs() {
     lab.run();
     lab.put("in/texts", "b", "f g");
     let run = lab.run();
-    expect![[r#"
-        gone   ranks  ranks/h
-    "#]]
-    .assert_eq(&run.log());
+    run.assert_ran(&["gone ranks ranks/h"]);
     let counts = run.report.tasks[0].counts;
     assert_eq!((counts.compiled, counts.same, counts.put, counts.deleted), (4, 3, 1, 1));
     lab.assert_equals_scratch();
@@ -274,26 +262,16 @@ fn a_changed_row_of_a_table_runs_the_readers_of_that_row() {
     assert_eq!(lab.text("translated", "b").as_deref(), Some("deux THREE"));
     // Another row, and the same ones otherwise written.
     lab.put("in/tables", "words", r#"{"two": "deux", "one": "un", "four": "quatre"}"#);
-    expect![""].assert_eq(&lab.run().log());
+    lab.run().assert_ran(&[]);
     lab.assert_equals_scratch();
     lab.put("in/tables", "words", r#"{"one": "eins", "two": "deux"}"#);
-    expect![[r#"
-        back   translate  translated/a
-    "#]]
-    .assert_eq(&lab.run().log());
+    lab.run().assert_ran(&["back translate translated/a"]);
     lab.assert_equals_scratch();
     // A row appears, then the whole table goes.
     lab.put("in/tables", "words", r#"{"one": "eins", "two": "deux", "three": "trois"}"#);
-    expect![[r#"
-        back   translate  translated/b
-    "#]]
-    .assert_eq(&lab.run().log());
+    lab.run().assert_ran(&["back translate translated/b"]);
     lab.delete("in/tables", "words");
-    expect![[r#"
-        back   translate  translated/a
-        back   translate  translated/b
-    "#]]
-    .assert_eq(&lab.run().log());
+    lab.run().assert_ran(&["back translate translated/a", "back translate translated/b"]);
     assert_eq!(lab.text("translated", "b").as_deref(), Some("TWO THREE"));
     lab.assert_equals_scratch();
 }
@@ -350,21 +328,12 @@ fn a_memo_spares_the_front_ends_of_unchanged_inputs() {
     lab.put("in/texts", "a", "one three");
     let run = lab.run();
     // What `c` says to `t` is too long to be remembered.
-    expect![[r#"
-        front  counts  in/texts/a
-        front  counts  in/texts/c
-        back   counts  letters/t
-    "#]]
-    .assert_eq(&run.log());
+    run.assert_ran(&["front counts in/texts/a", "front counts in/texts/c", "back counts letters/t"]);
     assert_eq!((run.report.tasks[0].counts.fronts_again, run.report.tasks[0].counts.remembered), (1, 1));
     assert_eq!(lab.text("letters", "t").as_deref(), Some("three ten that-is-long"));
     lab.assert_equals_scratch();
     lab.put("in/texts", "a", "one ooo three");
-    expect![[r#"
-        front  counts  in/texts/a
-        back   counts  letters/o
-    "#]]
-    .assert_eq(&lab.run().log());
+    lab.run().assert_ran(&["front counts in/texts/a", "back counts letters/o"]);
     assert_eq!(lab.text("letters", "o").as_deref(), Some("one ooo over or-not"));
     lab.assert_equals_scratch();
     // Without a memo the same run asks all.
@@ -456,19 +425,12 @@ fn a_graph_that_the_user_updates() {
     assert_eq!(lab.names("drawers"), ["last", "t"]);
     lab.put("in/texts", "b", "six");
     let run = lab.run();
-    expect![[r#"
-        back   drawers  drawers/s
-        back   drawers  drawers/t
-    "#]]
-    .assert_eq(&run.log());
+    run.assert_ran(&["back drawers drawers/s", "back drawers drawers/t"]);
     assert_eq!(run.report.tasks[0].counts.inputs, 2, "the new one, and the one before it that moved");
     assert_eq!(lab.text("drawers", "t").as_deref(), Some("six two"));
     lab.assert_equals_scratch();
     lab.put("in/texts", "c", "three");
-    expect![[r#"
-        back   drawers  drawers/t
-    "#]]
-    .assert_eq(&lab.run().log());
+    lab.run().assert_ran(&["back drawers drawers/t"]);
     lab.delete("in/texts", "d");
     lab.run();
     lab.assert_equals_scratch();

@@ -53,6 +53,31 @@ impl LabRun {
     pub fn log(&self) -> String {
         self.log.text()
     }
+
+    /// Fails unless exactly these front- and back-ends ran and these partitions were deleted, in any order: a line each, such
+    /// as `front shout notes/text/a`, `back shout loud/a`, `gone shout loud/a`. One that ran twice is there twice.
+    ///
+    /// ```
+    /// # use deltic_compiler::prelude::*;
+    /// # use deltic_testkit::Lab;
+    /// # fn test(shout: Task) {
+    /// let mut lab = Lab::new(vec![shout]);
+    /// lab.put("notes/text", "a", "hello");
+    /// lab.run().assert_ran(&["back shout loud/a"]);
+    /// lab.run().assert_ran(&[]);
+    /// lab.delete("notes/text", "a");
+    /// lab.run().assert_ran(&["gone shout loud/a"]);
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn assert_ran(&self, expected: &[&str]) {
+        let difference = self.log.difference(expected);
+        assert!(
+            difference.is_empty(),
+            "it ran and was not expected (+), was expected and did not run (-):\n{}",
+            difference.join("\n")
+        );
+    }
 }
 
 impl Lab {

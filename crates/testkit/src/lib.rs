@@ -31,7 +31,7 @@
 //! lab.run();
 //!
 //! lab.put("notes/text", "b", "moon");
-//! assert_eq!(lab.run().log(), "back   shout  loud/b\n");
+//! lab.run().assert_ran(&["back shout loud/b"]);
 //! assert_eq!(lab.text("loud", "b").as_deref(), Some("MOON"));
 //! lab.assert_equals_scratch();
 //! # Ok(())
