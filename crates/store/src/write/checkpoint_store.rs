@@ -32,6 +32,10 @@ const TAILS_AHEAD: usize = 64;
 /// The longest index that is read.
 const MAX_INDEX_BYTES: u64 = 8 << 20;
 
+/// The most results of earlier runs that are held, about 130 bytes for each: a result is a batch of up to 256 partitions. What is
+/// beyond is done again.
+const MOST_RESULTS: usize = 1 << 18;
+
 /// The progress of one draft, and that of earlier ones on the same base. Outlives the draft.
 pub struct Progress {
     catalog: Catalog,
@@ -160,6 +164,10 @@ impl Progress {
             let index = index.unwrap_or_else(|error| passed_over(&error));
             let Some(Index { packs: needed, results }) = index else { continue };
             let usable = |(name, bytes): &(PackName, u64)| bases.contains(&name.base) && packs.get(name) == Some(bytes);
+            if earlier.results.len() + results.len() > MOST_RESULTS {
+                tracing::warn!(object = %object.name, "an earlier run has left more than is held: the rest is done again");
+                continue;
+            }
             if needed.iter().all(usable) {
                 self.writer.take_over(needed.iter().map(|(name, _)| *name));
                 let place = |(key, range, digest): (Digest, Range<u64>, Digest)| {

@@ -217,3 +217,24 @@ fn what_many_runs_left_is_found() {
         assert_eq!(progress.find(&key(run)).as_deref(), Some(&[run][..]));
     }
 }
+
+/// What is held of earlier runs has a bound, whatever they left. What is beyond it is removed with the rest.
+#[test]
+fn more_than_is_held_is_done_again() {
+    const EACH: u32 = 100_000;
+    let (store, stores) = tampered();
+    let catalog = create(&stores, URL);
+    let key = |object: u32, number: u32| Digest::of(&[object.to_le_bytes(), number.to_le_bytes()].concat());
+    let before = begin(&catalog, 70);
+    let progress = before.progress();
+    for object in 0..3 {
+        let results: Vec<(Digest, Bytes)> = (0..EACH).map(|number| (key(object, number), Bytes::new())).collect();
+        progress.write(&results, &[]).unwrap();
+    }
+    let draft = begin(&catalog, 71);
+    let found = draft.progress();
+    let is_found = |object| [0, EACH - 1].map(|number| found.find(&key(object, number)).is_some());
+    assert_eq!([is_found(0), is_found(1), is_found(2)], [[true; 2], [true; 2], [false; 2]]);
+    found.remove();
+    assert_eq!(objects(&store).keys().filter(|name| name.contains("progress/")).count(), 0);
+}
