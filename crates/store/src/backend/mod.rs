@@ -10,7 +10,7 @@
 //! Uses `format` for the names of objects. Invariants: async code ends here, all calls from above block; an error that leaves
 //! this room holds no secret.
 
-mod blocking;
+pub(crate) mod blocking;
 pub(crate) mod cause;
 pub(crate) mod client;
 mod environment;

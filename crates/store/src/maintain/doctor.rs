@@ -31,15 +31,15 @@ pub struct Assumption {
     pub problem: Option<String>,
 }
 
-type Finding = std::result::Result<(), String>;
+pub(super) type Finding = std::result::Result<(), String>;
 
-struct Check {
-    name: &'static str,
-    expected: &'static str,
-    try_out: fn(&ObjectRoot) -> Finding,
+pub(super) struct Check {
+    pub(super) name: &'static str,
+    pub(super) expected: &'static str,
+    pub(super) try_out: fn(&ObjectRoot) -> Finding,
 }
 
-const CHECKS: [Check; 8] = [
+pub(super) const CHECKS: [Check; 8] = [
     Check {
         name: "read after write",
         expected: "an object that was written is read back at once, whole",
@@ -82,18 +82,19 @@ const CHECKS: [Check; 8] = [
 ///
 /// Fails only when the store can not be opened: what it does wrong is a finding. Cost: some 300 requests and 100 MB.
 pub fn doctor(stores: &Stores, url: &str, run: RunId) -> Result<Vec<Assumption>> {
-    let folder = format!("doctor-{run}");
-    let scratch = stores.open_scratch(url, &folder)?;
-    let found = CHECKS
-        .iter()
-        .map(|check| Assumption {
-            name: check.name,
-            expected: check.expected,
-            problem: (check.try_out)(&scratch.client).err(),
-        })
-        .collect();
-    clean(&scratch.client);
-    Ok(found)
+    Ok(try_out(&stores.open_scratch(url, &format!("doctor-{run}"))?.client, &CHECKS))
+}
+
+/// Makes checks in a folder that is empty, and empties it again.
+pub(super) fn try_out<'a>(client: &ObjectRoot, checks: impl IntoIterator<Item = &'a Check>) -> Vec<Assumption> {
+    let one = |check: &Check| Assumption {
+        name: check.name,
+        expected: check.expected,
+        problem: (check.try_out)(client).err(),
+    };
+    let found = checks.into_iter().map(one).collect();
+    clean(client);
+    found
 }
 
 /// An object of the scratch folder. Numbers keep the checks apart.
@@ -125,7 +126,7 @@ fn body(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
 }
 
-fn failed(doing: &str, error: &dyn std::error::Error) -> String {
+pub(super) fn failed(doing: &str, error: &dyn std::error::Error) -> String {
     let mut text = format!("{doing}: {error}");
     if let Some(cause) = error.source() {
         text.push_str(&format!(": {cause}"));

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use deltic_core::RunId;
 use deltic_store::testing::{Fault, each_as_get, faults};
-use deltic_store::{Stores, doctor};
+use deltic_store::{Stores, conformance, doctor};
 use futures::stream::{BoxStream, StreamExt};
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -30,6 +30,8 @@ enum Habit {
     ShiftsRanges,
     /// What was written first is read again.
     ReadsStale,
+    /// Listings end where the first page does.
+    ListsOnePage,
 }
 
 #[derive(Debug)]
@@ -82,12 +84,20 @@ impl ObjectStore for Bad {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let listed = self.inner.list(prefix);
-        if self.habit == Habit::ListsLate { listed.skip(1).boxed() } else { listed }
+        match self.habit {
+            Habit::ListsLate => listed.skip(1).boxed(),
+            Habit::ListsOnePage => listed.take(1000).boxed(),
+            _ => listed,
+        }
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
         let listed = self.inner.list_with_offset(prefix, offset);
-        if self.habit == Habit::ListsLate { listed.skip(1).boxed() } else { listed }
+        match self.habit {
+            Habit::ListsLate => listed.skip(1).boxed(),
+            Habit::ListsOnePage => listed.take(1000).boxed(),
+            _ => listed,
+        }
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -142,6 +152,27 @@ fn every_bad_habit_is_found_by_name() {
     let (_, stores) = tampered();
     let careless = stores.with_wrapper(faults(|_, _| Fault::IgnoreCondition));
     assert_eq!(problems(&careless, "memory:x"), ["create once", "one of many creates"]);
+}
+
+/// A store that a user has, and that no URL leads to.
+#[test]
+fn any_store_is_checked_by_the_suite() {
+    let problems = |habit| {
+        let inner = Arc::new(InMemory::new());
+        let store: Arc<dyn ObjectStore> = match habit {
+            Some(habit) => Arc::new(Bad { inner: Arc::clone(&inner), habit }),
+            None => Arc::clone(&inner) as Arc<dyn ObjectStore>,
+        };
+        let found = conformance::check_store(store).unwrap();
+        assert!(found.len() >= 9);
+        if !matches!(habit, Some(Habit::KeepsRemoved | Habit::ReadsStale)) {
+            assert!(objects(&inner).is_empty(), "{habit:?} leaves {:?}", objects(&inner).keys());
+        }
+        found.into_iter().filter(|one| one.problem.is_some()).map(|one| one.name).collect::<Vec<_>>()
+    };
+    assert_eq!(problems(None), [""; 0]);
+    assert_eq!(problems(Some(Habit::ListsOnePage)), ["many objects"]);
+    assert_eq!(problems(Some(Habit::ShiftsRanges)), ["ranges"]);
 }
 
 #[test]
