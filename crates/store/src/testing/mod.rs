@@ -1,7 +1,6 @@
 //! Stores for tests, each a decorator of any `ObjectStore`, to be put around one by [`crate::Stores::with_wrapper`]: one that
 //! counts requests, one that fails as told, one that counts round trips. Also trees of other shapes, and rules that are left out.
 
-mod answers;
 mod mutants;
 mod rounds;
 
@@ -20,7 +19,6 @@ use object_store::{
     Result, coalesce_ranges,
 };
 
-pub use answers::answers;
 pub use mutants::{Mutant, packs_of, with_mutant};
 pub use rounds::Rounds;
 
@@ -125,20 +123,36 @@ pub enum Fault {
     Short,
 }
 
-/// A store that fails as a closure tells it to.
+/// A store that fails as a closure tells it to, and whose answers to reads another one changes.
 pub struct FaultStore {
     inner: Arc<dyn ObjectStore>,
     decide: Arc<Decide>,
+    change: Arc<Change>,
 }
 
 type Decide = dyn Fn(Operation, &str) -> Fault + Send + Sync;
+type Change = dyn Fn(&str, GetResult) -> GetResult + Send + Sync;
 
 /// A wrapper whose stores ask `decide` about every request, with the operation and the object.
 pub fn faults(
     decide: impl Fn(Operation, &str) -> Fault + Send + Sync + 'static,
 ) -> impl Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync {
-    let decide: Arc<Decide> = Arc::new(decide);
-    move |inner| Arc::new(FaultStore { inner, decide: Arc::clone(&decide) })
+    faulty(Arc::new(decide), Arc::new(|_, answer| answer))
+}
+
+/// A wrapper whose stores give what `change` makes of each answer to a read, given the object: to garble it, or to lie about
+/// lengths.
+pub fn answers(
+    change: impl Fn(&str, GetResult) -> GetResult + Send + Sync + 'static,
+) -> impl Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync {
+    faulty(Arc::new(|_, _| Fault::None), Arc::new(change))
+}
+
+fn faulty(
+    decide: Arc<Decide>,
+    change: Arc<Change>,
+) -> impl Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync {
+    move |inner| Arc::new(FaultStore { inner, decide: Arc::clone(&decide), change: Arc::clone(&change) })
 }
 
 impl FaultStore {
@@ -289,7 +303,11 @@ impl ObjectStore for FaultStore {
                 let payload = object_store::GetResultPayload::Stream(Box::pin(futures::stream::iter([Ok(body)])));
                 Ok(GetResult { payload, meta, range, attributes, extensions })
             }
-            Fault::None | Fault::Refused | Fault::IgnoreCondition => self.inner.get_opts(location, options).await,
+            Fault::None | Fault::Refused | Fault::IgnoreCondition => {
+                let is_head = options.head;
+                let answer = self.inner.get_opts(location, options).await?;
+                Ok(if is_head { answer } else { (self.change)(location.as_ref(), answer) })
+            }
         }
     }
 
