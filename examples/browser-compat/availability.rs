@@ -33,28 +33,18 @@ enum Support {
     Mirrors { mirrors: Option<String> },
 }
 
-impl InputLayers for Availability {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        super::FEATURES.iter().map(|layer| Ok(LayerRef::parse(&format!("compat/{layer}"))?)).collect()
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers([BROWSERS])
-    }
-
-    fn projections(&self) -> Vec<Projection> {
-        vec![
-            Projection::new("date", Browser::read, |browser: &Browser, version: &str| {
-                Ok(browser.date(version).map(str::to_owned))
-            }),
-            Projection::new("upstream", Browser::read, |browser: &Browser, _: &str| Ok(browser.upstream.clone())),
-        ]
-    }
-}
-
-impl OutputLayers for Availability {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("availability")?.with_content_type("application/json")])
+impl HasLayers for Availability {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(super::FEATURES.iter().map(|layer| format!("compat/{layer}")))
+            .reference_layers([BROWSERS])
+            .projections([
+                Projection::new("date", Browser::read, |browser: &Browser, version: &str| {
+                    Ok(browser.date(version).map(str::to_owned))
+                }),
+                Projection::new("upstream", Browser::read, |browser: &Browser, _: &str| Ok(browser.upstream.clone())),
+            ])
+            .output_layers([Layer::generic("availability")?.with_content_type("application/json")]))
     }
 }
 

@@ -9,16 +9,13 @@ use crate::osm;
 #[derive(Debug)]
 pub struct Difference;
 
-impl InputLayers for Difference {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["before/node", "before/way", "before/relation", "now/node", "now/way", "now/relation"])
-    }
-}
-
-impl OutputLayers for Difference {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
+impl HasLayers for Difference {
+    fn layers(&self) -> Result<Layers> {
         let report = |layer: Layer| Ok(Layer { id: format!("{}-changes", layer.id).parse()?, ..layer });
-        osm::input_layers()?.into_iter().map(report).collect()
+        let outputs = osm::input_layers()?.into_iter().map(report).collect::<Result<Vec<_>>>()?;
+        Ok(Layers::new()
+            .input_layers(["before/node", "before/way", "before/relation", "now/node", "now/way", "now/relation"])
+            .output_layers(outputs))
     }
 }
 

@@ -14,16 +14,10 @@ pub type Counts = BTreeMap<u64, u64>;
 #[derive(Debug)]
 pub struct CountChanges;
 
-impl InputLayers for CountChanges {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers([LAYER])
-    }
-}
-
-impl OutputLayers for CountChanges {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
+impl HasLayers for CountChanges {
+    fn layers(&self) -> Result<Layers> {
         let layer = Layer::tiles("node-changes", Grid::Mercator, [crate::osm::LEVEL])?;
-        Ok(vec![layer.with_content_type("application/json")])
+        Ok(Layers::new().input_layers([LAYER]).output_layers([layer.with_content_type("application/json")]))
     }
 }
 

@@ -43,19 +43,12 @@ pub struct State {
 #[derive(Debug)]
 pub struct Remember;
 
-impl InputLayers for Remember {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["osm/node"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers([&format!("{BEFORE}/{LAYER}")])
-    }
-}
-
-impl OutputLayers for Remember {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic(LAYER)?.with_content_type("application/json")])
+impl HasLayers for Remember {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["osm/node"])
+            .reference_layers([format!("{BEFORE}/{LAYER}")])
+            .output_layers([Layer::generic(LAYER)?.with_content_type("application/json")]))
     }
 }
 

@@ -10,15 +10,9 @@ use super::model::{Form, Kind, Preset, preset_id, read};
 #[derive(Debug)]
 pub struct PresetIndex;
 
-impl InputLayers for PresetIndex {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["schema/presets"])
-    }
-}
-
-impl OutputLayers for PresetIndex {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        json_layer("presets-by-id")
+impl HasLayers for PresetIndex {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["schema/presets"]).output_layers([json_layer("presets-by-id")?]))
     }
 }
 
@@ -37,24 +31,14 @@ impl DirectCompiler for PresetIndex {
 #[derive(Debug)]
 pub struct Forms;
 
-impl InputLayers for Forms {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["presets-by-id"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["schema/fields"])
-    }
-
-    fn projections(&self) -> Vec<Projection> {
-        // A field's label is of no matter to the forms that it is in.
-        vec![Projection::new("kind", read::<Kind>, |kind: &Option<Kind>, _: &str| Ok(kind.clone()))]
-    }
-}
-
-impl OutputLayers for Forms {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        json_layer("forms")
+impl HasLayers for Forms {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["presets-by-id"])
+            .reference_layers(["schema/fields"])
+            // A field's label is of no matter to the forms that it is in.
+            .projections([Projection::new("kind", read::<Kind>, |kind: &Option<Kind>, _: &str| Ok(kind.clone()))])
+            .output_layers([json_layer("forms")?]))
     }
 }
 
@@ -162,15 +146,9 @@ fn is_inherited(field: &Kind, preset: &Preset) -> bool {
 #[derive(Debug)]
 pub struct FieldUsers;
 
-impl InputLayers for FieldUsers {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["forms"])
-    }
-}
-
-impl OutputLayers for FieldUsers {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        json_layer("field-users")
+impl HasLayers for FieldUsers {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["forms"]).output_layers([json_layer("field-users")?]))
     }
 }
 

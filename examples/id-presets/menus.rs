@@ -30,19 +30,12 @@ struct Member {
     fields: usize,
 }
 
-impl InputLayers for Menus {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["schema/preset_categories"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["presets-by-id", "forms"])
-    }
-}
-
-impl OutputLayers for Menus {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        json_layer("menus")
+impl HasLayers for Menus {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["schema/preset_categories"])
+            .reference_layers(["presets-by-id", "forms"])
+            .output_layers([json_layer("menus")?]))
     }
 }
 

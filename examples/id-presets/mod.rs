@@ -51,6 +51,6 @@ pub fn setup(setup: &mut Setup) -> Result<()> {
     setup.add(Task::new("menus", RefTree(Menus))?.version("1"))
 }
 
-fn json_layer(id: &str) -> Result<Vec<Layer>> {
-    Ok(vec![Layer::generic(id)?.with_content_type("application/json")])
+fn json_layer(id: &str) -> Result<Layer> {
+    Ok(Layer::generic(id)?.with_content_type("application/json"))
 }

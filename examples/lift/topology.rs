@@ -56,18 +56,14 @@ pub enum Reference {
     Outside(String),
 }
 
-impl InputLayers for Lift {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["osm/node", "osm/way"])
-    }
-}
-
-impl OutputLayers for Lift {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
+impl HasLayers for Lift {
+    fn layers(&self) -> Result<Layers> {
         let levels = &self.0.levels;
         ensure!(levels.iter().all(|level| *level <= LEVEL), "levels {levels:?}: tiles of {LEVEL} can not go deeper");
         let layer = Layer::tiles("topology", Grid::Mercator, levels.iter().copied())?;
-        Ok(vec![layer.with_content_type("application/json")])
+        Ok(Layers::new()
+            .input_layers(["osm/node", "osm/way"])
+            .output_layers([layer.with_content_type("application/json")]))
     }
 }
 

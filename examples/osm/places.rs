@@ -21,15 +21,11 @@ pub type Entries = BTreeMap<u64, Option<Tile>>;
 #[derive(Debug)]
 pub struct Places(pub Kind);
 
-impl InputLayers for Places {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers([&format!("osm/{}", self.0)])
-    }
-}
-
-impl OutputLayers for Places {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic(&places_layer(self.0))?.with_content_type("application/json")])
+impl HasLayers for Places {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers([format!("osm/{}", self.0)])
+            .output_layers([Layer::generic(&places_layer(self.0))?.with_content_type("application/json")]))
     }
 }
 
@@ -95,15 +91,9 @@ mod tests {
     /// What reads nodes by id.
     struct Reader;
 
-    impl InputLayers for Reader {
-        fn input_layers(&self) -> Result<Vec<LayerRef>> {
-            layers(["node-places"])
-        }
-    }
-
-    impl OutputLayers for Reader {
-        fn output_layers(&self) -> Result<Vec<Layer>> {
-            Ok(vec![Layer::generic("unused")?])
+    impl HasLayers for Reader {
+        fn layers(&self) -> Result<Layers> {
+            Ok(Layers::new().input_layers(["node-places"]).output_layers([Layer::generic("unused")?]))
         }
     }
 

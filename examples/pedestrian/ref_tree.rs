@@ -20,19 +20,13 @@ use crate::osm::{Entries, located_in, range};
 #[derive(Debug)]
 pub struct NodeTiles;
 
-impl InputLayers for NodeTiles {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["osm/way"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["node-places"])
-    }
-}
-
-impl OutputLayers for NodeTiles {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::tiles("node-tiles", Grid::Mercator, 0..=Tile::MAX_LEVEL)?])
+impl HasLayers for NodeTiles {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["osm/way"]).reference_layers(["node-places"]).output_layers([Layer::tiles(
+            "node-tiles",
+            Grid::Mercator,
+            0..=Tile::MAX_LEVEL,
+        )?]))
     }
 }
 
@@ -70,19 +64,12 @@ impl RefTreeCompiler for NodeTiles {
 #[derive(Debug)]
 pub struct NetworkTree(pub NetworkConfig);
 
-impl InputLayers for NetworkTree {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["osm/way"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["node-tiles", "osm/node"])
-    }
-}
-
-impl OutputLayers for NetworkTree {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![network_layer("pedestrian-ref-tree", &self.0)?])
+impl HasLayers for NetworkTree {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["osm/way"])
+            .reference_layers(["node-tiles", "osm/node"])
+            .output_layers([network_layer("pedestrian-ref-tree", &self.0)?]))
     }
 }
 

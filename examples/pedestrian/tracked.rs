@@ -9,19 +9,12 @@ use crate::osm::locate;
 #[derive(Debug)]
 pub struct Network(pub NetworkConfig);
 
-impl InputLayers for Network {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["osm/way"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["osm/node", "node-places"])
-    }
-}
-
-impl OutputLayers for Network {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![network_layer("pedestrian", &self.0)?])
+impl HasLayers for Network {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["osm/way"])
+            .reference_layers(["osm/node", "node-places"])
+            .output_layers([network_layer("pedestrian", &self.0)?]))
     }
 }
 

@@ -29,15 +29,11 @@ struct Country {
     feeds_by_subdivision: BTreeMap<String, usize>,
 }
 
-impl InputLayers for Countries {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["transit/gtfs-schedule"])
-    }
-}
-
-impl OutputLayers for Countries {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("countries")?.with_content_type("application/json")])
+impl HasLayers for Countries {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["transit/gtfs-schedule"])
+            .output_layers([Layer::generic("countries")?.with_content_type("application/json")]))
     }
 }
 

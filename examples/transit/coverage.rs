@@ -33,15 +33,14 @@ pub struct FeedArea {
     file: String,
 }
 
-impl InputLayers for Coverage {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["transit/gtfs-schedule"])
-    }
-}
-
-impl OutputLayers for Coverage {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::tiles("coverage", Grid::Mercator, 0..=self.0.level)?.with_content_type("application/json")])
+impl HasLayers for Coverage {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["transit/gtfs-schedule"]).output_layers([Layer::tiles(
+            "coverage",
+            Grid::Mercator,
+            0..=self.0.level,
+        )?
+        .with_content_type("application/json")]))
     }
 }
 

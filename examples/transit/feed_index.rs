@@ -20,15 +20,11 @@ pub struct FeedLine {
     pub(super) country: Option<String>,
 }
 
-impl InputLayers for FeedIndex {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["transit/gtfs-realtime", "transit/gtfs-schedule"])
-    }
-}
-
-impl OutputLayers for FeedIndex {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("feeds-by-id")?.with_content_type("application/json")])
+impl HasLayers for FeedIndex {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["transit/gtfs-realtime", "transit/gtfs-schedule"])
+            .output_layers([Layer::generic("feeds-by-id")?.with_content_type("application/json")]))
     }
 }
 

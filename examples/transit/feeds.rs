@@ -25,19 +25,12 @@ struct Schedule {
     feeds: Vec<FeedLine>,
 }
 
-impl InputLayers for Feeds {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["transit/gtfs-realtime"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["feeds-by-id"])
-    }
-}
-
-impl OutputLayers for Feeds {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("feeds")?.with_content_type("application/json")])
+impl HasLayers for Feeds {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["transit/gtfs-realtime"])
+            .reference_layers(["feeds-by-id"])
+            .output_layers([Layer::generic("feeds")?.with_content_type("application/json")]))
     }
 }
 

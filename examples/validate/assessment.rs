@@ -49,15 +49,11 @@ pub struct Criterion {
     pub ok: bool,
 }
 
-impl InputLayers for Assessment {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["metrics-0"])
-    }
-}
-
-impl OutputLayers for Assessment {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("assessment")?.with_content_type("application/json")])
+impl HasLayers for Assessment {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["metrics-0"])
+            .output_layers([Layer::generic("assessment")?.with_content_type("application/json")]))
     }
 }
 

@@ -13,15 +13,9 @@ pub struct RollUp {
     pub to: u8,
 }
 
-impl InputLayers for RollUp {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers([&format!("metrics-{}", self.from)])
-    }
-}
-
-impl OutputLayers for RollUp {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![metrics_layer(self.to)?])
+impl HasLayers for RollUp {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers([format!("metrics-{}", self.from)]).output_layers([metrics_layer(self.to)?]))
     }
 }
 

@@ -42,20 +42,13 @@ struct Element {
 /// The tile of everything that exists, of all that was looked for; relations are in none.
 type Found = BTreeMap<(Kind, u64), Option<Tile>>;
 
-impl InputLayers for Topology {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["osm/way", "osm/relation"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["node-places", "way-places", "relation-places"])
-    }
-}
-
-impl OutputLayers for Topology {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
+impl HasLayers for Topology {
+    fn layers(&self) -> Result<Layers> {
         let problems = Layer::tiles("problems", Grid::Mercator, 0..=LEVEL)?.with_content_type("application/jsonl");
-        Ok(vec![problems, metrics_layer(LEVEL)?])
+        Ok(Layers::new()
+            .input_layers(["osm/way", "osm/relation"])
+            .reference_layers(["node-places", "way-places", "relation-places"])
+            .output_layers([problems, metrics_layer(LEVEL)?]))
     }
 }
 

@@ -235,15 +235,9 @@ fn import(catalog: &Catalog, run: RunId, writer: u64, round: u64) -> Result<Vers
 /// Writes into each partition who has made it.
 struct Stamp(String);
 
-impl InputLayers for Stamp {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/a"])
-    }
-}
-
-impl OutputLayers for Stamp {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("x")?])
+impl HasLayers for Stamp {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/a"]).output_layers([Layer::generic("x")?]))
     }
 }
 

@@ -76,15 +76,9 @@ fn a_graph_crosses_the_bytes_of_its_rows() {
 /// Emits each partition to one output.
 struct Gathers;
 
-impl InputLayers for Gathers {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/a"])
-    }
-}
-
-impl OutputLayers for Gathers {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("out")?])
+impl HasLayers for Gathers {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/a"]).output_layers([Layer::generic("out")?]))
     }
 }
 
@@ -116,19 +110,9 @@ fn what_is_remembered_for_one_output_crosses_every_batch() {
 /// Looks at five partitions of another layer for each of its own.
 pub(crate) struct Looks;
 
-impl InputLayers for Looks {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/a"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/r"])
-    }
-}
-
-impl OutputLayers for Looks {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("out")?])
+impl HasLayers for Looks {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/a"]).reference_layers(["in/r"]).output_layers([Layer::generic("out")?]))
     }
 }
 

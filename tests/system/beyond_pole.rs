@@ -6,15 +6,9 @@ use deltic_testkit::{Edit, Lab, check_incremental};
 /// Copies tiles of the `mercator` grid, all of which are legal there, into a layer of `grid`.
 struct Copies(Grid);
 
-impl InputLayers for Copies {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/t"])
-    }
-}
-
-impl OutputLayers for Copies {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::tiles("out", self.0, 0..=3)?])
+impl HasLayers for Copies {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/t"]).output_layers([Layer::tiles("out", self.0, 0..=3)?]))
     }
 }
 
@@ -34,15 +28,9 @@ impl DirectCompiler for Copies {
 /// The same from a group, as one partition.
 struct Groups;
 
-impl InputLayers for Groups {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/t"])
-    }
-}
-
-impl OutputLayers for Groups {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::tiles("out", Grid::Here, 0..=3)?])
+impl HasLayers for Groups {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/t"]).output_layers([Layer::tiles("out", Grid::Here, 0..=3)?]))
     }
 }
 

@@ -39,15 +39,9 @@ impl Moves {
     }
 }
 
-impl InputLayers for Moves {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/a"])
-    }
-}
-
-impl OutputLayers for Moves {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("out")?])
+impl HasLayers for Moves {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/a"]).output_layers([Layer::generic("out")?]))
     }
 }
 
@@ -195,15 +189,9 @@ fn data_set(moves: Moves) -> Vec<Task> {
 /// Makes one output from everything.
 struct Counts;
 
-impl InputLayers for Counts {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/a"])
-    }
-}
-
-impl OutputLayers for Counts {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("out")?])
+impl HasLayers for Counts {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/a"]).output_layers([Layer::generic("out")?]))
     }
 }
 

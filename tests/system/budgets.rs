@@ -10,15 +10,9 @@ use deltic_testkit::store::{Operation, Request, RequestLog, Rounds};
 /// Copies partitions, one to one.
 struct Mirror;
 
-impl InputLayers for Mirror {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/a"])
-    }
-}
-
-impl OutputLayers for Mirror {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("mirrored")?])
+impl HasLayers for Mirror {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/a"]).output_layers([Layer::generic("mirrored")?]))
     }
 }
 
@@ -35,15 +29,9 @@ impl DirectCompiler for Mirror {
 /// Groups by the first two characters of the name.
 struct Grouped;
 
-impl InputLayers for Grouped {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/a"])
-    }
-}
-
-impl OutputLayers for Grouped {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("grouped")?])
+impl HasLayers for Grouped {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/a"]).output_layers([Layer::generic("grouped")?]))
     }
 }
 

@@ -181,19 +181,12 @@ enum Careless {
     Overlooks,
 }
 
-impl InputLayers for Careless {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/atlas"])
-    }
-}
-
-impl OutputLayers for Careless {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("maps")?])
+impl HasLayers for Careless {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["in/texts"])
+            .reference_layers(["in/atlas"])
+            .output_layers([Layer::generic("maps")?]))
     }
 }
 
@@ -216,15 +209,9 @@ impl DirectCompiler for Careless {
 /// Copies an atlas, and leaves out what it can not read.
 struct Overlooks;
 
-impl InputLayers for Overlooks {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/atlas", "in/texts"])
-    }
-}
-
-impl OutputLayers for Overlooks {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Careless::Overlooks.output_layers()
+impl HasLayers for Overlooks {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/atlas", "in/texts"]).output_layers([Layer::generic("maps")?]))
     }
 }
 

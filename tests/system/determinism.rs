@@ -75,15 +75,9 @@ enum Place {
 /// A map-group that goes wrong in one place.
 struct Leaks(Leak, Place);
 
-impl InputLayers for Leaks {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-}
-
-impl OutputLayers for Leaks {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("texts")?])
+impl HasLayers for Leaks {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/texts"]).output_layers([Layer::generic("texts")?]))
     }
 }
 
@@ -207,15 +201,9 @@ fn hot_groups_and_rows_in_files_are_compared_too() {
 /// A compiler over the whole input that goes wrong, or not.
 struct Numbers(bool);
 
-impl InputLayers for Numbers {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-}
-
-impl OutputLayers for Numbers {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("texts")?])
+impl HasLayers for Numbers {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/texts"]).output_layers([Layer::generic("texts")?]))
     }
 }
 
@@ -324,15 +312,9 @@ struct FirstEver;
 
 static FIRST_EVER: Mutex<Option<String>> = Mutex::new(None);
 
-impl InputLayers for FirstEver {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-}
-
-impl OutputLayers for FirstEver {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("texts")?])
+impl HasLayers for FirstEver {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/texts"]).output_layers([Layer::generic("texts")?]))
     }
 }
 
@@ -372,14 +354,9 @@ fn what_a_process_remembers_for_good_is_found_by_another_one_in_another_order() 
 fn a_failure_the_second_time_is_an_offence() {
     struct Once;
     static RAN: Mutex<Option<HashSet<String>>> = Mutex::new(None);
-    impl InputLayers for Once {
-        fn input_layers(&self) -> Result<Vec<LayerRef>> {
-            layers(["in/texts"])
-        }
-    }
-    impl OutputLayers for Once {
-        fn output_layers(&self) -> Result<Vec<Layer>> {
-            Ok(vec![Layer::generic("texts")?])
+    impl HasLayers for Once {
+        fn layers(&self) -> Result<Layers> {
+            Ok(Layers::new().input_layers(["in/texts"]).output_layers([Layer::generic("texts")?]))
         }
     }
     impl DirectCompiler for Once {

@@ -11,15 +11,9 @@ use crate::patterns::{TILES, random_tasks};
 /// Copies texts; `@name` in one is replaced by what that text says.
 struct Quotes;
 
-impl InputLayers for Quotes {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-}
-
-impl OutputLayers for Quotes {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("quoted")?])
+impl HasLayers for Quotes {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/texts"]).output_layers([Layer::generic("quoted")?]))
     }
 }
 
@@ -39,15 +33,9 @@ impl DirectCompiler for Quotes {
 /// Counts quoted texts.
 struct Count;
 
-impl InputLayers for Count {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["quoted"])
-    }
-}
-
-impl OutputLayers for Count {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("count")?])
+impl HasLayers for Count {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["quoted"]).output_layers([Layer::generic("count")?]))
     }
 }
 

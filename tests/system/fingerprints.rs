@@ -17,19 +17,12 @@ struct Idle {
     outputs: Vec<Layer>,
 }
 
-impl InputLayers for Idle {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        Ok(self.inputs.iter().map(|layer| LayerRef::parse(layer)).collect::<std::result::Result<_, _>>()?)
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        Ok(self.references.iter().map(|layer| LayerRef::parse(layer)).collect::<std::result::Result<_, _>>()?)
-    }
-}
-
-impl OutputLayers for Idle {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(self.outputs.clone())
+impl HasLayers for Idle {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(&self.inputs)
+            .reference_layers(&self.references)
+            .output_layers(self.outputs.clone()))
     }
 }
 

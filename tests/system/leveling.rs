@@ -13,19 +13,13 @@ const FINEST: u8 = 4;
 /// Gathers the names of tiles by their leveling point.
 struct Gathers;
 
-impl InputLayers for Gathers {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/places"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["density"])
-    }
-}
-
-impl OutputLayers for Gathers {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::tiles("gathered", Grid::Here, 0..=Tile::MAX_LEVEL)?])
+impl HasLayers for Gathers {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/places"]).reference_layers(["density"]).output_layers([Layer::tiles(
+            "gathered",
+            Grid::Here,
+            0..=Tile::MAX_LEVEL,
+        )?]))
     }
 }
 

@@ -63,19 +63,12 @@ impl Children {
     }
 }
 
-impl InputLayers for Children {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/children"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/parents"])
-    }
-}
-
-impl OutputLayers for Children {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("shown")?])
+impl HasLayers for Children {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["in/children"])
+            .reference_layers(["in/parents"])
+            .output_layers([Layer::generic("shown")?]))
     }
 }
 
@@ -336,19 +329,12 @@ fn what_is_too_large_for_the_cache_is_not_held() {
 /// Publishes what its input names as it is, user fields included.
 struct Forwards;
 
-impl InputLayers for Forwards {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/children"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/parents"])
-    }
-}
-
-impl OutputLayers for Forwards {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("shown")?])
+impl HasLayers for Forwards {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["in/children"])
+            .reference_layers(["in/parents"])
+            .output_layers([Layer::generic("shown")?]))
     }
 }
 

@@ -23,15 +23,9 @@ struct Scatter {
     outputs: u64,
 }
 
-impl InputLayers for Scatter {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/a"])
-    }
-}
-
-impl OutputLayers for Scatter {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("scattered")?])
+impl HasLayers for Scatter {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/a"]).output_layers([Layer::generic("scattered")?]))
     }
 }
 

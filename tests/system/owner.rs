@@ -12,15 +12,11 @@ struct Copies {
     content_type: &'static str,
 }
 
-impl InputLayers for Copies {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-}
-
-impl OutputLayers for Copies {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic(self.to)?.with_content_type(self.content_type)])
+impl HasLayers for Copies {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["in/texts"])
+            .output_layers([Layer::generic(self.to)?.with_content_type(self.content_type)]))
     }
 }
 

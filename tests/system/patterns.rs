@@ -19,10 +19,6 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    fn parse(texts: &[&str]) -> Result<Vec<LayerRef>> {
-        texts.iter().map(|text| Ok(LayerRef::parse(text)?)).collect()
-    }
-
     /// Looks at something, present or not, in one of the ways there are.
     fn look(&self, by: u64, context: &Context<'_>) -> Result<String> {
         let all: Vec<&str> = self.references.iter().chain(&self.inputs).copied().collect();
@@ -92,20 +88,13 @@ pub(crate) const TILES: &str = "in/t";
 
 macro_rules! layers_of {
     ($name:ident) => {
-        impl InputLayers for $name {
-            fn input_layers(&self) -> Result<Vec<LayerRef>> {
-                Shape::parse(&self.0.inputs)
-            }
-            fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-                Shape::parse(&self.0.references)
-            }
-            fn projections(&self) -> Vec<Projection> {
-                bits()
-            }
-        }
-        impl OutputLayers for $name {
-            fn output_layers(&self) -> Result<Vec<Layer>> {
-                Ok(vec![Layer::generic(self.0.output)?])
+        impl HasLayers for $name {
+            fn layers(&self) -> Result<Layers> {
+                Ok(Layers::new()
+                    .input_layers(&self.0.inputs)
+                    .reference_layers(&self.0.references)
+                    .projections(bits())
+                    .output_layers([Layer::generic(self.0.output)?]))
             }
         }
     };

@@ -14,15 +14,9 @@ struct Letters {
     to: &'static str,
 }
 
-impl InputLayers for Letters {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers([self.from])
-    }
-}
-
-impl OutputLayers for Letters {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic(self.to)?])
+impl HasLayers for Letters {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers([self.from]).output_layers([Layer::generic(self.to)?]))
     }
 }
 
@@ -44,15 +38,9 @@ impl MapGroupCompiler for Letters {
 /// Counts the words of each partition, and of the one that is called `a`.
 struct Counts;
 
-impl InputLayers for Counts {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["letters"])
-    }
-}
-
-impl OutputLayers for Counts {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("counts")?])
+impl HasLayers for Counts {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["letters"]).output_layers([Layer::generic("counts")?]))
     }
 }
 

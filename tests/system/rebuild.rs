@@ -17,15 +17,9 @@ use crate::patterns::{Gathers, Shape, TILES, random_tasks};
 #[derive(Clone, Default)]
 struct Loud(Arc<AtomicU64>);
 
-impl InputLayers for Loud {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/notes"])
-    }
-}
-
-impl OutputLayers for Loud {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("loud")?])
+impl HasLayers for Loud {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/notes"]).output_layers([Layer::generic("loud")?]))
     }
 }
 
@@ -240,15 +234,9 @@ fn inputs_as_of_earlier_runs_and_feedback_are_versions_as_any_other() {
 #[derive(Clone, Default)]
 struct Picky(Arc<AtomicU64>);
 
-impl InputLayers for Picky {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/notes"])
-    }
-}
-
-impl OutputLayers for Picky {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("picky")?])
+impl HasLayers for Picky {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/notes"]).output_layers([Layer::generic("picky")?]))
     }
 }
 

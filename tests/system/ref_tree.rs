@@ -9,19 +9,12 @@ use proptest::prelude::*;
 /// says which stop it belongs to with `*`.
 struct Routes;
 
-impl InputLayers for Routes {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/routes"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/stops", "in/towns", "in/notices"])
-    }
-}
-
-impl OutputLayers for Routes {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("by-town")?])
+impl HasLayers for Routes {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["in/routes"])
+            .reference_layers(["in/stops", "in/towns", "in/notices"])
+            .output_layers([Layer::generic("by-town")?]))
     }
 }
 
@@ -235,19 +228,9 @@ fn what_the_front_end_reads_besides_is_a_reference_as_well() {
 /// Refers to whatever its test says.
 struct Refers(fn() -> RefStructure, &'static str);
 
-impl InputLayers for Refers {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/t"])
-    }
-}
-
-impl OutputLayers for Refers {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("out")?])
+impl HasLayers for Refers {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/texts"]).reference_layers(["in/t"]).output_layers([Layer::generic("out")?]))
     }
 }
 
@@ -306,19 +289,12 @@ fn a_name_that_is_not_legal_is_an_error_that_says_where() {
 /// A tree of three levels within one layer and across two, driven by what it sees; it looks elsewhere besides.
 struct Random;
 
-impl InputLayers for Random {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/a", "in/b"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/c"])
-    }
-}
-
-impl OutputLayers for Random {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("out")?])
+impl HasLayers for Random {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["in/a", "in/b"])
+            .reference_layers(["in/c"])
+            .output_layers([Layer::generic("out")?]))
     }
 }
 

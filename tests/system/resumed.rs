@@ -24,15 +24,9 @@ const CREATION: u64 = 16;
 /// Two outputs for each input, too long for a leaf; the second one only where another partition is there.
 struct Long;
 
-impl InputLayers for Long {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/a"])
-    }
-}
-
-impl OutputLayers for Long {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("y")?])
+impl HasLayers for Long {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/a"]).output_layers([Layer::generic("y")?]))
     }
 }
 
@@ -260,19 +254,12 @@ fn other_work_is_not_taken_over() {
 /// An output for each input, with what another layer says.
 struct Flagged;
 
-impl InputLayers for Flagged {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/a"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/flags"])
-    }
-}
-
-impl OutputLayers for Flagged {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("flagged")?])
+impl HasLayers for Flagged {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["in/a"])
+            .reference_layers(["in/flags"])
+            .output_layers([Layer::generic("flagged")?]))
     }
 }
 
@@ -467,15 +454,9 @@ struct Copies {
     mended: bool,
 }
 
-impl InputLayers for Copies {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["y"])
-    }
-}
-
-impl OutputLayers for Copies {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("copies")?])
+impl HasLayers for Copies {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["y"]).output_layers([Layer::generic("copies")?]))
     }
 }
 

@@ -19,15 +19,11 @@ fn words(input: &Input, layer: &str, out: &mut Emit<'_, String>) -> Result<()> {
 /// Makes of each letter's words a partition a word, and in another layer, under the letter's name, how many there are.
 struct Split;
 
-impl InputLayers for Split {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-}
-
-impl OutputLayers for Split {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("words")?, Layer::generic("letters")?])
+impl HasLayers for Split {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["in/texts"])
+            .output_layers([Layer::generic("words")?, Layer::generic("letters")?]))
     }
 }
 
@@ -122,15 +118,9 @@ fn two_groups_that_publish_the_same_are_refused_in_both_kinds_of_runs() {
 /// A text for each word: its rank among all words of the input.
 struct Ranks;
 
-impl InputLayers for Ranks {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-}
-
-impl OutputLayers for Ranks {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("ranks")?])
+impl HasLayers for Ranks {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/texts"]).output_layers([Layer::generic("ranks")?]))
     }
 }
 
@@ -215,25 +205,15 @@ fn a_global_task_publishes_what_differs() {
 /// Replaces words by what a table says of them.
 struct Translates;
 
-impl InputLayers for Translates {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/tables"])
-    }
-
-    fn projections(&self) -> Vec<Projection> {
+impl HasLayers for Translates {
+    fn layers(&self) -> Result<Layers> {
         type Table = BTreeMap<String, String>;
         let decode = |payload: &Payload| Ok(payload.json::<Table>()?);
-        vec![Projection::new("row", decode, |table: &Table, word: &str| Ok(table.get(word).cloned()))]
-    }
-}
-
-impl OutputLayers for Translates {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("translated")?])
+        Ok(Layers::new()
+            .input_layers(["in/texts"])
+            .reference_layers(["in/tables"])
+            .projections([Projection::new("row", decode, |table: &Table, word: &str| Ok(table.get(word).cloned()))])
+            .output_layers([Layer::generic("translated")?]))
     }
 }
 
@@ -290,15 +270,9 @@ fn a_projection_that_fails_is_an_error_that_says_where() {
 /// Counts the words of a letter.
 struct Counts;
 
-impl InputLayers for Counts {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-}
-
-impl OutputLayers for Counts {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("letters")?])
+impl HasLayers for Counts {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/texts"]).output_layers([Layer::generic("letters")?]))
     }
 }
 
@@ -356,15 +330,9 @@ struct Drawers {
     forgets: bool,
 }
 
-impl InputLayers for Drawers {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-}
-
-impl OutputLayers for Drawers {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("drawers")?])
+impl HasLayers for Drawers {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/texts"]).output_layers([Layer::generic("drawers")?]))
     }
 }
 

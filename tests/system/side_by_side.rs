@@ -33,15 +33,9 @@ struct Does {
     what: Box<dyn Fn() -> Result<String> + Send + Sync>,
 }
 
-impl InputLayers for Does {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers([self.from])
-    }
-}
-
-impl OutputLayers for Does {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic(self.to)?])
+impl HasLayers for Does {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers([self.from]).output_layers([Layer::generic(self.to)?]))
     }
 }
 

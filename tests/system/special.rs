@@ -12,15 +12,11 @@ use crate::patterns::{Gathers, Groups, Pairs, Shape};
 /// What of each place changed since the run before: a catalog as it is and as it was, side by side.
 struct Difference;
 
-impl InputLayers for Difference {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["map/places", "map-before/places"])
-    }
-}
-
-impl OutputLayers for Difference {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("difference")?])
+impl HasLayers for Difference {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["map/places", "map-before/places"])
+            .output_layers([Layer::generic("difference")?]))
     }
 }
 
@@ -42,19 +38,12 @@ impl DirectCompiler for Difference {
 /// Each word of a note is remembered for good in the order in which it was first met.
 struct Remembers;
 
-impl InputLayers for Remembers {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/notes"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["self/remembered"])
-    }
-}
-
-impl OutputLayers for Remembers {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("remembered")?])
+impl HasLayers for Remembers {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["in/notes"])
+            .reference_layers(["self/remembered"])
+            .output_layers([Layer::generic("remembered")?]))
     }
 }
 
@@ -79,15 +68,9 @@ impl DirectCompiler for Remembers {
 /// Copies notes.
 struct Plain;
 
-impl InputLayers for Plain {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/notes"])
-    }
-}
-
-impl OutputLayers for Plain {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("plain")?])
+impl HasLayers for Plain {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/notes"]).output_layers([Layer::generic("plain")?]))
     }
 }
 

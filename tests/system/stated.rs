@@ -10,15 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Copies partitions.
 struct Copies;
 
-impl InputLayers for Copies {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/a"])
-    }
-}
-
-impl OutputLayers for Copies {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("out")?])
+impl HasLayers for Copies {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/a"]).output_layers([Layer::generic("out")?]))
     }
 }
 
@@ -157,28 +151,18 @@ fn a_user_field_alone_is_published() {
 /// Takes a table that all share, and counts how often it is decoded.
 struct Shares(Arc<AtomicUsize>);
 
-impl InputLayers for Shares {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/a"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/table"])
-    }
-
-    fn projections(&self) -> Vec<Projection> {
+impl HasLayers for Shares {
+    fn layers(&self) -> Result<Layers> {
         let count = Arc::clone(&self.0);
         let decode = move |payload: &Payload| {
             count.fetch_add(1, Ordering::Relaxed);
             Ok(String::from_utf8(payload.bytes().to_vec())?)
         };
-        vec![Projection::new("table", decode, |table: &String, _: &str| Ok(Some(table.clone())))]
-    }
-}
-
-impl OutputLayers for Shares {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("out")?])
+        Ok(Layers::new()
+            .input_layers(["in/a"])
+            .reference_layers(["in/table"])
+            .projections([Projection::new("table", decode, |table: &String, _: &str| Ok(Some(table.clone())))])
+            .output_layers([Layer::generic("out")?]))
     }
 }
 
@@ -215,15 +199,9 @@ struct Loose {
 /// Would emit JSON.
 struct EmitsJson;
 
-impl InputLayers for EmitsJson {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/a"])
-    }
-}
-
-impl OutputLayers for EmitsJson {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("out")?])
+impl HasLayers for EmitsJson {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/a"]).output_layers([Layer::generic("out")?]))
     }
 }
 

@@ -20,16 +20,8 @@ struct Words {
 
 type Table = BTreeMap<String, String>;
 
-impl InputLayers for Words {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/tables"])
-    }
-
-    fn projections(&self) -> Vec<Projection> {
+impl HasLayers for Words {
+    fn layers(&self) -> Result<Layers> {
         let decoded = Arc::clone(&self.decoded);
         let decode = move |payload: &Payload| {
             decoded.fetch_add(1, Ordering::SeqCst);
@@ -41,13 +33,11 @@ impl InputLayers for Words {
             ensure!(found.as_deref() != Some("!"), "`{word}` has no translation yet");
             Ok(found)
         };
-        vec![Projection::new("row", decode, row)]
-    }
-}
-
-impl OutputLayers for Words {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("translated")?])
+        Ok(Layers::new()
+            .input_layers(["in/texts"])
+            .reference_layers(["in/tables"])
+            .projections([Projection::new("row", decode, row)])
+            .output_layers([Layer::generic("translated")?]))
     }
 }
 
@@ -202,24 +192,14 @@ fn with_quarantine_the_rest_is_published() {
 /// Says in which language a text is: that is a user field of a table that the text names.
 struct Languages;
 
-impl InputLayers for Languages {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/tables"])
-    }
-
-    fn projections(&self) -> Vec<Projection> {
+impl HasLayers for Languages {
+    fn layers(&self) -> Result<Layers> {
         let decode = |payload: &Payload| Ok(payload.fields().get("language").unwrap_or("none").to_owned());
-        vec![Projection::new("language", decode, |language: &String, _: &str| Ok(Some(language.clone())))]
-    }
-}
-
-impl OutputLayers for Languages {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("languages")?])
+        Ok(Layers::new()
+            .input_layers(["in/texts"])
+            .reference_layers(["in/tables"])
+            .projections([Projection::new("language", decode, |language: &String, _: &str| Ok(Some(language.clone())))])
+            .output_layers([Layer::generic("languages")?]))
     }
 }
 
@@ -259,15 +239,9 @@ fn equal_bytes_with_other_fields_are_decoded_apart() {
 /// Puts texts on the shelves that a table names, and lists them there with their user field.
 struct Shelves;
 
-impl InputLayers for Shelves {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/tables", "in/texts"])
-    }
-}
-
-impl OutputLayers for Shelves {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("shelves")?])
+impl HasLayers for Shelves {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/tables", "in/texts"]).output_layers([Layer::generic("shelves")?]))
     }
 }
 

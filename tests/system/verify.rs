@@ -80,15 +80,9 @@ impl Letters {
     }
 }
 
-impl InputLayers for Letters {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-}
-
-impl OutputLayers for Letters {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("counts")?])
+impl HasLayers for Letters {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/texts"]).output_layers([Layer::generic("counts")?]))
     }
 }
 
@@ -112,15 +106,9 @@ impl MapGroupCompiler for Letters {
 /// Copies the counts.
 struct Copies;
 
-impl InputLayers for Copies {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["counts"])
-    }
-}
-
-impl OutputLayers for Copies {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("copies")?])
+impl HasLayers for Copies {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["counts"]).output_layers([Layer::generic("copies")?]))
     }
 }
 
@@ -299,15 +287,9 @@ fn what_is_in_quarantine_may_come_out_meanwhile() {
 #[derive(Clone, Default)]
 struct Moody(Arc<AtomicU64>);
 
-impl InputLayers for Moody {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-}
-
-impl OutputLayers for Moody {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("made")?])
+impl HasLayers for Moody {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/texts"]).output_layers([Layer::generic("made")?]))
     }
 }
 
@@ -430,15 +412,9 @@ fn versions_that_were_read_are_read_and_nothing_is_written() {
 /// Says the same of each input, at length: a payload that gets a pack of its own, which is not left for the commit.
 struct Long(Arc<AtomicU64>);
 
-impl InputLayers for Long {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-}
-
-impl OutputLayers for Long {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("long")?])
+impl HasLayers for Long {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/texts"]).output_layers([Layer::generic("long")?]))
     }
 }
 

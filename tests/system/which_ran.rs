@@ -15,15 +15,9 @@ struct Config {
     min: usize,
 }
 
-impl InputLayers for ByLength {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/words"])
-    }
-}
-
-impl OutputLayers for ByLength {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("by-length")?])
+impl HasLayers for ByLength {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/words"]).output_layers([Layer::generic("by-length")?]))
     }
 }
 
@@ -47,15 +41,9 @@ impl MapGroupCompiler for ByLength {
 /// Replaces `@name` in a text by what that text says, or by `?`; a `~prefix` by how many texts start so.
 struct Quotes;
 
-impl InputLayers for Quotes {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-}
-
-impl OutputLayers for Quotes {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("quoted")?])
+impl HasLayers for Quotes {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/texts"]).output_layers([Layer::generic("quoted")?]))
     }
 }
 
@@ -321,15 +309,9 @@ fn a_user_error_names_task_part_and_key_and_leaves_the_base() {
 /// Maps every text to one output, whatever its name.
 struct Collides;
 
-impl InputLayers for Collides {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-}
-
-impl OutputLayers for Collides {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("first-letters")?])
+impl HasLayers for Collides {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/texts"]).output_layers([Layer::generic("first-letters")?]))
     }
 }
 
@@ -382,15 +364,9 @@ fn a_panic_is_an_error_that_says_where() {
 /// Sends a megabyte for each input to one output.
 struct Hot;
 
-impl InputLayers for Hot {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/words"])
-    }
-}
-
-impl OutputLayers for Hot {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("hot")?])
+impl HasLayers for Hot {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/words"]).output_layers([Layer::generic("hot")?]))
     }
 }
 

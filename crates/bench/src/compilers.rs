@@ -133,15 +133,9 @@ struct Transformed<'a> {
     records: Vec<TransformedRecord>,
 }
 
-impl InputLayers for Transform {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        input_layers()
-    }
-}
-
-impl OutputLayers for Transform {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        output_layer(KEY_DIGITS)
+impl HasLayers for Transform {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(input_layers()?).output_layers(output_layer(KEY_DIGITS)?))
     }
 }
 
@@ -228,15 +222,9 @@ impl Gathering {
     }
 }
 
-impl InputLayers for Aggregate {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        input_layers()
-    }
-}
-
-impl OutputLayers for Aggregate {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        output_layer(GROUP_DIGITS)
+impl HasLayers for Aggregate {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(input_layers()?).output_layers(output_layer(GROUP_DIGITS)?))
     }
 }
 

@@ -5,10 +5,8 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use deltic_bench::{INPUT, Session, import_generated, key, open_input, tile};
-use deltic_compiler::{
-    Context, Emit, Input, InputLayers, MapGroup, MapGroupCompiler, OutKey, OutputLayers, Task, Values,
-};
-use deltic_core::{Layer, LayerId, LayerRef, Name, Payload};
+use deltic_compiler::{Context, Emit, HasLayers, Input, Layers, MapGroup, MapGroupCompiler, OutKey, Task, Values};
+use deltic_core::{Layer, LayerId, Name, Payload};
 use deltic_driver::Import;
 use deltic_store::Stores;
 
@@ -32,15 +30,9 @@ pub(crate) struct Arguments {
 /// Sends an input's word to as many outputs as it says, or to one of its own.
 struct Fan;
 
-impl InputLayers for Fan {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        Ok(vec![LayerRef::parse(&format!("in/{INPUT}"))?])
-    }
-}
-
-impl OutputLayers for Fan {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("fan")?])
+impl HasLayers for Fan {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers([format!("in/{INPUT}")]).output_layers([Layer::generic("fan")?]))
     }
 }
 

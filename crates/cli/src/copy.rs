@@ -92,15 +92,11 @@ impl Copy {
     }
 }
 
-impl InputLayers for Copy {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        Ok(self.layers.iter().map(|layer| layer.source.clone()).collect())
-    }
-}
-
-impl OutputLayers for Copy {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(self.layers.iter().map(|layer| layer.settings.clone()).collect())
+impl HasLayers for Copy {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(self.layers.iter().map(|layer| &layer.source))
+            .output_layers(self.layers.iter().map(|layer| layer.settings.clone())))
     }
 }
 

@@ -7,7 +7,7 @@ use deltic_core::{IntoName, Key, Layer, LayerRef, Meta, Name, NameBytes, Payload
 
 use crate::error::Result;
 use crate::io::context::{Context, Lookup};
-use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::layers::HasLayers;
 use crate::io::partition::{Input, Partition};
 use crate::io::projection::Projections;
 use crate::io::whole::Whole;
@@ -26,10 +26,10 @@ pub struct Fixture {
 
 impl Fixture {
     /// An empty fixture for a compiler: it knows the compiler's layers.
-    pub fn new<C: InputLayers + OutputLayers>(compiler: &C) -> Result<Fixture> {
-        let inputs = compiler.input_layers()?;
-        let mut layers: Vec<LayerRef> = inputs.clone();
-        layers.extend(compiler.reference_layers()?);
+    pub fn new<C: HasLayers>(compiler: &C) -> Result<Fixture> {
+        let declared = compiler.layers()?;
+        anyhow::ensure!(declared.mistakes.is_empty(), "{}", declared.mistakes.join("; "));
+        let mut layers = [&declared.inputs[..], &declared.references].concat();
         layers.sort();
         layers.dedup();
         let layers = layers
@@ -39,8 +39,9 @@ impl Fixture {
                 Ok((layer, settings))
             })
             .collect::<Result<_>>()?;
-        let projections = Projections::new(compiler.projections(), Projections::CACHE_BYTES);
-        Ok(Fixture { inputs, layers, outputs: compiler.output_layers()?, partitions: BTreeMap::new(), projections })
+        let projections = Projections::new(declared.projections, Projections::CACHE_BYTES);
+        let (inputs, outputs) = (declared.inputs, declared.outputs);
+        Ok(Fixture { inputs, layers, outputs, partitions: BTreeMap::new(), projections })
     }
 
     /// Adds a partition that the compiler may read through its context.

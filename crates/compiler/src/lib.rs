@@ -1,6 +1,6 @@
 //! Compilers: code that turns partitions of input layers into partitions of output layers.
 //!
-//! A compiler declares its layers ([`InputLayers`], [`OutputLayers`]) and follows one of these patterns:
+//! A compiler declares its input and output layers ([`HasLayers`], [`Layers`]) and follows one of these patterns:
 //!
 //! | pattern | output keys come from | one output has | intermediate values |
 //! |---|---|---|---|
@@ -44,15 +44,9 @@
 //! /// Upper-cases every text.
 //! struct Shout;
 //!
-//! impl InputLayers for Shout {
-//!     fn input_layers(&self) -> Result<Vec<LayerRef>> {
-//!         layers(["notes/text"])
-//!     }
-//! }
-//!
-//! impl OutputLayers for Shout {
-//!     fn output_layers(&self) -> Result<Vec<Layer>> {
-//!         Ok(vec![Layer::generic("loud")?])
+//! impl HasLayers for Shout {
+//!     fn layers(&self) -> Result<Layers> {
+//!         Ok(Layers::new().input_layers(["notes/text"]).output_layers([Layer::generic("loud")?]))
 //!     }
 //! }
 //!
@@ -91,7 +85,7 @@ pub use fixture::Fixture;
 pub use io::codec::CODEC_VERSION;
 pub use io::context::{Context, Listed, Lookup, Projected, Seen, Within};
 pub use io::emit::{Emit, Emitted, Outputs, Row, Sink};
-pub use io::layers::{InputLayers, OutputLayers, layers};
+pub use io::layers::{HasLayers, Layers, layers};
 pub use io::out_key::OutKey;
 pub use io::partition::{Input, Partition};
 pub use io::projection::{Parts, Projection, Projections, part_digest};
@@ -110,7 +104,7 @@ pub use patterns::map_group::{MapGroup, MapGroupCompiler};
 pub use patterns::map_split::{MapSplit, MapSplitCompiler};
 pub use patterns::ref_tree::{RefStructure, RefTree, RefTreeCompiler, References, Targets};
 pub use patterns::stage::{
-    BackEnd, CompileInputs, Declared, DepStage, DirectStage, GlobalStage, GraphStage, GroupStage, Pattern,
+    BackEnd, CompileInputs, DepStage, DirectStage, GlobalStage, GraphStage, GroupStage, Pattern,
 };
 pub use tasks::config_error::ConfigError;
 pub use tasks::filter::{Allow, Custom, Filter, InBox, LayerName};
@@ -125,10 +119,10 @@ pub use tasks::task::{BadTask, Task};
 pub mod prelude {
     pub use crate::{
         AdaptivePattern, Context, DataKey, DataPlan, DataSet, Dep, DepCompiler, Direct, DirectCompiler, DirectMany,
-        Edges, Emit, FixedPattern, Fixture, Global, GlobalCompiler, Graph, IncrementalDep, IncrementalDepCompiler,
-        Input, InputChange, InputLayers, Leveling, MapGroup, MapGroupCompiler, MapSplit, MapSplitCompiler, OnError,
-        OutKey, OutputLayers, Outputs, Partition, Projection, Publish, RefStructure, RefTree, RefTreeCompiler,
-        References, Result, Setup, Targets, Task, Values, Whole, Within, layers, recordable,
+        Edges, Emit, FixedPattern, Fixture, Global, GlobalCompiler, Graph, HasLayers, IncrementalDep,
+        IncrementalDepCompiler, Input, InputChange, Layers, Leveling, MapGroup, MapGroupCompiler, MapSplit,
+        MapSplitCompiler, OnError, OutKey, Outputs, Partition, Projection, Publish, RefStructure, RefTree,
+        RefTreeCompiler, References, Result, Setup, Targets, Task, Values, Whole, Within, layers, recordable,
     };
     pub use anyhow::{Context as _, Error, anyhow, bail, ensure};
     pub use deltic_core::{BoundingBox, Grid, IntoName, Key, Layer, LayerRef, Meta, Name, Payload, Tile};

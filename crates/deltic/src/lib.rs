@@ -24,15 +24,9 @@
 //! /// Upper-cases every text.
 //! struct Shout;
 //!
-//! impl InputLayers for Shout {
-//!     fn input_layers(&self) -> Result<Vec<LayerRef>> {
-//!         layers(["notes/text"])
-//!     }
-//! }
-//!
-//! impl OutputLayers for Shout {
-//!     fn output_layers(&self) -> Result<Vec<Layer>> {
-//!         Ok(vec![Layer::generic("loud")?])
+//! impl HasLayers for Shout {
+//!     fn layers(&self) -> Result<Layers> {
+//!         Ok(Layers::new().input_layers(["notes/text"]).output_layers([Layer::generic("loud")?]))
 //!     }
 //! }
 //!

@@ -11,11 +11,10 @@
 //! use deltic_testkit::{Faults, Lab};
 //! # use deltic_compiler::prelude::*;
 //! # struct Copy;
-//! # impl InputLayers for Copy {
-//! #     fn input_layers(&self) -> Result<Vec<LayerRef>> { layers(["notes/text"]) }
-//! # }
-//! # impl OutputLayers for Copy {
-//! #     fn output_layers(&self) -> Result<Vec<Layer>> { Ok(vec![Layer::generic("copy")?]) }
+//! # impl HasLayers for Copy {
+//! #     fn layers(&self) -> Result<Layers> {
+//! #         Ok(Layers::new().input_layers(["notes/text"]).output_layers([Layer::generic("copy")?]))
+//! #     }
 //! # }
 //! # impl DirectCompiler for Copy {
 //! #     fn map_key(&self, key: &Key, out: &mut Outputs) { out.add("copy", &key.name); }

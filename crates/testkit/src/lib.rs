@@ -12,11 +12,10 @@
 //! use deltic_compiler::prelude::*;
 //! use deltic_testkit::Lab;
 //! # struct Shout;
-//! # impl InputLayers for Shout {
-//! #     fn input_layers(&self) -> Result<Vec<LayerRef>> { layers(["notes/text"]) }
-//! # }
-//! # impl OutputLayers for Shout {
-//! #     fn output_layers(&self) -> Result<Vec<Layer>> { Ok(vec![Layer::generic("loud")?]) }
+//! # impl HasLayers for Shout {
+//! #     fn layers(&self) -> Result<Layers> {
+//! #         Ok(Layers::new().input_layers(["notes/text"]).output_layers([Layer::generic("loud")?]))
+//! #     }
 //! # }
 //! # impl DirectCompiler for Shout {
 //! #     fn map_key(&self, key: &Key, out: &mut Outputs) { out.add("loud", &key.name); }

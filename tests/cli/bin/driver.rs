@@ -21,15 +21,11 @@ impl Default for Config {
 /// For each word, the notes it stands in.
 struct WordList(Config);
 
-impl InputLayers for WordList {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/notes"])
-    }
-}
-
-impl OutputLayers for WordList {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("words")?.with_content_type("application/json")])
+impl HasLayers for WordList {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["in/notes"])
+            .output_layers([Layer::generic("words")?.with_content_type("application/json")]))
     }
 }
 
@@ -58,15 +54,9 @@ static TIMES: AtomicU64 = AtomicU64::new(0);
 /// Copies each note in capitals, below the notes it mentions with `@`.
 struct Loud;
 
-impl InputLayers for Loud {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/notes"])
-    }
-}
-
-impl OutputLayers for Loud {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("loud")?])
+impl HasLayers for Loud {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/notes"]).output_layers([Layer::generic("loud")?]))
     }
 }
 
@@ -102,19 +92,12 @@ struct DiaryConfig {
 /// All that a note ever said, a line for each run in which it was another.
 struct Diary;
 
-impl InputLayers for Diary {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/notes"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["self/diary"])
-    }
-}
-
-impl OutputLayers for Diary {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("diary")?])
+impl HasLayers for Diary {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["in/notes"])
+            .reference_layers(["self/diary"])
+            .output_layers([Layer::generic("diary")?]))
     }
 }
 
@@ -143,15 +126,9 @@ struct SlowConfig {
 /// Makes of `outputs N` so many outputs, with some work each; and of `pipe PATH` what comes through that pipe.
 struct Slow(SlowConfig);
 
-impl InputLayers for Slow {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/notes"])
-    }
-}
-
-impl OutputLayers for Slow {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("slow")?])
+impl HasLayers for Slow {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/notes"]).output_layers([Layer::generic("slow")?]))
     }
 }
 
@@ -196,15 +173,9 @@ struct NoiseConfig {
 /// Copies notes, and does on the way what each says.
 struct Noise;
 
-impl InputLayers for Noise {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/notes"])
-    }
-}
-
-impl OutputLayers for Noise {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("noise")?])
+impl HasLayers for Noise {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/notes"]).output_layers([Layer::generic("noise")?]))
     }
 }
 
@@ -262,15 +233,9 @@ impl<'de> Deserialize<'de> for NotOne {
 /// The length of each note and 2, by way of a [`NotOne`].
 struct Insistent;
 
-impl InputLayers for Insistent {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/notes"])
-    }
-}
-
-impl OutputLayers for Insistent {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("insistent")?])
+impl HasLayers for Insistent {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/notes"]).output_layers([Layer::generic("insistent")?]))
     }
 }
 

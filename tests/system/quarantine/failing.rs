@@ -4,8 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use deltic::compiler::{
-    BackEnd, CompileInputs, Declared, DepStage, DirectStage, Emitted, GraphStage, GroupStage, Pattern, Sink,
-    ValueSource,
+    BackEnd, CompileInputs, DepStage, DirectStage, Emitted, GraphStage, GroupStage, Pattern, Sink, ValueSource,
 };
 use deltic::prelude::*;
 
@@ -65,7 +64,7 @@ impl<S: BackEnd + ?Sized> BackEnd for Failing<S> {
 }
 
 impl<S: GroupStage + ?Sized> GroupStage for Failing<S> {
-    fn declared(&self) -> &dyn Declared {
+    fn declared(&self) -> &dyn HasLayers {
         self.0.declared()
     }
 
@@ -81,7 +80,7 @@ impl<S: GroupStage + ?Sized> GroupStage for Failing<S> {
 }
 
 impl<S: DepStage + ?Sized> DepStage for Failing<S> {
-    fn declared(&self) -> &dyn Declared {
+    fn declared(&self) -> &dyn HasLayers {
         self.0.declared()
     }
 
@@ -103,7 +102,7 @@ impl<S: CompileInputs + ?Sized> CompileInputs for Failing<S> {
 }
 
 impl<S: DirectStage + ?Sized> DirectStage for Failing<S> {
-    fn declared(&self) -> &dyn Declared {
+    fn declared(&self) -> &dyn HasLayers {
         self.0.declared()
     }
 
@@ -113,7 +112,7 @@ impl<S: DirectStage + ?Sized> DirectStage for Failing<S> {
 }
 
 impl<S: GraphStage + ?Sized> GraphStage for Failing<S> {
-    fn declared(&self) -> &dyn Declared {
+    fn declared(&self) -> &dyn HasLayers {
         self.0.declared()
     }
 

@@ -83,19 +83,14 @@ struct Letters {
     outputs: &'static [&'static str],
 }
 
-impl InputLayers for Letters {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        self.references.iter().map(|layer| Ok(LayerRef::parse(layer)?)).collect()
-    }
-}
-
-impl OutputLayers for Letters {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        self.outputs.iter().map(|layer| Ok(Layer::generic(layer)?.with_content_type("text/plain"))).collect()
+impl HasLayers for Letters {
+    fn layers(&self) -> Result<Layers> {
+        let outputs = self
+            .outputs
+            .iter()
+            .map(|layer| Ok(Layer::generic(layer)?.with_content_type("text/plain")))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Layers::new().input_layers(["in/texts"]).reference_layers(self.references).output_layers(outputs))
     }
 }
 
@@ -176,14 +171,9 @@ fn a_task_gets_other_layers_while_an_input_is_in_quarantine() {
 #[test]
 fn another_pattern_names_the_ways_out() {
     struct Copies;
-    impl InputLayers for Copies {
-        fn input_layers(&self) -> Result<Vec<LayerRef>> {
-            layers(["in/texts"])
-        }
-    }
-    impl OutputLayers for Copies {
-        fn output_layers(&self) -> Result<Vec<Layer>> {
-            Ok(vec![Layer::generic("m")?])
+    impl HasLayers for Copies {
+        fn layers(&self) -> Result<Layers> {
+            Ok(Layers::new().input_layers(["in/texts"]).output_layers([Layer::generic("m")?]))
         }
     }
     impl DirectCompiler for Copies {

@@ -12,15 +12,9 @@ use super::by_key;
 /// Sends each word of a text to its first letter, and counts there. `bad` and `worse` fail.
 struct Letters;
 
-impl InputLayers for Letters {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-}
-
-impl OutputLayers for Letters {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("letters")?])
+impl HasLayers for Letters {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/texts"]).output_layers([Layer::generic("letters")?]))
     }
 }
 
@@ -215,17 +209,12 @@ fn a_task_with_other_layers_goes_on_without_an_input_that_never_said_anything() 
     let mut lab = texts(OnError::QUARANTINE, &[("a", "one"), ("b", "two")]);
     lab.run();
     struct More;
-    impl InputLayers for More {
-        fn input_layers(&self) -> Result<Vec<LayerRef>> {
-            layers(["in/texts"])
-        }
-        fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-            layers(["in/atlas"])
-        }
-    }
-    impl OutputLayers for More {
-        fn output_layers(&self) -> Result<Vec<Layer>> {
-            Letters.output_layers()
+    impl HasLayers for More {
+        fn layers(&self) -> Result<Layers> {
+            Ok(Layers::new()
+                .input_layers(["in/texts"])
+                .reference_layers(["in/atlas"])
+                .output_layers([Layer::generic("letters")?]))
         }
     }
     impl MapGroupCompiler for More {
@@ -260,19 +249,12 @@ pub(super) struct Split {
     pub(super) references: &'static [&'static str],
 }
 
-impl InputLayers for Split {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers(["in/texts"])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        self.references.iter().map(|layer| Ok(LayerRef::parse(layer)?)).collect()
-    }
-}
-
-impl OutputLayers for Split {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic("words")?])
+impl HasLayers for Split {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers(["in/texts"])
+            .reference_layers(self.references)
+            .output_layers([Layer::generic("words")?]))
     }
 }
 
@@ -325,14 +307,9 @@ fn a_group_keeps_what_it_made_though_its_task_gets_other_layers() {
 fn all_tasks_are_heard() {
     let failing = |id: &str, fails: bool, from: &'static str, to: &'static str| {
         struct Does(bool, &'static str, &'static str);
-        impl InputLayers for Does {
-            fn input_layers(&self) -> Result<Vec<LayerRef>> {
-                layers([self.1])
-            }
-        }
-        impl OutputLayers for Does {
-            fn output_layers(&self) -> Result<Vec<Layer>> {
-                Ok(vec![Layer::generic(self.2)?])
+        impl HasLayers for Does {
+            fn layers(&self) -> Result<Layers> {
+                Ok(Layers::new().input_layers([self.1]).output_layers([Layer::generic(self.2)?]))
             }
         }
         impl DirectCompiler for Does {

@@ -18,15 +18,9 @@ use tempfile::TempDir;
 /// Copies the partitions of a layer.
 struct Copies(&'static str, &'static str);
 
-impl InputLayers for Copies {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        layers([self.0])
-    }
-}
-
-impl OutputLayers for Copies {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![Layer::generic(self.1)?])
+impl HasLayers for Copies {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers([self.0]).output_layers([Layer::generic(self.1)?]))
     }
 }
 

@@ -371,15 +371,9 @@ fn the_default_file_says_what_is_built_in() {
 
 struct Nothing;
 
-impl deltic_compiler::InputLayers for Nothing {
-    fn input_layers(&self) -> deltic_compiler::Result<Vec<deltic_core::LayerRef>> {
-        deltic_compiler::layers(["in/x"])
-    }
-}
-
-impl deltic_compiler::OutputLayers for Nothing {
-    fn output_layers(&self) -> deltic_compiler::Result<Vec<deltic_core::Layer>> {
-        Ok(vec![deltic_core::Layer::generic("y")?])
+impl deltic_compiler::HasLayers for Nothing {
+    fn layers(&self) -> deltic_compiler::Result<deltic_compiler::Layers> {
+        Ok(deltic_compiler::Layers::new().input_layers(["in/x"]).output_layers([deltic_core::Layer::generic("y")?]))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::dataset::value::Raw;
 use crate::error::Result;
 use crate::io::context::Context;
 use crate::io::emit::{Emit, Outputs};
-use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::layers::{HasLayers, Layers};
 use crate::io::out_key::OutKey;
 use crate::io::partition::Input;
 use crate::io::values::Values;
@@ -44,19 +44,12 @@ pub(super) struct GroupFlow<K, V> {
 
 macro_rules! layers_of {
     ($name:ident) => {
-        impl<K, V> InputLayers for $name<K, V> {
-            fn input_layers(&self) -> Result<Vec<LayerRef>> {
-                Ok(self.ends.inputs.clone())
-            }
-
-            fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-                Ok(self.ends.references.clone())
-            }
-        }
-
-        impl<K, V> OutputLayers for $name<K, V> {
-            fn output_layers(&self) -> Result<Vec<Layer>> {
-                Ok(vec![self.ends.output.clone()])
+        impl<K, V> HasLayers for $name<K, V> {
+            fn layers(&self) -> Result<Layers> {
+                Ok(Layers::new()
+                    .input_layers(&self.ends.inputs)
+                    .reference_layers(&self.ends.references)
+                    .output_layers([self.ends.output.clone()]))
             }
         }
     };

@@ -5,27 +5,78 @@ use deltic_core::{Layer, LayerRef};
 use crate::error::Result;
 use crate::io::projection::Projection;
 
-/// The layers a compiler reads.
-pub trait InputLayers {
-    /// The layers whose partitions are compiled: each of their partitions is given to the compiler.
-    fn input_layers(&self) -> Result<Vec<LayerRef>>;
+/// Declares the layers of a compiler.
+pub trait HasLayers {
+    /// The layers. Called when the compiler's task is made.
+    ///
+    /// Errors: settings of a layer that are not legal, or whatever else keeps the compiler from saying what it reads and writes.
+    fn layers(&self) -> Result<Layers>;
+}
 
-    /// The layers that may be read through the [`Context`](crate::Context) besides the input layers. Only the layer is
-    /// declared; which partitions are read is recorded as it happens.
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        Ok(Vec::new())
+/// The layers of a compiler: those that it compiles, those that it reads besides, those that it writes.
+///
+/// A layer that is read is named `catalog/layer` in an input catalog, `layer` in the output catalog. A name that is not legal, and
+/// a list that is empty or names a layer twice, is reported when the task is made, with all else that is wrong with it.
+///
+/// ```
+/// # use deltic_compiler::prelude::*;
+/// # fn layers() -> Result<Layers> {
+/// Ok(Layers::new()
+///     .input_layers(["osm/way"])
+///     .reference_layers(["osm/node"])
+///     .output_layers([Layer::tiles("paths", Grid::Here, [14])?]))
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct Layers {
+    pub(crate) inputs: Vec<LayerRef>,
+    pub(crate) references: Vec<LayerRef>,
+    pub(crate) projections: Vec<Projection>,
+    pub(crate) outputs: Vec<Layer>,
+    /// What is wrong with names, in the order in which they were given.
+    pub(crate) mistakes: Vec<String>,
+}
+
+impl Layers {
+    /// No layers.
+    pub fn new() -> Layers {
+        Layers::default()
     }
 
-    /// The parts of partitions that are read through [`Context::project`](crate::Context::project), each under an id.
-    fn projections(&self) -> Vec<Projection> {
-        Vec::new()
+    /// Adds layers whose partitions are compiled: each of their partitions is given to the compiler.
+    pub fn input_layers(mut self, layers: impl IntoIterator<Item: ToString>) -> Layers {
+        read("input", layers, &mut self.inputs, &mut self.mistakes);
+        self
+    }
+
+    /// Adds layers that may be read through the [`Context`](crate::Context) besides the input layers. Only the layer is declared;
+    /// which partitions are read is recorded as it happens.
+    pub fn reference_layers(mut self, layers: impl IntoIterator<Item: ToString>) -> Layers {
+        read("reference", layers, &mut self.references, &mut self.mistakes);
+        self
+    }
+
+    /// Adds parts of partitions that are read through [`Context::project`](crate::Context::project), each under an id.
+    pub fn projections(mut self, projections: impl IntoIterator<Item = Projection>) -> Layers {
+        self.projections.extend(projections);
+        self
+    }
+
+    /// Adds layers that are written, with their settings. No other task may write them.
+    pub fn output_layers(mut self, layers: impl IntoIterator<Item = Layer>) -> Layers {
+        self.outputs.extend(layers);
+        self
     }
 }
 
-/// The layers a compiler writes, with their settings. No other task may write them.
-pub trait OutputLayers {
-    /// The layers and their settings.
-    fn output_layers(&self) -> Result<Vec<Layer>>;
+fn read(what: &str, texts: impl IntoIterator<Item: ToString>, layers: &mut Vec<LayerRef>, mistakes: &mut Vec<String>) {
+    for text in texts {
+        match LayerRef::parse(&text.to_string()) {
+            Ok(layer) => layers.push(layer),
+            Err(error) => mistakes.push(format!("{what} layers: {error}")),
+        }
+    }
 }
 
 /// Reads a list of layers: `catalog/layer` of an input catalog, `layer` of the output catalog.

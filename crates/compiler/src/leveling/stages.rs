@@ -8,7 +8,7 @@ use deltic_core::{Grid, Key, Layer, LayerRef, Payload, Tile};
 use crate::error::Result;
 use crate::io::context::Context;
 use crate::io::emit::{Emit, Outputs};
-use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::layers::{HasLayers, Layers};
 use crate::io::out_key::OutKey;
 use crate::io::partition::Input;
 use crate::io::values::Values;
@@ -53,10 +53,6 @@ impl Names {
     }
 }
 
-fn layer_of(name: &str) -> Result<LayerRef> {
-    Ok(LayerRef::parse(name)?)
-}
-
 /// Adds weights up, or says where that can not be done.
 fn add(weights: impl Iterator<Item = Result<u64>>) -> Result<u64> {
     let mut sum = 0u64;
@@ -77,16 +73,12 @@ pub(super) struct Weights {
     pub(super) weigh: Arc<Weigh>,
 }
 
-impl InputLayers for Weights {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        Ok(self.inputs.clone())
-    }
-}
-
-impl OutputLayers for Weights {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
+impl HasLayers for Weights {
+    fn layers(&self) -> Result<Layers> {
         let levels = self.names.coarsest..=self.names.finest;
-        levels.map(|level| self.names.tiles(&self.names.weights(level), [level])).collect()
+        let outputs =
+            levels.map(|level| self.names.tiles(&self.names.weights(level), [level])).collect::<Result<Vec<_>>>()?;
+        Ok(Layers::new().input_layers(&self.inputs).output_layers(outputs))
     }
 }
 
@@ -121,15 +113,11 @@ pub(super) struct Sums {
     pub(super) level: u8,
 }
 
-impl InputLayers for Sums {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        Ok(vec![layer_of(&self.names.sums(self.level + 1))?, layer_of(&self.names.weights(self.level))?])
-    }
-}
-
-impl OutputLayers for Sums {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        Ok(vec![self.names.tiles(&self.names.sums(self.level), [self.level])?])
+impl HasLayers for Sums {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new()
+            .input_layers([self.names.sums(self.level + 1), self.names.weights(self.level)])
+            .output_layers([self.names.tiles(&self.names.sums(self.level), [self.level])?]))
     }
 }
 
@@ -152,17 +140,13 @@ pub(super) struct Heavy {
     pub(super) threshold: u64,
 }
 
-impl InputLayers for Heavy {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        (self.names.coarsest..=self.names.finest).map(|level| layer_of(&self.names.sums(level))).collect()
-    }
-}
-
-impl OutputLayers for Heavy {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
+impl HasLayers for Heavy {
+    fn layers(&self) -> Result<Layers> {
         let Names { coarsest, finest, .. } = self.names;
         let heavy = self.names.tiles(&self.names.heavy(), coarsest..=finest)?;
-        Ok(vec![heavy, self.names.tiles(&self.names.top(), [coarsest])?])
+        Ok(Layers::new()
+            .input_layers((coarsest..=finest).map(|level| self.names.sums(level)))
+            .output_layers([heavy, self.names.tiles(&self.names.top(), [coarsest])?]))
     }
 }
 
@@ -183,22 +167,15 @@ impl DirectCompiler for Heavy {
 /// Heavy tiles to the points right below them and at them.
 pub(super) struct Points(pub(super) Names);
 
-impl InputLayers for Points {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        Ok(vec![layer_of(&self.0.heavy())?, layer_of(&self.0.top())?])
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
+impl HasLayers for Points {
+    fn layers(&self) -> Result<Layers> {
         let levels = || self.0.coarsest..=self.0.finest;
-        let all = levels().map(|level| self.0.weights(level)).chain(levels().map(|level| self.0.sums(level)));
-        all.map(|layer| layer_of(&layer)).collect()
-    }
-}
-
-impl OutputLayers for Points {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        // All levels, so that any tile can be looked up, whatever its level.
-        Ok(vec![self.0.tiles(&self.0.layer, 0..=Tile::MAX_LEVEL)?])
+        let references = levels().map(|level| self.0.weights(level)).chain(levels().map(|level| self.0.sums(level)));
+        Ok(Layers::new()
+            .input_layers([self.0.heavy(), self.0.top()])
+            .reference_layers(references)
+            // All levels, so that any tile can be looked up, whatever its level.
+            .output_layers([self.0.tiles(&self.0.layer, 0..=Tile::MAX_LEVEL)?]))
     }
 }
 

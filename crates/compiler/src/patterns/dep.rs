@@ -9,19 +9,19 @@ use serde::de::DeserializeOwned;
 use crate::error::Result;
 use crate::io::context::Context;
 use crate::io::emit::{Emit, Sink};
-use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::layers::HasLayers;
 use crate::io::out_key::OutKey;
 use crate::io::publish::Publish;
 use crate::io::value_types;
 use crate::io::values::{ValueSource, Values};
 use crate::io::whole::Whole;
-use crate::patterns::stage::{BackEnd, Declared, DepStage, Pattern};
+use crate::patterns::stage::{BackEnd, DepStage, Pattern};
 
 /// A compiler whose front-end needs all of its input: connected components, a global sort, statistics to scale by.
 ///
 /// The front-end runs in every run in which something that the task reads has changed, and streams through all of it.
 /// Back-ends run only for outputs to which it says something new. So: cheap, wide front-ends and costly back-ends.
-pub trait DepCompiler: InputLayers + OutputLayers + Send + Sync + 'static {
+pub trait DepCompiler: HasLayers + Send + Sync + 'static {
     /// What the front-end sends to the back-end. Maps in it must iterate in a fixed order.
     type Value: Serialize + DeserializeOwned;
 
@@ -51,7 +51,7 @@ impl<C: DepCompiler> From<Dep<C>> for Pattern {
 struct Erased<C>(C);
 
 impl<C: DepCompiler> DepStage for Erased<C> {
-    fn declared(&self) -> &dyn Declared {
+    fn declared(&self) -> &dyn HasLayers {
         &self.0
     }
 

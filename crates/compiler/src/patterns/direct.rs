@@ -7,16 +7,16 @@ use deltic_core::{Key, Payload};
 use crate::error::Result;
 use crate::io::context::Context;
 use crate::io::emit::Outputs;
-use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::layers::HasLayers;
 use crate::io::out_key::OutKey;
 use crate::io::partition::Input;
-use crate::patterns::stage::{CompileInputs, Declared, DirectStage, Pattern};
+use crate::patterns::stage::{CompileInputs, DirectStage, Pattern};
 
 /// A compiler whose output keys depend on input keys alone.
 ///
 /// `map_key` must be a function of the key and the task's configuration: it is asked again for a partition that no
 /// longer exists. Register it as [`Direct`] when every output has one input, as [`DirectMany`] when it may have several.
-pub trait DirectCompiler: InputLayers + OutputLayers + Send + Sync + 'static {
+pub trait DirectCompiler: HasLayers + Send + Sync + 'static {
     /// Names the outputs that an input goes into.
     fn map_key(&self, key: &Key, out: &mut Outputs<'_>);
 
@@ -57,7 +57,7 @@ impl<C: DirectCompiler> From<DirectMany<C>> for Pattern {
 struct Erased<C>(C);
 
 impl<C: DirectCompiler> DirectStage for Erased<C> {
-    fn declared(&self) -> &dyn Declared {
+    fn declared(&self) -> &dyn HasLayers {
         &self.0
     }
 

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::io::context::Context;
-use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::layers::HasLayers;
 use crate::io::publish::Publish;
 use crate::io::whole::Whole;
-use crate::patterns::stage::{Declared, GlobalStage, Pattern};
+use crate::patterns::stage::{GlobalStage, Pattern};
 
 /// A compiler that makes everything of everything.
 ///
 /// It runs in every run in which something that the task reads has changed. Publishing is by difference still: what
 /// comes out as it is published already is neither uploaded nor a change to whoever reads it.
-pub trait GlobalCompiler: InputLayers + OutputLayers + Send + Sync + 'static {
+pub trait GlobalCompiler: HasLayers + Send + Sync + 'static {
     /// Goes through the input and publishes all partitions of the output, in any order. Payloads are hashed and stored
     /// as they come, so the output need not fit into memory. What is not published is deleted.
     fn compile(&self, input: &Whole<'_>, out: &mut Publish<'_>, context: &Context<'_>) -> Result<()>;
@@ -32,7 +32,7 @@ impl<C: GlobalCompiler> From<Global<C>> for Pattern {
 struct Erased<C>(C);
 
 impl<C: GlobalCompiler> GlobalStage for Erased<C> {
-    fn declared(&self) -> &dyn Declared {
+    fn declared(&self) -> &dyn HasLayers {
         &self.0
     }
 

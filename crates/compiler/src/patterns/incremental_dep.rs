@@ -6,12 +6,12 @@ use deltic_core::Payload;
 
 use crate::error::Result;
 use crate::io::context::Context;
-use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::layers::HasLayers;
 use crate::io::out_key::OutKey;
 use crate::io::partition::Input;
 use crate::io::whole::Whole;
 use crate::patterns::edges::{Edges, Graph, InputChange};
-use crate::patterns::stage::{CompileInputs, Declared, GraphStage, Pattern};
+use crate::patterns::stage::{CompileInputs, GraphStage, Pattern};
 
 /// A compiler where which outputs an input goes into depends on more than the input, and the user knows best what of it
 /// a change can affect.
@@ -22,7 +22,7 @@ use crate::patterns::stage::{CompileInputs, Declared, GraphStage, Pattern};
 ///
 /// The graph is made from the input layers alone, because of these `update` is told what changed: it has no
 /// [`Context`]. A table that it depends on is one more input layer, whose partitions need not go into any output.
-pub trait IncrementalDepCompiler: InputLayers + OutputLayers + Send + Sync + 'static {
+pub trait IncrementalDepCompiler: HasLayers + Send + Sync + 'static {
     /// Says of every input which outputs are made from it.
     fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()>;
 
@@ -71,7 +71,7 @@ impl<C: IncrementalDepCompiler> CompileInputs for Erased<C> {
 }
 
 impl<C: IncrementalDepCompiler> GraphStage for Erased<C> {
-    fn declared(&self) -> &dyn Declared {
+    fn declared(&self) -> &dyn HasLayers {
         &self.0
     }
 

@@ -10,20 +10,20 @@ use serde::de::DeserializeOwned;
 use crate::error::Result;
 use crate::io::context::Context;
 use crate::io::emit::{Emit, Emitted};
-use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::layers::HasLayers;
 use crate::io::out_key::OutKey;
 use crate::io::partition::Input;
 use crate::io::publish::Publish;
 use crate::io::value_types;
 use crate::io::values::{ValueSource, Values};
-use crate::patterns::stage::{BackEnd, Declared, GroupStage, Pattern};
+use crate::patterns::stage::{BackEnd, GroupStage, Pattern};
 
 /// A compiler whose output keys depend on content.
 ///
 /// When a front-end runs again and says the same to an output as before, that output is not compiled. When an output
 /// is compiled, front-ends of its unchanged inputs run again to say what they said before, so keep them cheap and the
 /// values small.
-pub trait MapGroupCompiler: InputLayers + OutputLayers + Send + Sync + 'static {
+pub trait MapGroupCompiler: HasLayers + Send + Sync + 'static {
     /// What the front-end sends to the back-end. Maps in it must iterate in a fixed order.
     type Value: Serialize + DeserializeOwned;
 
@@ -61,7 +61,7 @@ impl<C: MapGroupCompiler> From<MapGroup<C>> for Pattern {
 struct Erased<C>(C);
 
 impl<C: MapGroupCompiler> GroupStage for Erased<C> {
-    fn declared(&self) -> &dyn Declared {
+    fn declared(&self) -> &dyn HasLayers {
         &self.0
     }
 

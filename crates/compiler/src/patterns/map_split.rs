@@ -9,20 +9,20 @@ use serde::de::DeserializeOwned;
 use crate::error::Result;
 use crate::io::context::Context;
 use crate::io::emit::{Emit, Emitted};
-use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::layers::HasLayers;
 use crate::io::out_key::OutKey;
 use crate::io::partition::Input;
 use crate::io::publish::Publish;
 use crate::io::value_types;
 use crate::io::values::{ValueSource, Values};
-use crate::patterns::stage::{BackEnd, Declared, GroupStage, Pattern};
+use crate::patterns::stage::{BackEnd, GroupStage, Pattern};
 
 /// A map-group whose groups become several partitions: pages of a large one, or a stack of layers under one name.
 ///
 /// A group is called by a key of one of the output layers, which it need not publish. Each partition belongs to one
 /// group: two groups that publish the same key are an error that names both. What a group published in an earlier run
 /// and does not publish any more is deleted.
-pub trait MapSplitCompiler: InputLayers + OutputLayers + Send + Sync + 'static {
+pub trait MapSplitCompiler: HasLayers + Send + Sync + 'static {
     /// What the front-end sends to the back-end. Maps in it must iterate in a fixed order.
     type Value: Serialize + DeserializeOwned;
 
@@ -58,7 +58,7 @@ impl<C: MapSplitCompiler> From<MapSplit<C>> for Pattern {
 struct Erased<C>(C);
 
 impl<C: MapSplitCompiler> GroupStage for Erased<C> {
-    fn declared(&self) -> &dyn Declared {
+    fn declared(&self) -> &dyn HasLayers {
         &self.0
     }
 

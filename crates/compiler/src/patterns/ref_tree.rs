@@ -8,17 +8,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail, ensure};
-use deltic_core::{IntoName, Key, Layer, LayerRef, Name, Payload};
+use deltic_core::{IntoName, Key, LayerRef, Name, Payload};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Result;
 use crate::io::context::Context;
 use crate::io::emit::Emit;
-use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::layers::{HasLayers, Layers};
 use crate::io::out_key::OutKey;
 use crate::io::partition::{Input, Partition};
-use crate::io::projection::Projection;
 use crate::io::values::Values;
 use crate::patterns::map_group::{MapGroup, MapGroupCompiler};
 use crate::patterns::stage::Pattern;
@@ -30,19 +29,12 @@ use crate::patterns::stage::Pattern;
 /// /// The highest point of each way: a way names its nodes, a node its tile of heights.
 /// struct Summits;
 ///
-/// impl InputLayers for Summits {
-///     fn input_layers(&self) -> Result<Vec<LayerRef>> {
-///         layers(["map/way"])
-///     }
-///
-///     fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-///         layers(["map/node", "map/height"])
-///     }
-/// }
-///
-/// impl OutputLayers for Summits {
-///     fn output_layers(&self) -> Result<Vec<Layer>> {
-///         Ok(vec![Layer::generic("summits")?])
+/// impl HasLayers for Summits {
+///     fn layers(&self) -> Result<Layers> {
+///         Ok(Layers::new()
+///             .input_layers(["map/way"])
+///             .reference_layers(["map/node", "map/height"])
+///             .output_layers([Layer::generic("summits")?]))
 ///     }
 /// }
 ///
@@ -87,7 +79,7 @@ use crate::patterns::stage::Pattern;
 /// # Ok(())
 /// # }
 /// ```
-pub trait RefTreeCompiler: InputLayers + OutputLayers + Send + Sync + 'static {
+pub trait RefTreeCompiler: HasLayers + Send + Sync + 'static {
     /// What the front-end sends to the back-end. Maps in it must iterate in a fixed order.
     type Value: Serialize + DeserializeOwned;
 
@@ -340,25 +332,13 @@ impl<C: RefTreeCompiler> From<RefTree<C>> for Pattern {
 /// The map-group that resolves, then compiles.
 struct Resolves<C>(C);
 
-impl<C: RefTreeCompiler> InputLayers for Resolves<C> {
-    fn input_layers(&self) -> Result<Vec<LayerRef>> {
-        self.0.input_layers()
-    }
-
-    fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-        let references = self.0.reference_layers()?;
-        self.0.structure().check(&[self.0.input_layers()?, references.clone()].concat())?;
-        Ok(references)
-    }
-
-    fn projections(&self) -> Vec<Projection> {
-        self.0.projections()
-    }
-}
-
-impl<C: RefTreeCompiler> OutputLayers for Resolves<C> {
-    fn output_layers(&self) -> Result<Vec<Layer>> {
-        self.0.output_layers()
+impl<C: RefTreeCompiler> HasLayers for Resolves<C> {
+    fn layers(&self) -> Result<Layers> {
+        let mut layers = self.0.layers()?;
+        if let Err(error) = self.0.structure().check(&[&layers.inputs[..], &layers.references].concat()) {
+            layers.mistakes.push(format!("reference layers: {error:#}"));
+        }
+        Ok(layers)
     }
 }
 

@@ -8,10 +8,9 @@ use deltic_core::{Key, Layer, LayerRef, Payload};
 use crate::error::Result;
 use crate::io::context::Context;
 use crate::io::emit::{Emitted, Outputs, Sink};
-use crate::io::layers::{InputLayers, OutputLayers};
+use crate::io::layers::HasLayers;
 use crate::io::out_key::OutKey;
 use crate::io::partition::Input;
-use crate::io::projection::Projection;
 use crate::io::publish::Publish;
 use crate::io::values::ValueSource;
 use crate::io::whole::Whole;
@@ -69,7 +68,7 @@ impl Pattern {
         }
     }
 
-    pub(crate) fn declared(&self) -> &dyn Declared {
+    pub(crate) fn declared(&self) -> &dyn HasLayers {
         match self {
             Pattern::Direct { stage, .. } => stage.declared(),
             Pattern::Group(stage) => stage.declared(),
@@ -86,36 +85,6 @@ impl fmt::Debug for Pattern {
     }
 }
 
-/// The layers that a compiler declared.
-pub trait Declared {
-    /// See [`InputLayers::input_layers`](crate::InputLayers::input_layers).
-    fn inputs(&self) -> Result<Vec<LayerRef>>;
-    /// See [`InputLayers::reference_layers`](crate::InputLayers::reference_layers).
-    fn references(&self) -> Result<Vec<LayerRef>>;
-    /// See [`InputLayers::projections`](crate::InputLayers::projections).
-    fn projections(&self) -> Vec<Projection>;
-    /// See [`OutputLayers::output_layers`](crate::OutputLayers::output_layers).
-    fn outputs(&self) -> Result<Vec<Layer>>;
-}
-
-impl<C: InputLayers + OutputLayers> Declared for C {
-    fn inputs(&self) -> Result<Vec<LayerRef>> {
-        self.input_layers()
-    }
-
-    fn references(&self) -> Result<Vec<LayerRef>> {
-        self.reference_layers()
-    }
-
-    fn projections(&self) -> Vec<Projection> {
-        InputLayers::projections(self)
-    }
-
-    fn outputs(&self) -> Result<Vec<Layer>> {
-        self.output_layers()
-    }
-}
-
 /// The back-end of a pattern without intermediate values, types erased.
 pub trait CompileInputs: Send + Sync {
     /// Compiles one output from its inputs, sorted by key.
@@ -128,7 +97,7 @@ pub trait CompileInputs: Send + Sync {
 /// A direct compiler, types erased.
 pub trait DirectStage: CompileInputs {
     /// The declared layers.
-    fn declared(&self) -> &dyn Declared;
+    fn declared(&self) -> &dyn HasLayers;
     /// The output keys of an input key.
     fn map_key(&self, key: &Key, out: &mut Outputs<'_>);
 }
@@ -136,7 +105,7 @@ pub trait DirectStage: CompileInputs {
 /// An incremental-dep compiler, types erased.
 pub trait GraphStage: CompileInputs {
     /// The declared layers.
-    fn declared(&self) -> &dyn Declared;
+    fn declared(&self) -> &dyn HasLayers;
     /// The outputs of every input.
     fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()>;
     /// The outputs of inputs whose outputs are others than before.
@@ -175,7 +144,7 @@ pub trait BackEnd: Send + Sync {
 /// A map-group compiler, types erased.
 pub trait GroupStage: BackEnd {
     /// The declared layers.
-    fn declared(&self) -> &dyn Declared;
+    fn declared(&self) -> &dyn HasLayers;
     /// The front-end: one input to emitted rows.
     fn front(&self, input: &Input, layers: &[Layer], context: &Context<'_>) -> Result<Emitted>;
     /// Reads together what the front-ends of these inputs are going to read; see
@@ -186,7 +155,7 @@ pub trait GroupStage: BackEnd {
 /// A dep compiler, types erased.
 pub trait DepStage: BackEnd {
     /// The declared layers.
-    fn declared(&self) -> &dyn Declared;
+    fn declared(&self) -> &dyn HasLayers;
     /// The front-end: the whole input to emitted rows.
     fn front(&self, input: &Whole<'_>, layers: &[Layer], context: &Context<'_>, rows: &mut Sink<'_>) -> Result<()>;
 }
@@ -194,7 +163,7 @@ pub trait DepStage: BackEnd {
 /// A global compiler, types erased.
 pub trait GlobalStage: Send + Sync {
     /// The declared layers.
-    fn declared(&self) -> &dyn Declared;
+    fn declared(&self) -> &dyn HasLayers;
     /// The whole input to the whole output.
     fn compile(&self, input: &Whole<'_>, out: &mut Publish<'_>, context: &Context<'_>) -> Result<()>;
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use deltic_core::{Layer, LayerId, LayerRef, TaskId};
 
 use crate::error::Result;
+use crate::io::layers::Layers;
 use crate::io::projection::Projection;
 use crate::patterns::stage::Pattern;
 use crate::tasks::filter::Filter;
@@ -18,6 +19,7 @@ pub struct Task {
     inputs: Vec<LayerRef>,
     references: Vec<LayerRef>,
     outputs: Vec<Layer>,
+    projections: Vec<Projection>,
     private: BTreeSet<LayerId>,
     memo: Option<u32>,
     earlier: Vec<TaskId>,
@@ -44,14 +46,16 @@ impl Task {
     /// intermediate values are of a type that can not be written without names.
     pub fn new(id: &str, pattern: impl Into<Pattern>) -> Result<Task> {
         let pattern = pattern.into();
-        let declared = pattern.declared();
-        let mut mistakes = Vec::new();
-        let mut inputs = listed(&mut mistakes, "input", declared.inputs(), LayerRef::clone);
-        let mut outputs = listed(&mut mistakes, "output", declared.outputs(), |layer| layer.id.clone());
-        let mut references = declared.references().unwrap_or_else(|error| {
-            mistakes.push(format!("reference layers: {error:#}"));
-            Vec::new()
-        });
+        let (declared, mut mistakes) = match pattern.declared().layers() {
+            Ok(layers) => {
+                let mut mistakes = layers.mistakes.clone();
+                check_list(&mut mistakes, "input", layers.inputs.iter());
+                check_list(&mut mistakes, "output", layers.outputs.iter().map(|layer| &layer.id));
+                (layers, mistakes)
+            }
+            Err(error) => (Layers::new(), vec![format!("layers: {error:#}")]),
+        };
+        let Layers { mut inputs, mut references, projections, mut outputs, .. } = declared;
         mistakes.extend(pattern.values_need().map(|needs| {
             format!(
                 "its `Value` can not be an intermediate value: {needs}; these are written without names, so emit a type \
@@ -78,6 +82,7 @@ impl Task {
             inputs,
             references,
             outputs,
+            projections,
             private: BTreeSet::new(),
             earlier: Vec::new(),
             filter: None,
@@ -186,7 +191,7 @@ impl Task {
 
     /// The parts of partitions that the compiler reads.
     pub fn projections(&self) -> Vec<Projection> {
-        self.pattern.declared().projections()
+        self.projections.clone()
     }
 
     /// Keeps in the state what front-ends say to outputs, so that an output can be compiled again without running the
@@ -241,55 +246,40 @@ impl Task {
     }
 }
 
-/// The layers that a compiler declares, and what is wrong with the list.
-fn listed<T, N: Ord + std::fmt::Display>(
+/// Says what is wrong with a list of layers that a compiler declares.
+fn check_list<N: Ord + std::fmt::Display>(
     mistakes: &mut Vec<String>,
     what: &str,
-    declared: Result<Vec<T>>,
-    name: impl Fn(&T) -> N,
-) -> Vec<T> {
-    let layers = match declared {
-        Ok(layers) => layers,
-        Err(error) => {
-            mistakes.push(format!("{what} layers: {error:#}"));
-            return Vec::new();
-        }
-    };
-    if layers.is_empty() {
+    layers: impl ExactSizeIterator<Item = N>,
+) {
+    // A name that could not be read is none of the layers, and is reported already.
+    if layers.len() == 0 && !mistakes.iter().any(|mistake| mistake.starts_with(&format!("{what} layers: "))) {
         mistakes.push(format!("it has no {what} layer"));
     }
     let (mut known, mut twice) = (BTreeSet::new(), BTreeSet::new());
-    for layer in &layers {
-        if let Some(again) = known.replace(name(layer)) {
+    for layer in layers {
+        if let Some(again) = known.replace(layer) {
             twice.insert(again);
         }
     }
     mistakes.extend(twice.into_iter().map(|layer| format!("{what} layer `{layer}` is listed twice")));
-    layers
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Context, Direct, DirectCompiler, Input, InputLayers, OutKey, OutputLayers, Outputs};
+    use crate::{Context, Direct, DirectCompiler, HasLayers, Input, OutKey, Outputs};
+    use anyhow::Context as _;
     use deltic_core::{Key, Payload};
 
-    /// Declares whatever it is told to.
-    struct Declares(Vec<&'static str>, Vec<&'static str>);
+    /// Declares these layers; without output layers it fails.
+    struct Declares(Vec<&'static str>, Option<Vec<&'static str>>);
 
-    impl InputLayers for Declares {
-        fn input_layers(&self) -> Result<Vec<LayerRef>> {
-            self.0.iter().map(|layer| Ok(LayerRef::parse(layer)?)).collect()
-        }
-
-        fn reference_layers(&self) -> Result<Vec<LayerRef>> {
-            anyhow::bail!("not today")
-        }
-    }
-
-    impl OutputLayers for Declares {
-        fn output_layers(&self) -> Result<Vec<Layer>> {
-            self.1.iter().map(|id| Ok(Layer::generic(id)?)).collect()
+    impl HasLayers for Declares {
+        fn layers(&self) -> Result<Layers> {
+            let outputs = self.1.as_ref().context("not today")?;
+            let outputs = outputs.iter().map(|id| Ok(Layer::generic(id)?)).collect::<Result<Vec<_>>>()?;
+            Ok(Layers::new().input_layers(&self.0).reference_layers(["no/such/layer"]).output_layers(outputs))
         }
     }
 
@@ -303,17 +293,22 @@ mod tests {
 
     #[test]
     fn all_that_is_wrong_with_a_task_is_reported_at_once() {
-        let wrong = |id, inputs: &[&'static str], outputs: &[&'static str]| {
-            Task::new(id, Direct(Declares(inputs.to_vec(), outputs.to_vec()))).unwrap_err().to_string()
+        let wrong = |id, inputs: &[&'static str], outputs: Option<&[&'static str]>| {
+            let declares = Declares(inputs.to_vec(), outputs.map(<[_]>::to_vec));
+            Task::new(id, Direct(declares)).unwrap_err().to_string()
         };
-        assert_eq!(
-            wrong("t", &["in/b", "in/a", "in/c", "in/a", "in/b", "in/b"], &[]),
-            "task `t`: input layer `in/a` is listed twice; input layer `in/b` is listed twice; it has no output layer; \
-             reference layers: not today"
+        let reported = wrong("t", &["in/b", "in/a", "in/c", "in/a", "in/b", "in/b"], Some(&[]));
+        assert!(reported.starts_with("task `t`: reference layers: `such/layer` is not a layer id: "), "{reported}");
+        let lists = "; input layer `in/a` is listed twice; input layer `in/b` is listed twice; it has no output layer";
+        assert!(reported.ends_with(lists), "{reported}");
+        let reported = wrong("two words", &["in/a!"], Some(&["o", "o"]));
+        assert!(reported.starts_with("task `two words`: input layers: `a!` is not a layer id: "), "{reported}");
+        assert!(reported.contains("; output layer `o` is listed twice; `two words` is not a task id: "), "{reported}");
+        assert!(!reported.contains("it has no input layer"), "{reported}");
+        let reported = wrong("two words", &[], None);
+        assert!(
+            reported.starts_with("task `two words`: layers: not today; `two words` is not a task id: "),
+            "{reported}"
         );
-        assert!(wrong("two words", &[], &["o", "o"]).starts_with(
-            "task `two words`: it has no input layer; output layer `o` is listed twice; reference layers: not today; \
-             `two words` is not a task id: "
-        ));
     }
 }
