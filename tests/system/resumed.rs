@@ -193,7 +193,7 @@ fn a_full_run_goes_on() {
 
 #[test]
 fn an_incremental_run_goes_on() {
-    interrupt(true, 1, 8, 2);
+    interrupt(true, 1, 24, 2);
 }
 
 #[test]
