@@ -90,7 +90,8 @@ fn an_input_version_that_has_expired_makes_a_full_run_of_equal_result() {
 
 fn deltic(folder: &Path, line: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_deltic-test-stock"));
-    command.args(line.split(' ')).current_dir(folder).output().unwrap()
+    // On one thread, so that an import puts the first partition first into its pack.
+    command.args(line.split(' ')).current_dir(folder).env("RAYON_NUM_THREADS", "1").output().unwrap()
 }
 
 fn ok(folder: &Path, line: &str) -> String {
@@ -186,12 +187,11 @@ fn the_check_of_a_catalog_tells_damage_by_its_exit_code() {
     assert_eq!(found.status.code(), Some(1));
     let name = packs[0].file_name().unwrap().to_str().unwrap();
     assert!(text.contains(&format!("packs/{name}: bytes of payloads do not match their digests")), "{text}");
-    // Which of them comes first in the pack is a matter of threads.
-    assert!(text.contains("version 1") && text.contains(", layer `names`: 1 entry, "), "{text}");
+    assert!(text.contains("version 1-5, layer `names`: 1 entry, up to `00`"), "{text}");
     assert!(message.contains("one damage found") && message.contains("restore"), "{message}");
     let body = json(folder, "fsck file:c --payloads");
     assert_eq!(body["damage"][0]["touches"][0]["layer"], "names");
-    assert_eq!(body["damage"][0]["touches"][0]["versions"][0][0], 1);
+    assert_eq!(body["damage"][0]["touches"][0]["versions"], serde_json::json!([[1, 5]]));
 }
 
 #[test]
