@@ -233,6 +233,10 @@ mod tests {
         assert!(asked(&other, 10).is_err() && asked(&other, 1).is_ok());
         one.went_on();
         assert!(asked(&other, 50).is_ok());
+        // Whoever comes long after a streak that nobody ended begins one of its own.
+        *one.streak.lock().unwrap() =
+            Streak { began: now.checked_sub(2 * hour), last: now.checked_sub(hour), ..Streak::default() };
+        assert!(asked(&other, 50).is_ok());
         assert!(patient(Duration::ZERO).wait(now, 503, None, 0, "a").is_err());
     }
 
@@ -289,5 +293,8 @@ mod tests {
         assert_eq!(answers(Duration::from_secs(600), &not, &[503; 3]), [Some(503); 3]);
         let waited = [("GET", "/b/c/versions/latest"), ("PUT", "/b/c/versions/1"), ("GET", "/b/c/progress/1-2-3")];
         assert_eq!(answers(Duration::from_secs(600), &waited, &[503, 200, 503, 200, 503, 200]), [Some(200); 3]);
+        // A catalog may lie in a folder, or a bucket, of that name.
+        let ours = [("PUT", "/b/progress/c/versions/1"), ("PUT", "/progress/c/packs/1-2-3")];
+        assert_eq!(answers(Duration::from_secs(600), &ours, &[503, 200, 503, 200]), [Some(200); 2]);
     }
 }
