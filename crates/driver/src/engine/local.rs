@@ -58,9 +58,9 @@ impl LocalEngine {
         self
     }
 
-    /// Runs a full stage over so many ranges of keys, one after the other, each of which writes its part of every tree; the parts
-    /// are put together. What is made is the same. It gains nothing on one machine: it is how a stage is divided among several,
-    /// and for tests of that.
+    /// Runs a full stage over this number of key ranges, one after the other. Each range writes its part of every tree, and the
+    /// parts are stitched: the output is the same. On one machine it gains nothing. It is how a stage is divided among several, and
+    /// for tests of that.
     #[must_use]
     pub fn with_ranges(mut self, ranges: usize) -> LocalEngine {
         self.ranges = ranges.max(1);

@@ -110,10 +110,6 @@ impl<'a, 's> BackSink<'a, 's> {
         }
     }
 
-    fn note_reads(&mut self, reader: &Reader, now: &[deltic_compiler::Seen]) -> Result<()> {
-        self.reads.note(reader, &self.stage.state.reads_of(reader)?, now)
-    }
-
     /// Affected outputs before `out`, or all that are left: nobody contributes to them any more.
     fn nothing_left_before(&mut self, out: Option<&[u8]>) -> Result<()> {
         while let Some((next, _)) = self.waiting.peek()?.filter(|(next, _)| out.is_none_or(|out| *next < out)) {
@@ -123,7 +119,7 @@ impl<'a, 's> BackSink<'a, 's> {
                 self.became(&gone, &Outcome::Held)?;
                 continue;
             }
-            self.note_reads(&Reader::Back(gone.clone()), &[])?;
+            self.reads.note(&self.stage.state, &Reader::Back(gone.clone()), &[])?;
             self.contributors.sole(&gone, None)?;
             self.became(&gone, &Outcome::Nothing)?;
         }
@@ -158,7 +154,7 @@ impl<'a, 's> BackSink<'a, 's> {
             }
             self.counts.compiled += 1;
             self.counts.same += u64::from(outcome.is_same());
-            self.note_reads(&Reader::Back(out.clone()), &reads)?;
+            self.reads.note(&self.stage.state, &Reader::Back(out.clone()), &reads)?;
             let told_by_key = outcome != Outcome::Nothing && reads.is_empty();
             self.contributors.sole(&out, (!told_by_key).then_some(&item))?;
             self.became(&out, &outcome)?;

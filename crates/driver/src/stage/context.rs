@@ -68,7 +68,7 @@ impl Stage<'_> {
         matches!(self.task.pattern(), Pattern::Group(_))
     }
 
-    /// Whether it is kept which outputs each input goes into, and what is said to them.
+    /// Whether the state has which outputs each input goes into, and the digest of what it emits to them.
     pub(crate) fn keeps_edges(&self) -> bool {
         matches!(self.task.pattern(), Pattern::Group(_) | Pattern::Graph(_))
     }

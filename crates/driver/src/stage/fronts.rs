@@ -80,7 +80,7 @@ impl<'a, 'q> FrontSink<'a, 'q> {
         dirty: &mut dyn FnMut(&Element) -> Result<()>,
     ) -> Result<bool> {
         let reader = Reader::Front(mapped.item.clone());
-        self.reads.note(&reader, &self.stage.state.reads_of(&reader)?, &mapped.reads)?;
+        self.reads.note(&self.stage.state, &reader, &mapped.reads)?;
         let (stage, mut is_new) = (self.stage, false);
         // Not collected: an input may have gone into every output there is.
         let before = existed.then(|| stage.state.edges_of(&mapped.item)).into_iter().flatten();
@@ -100,8 +100,8 @@ impl<'a, 'q> FrontSink<'a, 'q> {
         Ok(is_new)
     }
 
-    /// Notes what a front-end over the whole input says to an output, in order; returns whether that is new.
-    pub(crate) fn whole_said(
+    /// Notes what a front-end over the whole input emits to an output, in order; returns whether that is new.
+    pub(crate) fn whole_emitted(
         &mut self,
         whole: &Element,
         out: &[u8],

@@ -21,8 +21,7 @@ use crate::sort::key_set::{
 use crate::sort::marks::Marks;
 use crate::sort::rows::{RowStream, Rows};
 use crate::stage::backs::BackSink;
-use crate::stage::context::Stage;
-use crate::stage::context::StageResult;
+use crate::stage::context::{Stage, StageResult};
 use crate::stage::contributors::read_values;
 use crate::stage::dirty::{Dirty, DirtyInputs, count_marks, present};
 use crate::stage::fronts::{FrontSink, Fronts};

@@ -2,8 +2,8 @@
 //!
 //! The steps, as the design numbers them: changed inputs and readers of changes (1, 2: [`affected`](crate::stage::dirty)),
 //! front-ends and early cut-off (3), affected outputs (4), their other contributors (5), back-ends and the comparison
-//! with what is published (6), new state (7: [`settle`](crate::stage::sink)). [`incremental`](crate::stage::incremental) takes all
-//! of them; a full stage is the same with an empty base, every input and no step 5.
+//! with what is published (6), new state (7: [`fronts`](crate::stage::fronts), [`backs`](crate::stage::backs),
+//! [`reverse`](crate::stage::reverse)). [`incremental`](crate::stage::incremental) takes all of them; a full stage is the same with an empty base, every input and no step 5.
 //!
 //! Everything goes through in order, so state and layers are written as they come and a stage holds no more than the
 //! engine does.
@@ -145,7 +145,7 @@ impl Stage<'_> {
     }
 }
 
-/// Elements behind which to cut layers into about so many ranges of about as many partitions. Cost: a few nodes.
+/// Elements that end ranges of about equal size: `wanted` of them over all layers, more or less. Cost: a few nodes.
 fn spread<'a>(layers: impl Iterator<Item = (u16, &'a Tree)> + Clone, wanted: usize) -> Result<Vec<Element>> {
     let count: u64 = layers.clone().map(|(_, tree)| tree.count()).sum();
     let mut cuts = Vec::new();

@@ -105,7 +105,7 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// The table of owners that is being written: claims of groups, turned round.
+/// Writes the table of owners: the claims of all groups, by partition.
 pub(crate) struct Owners<'a> {
     stage: &'a Stage<'a>,
     kernel: &'a TaskKernel<'a>,

@@ -1,12 +1,12 @@
-//! The last of the three parts of a stage: what was noted by reader and by group, turned round. It becomes the table of readers,
-//! by what they looked at, and where groups become several partitions the table of owners and the output layers, by partition.
+//! The last of the three parts of a stage. It sorts looks by what was looked at, which makes the table of readers. Where groups become
+//! several partitions, it sorts their claims by partition, which makes the table of owners and the output layers.
 
 use crate::Result;
 use crate::stage::backs::Backs;
 use crate::stage::context::{Stage, StageResult};
 use crate::stage::range::Range;
 
-/// Turns round what back-ends left, range after range, and makes the stage's result of it all. `seen` are ranges of what was
+/// Sorts what back-ends left the other way, range after range, and makes the stage's result of it all. `seen` are ranges of what was
 /// looked at, `partitions` of outputs; both cover everything.
 pub(crate) fn reverse(
     stage: &Stage<'_>,

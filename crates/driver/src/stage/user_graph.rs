@@ -17,8 +17,7 @@ use crate::sort::key_set::{Elements, Sorter, TOGETHER, TOGETHER_BYTES, Writer, r
 use crate::sort::marks::Marks;
 use crate::sort::rows::{RowStream, Rows};
 use crate::stage::backs::BackSink;
-use crate::stage::context::Stage;
-use crate::stage::context::StageResult;
+use crate::stage::context::{Stage, StageResult};
 use crate::stage::dirty::{Dirty, DirtyInputs, count_marks, present};
 use crate::stage::fronts::FrontSink;
 use crate::stage::quarantine::Quarantine;

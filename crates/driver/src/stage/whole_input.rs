@@ -17,8 +17,7 @@ use crate::sort::key_set::{Elements, Sorter};
 use crate::sort::marks::Marks;
 use crate::sort::rows::{RowStream, Rows};
 use crate::stage::backs::BackSink;
-use crate::stage::context::Stage;
-use crate::stage::context::StageResult;
+use crate::stage::context::{Stage, StageResult};
 use crate::stage::dirty::count_marks;
 use crate::stage::fronts::FrontSink;
 use crate::stage::publisher::Publishers;
@@ -74,17 +73,17 @@ pub(crate) fn dep<'s>(
             said.advance()?;
         }
         while let Some((gone, was)) = before.next_if(|gone| *gone < out[..])? {
-            sink.whole_said(&whole, &gone, Some(stage.state.edge_digest(&was)?), None)?;
+            sink.whole_emitted(&whole, &gone, Some(stage.state.edge_digest(&was)?), None)?;
             wanted.add(&gone, Marks::EMITTED)?;
         }
         let was = before.next_if(|known| *known == out[..])?;
         let was = was.map(|(_, was)| stage.state.edge_digest(&was)).transpose()?;
-        if sink.whole_said(&whole, &out, was, Some(hasher.finish()))? {
+        if sink.whole_emitted(&whole, &out, was, Some(hasher.finish()))? {
             wanted.add(&out, Marks::EMITTED)?;
         }
     }
     while let Some((gone, was)) = before.next_if(|_| true)? {
-        sink.whole_said(&whole, &gone, Some(stage.state.edge_digest(&was)?), None)?;
+        sink.whole_emitted(&whole, &gone, Some(stage.state.edge_digest(&was)?), None)?;
         wanted.add(&gone, Marks::EMITTED)?;
     }
     session.add(batch)?;

@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | input whose front-end failed, as a reader of the table `reads` | what is said of it, as JSON |
+//! | input whose front-end failed, as a reader of the table `reads` | its key and message, as JSON |
 //! | output whose back-end failed, or that is held back | the same, and the inputs that hold it back |
 
 use std::collections::BTreeSet;

@@ -229,7 +229,7 @@ impl Reader {
     }
 }
 
-/// The table of reads that is being written. Readers come in order; what they saw is turned round, for [`ReadersWriter`].
+/// Writes the table of reads. Readers come in order; [`ReadersWriter`] sorts their looks by what was looked at.
 pub(crate) struct ReadsWriter<'a> {
     reads: TableWriter<'a>,
     readers: TableWriter<'a>,
@@ -250,8 +250,9 @@ impl<'a> ReadsWriter<'a> {
         }
     }
 
-    /// Notes what a reader saw, given what it saw last time.
-    pub(crate) fn note(&mut self, reader: &Reader, before: &[Look], now: &[Seen]) -> Result<()> {
+    /// Notes what a reader saw; `base` has what it saw last time.
+    pub(crate) fn note(&mut self, base: &State, reader: &Reader, now: &[Seen]) -> Result<()> {
+        let before = base.reads_of(reader)?;
         if before.is_empty() && now.is_empty() {
             return Ok(());
         }
@@ -290,7 +291,7 @@ impl<'a> ReadsWriter<'a> {
     }
 }
 
-/// The table of readers that is being written: what was noted by reader, turned round.
+/// Writes the table of readers: the looks of all readers, by what was looked at.
 pub(crate) struct ReadersWriter<'a> {
     rows: Sorted,
     readers: TableWriter<'a>,

@@ -16,7 +16,7 @@
 //!
 //! All are functions of inputs and tasks alone, like outputs: a chain of runs ends in the tables of a scratch run.
 
-use deltic_core::{Digest, Payload, TaskId};
+use deltic_core::{Digest, TaskId};
 use deltic_store::{Draft, Entry, Snapshot, Tree};
 
 use crate::element::Element;
@@ -120,29 +120,25 @@ impl State {
 }
 
 /// A table that is being written, in key order.
-pub(crate) struct TableWriter<'a> {
-    draft: &'a Draft,
-    tree: TreeWriter<'a>,
-}
+pub(crate) struct TableWriter<'a>(TreeWriter<'a>);
 
 impl<'a> TableWriter<'a> {
     pub(crate) fn new(writers: Writers<'a>, table: &Tree) -> TableWriter<'a> {
-        TableWriter { draft: writers.draft, tree: writers.tree(table) }
+        TableWriter(writers.tree(table))
     }
 
     /// Sets or removes a key. Values are small and lie inline.
     pub(crate) fn set(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        let entry = value.map(|value| self.draft.put(&Payload::new(value.to_vec()))).transpose()?;
-        self.tree.set(key, entry.as_ref())
+        self.0.set_value(key, value)
     }
 
     /// Ends a range of keys.
     pub(crate) fn end_range(&mut self) -> Result<()> {
-        self.tree.end_range()
+        self.0.end_range()
     }
 
     pub(crate) fn finish(self) -> Result<Tree> {
-        self.tree.finish()
+        self.0.finish()
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! Most tables of most runs change nothing, so nothing is begun before the first change.
 
+use deltic_core::Payload;
 use deltic_store::{Draft, Entry, PartEditor, Tree, TreeEditor};
 
 use crate::Result;
@@ -47,29 +48,35 @@ impl TreeWriter<'_> {
 
     /// Sets or removes a key. Keys ascend.
     pub(crate) fn set(&mut self, key: &[u8], entry: Option<&Entry>) -> Result<()> {
-        let draft = self.writers.draft;
-        if self.writers.in_parts {
-            let part = match &mut self.part {
-                Some(part) => part,
-                none => none.insert(draft.part_editor(&self.before)?),
-            };
-            return Ok(part.apply(key, entry)?);
+        if !self.writers.in_parts {
+            return Ok(self.editor()?.apply(key, entry)?);
         }
-        let editor = match &mut self.editor {
-            Some(editor) => editor,
-            none => none.insert(draft.editor(&self.before)?),
+        let part = match &mut self.part {
+            Some(part) => part,
+            none => none.insert(self.writers.draft.part_editor(&self.before)?),
         };
-        Ok(editor.apply(key, entry)?)
+        Ok(part.apply(key, entry)?)
+    }
+
+    /// Sets a key to a value, which is small and lies inline, or removes it.
+    pub(crate) fn set_value(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        let put = |value: &[u8]| self.writers.draft.put(&Payload::new(value.to_vec()));
+        let entry = value.map(put).transpose()?;
+        self.set(key, entry.as_ref())
     }
 
     /// Ends a range of keys: none that is set from here on lies before it.
     pub(crate) fn end_range(&mut self) -> Result<()> {
         let Some(part) = self.part.take() else { return Ok(()) };
-        let editor = match &mut self.editor {
+        let part = part.finish()?;
+        Ok(self.editor()?.stitch(&part)?)
+    }
+
+    fn editor(&mut self) -> Result<&mut TreeEditor> {
+        Ok(match &mut self.editor {
             Some(editor) => editor,
             none => none.insert(self.writers.draft.editor(&self.before)?),
-        };
-        Ok(editor.stitch(&part.finish()?)?)
+        })
     }
 
     pub(crate) fn finish(mut self) -> Result<Tree> {
