@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
 use deltic::core::{CatalogId, CatalogUuid, Digest, LayerId, RunId, Timestamp, Version};
-use deltic::driver::{Error, Import, Job, LocalEngine, Options};
+use deltic::driver::{self, Error, Import, Job, LocalEngine, Options};
 use deltic::prelude::*;
 use deltic::store::{Catalog, ErrorKind, NewCatalog, Stores};
 use deltic_testkit::store::{Fault, Operation, faults};
@@ -206,12 +206,12 @@ fn race_in_a_process_of_its_own() {
             };
             match tried {
                 Ok(version) => break version,
-                Err(Error::Store(error)) if matches!(error.kind(), ErrorKind::Conflict { .. }) => conflicts += 1,
-                // A record lies over the parent of another: nobody goes on from there.
-                Err(Error::Store(error)) if overwrites && matches!(error.kind(), ErrorKind::Corrupt { .. }) => {
-                    break 'rounds;
-                }
-                Err(error) => panic!("writer {writer}: {error}: {:?}", std::error::Error::source(&error)),
+                Err(error) => match of_store(&error) {
+                    Some(ErrorKind::Conflict { .. }) => conflicts += 1,
+                    // A record lies over the parent of another: nobody goes on from there.
+                    Some(ErrorKind::Corrupt { .. }) if overwrites => break 'rounds,
+                    _ => panic!("writer {writer}: {error}: {:?}", std::error::Error::source(&error)),
+                },
             }
         };
         let digest = match catalog.snapshot(made) {
@@ -258,4 +258,12 @@ fn compile(input: &Catalog, output: &Catalog, id: RunId, writer: u64, round: u64
         .input(CatalogId::new("in").unwrap(), input.clone())
         .run(&LocalEngine::new(1))?;
     Ok(report.version.unwrap())
+}
+
+/// What an error of a run is to the store, where it is the store's.
+fn of_store(error: &Error) -> Option<&ErrorKind> {
+    match error.kind() {
+        driver::ErrorKind::Store(error) => Some(error.kind()),
+        _ => None,
+    }
 }

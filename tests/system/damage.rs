@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use deltic::driver::Error;
+use deltic::driver::{Error, ErrorKind as RunErrorKind};
 use deltic::prelude::*;
 use deltic::store::ErrorKind;
 use deltic_testkit::Lab;
@@ -125,7 +125,7 @@ fn every_damage(flips: usize) -> Counts {
                 None => std::fs::remove_file(folder.join(name)).unwrap(),
             }
             lab.forget_caches();
-            let ran = lab.try_run();
+            let ran = lab.try_run().map_err(Error::into_kind);
             // What is missing is named by what says that it was there.
             let missed = what == "removed" && latest(name);
             let exchanged = latest(name) && what == "another catalog's";
@@ -138,7 +138,7 @@ fn every_damage(flips: usize) -> Counts {
                     );
                     counts.did_not_matter += 1;
                 }
-                Err(Error::Store(error)) => {
+                Err(RunErrorKind::Store(error)) => {
                     let text = error.to_string();
                     let (catalog, object) = name.split_once('/').unwrap();
                     let ErrorKind::Corrupt { object: named } = error.kind() else { panic!("{name} {what}: {text}") };
@@ -147,7 +147,7 @@ fn every_damage(flips: usize) -> Counts {
                     assert!(text.contains(&format!("/{catalog}: ")) && text.contains("restore the object"), "{text}");
                     counts.named += 1;
                 }
-                Err(error) => panic!("{name} {what}: an error of another kind: {error}"),
+                Err(kind) => panic!("{name} {what}: an error of another kind: {kind:?}"),
             }
             // Nothing was made of it, and when it is right again the run is made as if nothing had been.
             let mut now = files(folder);
@@ -252,8 +252,10 @@ fn what_can_not_be_read_is_no_failure_of_compilers_and_can_not_be_overlooked() {
             }
             restore(folder.path(), &damaged);
             lab.forget_caches();
-            match lab.try_run() {
-                Err(Error::Store(error)) => assert!(matches!(error.kind(), ErrorKind::Corrupt { .. }), "{error}"),
+            match lab.try_run().map_err(Error::into_kind) {
+                Err(RunErrorKind::Store(error)) => {
+                    assert!(matches!(error.kind(), ErrorKind::Corrupt { .. }), "{error}")
+                }
                 other => panic!("{number}, {threads} threads: {other:?}"),
             }
             let mut now = files(folder.path());

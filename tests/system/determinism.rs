@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use deltic::driver::{Error, Sampling, Verify};
+use deltic::driver::{Error, ErrorKind, Sampling, Verify};
 use deltic::prelude::*;
 use deltic_testkit::{Lab, RandomHistory, check_incremental};
 use expect_test::expect;
@@ -127,7 +127,7 @@ fn every_leak_is_caught_at_either_end() {
             *SEEN.lock().unwrap() = None;
             FIRST.with_borrow_mut(|first| *first = None);
             let mut lab = lab(leak, place);
-            let Err(Error::NotDeterministic { offenders, .. }) = lab.try_run() else {
+            let Err(ErrorKind::NotDeterministic { offenders, .. }) = lab.try_run().map_err(Error::into_kind) else {
                 panic!("{leak:?} in {place:?} went unnoticed")
             };
             let phase = if place == Place::Front { "front-end of in/texts/" } else { "back-end of texts/" };
@@ -152,8 +152,8 @@ fn what_is_sorted_is_no_leak() {
 
 #[test]
 fn other_reads_and_other_outputs() {
-    let found = |place| match lab(Leak::Counter, place).try_run() {
-        Err(Error::NotDeterministic { offenders, .. }) => offenders[0].clone(),
+    let found = |place| match lab(Leak::Counter, place).try_run().map_err(Error::into_kind) {
+        Err(ErrorKind::NotDeterministic { offenders, .. }) => offenders[0].clone(),
         other => panic!("{other:?}"),
     };
     let reads = found(Place::Reads);
@@ -174,7 +174,9 @@ fn all_offenders_are_listed_as_far_as_that_helps() {
         lab.put("in/texts", name.to_string(), "x");
     }
     lab.threads(2);
-    let Err(Error::NotDeterministic { offenders, more }) = lab.try_run() else { panic!("it went unnoticed") };
+    let Err(ErrorKind::NotDeterministic { offenders, more }) = lab.try_run().map_err(Error::into_kind) else {
+        panic!("it went unnoticed")
+    };
     // Each input, and no back-end: that made the same of the same.
     assert_eq!((offenders.len(), more), (100, 53));
     assert!(offenders.is_sorted_by(|a, b| a.key < b.key));
@@ -188,12 +190,12 @@ fn hot_groups_and_rows_in_files_are_compared_too() {
         for name in 0..40 {
             lab.put("in/texts", format!("big{name}"), "x".repeat(300_000));
         }
-        match lab.try_run() {
+        match lab.try_run().map_err(Error::into_kind) {
             Ok(_) => assert_eq!(leak, Leak::None),
-            Err(Error::NotDeterministic { offenders, .. }) => {
+            Err(ErrorKind::NotDeterministic { offenders, .. }) => {
                 assert!(leak != Leak::None && offenders.iter().any(|one| one.key == "texts/big"), "{offenders:?}");
             }
-            Err(error) => panic!("{error}"),
+            Err(kind) => panic!("{kind:?}"),
         }
     }
 }
@@ -279,7 +281,7 @@ fn front_ends_over_the_whole_input_run_twice_as_well() {
                 lab.put("in/texts", name, WORDS);
             }
             lab.check_determinism(true);
-            match lab.try_run() {
+            match lab.try_run().map_err(Error::into_kind) {
                 Ok(_) => {
                     assert!(!leaks, "{expected} went unnoticed");
                     lab.put("in/texts", "c", WORDS);
@@ -287,10 +289,10 @@ fn front_ends_over_the_whole_input_run_twice_as_well() {
                     lab.assert_equals_scratch();
                     lab.assert_verified();
                 }
-                Err(Error::NotDeterministic { offenders, .. }) => {
+                Err(ErrorKind::NotDeterministic { offenders, .. }) => {
                     assert!(leaks && offenders[0].to_string().starts_with(expected), "{}", offenders[0]);
                 }
-                Err(error) => panic!("{error}"),
+                Err(kind) => panic!("{kind:?}"),
             }
         }
     }

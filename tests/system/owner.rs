@@ -1,7 +1,7 @@
 //! Who may write to a catalog: what others made is not replaced, unless it is asked for.
 
 use deltic::core::{LayerId, Name, RunId, TaskId, Timestamp};
-use deltic::driver::{Error, Import, LayerEdit, Mode, Orphan, edit_layers};
+use deltic::driver::{Error, ErrorKind, Import, LayerEdit, Mode, Orphan, edit_layers};
 use deltic::prelude::*;
 use deltic::store::{Owner, Snapshot};
 use deltic_testkit::Lab;
@@ -48,8 +48,8 @@ fn by(ids: &[&str]) -> Owner {
 
 /// Who refuses to write, in the place of whom.
 fn refused<T>(result: deltic::driver::Result<T>) -> (String, Owner, &'static str) {
-    match result.map(|_| ()) {
-        Err(Error::Owned { url, owner, by }) => (url, owner, by),
+    match result.map(|_| ()).map_err(Error::into_kind) {
+        Err(ErrorKind::Owned { url, owner, by }) => (url, owner, by),
         other => panic!("{other:?}"),
     }
 }

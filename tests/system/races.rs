@@ -4,7 +4,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use deltic::core::{CatalogId, CatalogUuid, LayerId, RunId, Timestamp, Version};
-use deltic::driver::{Error, Event, Import, Job, LocalEngine, Observer, Options, Report, Silent};
+use deltic::driver::{
+    Error, ErrorKind as RunErrorKind, Event, Import, Job, LocalEngine, Observer, Options, Report, Silent,
+};
 use deltic::prelude::*;
 use deltic::store::testing::Operation;
 use deltic::store::{Catalog, ErrorKind, NewCatalog, Stores};
@@ -76,7 +78,7 @@ fn of_two_runs_from_one_base_one_wins_and_the_other_is_told_who() {
     site.put(11, &["11", "12", "13"]);
     let overtaken = Overtaken { site: &site, done: AtomicBool::new(false), other: Mutex::new(None) };
     let error = site.run(201, &overtaken, None).unwrap_err();
-    let Error::Store(error) = error else { panic!("{error}") };
+    let RunErrorKind::Store(error) = error.into_kind() else { panic!("not an error of the store") };
     assert_eq!(*error.kind(), ErrorKind::Conflict { version: Version(2), winner: RunId(200) });
     let winner = overtaken.other.into_inner().unwrap().unwrap();
     assert_eq!(winner.version, Some(Version(2)));
@@ -93,7 +95,7 @@ fn a_base_that_is_not_as_expected_is_refused_before_anything_runs() {
     site.run(100, &Silent, Some(Version(0))).unwrap();
     site.put(11, &["11"]);
     let error = site.run(101, &Silent, Some(Version(0))).unwrap_err();
-    assert!(matches!(error, Error::BaseMoved { expected: Version(0), found: Version(1) }), "{error}");
+    assert!(matches!(error.kind(), RunErrorKind::BaseMoved { expected: Version(0), found: Version(1) }), "{error}");
     site.run(102, &Silent, Some(Version(1))).unwrap();
 }
 
@@ -126,7 +128,7 @@ fn of_a_run_that_stalls_in_its_commit_and_one_that_does_not_one_wins() {
             (slow.join().unwrap(), fast)
         });
         if when == When::BeforeEffect {
-            let Err(Error::Store(error)) = slow else { panic!("it should have lost: {slow:?}") };
+            let Err(RunErrorKind::Store(error)) = slow.map_err(Error::into_kind) else { panic!("it should have lost") };
             assert_eq!(*error.kind(), ErrorKind::Conflict { version: Version(2), winner: RunId(202) });
             assert_eq!(fast.unwrap().version, Some(Version(2)));
         } else {

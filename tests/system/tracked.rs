@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use deltic::driver::{Error, Mode};
+use deltic::driver::{Error, ErrorKind, Mode};
 use deltic::prelude::*;
 use deltic_testkit::Lab;
 
@@ -148,7 +148,9 @@ fn a_projection_that_breaks_is_the_failure_of_those_who_look() {
         lab.run();
         lab.put("in/tables", "words", broken);
         words.decoded.store(0, Ordering::SeqCst);
-        let Err(Error::Compiler(failures)) = lab.try_run() else { panic!("nothing failed") };
+        let Err(ErrorKind::Compiler(failures)) = lab.try_run().map_err(Error::into_kind) else {
+            panic!("nothing failed")
+        };
         let told: Vec<String> = failures.all.iter().map(|one| format!("{} {}", one.phase, one.key)).collect();
         assert_eq!(told, ["a", "b", "c", "d"].map(|out| format!("back-end of translated/{out}")));
         assert_eq!(words.decoded.load(Ordering::SeqCst), 1 + 4, "once to see who is affected, then by each");

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use deltic_compiler::Task;
 use deltic_core::{CatalogId, LayerId};
-use deltic_driver::{At, Job, JobInput, LocalEngine, Options, Report};
+use deltic_driver::{At, Error, ErrorKind as RunErrorKind, Job, JobInput, LocalEngine, Options, Report};
 use deltic_store::{Catalog, ErrorKind, Snapshot, Stores};
 
 use crate::compilers::{CATALOG, OUTPUT, Workload, input_layer};
@@ -54,7 +54,7 @@ impl Session {
     pub fn run(&mut self) -> Result<Report> {
         match self.try_run() {
             // A folder without a catalog in it: create one and try again. Only a run that finds none pays for this.
-            Err(deltic_driver::Error::Store(error)) if *error.kind() == ErrorKind::NotFound => {
+            Err(error) if matches!(error.kind(), RunErrorKind::Store(error) if *error.kind() == ErrorKind::NotFound) => {
                 self.input.latest()?;
                 self.output = Catalog::create(&self.stores, self.output.url(), Vec::new(), new_catalog()?)?;
                 Ok(self.try_run()?)
@@ -64,7 +64,7 @@ impl Session {
     }
 
     fn try_run(&self) -> deltic_driver::Result<Report> {
-        let setup = |error: anyhow::Error| deltic_driver::Error::Setup(format!("{error:#}"));
+        let setup = |error: anyhow::Error| Error::new(RunErrorKind::Setup, format!("{error:#}"));
         let id = |text| CatalogId::new(text).map_err(|error| setup(error.into()));
         let input = JobInput::new(self.input.clone(), At::Latest);
         let state_layer = LayerId::new("state").map_err(|error| setup(error.into()))?;

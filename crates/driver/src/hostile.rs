@@ -17,7 +17,7 @@ use crate::sort::spill::{Spill, SpillWriter};
 use crate::stage::contributors::read_values;
 use crate::state::reads::Reader;
 use crate::state::tables::{State, edge_key};
-use crate::{Error, Result};
+use crate::{ErrorKind, Result};
 
 #[path = "../../../tests/support/hostile.rs"]
 mod harness;
@@ -151,8 +151,10 @@ fn draft() -> Draft {
 fn taken(result: Result<()>) -> bool {
     match result {
         Ok(()) => true,
-        Err(Error::State { .. } | Error::Engine(_) | Error::Store(_)) => false,
-        Err(error) => panic!("an error of another kind: {error}"),
+        Err(error) => match error.kind() {
+            ErrorKind::State | ErrorKind::Machine | ErrorKind::Internal | ErrorKind::Store(_) => false,
+            kind => panic!("an error of another kind, {kind:?}: {error}"),
+        },
     }
 }
 

@@ -58,7 +58,7 @@ pub use error::difference::FirstDifference;
 pub use error::failure::{Failure, Failures, PassedLimit, Quarantined};
 pub use error::offender::Offender;
 pub use error::panics::{caught, on_panic};
-pub use error::{Error, Phase, Result};
+pub use error::{Error, ErrorKind, Phase, Result};
 pub use report::observe::{Event, Observer, Silent};
 pub use report::stop::Stop;
 pub use report::{Counts, InputReport, Mode, Orphan, Phases, Plan, PlannedTask, Report, TaskReport};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use deltic::driver::{Error, Mode, quarantined};
+use deltic::driver::{ErrorKind, Mode, quarantined};
 use deltic::prelude::*;
 use deltic_testkit::Lab;
 use expect_test::expect;
@@ -75,7 +75,9 @@ fn a_compiler_that_fails_on_everything_ends_the_stage() {
     for number in 0..3000 {
         lab.put("in/texts", format!("{number:04}"), "bad");
     }
-    let Error::Compiler(failures) = lab.try_run().unwrap_err() else { panic!("not a compiler's error") };
+    let ErrorKind::Compiler(failures) = lab.try_run().unwrap_err().into_kind() else {
+        panic!("not a compiler's error")
+    };
     assert_eq!((failures.all.len(), failures.cut_short), (101, true));
     expect![[r#"
         the quarantine of task `letters` is full: at most 100 of its partitions may fail; raise the limit with compiler.letters.on_error = { quarantine = N } or `Task::on_error`, or mend what fails
@@ -169,7 +171,9 @@ fn what_is_held_back_does_not_count() {
     }
     assert_eq!(lab.names("letters"), ["e", "o", "s", "t"]);
     put(&mut lab, &[("b", "bad")]);
-    let Error::Compiler(failures) = lab.try_run().unwrap_err() else { panic!("not a compiler's error") };
+    let ErrorKind::Compiler(failures) = lab.try_run().unwrap_err().into_kind() else {
+        panic!("not a compiler's error")
+    };
     assert_eq!((failures.all.len(), failures.passed[0].most), (2, 1));
 }
 
@@ -332,7 +336,9 @@ fn all_tasks_are_heard() {
         ]);
         lab.threads(threads);
         put(&mut lab, &[("x", "x")]);
-        let Error::Compiler(failures) = lab.try_run().unwrap_err() else { panic!("not a compiler's error") };
+        let ErrorKind::Compiler(failures) = lab.try_run().unwrap_err().into_kind() else {
+            panic!("not a compiler's error")
+        };
         let tasks: BTreeSet<&str> = failures.all.iter().map(|failure| failure.task.as_str()).collect();
         assert_eq!(tasks, BTreeSet::from(["four", "one"]));
         assert_eq!(lab.output().version().0, 0);

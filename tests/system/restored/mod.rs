@@ -8,7 +8,7 @@ mod verified;
 use std::path::Path;
 
 use deltic::core::{CatalogId, CatalogUuid, LayerId, RunId, Timestamp, Version};
-use deltic::driver::{Job, LocalEngine, Mode, Options, Processing, Report};
+use deltic::driver::{ErrorKind, Job, LocalEngine, Mode, Options, Processing, Report};
 use deltic::prelude::*;
 use deltic::store::{Catalog, NewCatalog, Retention, Snapshot, Stores};
 use deltic_testkit::{Lab, LabRun};
@@ -407,7 +407,9 @@ fn an_input_of_an_input_with_another_history() {
     folders.next(&[("b", "3")]);
     let inputs = vec![("in", folders.lab.input_catalog("in")), ("mid", middle.clone())];
     match (ByHand { inputs, output: &output, tasks: &tasks, run: 7004, compatible: true }).try_run() {
-        Err(deltic::driver::Error::Refused(what)) => assert!(what.contains("has two histories"), "{what}"),
+        Err(error) if matches!(error.kind(), ErrorKind::Refused) => {
+            assert!(error.to_string().contains("has two histories"), "{error}");
+        }
         other => panic!("{other:?}"),
     }
     let report = job(&mut folders, 7002);

@@ -25,7 +25,7 @@ pub(crate) fn report(schema: &str, base: &Snapshot, made: Option<&Snapshot>, out
 
 /// Why no version was made of `base` by `run`.
 pub(crate) fn explained(error: deltic_driver::Error, base: &Snapshot, run: RunId) -> Failure {
-    let owned = matches!(error, deltic_driver::Error::Owned { .. });
+    let owned = matches!(error.kind(), deltic_driver::ErrorKind::Owned { .. });
     let failure = stands(Failure::from(error), base.catalog(), run, "nothing was changed");
     match owned {
         true => failure

@@ -163,8 +163,8 @@ fn stopped() -> Failure {
 
 /// An error with how to go on.
 fn explained(error: deltic_driver::Error) -> Failure {
-    use deltic_driver::Error::{Guarded, Owned};
-    let hint = match &error {
+    use deltic_driver::ErrorKind::{Guarded, Owned};
+    let hint = match error.kind() {
         Owned { .. } => {
             "import into a catalog of its own and let tasks read that; to replace what is there add `--take-over`"
         }
@@ -257,9 +257,9 @@ impl LayerImport<'_> {
         if self.interrupts.stop().is_asked() {
             return Err(stopped());
         }
-        self.import.put(&self.settings.id, name, payload).map_err(|error| match error {
-            deltic_driver::Error::Publish { message, .. } => self.refused(file, source, &message),
-            error => error.into(),
+        self.import.put(&self.settings.id, name, payload).map_err(|error| match error.kind() {
+            deltic_driver::ErrorKind::InvalidInput { what, .. } => self.refused(file, source, what),
+            _ => error.into(),
         })?;
         self.counter.tick();
         Ok(())

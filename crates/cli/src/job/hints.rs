@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use deltic_compiler::{OnError, Pattern, Task};
 use deltic_core::{Key, TaskId};
-use deltic_driver::{At, Error, Failures, Phase};
+use deltic_driver::{At, Error, ErrorKind, Failures, Phase};
 use deltic_store::Catalog;
 
 use super::prepared::Prepared;
@@ -15,13 +15,13 @@ impl Prepared<'_> {
     /// Adds what helps to an error of a run: that the base stands, and how to look at the input in question.
     pub(crate) fn explain(&self, error: Error, output: &Catalog) -> Failure {
         let mut hints = Vec::new();
-        if let Error::Compiler(failures) = &error {
+        if let ErrorKind::Compiler(failures) = error.kind() {
             let input = failures.all.iter().find_map(|failure| self.get_command(failure.input.as_ref()?));
             let which = if failures.all.len() == 1 { "this" } else { "the first" };
             hints.extend(input.map(|command| format!("see {which} input: {command}")));
             hints.extend(self.quarantine_hint(failures));
         }
-        if matches!(error, Error::Owned { .. }) {
+        if matches!(error.kind(), ErrorKind::Owned { .. }) {
             let binding = self.config.origin_of_url(&self.config.driver.output);
             hints.extend([
                 binding,
@@ -30,7 +30,7 @@ impl Prepared<'_> {
                     .to_owned(),
             ]);
         }
-        if let Error::NotDeterministic { offenders, .. } = &error {
+        if let ErrorKind::NotDeterministic { offenders, .. } = error.kind() {
             // The first is in the message.
             hints.extend(offenders.iter().skip(1).map(ToString::to_string));
         }

@@ -12,7 +12,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use deltic_driver::Failures;
+use deltic_driver::{ErrorKind as RunErrorKind, Failures};
 use deltic_store::{ErrorKind, Secrets};
 use serde_json::{Map, Value, json};
 
@@ -186,20 +186,20 @@ impl From<deltic_store::Error> for Failure {
 impl From<deltic_driver::Error> for Failure {
     fn from(error: deltic_driver::Error) -> Failure {
         let message = in_full(&error);
-        match &error {
+        match error.kind() {
             // The one error of several lines, each about one partition.
-            deltic_driver::Error::Compiler(Failures { all, cut_short, because, passed }) => {
+            RunErrorKind::Compiler(Failures { all, cut_short, because, passed }) => {
                 let mut lines = message.split('\n');
                 let first = Failure::failed(lines.next().unwrap_or_default()).of_kind("compiler");
                 let first = first.detail("failures", json!(all)).detail("cut_short", *cut_short);
                 let first = first.detail("because", because.clone()).detail("limits_passed", json!(passed));
                 Failure { listed: lines.map(|line| line.trim_start().to_owned()).collect(), ..first }
             }
-            deltic_driver::Error::NotDeterministic { .. } => Failure::failed(message).of_kind("compiler"),
-            deltic_driver::Error::Setup(_) | deltic_driver::Error::Owned { .. } => Failure::usage(message),
-            deltic_driver::Error::Stopped { .. } => Failure::stopped(message),
-            deltic_driver::Error::BaseMoved { .. } => Failure::conflict(message),
-            deltic_driver::Error::Store(error) => Failure::of_store(error, message),
+            RunErrorKind::NotDeterministic { .. } => Failure::failed(message).of_kind("compiler"),
+            RunErrorKind::Setup | RunErrorKind::Owned { .. } => Failure::usage(message),
+            RunErrorKind::Stopped { .. } => Failure::stopped(message),
+            RunErrorKind::BaseMoved { .. } => Failure::conflict(message),
+            RunErrorKind::Store(error) => Failure::of_store(error, message),
             _ => Failure::failed(message),
         }
     }

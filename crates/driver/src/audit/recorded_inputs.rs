@@ -123,7 +123,7 @@ impl<'a> Recorded<'a> {
                 Ok((settings, input.tree(name)))
             }
             None => may_lack.map(|settings| (settings, None)).ok_or_else(|| {
-                Error::Refused(format!(
+                Error::refused(format!(
                     "version {} was not made from a catalog `{id}`, of which `{layer}` is read: there is nothing to go by",
                     self.version.version()
                 ))
@@ -133,7 +133,7 @@ impl<'a> Recorded<'a> {
 
     fn lacks(&self, layer: &LayerRef) -> Error {
         let version = self.version.version();
-        Error::Refused(format!("version {version} was made from a catalog that has no layer `{layer}`"))
+        Error::refused(format!("version {version} was made from a catalog that has no layer `{layer}`"))
     }
 }
 
@@ -185,5 +185,5 @@ fn open(id: &CatalogId, known: &Dependency, places: Places, searched: bool) -> R
     // Two places can be one.
     found.dedup();
     let message = format!("version {version} of input `{id}` can not be read: {}", found.join("; "));
-    Err(Error::Refused(message))
+    Err(Error::refused(message))
 }

@@ -15,7 +15,7 @@ pub(crate) const MEMORY: usize = 8 << 20;
 
 /// Runs something on a thread of its own.
 pub(crate) fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
-    let gone = |_| Error::Engine("the thread that runs user code again panicked".to_owned());
+    let gone = |_| Error::internal("the thread that runs user code again panicked");
     std::thread::scope(|scope| scope.spawn(work).join().map_err(gone))
 }
 

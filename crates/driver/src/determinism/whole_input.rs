@@ -150,7 +150,7 @@ fn first_other_row(mut one: Sorted, mut two: Sorted) -> Result<Option<OtherRow>>
 }
 
 fn broken() -> Error {
-    Error::Engine("a row whose element is cut short".to_owned())
+    Error::internal("a row whose element is cut short")
 }
 
 /// Two sorted sequences of partitions.

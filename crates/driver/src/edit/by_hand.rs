@@ -25,8 +25,8 @@ pub enum LayerEdit {
 
 /// Changes layers of the catalog whose latest version is `base`; the version that was made, `None` where nothing differs.
 ///
-/// Fails with [`Error::Setup`] where there is such a layer, or is none, where a name in it would not be legal, or a task
-/// writes it; and with [`Error::Owned`] where layers are added to, or changed in, a catalog that tasks write.
+/// Fails with [`ErrorKind::Setup`] where there is such a layer, or is none, where a name in it would not be legal, or a task
+/// writes it; and with [`ErrorKind::Owned`] where layers are added to, or changed in, a catalog that tasks write.
 pub fn edit_layers(
     base: &Snapshot,
     edits: &[LayerEdit],
@@ -37,7 +37,7 @@ pub fn edit_layers(
     let draft = Draft::begin(base, run, DraftOptions::default());
     let mut layers = layers_of(base, &draft);
     let url = base.catalog().url();
-    let refused = |what: String| Error::Setup(format!("{url}: {what}"));
+    let refused = |what: String| Error::setup(format!("{url}: {what}"));
     let none = |id: &LayerId| {
         let known: Vec<String> = base.layers().map(|layer| format!("`{}`", layer.id)).collect();
         refused(format!("there is no layer `{id}`; there are {}", known.join(", ")))
@@ -83,7 +83,7 @@ pub fn edit_layers(
 /// Makes the layers of the catalog whose latest version is `base` those that they were at an earlier version; `None` where they
 /// are.
 ///
-/// Fails with [`Error::Owned`] where tasks write the catalog: what they remember would not fit.
+/// Fails with [`ErrorKind::Owned`] where tasks write the catalog: what they remember would not fit.
 pub fn revert(base: &Snapshot, to: &Snapshot, run: RunId, created: Timestamp, note: &str) -> Result<Option<Snapshot>> {
     owner::check_imports(base, "an earlier version")?;
     let draft = Draft::begin(base, run, DraftOptions::default());

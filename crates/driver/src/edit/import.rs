@@ -45,10 +45,7 @@ impl ImportLimits {
 
     fn check(self, url: &str, layer: &LayerId, counts: ImportCounts, before: u64) -> Result<()> {
         let after = before - counts.deleted + counts.added;
-        let refused = |is_empty: bool| {
-            let (url, layer, deleted) = (url.to_owned(), layer.clone(), counts.deleted);
-            Err(Error::Guarded { url, layer, is_empty, deleted, before })
-        };
+        let refused = |is_empty: bool| Err(Error::guarded(url, layer, is_empty, counts.deleted, before));
         if after == 0 && before > 0 {
             if self.allow_empty {
                 return Ok(());
@@ -117,7 +114,7 @@ pub struct ImportCounts {
 impl Import {
     /// Begins the version after `base`, which must be the catalog's latest. `run` is drawn anew for each import.
     ///
-    /// Fails with [`Error::Owned`] when somebody else writes to the catalog, such as tasks: the next run would not know of
+    /// Fails with [`ErrorKind::Owned`] when somebody else writes to the catalog, such as tasks: the next run would not know of
     /// the change.
     pub fn begin(base: &Snapshot, run: RunId) -> Result<Import> {
         owner::check_imports(base, "an import")?;
@@ -213,7 +210,7 @@ impl Import {
 
     /// Makes the version. `created` and `note` are recorded with it.
     ///
-    /// Fails with the store's conflict when another run made that version first, and with [`Error::Guarded`] where more would
+    /// Fails with the store's conflict when another run made that version first, and with [`ErrorKind::Guarded`] where more would
     /// be taken away than the limits allow: nothing was imported then.
     pub fn commit(self, created: Timestamp, note: &str) -> Result<ImportReport> {
         let Import { base, draft, before, layers, limits, is_dry } = self;
@@ -263,7 +260,7 @@ impl Import {
         self.layers.get(id).ok_or_else(|| {
             let known: Vec<&str> = self.layers.keys().map(LayerId::as_str).collect();
             let known = if known.is_empty() { "none".to_owned() } else { format!("`{}`", known.join("`, `")) };
-            Error::Setup(format!("catalog {} has no layer `{id}`: it has {known}", self.base.catalog().url()))
+            Error::setup(format!("catalog {} has no layer `{id}`: it has {known}", self.base.catalog().url()))
         })
     }
 }
@@ -280,7 +277,7 @@ impl ImportLayer {
     }
 
     fn refused(&self, message: String) -> Error {
-        Error::Publish { layer: self.settings.id.clone(), message }
+        Error::publish(&self.settings.id, message)
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Named) -> T) -> T {

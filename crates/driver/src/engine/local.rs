@@ -72,7 +72,10 @@ impl LocalEngine {
             let builder = rayon::ThreadPoolBuilder::new().num_threads(self.threads);
             builder.thread_name(|n| format!("deltic-{n}")).build().map_err(|e| e.to_string())
         };
-        self.pool.get_or_init(start).as_ref().map_err(|e| Error::Engine(format!("starting threads: {e}")))
+        self.pool
+            .get_or_init(start)
+            .as_ref()
+            .map_err(|error| Error::machine("threads could not be started", std::io::Error::other(error.clone()), ""))
     }
 
     /// How batches of a stage are run.

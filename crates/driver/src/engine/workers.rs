@@ -140,7 +140,7 @@ impl Workers<'_> {
                     scope.spawn(move |_| {
                         // User code is guarded already; this keeps a mistake of ours from waiting for ever.
                         let done = catch_unwind(AssertUnwindSafe(|| kernel.go_on().and_then(|()| work(batch))));
-                        let failed = |_| Err(Error::Engine("a worker panicked".to_owned()));
+                        let failed = |_| Err(Error::internal("a worker panicked"));
                         // Nobody listens any more when an earlier batch failed.
                         let _ = sender.send((number, done.unwrap_or_else(failed)));
                     });
@@ -150,7 +150,7 @@ impl Workers<'_> {
                     Some(first) if matches!(first.state, State::Done(..)) => continue,
                     Some(_) => {}
                 }
-                let gone = || Error::Engine("the workers are gone".to_owned());
+                let gone = || Error::internal("the workers are gone");
                 let (number, done) = receiver.recv().map_err(|_| gone())?;
                 running -= 1;
                 let place = slots.iter().position(|slot| slot.number == number).ok_or_else(gone)?;
@@ -217,7 +217,7 @@ mod tests {
     }
 
     fn error(message: &str) -> Error {
-        Error::Engine(message.to_owned())
+        Error::internal(message)
     }
 
     /// Waits until something holds, and says whether it did within a minute.

@@ -71,19 +71,22 @@ impl fmt::Display for Failure {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Error {
-        Error::Compiler(Failures { all: vec![failure], ..Failures::default() })
+        Error::compiler(Failures { all: vec![failure], ..Failures::default() })
     }
 }
 
 /// Tells a failure of user code from what the driver itself can not go on after.
 pub(crate) fn attempt<T>(result: Result<T>) -> Result<std::result::Result<T, Box<Failure>>> {
-    match result {
+    match result.map_err(Error::into_failures) {
         Ok(done) => Ok(Ok(done)),
-        Err(Error::Compiler(mut failures)) if failures.all.len() == 1 => match failures.all.pop() {
-            Some(failure) => Ok(Err(Box::new(failure))),
-            None => Err(Error::Compiler(failures)),
+        Err(Ok(mut failures)) => match (failures.all.pop(), failures.all.is_empty()) {
+            (Some(failure), true) => Ok(Err(Box::new(failure))),
+            (last, _) => {
+                failures.all.extend(last);
+                Err(Error::compiler(failures))
+            }
         },
-        Err(error) => Err(error),
+        Err(Err(error)) => Err(error),
     }
 }
 
@@ -128,7 +131,7 @@ impl Failures {
             return Ok(());
         }
         self.cut_short = true;
-        Err(Error::Compiler(std::mem::take(self)))
+        Err(Error::compiler(std::mem::take(self)))
     }
 
     /// Those of a later task behind these.

@@ -1,220 +1,265 @@
-//! What can go wrong in a run, by what the caller should do about it.
+//! What can go wrong in a run: one error, with a kind to decide by, a place, and a message for people.
+//!
+//! The kinds are sorted by what the caller should do, as those of `deltic_store` are. No kind is a catch-all: what the
+//! store reports keeps its own kind, what this machine could not do is [`ErrorKind::Machine`], and what can only be a bug
+//! in this crate is [`ErrorKind::Internal`].
+//!
+//! After an error of a run no new version exists, and the base is unchanged.
 
 pub(crate) mod alike;
+pub(crate) mod contract;
 pub(crate) mod difference;
 pub(crate) mod failure;
 pub(crate) mod findings;
+mod kind;
 pub(crate) mod offender;
 pub(crate) mod panics;
+mod phase;
+
+use std::fmt;
 
 use deltic_core::{LayerId, TaskId, Version};
 use deltic_store::Owner;
-use serde::Serialize;
+
+pub use kind::ErrorKind;
+pub use phase::Phase;
 
 use crate::{Failures, Offender};
 
 /// The result of a step of a run.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a run ended without a new version. The base stands as it was in every case.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// Compilers said no to partitions, or panicked. Fix the inputs or the compiler.
-    #[error("{0}")]
-    Compiler(Failures),
-    /// Two inputs of a [`Direct`](deltic_compiler::Direct) task claim one output.
-    #[error(
-        "{task}: output {output} is made from two inputs, {first} and {second}: \
-         map them to different outputs, or register the compiler as `DirectMany`"
-    )]
-    TwoProducers {
-        /// The task.
-        task: TaskId,
-        /// The output both claim.
-        output: String,
-        /// The first claimant by key.
-        first: String,
-        /// The second.
-        second: String,
-    },
-    /// Two groups publish one output.
-    #[error(
-        "{task}: output {output} is published by two groups, {first} and {second}: a partition belongs to one group, so \
-         let names say which"
-    )]
-    TwoGroups {
-        /// The task.
-        task: TaskId,
-        /// The output both publish.
-        output: String,
-        /// The first group by key.
-        first: String,
-        /// The second.
-        second: String,
-    },
-    /// A dependency graph mentions one input twice.
-    #[error("{task}: the outputs of input {input} are set twice: set them once, all together")]
-    MentionedTwice {
-        /// The task.
-        task: TaskId,
-        /// The input.
-        input: String,
-    },
-    /// A global compiler published one output twice.
-    #[error("{task}: output {output} is published twice: publish each partition once")]
-    PublishedTwice {
-        /// The task.
-        task: TaskId,
-        /// The output.
-        output: String,
-    },
-    /// Compiled twice, partitions came out differently. Make the compilers functions of their inputs: no order of hash
-    /// maps, clocks, randomness, threads, or anything kept between calls.
-    #[error("{} when compiled twice: {}", count(offenders.len() as u64 + more), first(offenders))]
-    NotDeterministic {
-        /// The first by task, part and key.
-        offenders: Vec<Offender>,
-        /// How many others there are.
-        more: u64,
-    },
-    /// What is asked for can not be done with what is there. Nothing was compiled.
-    #[error("{0}")]
-    Refused(String),
-    /// Tasks, layers and catalogs do not fit together. Nothing has run.
-    #[error("{0}")]
-    Setup(String),
-    /// Somebody else writes to the catalog, and would lose what is there. Nothing was written.
-    #[error("catalog {url} is written by {owner}, and {by} would replace what is there")]
-    Owned {
-        /// The catalog.
-        url: String,
-        /// Who writes to it.
-        owner: Owner,
-        /// Who was about to: `a run of other tasks`, `an import`.
-        by: &'static str,
-    },
-    /// An import would take more away than its [`ImportLimits`](crate::ImportLimits) allow. Nothing was imported.
-    #[error("{url}: layer `{layer}`: {}", guarded(*is_empty, *deleted, *before))]
-    Guarded {
-        /// The catalog.
-        url: String,
-        /// The layer.
-        layer: LayerId,
-        /// Whether nothing would be left of it, because the source is empty.
-        is_empty: bool,
-        /// How many partitions would be deleted.
-        deleted: u64,
-        /// Of how many.
-        before: u64,
-    },
-    /// The output catalog is not at the version that the caller expected.
-    #[error("the output catalog is at version {found}, not at {expected} as expected: plan again from there")]
-    BaseMoved {
-        /// What the caller expected.
-        expected: Version,
-        /// What is there.
-        found: Version,
-    },
-    /// The stored state does not fit the stored layers.
-    #[error("{task}: the stored state is inconsistent: {message}; run with `--full` to build it anew")]
-    State {
-        /// The task.
-        task: TaskId,
-        /// What does not fit.
-        message: String,
-    },
-    /// An output layer could not be published.
-    #[error("layer {layer}: {message}")]
-    Publish {
-        /// The layer.
-        layer: LayerId,
-        /// What is wrong.
-        message: String,
-    },
-    /// It was asked to end early, by [`Stop`](crate::Stop).
-    #[error("stopped: nothing was published; version {stands} stands")]
-    Stopped {
-        /// The version that it started from.
-        stands: Version,
-    },
-    /// The engine could not run.
-    #[error("engine: {0}")]
-    Engine(String),
-    /// The store failed, or another run committed first.
-    #[error(transparent)]
-    Store(#[from] deltic_store::Error),
+/// An error: a kind to decide by, where it happened as far as that is known, and a message for people.
+///
+/// It is as large as a pointer, so that results stay small.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    /// Empty where the kind holds an error of its own, which has its message.
+    message: String,
+    task: Option<TaskId>,
+    phase: Option<Phase>,
+    key: Option<String>,
+    source: Option<std::io::Error>,
 }
 
-/// The part of a task that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    /// Deciding whether an input is compiled.
-    Filter,
-    /// Mapping an input key to output keys.
-    MapKey,
-    /// The front-end.
-    Front,
-    /// The back-end.
-    Back,
-    /// The dependency graph.
-    Graph,
-}
+impl Error {
+    /// Makes an error from its kind, and a message in lower case that names the place and the way out.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error(Box::new(Inner { kind, message: message.into(), task: None, phase: None, key: None, source: None }))
+    }
 
-impl std::fmt::Display for Phase {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Phase::Filter => "filter of",
-            Phase::MapKey => "mapping the key of",
-            Phase::Front => "front-end of",
-            Phase::Back => "back-end of",
-            Phase::Graph => "dependency graph of",
-        })
+    /// What the caller should do.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// The kind, with the failures or the error of the store that it holds.
+    pub fn into_kind(self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The task it happened in: the first that failed, where several did.
+    pub fn task(&self) -> Option<&TaskId> {
+        match &self.0.kind {
+            ErrorKind::Compiler(failures) => failures.all.first().map(|failure| &failure.task),
+            ErrorKind::NotDeterministic { offenders, .. } => offenders.first().map(|offender| &offender.task),
+            _ => self.0.task.as_ref(),
+        }
+    }
+
+    /// The part of the task that it happened in: of the first partition that failed, where several did.
+    pub fn phase(&self) -> Option<Phase> {
+        match &self.0.kind {
+            ErrorKind::Compiler(failures) => failures.all.first().map(|failure| failure.phase),
+            ErrorKind::NotDeterministic { offenders, .. } => offenders.first().map(|offender| offender.phase),
+            _ => self.0.phase,
+        }
+    }
+
+    /// The partition it is about, as it is shown: `in/catalog/layer/name`, or `layer/name` of an output. The first that
+    /// failed, where several did.
+    pub fn key(&self) -> Option<&str> {
+        match &self.0.kind {
+            ErrorKind::Compiler(failures) => failures.all.first().map(|failure| &*failure.key),
+            ErrorKind::NotDeterministic { offenders, .. } => offenders.first().map(|offender| &*offender.key),
+            _ => self.0.key.as_deref(),
+        }
+    }
+
+    /// Says which task it happened in.
+    fn in_task(mut self, task: &TaskId) -> Error {
+        self.0.task = Some(task.clone());
+        self
+    }
+
+    /// Says which part of its task, and which partition, it is about.
+    fn about(mut self, phase: Phase, key: impl Into<String>) -> Error {
+        (self.0.phase, self.0.key) = (Some(phase), Some(key.into()));
+        self
+    }
+
+    /// Says what it was caused by. The message holds the cause already, as text.
+    fn because(mut self, source: std::io::Error) -> Error {
+        self.0.source = Some(source);
+        self
+    }
+
+    pub(crate) fn setup(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Setup, message)
+    }
+
+    pub(crate) fn refused(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Refused, message)
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Internal, message)
+    }
+
+    /// This machine could not do `what`; `remedy` is what to do about it, and may be empty.
+    pub(crate) fn machine(what: impl fmt::Display, source: std::io::Error, remedy: &str) -> Error {
+        let separator = if remedy.is_empty() { "" } else { "; " };
+        Error::new(ErrorKind::Machine, format!("{what}: {source}{separator}{remedy}")).because(source)
+    }
+
+    /// The stored state of a task does not fit: `what` is wrong with it.
+    pub(crate) fn state(task: &TaskId, what: impl fmt::Display) -> Error {
+        let message = format!("{task}: the stored state is inconsistent: {what}; run with `--full` to build it anew");
+        Error::new(ErrorKind::State, message).in_task(task)
+    }
+
+    /// A partition can not be published in `layer`: `what` is wrong with it.
+    pub(crate) fn publish(layer: &LayerId, what: impl fmt::Display) -> Error {
+        let message = format!("layer {layer}: {what}");
+        Error::new(ErrorKind::InvalidInput { layer: layer.clone(), what: what.to_string() }, message)
+    }
+
+    pub(crate) fn compiler(failures: Failures) -> Error {
+        Error::new(ErrorKind::Compiler(failures), "")
+    }
+
+    /// What user code failed on, where that is what happened.
+    pub(crate) fn into_failures(self) -> std::result::Result<Failures, Error> {
+        match self.0.kind {
+            ErrorKind::Compiler(failures) => Ok(failures),
+            _ => Err(self),
+        }
+    }
+
+    pub(crate) fn guarded(url: &str, layer: &LayerId, is_empty: bool, deleted: u64, before: u64) -> Error {
+        let message = match is_empty {
+            true => format!("{url}: layer `{layer}`: its source is empty, and {before} partitions would be deleted"),
+            false => format!("{url}: layer `{layer}`: {deleted} of {before} partitions would be deleted"),
+        };
+        let (url, layer) = (url.to_owned(), layer.clone());
+        Error::new(ErrorKind::Guarded { url, layer, is_empty, deleted, before }, message)
+    }
+
+    pub(crate) fn not_deterministic(offenders: Vec<Offender>, more: u64) -> Error {
+        let first = offenders.first().map(ToString::to_string).unwrap_or_default();
+        let message = match offenders.len() as u64 + more {
+            1 => format!("1 partition comes out differently when compiled twice: {first}"),
+            count => format!("{count} partitions come out differently when compiled twice: {first}"),
+        };
+        Error::new(ErrorKind::NotDeterministic { offenders, more }, message)
+    }
+
+    pub(crate) fn owned(url: &str, owner: Owner, by: &'static str) -> Error {
+        let message = format!("catalog {url} is written by {owner}, and {by} would replace what is there");
+        Error::new(ErrorKind::Owned { url: url.to_owned(), owner, by }, message)
+    }
+
+    pub(crate) fn base_moved(expected: Version, found: Version) -> Error {
+        let message =
+            format!("the output catalog is at version {found}, not at {expected} as expected: plan again from there");
+        Error::new(ErrorKind::BaseMoved { expected, found }, message)
+    }
+
+    pub(crate) fn stopped(stands: Version) -> Error {
+        let message = format!("stopped: nothing was published; version {stands} stands");
+        Error::new(ErrorKind::Stopped { stands }, message)
     }
 }
 
-impl Phase {
-    /// The phase as data has it.
-    pub(crate) fn id(self) -> &'static str {
-        match self {
-            Phase::Filter => "filter",
-            Phase::MapKey => "map-key",
-            Phase::Front => "front",
-            Phase::Back => "back",
-            Phase::Graph => "graph",
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.kind {
+            // Formed when it is shown: a stage that goes on makes one of these for each partition that fails.
+            ErrorKind::Compiler(failures) => failures.fmt(f),
+            ErrorKind::Store(error) => error.fmt(f),
+            _ => f.write_str(&self.0.message),
         }
     }
 }
 
-fn count(offenders: u64) -> String {
-    if offenders == 1 {
-        "1 partition comes out differently".to_owned()
-    } else {
-        format!("{offenders} partitions come out differently")
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0.kind {
+            // Its text is this error's text, so the chain goes on with what caused it.
+            ErrorKind::Store(error) => error.source(),
+            _ => self.0.source.as_ref().map(|source| source as _),
+        }
     }
 }
 
-fn guarded(is_empty: bool, deleted: u64, before: u64) -> String {
-    if is_empty {
-        format!("its source is empty, and {before} partitions would be deleted")
-    } else {
-        format!("{deleted} of {before} partitions would be deleted")
+impl From<deltic_store::Error> for Error {
+    fn from(error: deltic_store::Error) -> Error {
+        Error::new(ErrorKind::Store(error), "")
     }
-}
-
-fn first(offenders: &[Offender]) -> String {
-    offenders.first().map(ToString::to_string).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Failure;
+
+    fn task() -> TaskId {
+        TaskId::new("roads").unwrap()
+    }
 
     #[test]
-    fn phases_have_one_name_as_data() {
-        for phase in [Phase::Filter, Phase::MapKey, Phase::Front, Phase::Back, Phase::Graph] {
-            assert_eq!(serde_json::to_value(phase).unwrap(), phase.id());
-        }
+    fn an_error_is_small_and_can_travel() {
+        fn travels<T: Send + Sync + 'static>() {}
+        travels::<Error>();
+        assert_eq!(size_of::<Result<()>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn an_error_names_its_place() {
+        let place = |error: &Error| {
+            let task = error.task().map(ToString::to_string);
+            (task, error.phase(), error.key().map(str::to_owned))
+        };
+        let in_roads = Some("roads".to_owned());
+        let failure = Failure {
+            task: task(),
+            phase: Phase::Front,
+            key: "in/a/b/c".to_owned(),
+            input: None,
+            message: "no".to_owned(),
+        };
+        let error = Error::from(failure);
+        assert_eq!(place(&error), (in_roads.clone(), Some(Phase::Front), Some("in/a/b/c".to_owned())));
+        assert_eq!(error.to_string(), "roads: front-end of in/a/b/c: no");
+        let error = contract::two_producers(&task(), "roads/1".to_owned(), "in/a/b/1", "in/a/b/2");
+        assert_eq!(place(&error), (in_roads.clone(), Some(Phase::MapKey), Some("roads/1".to_owned())));
+        assert_eq!(place(&Error::state(&task(), "no")), (in_roads, None, None));
+        assert_eq!(place(&Error::setup("no")), (None, None, None));
+    }
+
+    #[test]
+    fn a_cause_is_the_source_and_part_of_the_text() {
+        use std::error::Error as _;
+        let error = Error::machine("starting threads", std::io::Error::other("no memory"), "");
+        assert_eq!(error.to_string(), "starting threads: no memory");
+        assert_eq!(error.source().unwrap().to_string(), "no memory");
+        let store = deltic_store::Error::new(deltic_store::ErrorKind::Unavailable, "no answer");
+        let error = Error::from(store);
+        assert_eq!(error.to_string(), "no answer");
+        assert!(error.source().is_none());
     }
 }

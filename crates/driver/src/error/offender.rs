@@ -58,7 +58,7 @@ impl Offenders {
     pub(crate) fn refuse(&self) -> Result<()> {
         match self.take() {
             (offenders, _) if offenders.is_empty() => Ok(()),
-            (offenders, more) => Err(Error::NotDeterministic { offenders, more }),
+            (offenders, more) => Err(Error::not_deterministic(offenders, more)),
         }
     }
 

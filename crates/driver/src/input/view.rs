@@ -9,7 +9,7 @@ use deltic_store::{Change, KeyRange, Tree};
 use crate::element::Element;
 use crate::input::payloads::{PayloadCache, PayloadScan};
 use crate::sort::key_set::read_ahead;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// How many partitions of a layer changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -124,7 +124,9 @@ impl View {
 
     /// An answer for compilers. What a store fails on is noted: they may make anything of an error, or nothing.
     pub(crate) fn answer<T>(&self, found: Result<T>) -> deltic_compiler::Result<T> {
-        if let Err(Error::Store(error)) = &found {
+        if let Err(error) = &found
+            && let ErrorKind::Store(error) = error.kind()
+        {
             // The first is told.
             let _ = self.failed.set(error.clone());
         }

@@ -107,7 +107,7 @@ pub(crate) fn as_read(id: &CatalogId, of: &CatalogId, known: &Dependency, opened
     if let Some(equal) = catalog.with_digest(&known.digest, known.version)? {
         return Ok(equal);
     }
-    Err(Error::Refused(format!(
+    Err(Error::refused(format!(
         "catalog `{id}` is what an earlier run read of `{of}`, and that can not be read any more: {why}; restore it, or bind \
          `{id}` to a version of `{of}` for as many runs as it looks back"
     )))

@@ -151,7 +151,7 @@ pub struct Options {
     /// Refuses to read a catalog, and what was made from another version of it, together; otherwise that is a note.
     pub compatible: bool,
     /// Writes to a catalog that somebody else writes to so far, and replaces what is there; otherwise that is
-    /// [`Error::Owned`](crate::Error::Owned).
+    /// [`ErrorKind::Owned`](crate::ErrorKind::Owned).
     pub take_over: bool,
     /// The id that no task may write, because the catalog's state goes under it.
     pub state_layer: LayerId,

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use deltic_compiler::Task;
 use deltic_core::{LayerId, LayerRef, NameBytes, TaskId};
-use deltic_store::{Committed, Draft, DraftOptions, ErrorKind, KeyRange, NextVersion, Owner, Requests};
+use deltic_store::{Committed, Draft, DraftOptions, KeyRange, NextVersion, Owner, Requests};
 
 use crate::checkpoint::Progress;
 use crate::element::Element;
@@ -32,7 +32,7 @@ use crate::run::mode::decide;
 use crate::run::resolve::resolve;
 use crate::run::scheduler::{Execution, Next, view};
 use crate::state::fingerprint;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 impl Job<'_> {
     /// Runs the job on an engine and commits one new version, or none when nothing has changed.
@@ -57,7 +57,7 @@ fn run(job: &Job<'_>, engine: &dyn Engine) -> Result<Report> {
     let resolve_ms = clock.lap();
     let other = owner::other_than_runs(&resolved.base, job.tasks);
     if let Some(owner) = other.clone().filter(|_| !job.options.take_over) {
-        return Err(Error::Owned { url: job.output.url().to_owned(), owner, by: "a run of other tasks" });
+        return Err(Error::owned(job.output.url(), owner, "a run of other tasks"));
     }
 
     let draft = Draft::begin(&resolved.base, job.options.run, DraftOptions::default());
@@ -69,7 +69,8 @@ fn run(job: &Job<'_>, engine: &dyn Engine) -> Result<Report> {
     let execution = Execution::new(job, engine, &resolved, &draft, progress.as_ref());
     let executed = if twice { execution.twice(&offenders).run(&order) } else { execution.run(&order) };
     // A store that fails would fail again: what it took before is kept.
-    let is_worth_it = job.stop.is_asked() || executed.as_ref().is_err_and(|error| !matches!(error, Error::Store(_)));
+    let is_worth_it =
+        job.stop.is_asked() || executed.as_ref().is_err_and(|error| !matches!(error.kind(), ErrorKind::Store(_)));
     if let Some(progress) = progress.as_ref().filter(|_| is_worth_it) {
         progress.keep();
     }
@@ -89,12 +90,12 @@ fn run(job: &Job<'_>, engine: &dyn Engine) -> Result<Report> {
         statistics: statistics(&tasks),
     };
     if job.stop.is_asked() {
-        return Err(Error::Stopped { stands: resolved.base.version() });
+        return Err(Error::stopped(resolved.base.version()));
     }
     job.observer.event(&Event::Committing { version: resolved.base.version().next() });
     let committed = draft.commit(next);
     // Of use to nobody any more: the version is there, or another one on the same base.
-    let is_over = |error: &deltic_store::Error| matches!(error.kind(), ErrorKind::Conflict { .. });
+    let is_over = |error: &deltic_store::Error| matches!(error.kind(), deltic_store::ErrorKind::Conflict { .. });
     if let Some(progress) = progress.filter(|_| committed.as_ref().err().is_none_or(is_over)) {
         progress.remove();
     }

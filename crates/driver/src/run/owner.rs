@@ -26,7 +26,7 @@ pub(crate) fn check_imports(base: &Snapshot, by: &'static str) -> Result<()> {
     match &base.record().owner {
         None | Some(Owner::Imports) => Ok(()),
         Some(Owner::Tasks(ids)) if ids.is_empty() => Ok(()),
-        Some(owner) => Err(Error::Owned { url: base.catalog().url().to_owned(), owner: owner.clone(), by }),
+        Some(owner) => Err(Error::owned(base.catalog().url(), owner.clone(), by)),
     }
 }
 

@@ -48,17 +48,17 @@ pub(crate) fn resolve(job: &Job<'_>) -> Result<Resolved> {
     let mut catalogs = vec![(&job.output, None)];
     for id in wanted.keys() {
         match job.inputs.get(id).map(|input| (&input.catalog, &input.at)) {
-            None => return Err(Error::Setup(format!("no catalog `{id}` is configured"))),
+            None => return Err(Error::setup(format!("no catalog `{id}` is configured"))),
             Some((_, At::Feedback)) => {}
             Some((catalog, At::Version(version))) => catalogs.push((catalog, Some(*version))),
             Some((catalog, At::Latest | At::RunsAgo { .. })) => catalogs.push((catalog, None)),
         }
     }
     let mut found = Catalog::snapshots(&catalogs, &[]).into_iter();
-    let missing = || Error::Setup("a catalog was not opened".to_owned());
+    let missing = || Error::setup("a catalog was not opened".to_owned());
     let base = found.next().ok_or_else(missing)??;
     if let Some(expected) = job.options.expect_base.filter(|expected| *expected != base.version()) {
-        return Err(Error::BaseMoved { expected, found: base.version() });
+        return Err(Error::base_moved(expected, base.version()));
     }
     let mut inputs = Vec::with_capacity(wanted.len());
     for (id, layers) in wanted {
@@ -108,7 +108,7 @@ pub(crate) fn resolve(job: &Job<'_>) -> Result<Resolved> {
     let mixed = mixed_versions(&as_they_are);
     let odd: Vec<String> = two_histories(&read).into_iter().chain(mixed).collect();
     if job.options.compatible && !odd.is_empty() {
-        return Err(Error::Refused(odd.join("; ")));
+        return Err(Error::refused(odd.join("; ")));
     }
     resolved.notes.extend(odd);
     Ok(resolved)
@@ -125,18 +125,18 @@ fn wanted(job: &Job<'_>) -> Result<BTreeMap<CatalogId, BTreeSet<LayerId>>> {
     for id in wanted.keys().cloned().collect::<Vec<_>>() {
         let Some(At::RunsAgo { of, runs }) = job.inputs.get(&id).map(|input| &input.at) else { continue };
         if *runs == 0 {
-            return Err(Error::Setup(format!("catalog `{id}` is `{of}` 0 runs ago, which is this run: at least 1")));
+            return Err(Error::setup(format!("catalog `{id}` is `{of}` 0 runs ago, which is this run: at least 1")));
         }
         match job.inputs.get(of).map(|input| &input.at) {
             Some(At::Latest | At::Version(_)) => drop(wanted.entry(of.clone()).or_default()),
             Some(At::RunsAgo { .. } | At::Feedback) => {
                 let message =
                     format!("catalog `{id}` is `{of}` some runs ago, and that is not at a version of its own");
-                return Err(Error::Setup(message));
+                return Err(Error::setup(message));
             }
             None => {
                 let message = format!("catalog `{id}` is `{of}` some runs ago, and no catalog `{of}` is configured");
-                return Err(Error::Setup(message));
+                return Err(Error::setup(message));
             }
         }
     }
@@ -210,7 +210,7 @@ impl<'a> Input<'a> {
         if since <= latest {
             return Ok(());
         }
-        Err(Error::Setup(format!(
+        Err(Error::setup(format!(
             "`{}` can not have changed since version {since}, which never was: {} has versions 0 to {latest}",
             self.id,
             self.opened.catalog().url()
@@ -291,7 +291,7 @@ impl<'a> Input<'a> {
         });
         found.ok_or_else(|| {
             let known: Vec<String> = self.opened.layers().map(|layer| format!("`{}`", layer.id)).collect();
-            Error::Setup(format!(
+            Error::setup(format!(
                 "catalog `{}` has no layer `{layer}` at version {}: it has {}",
                 self.id,
                 self.opened.version(),

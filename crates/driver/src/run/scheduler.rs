@@ -49,7 +49,7 @@ pub(crate) fn view(task: &Task, layers: &Layers) -> Result<View> {
     let found = task.readable().into_iter().map(|layer| {
         let run_layer = layers.get(&layer).cloned();
         let run_layer = run_layer
-            .ok_or_else(|| Error::Setup(format!("task `{}` reads `{layer}`, which nothing writes", task.id())))?;
+            .ok_or_else(|| Error::setup(format!("task `{}` reads `{layer}`, which nothing writes", task.id())))?;
         Ok((layer, run_layer))
     });
     Ok(View::new(found.collect::<Result<Vec<_>>>()?, task.projections()))
@@ -150,14 +150,14 @@ impl<'a> Execution<'a> {
                         // User code is guarded already; this keeps a mistake of ours from waiting for ever.
                         let run =
                             catch_unwind(AssertUnwindSafe(|| task.run(job, engine, base, draft, progress, checks)));
-                        let run = run.unwrap_or_else(|_| Err(Error::Engine("a task panicked".to_owned())));
+                        let run = run.unwrap_or_else(|_| Err(Error::internal("a task panicked")));
                         // Nobody listens any more when the run could not go on.
                         let _ = sender.send((index, task, run));
                     });
                 }
                 let (index, task, result) = if running > 0 {
                     running -= 1;
-                    receiver.recv().map_err(|_| Error::Engine("the tasks are gone".to_owned()))?
+                    receiver.recv().map_err(|_| Error::internal("the tasks are gone"))?
                 } else if let Some((index, task)) = ready.pop_first() {
                     let result = task.run(job, engine, base, draft, progress, checks);
                     (index, task, result)
@@ -166,11 +166,13 @@ impl<'a> Execution<'a> {
                 };
                 match result {
                     Ok(result) => drop(reports.insert(index, self.settle(task, result))),
-                    Err(Error::Compiler(failures)) => drop(compilers.insert(index, failures)),
-                    Err(error) if failed.as_ref().is_none_or(|(first, _)| index < *first) => {
-                        failed = Some((index, error));
-                    }
-                    Err(_) => {}
+                    Err(error) => match error.into_failures() {
+                        Ok(failures) => drop(compilers.insert(index, failures)),
+                        Err(error) if failed.as_ref().is_none_or(|(first, _)| index < *first) => {
+                            failed = Some((index, error));
+                        }
+                        Err(_) => {}
+                    },
                 }
             }
             Ok::<(), Error>(())
@@ -182,7 +184,7 @@ impl<'a> Execution<'a> {
             all
         });
         match (compilers, failed) {
-            (Some(failures), _) => Err(Error::Compiler(failures)),
+            (Some(failures), _) => Err(Error::compiler(failures)),
             (None, Some((_, error))) => Err(error),
             (None, None) => Ok((reports.into_values().collect(), self.next)),
         }

@@ -16,19 +16,19 @@ pub(crate) fn order<'a>(tasks: &'a [Task], catalogs: &[&CatalogId], state_layer:
     let mut producers: BTreeMap<&LayerId, usize> = BTreeMap::new();
     for (index, task) in tasks.iter().enumerate() {
         if let Some(other) = tasks[..index].iter().find(|other| other.id() == task.id()) {
-            return Err(Error::Setup(format!("two tasks are called `{}`", other.id())));
+            return Err(Error::setup(format!("two tasks are called `{}`", other.id())));
         }
         check_earlier_ids(task, tasks)?;
         for layer in task.outputs() {
             if layer.id == *state_layer {
-                return Err(Error::Setup(format!(
+                return Err(Error::setup(format!(
                     "task `{}` writes layer `{state_layer}`, which is reserved for state: choose another name, or \
                      another state layer with `driver.state_layer`",
                     task.id()
                 )));
             }
             if let Some(first) = producers.insert(&layer.id, index) {
-                return Err(Error::Setup(format!(
+                return Err(Error::setup(format!(
                     "layer `{}` is written by two tasks, `{}` and `{}`: a layer belongs to one task",
                     layer.id,
                     tasks[first].id(),
@@ -43,7 +43,7 @@ pub(crate) fn order<'a>(tasks: &'a [Task], catalogs: &[&CatalogId], state_layer:
         for layer in task.readable() {
             match (&layer.catalog, producers.get(&layer.layer)) {
                 (Some(catalog), _) if !catalogs.contains(&catalog) => {
-                    return Err(Error::Setup(format!(
+                    return Err(Error::setup(format!(
                         "task `{}` reads `{layer}`, but no catalog `{catalog}` is configured: add it under `[catalogs]`",
                         task.id()
                     )));
@@ -53,7 +53,7 @@ pub(crate) fn order<'a>(tasks: &'a [Task], catalogs: &[&CatalogId], state_layer:
                     graph.update_edge(nodes[*producer], nodes[index], ());
                 }
                 (None, None) => {
-                    return Err(Error::Setup(format!(
+                    return Err(Error::setup(format!(
                         "task `{}` reads layer `{layer}`, which no task writes: for a layer of an input catalog write \
                          `catalog/{layer}`",
                         task.id()
@@ -69,14 +69,14 @@ pub(crate) fn order<'a>(tasks: &'a [Task], catalogs: &[&CatalogId], state_layer:
 fn check_earlier_ids(task: &Task, tasks: &[Task]) -> Result<()> {
     for earlier in task.earlier_ids() {
         if tasks.iter().any(|other| other.id() == earlier) {
-            return Err(Error::Setup(format!(
+            return Err(Error::setup(format!(
                 "task `{}` was previously `{earlier}`, and there is a task `{earlier}`: whose is its state?",
                 task.id()
             )));
         }
         let claims = |other: &&Task| other.id() != task.id() && other.earlier_ids().contains(earlier);
         if let Some(other) = tasks.iter().find(claims) {
-            return Err(Error::Setup(format!(
+            return Err(Error::setup(format!(
                 "tasks `{}` and `{}` were both previously `{earlier}`: state has one owner",
                 task.id(),
                 other.id()
@@ -114,5 +114,5 @@ fn cycle(tasks: &[Task], graph: &DiGraph<usize, ()>) -> Error {
         .map(|node| tasks[graph[node]].id().as_str())
         .collect();
     names.sort_unstable();
-    Error::Setup(format!("tasks read each other's output in a circle: `{}`", names.join("`, `")))
+    Error::setup(format!("tasks read each other's output in a circle: `{}`", names.join("`, `")))
 }

@@ -121,17 +121,16 @@ fn sorted(chunks: &[Rows]) -> Vec<(u32, u32)> {
     order
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "what `map_err` calls takes the error")]
 pub(crate) fn failed(error: std::io::Error) -> Error {
     let folder = std::env::temp_dir();
-    let what = "rows that do not fit into memory could not be kept in a file in";
     let remedy = match error.kind() {
         ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
             "check that disk, or set TMPDIR to a folder on another one"
         }
         _ => "free some space, or set TMPDIR",
     };
-    Error::Engine(format!("{what} {}: {error}; {remedy}", folder.display()))
+    let what = format!("rows that do not fit into memory could not be kept in a file in {}", folder.display());
+    Error::machine(what, error, remedy)
 }
 
 /// The rows of a shuffle, sorted.

@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn an_error_is_given_on() {
-        let failing = [Ok(2), Err(crate::Error::Engine("no".to_owned()))];
+        let failing = [Ok(2), Err(crate::Error::internal("no"))];
         let mut all = merge_join(failing, [1, 2, 3], |a: &u8, b: &u8| a.cmp(b));
         assert!(matches!(all.next(), Some(Ok(Side::Right(1)))));
         assert!(matches!(all.next(), Some(Ok(Side::Both(2, 2)))));

@@ -89,6 +89,6 @@ impl Stage<'_> {
     }
 
     pub(crate) fn broken(&self, message: String) -> Error {
-        Error::State { task: self.task.id().clone(), message }
+        Error::state(self.task.id(), message)
     }
 }

@@ -213,9 +213,8 @@ pub(crate) fn present(task: &Task, view: &View, inputs: &[Element]) -> Result<Ve
         }
         for input in of_layer {
             let entry = tree.map(|tree| tree.get(&input.name)).transpose()?.flatten();
-            entries.push(entry.ok_or_else(|| Error::State {
-                task: task.id().clone(),
-                message: format!("it knows input {}, which does not exist", view.show(input)),
+            entries.push(entry.ok_or_else(|| {
+                Error::state(task.id(), format!("it knows input {}, which does not exist", view.show(input)))
             })?);
         }
     }

@@ -10,6 +10,7 @@ use crate::element::Element;
 use crate::engine::Outcome;
 use crate::engine::codec::{read_entry, write_entry};
 use crate::engine::kernel::TaskKernel;
+use crate::error::contract;
 use crate::sort::external::{Shuffle, Sorted};
 use crate::sort::merge_join::{Side, merge_join};
 use crate::sort::rows::{RowStream, Rows};
@@ -168,7 +169,6 @@ impl Owners<'_> {
 
     fn two_groups(&self, out: &[u8], first: &[u8], second: &[u8]) -> Result<Error> {
         let show = |element: &[u8]| Ok::<_, Error>(self.kernel.out_key(&self.stage.element(element)?)?.to_string());
-        let task = self.stage.task.id().clone();
-        Ok(Error::TwoGroups { task, output: show(out)?, first: show(first)?, second: show(second)? })
+        Ok(contract::two_groups(self.stage.task.id(), show(out)?, &show(first)?, &show(second)?))
     }
 }

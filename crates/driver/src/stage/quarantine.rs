@@ -85,7 +85,7 @@ impl<'a> Quarantine<'a> {
         if self.failures.all.is_empty() || self.failures.all.len() <= self.most && self.failures.because.is_none() {
             return Ok(());
         }
-        Err(Error::Compiler(std::mem::take(&mut self.failures)))
+        Err(Error::compiler(std::mem::take(&mut self.failures)))
     }
 
     /// Holds back the outputs of inputs whose front-end failed since the last call: with `among`, only of these. Returns

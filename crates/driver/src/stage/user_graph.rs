@@ -7,11 +7,13 @@ use deltic_compiler::{Graph, GraphStage, InputChange, OutKey};
 use deltic_core::Key;
 use deltic_store::{Change, Entry, KeyRange};
 
+use crate::Result;
 use crate::determinism::{TakeEdges, Twice};
 use crate::element::Element;
 use crate::engine::codec::write_entry;
 use crate::engine::kernel::TaskKernel;
 use crate::engine::{Mapped, StageSession};
+use crate::error::contract;
 use crate::sort::external::{Shuffle, Sorted};
 use crate::sort::key_set::{Elements, Sorter, TOGETHER, TOGETHER_BYTES, Writer, read_ahead_within};
 use crate::sort::marks::Marks;
@@ -23,7 +25,6 @@ use crate::stage::fronts::FrontSink;
 use crate::stage::quarantine::Quarantine;
 use crate::stage::reverse::reverse_all;
 use crate::stage::sample::affected;
-use crate::{Error, Result};
 
 /// Runs such a stage, in full or incrementally.
 pub(crate) fn run<'s>(
@@ -225,7 +226,7 @@ impl Said {
         }
         if mentioned > 1 {
             let input = stage.view.show(&stage.element(input)?);
-            return Err(Error::MentionedTwice { task: stage.task.id().clone(), input });
+            return Err(contract::set_twice(stage.task.id(), input));
         }
         Ok((mentioned > 0).then_some(outs))
     }

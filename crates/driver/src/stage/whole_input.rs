@@ -6,11 +6,13 @@
 use deltic_compiler::{DepStage, GlobalStage};
 use deltic_core::Hasher;
 
+use crate::Result;
 use crate::determinism::Twice;
 use crate::element::Element;
 use crate::engine::codec::{read_entry, write_entry};
 use crate::engine::kernel::TaskKernel;
 use crate::engine::{Outcome, StageSession};
+use crate::error::contract;
 use crate::report::Counts;
 use crate::sort::external::Shuffle;
 use crate::sort::key_set::{Elements, Sorter};
@@ -26,7 +28,6 @@ use crate::stage::reverse::reverse_all;
 use crate::stage::sample::affected;
 use crate::state::listed::Listed;
 use crate::state::tables::State;
-use crate::{Error, Result};
 
 /// Bytes of rows that are handed on together.
 const BATCH_BYTES: usize = 1 << 20;
@@ -156,7 +157,7 @@ pub(crate) fn global(
         made.advance()?;
         if last.as_ref() == Some(&out) {
             let output = kernel.out_key(&out)?.to_string();
-            return Err(Error::PublishedTwice { task: stage.task.id().clone(), output });
+            return Err(contract::published_twice(stage.task.id(), output));
         }
         counts.compiled += 1;
         counts.same += u64::from(outcome == Outcome::Same);

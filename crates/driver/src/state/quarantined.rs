@@ -64,7 +64,7 @@ pub(crate) fn read(task: &TaskId, table: &Tree) -> Result<Vec<(Reader, Said)>> {
     if table.is_empty() {
         return Ok(Vec::new());
     }
-    let broken = |message: &str| Error::State { task: task.clone(), message: message.to_owned() };
+    let broken = |message: &str| Error::state(task, message);
     let one = |found: deltic_store::Result<(deltic_core::NameBytes, deltic_store::Entry)>| {
         let (key, entry) = found?;
         let reader = Reader::read(&key).ok_or_else(|| broken("an error of an unknown partition"))?;

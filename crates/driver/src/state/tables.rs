@@ -115,7 +115,7 @@ impl State {
     }
 
     pub(crate) fn broken(&self, message: &str) -> Error {
-        Error::State { task: self.task.clone(), message: message.to_owned() }
+        Error::state(&self.task, message)
     }
 }
 

@@ -96,7 +96,7 @@ pub fn recorded_tasks(version: &Snapshot) -> Vec<RecordedTask> {
 ///
 /// Cost: that of a build from nothing, and a comparison of trees, which is nothing where they are equal.
 ///
-/// Errors: the version was not made by tasks, or by tasks that are not these, which [`Error::Refused`] tells before
+/// Errors: the version was not made by tasks, or by tasks that are not these, which [`ErrorKind::Refused`] tells before
 /// anything is compiled; or whatever ends a run. That something differs is no error: the statement says it.
 pub fn rebuild(what: &Rebuild<'_>, into: impl FnOnce() -> deltic_store::Result<Catalog>) -> Result<Statement> {
     let version = &what.version;
@@ -115,7 +115,7 @@ pub fn rebuild(what: &Rebuild<'_>, into: impl FnOnce() -> deltic_store::Result<C
     let output = into()?;
     let base = output.latest()?;
     if !base.record().layers.is_empty() || !base.record().tasks.is_empty() {
-        return Err(Error::Refused(format!("{} is no new catalog: choose another URL", output.url())));
+        return Err(Error::refused(format!("{} is no new catalog: choose another URL", output.url())));
     }
     let draft = Draft::begin(&base, what.options.run, DraftOptions::default());
     let resolved = Resolved { base, inputs: recorded.resolved(layers), notes: Vec::new() };
@@ -152,14 +152,14 @@ fn tasks(what: &Rebuild<'_>) -> Result<Vec<Task>> {
     let (version, url) = (what.version.version(), what.version.catalog().url());
     let records = &what.version.record().tasks;
     if records.is_empty() {
-        return Err(Error::Refused(format!(
+        return Err(Error::refused(format!(
             "version {version} of {url} was made by no task: it was imported or just created, and there is nothing to \
              rebuild it from"
         )));
     }
     let quarantined = quarantined(&what.version)?;
     if let Some(first) = quarantined.first() {
-        return Err(Error::Refused(format!(
+        return Err(Error::refused(format!(
             "{} partitions of version {version} of {url} are in quarantine, so that it is not made of its inputs alone: \
              the first is {first}",
             quarantined.len()
@@ -172,7 +172,7 @@ fn tasks(what: &Rebuild<'_>) -> Result<Vec<Task>> {
         let task = task.or_else(|| others().find_map(|task| task.called_earlier(&record.id)));
         // Nothing can be kept as it was.
         task.map(|task| task.on_error(OnError::Abort)).ok_or_else(|| {
-            Error::Refused(format!(
+            Error::refused(format!(
                 "task `{}` made version {version} of {url}, and no such task is registered: use the binary that has it",
                 record.id
             ))
@@ -206,7 +206,7 @@ fn check_fingerprints(what: &Rebuild<'_>, order: &[&Task], mut settings: BTreeMa
         return Ok(());
     }
     let version = what.version.version();
-    Err(Error::Refused(format!("version {version} was made by other tasks than these: {}", differ.join("; "))))
+    Err(Error::refused(format!("version {version} was made by other tasks than these: {}", differ.join("; "))))
 }
 
 /// States how the rebuilt version compares.

@@ -195,7 +195,7 @@ impl Compared<'_> {
                             let (old, new) = (published.read(&old)?, compiled.read(&new)?);
                             match FirstDifference::of(&old, &new) {
                                 Some(first) => Difference::Content { task, key, first },
-                                None => return Err(Error::Engine(format!("{key} differs from itself"))),
+                                None => return Err(Error::internal(format!("{key} differs from itself"))),
                             }
                         }
                         (Some(_), None) => Difference::Surplus { task, key },

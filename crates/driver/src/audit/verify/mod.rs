@@ -165,18 +165,17 @@ fn verify(job: &Job<'_>, engine: &dyn Engine, what: &Verify) -> Result<Verificat
     let order = task_order::order(job.tasks, &job.inputs.keys().collect::<Vec<_>>(), &job.options.state_layer)?;
     if let Some(unknown) = what.tasks.iter().find(|id| !job.tasks.iter().any(|task| task.id() == *id)) {
         let known: Vec<String> = job.tasks.iter().map(|task| format!("`{}`", task.id())).collect();
-        return Err(Error::Setup(format!("there is no task `{unknown}`, expected {}", known.join(", "))));
+        return Err(Error::setup(format!("there is no task `{unknown}`, expected {}", known.join(", "))));
     }
-    let failed =
-        |error: std::io::Error| Error::Engine(format!("a folder for temporary files could not be made: {error}"));
+    let failed = |error| Error::machine("a folder for temporary files could not be made", error, "");
     let folder = tempfile::tempdir().map_err(failed)?;
     let base = job.output.under(folder.path())?.latest()?;
     if let Some(expected) = job.options.expect_base.filter(|expected| *expected != base.version()) {
-        return Err(Error::BaseMoved { expected, found: base.version() });
+        return Err(Error::base_moved(expected, base.version()));
     }
     if base.record().tasks.is_empty() {
         let (url, version) = (job.output.url(), base.version());
-        return Err(Error::Refused(format!(
+        return Err(Error::refused(format!(
             "version {version} of {url} was made by no task: there is nothing to verify"
         )));
     }

@@ -21,6 +21,7 @@ use deltic_store::{Draft, Entry, Tree};
 use crate::element::Element;
 use crate::engine::codec::{entry_len, read_entry};
 use crate::engine::{Fetch, Item, Kernel, MapBatch, Reduced};
+use crate::error::contract;
 use crate::error::panics::caught;
 use crate::input::view::View;
 use crate::report::observe::{Event, Observer, Silent};
@@ -154,9 +155,8 @@ impl TaskKernel<'_> {
         let begin = |layer| {
             let places: Vec<usize> = (0..wanted.len()).filter(|index| wanted[*index].0 == layer).collect();
             let entries: Vec<Entry> = places.iter().map(|index| wanted[*index].1.clone()).collect();
-            let tree = self.view.now(layer).ok_or_else(|| Error::State {
-                task: self.task.id().clone(),
-                message: format!("an input of layer number {layer}, which the task does not have"),
+            let tree = self.view.now(layer).ok_or_else(|| {
+                self.broken(&format!("an input of layer number {layer}, which the task does not have"))
             })?;
             Ok((places, tree.begin_read_all(entries)?))
         };
@@ -183,17 +183,13 @@ impl TaskKernel<'_> {
     }
 
     fn broken(&self, message: &str) -> Error {
-        Error::State { task: self.task.id().clone(), message: message.to_owned() }
+        Error::state(self.task.id(), message)
     }
 
     pub(crate) fn two_producers(&self, output: &OutKey, one: &Element, other: &Element) -> Error {
         let (first, second) = if one < other { (one, other) } else { (other, one) };
-        Error::TwoProducers {
-            task: self.task.id().clone(),
-            output: output.to_string(),
-            first: self.view.show(first),
-            second: self.view.show(second),
-        }
+        let (first, second) = (self.view.show(first), self.view.show(second));
+        contract::two_producers(self.task.id(), output.to_string(), &first, &second)
     }
 }
 
@@ -204,10 +200,10 @@ impl Kernel for TaskKernel<'_> {
 
     fn go_on(&self) -> Result<()> {
         if self.stop.is_asked() {
-            return Err(Error::Stopped { stands: self.draft.base().version() });
+            return Err(Error::stopped(self.draft.base().version()));
         }
         match self.failed.is_asked() {
-            true => Err(Error::Engine("given up, because another part of the stage has failed".to_owned())),
+            true => Err(Error::internal("given up, because another part of the stage has failed")),
             false => Ok(()),
         }
     }
