@@ -1,11 +1,13 @@
 //! Waiting for async work on the calling thread, whatever that thread is in the middle of.
 //!
 //! `block_on` of tokio and that of `futures` panic on a thread that runs async code already, and so does the drop of a runtime.
-//! Here neither does: the thread parks until the work is done. It can not wait for itself, since what the work needs runs on
-//! threads of its own.
+//! Here neither does: the thread parks until the work is done. It must not wait for itself, so nothing that the work needs
+//! runs on a thread of somebody else's runtime: such a thread may be parked here too. `object_store` gives the I/O of a folder
+//! to the runtime that it finds itself in, and timers belong to that runtime. So within a foreign runtime even the requests to
+//! a folder are driven in one of ours.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
@@ -29,6 +31,30 @@ pub(crate) fn wait<F: Future>(future: F) -> F::Output {
         match future.as_mut().poll(&mut context) {
             Poll::Ready(output) => return output,
             Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+/// A runtime that is started when it is needed first, and shared by all who hold a clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SharedRuntime(Arc<Mutex<Option<Arc<Runtime>>>>);
+
+impl SharedRuntime {
+    /// The runtime.
+    pub(crate) fn get(&self) -> std::io::Result<Arc<Runtime>> {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = &*slot {
+            return Ok(Arc::clone(runtime));
+        }
+        Ok(Arc::clone(slot.insert(Arc::new(Runtime::start()?))))
+    }
+
+    /// Waits for a future that needs no runtime, on the calling thread alone: within a foreign runtime, in this one.
+    pub(crate) fn wait_inline<F: Future>(&self, future: F) -> F::Output {
+        match Handle::try_current().ok().and_then(|_| self.get().ok()) {
+            Some(runtime) => runtime.wait(future),
+            // Without threads for a runtime it is as in any other place.
+            None => wait(future),
         }
     }
 }

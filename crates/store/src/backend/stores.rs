@@ -12,7 +12,7 @@ use std::time::Duration;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 
-use crate::backend::blocking::Runtime;
+use crate::backend::blocking::{Runtime, SharedRuntime};
 use crate::backend::client::{Executor, ObjectRoot};
 use crate::backend::file_url::{Made, Scratch, folder, local, missing, resolved};
 use crate::backend::remote::remote;
@@ -44,7 +44,7 @@ type Wrap = dyn Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync;
 #[derive(Default)]
 struct Shared {
     memory: Mutex<HashMap<String, Arc<InMemory>>>,
-    runtime: Mutex<Option<Arc<Runtime>>>,
+    runtime: SharedRuntime,
     /// What is known of remote stores that ask to slow down, by scheme and bucket.
     streaks: Mutex<HashMap<String, SharedStreak>>,
 }
@@ -109,9 +109,10 @@ impl Stores {
         check_url(url)?;
         let (scheme, rest) =
             url.split_once(':').filter(|(scheme, _)| scheme.len() > 1).ok_or_else(|| no_scheme(url))?;
+        let inline = || Executor::Inline(self.shared.runtime.clone());
         let (store, executor): (Arc<dyn ObjectStore>, Executor) = match scheme {
-            "file" => (local(url, rest, make)?, Executor::Inline),
-            "memory" => (self.memory(rest), Executor::Inline),
+            "file" => (local(url, rest, make)?, inline()),
+            "memory" => (self.memory(rest), inline()),
             "s3" | "az" | "gs" => (remote(url, self.patient(url))?, Executor::Runtime(self.runtime()?)),
             _ => {
                 return Err(Error::invalid(format!(
@@ -145,13 +146,8 @@ impl Stores {
 
     /// The runtime that drives remote requests; started when the first remote store is opened.
     fn runtime(&self) -> Result<Arc<Runtime>> {
-        let mut slot = self.shared.runtime.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(runtime) = &*slot {
-            return Ok(Arc::clone(runtime));
-        }
-        let runtime = Runtime::start()
-            .map_err(|e| Error::unavailable("the threads for remote stores could not be started").because(&e))?;
-        Ok(Arc::clone(slot.insert(Arc::new(runtime))))
+        let failed = |e| Error::unavailable("the threads for remote stores could not be started").because(&e);
+        self.shared.runtime.get().map_err(failed)
     }
 }
 

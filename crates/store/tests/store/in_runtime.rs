@@ -1,7 +1,11 @@
 //! Blocking calls made from async code: they do what they do elsewhere, and neither panic nor wait for ever.
 
+use std::sync::Arc;
+
 use deltic_store::testing::Rounds;
 use deltic_store::{Catalog, Stores};
+
+use object_store::throttle::{ThrottleConfig, ThrottledStore};
 
 use crate::support::{advance, content, create, names, numbered, puts};
 
@@ -45,4 +49,44 @@ fn of_tokio_on_one_thread() {
 #[test]
 fn of_another_executor() {
     futures::executor::block_on(async { use_catalogs() });
+}
+
+/// Runs it on a thread, and fails where it has not ended after two minutes: it waits for itself.
+fn ends(what: impl FnOnce() + Send + 'static) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        what();
+        let _ = sender.send(());
+    });
+    match receiver.recv_timeout(std::time::Duration::from_secs(120)) {
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("it waits for ever"),
+        // A panic of the thread is that of the test.
+        _ => thread.join().unwrap(),
+    }
+}
+
+/// The one thread that a runtime has for blocking calls is parked in ours: no I/O may be left to it.
+#[test]
+fn on_the_last_thread_for_blocking_calls() {
+    ends(|| {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async { tokio::task::spawn_blocking(use_catalogs).await.unwrap() });
+    });
+}
+
+/// The thread that would drive the timers of the runtime is parked.
+#[test]
+fn of_a_wrapper_that_waits_by_timers() {
+    ends(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let moment = std::time::Duration::from_millis(1);
+            let config = ThrottleConfig { wait_get_per_call: moment, wait_put_per_call: moment, ..Default::default() };
+            let stores = Stores::new().with_wrapper(move |store| Arc::new(ThrottledStore::new(store, config)));
+            let catalog = create(&stores, "memory:x");
+            advance(&catalog, 2, &[(b"a".to_vec(), Some(b"b".to_vec()))].into());
+            assert_eq!(names(&catalog.latest().unwrap()).count(), 1);
+        });
+    });
 }

@@ -154,10 +154,11 @@ mod tests {
 
     use super::super::Executor;
     use super::*;
+    use crate::backend::blocking::SharedRuntime;
 
     #[test]
     fn a_listing_that_is_too_long_is_given_up() {
-        let root = ObjectRoot::new(Arc::new(InMemory::new()), "memory:", Executor::Inline);
+        let root = ObjectRoot::new(Arc::new(InMemory::new()), "memory:", Executor::Inline(SharedRuntime::default()));
         for seq in 0..5 {
             let name = PackName { base: Version(0), run: RunId(1), seq };
             root.overwrite(&ObjectName::Pack(name), &[Bytes::from_static(b"x")]).unwrap();

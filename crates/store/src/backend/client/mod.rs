@@ -22,7 +22,7 @@ use futures::StreamExt;
 use futures::stream;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 
-use crate::backend::blocking::{Runtime, wait};
+use crate::backend::blocking::{Runtime, SharedRuntime, wait};
 use crate::backend::cause;
 use crate::backend::client::folder::NoFile;
 use crate::backend::overlay::Overlay;
@@ -45,8 +45,8 @@ const NO_BUCKET: [&str; 2] = ["(NoSuchBucket)", "(ContainerNotFound)"];
 /// How requests are driven.
 #[derive(Clone)]
 pub(crate) enum Executor {
-    /// On the calling thread.
-    Inline,
+    /// On the calling thread; the runtime is for calls from within a foreign one.
+    Inline(SharedRuntime),
     /// By a runtime.
     Runtime(Arc<Runtime>),
     /// By whoever awaits them: a task of the runtime, which must not keep the runtime alive.
@@ -172,7 +172,7 @@ impl ObjectRoot {
 
     /// Whether a request costs a round trip over a network, so that many should be made at once.
     pub(crate) fn is_remote(&self) -> bool {
-        !matches!(self.executor, Executor::Inline)
+        !matches!(self.executor, Executor::Inline(_))
     }
 
     /// Whether what turned out wrong is asked for once more before it is called damage: a remote store, or what lies
@@ -275,7 +275,8 @@ impl ObjectRoot {
     /// Waits for requests, also for those of other stores that are made together with ones of this store.
     pub(crate) fn drive<F: Future>(&self, future: F) -> F::Output {
         match &self.executor {
-            Executor::Inline | Executor::Task => wait(future),
+            Executor::Inline(runtime) => runtime.wait_inline(future),
+            Executor::Task => wait(future),
             Executor::Runtime(runtime) => runtime.wait(future),
         }
     }
@@ -323,7 +324,7 @@ impl ObjectRoot {
 
     pub(crate) async fn sleep(&self, pause: Duration) {
         match &self.executor {
-            Executor::Inline => std::thread::sleep(pause),
+            Executor::Inline(_) => std::thread::sleep(pause),
             Executor::Runtime(_) | Executor::Task => tokio::time::sleep(pause).await,
         }
     }
