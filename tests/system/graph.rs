@@ -50,6 +50,21 @@ fn the_state_layer_is_reserved() {
         .assert_eq(&error(vec![task("one", &["in/a"], "state")]));
 }
 
+/// Else a run of other code would find its output up to date.
+#[test]
+fn a_task_whose_code_nothing_names() {
+    let run = |tasks, code| {
+        let mut lab = Lab::new(tasks);
+        lab.code(code);
+        lab.try_run().map(drop).map_err(|error| error.to_string())
+    };
+    let tasks = || vec![task("one", &["in/a"], "x").version("1"), task("two", &["in/a"], "y")];
+    expect!["task `two` states no version, and the job names no code: state one with `Task::version`, or set `Options::code` to what names the binary"]
+        .assert_eq(&run(tasks(), "").unwrap_err());
+    run(tasks(), "binary 1").unwrap();
+    run(tasks().into_iter().map(|task| task.version("1")).collect(), "").unwrap();
+}
+
 #[test]
 fn tasks_run_after_those_they_read() {
     let mut lab = Lab::new(vec![task("late", &["x"], "y"), task("early", &["in/a"], "x")]);

@@ -135,9 +135,8 @@ impl<'a> Prepared<'a> {
             at: source.at.clone(),
             processing: self.requested.processing(id),
         };
-        let inputs = self.inputs.iter().map(|(id, source)| (id.clone(), input(id, source))).collect();
         let job = Job::new(output, &self.tasks, options).watched_by(observer).stopped_by(stop);
-        Ok(Job { inputs, ..job })
+        Ok(self.inputs.iter().fold(job, |job, (id, source)| job.input(id.clone(), input(id, source))))
     }
 
     /// The id of the output catalog.

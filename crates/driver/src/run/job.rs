@@ -95,7 +95,7 @@ impl<'a> Job<'a> {
         Job { inputs: BTreeMap::new(), output: output.clone(), tasks, observer: &Silent, options, stop: Stop::new() }
     }
 
-    /// Reads a catalog under an id: at its latest version, or as the input says.
+    /// Reads a catalog under an id: at its latest version, or as the input says. It replaces what was read under that id.
     #[must_use]
     pub fn input(mut self, id: CatalogId, input: impl Into<JobInput>) -> Job<'a> {
         self.inputs.insert(id, input.into());
@@ -138,7 +138,7 @@ impl From<Option<Version>> for At {
 /// How to run. Nothing here is part of a fingerprint, but `code`.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The identity of the code of tasks that state no version of their own.
+    /// The identity of the code of tasks that state no version of their own; empty where all state one.
     pub code: String,
     /// The run's id: random, never used twice.
     pub run: RunId,

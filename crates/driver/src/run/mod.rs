@@ -192,7 +192,7 @@ fn planned_inputs(task: &Task, view: &View, number: u16, layer: &RunLayer, in_fu
 }
 
 fn order<'a>(job: &Job<'a>) -> Result<Vec<&'a Task>> {
-    task_order::order(job.tasks, &job.inputs.keys().collect::<Vec<_>>(), &job.options.state_layer)
+    task_order::order(job.tasks, &job.inputs.keys().collect::<Vec<_>>(), &job.options)
 }
 
 /// What the version record keeps of the run: counts alone, so that equal work leaves equal records.

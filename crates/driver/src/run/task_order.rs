@@ -1,7 +1,7 @@
 //! The order of tasks: a task that reads a layer runs after the task that writes it.
 //!
 //! Everything that can be known to be wrong before a run is found here: two producers of a layer, a layer that nobody
-//! has, a cycle, the reserved state layer.
+//! has, a cycle, the reserved state layer, a task whose code nothing names.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,24 @@ use deltic_compiler::Task;
 use deltic_core::{CatalogId, LayerId};
 use petgraph::graph::{DiGraph, NodeIndex};
 
+use crate::run::job::Options;
 use crate::{Error, Result};
 
 /// The tasks in an order in which they can run: producers first, otherwise as registered.
-pub(crate) fn order<'a>(tasks: &'a [Task], catalogs: &[&CatalogId], state_layer: &LayerId) -> Result<Vec<&'a Task>> {
+pub(crate) fn order<'a>(tasks: &'a [Task], catalogs: &[&CatalogId], options: &Options) -> Result<Vec<&'a Task>> {
+    let state_layer = &options.state_layer;
     let mut producers: BTreeMap<&LayerId, usize> = BTreeMap::new();
     for (index, task) in tasks.iter().enumerate() {
         if let Some(other) = tasks[..index].iter().find(|other| other.id() == task.id()) {
             return Err(Error::setup(format!("two tasks are called `{}`", other.id())));
+        }
+        // Its fingerprint would be the same for every code, and what other code compiled would count as its output.
+        if task.code_version().is_none() && options.code.is_empty() {
+            return Err(Error::setup(format!(
+                "task `{}` states no version, and the job names no code: state one with `Task::version`, or set \
+                 `Options::code` to what names the binary",
+                task.id()
+            )));
         }
         check_earlier_ids(task, tasks)?;
         for layer in task.outputs() {

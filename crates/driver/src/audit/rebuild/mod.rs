@@ -102,7 +102,7 @@ pub fn rebuild(what: &Rebuild<'_>, into: impl FnOnce() -> deltic_store::Result<C
     let version = &what.version;
     let tasks = tasks(what)?;
     let inputs = what.inputs.keys().chain(what.bound.keys());
-    let order = task_order::order(&tasks, &inputs.collect::<Vec<_>>(), &what.options.state_layer)?;
+    let order = task_order::order(&tasks, &inputs.collect::<Vec<_>>(), &what.options)?;
     let recorded = Recorded::of(version, what.inputs.clone());
     let bound = |id: &CatalogId| what.bound.get(id);
     // Where layers are empty; nothing is drafted.

@@ -162,7 +162,7 @@ impl Job<'_> {
 }
 
 fn verify(job: &Job<'_>, engine: &dyn Engine, what: &Verify) -> Result<Verification> {
-    let order = task_order::order(job.tasks, &job.inputs.keys().collect::<Vec<_>>(), &job.options.state_layer)?;
+    let order = task_order::order(job.tasks, &job.inputs.keys().collect::<Vec<_>>(), &job.options)?;
     if let Some(unknown) = what.tasks.iter().find(|id| !job.tasks.iter().any(|task| task.id() == *id)) {
         let known: Vec<String> = job.tasks.iter().map(|task| format!("`{}`", task.id())).collect();
         return Err(Error::setup(format!("there is no task `{unknown}`, expected {}", known.join(", "))));
