@@ -8,15 +8,16 @@ use deltic_core::{CatalogUuid, Digest, Payload, RunId, Timestamp};
 use deltic_store::{Catalog, Draft, DraftOptions, NewCatalog, Stores, Tree};
 
 use crate::checkpoint::codec::{read_mapped, read_reduced, write_mapped, write_reduced};
-use crate::element::Element;
 use crate::engine::codec::{entry_len, read_entry, write_entry};
+use crate::key::{InputKey, LayerIndex, OutputKey};
 use crate::sort::external::Shuffle;
-use crate::sort::key_set::Elements;
+use crate::sort::key_set::KeySet;
 use crate::sort::rows::RowStream;
 use crate::sort::spill::{Spill, SpillWriter};
 use crate::stage::contributors::read_values;
+use crate::state::looks::Look;
 use crate::state::reads::Reader;
-use crate::state::tables::{State, edge_key};
+use crate::state::tables::{State, row_key};
 use crate::{ErrorKind, Result};
 
 #[path = "../../../tests/support/hostile.rs"]
@@ -42,8 +43,8 @@ fn rows() -> Vec<u8> {
     (0..9u8).flat_map(|n| row(&[n; 3], &[n; 5], &vec![n; n as usize * 20])).collect()
 }
 
-/// Elements as they lie in a file: a length, marks, the bytes.
-fn elements() -> Vec<u8> {
+/// Keys as they lie in a file: a length, marks, the bytes.
+fn keys() -> Vec<u8> {
     (0..9u8).flat_map(|n| [&[n, 0, 1][..], &vec![n; n as usize]].concat()).collect()
 }
 
@@ -56,11 +57,11 @@ fn walk_rows(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn walk_elements(bytes: &[u8]) -> Result<()> {
-    let set = Elements::of_file(Spill::of(bytes));
+fn walk_keys(bytes: &[u8]) -> Result<()> {
+    let set = KeySet::of_file(Spill::of(bytes));
     let mut walk = set.walk();
-    while let Some((mut element, _)) = walk.peek()? {
-        let _ = Element::read(&mut element);
+    while let Some((mut key, _)) = walk.peek()? {
+        let _ = InputKey::read(&mut key);
         walk.advance()?;
     }
     Ok(())
@@ -68,7 +69,7 @@ fn walk_elements(bytes: &[u8]) -> Result<()> {
 
 /// One row of a table of the state: which table, how long the value is, the key, the value.
 fn state_rows() -> Vec<Vec<u8>> {
-    let (a, b) = (Element::new(0, b"a".as_slice()), Element::new(1, b"b".as_slice()));
+    let (a, b) = (InputKey::new(LayerIndex(0), b"a".as_slice()), OutputKey::new(LayerIndex(1), b"b".as_slice()));
     let digest = Digest::of(b"x");
     let part = Projected { projection: "part".to_owned(), argument: "7".to_owned() };
     let seen = [
@@ -79,15 +80,15 @@ fn state_rows() -> Vec<Vec<u8>> {
     ];
     let row = |table: u8, key: &[u8], value: &[u8]| [&[table, value.len() as u8][..], key, value].concat();
     let mut rows = vec![
-        row(0, &edge_key(&a, &b), digest.as_bytes()),
-        row(1, &edge_key(&a, &b), &[]),
-        row(2, &edge_key(&a, &b), b"\x03\0\0\0abc"),
+        row(0, &row_key(&a, &b), digest.as_bytes()),
+        row(1, &row_key(&a, &b), &[]),
+        row(2, &row_key(&a, &b), b"\x03\0\0\0abc"),
     ];
-    for look in seen.iter().map(crate::state::looks::look) {
+    for look in seen.iter().map(Look::of) {
         for reader in [Reader::Front(a.clone()), Reader::Back(b.clone())] {
-            let said = look.1.map_or(Vec::new(), |digest| digest.as_bytes().to_vec());
-            rows.push(row(3, &[&reader.bytes()[..], &look.0].concat(), &said));
-            rows.push(row(4, &[&look.0[..], &[0], &reader.bytes()].concat(), &said));
+            let said = look.found.map_or(Vec::new(), |digest| digest.as_bytes().to_vec());
+            rows.push(row(3, &[&reader.bytes()[..], &look.bytes].concat(), &said));
+            rows.push(row(4, &[&look.bytes[..], &[0], &reader.bytes()].concat(), &said));
         }
     }
     rows
@@ -101,29 +102,28 @@ fn ask_state(draft: &Draft, row: &[u8]) -> Result<()> {
     editor.apply(key, Some(&draft.put(&Payload::new(value.to_vec()))?))?;
     let table: Tree = editor.finish()?;
     let state = State::of_one_table(&"task".parse().unwrap(), &table);
-    for element in [Element::new(0, b"a".as_slice()), Element::new(1, b"b".as_slice())] {
+    for (layer, name) in [(LayerIndex(0), b"a".as_slice()), (LayerIndex(1), b"b".as_slice())] {
+        let (input, output) = (InputKey::new(layer, name), OutputKey::new(layer, name));
         match table_number {
-            0 => drop(state.edges_of(&element).collect::<Result<Vec<_>>>()?),
+            0 => drop(state.edges_of(&input).collect::<Result<Vec<_>>>()?),
             1 => {
-                for found in state.contributors_of(&element.to_bytes()) {
-                    let item = found?.0;
-                    let mut item = &item[..];
-                    state.element(&mut item)?;
+                for found in state.contributors_of(&output.to_bytes()) {
+                    let _: InputKey = state.decode(&found?.0)?;
                 }
             }
             2 => {
-                for found in state.values_of(&element.to_bytes()) {
-                    let (mut item, entry) = found?;
-                    state.element(&mut std::mem::take(&mut item).as_slice())?;
+                for found in state.values_of(&output.to_bytes()) {
+                    let (item, entry) = found?;
+                    let _: InputKey = state.decode(&item)?;
                     read_values(table.read(&entry)?.bytes()).ok_or_else(|| state.broken("cut short"))?;
                 }
             }
             3 => {
-                state.reads_of(&Reader::Front(element.clone()))?;
-                state.reads_of(&Reader::Back(element))?;
+                state.reads_of(&Reader::Front(input))?;
+                state.reads_of(&Reader::Back(output))?;
             }
             _ => {
-                let watch = state.watch(element.layer)?;
+                let watch = state.watch(layer)?;
                 let changes = [(b"a".as_slice().into(), true), (b"b".as_slice().into(), false)];
                 state.readers_of(
                     &watch,
@@ -168,7 +168,7 @@ fn check_all(range: std::ops::Range<u64>) {
         }
         taken(ask_state(&kept.borrow(), bytes))
     };
-    let element = Element::new(7, b"name".as_slice()).to_bytes();
+    let key = InputKey::new(LayerIndex(7), b"name".as_slice()).to_bytes().to_vec();
     let mapped = write_mapped(&crate::checkpoint::codec::tests::mapped()).unwrap();
     let reduced = write_reduced(&crate::checkpoint::codec::tests::reduced()).unwrap();
     check(
@@ -182,7 +182,7 @@ fn check_all(range: std::ops::Range<u64>) {
                     true
                 })
             }),
-            Decoder::new("an element", vec![element], (1, 0), |mut bytes| Element::read(&mut bytes).is_some())
+            Decoder::new("a key", vec![key], (1, 0), |mut bytes| InputKey::read(&mut bytes).is_some())
                 .with_words(&["\0", "\u{1}"]),
             Decoder::new("values", vec![b"\x03\0\0\0abc\0\0\0\0".to_vec()], (16, 64), |bytes| {
                 read_values(bytes).is_some()
@@ -201,7 +201,7 @@ fn check_all(range: std::ops::Range<u64>) {
             }),
             // Each holds a block of its file, and another is held while it is written.
             Decoder::new("rows in a file", vec![rows()], (8, 4 << 16), |bytes| taken(walk_rows(bytes))),
-            Decoder::new("elements in a file", vec![elements()], (8, 4 << 16), |bytes| taken(walk_elements(bytes))),
+            Decoder::new("keys in a file", vec![keys()], (8, 4 << 16), |bytes| taken(walk_keys(bytes))),
             // What the nodes of a new table take.
             Decoder::new("tables of the state", state_rows(), (64, 1 << 20), state).sealed(|mut row| {
                 row.iter_mut().take(1).for_each(|table| *table %= 5);

@@ -23,19 +23,19 @@
 //! | `input` | layers as the base saw them and as they are, and which inputs are compiled |
 //! | `report` | what a run tells while it works and at its end; asking for an early end |
 //! | `sort` | rows and sets of keys, sorted in bounded memory |
+//! | `key` | what all of them call a partition: its layer by number, and its name |
 //! | `error` | what can go wrong, and how it reads |
-//! | `element` | what all of them call a partition |
 
 mod audit;
 mod checkpoint;
 mod determinism;
 mod edit;
-mod element;
 mod engine;
 mod error;
 #[cfg(test)]
 mod hostile;
 mod input;
+mod key;
 mod report;
 mod run;
 mod sort;

@@ -1,6 +1,6 @@
 //! What a kernel made of a batch, as bytes: to be kept in progress, and taken over from there.
 //!
-//! Lengths are four little-endian bytes. Elements end themselves. Whatever bytes are read, what comes of it takes at most
+//! Lengths are four little-endian bytes. Keys end themselves. Whatever bytes are read, what comes of it takes at most
 //! 64 times their length, and 4 KiB; a read of a partition with a short name comes close to that. A change of this form is
 //! a change of the key that results are kept under, `deltic progress batch` in [`resume`](crate::checkpoint::resume).
 
@@ -10,11 +10,11 @@ use deltic_compiler::{Projected, Seen};
 use deltic_core::Digest;
 use deltic_store::{Entry, PackName, Place};
 
-use crate::element::Element;
 use crate::engine::codec::{read_entry, take, write_entry};
 use crate::engine::{MapBatch, Mapped, Outcome, Reduced};
+use crate::key::{InputKey, LayerIndex, OutputKey};
 use crate::sort::rows::Rows;
-use crate::state::looks;
+use crate::state::looks::{LookKind, asked};
 
 const NOTHING: u8 = 0;
 const SAME: u8 = 1;
@@ -50,8 +50,8 @@ pub(crate) fn write_mapped(batch: &MapBatch) -> Option<Vec<u8>> {
 pub(crate) fn read_mapped(mut bytes: &[u8]) -> Option<MapBatch> {
     let bytes = &mut bytes;
     let mapped = several(bytes, LEAST_OF_ONE, |bytes| {
-        let item = Element::read(bytes)?;
-        let edges = several(bytes, Digest::LEN, |bytes| Some((Element::read(bytes)?, digest(bytes)?)))?;
+        let item = InputKey::read(bytes)?;
+        let edges = several(bytes, Digest::LEN, |bytes| Some((OutputKey::read(bytes)?, digest(bytes)?)))?;
         Some(Mapped { item, edges, reads: several(bytes, LEAST, read_seen)?, failed: None })
     })?;
     let mut rows = Rows::default();
@@ -101,14 +101,14 @@ pub(crate) fn write_reduced(batch: &[Reduced]) -> Option<Vec<u8>> {
 pub(crate) fn read_reduced(mut bytes: &[u8]) -> Option<Vec<Reduced>> {
     let bytes = &mut bytes;
     let batch = several(bytes, LEAST_OF_ONE, |bytes| {
-        let (out, item) = (Element::read(bytes)?, Element::read(bytes)?);
+        let (out, item) = (OutputKey::read(bytes)?, InputKey::read(bytes)?);
         let outcome = match *bytes.split_off_first()? {
             NOTHING => Outcome::Nothing,
             SAME => Outcome::Same,
             NEW => Outcome::New(read_entry(part(bytes)?)?),
             SEVERAL => {
                 let made = several(bytes, LEAST, |bytes| {
-                    let partition = Element::read(bytes)?;
+                    let partition = OutputKey::read(bytes)?;
                     let entry = match *bytes.split_off_first()? {
                         SAME => None,
                         NEW => Some(read_entry(part(bytes)?)?),
@@ -128,9 +128,9 @@ pub(crate) fn read_reduced(mut bytes: &[u8]) -> Option<Vec<Reduced>> {
 fn write_reads(reads: &[Seen], out: &mut Vec<u8>) {
     put_len(reads.len(), out);
     for seen in reads {
-        let (kind, layer, name) = looks::kind(seen);
-        out.push(kind);
-        Element::new(layer, name.clone()).write(out);
+        let (kind, layer, name) = asked(seen);
+        out.push(kind.tag());
+        InputKey::new(layer, name.clone()).write(out);
         if let Seen::Part(_, _, Projected { projection, argument }, found) = seen {
             put_bytes(projection.as_bytes(), out);
             put_bytes(argument.as_bytes(), out);
@@ -140,18 +140,17 @@ fn write_reads(reads: &[Seen], out: &mut Vec<u8>) {
 }
 
 fn read_seen(bytes: &mut &[u8]) -> Option<Seen> {
-    let tag = *bytes.split_off_first()?;
-    let Element { layer, name } = Element::read(bytes)?;
-    Some(match tag {
-        looks::PARTITION => Seen::Partition(layer, name),
-        looks::PRESENCE => Seen::Presence(layer, name),
-        looks::WITHIN => Seen::Within(layer, name),
-        looks::PART => {
+    let kind = LookKind::of_tag(*bytes.split_off_first()?)?;
+    let InputKey { layer: LayerIndex(layer), name, .. } = InputKey::read(bytes)?;
+    Some(match kind {
+        LookKind::Partition => Seen::Partition(layer, name),
+        LookKind::Presence => Seen::Presence(layer, name),
+        LookKind::Within => Seen::Within(layer, name),
+        LookKind::Part => {
             let mut text = || String::from_utf8(part(bytes)?.to_vec()).ok();
             let (projection, argument) = (text()?, text()?);
             Seen::Part(layer, name, Projected { projection, argument }, digest(bytes)?)
         }
-        _ => return None,
     })
 }
 
@@ -186,7 +185,7 @@ fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-/// The fewest bytes that an element takes with anything beside it.
+/// The fewest bytes that a key takes with anything beside it.
 const LEAST: usize = 4;
 
 /// The fewest bytes that the result of a front- or back-end takes.
@@ -211,7 +210,7 @@ fn part<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     bytes.split_off(..len)
 }
 
-/// An element of a row, whose length must fit into a row.
+/// A key of a row, whose length must fit into a row.
 fn short<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     part(bytes).filter(|part| part.len() <= usize::from(u16::MAX))
 }
@@ -227,12 +226,16 @@ pub(crate) mod tests {
     use deltic_core::{Fields, Meta, RunId, Version};
     use deltic_store::Codec;
 
-    fn element(layer: u16, name: &str) -> Element {
-        Element::new(layer, name.as_bytes())
+    fn input(layer: u16, name: &str) -> InputKey {
+        InputKey::new(LayerIndex(layer), name.as_bytes())
+    }
+
+    fn output(layer: u16, name: &str) -> OutputKey {
+        OutputKey::new(LayerIndex(layer), name.as_bytes())
     }
 
     fn reads() -> Vec<Seen> {
-        let Element { layer, name } = element(3, "read");
+        let InputKey { layer: LayerIndex(layer), name, .. } = input(3, "read");
         let part = Projected { projection: "row".to_owned(), argument: "ä 7".to_owned() };
         vec![
             Seen::Partition(layer, name.clone()),
@@ -252,10 +255,10 @@ pub(crate) mod tests {
         let mut rows = Rows::default();
         rows.push(b"out", b"item", b"value");
         rows.push(b"", b"i", b"");
-        let edges = vec![(element(0, "x"), Digest::of(b"x")), (element(1, ""), Digest::of(b""))];
-        let one = Mapped { item: element(1, "a"), edges, reads: reads(), failed: None };
+        let edges = vec![(output(0, "x"), Digest::of(b"x")), (output(1, ""), Digest::of(b""))];
+        let one = Mapped { item: input(1, "a"), edges, reads: reads(), failed: None };
         MapBatch {
-            mapped: vec![one, Mapped { item: element(2, ""), edges: Vec::new(), reads: Vec::new(), failed: None }],
+            mapped: vec![one, Mapped { item: input(2, ""), edges: Vec::new(), reads: Vec::new(), failed: None }],
             rows,
             rest: Vec::new(),
         }
@@ -263,7 +266,7 @@ pub(crate) mod tests {
 
     pub(crate) fn reduced() -> Vec<Reduced> {
         let inline = Entry { place: Place::Inline(Bytes::from_static(b"abc")), ..entry(0) };
-        let several = vec![(element(0, "p"), None), (element(0, "q"), Some(entry(2))), (element(1, "r"), Some(inline))];
+        let several = vec![(output(0, "p"), None), (output(0, "q"), Some(entry(2))), (output(1, "r"), Some(inline))];
         let outcomes = [
             Outcome::Nothing,
             Outcome::Same,
@@ -271,7 +274,7 @@ pub(crate) mod tests {
             Outcome::New(entry(2)),
             Outcome::Several(several),
         ];
-        let one = |outcome| Reduced { out: element(0, "o"), item: element(9, "i"), outcome, reads: reads() };
+        let one = |outcome| Reduced { out: output(0, "o"), item: input(9, "i"), outcome, reads: reads() };
         outcomes.into_iter().map(one).collect()
     }
 

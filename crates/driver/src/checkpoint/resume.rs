@@ -18,7 +18,7 @@ use crate::engine::{Fetch, Item, Kernel, MapBatch, Mapped, Reduced};
 use crate::report::Counts;
 use crate::sort::rows::{Row, RowStream, Rows};
 
-/// So many elements of a stage are run before anybody asks the store whether they were run before, and nothing is noted
+/// So many inputs or outputs of a stage are run before anybody asks the store whether they were run before, and nothing is noted
 /// that nobody would ask for: so a small run, which is quickly done again, makes no request for it, however it ends.
 const NOT_ASKED: u64 = 64;
 
@@ -53,21 +53,21 @@ pub(crate) struct Resuming<'a> {
 #[derive(Default)]
 struct Phase {
     batches: AtomicU64,
-    elements: AtomicU64,
-    /// Elements whose results were taken over.
+    keys: AtomicU64,
+    /// Keys whose results were taken over.
     resumed: AtomicU64,
 }
 
 impl Phase {
     /// Takes note of a batch; whether to ask the store for it, and to note it.
-    fn asks(&self, kept: &StageProgress<'_>, elements: usize) -> bool {
+    fn asks(&self, kept: &StageProgress<'_>, keys: usize) -> bool {
         let batches = self.batches.fetch_add(1, Ordering::Relaxed);
-        let before = self.elements.fetch_add(elements as u64, Ordering::Relaxed);
-        batches > 0 || kept.progress.asks_always() || before + elements as u64 > NOT_ASKED
+        let before = self.keys.fetch_add(keys as u64, Ordering::Relaxed);
+        batches > 0 || kept.progress.asks_always() || before + keys as u64 > NOT_ASKED
     }
 
-    fn took_over(&self, elements: usize) {
-        self.resumed.fetch_add(elements as u64, Ordering::Relaxed);
+    fn took_over(&self, keys: usize) {
+        self.resumed.fetch_add(keys as u64, Ordering::Relaxed);
     }
 }
 
@@ -115,8 +115,8 @@ impl StageProgress<'_> {
     /// What the results of front-ends depend on.
     fn key_of_items(&self, items: &[Item]) -> Digest {
         let mut hasher = self.hasher(FRONTS);
-        for Item { element, entry } in items {
-            hasher.number(u64::from(element.layer)).bytes(&element.name).digest(&entry.meta.digest);
+        for Item { key, entry } in items {
+            hasher.number(u64::from(key.layer.0)).bytes(&key.name).digest(&entry.meta.digest);
             hasher.number(entry.meta.len).text(entry.meta.fields.as_str());
         }
         hasher.finish()
@@ -125,7 +125,7 @@ impl StageProgress<'_> {
 
 /// Whether these are results of the first of these items, in order: of as many as emitted enough.
 fn are_first(mapped: &[Mapped], items: &[Item]) -> bool {
-    let same = |(mapped, item): (&Mapped, &Item)| mapped.item == item.element;
+    let same = |(mapped, item): (&Mapped, &Item)| mapped.item == item.key;
     !mapped.is_empty() && mapped.len() <= items.len() && mapped.iter().zip(items).all(same)
 }
 
@@ -133,7 +133,7 @@ fn are_first(mapped: &[Mapped], items: &[Item]) -> bool {
 fn are_of(reduced: &[Reduced], rows: &Rows) -> bool {
     let mut outs: Vec<&[u8]> = rows.iter().map(|row| row.out).collect();
     outs.dedup();
-    outs.len() == reduced.len() && outs.iter().zip(reduced).all(|(out, reduced)| reduced.out.to_bytes() == *out)
+    outs.len() == reduced.len() && outs.iter().zip(reduced).all(|(out, reduced)| *reduced.out.to_bytes() == **out)
 }
 
 fn groups(rows: &Rows) -> usize {

@@ -15,12 +15,12 @@ use std::collections::BTreeMap;
 use deltic_compiler::{Pattern, Seen};
 use deltic_core::{Digest, Meta, Payload};
 
-use crate::element::Element;
 use crate::engine::kernel::TaskKernel;
 use crate::engine::{Fetch, Item, Kernel, MapBatch, Mapped, Outcome, Reduced};
 use crate::error::difference::FirstDifference;
 use crate::error::findings::findings;
 use crate::error::offender::{Offender, Offenders};
+use crate::key::{EncodedKey, InputKey, LayerIndex, OutputKey};
 use crate::sort::rows::{Row, RowStream, Rows};
 use crate::{Error, Phase, Result};
 
@@ -77,9 +77,9 @@ impl Kernel for Twice<'_> {
             // One of them can not even be mapped: one by one, to know which.
             Err(_) => {
                 for item in again {
-                    let element = item.element.clone();
+                    let key = item.key.clone();
                     if let Err(error) = apart(|| self.second.map(vec![item], Fetch::default()))? {
-                        self.failed_again(self.front(), self.first.view.show(&element), error)?;
+                        self.failed_again(self.front(), self.first.view.show(&key), error)?;
                     }
                 }
             }
@@ -98,7 +98,7 @@ impl Kernel for Twice<'_> {
             }
             false => self.first.reduce(rows, fetch)?,
         };
-        let mut known: BTreeMap<Vec<u8>, &Reduced> = one.iter().map(|one| (one.out.to_bytes(), one)).collect();
+        let mut known: BTreeMap<EncodedKey, &Reduced> = one.iter().map(|one| (one.out.to_bytes(), one)).collect();
         for (out, two) in apart(|| reduce_shuffled(self.second, &all, SECOND))? {
             let Some(one) = known.remove(&out) else { continue };
             self.compare_outputs(one, two)?;
@@ -184,7 +184,7 @@ impl Twice<'_> {
             _ => {}
         }
         let (made, again) = (self.made(&one.out, &one.outcome)?, self.made(&two.out, &two.outcome)?);
-        let mut outs: Vec<&Element> = made.keys().chain(again.keys()).collect();
+        let mut outs: Vec<&OutputKey> = made.keys().chain(again.keys()).collect();
         outs.sort_unstable();
         for out in outs {
             let (first, second) = (made.get(out), again.get(out));
@@ -210,11 +210,11 @@ impl Twice<'_> {
     }
 
     /// The partitions that an output or a group became.
-    fn made(&self, out: &Element, outcome: &Outcome) -> Result<BTreeMap<Element, Made>> {
-        let one = |out: &Element, entry: Option<&deltic_store::Entry>| {
+    fn made(&self, out: &OutputKey, outcome: &Outcome) -> Result<BTreeMap<OutputKey, Made>> {
+        let one = |out: &OutputKey, entry: Option<&deltic_store::Entry>| {
             let entry = match entry {
                 Some(entry) => entry.clone(),
-                None => match self.first.published.get(usize::from(out.layer)).map(|tree| tree.get(&out.name)) {
+                None => match self.first.published.get(out.layer.place()).map(|tree| tree.get(&out.name)) {
                     Some(found) => match found? {
                         Some(entry) => entry,
                         None => return Ok(None),
@@ -236,12 +236,12 @@ impl Twice<'_> {
     }
 
     /// What was made: the second time an entry holds it, the first time it lies where it is published or will be.
-    fn payload(&self, out: &Element, made: &Made) -> Result<Payload> {
+    fn payload(&self, out: &OutputKey, made: &Made) -> Result<Payload> {
         let entry = &made.0;
         if let deltic_store::Place::Inline(bytes) = &entry.place {
             return Ok(Payload::new(bytes.clone()).with_fields(entry.meta.fields.clone()));
         }
-        let published = self.first.published.get(usize::from(out.layer));
+        let published = self.first.published.get(out.layer.place());
         if let Some(published) = published
             && published.get(&out.name)?.as_ref() == Some(entry)
         {
@@ -260,7 +260,7 @@ impl Twice<'_> {
     }
 
     fn show(&self, seen: &Seen) -> String {
-        let show = |layer: u16, name: &[u8]| self.first.view.show(&Element::new(layer, name));
+        let show = |layer: u16, name: &[u8]| self.first.view.show(&InputKey::new(LayerIndex(layer), name));
         match seen {
             Seen::Partition(layer, name) | Seen::Presence(layer, name) => show(*layer, name),
             Seen::Within(layer, prefix) => {
@@ -297,18 +297,18 @@ impl Made {
 }
 
 /// The first output to which an input says something else, if there is one.
-fn other_edge(one: &Mapped, two: &Mapped) -> Option<Element> {
-    let known = |edges: &[(Element, Digest)]| edges.iter().cloned().collect::<BTreeMap<_, _>>();
+fn other_edge(one: &Mapped, two: &Mapped) -> Option<OutputKey> {
+    let known = |edges: &[(OutputKey, Digest)]| edges.iter().cloned().collect::<BTreeMap<_, _>>();
     let (one, two) = (known(&one.edges), known(&two.edges));
-    let mut outs: Vec<&Element> = one.keys().chain(two.keys()).collect();
+    let mut outs: Vec<&OutputKey> = one.keys().chain(two.keys()).collect();
     outs.sort_unstable();
     outs.into_iter().find(|out| one.get(*out) != two.get(*out)).cloned()
 }
 
 /// All that an input says to an output.
-fn said(batch: &MapBatch, item: &Element, out: &Element) -> Payload {
+fn said(batch: &MapBatch, item: &InputKey, out: &OutputKey) -> Payload {
     let (item, out) = (item.to_bytes(), out.to_bytes());
-    let rows = batch.rows.iter().filter(|row| row.item == item && row.out == out);
+    let rows = batch.rows.iter().filter(|row| *row.item == *item && *row.out == *out);
     Payload::new(rows.fold(Vec::new(), |mut all, row| {
         all.extend_from_slice(row.value);
         all

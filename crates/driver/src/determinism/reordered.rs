@@ -6,6 +6,7 @@ use deltic_core::Digest;
 
 use crate::engine::kernel::{TaskKernel, pieces};
 use crate::engine::{Fetch, Item, Kernel, MapBatch, Reduced};
+use crate::key::EncodedKey;
 use crate::sort::external::{Shuffle, Sorted};
 use crate::sort::rows::{Row, RowStream, Rows, SortedRows};
 use crate::{Error, Result};
@@ -20,9 +21,9 @@ pub(crate) fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
 }
 
 /// An order that has nothing to do with the usual one, and in which another one is the first wherever there are two.
-fn shuffle<T>(all: &mut [T], salt: &str, bytes: impl Fn(&T) -> Vec<u8>) {
+fn shuffle<T>(all: &mut [T], salt: &str, bytes: impl Fn(&T) -> EncodedKey) {
     let first = all.first().map(&bytes);
-    all.sort_by_cached_key(|one| Digest::of(&[salt.as_bytes(), &bytes(one)].concat()));
+    all.sort_by_cached_key(|one| Digest::of(&[salt.as_bytes(), &bytes(one)[..]].concat()));
     if all.first().map(&bytes) == first && !all.is_empty() {
         all.rotate_left(1);
     }
@@ -33,7 +34,7 @@ pub(crate) fn map_some_shuffled(kernel: &TaskKernel<'_>, mut items: Vec<Item>, s
     let mut rest = Vec::new();
     loop {
         let mut some = items.clone();
-        shuffle(&mut some, salt, |item| item.element.to_bytes());
+        shuffle(&mut some, salt, |item| item.key.to_bytes());
         let batch = kernel.map(some, Fetch::default())?;
         if batch.rest.is_empty() {
             return Ok(MapBatch { rest: pieces(rest, None, items.len()), ..in_order(batch) });
@@ -46,7 +47,7 @@ pub(crate) fn map_some_shuffled(kernel: &TaskKernel<'_>, mut items: Vec<Item>, s
 
 /// Runs front-ends in another order; what comes out is in the usual one.
 pub(crate) fn map_shuffled(kernel: &TaskKernel<'_>, mut items: Vec<Item>, salt: &str) -> Result<MapBatch> {
-    shuffle(&mut items, salt, |item| item.element.to_bytes());
+    shuffle(&mut items, salt, |item| item.key.to_bytes());
     let mut all = MapBatch::default();
     let mut left = vec![(items, Fetch::default())];
     while let Some((items, fetch)) = left.pop() {
@@ -73,11 +74,11 @@ fn in_order(batch: MapBatch) -> MapBatch {
 }
 
 /// Sorted rows by group, each with its output.
-fn groups(rows: &Rows) -> Vec<(Vec<u8>, Rows)> {
-    let mut groups: Vec<(Vec<u8>, Rows)> = Vec::new();
+fn groups(rows: &Rows) -> Vec<(EncodedKey, Rows)> {
+    let mut groups: Vec<(EncodedKey, Rows)> = Vec::new();
     for row in rows.iter() {
-        if groups.last().is_none_or(|(out, _)| out != row.out) {
-            groups.push((row.out.to_vec(), Rows::default()));
+        if groups.last().is_none_or(|(out, _)| **out != *row.out) {
+            groups.push((row.out.into(), Rows::default()));
         }
         if let Some((_, group)) = groups.last_mut() {
             group.push(row.out, row.item, row.value);
@@ -87,7 +88,7 @@ fn groups(rows: &Rows) -> Vec<(Vec<u8>, Rows)> {
 }
 
 /// What became of one group, or why its rows can not be one.
-pub(crate) type OfGroup = (Vec<u8>, Result<Vec<Reduced>>);
+pub(crate) type OfGroup = (EncodedKey, Result<Vec<Reduced>>);
 
 /// Runs back-ends one by one in another order; what comes out is in the usual one.
 pub(crate) fn reduce_shuffled(kernel: &TaskKernel<'_>, rows: &Rows, salt: &str) -> Vec<OfGroup> {

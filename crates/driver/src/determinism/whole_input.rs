@@ -1,28 +1,28 @@
 //! The same for user code that looks at everything: what it says the two times is kept in order, and compared in the end.
 
 use deltic_compiler::{DepStage, GlobalStage};
-use deltic_core::Payload;
+use deltic_core::{Payload, TaskId};
 
 use super::reordered::{MEMORY, apart};
 use super::{Made, Twice};
-use crate::element::Element;
 use crate::engine::Outcome;
 use crate::engine::codec::{read_entry, write_entry};
 use crate::engine::kernel::TaskKernel;
 use crate::error::difference::FirstDifference;
+use crate::key::{EncodedKey, InputKey, OutputKey, TaskKey};
 use crate::sort::external::{Shuffle, Sorted};
 use crate::sort::rows::{Row, RowStream, Rows};
 use crate::{Error, Phase, Result};
 
 /// Takes an input and the outputs that it goes into.
-pub(crate) type TakeEdges<'a> = &'a mut dyn FnMut(Element, Vec<Element>) -> Result<()>;
+pub(crate) type TakeEdges<'a> = &'a mut dyn FnMut(InputKey, Vec<OutputKey>) -> Result<()>;
 
 impl Twice<'_> {
     /// Runs a front-end over the whole input; `rows` takes what it says the first time.
     pub(crate) fn map_whole(
         &self,
         stage: &dyn DepStage,
-        item: &Element,
+        item: &InputKey,
         rows: &mut dyn FnMut(Rows) -> Result<()>,
     ) -> Result<()> {
         let (mut one, mut two) = (Shuffle::new(MEMORY), Shuffle::new(MEMORY));
@@ -31,11 +31,11 @@ impl Twice<'_> {
             rows(batch)
         })?;
         let again = apart(|| self.second.map_whole(stage, item, &mut |batch| two.push(batch)))?;
-        let (phase, key) = (Phase::Front, "the whole input".to_owned());
+        let (task, phase, key) = (self.first.task.id(), Phase::Front, "the whole input".to_owned());
         if let Err(error) = again {
             return self.failed_again(phase, key, error);
         }
-        if let Some((out, [one, two])) = first_other_row(one.finish()?, two.finish()?)? {
+        if let Some((out, [one, two])) = first_other_row(task, one.finish()?, two.finish()?)? {
             let what = format!("says something else to {} the second time:", self.first.out_key(&out)?);
             let payload = |value: Option<Vec<u8>>| Payload::new(value.unwrap_or_default());
             self.note(phase, key, what, FirstDifference::of(&payload(one), &payload(two)));
@@ -47,10 +47,10 @@ impl Twice<'_> {
     pub(crate) fn compile_whole(
         &self,
         stage: &dyn GlobalStage,
-        take: &mut dyn FnMut(Element, Outcome) -> Result<()>,
+        take: &mut dyn FnMut(OutputKey, Outcome) -> Result<()>,
     ) -> Result<()> {
         let (mut one, mut two) = (Shuffle::new(MEMORY), Shuffle::new(MEMORY));
-        let row = |to: &mut Shuffle, out: &Element, value: &[u8]| {
+        let row = |to: &mut Shuffle, out: &OutputKey, value: &[u8]| {
             let mut rows = Rows::default();
             rows.push(&out.to_bytes(), &[], value);
             to.push(rows)
@@ -72,7 +72,7 @@ impl Twice<'_> {
         if let Err(error) = again {
             return self.failed_again(phase, key, error);
         }
-        let mut same = SameMeta { one: one.finish()?, two: two.finish()? };
+        let mut same = SameMeta { task: self.first.task.id(), one: one.finish()?, two: two.finish()? };
         if let Some((out, made)) = same.first_other()? {
             let which = self.first.out_key(&out)?;
             let (what, first) = match made {
@@ -95,7 +95,7 @@ impl Twice<'_> {
         take: TakeEdges<'_>,
     ) -> Result<()> {
         let (mut one, mut two) = (Shuffle::new(MEMORY), Shuffle::new(MEMORY));
-        let rows = |input: &Element, outs: &[Element]| {
+        let rows = |input: &InputKey, outs: &[OutputKey]| {
             let mut rows = Rows::default();
             rows.push(&input.to_bytes(), &[], &[]);
             outs.iter().for_each(|out| rows.push(&input.to_bytes(), &out.to_bytes(), &[]));
@@ -109,7 +109,8 @@ impl Twice<'_> {
         if let Err(error) = again {
             return self.failed_again(Phase::Graph, "the input".to_owned(), error);
         }
-        if let Some((input, _)) = first_other_row(one.finish()?, two.finish()?)? {
+        let other = first_other_row(self.first.task.id(), one.finish()?, two.finish()?)?;
+        if let Some((input, _)) = other {
             let key = self.first.view.show(&input);
             self.note(Phase::Graph, key, "has other outputs the second time".to_owned(), None);
         }
@@ -125,11 +126,11 @@ impl Made {
     }
 }
 
-/// The first element of a row, and its value in each of two sequences that has it.
-type OtherRow = (Element, [Option<Vec<u8>>; 2]);
+/// The first key of a row, and its value in each of two sequences that has it.
+type OtherRow<S> = (TaskKey<S>, [Option<Vec<u8>>; 2]);
 
-/// The first row in which two sorted sequences differ: its first element, and the value in each.
-fn first_other_row(mut one: Sorted, mut two: Sorted) -> Result<Option<OtherRow>> {
+/// The first row in which two sorted sequences differ: its first key, and the value in each.
+fn first_other_row<S>(task: &TaskId, mut one: Sorted, mut two: Sorted) -> Result<Option<OtherRow<S>>> {
     loop {
         let (a, b) = (one.peek()?, two.peek()?);
         match (a, b) {
@@ -140,8 +141,8 @@ fn first_other_row(mut one: Sorted, mut two: Sorted) -> Result<Option<OtherRow>>
                 let least = key(a).into_iter().chain(key(b)).min();
                 let value = |row: Option<Row<'_>>| row.filter(|_| key(row) == least).map(|row| row.value.to_vec());
                 let values = [value(a), value(b)];
-                let out = least.and_then(|(out, _)| Element::read(&mut &out[..]));
-                return out.map(|out| Some((out, values))).ok_or_else(broken);
+                let (first, _) = least.unwrap_or_default();
+                return Ok(Some((TaskKey::decode(task, &first)?, values)));
             }
         }
         one.advance()?;
@@ -149,30 +150,27 @@ fn first_other_row(mut one: Sorted, mut two: Sorted) -> Result<Option<OtherRow>>
     }
 }
 
-fn broken() -> Error {
-    Error::internal("a row whose element is cut short")
-}
-
 /// Two sorted sequences of partitions.
-struct SameMeta {
+struct SameMeta<'a> {
+    task: &'a TaskId,
     one: Sorted,
     two: Sorted,
 }
 
-impl SameMeta {
+impl SameMeta<'_> {
     /// The first partition that is not the same in both.
-    fn first_other(&mut self) -> Result<Option<(Element, [Option<Made>; 2])>> {
+    fn first_other(&mut self) -> Result<Option<(OutputKey, [Option<Made>; 2])>> {
         loop {
             let (a, b) = (self.one.peek()?, self.two.peek()?);
-            let Some(out) = a.iter().chain(&b).map(|row| row.out.to_vec()).min() else { return Ok(None) };
+            let Some(out) = a.iter().chain(&b).map(|row| EncodedKey::from(row.out)).min() else { return Ok(None) };
             let made = |row: Option<Row<'_>>| -> Result<Option<Made>> {
-                let Some(row) = row.filter(|row| row.out == out) else { return Ok(None) };
-                read_entry(row.value).map(|entry| Some(Made(entry))).ok_or_else(broken)
+                let Some(row) = row.filter(|row| *row.out == *out) else { return Ok(None) };
+                let cut_short = || Error::state(self.task, "an entry that is cut short");
+                read_entry(row.value).map(|entry| Some(Made(entry))).ok_or_else(cut_short)
             };
             let (a, b) = (made(a)?, made(b)?);
             if a.as_ref().map(Made::meta) != b.as_ref().map(Made::meta) {
-                let out = Element::read(&mut &out[..]).ok_or_else(broken)?;
-                return Ok(Some((out, [a, b])));
+                return Ok(Some((OutputKey::decode(self.task, &out)?, [a, b])));
             }
             self.one.advance()?;
             self.two.advance()?;

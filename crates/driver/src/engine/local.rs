@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use crate::engine::workers::{Done, Workers};
 use crate::engine::{Engine, Fetch, Item, Kernel, MapBatch, Mapped, ReduceSink, Reduced, Sealed, StageSession};
 use crate::sort::external::{Shuffle, Sorted};
-use crate::sort::key_set::Elements;
+use crate::sort::key_set::KeySet;
 use crate::sort::key_set::Walk;
 use crate::sort::rows::{RowStream, Rows, SortedRows};
 use crate::{Error, Result};
@@ -156,14 +156,14 @@ impl StageSession for LocalSession<'_> {
         self.shuffle.push(rows)
     }
 
-    fn reduce(&mut self, end: Option<&[u8]>, wanted: Option<&Elements>, sink: &mut dyn ReduceSink) -> Result<()> {
+    fn reduce(&mut self, end: Option<&[u8]>, wanted: Option<&KeySet>, sink: &mut dyn ReduceSink) -> Result<()> {
         let (engine, kernel) = (self.engine, self.kernel);
         let sink = RefCell::new(sink);
         let rows = match &mut self.sorted {
             Some(rows) => rows,
             none => none.insert(std::mem::replace(&mut self.shuffle, Shuffle::new(0)).finish()?),
         };
-        let mut groups = Groups { rows, end, wanted: wanted.map(Elements::walk), carried: Rows::default() };
+        let mut groups = Groups { rows, end, wanted: wanted.map(KeySet::walk), carried: Rows::default() };
         let ahead = kernel.is_remote();
         engine.workers(kernel).each(
             || {

@@ -1,10 +1,10 @@
 //! The one seam between the driver and the machine.
 //!
-//! An engine runs a stage's kernel over a stream of work: `map` over input elements, a shuffle by output, `reduce` over
+//! An engine runs a stage's kernel over a stream of work: `map` over inputs, a shuffle by output, `reduce` over
 //! groups. It decides where and in what order; the driver decides what. Everything that crosses the seam is plain data
 //! made of bytes, so a kernel can as well run behind a pipe.
 //!
-//! An engine must hand over results in the order of their elements, whatever the number of workers: nothing that the
+//! An engine must hand over results in the order of their keys, whatever the number of workers: nothing that the
 //! driver writes may depend on timing.
 
 pub(crate) mod codec;
@@ -16,8 +16,8 @@ use deltic_compiler::Seen;
 use deltic_core::{Digest, Payload};
 use deltic_store::{Entry, Payloads};
 
-use crate::element::Element;
-use crate::sort::key_set::Elements;
+use crate::key::{InputKey, OutputKey};
+use crate::sort::key_set::KeySet;
 use crate::sort::rows::{Row, RowStream, Rows};
 use crate::{Failure, Result};
 
@@ -48,7 +48,7 @@ pub trait Sealed {}
 
 /// One stage being run: any number of `map`s and `add`s, whose rows are kept, then `reduce`s over them, range after range.
 pub trait StageSession {
-    /// Runs front-ends over items, which come in element order, and hands over what each said, in the same order. Rows
+    /// Runs front-ends over items, which come in the order of their keys, and hands over what each said, in the same order. Rows
     /// stay with the session for the reduce.
     fn map(
         &mut self,
@@ -62,7 +62,7 @@ pub trait StageSession {
     /// Groups the rows by output and runs back-ends, of the outputs before `end` that were not reduced yet, or of all. With
     /// `wanted`, only these outputs are compiled; wanted outputs without a row yield nothing. Rows that are added after the first
     /// call are lost.
-    fn reduce(&mut self, end: Option<&[u8]>, wanted: Option<&Elements>, sink: &mut dyn ReduceSink) -> Result<()>;
+    fn reduce(&mut self, end: Option<&[u8]>, wanted: Option<&KeySet>, sink: &mut dyn ReduceSink) -> Result<()>;
 }
 
 /// Takes what a reduce finds and makes. Each of the two comes in order, but they are not in step with each other.
@@ -136,11 +136,11 @@ impl Fetch {
     }
 }
 
-/// An input element and where its payload lies.
+/// An input and where its payload lies.
 #[derive(Debug, Clone)]
 pub struct Item {
     /// Which input.
-    pub element: Element,
+    pub key: InputKey,
     /// Its meta and place.
     pub entry: Entry,
 }
@@ -190,9 +190,9 @@ impl Reduced {
 #[derive(Debug)]
 pub struct Mapped {
     /// The item.
-    pub item: Element,
+    pub item: InputKey,
     /// The outputs it goes into, in order, each with the digest of what is said to it.
-    pub edges: Vec<(Element, Digest)>,
+    pub edges: Vec<(OutputKey, Digest)>,
     /// What it looked at, in order.
     pub reads: Vec<Seen>,
     /// Why it said nothing, if it failed.
@@ -203,9 +203,9 @@ pub struct Mapped {
 #[derive(Debug)]
 pub struct Reduced {
     /// The output.
-    pub out: Element,
+    pub out: OutputKey,
     /// The first of the items it was made from.
-    pub item: Element,
+    pub item: InputKey,
     /// What the back-end made.
     pub outcome: Outcome,
     /// What the back-end looked at, in order.
@@ -223,7 +223,7 @@ pub enum Outcome {
     New(Entry),
     /// Any number of partitions, in order of their keys, of a group that is no partition itself: stored already, or
     /// none for one that is published just so.
-    Several(Vec<(Element, Option<Entry>)>),
+    Several(Vec<(OutputKey, Option<Entry>)>),
     /// None, because the back-end failed.
     Failed(Box<Failure>),
     /// None, because the back-end was not run: an input that the output is made from failed.

@@ -6,8 +6,8 @@ use deltic_compiler::{Lookup, Projection, Projections};
 use deltic_core::{Key, Layer, LayerRef, Meta, NameBytes, Payload};
 use deltic_store::{Change, KeyRange, Tree};
 
-use crate::element::Element;
 use crate::input::payloads::{PayloadCache, PayloadScan};
+use crate::key::{InputKey, LayerIndex};
 use crate::sort::key_set::read_ahead;
 use crate::{Error, ErrorKind, Result};
 
@@ -139,31 +139,32 @@ impl View {
     }
 
     /// The layers by number.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, &LayerRef, &RunLayer)> + Clone {
-        (0u16..).zip(&self.names).zip(&self.layers).map(|((number, (name, _)), layer)| (number, name, layer.as_ref()))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (LayerIndex, &LayerRef, &RunLayer)> + Clone {
+        let layers = LayerIndex::all().zip(&self.names).zip(&self.layers);
+        layers.map(|((number, (name, _)), layer)| (number, name, layer.as_ref()))
     }
 
     /// A layer's tree as it is now.
-    pub(crate) fn now(&self, layer: u16) -> Option<&Tree> {
-        self.layers.get(usize::from(layer)).map(|layer| layer.now())
+    pub(crate) fn now(&self, layer: LayerIndex) -> Option<&Tree> {
+        self.layers.get(layer.place()).map(|layer| layer.now())
     }
 
     /// The number of a layer.
-    pub(crate) fn number(&self, wanted: &LayerRef) -> Option<u16> {
+    pub(crate) fn number(&self, wanted: &LayerRef) -> Option<LayerIndex> {
         self.iter().find(|(_, name, _)| *name == wanted).map(|(number, _, _)| number)
     }
 
-    /// The key that an element stands for.
-    pub(crate) fn key(&self, element: &Element) -> deltic_core::Result<Key> {
-        let Some((layer, settings)) = self.names.get(usize::from(element.layer)) else {
-            return Err(deltic_core::Error::new(format!("no layer has number {}", element.layer)));
+    /// The key of an input, with its layer by name.
+    pub(crate) fn key(&self, input: &InputKey) -> deltic_core::Result<Key> {
+        let Some((layer, settings)) = self.names.get(input.layer.place()) else {
+            return Err(deltic_core::Error::new(format!("no layer has number {}", input.layer)));
         };
-        Ok(Key { layer: layer.clone(), name: settings.name_from_bytes(&element.name)? })
+        Ok(Key { layer: layer.clone(), name: settings.name_from_bytes(&input.name)? })
     }
 
-    /// The text of an element, for messages.
-    pub(crate) fn show(&self, element: &Element) -> String {
-        self.key(element).map_or_else(|error| error.to_string(), |key| key.to_string())
+    /// The text of an input, for messages.
+    pub(crate) fn show(&self, input: &InputKey) -> String {
+        self.key(input).map_or_else(|error| error.to_string(), |key| key.to_string())
     }
 }
 

@@ -19,11 +19,11 @@ use deltic_core::{LayerId, LayerRef, NameBytes, TaskId};
 use deltic_store::{Committed, Draft, DraftOptions, KeyRange, NextVersion, Owner, Requests};
 
 use crate::checkpoint::Progress;
-use crate::element::Element;
 use crate::engine::Engine;
 use crate::error::offender::Offenders;
 use crate::input::filter::subjects;
 use crate::input::view::{RunLayer, View};
+use crate::key::{InputKey, LayerIndex};
 use crate::report::observe::Event;
 use crate::report::{Mode, Phases, Plan, PlannedTask, Report, TaskReport};
 use crate::run::base::Base;
@@ -178,10 +178,10 @@ fn plan(job: &Job<'_>) -> Result<Plan> {
 }
 
 /// How many inputs of a layer a task would look at. Cost: with a filter, all of them are.
-fn planned_inputs(task: &Task, view: &View, number: u16, layer: &RunLayer, in_full: bool) -> Result<u64> {
-    let named = |name: NameBytes| Element::new(number, name);
-    let count = |found: &mut dyn Iterator<Item = Result<Element>>| -> Result<u64> {
-        let taken = subjects(task, view, found, Element::clone);
+fn planned_inputs(task: &Task, view: &View, number: LayerIndex, layer: &RunLayer, in_full: bool) -> Result<u64> {
+    let named = |name: NameBytes| InputKey::new(number, name);
+    let count = |found: &mut dyn Iterator<Item = Result<InputKey>>| -> Result<u64> {
+        let taken = subjects(task, view, found, InputKey::clone);
         taken.map(|one| one.map(|_| 1)).sum()
     };
     match (in_full, task.filter()) {

@@ -1,37 +1,38 @@
-//! Sorted sets of elements that may be larger than memory: which inputs and outputs a change affects.
+//! Sorted sets of keys that may be larger than memory: which inputs and outputs a change affects.
 //!
-//! Elements are added in any order ([`Sorter`]) or in order ([`Writer`]), each with marks; equal ones become one with
+//! Keys are added in any order ([`KeySorter`]) or in order ([`KeyWriter`]), each with marks; equal ones become one with
 //! the marks of all. What is beyond its share of memory lies in a file without a name. A set is walked in order, any
 //! number of times.
 
+use deltic_core::TaskId;
 use deltic_store::Tree;
 
 use crate::Result;
-use crate::element::Element;
+use crate::key::{EncodedKey, TaskKey};
 use crate::sort::external::{Shuffle, failed};
 use crate::sort::marks::Marks;
 use crate::sort::rows::{RowStream, Rows};
 use crate::sort::spill::{Spill, SpillWriter, damaged};
 
-/// So many elements are looked up together, and results settled together.
+/// So many keys are looked up together, and results settled together.
 pub(crate) const TOGETHER: usize = 256;
 
 /// About how many bytes of them, whatever their number.
 pub(crate) const TOGETHER_BYTES: usize = 1 << 20;
 
-/// A sorted set of elements, each as [`Element::write`] makes it and with eight bits of marks.
+/// A sorted set of encoded keys, each with eight bits of marks.
 ///
 /// Memory: at most the share it was made with. A walk of a set in a file holds a block of it.
 #[derive(Debug, Default)]
-pub struct Elements {
-    /// For each element its length, its marks and its bytes; all of them, unless there is a file.
+pub struct KeySet {
+    /// For each key its length, its marks and its bytes; all of them, unless there is a file.
     held: Vec<u8>,
     file: Option<Spill>,
     count: u64,
 }
 
-impl Elements {
-    /// The number of elements.
+impl KeySet {
+    /// The number of keys.
     pub fn len(&self) -> u64 {
         self.count
     }
@@ -41,7 +42,7 @@ impl Elements {
         self.count == 0
     }
 
-    /// A walk from the first element on.
+    /// A walk from the first key on.
     pub fn walk(&self) -> Walk<'_> {
         Walk { set: self, block: Vec::new(), at: 0, read: 0 }
     }
@@ -52,22 +53,22 @@ const HEAD: usize = 3;
 /// Goes through a set in order.
 #[derive(Debug)]
 pub struct Walk<'a> {
-    set: &'a Elements,
+    set: &'a KeySet,
     /// Of a set in a file: what was read of it last.
     block: Vec<u8>,
-    /// Where the next element begins: in the block, or in a set in memory.
+    /// Where the next key begins: in the block, or in a set in memory.
     at: usize,
     /// How many blocks of the file were read.
     read: u64,
 }
 
 impl Walk<'_> {
-    /// The element at hand and its marks; `None` at the end.
+    /// The key at hand and its marks; `None` at the end.
     pub fn peek(&mut self) -> Result<Option<(&[u8], Marks)>> {
         let Some([low, high, marks, ..]) = self.at_hand(HEAD)? else { return Ok(None) };
         let (len, marks) = (usize::from(u16::from_le_bytes([*low, *high])), Marks::from_bits_retain(*marks));
-        let element = self.at_hand(HEAD + len)?.and_then(|bytes| bytes.get(HEAD..));
-        element.map(|element| Some((element, marks))).ok_or_else(|| failed(damaged()))
+        let key = self.at_hand(HEAD + len)?.and_then(|bytes| bytes.get(HEAD..));
+        key.map(|key| Some((key, marks))).ok_or_else(|| failed(damaged()))
     }
 
     /// The next so many bytes; `None` at the end, and an error where it comes before there are so many.
@@ -91,33 +92,33 @@ impl Walk<'_> {
         bytes.get(..wanted).map(Some).ok_or_else(|| failed(damaged()))
     }
 
-    /// Goes on to the next element.
+    /// Goes on to the next key.
     pub fn advance(&mut self) -> Result<()> {
-        if let Some((element, _)) = self.peek()? {
-            self.at += HEAD + element.len();
+        if let Some((key, _)) = self.peek()? {
+            self.at += HEAD + key.len();
         }
         Ok(())
     }
 
-    /// The next elements, as many as are looked up together, each with its marks; none at the end.
-    pub(crate) fn some(&mut self) -> Result<Vec<(Vec<u8>, Marks)>> {
+    /// The next keys, as many as are looked up together, each with its marks; none at the end.
+    pub(crate) fn some(&mut self) -> Result<Vec<(EncodedKey, Marks)>> {
         let mut some = Vec::new();
         while some.len() < TOGETHER
-            && let Some((element, marks)) = self.peek()?
+            && let Some((key, marks)) = self.peek()?
         {
-            some.push((element.to_vec(), marks));
+            some.push((key.into(), marks));
             self.advance()?;
         }
         Ok(some)
     }
 
-    /// Passes all elements before `element`; says whether it is in the set, and passes it too then.
-    pub fn take(&mut self, element: &[u8]) -> Result<bool> {
+    /// Passes all keys before `key`; says whether it is in the set, and passes it too then.
+    pub fn take(&mut self, key: &[u8]) -> Result<bool> {
         while let Some((next, _)) = self.peek()? {
-            if next > element {
+            if next > key {
                 break;
             }
-            let found = next == element;
+            let found = next == key;
             self.advance()?;
             if found {
                 return Ok(true);
@@ -131,31 +132,31 @@ impl Walk<'_> {
     }
 }
 
-/// Takes elements in order.
+/// Takes keys in order.
 #[derive(Debug)]
-pub(crate) struct Writer {
+pub(crate) struct KeyWriter {
     budget: usize,
-    set: Elements,
+    set: KeySet,
     file: Option<SpillWriter>,
 }
 
-impl Writer {
+impl KeyWriter {
     /// A writer that holds about so many bytes in memory.
-    pub(crate) fn new(budget: usize) -> Writer {
-        Writer { budget, set: Elements::default(), file: None }
+    pub(crate) fn new(budget: usize) -> KeyWriter {
+        KeyWriter { budget, set: KeySet::default(), file: None }
     }
 
-    /// Adds an element that sorts after all others so far.
-    pub(crate) fn push(&mut self, element: &[u8], marks: Marks) -> Result<()> {
-        let Elements { held, count, .. } = &mut self.set;
-        held.extend_from_slice(&(element.len() as u16).to_le_bytes());
+    /// Adds a key that sorts after all others so far.
+    pub(crate) fn push(&mut self, key: &[u8], marks: Marks) -> Result<()> {
+        let KeySet { held, count, .. } = &mut self.set;
+        held.extend_from_slice(&(key.len() as u16).to_le_bytes());
         held.push(marks.bits());
-        held.extend_from_slice(element);
+        held.extend_from_slice(key);
         *count += 1;
         if held.len() > self.budget { self.spill() } else { Ok(()) }
     }
 
-    pub(crate) fn finish(mut self) -> Result<Elements> {
+    pub(crate) fn finish(mut self) -> Result<KeySet> {
         if self.file.is_some() {
             self.spill()?;
         }
@@ -174,53 +175,53 @@ impl Writer {
     }
 }
 
-/// Takes elements in any order, equal ones any number of times.
+/// Takes keys in any order, equal ones any number of times.
 #[derive(Debug)]
-pub(crate) struct Sorter {
+pub(crate) struct KeySorter {
     budget: usize,
     sorted: Shuffle,
     batch: Rows,
 }
 
-impl Sorter {
+impl KeySorter {
     /// A sorter that holds about so many bytes in memory.
-    pub(crate) fn new(budget: usize) -> Sorter {
-        Sorter { budget, sorted: Shuffle::new(budget), batch: Rows::default() }
+    pub(crate) fn new(budget: usize) -> KeySorter {
+        KeySorter { budget, sorted: Shuffle::new(budget), batch: Rows::default() }
     }
 
-    pub(crate) fn add(&mut self, element: &[u8], marks: Marks) -> Result<()> {
-        self.batch.push(element, &[], &[marks.bits()]);
+    pub(crate) fn add(&mut self, key: &[u8], marks: Marks) -> Result<()> {
+        self.batch.push(key, &[], &[marks.bits()]);
         if self.batch.len() < 16 * TOGETHER {
             return Ok(());
         }
         self.sorted.push(std::mem::take(&mut self.batch))
     }
 
-    /// The set of what was added, without the elements of another set.
-    pub(crate) fn finish_without(mut self, others: &Elements) -> Result<Elements> {
+    /// The set of what was added, without the keys of another set.
+    pub(crate) fn finish_without(mut self, others: &KeySet) -> Result<KeySet> {
         self.sorted.push(self.batch)?;
         let mut rows = self.sorted.finish()?;
         let mut others = others.walk();
-        let mut set = Writer::new(self.budget);
-        let mut element = Vec::new();
+        let mut set = KeyWriter::new(self.budget);
+        let mut key = Vec::new();
         while let Some(row) = rows.peek()? {
-            element.clear();
-            element.extend_from_slice(row.out);
+            key.clear();
+            key.extend_from_slice(row.out);
             let mut marks = Marks::empty();
-            while let Some(row) = rows.peek()?.filter(|row| row.out == element) {
+            while let Some(row) = rows.peek()?.filter(|row| row.out == key) {
                 marks |= Marks::from_bits_retain(row.value.first().copied().unwrap_or_default());
                 rows.advance()?;
             }
-            if !others.take(&element)? {
-                set.push(&element, marks)?;
+            if !others.take(&key)? {
+                set.push(&key, marks)?;
             }
         }
         set.finish()
     }
 
     /// The set of what was added.
-    pub(crate) fn finish(self) -> Result<Elements> {
-        self.finish_without(&Elements::default())
+    pub(crate) fn finish(self) -> Result<KeySet> {
+        self.finish_without(&KeySet::default())
     }
 }
 
@@ -228,30 +229,30 @@ impl Sorter {
 pub(crate) struct Ahead<'a> {
     table: Tree,
     walk: Walk<'a>,
-    reached: Vec<u8>,
+    reached: EncodedKey,
 }
 
 impl<'a> Ahead<'a> {
-    /// Look-ups of elements of a set, which the table's keys begin with.
-    pub(crate) fn new(table: &Tree, wanted: &'a Elements) -> Ahead<'a> {
-        Ahead { table: table.clone(), walk: wanted.walk(), reached: Vec::new() }
+    /// Look-ups of keys of a set, which the table's keys begin with.
+    pub(crate) fn new(table: &Tree, wanted: &'a KeySet) -> Ahead<'a> {
+        Ahead { table: table.clone(), walk: wanted.walk(), reached: EncodedKey::default() }
     }
 
-    /// To be called before the look-up of an element.
-    pub(crate) fn reach(&mut self, element: &[u8]) -> Result<()> {
-        if element <= &self.reached[..] || self.table.is_empty() || self.walk.set.len() < 2 {
+    /// To be called before the look-up of a key.
+    pub(crate) fn reach(&mut self, key: &[u8]) -> Result<()> {
+        if key <= &self.reached[..] || self.table.is_empty() || self.walk.set.len() < 2 {
             return Ok(());
         }
-        let mut keys: Vec<Vec<u8>> = Vec::new();
+        let mut keys: Vec<EncodedKey> = Vec::new();
         while keys.len() < TOGETHER
             && let Some((next, _)) = self.walk.peek()?
         {
-            if next >= element {
-                keys.push(next.to_vec());
+            if next >= key {
+                keys.push(next.into());
             }
             self.walk.advance()?;
         }
-        self.reached = keys.last().cloned().unwrap_or_else(|| element.to_vec());
+        self.reached = keys.last().cloned().unwrap_or_else(|| key.into());
         read_ahead_within(&self.table, &keys)
     }
 }
@@ -274,24 +275,24 @@ pub(crate) fn read_ahead_within<K: AsRef<[u8]>>(table: &Tree, prefixes: &[K]) ->
     read_ahead(table, &prefixes.iter().flat_map(both).collect::<Vec<_>>())
 }
 
-/// The elements of a set, decoded; `None` for bytes that are no element.
-pub(crate) fn decoded(set: &Elements) -> impl Iterator<Item = Result<Option<Element>>> + '_ {
+/// The keys of a set that a stage of `task` made.
+pub(crate) fn decoded<S>(task: &TaskId, set: &KeySet) -> impl Iterator<Item = Result<TaskKey<S>>> {
     let mut walk = set.walk();
     std::iter::from_fn(move || {
-        let element = match walk.peek() {
-            Ok(Some((mut bytes, _))) => Element::read(&mut bytes),
+        let key = match walk.peek() {
+            Ok(Some((encoded, _))) => TaskKey::decode(task, encoded),
             Ok(None) => return None,
             Err(error) => return Some(Err(error)),
         };
-        Some(walk.advance().map(|()| element))
+        Some(walk.advance().and(key))
     })
 }
 
 #[cfg(test)]
-impl Elements {
+impl KeySet {
     /// A set that lies in a file.
-    pub(crate) fn of_file(file: Spill) -> Elements {
-        Elements { file: Some(file), ..Elements::default() }
+    pub(crate) fn of_file(file: Spill) -> KeySet {
+        KeySet { file: Some(file), ..KeySet::default() }
     }
 }
 
@@ -299,24 +300,24 @@ impl Elements {
 mod tests {
     use super::*;
 
-    fn walked(set: &Elements) -> Vec<(Vec<u8>, u8)> {
+    fn walked(set: &KeySet) -> Vec<(Vec<u8>, u8)> {
         let mut walk = set.walk();
         let mut all = Vec::new();
-        while let Some((element, marks)) = walk.peek().unwrap() {
-            all.push((element.to_vec(), marks.bits()));
+        while let Some((key, marks)) = walk.peek().unwrap() {
+            all.push((key.to_vec(), marks.bits()));
             walk.advance().unwrap();
         }
         all
     }
 
     #[test]
-    fn a_set_that_was_damaged_or_ends_within_an_element_is_an_error() {
+    fn a_set_that_was_damaged_or_ends_within_a_key_is_an_error() {
         let made = || {
-            let mut writer = Writer::new(0);
+            let mut writer = KeyWriter::new(0);
             (0..20_000).for_each(|n| writer.push(format!("{n:05}").as_bytes(), Marks::CLAIMED_BEFORE).unwrap());
             writer.finish().unwrap()
         };
-        let count = |set: &Elements| {
+        let count = |set: &KeySet| {
             let (mut walk, mut count) = (set.walk(), 0);
             while walk.peek()?.is_some() {
                 walk.advance()?;
@@ -334,16 +335,16 @@ mod tests {
             }
         }
         for bytes in [&[1u8][..], &[1, 0], &[1, 0, 0], &[2, 0, 0, b'x'], &[0xff, 0xff, 0, b'x']] {
-            let set = Elements::of_file(Spill::of(bytes));
+            let set = KeySet::of_file(Spill::of(bytes));
             assert!(count(&set).is_err(), "{bytes:?}");
-            assert!(count(&Elements { held: bytes.to_vec(), ..Elements::default() }).is_err(), "{bytes:?}");
+            assert!(count(&KeySet { held: bytes.to_vec(), ..KeySet::default() }).is_err(), "{bytes:?}");
         }
     }
 
     #[test]
     fn a_set_is_sorted_and_its_marks_joined_in_memory_and_in_a_file() {
         let made = |budget: usize| {
-            let (mut sorter, mut even) = (Sorter::new(budget), Writer::new(budget));
+            let (mut sorter, mut even) = (KeySorter::new(budget), KeyWriter::new(budget));
             let mut number = 7u32;
             for _ in 0..50_000u32 {
                 number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

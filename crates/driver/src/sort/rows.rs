@@ -2,12 +2,12 @@
 
 use crate::Result;
 
-/// A row: the bytes of an output element and of an input element, and what the one says to the other.
+/// A row: an output, an input, and a value that the input emits to the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row<'a> {
-    /// The output, as [`Element::write`](crate::Element::write) makes it.
+    /// The output, encoded.
     pub out: &'a [u8],
-    /// The input.
+    /// The input, encoded.
     pub item: &'a [u8],
     /// The encoded value.
     pub value: &'a [u8],
@@ -29,7 +29,7 @@ struct Place {
 }
 
 impl Rows {
-    /// Appends a row. Elements are at most 2,003 bytes long, as names are; a value may have up to 4 GiB.
+    /// Appends a row. Keys are at most 2,003 bytes long, as names are; a value may have up to 4 GiB.
     pub fn push(&mut self, out: &[u8], item: &[u8], value: &[u8]) {
         let place = Place {
             start: self.bytes.len(),

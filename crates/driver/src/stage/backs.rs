@@ -9,12 +9,12 @@ use std::collections::BTreeSet;
 use deltic_store::Tree;
 
 use crate::Result;
-use crate::element::Element;
 use crate::engine::kernel::TaskKernel;
 use crate::engine::{Outcome, ReduceSink, Reduced};
 use crate::error::failure::Quarantined;
+use crate::key::OutputKey;
 use crate::report::Counts;
-use crate::sort::key_set::{Elements, TOGETHER, TOGETHER_BYTES, Walk, read_ahead_within};
+use crate::sort::key_set::{KeySet, TOGETHER, TOGETHER_BYTES, Walk, read_ahead_within};
 use crate::sort::rows::Row;
 use crate::stage::context::Stage;
 use crate::stage::contributors::Contributors;
@@ -66,7 +66,7 @@ impl<'a, 's> BackSink<'a, 's> {
         kernel: &'s TaskKernel<'s>,
         fronts: Fronts<'s>,
         quarantine: &'s mut Quarantine<'a>,
-        held: &'s Elements,
+        held: &'s KeySet,
     ) -> BackSink<'a, 's> {
         let contributors = Contributors::new(stage, kernel, None, None);
         BackSink::new(stage, kernel, fronts, quarantine, held, contributors)
@@ -78,8 +78,8 @@ impl<'a, 's> BackSink<'a, 's> {
         kernel: &'s TaskKernel<'s>,
         fronts: Fronts<'s>,
         quarantine: &'s mut Quarantine<'a>,
-        wanted: &'s Elements,
-        asked: &'s Elements,
+        wanted: &'s KeySet,
+        asked: &'s KeySet,
     ) -> BackSink<'a, 's> {
         let contributors = Contributors::new(stage, kernel, Some(wanted), Some(asked));
         BackSink::new(stage, kernel, fronts, quarantine, wanted, contributors)
@@ -90,7 +90,7 @@ impl<'a, 's> BackSink<'a, 's> {
         kernel: &'s TaskKernel<'s>,
         fronts: Fronts<'s>,
         quarantine: &'s mut Quarantine<'a>,
-        waiting: &'s Elements,
+        waiting: &'s KeySet,
         contributors: Contributors<'s>,
     ) -> BackSink<'a, 's> {
         let Fronts { edges, reads, counts } = fronts;
@@ -113,7 +113,7 @@ impl<'a, 's> BackSink<'a, 's> {
     /// Affected outputs before `out`, or all that are left: nobody contributes to them any more.
     fn nothing_left_before(&mut self, out: Option<&[u8]>) -> Result<()> {
         while let Some((next, _)) = self.waiting.peek()?.filter(|(next, _)| out.is_none_or(|out| *next < out)) {
-            let gone = self.stage.element(next)?;
+            let gone: OutputKey = self.stage.decode(next)?;
             self.waiting.advance()?;
             if self.kernel.is_held(&gone.to_bytes()) {
                 self.became(&gone, &Outcome::Held)?;
@@ -163,7 +163,7 @@ impl<'a, 's> BackSink<'a, 's> {
     }
 
     /// What became of a group: of the partition that it is, or of those that it makes.
-    fn became(&mut self, group: &Element, outcome: &Outcome) -> Result<()> {
+    fn became(&mut self, group: &OutputKey, outcome: &Outcome) -> Result<()> {
         match (&mut self.claims, outcome) {
             (Some(claims), Outcome::Several(made)) => claims.group_ran(&group.to_bytes(), made),
             (Some(claims), Outcome::Held | Outcome::Failed(_)) => claims.group_kept(group),

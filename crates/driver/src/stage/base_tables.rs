@@ -9,13 +9,13 @@ use deltic_core::Digest;
 use deltic_store::{Draft, TaskRecord, Tree};
 
 use crate::Result;
-use crate::element::Element;
+use crate::key::{InputKey, LayerIndex, OutputKey, TaskKey};
 use crate::state::fingerprint::{self, Numbering};
 use crate::state::listed::Listed;
-use crate::state::looks::{self, Look};
+use crate::state::looks::Look;
 use crate::state::quarantined::{self, Said};
 use crate::state::reads::Reader;
-use crate::state::tables::{State, TableWriter, edge_key};
+use crate::state::tables::{State, TableWriter, row_key};
 use crate::state::tree_writer::Writers;
 
 /// The tables of a task as the base left them.
@@ -55,23 +55,23 @@ impl BaseTables {
     }
 
     /// The outputs to which an input said something, in order, each with the digest of that.
-    pub(crate) fn edges_of(&self, input: &Element) -> Result<Vec<(Element, Digest)>> {
+    pub(crate) fn edges_of(&self, input: &InputKey) -> Result<Vec<(OutputKey, Digest)>> {
         let Some(then) = self.then(input, |numbering| &numbering.inputs) else { return Ok(Vec::new()) };
         let edges = self.state.edges_of(&then).collect::<Result<Vec<_>>>()?;
         let Some(numbering) = &self.numbering else { return Ok(edges) };
-        let now = |(out, digest): (Element, Digest)| Some((renumbered(&out, &numbering.outputs)?, digest));
-        let mut edges: Vec<(Element, Digest)> = edges.into_iter().filter_map(now).collect();
+        let now = |(out, digest): (OutputKey, Digest)| Some((renumbered(&out, &numbering.outputs)?, digest));
+        let mut edges: Vec<(OutputKey, Digest)> = edges.into_iter().filter_map(now).collect();
         edges.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         Ok(edges)
     }
 
     /// The partitions that a group made, in order.
-    pub(crate) fn published_of(&self, group: &Element) -> Result<Vec<Element>> {
+    pub(crate) fn published_of(&self, group: &OutputKey) -> Result<Vec<OutputKey>> {
         let Some(then) = self.then(group, |numbering| &numbering.outputs) else { return Ok(Vec::new()) };
         let outs = Listed::new(&self.state.published, &then.to_bytes());
-        let outs = outs.map(|out| self.state.element(&mut &out?.0[..])).collect::<Result<Vec<_>>>()?;
+        let outs = outs.map(|out| self.state.decode(&out?.0)).collect::<Result<Vec<_>>>()?;
         let Some(numbering) = &self.numbering else { return Ok(outs) };
-        let mut outs: Vec<Element> = outs.iter().filter_map(|out| renumbered(out, &numbering.outputs)).collect();
+        let mut outs: Vec<OutputKey> = outs.iter().filter_map(|out| renumbered(out, &numbering.outputs)).collect();
         outs.sort_unstable();
         Ok(outs)
     }
@@ -93,17 +93,17 @@ impl BaseTables {
         let mut rows: [Kept; 5] = Default::default();
         let [edges, contributors, values, reads, seen] = &mut rows;
         for reader in readers {
-            for (look, part) in self.reads_of(reader)? {
-                let (who, part) = (reader.bytes(), part.map(|digest| digest.as_bytes().to_vec()).unwrap_or_default());
+            for Look { bytes: look, found } in self.reads_of(reader)? {
+                let (who, part) = (reader.bytes(), found.map(|digest| digest.as_bytes().to_vec()).unwrap_or_default());
                 reads.insert([&who[..], &look].concat(), part.clone());
                 seen.insert([&look[..], &[0], &who].concat(), part);
             }
             let Reader::Front(input) = reader else { continue };
             for (out, digest) in self.edges_of(input)? {
-                edges.insert(edge_key(input, &out), digest.as_bytes().to_vec());
-                contributors.insert(edge_key(&out, input), Vec::new());
+                edges.insert(row_key(input, &out), digest.as_bytes().to_vec());
+                contributors.insert(row_key(&out, input), Vec::new());
                 if let Some(value) = self.value(&out, input)?.filter(|value| fits(memo, value)) {
-                    values.insert(edge_key(&out, input), value);
+                    values.insert(row_key(&out, input), value);
                 }
             }
         }
@@ -121,26 +121,28 @@ impl BaseTables {
         let Some(then) = then else { return Ok(Vec::new()) };
         let looks = self.state.reads_of(&then)?;
         let Some(numbering) = &self.numbering else { return Ok(looks) };
-        let now = |(look, part): Look| {
-            let look = looks::renumbered(look, |then| now_of(then, &numbering.inputs))?;
-            Some((look, part))
-        };
+        let now = |look: Look| look.renumbered(|then| now_of(then, &numbering.inputs));
         Ok(looks.into_iter().filter_map(now).collect())
     }
 
     /// What is remembered that an input said to an output.
-    fn value(&self, out: &Element, input: &Element) -> Result<Option<Vec<u8>>> {
+    fn value(&self, out: &OutputKey, input: &InputKey) -> Result<Option<Vec<u8>>> {
         let out = self.then(out, |numbering| &numbering.outputs);
         let (Some(out), Some(input)) = (out, self.then(input, |numbering| &numbering.inputs)) else { return Ok(None) };
-        let found = self.state.values.get(&edge_key(&out, &input))?;
+        let found = self.state.values.get(&row_key(&out, &input))?;
         found.map(|entry| Ok(self.state.values.read(&entry)?.bytes().to_vec())).transpose()
     }
 
     /// What a partition was called then.
-    fn then(&self, now: &Element, of: impl Fn(&Numbering) -> &Vec<Option<u16>>) -> Option<Element> {
+    fn then<S: Clone>(
+        &self,
+        now: &TaskKey<S>,
+        of: impl Fn(&Numbering) -> &Vec<Option<LayerIndex>>,
+    ) -> Option<TaskKey<S>> {
         let Some(numbering) = &self.numbering else { return Some(now.clone()) };
-        let then = of(numbering).iter().position(|number| *number == Some(now.layer))?;
-        Some(Element::new(u16::try_from(then).ok()?, now.name.clone()))
+        let mut numbers = LayerIndex::all().zip(of(numbering));
+        let (then, _) = numbers.find(|(_, number)| **number == Some(now.layer))?;
+        Some(TaskKey::new(then, now.name.clone()))
     }
 }
 
@@ -158,10 +160,10 @@ fn fits(memo: Option<u32>, value: &[u8]) -> bool {
     memo.is_some_and(|limit| value.len() <= limit as usize)
 }
 
-fn now_of(then: u16, numbers: &[Option<u16>]) -> Option<u16> {
-    numbers.get(usize::from(then)).copied().flatten()
+fn now_of(then: LayerIndex, numbers: &[Option<LayerIndex>]) -> Option<LayerIndex> {
+    numbers.get(then.place()).copied().flatten()
 }
 
-fn renumbered(then: &Element, numbers: &[Option<u16>]) -> Option<Element> {
-    Some(Element::new(now_of(then.layer, numbers)?, then.name.clone()))
+fn renumbered<S>(then: &TaskKey<S>, numbers: &[Option<LayerIndex>]) -> Option<TaskKey<S>> {
+    Some(TaskKey::new(now_of(then.layer, numbers)?, then.name.clone()))
 }

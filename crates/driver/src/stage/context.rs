@@ -4,10 +4,10 @@ use deltic_compiler::{Pattern, Task};
 use deltic_store::{Draft, Tree};
 
 use crate::checkpoint::resume::StageProgress;
-use crate::element::Element;
 use crate::engine::Engine;
 use crate::error::failure::Quarantined;
 use crate::input::view::View;
+use crate::key::{LayerIndex, TaskKey};
 use crate::report::Counts;
 use crate::report::observe::Observer;
 use crate::report::stop::Stop;
@@ -59,7 +59,7 @@ impl Stage<'_> {
     }
 
     /// The layers that are compiled, by number.
-    pub(crate) fn inputs(&self) -> impl Iterator<Item = (u16, &Tree)> + Clone {
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = (LayerIndex, &Tree)> + Clone {
         let inputs = self.view.iter().filter(|(_, name, _)| self.task.inputs().contains(name));
         inputs.map(|(number, _, layer)| (number, layer.now()))
     }
@@ -83,9 +83,9 @@ impl Stage<'_> {
         self.engine.row_memory() / 8
     }
 
-    /// Reads an element that the stage itself or its state wrote.
-    pub(crate) fn element(&self, mut bytes: &[u8]) -> Result<Element> {
-        Element::read(&mut bytes).ok_or_else(|| self.broken("a key that is cut short".to_owned()))
+    /// Decodes a key that the stage itself or its state encoded.
+    pub(crate) fn decode<S>(&self, encoded: &[u8]) -> Result<TaskKey<S>> {
+        TaskKey::decode(self.task.id(), encoded)
     }
 
     pub(crate) fn broken(&self, message: String) -> Error {

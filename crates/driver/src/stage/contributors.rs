@@ -8,9 +8,9 @@ use deltic_core::Digest;
 use deltic_store::{Entry, Tree};
 
 use crate::Result;
-use crate::element::Element;
 use crate::engine::kernel::TaskKernel;
-use crate::sort::key_set::{Ahead, Elements, Walk};
+use crate::key::{EncodedKey, InputKey, OutputKey};
+use crate::sort::key_set::{Ahead, KeySet, Walk};
 use crate::sort::merge_join::{Side, merge_join};
 use crate::sort::rows::Row;
 use crate::stage::context::Stage;
@@ -32,14 +32,14 @@ pub(crate) struct Contributors<'a> {
     table: TableWriter<'a>,
     memo: Option<Memo<'a>>,
     /// In an incremental stage: the affected inputs that were asked.
-    asked: Option<&'a Elements>,
+    asked: Option<&'a KeySet>,
     /// In an incremental stage: the affected outputs that no row has come for yet.
     waiting: Option<Walk<'a>>,
     ahead: Option<Ahead<'a>>,
     /// The output whose rows are coming, the input that they come from, and the output's contributors in the base that
     /// are still to be met.
-    out: Vec<u8>,
-    item: Option<Vec<u8>>,
+    out: EncodedKey,
+    item: Option<EncodedKey>,
     before: Before<'a>,
 }
 
@@ -48,8 +48,8 @@ impl<'a> Contributors<'a> {
     pub(crate) fn new(
         stage: &'a Stage<'a>,
         kernel: &'a TaskKernel<'a>,
-        wanted: Option<&'a Elements>,
-        asked: Option<&'a Elements>,
+        wanted: Option<&'a KeySet>,
+        asked: Option<&'a KeySet>,
     ) -> Contributors<'a> {
         Contributors {
             stage,
@@ -62,9 +62,9 @@ impl<'a> Contributors<'a> {
             },
             table: TableWriter::new(stage.writers(), &stage.state.contributors),
             memo: stage.memo_limit().map(|limit| Memo::new(stage, limit)),
-            waiting: wanted.map(Elements::walk),
+            waiting: wanted.map(KeySet::walk),
             ahead: wanted.map(|wanted| Ahead::new(&stage.state.contributors, wanted)),
-            out: Vec::new(),
+            out: EncodedKey::default(),
             item: None,
             before: Before::nothing(),
         }
@@ -75,21 +75,21 @@ impl<'a> Contributors<'a> {
         if self.follows != Follows::Rows {
             return Ok(());
         }
-        if self.out != row.out {
+        if *self.out != *row.out {
             self.end_output()?;
             self.pass_over(Some(row.out))?;
-            self.out.extend_from_slice(row.out);
+            self.out.assign(row.out);
             self.begin_output()?;
         }
         if self.item.as_deref() != Some(row.item) {
             self.end_item()?;
             while let Some((gone, _)) = self.before.next_if(|before| before < row.item)? {
-                self.table.set(&[&self.out, &gone[..]].concat(), None)?;
+                self.table.set_row(&self.out, &gone, None)?;
             }
             if self.before.next_if(|before| before == row.item)?.is_none() {
-                self.table.set(&[&self.out, row.item].concat(), Some(&[]))?;
+                self.table.set_row(&self.out, row.item, Some(&[]))?;
             }
-            self.item = Some(row.item.to_vec());
+            self.item = Some(row.item.into());
         }
         if let Some(memo) = &mut self.memo {
             memo.said(row.value);
@@ -98,17 +98,17 @@ impl<'a> Contributors<'a> {
     }
 
     /// What is kept for an output of a task with one producer an output.
-    pub(crate) fn sole(&mut self, out: &Element, item: Option<&Element>) -> Result<()> {
+    pub(crate) fn sole(&mut self, out: &OutputKey, item: Option<&InputKey>) -> Result<()> {
         if self.follows != Follows::Outcomes {
             return Ok(());
         }
         let out = out.to_bytes();
-        let now = item.map(Element::to_bytes);
+        let now = item.map(InputKey::to_bytes);
         for side in merge_join(self.known(&out)?, now, |(was, _), is| was.cmp(is)) {
             match side? {
                 Side::Both(..) => {}
-                Side::Left((gone, _)) => self.table.set(&[&out, &gone[..]].concat(), None)?,
-                Side::Right(new) => self.table.set(&[&out, &new[..]].concat(), Some(&[]))?,
+                Side::Left((gone, _)) => self.table.set_row(&out, &gone, None)?,
+                Side::Right(new) => self.table.set_row(&out, &new, Some(&[]))?,
             }
         }
         Ok(())
@@ -138,9 +138,9 @@ impl<'a> Contributors<'a> {
         let out = std::mem::take(&mut self.out);
         // Nobody but affected inputs is asked for an output that is held back: the others stay.
         let asked = self.asked.filter(|_| self.kernel.is_held(&out));
-        self.before = Before { listed: self.known(&out)?, asked: asked.map(Elements::walk) };
+        self.before = Before { listed: self.known(&out)?, asked: asked.map(KeySet::walk) };
         if let Some(memo) = &mut self.memo {
-            memo.before = Before { listed: self.stage.state.values_of(&out), asked: asked.map(Elements::walk) };
+            memo.before = Before { listed: self.stage.state.values_of(&out), asked: asked.map(KeySet::walk) };
         }
         self.out = out;
         Ok(())
@@ -154,7 +154,7 @@ impl<'a> Contributors<'a> {
     fn end_output(&mut self) -> Result<()> {
         self.end_item()?;
         while let Some((gone, _)) = self.before.next_if(|_| true)? {
-            self.table.set(&[&self.out[..], &gone].concat(), None)?;
+            self.table.set_row(&self.out, &gone, None)?;
         }
         if let Some(memo) = &mut self.memo {
             memo.end_output(&self.out)?;
@@ -169,10 +169,10 @@ impl<'a> Contributors<'a> {
             && let Some(waiting) = &mut self.waiting
             && let Some((next, _)) = waiting.peek()?.filter(|(next, _)| out.is_none_or(|out| *next <= out))
         {
-            let next = next.to_vec();
+            let next = EncodedKey::from(next);
             waiting.advance()?;
             if out != Some(&next) {
-                self.out.extend_from_slice(&next);
+                self.out.assign(&next);
                 self.begin_output()?;
                 self.end_output()?;
             }
@@ -202,7 +202,7 @@ impl Before<'_> {
     }
 
     /// The next one, if it is one that is wanted; otherwise it stays.
-    fn next_if(&mut self, is_wanted: impl Fn(&[u8]) -> bool) -> Result<Option<(Vec<u8>, Entry)>> {
+    fn next_if(&mut self, is_wanted: impl Fn(&[u8]) -> bool) -> Result<Option<(EncodedKey, Entry)>> {
         while let Some((input, entry)) = self.listed.next_if(&is_wanted)? {
             let counts = match &mut self.asked {
                 Some(asked) => asked.take(&input)?,
@@ -244,20 +244,20 @@ impl<'a> Memo<'a> {
 
     fn end_item(&mut self, out: &[u8], item: &[u8]) -> Result<()> {
         while let Some((gone, _)) = self.before.next_if(|before| before < item)? {
-            self.table.set(&[out, &gone].concat(), None)?;
+            self.table.set_row(out, &gone, None)?;
         }
         let before = self.before.next_if(|before| before == item)?.map(|(_, entry)| entry.meta.digest);
         let said = std::mem::take(&mut self.said);
         let now = (said.len() <= self.limit).then_some(&said[..]);
         if before != now.map(Digest::of) {
-            self.table.set(&[out, item].concat(), now)?;
+            self.table.set_row(out, item, now)?;
         }
         Ok(())
     }
 
     fn end_output(&mut self, out: &[u8]) -> Result<()> {
         while let Some((gone, _)) = self.before.next_if(|_| true)? {
-            self.table.set(&[out, &gone].concat(), None)?;
+            self.table.set_row(out, &gone, None)?;
         }
         Ok(())
     }

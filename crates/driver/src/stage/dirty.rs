@@ -10,12 +10,12 @@ use deltic_compiler::{Lookup as _, Task, part_digest};
 use deltic_core::NameBytes;
 use deltic_store::{Change, Entry};
 
-use crate::element::Element;
 use crate::error::panics::caught;
 use crate::input::filter::subjects;
 use crate::input::view::{RunLayer, View};
+use crate::key::{InputKey, LayerIndex};
 use crate::report::Counts;
-use crate::sort::key_set::{Elements, Sorter, TOGETHER, Walk, read_ahead};
+use crate::sort::key_set::{KeySet, KeySorter, TOGETHER, Walk, read_ahead};
 use crate::sort::marks::Marks;
 use crate::state::reads::{PartNow, Reader};
 use crate::state::tables::State;
@@ -23,7 +23,7 @@ use crate::{Error, Result};
 
 /// Counts why outputs are affected: some only because their back-end read something that changed, some because they
 /// were in quarantine.
-pub(crate) fn count_marks(outputs: &Elements, counts: &mut Counts) -> Result<()> {
+pub(crate) fn count_marks(outputs: &KeySet, counts: &mut Counts) -> Result<()> {
     let mut walk = outputs.walk();
     while let Some((_, marks)) = walk.peek()? {
         counts.through_reads += u64::from(marks == Marks::READ);
@@ -37,7 +37,7 @@ pub(crate) fn count_marks(outputs: &Elements, counts: &mut Counts) -> Result<()>
 #[derive(Debug)]
 pub(crate) struct Dirty {
     /// Which.
-    pub(crate) element: Element,
+    pub(crate) key: InputKey,
     /// Whether the base was made from it, in whatever content.
     pub(crate) existed: bool,
     /// What it is now; `None` when it is gone.
@@ -50,8 +50,8 @@ pub(crate) struct Dirty {
 
 /// Finds what is affected without having changed itself: whoever looked at something that is not what it was, and what
 /// was in quarantine. Returns inputs, some of which may have changed too, and adds outputs to `outputs`.
-pub(crate) fn readers(view: &View, state: &State, memory: usize, outputs: &mut Sorter) -> Result<Elements> {
-    let mut inputs = Sorter::new(memory);
+pub(crate) fn readers(view: &View, state: &State, memory: usize, outputs: &mut KeySorter) -> Result<KeySet> {
+    let mut inputs = KeySorter::new(memory);
     state.retry(&mut inputs, outputs)?;
     if state.readers.is_empty() {
         return inputs.finish();
@@ -83,11 +83,11 @@ pub(crate) fn readers(view: &View, state: &State, memory: usize, outputs: &mut S
 
 /// The parts of a partition as they are now, by the projection that somebody looked with. Where user code fails, that is
 /// for the reader to find, who may make anything of it: only a failure of a store is one here.
-fn parts_now<'a>(view: &'a View, layer: u16, name: &NameBytes, projection: &str) -> Result<PartNow<'a>> {
+fn parts_now<'a>(view: &'a View, layer: LayerIndex, name: &NameBytes, projection: &str) -> Result<PartNow<'a>> {
     let parts = unless_it_fails(view, || {
-        let meta = view.meta(layer, name)?;
+        let meta = view.meta(layer.0, name)?;
         view.projections().parts(projection, meta.as_ref(), || {
-            Ok(view.read(layer, name)?.map(|(_, payload)| payload).unwrap_or_default())
+            Ok(view.read(layer.0, name)?.map(|(_, payload)| payload).unwrap_or_default())
         })
     })?;
     Ok(Box::new(move |argument| match &parts {
@@ -108,7 +108,7 @@ pub(crate) struct DirtyInputs<'a> {
     task: &'a Task,
     view: &'a View,
     /// The input layers that are still to come, by number.
-    layers: VecDeque<(u16, &'a RunLayer)>,
+    layers: VecDeque<(LayerIndex, &'a RunLayer)>,
     current: Option<Changes<'a>>,
     readers: Walk<'a>,
     ready: VecDeque<Dirty>,
@@ -116,13 +116,13 @@ pub(crate) struct DirtyInputs<'a> {
 
 /// What changed in one layer.
 struct Changes<'a> {
-    layer: u16,
+    layer: LayerIndex,
     changes: std::iter::Peekable<Box<dyn Iterator<Item = Result<Change>> + 'a>>,
 }
 
 impl<'a> DirtyInputs<'a> {
     /// `readers` are the inputs whose front-end read something that changed.
-    pub(crate) fn new(task: &'a Task, view: &'a View, readers: &'a Elements) -> DirtyInputs<'a> {
+    pub(crate) fn new(task: &'a Task, view: &'a View, readers: &'a KeySet) -> DirtyInputs<'a> {
         let inputs = view.iter().filter(|(_, name, _)| task.inputs().contains(name));
         let layers = inputs.map(|(number, _, layer)| (number, layer)).collect();
         DirtyInputs { task, view, layers, current: None, readers: readers.walk(), ready: VecDeque::new() }
@@ -134,13 +134,13 @@ impl<'a> DirtyInputs<'a> {
             let Some(Changes { layer, changes }) = &mut self.current else {
                 let Some((layer, run_layer)) = self.layers.pop_front() else { return Ok(None) };
                 let changes = run_layer.changes();
-                let element = move |change: &Change| Element::new(layer, change.key.clone());
-                let changes: Box<dyn Iterator<Item = _>> = Box::new(subjects(self.task, self.view, changes, element));
+                let key = move |change: &Change| InputKey::new(layer, change.key.clone());
+                let changes: Box<dyn Iterator<Item = _>> = Box::new(subjects(self.task, self.view, changes, key));
                 self.current = Some(Changes { layer, changes: changes.peekable() });
                 continue;
             };
             let layer = *layer;
-            let reader = self.readers.peek()?.and_then(|(mut bytes, marks)| Some((Element::read(&mut bytes)?, marks)));
+            let reader = self.readers.peek()?.and_then(|(mut bytes, marks)| Some((InputKey::read(&mut bytes)?, marks)));
             let reader = reader.filter(|(reader, _)| reader.layer == layer);
             let reader_is_next = match (&reader, changes.peek()) {
                 (Some((reader, _)), Some(Ok(change))) => reader.name < change.key,
@@ -148,25 +148,25 @@ impl<'a> DirtyInputs<'a> {
                 _ => false,
             };
             let retried = reader.as_ref().is_some_and(|(_, marks)| marks.contains(Marks::RETRIED));
-            if let (Some((element, _)), true) = (&reader, reader_is_next) {
+            if let (Some((key, _)), true) = (&reader, reader_is_next) {
                 self.readers.advance()?;
-                let element = element.clone();
-                return Ok(Some(Dirty { element, existed: true, now: None, through_reads: true, retried }));
+                let key = key.clone();
+                return Ok(Some(Dirty { key, existed: true, now: None, through_reads: true, retried }));
             }
             let Some(change) = changes.next() else {
                 self.current = None;
                 continue;
             };
-            let Change { key, old, new } = change?;
+            let Change { key: name, old, new } = change?;
             let retried = match reader {
-                Some((reader, _)) if reader.name == key => {
+                Some((reader, _)) if reader.name == name => {
                     self.readers.advance()?;
                     retried
                 }
                 _ => false,
             };
-            let element = Element::new(layer, key);
-            return Ok(Some(Dirty { element, existed: old.is_some(), now: new, through_reads: false, retried }));
+            let key = InputKey::new(layer, name);
+            return Ok(Some(Dirty { key, existed: old.is_some(), now: new, through_reads: false, retried }));
         }
     }
 
@@ -176,7 +176,7 @@ impl<'a> DirtyInputs<'a> {
             && let Some(dirty) = self.found()?
         {
             if dirty.through_reads {
-                readers.push(dirty.element.clone());
+                readers.push(dirty.key.clone());
             }
             self.ready.push_back(dirty);
         }
@@ -204,7 +204,7 @@ impl Iterator for DirtyInputs<'_> {
 }
 
 /// Inputs that did not change and so must be there, in order: looked up together.
-pub(crate) fn present(task: &Task, view: &View, inputs: &[Element]) -> Result<Vec<Entry>> {
+pub(crate) fn present(task: &Task, view: &View, inputs: &[InputKey]) -> Result<Vec<Entry>> {
     let mut entries = Vec::with_capacity(inputs.len());
     for of_layer in inputs.chunk_by(|a, b| a.layer == b.layer) {
         let tree = of_layer.first().and_then(|input| view.now(input.layer));

@@ -7,14 +7,14 @@ use deltic_core::Digest;
 use deltic_store::Tree;
 
 use crate::Result;
-use crate::element::Element;
 use crate::engine::Mapped;
+use crate::key::{InputKey, OutputKey};
 use crate::report::Counts;
 use crate::sort::merge_join::{Side, merge_join};
 use crate::stage::context::Stage;
 use crate::stage::quarantine::Quarantine;
 use crate::state::reads::{Reader, ReadsWriter};
-use crate::state::tables::{TableWriter, edge_key};
+use crate::state::tables::{TableWriter, row_key};
 
 /// Takes what front-ends came to.
 pub(crate) struct FrontSink<'a, 'q> {
@@ -49,7 +49,7 @@ impl<'a, 'q> FrontSink<'a, 'q> {
         &mut self,
         mapped: &Mapped,
         existed: bool,
-        dirty: &mut dyn FnMut(&Element) -> Result<()>,
+        dirty: &mut dyn FnMut(&OutputKey) -> Result<()>,
     ) -> Result<()> {
         if let Some(failure) = &mapped.failed {
             self.counts.fronts += 1;
@@ -67,7 +67,11 @@ impl<'a, 'q> FrontSink<'a, 'q> {
     }
 
     /// Notes that an input is gone; `dirty` takes the outputs that it went into.
-    pub(crate) fn front_gone(&mut self, input: &Element, dirty: &mut dyn FnMut(&Element) -> Result<()>) -> Result<()> {
+    pub(crate) fn front_gone(
+        &mut self,
+        input: &InputKey,
+        dirty: &mut dyn FnMut(&OutputKey) -> Result<()>,
+    ) -> Result<()> {
         let nothing = Mapped { item: input.clone(), edges: Vec::new(), reads: Vec::new(), failed: None };
         self.note_front(&nothing, true, dirty).map(drop)
     }
@@ -77,7 +81,7 @@ impl<'a, 'q> FrontSink<'a, 'q> {
         &mut self,
         mapped: &Mapped,
         existed: bool,
-        dirty: &mut dyn FnMut(&Element) -> Result<()>,
+        dirty: &mut dyn FnMut(&OutputKey) -> Result<()>,
     ) -> Result<bool> {
         let reader = Reader::Front(mapped.item.clone());
         self.reads.note(&self.stage.state, &reader, &mapped.reads)?;
@@ -91,7 +95,7 @@ impl<'a, 'q> FrontSink<'a, 'q> {
                 Side::Left((out, _)) => (out, None),
                 Side::Right((out, is)) => (out.clone(), Some(is)),
             };
-            self.edges.set(&edge_key(&mapped.item, &out), is.map(|digest| &digest.as_bytes()[..]))?;
+            self.edges.set(&row_key(&mapped.item, &out), is.map(|digest| &digest.as_bytes()[..]))?;
             is_new = true;
             if !stage.full {
                 dirty(&out)?;
@@ -103,14 +107,13 @@ impl<'a, 'q> FrontSink<'a, 'q> {
     /// Notes what a front-end over the whole input emits to an output, in order; returns whether that is new.
     pub(crate) fn whole_emitted(
         &mut self,
-        whole: &Element,
+        whole: &InputKey,
         out: &[u8],
         was: Option<Digest>,
         is: Option<Digest>,
     ) -> Result<bool> {
         if was != is {
-            let key = [&whole.to_bytes()[..], out].concat();
-            self.edges.set(&key, is.as_ref().map(|digest| &digest.as_bytes()[..]))?;
+            self.edges.set_row(&whole.to_bytes(), out, is.as_ref().map(|digest| &digest.as_bytes()[..]))?;
         }
         Ok(was != is)
     }

@@ -10,13 +10,13 @@ use std::collections::VecDeque;
 use deltic_compiler::{DirectStage, Pattern};
 use deltic_store::{Entry, KeyRange};
 
-use crate::element::Element;
 use crate::engine::kernel::TaskKernel;
 use crate::engine::{Item, Mapped, StageSession};
 use crate::input::filter::is_subject;
+use crate::key::{EncodedKey, InputKey, OutputKey};
 use crate::sort::external::Shuffle;
 use crate::sort::key_set::{
-    Elements, Sorter, TOGETHER, TOGETHER_BYTES, Writer, decoded, read_ahead, read_ahead_within,
+    KeySet, KeySorter, KeyWriter, TOGETHER, TOGETHER_BYTES, decoded, read_ahead, read_ahead_within,
 };
 use crate::sort::marks::Marks;
 use crate::sort::rows::{RowStream, Rows};
@@ -38,14 +38,14 @@ pub(crate) fn run<'s>(
     mut session: Box<dyn StageSession + 's>,
 ) -> Result<StageResult> {
     let memory = stage.set_memory();
-    let mut outputs = Sorter::new(memory);
+    let mut outputs = KeySorter::new(memory);
     let reading = affected(stage, kernel, &mut outputs)?;
     let mut quarantine = Quarantine::new(stage, kernel);
     let mut fronts = DirtyFronts {
         stage,
         kernel,
         sink: FrontSink::new(stage, &mut quarantine),
-        inputs: Writer::new(memory),
+        inputs: KeyWriter::new(memory),
         outputs,
         done: Vec::new(),
         done_bytes: 0,
@@ -55,7 +55,7 @@ pub(crate) fn run<'s>(
     let on_their_way: RefCell<VecDeque<Dirty>> = RefCell::default();
     let mut items = DirtyInputs::new(stage.task, stage.view, &reading).filter_map(|found| match found {
         Ok(input) => {
-            let item = input.now.clone().map(|entry| Item { element: input.element.clone(), entry });
+            let item = input.now.clone().map(|entry| Item { key: input.key.clone(), entry });
             on_their_way.borrow_mut().push_back(input);
             item.map(Ok)
         }
@@ -63,7 +63,7 @@ pub(crate) fn run<'s>(
     });
     session.map(&mut items, &mut |mapped| {
         while let Some(input) = on_their_way.borrow_mut().pop_front() {
-            if input.element == mapped.item {
+            if input.key == mapped.item {
                 return fronts.done(input, Some(mapped));
             }
             fronts.done(input, None)?;
@@ -100,8 +100,8 @@ struct DirtyFronts<'a, 'q> {
     stage: &'a Stage<'a>,
     kernel: &'a TaskKernel<'a>,
     sink: FrontSink<'a, 'q>,
-    inputs: Writer,
-    outputs: Sorter,
+    inputs: KeyWriter,
+    outputs: KeySorter,
     /// Taken together: affected inputs in order, each with what its front-end said unless it is gone.
     done: Vec<(Dirty, Option<Mapped>)>,
     /// Their bytes.
@@ -120,33 +120,33 @@ impl<'a> DirtyFronts<'a, '_> {
         self.done_bytes = 0;
         let state = &self.stage.state;
         if self.stage.is_group() {
-            let elements = || self.done.iter().map(|(input, _)| &input.element);
-            read_ahead_within(&state.edges, &elements().map(Element::to_bytes).collect::<Vec<_>>())?;
-            let reader = |element: &Element| Reader::Front(element.clone()).bytes();
-            read_ahead_within(&state.reads, &elements().map(reader).collect::<Vec<_>>())?;
+            let keys = || self.done.iter().map(|(input, _)| &input.key);
+            read_ahead_within(&state.edges, &keys().map(InputKey::to_bytes).collect::<Vec<_>>())?;
+            let reader = |key: &InputKey| Reader::Front(key.clone()).bytes();
+            read_ahead_within(&state.reads, &keys().map(reader).collect::<Vec<_>>())?;
         }
         for (input, mapped) in std::mem::take(&mut self.done) {
             self.sink.counts.inputs += 1;
             self.sink.counts.inputs_through_reads += u64::from(input.through_reads && !input.retried);
             self.sink.counts.retried += u64::from(input.retried);
             if mapped.as_ref().is_none_or(|mapped| mapped.failed.is_none()) {
-                self.inputs.push(&input.element.to_bytes(), Marks::empty())?;
+                self.inputs.push(&input.key.to_bytes(), Marks::empty())?;
             }
             match (self.stage.task.pattern(), mapped) {
                 (Pattern::Group(_), Some(mapped)) => {
-                    let mut dirty = |out: &Element| self.outputs.add(&out.to_bytes(), Marks::EMITTED);
+                    let mut dirty = |out: &OutputKey| self.outputs.add(&out.to_bytes(), Marks::EMITTED);
                     self.sink.front_ran(&mapped, input.existed, &mut dirty)?;
                 }
                 (Pattern::Group(_), None) => {
-                    let mut dirty = |out: &Element| self.outputs.add(&out.to_bytes(), Marks::EMITTED);
-                    self.sink.front_gone(&input.element, &mut dirty)?;
+                    let mut dirty = |out: &OutputKey| self.outputs.add(&out.to_bytes(), Marks::EMITTED);
+                    self.sink.front_gone(&input.key, &mut dirty)?;
                 }
                 (Pattern::Direct { .. }, Some(mapped)) => {
                     let claim = if input.existed { Marks::CLAIMED_BEFORE } else { Marks::CLAIMED_ANEW };
                     self.affect(mapped.edges.into_iter().map(|(out, _)| out), claim)?;
                 }
                 (Pattern::Direct { stage, .. }, None) => {
-                    self.affect(self.kernel.outputs_of(stage.as_ref(), &input.element)?, Marks::CLAIMED_BEFORE)?;
+                    self.affect(self.kernel.outputs_of(stage.as_ref(), &input.key)?, Marks::CLAIMED_BEFORE)?;
                 }
                 // They have stages of their own.
                 (Pattern::Dep(_) | Pattern::Global(_) | Pattern::Graph(_), _) => {}
@@ -155,12 +155,12 @@ impl<'a> DirtyFronts<'a, '_> {
         Ok(())
     }
 
-    fn affect(&mut self, outs: impl IntoIterator<Item = Element>, marks: Marks) -> Result<()> {
+    fn affect(&mut self, outs: impl IntoIterator<Item = OutputKey>, marks: Marks) -> Result<()> {
         outs.into_iter().try_for_each(|out| self.outputs.add(&out.to_bytes(), marks))
     }
 
     /// What front-ends came to, the inputs that had something to emit, and the outputs that this affects.
-    fn finish(mut self) -> Result<(Fronts<'a>, Elements, Sorter)> {
+    fn finish(mut self) -> Result<(Fronts<'a>, KeySet, KeySorter)> {
         self.flush()?;
         Ok((self.sink.finish()?, self.inputs.finish()?, self.outputs))
     }
@@ -168,8 +168,8 @@ impl<'a> DirtyFronts<'a, '_> {
 
 /// What an incremental stage has found to be affected.
 struct Affected {
-    inputs: Elements,
-    outputs: Elements,
+    inputs: KeySet,
+    outputs: KeySet,
 }
 
 impl Affected {
@@ -177,7 +177,7 @@ impl Affected {
     fn recall(
         &self,
         stage: &Stage<'_>,
-        again: &Elements,
+        again: &KeySet,
         remembered: Shuffle,
         session: &mut dyn StageSession,
     ) -> Result<u64> {
@@ -185,10 +185,10 @@ impl Affected {
         let mut remembered = remembered.finish()?;
         let (mut count, mut rows) = (0, Rows::default());
         while let Some(first) = remembered.peek()? {
-            let input = first.out.to_vec();
+            let input = EncodedKey::from(first.out);
             let asked = changed.take(&input)? || again.take(&input)?;
             count += u64::from(!asked);
-            while let Some(row) = remembered.peek()?.filter(|row| row.out == input) {
+            while let Some(row) = remembered.peek()?.filter(|row| *row.out == *input) {
                 let said =
                     read_values(row.value).ok_or_else(|| stage.broken("values that are cut short".to_owned()))?;
                 said.iter().filter(|_| !asked).for_each(|value| rows.push(row.item, &input, value));
@@ -208,7 +208,7 @@ impl Affected {
             Pattern::Direct { stage, one_producer: true } => Some(stage.as_ref()),
             _ => None,
         };
-        let mut again = Sorter::new(stage.set_memory());
+        let mut again = KeySorter::new(stage.set_memory());
         let mut remembered = Shuffle::new(stage.set_memory());
         let mut walk = self.outputs.walk();
         loop {
@@ -227,7 +227,7 @@ impl Affected {
                 for input in stage.state.contributors_of(out) {
                     let (input, _) = input?;
                     is_known = true;
-                    match values.next_if(|known| known == input)? {
+                    match values.next_if(|known| *known == *input)? {
                         Some(value) => recalled.add(value, &mut remembered)?,
                         None => again.add(&input, Marks::empty())?,
                     }
@@ -237,7 +237,7 @@ impl Affected {
                     && sole.is_some()
                     && *marks & (Marks::CLAIMED_ANEW | Marks::CLAIMED_BEFORE) == Marks::CLAIMED_ANEW
                 {
-                    unknown.push(stage.element(out)?);
+                    unknown.push(stage.decode(out)?);
                 }
             }
             if let Some(sole) = sole {
@@ -250,7 +250,7 @@ impl Affected {
 /// What unchanged inputs say to affected outputs.
 struct Others {
     /// Those that must be asked again.
-    again: Elements,
+    again: KeySet,
     /// What is remembered of all contributors, turned round: by input, then output.
     remembered: Shuffle,
 }
@@ -259,7 +259,7 @@ struct Others {
 struct Recalled<'a> {
     stage: &'a Stage<'a>,
     out: &'a [u8],
-    inputs: Vec<Vec<u8>>,
+    inputs: Vec<EncodedKey>,
     entries: Vec<Entry>,
     bytes: u64,
 }
@@ -269,7 +269,7 @@ impl<'a> Recalled<'a> {
         Recalled { stage, out, inputs: Vec::new(), entries: Vec::new(), bytes: 0 }
     }
 
-    fn add(&mut self, (input, entry): (Vec<u8>, Entry), to: &mut Shuffle) -> Result<()> {
+    fn add(&mut self, (input, entry): (EncodedKey, Entry), to: &mut Shuffle) -> Result<()> {
         let is_full = self.inputs.len() >= TOGETHER || self.bytes + entry.meta.len > TOGETHER_BYTES as u64;
         if is_full {
             self.flush(to)?;
@@ -301,10 +301,10 @@ fn check_sole_producers(
     stage: &Stage<'_>,
     kernel: &TaskKernel<'_>,
     direct: &dyn DirectStage,
-    outs: &[Element],
+    outs: &[OutputKey],
 ) -> Result<()> {
     for of_layer in outs.chunk_by(|a, b| a.layer == b.layer) {
-        let layer = of_layer.first().map(|out| usize::from(out.layer));
+        let layer = of_layer.first().map(|out| out.layer.place());
         let Some(published) = layer.and_then(|layer| stage.published.get(layer)) else { continue };
         read_ahead(published, &of_layer.iter().map(|out| &*out.name).collect::<Vec<_>>())?;
         for out in of_layer {
@@ -321,12 +321,12 @@ fn second_producer(
     stage: &Stage<'_>,
     kernel: &TaskKernel<'_>,
     direct: &dyn DirectStage,
-    out: &Element,
+    out: &OutputKey,
 ) -> Result<Error> {
-    let mut claimants: Vec<Element> = Vec::new();
+    let mut claimants: Vec<InputKey> = Vec::new();
     for (layer, tree) in stage.inputs() {
         for found in tree.scan(KeyRange::all()) {
-            let input = Element::new(layer, found?.0);
+            let input = InputKey::new(layer, found?.0);
             if is_subject(stage.task, stage.view, &input)? && kernel.outputs_of(direct, &input)?.contains(out) {
                 claimants.push(input);
             }
@@ -340,17 +340,13 @@ fn second_producer(
 }
 
 /// Inputs that did not change, with what they are.
-fn items_of<'a>(stage: &'a Stage<'a>, inputs: &'a Elements) -> impl Iterator<Item = Result<Item>> + 'a {
-    let mut inputs = decoded(inputs);
+fn items_of<'a>(stage: &'a Stage<'a>, inputs: &'a KeySet) -> impl Iterator<Item = Result<Item>> + 'a {
+    let mut inputs = decoded(stage.task.id(), inputs);
     let mut ready: VecDeque<Item> = VecDeque::new();
     let mut fill = move || -> Result<VecDeque<Item>> {
-        let some = inputs
-            .by_ref()
-            .take(4 * TOGETHER)
-            .map(|input| input?.ok_or_else(|| stage.broken("an input that is cut short".to_owned())));
-        let some: Vec<Element> = some.collect::<Result<_>>()?;
+        let some: Vec<InputKey> = inputs.by_ref().take(4 * TOGETHER).collect::<Result<_>>()?;
         let entries = present(stage.task, stage.view, &some)?;
-        Ok(some.into_iter().zip(entries).map(|(element, entry)| Item { element, entry }).collect())
+        Ok(some.into_iter().zip(entries).map(|(key, entry)| Item { key, entry }).collect())
     };
     std::iter::from_fn(move || {
         if ready.is_empty() {

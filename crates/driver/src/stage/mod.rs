@@ -31,12 +31,12 @@ use deltic_store::Tree;
 use crate::Result;
 use crate::checkpoint::resume::Resuming;
 use crate::determinism::Twice;
-use crate::element::Element;
 use crate::engine::kernel::{Held, TaskKernel};
 use crate::engine::{Item, StageSession};
 use crate::input::filter::subjects;
+use crate::key::{EncodedKey, InputKey, InputSide, LayerIndex, OutputSide, TaskKey};
 use crate::report::stop::Stop;
-use crate::sort::key_set::Writer;
+use crate::sort::key_set::KeyWriter;
 use crate::sort::marks::Marks;
 use crate::stage::backs::BackSink;
 use crate::stage::checks::Checks;
@@ -45,7 +45,7 @@ use crate::stage::fronts::FrontSink;
 use crate::stage::quarantine::Quarantine;
 use crate::stage::range::Range;
 use crate::stage::reverse::reverse;
-use crate::state::looks::look;
+use crate::state::looks::Look;
 
 impl Stage<'_> {
     pub(crate) fn run(self) -> Result<StageResult> {
@@ -97,7 +97,7 @@ impl Stage<'_> {
         let mut fronts = FrontSink::new(self, &mut quarantine);
         inputs.iter().try_for_each(|range| self.fronts(range, session.as_mut(), &mut fronts))?;
         let fronts = fronts.finish()?;
-        let mut held = Writer::new(self.set_memory());
+        let mut held = KeyWriter::new(self.set_memory());
         quarantine.hold_back(None)?.iter().try_for_each(|out| held.push(out, Marks::empty()))?;
         let held = held.finish()?;
         let mut backs = BackSink::full(self, kernel, fronts, &mut quarantine, &held);
@@ -114,10 +114,10 @@ impl Stage<'_> {
             let found = range.names(layer).map(|names| tree.scan(names)).into_iter().flatten();
             found.map(move |found| {
                 let (name, entry) = found?;
-                Ok(Item { element: Element::new(layer, name), entry })
+                Ok(Item { key: InputKey::new(layer, name), entry })
             })
         });
-        let mut items = subjects(self.task, self.view, &mut items, |item: &Item| item.element.clone());
+        let mut items = subjects(self.task, self.view, &mut items, |item: &Item| item.key.clone());
         session.map(&mut items, &mut |mapped| {
             sink.counts.inputs += 1;
             sink.front_ran(&mapped, false, &mut |_| Ok(()))
@@ -132,27 +132,34 @@ impl Stage<'_> {
             let all = || vec![Range::all()];
             return Ok(Ranges { inputs: all(), outputs: all(), seen: all() });
         }
-        let inputs = spread(self.inputs(), wanted)?;
-        // Before there are any, outputs are taken to be called as the inputs are.
-        let published = spread((0u16..).zip(self.published), wanted)?;
-        let outputs = if published.is_empty() { inputs.clone() } else { published };
-        let look = |element: &Element| look(&Seen::Partition(element.layer, element.name.clone())).0;
+        let encoded = |keys: &[InputKey]| keys.iter().map(TaskKey::to_bytes).collect::<Vec<_>>();
+        let inputs = spread::<InputSide>(self.inputs(), wanted)?;
+        let published = spread::<OutputSide>(LayerIndex::all().zip(self.published), wanted)?;
+        let outputs: Vec<EncodedKey> = match published.is_empty() {
+            // Before there are any outputs, they are taken to have the layers and names of the inputs.
+            true => encoded(&inputs),
+            false => published.iter().map(TaskKey::to_bytes).collect(),
+        };
+        let look = |input: &InputKey| Look::of(&Seen::Partition(input.layer.0, input.name.clone())).bytes;
         Ok(Ranges {
             seen: Range::behind(inputs.iter().map(look)),
-            inputs: Range::behind(inputs.iter().map(Element::to_bytes)),
-            outputs: Range::behind(outputs.iter().map(Element::to_bytes)),
+            inputs: Range::behind(encoded(&inputs)),
+            outputs: Range::behind(outputs),
         })
     }
 }
 
-/// Elements that end ranges of about equal size: `wanted` of them over all layers, more or less. Cost: a few nodes.
-fn spread<'a>(layers: impl Iterator<Item = (u16, &'a Tree)> + Clone, wanted: usize) -> Result<Vec<Element>> {
+/// Keys that end ranges of about equal size: `wanted` of them over all layers, more or less. Cost: a few nodes.
+fn spread<'a, S>(
+    layers: impl Iterator<Item = (LayerIndex, &'a Tree)> + Clone,
+    wanted: usize,
+) -> Result<Vec<TaskKey<S>>> {
     let count: u64 = layers.clone().map(|(_, tree)| tree.count()).sum();
     let mut cuts = Vec::new();
     for (layer, tree) in layers {
         let parts = (tree.count() * wanted as u64).div_ceil(count.max(1));
         let keys = tree.split_keys(usize::try_from(parts).unwrap_or(usize::MAX))?;
-        cuts.extend(keys.into_iter().map(|name| Element::new(layer, name)));
+        cuts.extend(keys.into_iter().map(|name| TaskKey::new(layer, name)));
     }
     Ok(cuts)
 }

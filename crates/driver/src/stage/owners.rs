@@ -6,11 +6,11 @@
 
 use deltic_store::{Entry, Tree};
 
-use crate::element::Element;
 use crate::engine::Outcome;
 use crate::engine::codec::{read_entry, write_entry};
 use crate::engine::kernel::TaskKernel;
 use crate::error::contract;
+use crate::key::{EncodedKey, OutputKey};
 use crate::sort::external::{Shuffle, Sorted};
 use crate::sort::merge_join::{Side, merge_join};
 use crate::sort::rows::{RowStream, Rows};
@@ -47,7 +47,7 @@ impl<'a> Claims<'a> {
     }
 
     /// Notes what a group makes now: partitions in order, each with what is new of it. Groups come in order.
-    pub(crate) fn group_ran(&mut self, group: &[u8], made: &[(Element, Option<Entry>)]) -> Result<()> {
+    pub(crate) fn group_ran(&mut self, group: &[u8], made: &[(OutputKey, Option<Entry>)]) -> Result<()> {
         let mut before = Listed::new(&self.stage.state.published, group);
         for (out, entry) in made {
             let out = out.to_bytes();
@@ -64,26 +64,26 @@ impl<'a> Claims<'a> {
             }
             self.say(&out, group, &value)?;
             if !kept {
-                self.published.set(&[group, &out].concat(), Some(&[]))?;
+                self.published.set_row(group, &out, Some(&[]))?;
             }
         }
         before.try_for_each(|gone| self.release(group, &gone?.0))
     }
 
     /// Notes that a group keeps what it made: its back-end failed, or did not run. Groups come in order.
-    pub(crate) fn group_kept(&mut self, group: &Element) -> Result<()> {
+    pub(crate) fn group_kept(&mut self, group: &OutputKey) -> Result<()> {
         let Some(before) = self.stage.before.as_ref().filter(|_| self.stage.full) else { return Ok(()) };
         let bytes = group.to_bytes();
         for out in before.published_of(group)? {
             let out = out.to_bytes();
-            self.published.set(&[&bytes[..], &out].concat(), Some(&[]))?;
+            self.published.set_row(&bytes, &out, Some(&[]))?;
             self.say(&out, &bytes, &[NEW])?;
         }
         Ok(())
     }
 
     fn release(&mut self, group: &[u8], out: &[u8]) -> Result<()> {
-        self.published.set(&[group, out].concat(), None)?;
+        self.published.set_row(group, out, None)?;
         self.say(out, group, &[GONE])
     }
 
@@ -123,17 +123,17 @@ impl Owners<'_> {
         mut offer: impl FnMut(&[u8], &Outcome) -> Result<()>,
     ) -> Result<()> {
         while let Some(first) = self.claims.peek()?.filter(|row| end.is_none_or(|end| row.out < end)) {
-            let out = first.out.to_vec();
+            let out = EncodedKey::from(first.out);
             let before = Listed::new(&self.stage.state.owners, &out).map(|owner| Ok(owner?.0));
             let before = before.collect::<Result<Vec<_>>>()?;
             let mut now = before.clone();
             let mut outcome = Outcome::Same;
-            while let Some(row) = self.claims.peek()?.filter(|row| row.out == out) {
+            while let Some(row) = self.claims.peek()?.filter(|row| *row.out == *out) {
                 match row.value.split_first() {
-                    Some((&GONE, _)) => now.retain(|owner| owner != row.item),
+                    Some((&GONE, _)) => now.retain(|owner| **owner != *row.item),
                     Some((&kind, entry)) => {
                         if kind == NEW {
-                            now.push(row.item.to_vec());
+                            now.push(row.item.into());
                         }
                         if !entry.is_empty() {
                             let entry = read_entry(entry);
@@ -151,11 +151,11 @@ impl Owners<'_> {
                 [_] => {}
                 [first, second, ..] => return Err(self.two_groups(&out, first, second)?),
             }
-            for side in merge_join(before.into_iter().map(Ok), &now, |was: &Vec<u8>, is| was.cmp(is)) {
+            for side in merge_join(before.into_iter().map(Ok), &now, |was: &EncodedKey, is| was.cmp(is)) {
                 match side? {
                     Side::Both(..) => {}
-                    Side::Left(gone) => self.table.set(&[&out[..], &gone].concat(), None)?,
-                    Side::Right(new) => self.table.set(&[&out[..], new].concat(), Some(&[]))?,
+                    Side::Left(gone) => self.table.set_row(&out, &gone, None)?,
+                    Side::Right(new) => self.table.set_row(&out, new, Some(&[]))?,
                 }
             }
             offer(&out, &outcome)?;
@@ -168,7 +168,7 @@ impl Owners<'_> {
     }
 
     fn two_groups(&self, out: &[u8], first: &[u8], second: &[u8]) -> Result<Error> {
-        let show = |element: &[u8]| Ok::<_, Error>(self.kernel.out_key(&self.stage.element(element)?)?.to_string());
+        let show = |encoded: &[u8]| Ok::<_, Error>(self.kernel.out_key(&self.stage.decode(encoded)?)?.to_string());
         Ok(contract::two_groups(self.stage.task.id(), show(out)?, &show(first)?, &show(second)?))
     }
 }

@@ -9,15 +9,15 @@ use deltic_core::NameBytes;
 use deltic_store::{Entry, KeyRange, Scan, Tree};
 
 use crate::Result;
-use crate::element::Element;
 use crate::engine::Outcome;
 use crate::engine::kernel::TaskKernel;
+use crate::key::{LayerIndex, OutputKey};
 use crate::report::Counts;
 use crate::report::observe::Event;
 use crate::stage::context::Stage;
 use crate::state::tree_writer::{TreeWriter, Writers};
 
-/// Publishing into all output layers of a task. Outcomes come in the order of their elements.
+/// Publishing into all output layers of a task. Outcomes come in the order of their keys.
 pub(crate) struct Publishers<'a> {
     stage: &'a Stage<'a>,
     kernel: &'a TaskKernel<'a>,
@@ -33,9 +33,9 @@ impl<'a> Publishers<'a> {
     }
 
     /// Takes what became of one output.
-    pub(crate) fn offer(&mut self, out: &Element, outcome: &Outcome) -> Result<()> {
+    pub(crate) fn offer(&mut self, out: &OutputKey, outcome: &Outcome) -> Result<()> {
         let (stage, kernel) = (self.stage, self.kernel);
-        let Some(publisher) = self.layers.get_mut(usize::from(out.layer)) else {
+        let Some(publisher) = self.layers.get_mut(out.layer.place()) else {
             let message = format!("an output of layer number {}, which the task does not have", out.layer);
             return Err(stage.broken(message));
         };
@@ -45,7 +45,7 @@ impl<'a> Publishers<'a> {
     /// Ends a range of outputs: nothing that is offered from here on lies before `end`.
     pub(crate) fn end_range(&mut self, end: Option<&[u8]>) -> Result<()> {
         let (stage, kernel) = (self.stage, self.kernel);
-        for (layer, publisher) in (0u16..).zip(&mut self.layers) {
+        for (layer, publisher) in LayerIndex::all().zip(&mut self.layers) {
             publisher.end_range(layer, end, &mut |name| deleted(stage, kernel, layer, name))?;
         }
         Ok(())
@@ -55,7 +55,7 @@ impl<'a> Publishers<'a> {
     pub(crate) fn finish(self, counts: &mut Counts) -> Result<Vec<Tree>> {
         let (stage, kernel) = (self.stage, self.kernel);
         let mut trees = Vec::with_capacity(self.layers.len());
-        for (layer, mut publisher) in (0u16..).zip(self.layers) {
+        for (layer, mut publisher) in LayerIndex::all().zip(self.layers) {
             publisher.pass_over(|_| true, &mut |name| deleted(stage, kernel, layer, name))?;
             counts.put += publisher.put;
             counts.deleted += publisher.deleted;
@@ -66,8 +66,8 @@ impl<'a> Publishers<'a> {
 }
 
 /// Tells whoever watches that a partition goes.
-fn deleted(stage: &Stage<'_>, kernel: &TaskKernel<'_>, layer: u16, name: &[u8]) -> Result<()> {
-    let key = kernel.out_key(&Element::new(layer, name))?;
+fn deleted(stage: &Stage<'_>, kernel: &TaskKernel<'_>, layer: LayerIndex, name: &[u8]) -> Result<()> {
+    let key = kernel.out_key(&OutputKey::new(layer, name))?;
     stage.observer.event(&Event::Deleted { task: stage.task.id(), key: &key });
     Ok(())
 }
@@ -108,9 +108,14 @@ impl<'a> Publisher<'a> {
         }
     }
 
-    fn end_range(&mut self, layer: u16, end: Option<&[u8]>, gone: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    fn end_range(
+        &mut self,
+        layer: LayerIndex,
+        end: Option<&[u8]>,
+        gone: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
         let is_before =
-            |name: &NameBytes| end.is_none_or(|end| Element::new(layer, name.clone()).to_bytes()[..] < *end);
+            |name: &NameBytes| end.is_none_or(|end| OutputKey::new(layer, name.clone()).to_bytes()[..] < *end);
         self.pass_over(is_before, gone)?;
         self.tree.end_range()
     }

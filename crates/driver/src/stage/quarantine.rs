@@ -14,10 +14,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use deltic_compiler::OnError;
 use deltic_store::Tree;
 
-use crate::element::Element;
 use crate::engine::kernel::TaskKernel;
 use crate::error::failure::{Failure, Failures, PassedLimit, Quarantined};
-use crate::sort::key_set::Elements;
+use crate::key::{EncodedKey, InputKey, OutputKey};
+use crate::sort::key_set::KeySet;
 use crate::stage::context::Stage;
 use crate::state::quarantined::{Said, hex, read};
 use crate::state::reads::Reader;
@@ -32,7 +32,7 @@ pub(crate) struct Quarantine<'a> {
     most: usize,
     failures: Failures,
     /// Inputs whose front-end failed and that nothing was made of yet.
-    fronts: Vec<Element>,
+    fronts: Vec<InputKey>,
     said: BTreeMap<Reader, Said>,
 }
 
@@ -47,13 +47,13 @@ impl<'a> Quarantine<'a> {
     }
 
     /// A front-end failed. Inputs come in order.
-    pub(crate) fn front_failed(&mut self, input: &Element, failure: Failure) -> Result<()> {
+    pub(crate) fn front_failed(&mut self, input: &InputKey, failure: Failure) -> Result<()> {
         self.fronts.push(input.clone());
         self.failed(Reader::Front(input.clone()), failure)
     }
 
     /// A back-end failed.
-    pub(crate) fn back_failed(&mut self, out: &Element, failure: Failure) -> Result<()> {
+    pub(crate) fn back_failed(&mut self, out: &OutputKey, failure: Failure) -> Result<()> {
         // What is published of an output is told by its name, what a group made by state alone.
         if self.most > 0 && self.stage.before.is_none() && self.stage.task.pattern().splits() {
             self.failures.because = Some(self.unknown("which partitions to keep for these groups"));
@@ -90,12 +90,12 @@ impl<'a> Quarantine<'a> {
 
     /// Holds back the outputs of inputs whose front-end failed since the last call: with `among`, only of these. Returns
     /// them in order.
-    pub(crate) fn hold_back(&mut self, among: Option<&Elements>) -> Result<Vec<Vec<u8>>> {
+    pub(crate) fn hold_back(&mut self, among: Option<&KeySet>) -> Result<Vec<EncodedKey>> {
         let fronts = std::mem::take(&mut self.fronts);
         if fronts.is_empty() {
             return Ok(Vec::new());
         }
-        let mut held: BTreeMap<Element, BTreeSet<Vec<u8>>> = BTreeMap::new();
+        let mut held: BTreeMap<OutputKey, BTreeSet<EncodedKey>> = BTreeMap::new();
         match (&self.stage.before, self.most) {
             (_, 0) => {}
             (None, _) => {
@@ -107,8 +107,8 @@ impl<'a> Quarantine<'a> {
                         held.entry(out).or_default().insert(input.to_bytes());
                     }
                 }
-                let by_digits: BTreeMap<String, Vec<u8>> =
-                    fronts.iter().map(Element::to_bytes).map(|bytes| (hex(&bytes), bytes)).collect();
+                let by_digits: BTreeMap<String, EncodedKey> =
+                    fronts.iter().map(InputKey::to_bytes).map(|bytes| (hex(&bytes), bytes)).collect();
                 for (reader, said) in before.errors()? {
                     let Reader::Back(out) = reader else { continue };
                     for bytes in said.held_by.iter().filter_map(|digits| by_digits.get(digits)) {
@@ -118,7 +118,7 @@ impl<'a> Quarantine<'a> {
             }
         }
         let mut kept = Vec::new();
-        let mut among = among.map(Elements::walk);
+        let mut among = among.map(KeySet::walk);
         for (out, holders) in held {
             let bytes = out.to_bytes();
             if match &mut among {
@@ -135,12 +135,12 @@ impl<'a> Quarantine<'a> {
         Ok(kept)
     }
 
-    fn hold(&mut self, out: Element, holders: &BTreeSet<Vec<u8>>) -> Result<()> {
+    fn hold(&mut self, out: OutputKey, holders: &BTreeSet<EncodedKey>) -> Result<()> {
         let key = self.kernel.out_key(&out)?.to_string();
         let (stage, mut said) = (self.stage, self.said.remove(&Reader::Back(out.clone())));
         let held_by = said.take().map(|said| said.held_by).unwrap_or_default();
         let held_by: BTreeSet<String> = held_by.into_iter().chain(holders.iter().map(|input| hex(input))).collect();
-        let first = holders.first().map(|input| stage.element(input)).transpose()?;
+        let first = holders.first().map(|input| stage.decode(input)).transpose()?;
         let first = first.map(|input| stage.view.show(&input)).unwrap_or_default();
         let message = match held_by.len() {
             1 => format!("kept as it was: the front-end of {first} failed"),

@@ -1,11 +1,13 @@
 //! Ranges of a stage's keys, over which its three parts can run one by one.
 //!
-//! A key is an element in bytes (an input, an output, a group), or what was looked at. Ranges that follow each other and cover
+//! A key is that of an input, an output or a group, encoded, or a look. Ranges that follow each other and cover
 //! everything make the same as one that does: each key belongs to one of them, and everything is written in the order of keys.
 
 use std::ops::Bound;
 
 use deltic_store::KeyRange;
+
+use crate::key::LayerIndex;
 
 /// The keys from one on, up to another that is not among them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,9 +23,9 @@ impl Range {
     }
 
     /// The ranges that end with ascending keys, and the rest: together they cover everything.
-    pub(crate) fn behind(last: impl Iterator<Item = Vec<u8>>) -> Vec<Range> {
+    pub(crate) fn behind(last: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Vec<Range> {
         // The least key that is greater.
-        let cuts: Vec<Vec<u8>> = last.map(|key| [&key[..], &[0]].concat()).collect();
+        let cuts: Vec<Vec<u8>> = last.into_iter().map(|key| [key.as_ref(), &[0]].concat()).collect();
         Range::between(&cuts)
     }
 
@@ -39,8 +41,8 @@ impl Range {
         self.to.as_deref()
     }
 
-    /// Which names of a layer, by its number, it holds as elements; none where it holds none.
-    pub(crate) fn names(&self, layer: u16) -> Option<KeyRange> {
+    /// Which names of a layer it holds; none where it holds none.
+    pub(crate) fn names(&self, layer: LayerIndex) -> Option<KeyRange> {
         let lower = match bound(&self.from, layer) {
             At::Before => Bound::Unbounded,
             At::Name(name) => Bound::Included(name),
@@ -55,7 +57,7 @@ impl Range {
     }
 }
 
-/// Where a key stands to the elements of a layer.
+/// Where a key lies among those of a layer.
 enum At<'a> {
     /// Before all of them.
     Before,
@@ -65,13 +67,13 @@ enum At<'a> {
     Behind,
 }
 
-fn bound(key: &[u8], layer: u16) -> At<'_> {
-    let Some((number, name)) = key.split_first_chunk::<2>() else {
-        // Too short for a layer's number: it sorts before every element that begins with it.
-        let first = layer.to_be_bytes();
+fn bound(key: &[u8], layer: LayerIndex) -> At<'_> {
+    let Some((number, name)) = LayerIndex::split(key) else {
+        // Too short for a layer's number: it sorts before every key that begins with it.
+        let first = layer.to_bytes();
         return if *key <= first[..key.len()] { At::Before } else { At::Behind };
     };
-    match layer.cmp(&u16::from_be_bytes(*number)) {
+    match layer.cmp(&number) {
         std::cmp::Ordering::Less => At::Behind,
         // A name ends with a zero byte, which no name has in it.
         std::cmp::Ordering::Equal => At::Name(name.strip_suffix(&[0]).unwrap_or(name)),
@@ -82,15 +84,15 @@ fn bound(key: &[u8], layer: u16) -> At<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::element::Element;
+    use crate::key::InputKey;
 
-    /// Each element is in one range, by its name as by its bytes.
+    /// Each key is in one range, by its name as by its bytes.
     #[test]
-    fn ranges_cover_every_element_once() {
-        let elements: Vec<Element> = (0..4u16)
-            .flat_map(|layer| ["", "a", "ab", "b", "zz"].map(|name| Element::new(layer, name.as_bytes())))
-            .collect();
-        let key = |layer: u16, name: &str| Element::new(layer, name.as_bytes()).to_bytes();
+    fn ranges_cover_every_key_once() {
+        let new = |layer: u16, name: &str| InputKey::new(LayerIndex(layer), name.as_bytes());
+        let keys: Vec<InputKey> =
+            (0..4u16).flat_map(|layer| ["", "a", "ab", "b", "zz"].map(|name| new(layer, name))).collect();
+        let key = |layer: u16, name: &str| new(layer, name).to_bytes().to_vec();
         for cuts in [
             vec![],
             vec![key(1, "a")],
@@ -100,15 +102,15 @@ mod tests {
         ] {
             let ranges = Range::between(&cuts);
             assert_eq!(ranges.len(), cuts.len() + 1);
-            for element in &elements {
-                let bytes = element.to_bytes();
+            for key in &keys {
+                let bytes = key.to_bytes().to_vec();
                 let holds = |range: &&Range| {
                     let by_bytes = bytes >= range.from && range.to.as_ref().is_none_or(|to| bytes < *to);
-                    let by_name = range.names(element.layer).is_some_and(|names| names.contains(&element.name));
-                    assert_eq!(by_bytes, by_name, "{element:?} in {range:?}");
+                    let by_name = range.names(key.layer).is_some_and(|names| names.contains(&key.name));
+                    assert_eq!(by_bytes, by_name, "{key:?} in {range:?}");
                     by_name
                 };
-                assert_eq!(ranges.iter().filter(holds).count(), 1, "{element:?}: {cuts:?}");
+                assert_eq!(ranges.iter().filter(holds).count(), 1, "{key:?}: {cuts:?}");
             }
         }
     }

@@ -20,7 +20,7 @@ pub(crate) fn reverse(
     if let Some(claims) = claims {
         let (published, mut owners) = claims.finish()?;
         for range in partitions {
-            owners.write_range(range.end(), |out, outcome| publishers.offer(&stage.element(out)?, outcome))?;
+            owners.write_range(range.end(), |out, outcome| publishers.offer(&stage.decode(out)?, outcome))?;
             publishers.end_range(range.end())?;
         }
         (state.published, state.owners) = (published, owners.finish()?);

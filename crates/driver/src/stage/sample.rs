@@ -8,10 +8,10 @@ use deltic_core::LayerRef;
 use deltic_store::KeyRange;
 
 use crate::Result;
-use crate::element::Element;
 use crate::engine::kernel::TaskKernel;
 use crate::input::filter::is_subject;
-use crate::sort::key_set::{Elements, Sorter, TOGETHER, Writer, read_ahead_within};
+use crate::key::{EncodedKey, InputKey, LayerIndex, OutputKey, TaskKey};
+use crate::sort::key_set::{KeySet, KeySorter, KeyWriter, TOGETHER, read_ahead_within};
 use crate::sort::marks::Marks;
 use crate::stage::checks::Sample;
 use crate::stage::context::Stage;
@@ -19,7 +19,7 @@ use crate::stage::dirty::readers;
 use crate::state::listed::Listed;
 
 /// What a change affects through reads, or what a sample takes: returns inputs, and adds outputs to `outputs`.
-pub(crate) fn affected(stage: &Stage<'_>, kernel: &TaskKernel<'_>, outputs: &mut Sorter) -> Result<Elements> {
+pub(crate) fn affected(stage: &Stage<'_>, kernel: &TaskKernel<'_>, outputs: &mut KeySorter) -> Result<KeySet> {
     match stage.checks.sample {
         Some(sample) => sample.affected(stage, kernel, outputs),
         None => readers(stage.view, &stage.state, stage.set_memory(), outputs),
@@ -32,12 +32,12 @@ impl Sample {
     ///
     /// Cost: a walk over the keys of all inputs and outputs. Which input makes an output of a direct task follows from
     /// keys alone, so each of its inputs is also asked which outputs it maps to.
-    fn affected(&self, stage: &Stage<'_>, kernel: &TaskKernel<'_>, outputs: &mut Sorter) -> Result<Elements> {
-        let mut inputs = Sorter::new(stage.set_memory());
+    fn affected(&self, stage: &Stage<'_>, kernel: &TaskKernel<'_>, outputs: &mut KeySorter) -> Result<KeySet> {
+        let mut inputs = KeySorter::new(stage.set_memory());
         let (has_outputs, beyond) = self.outputs(stage, outputs, &mut inputs)?;
         match stage.task.pattern() {
             // The front-end runs over the whole input.
-            Pattern::Dep(_) | Pattern::Global(_) => return Ok(Elements::default()),
+            Pattern::Dep(_) | Pattern::Global(_) => return Ok(KeySet::default()),
             Pattern::Graph(_) => return every_input(stage),
             Pattern::Direct { .. } | Pattern::Group(_) => {}
         }
@@ -46,11 +46,11 @@ impl Sample {
             _ => None,
         };
         let layers = stage.view.layers();
-        let (mut any, mut least) = (has_outputs, Least::default());
+        let (mut any, mut least) = (has_outputs, Least(None));
         for (number, tree) in stage.inputs() {
-            let layer = layers.get(usize::from(number)).map(|(layer, _)| layer.to_string()).unwrap_or_default();
+            let layer = layers.get(number.place()).map(|(layer, _)| layer.to_string()).unwrap_or_default();
             for found in tree.scan(KeyRange::all()) {
-                let input = Element::new(number, found?.0);
+                let input = InputKey::new(number, found?.0);
                 if !is_subject(stage.task, stage.view, &input)? {
                     continue;
                 }
@@ -82,19 +82,24 @@ impl Sample {
     }
 
     /// What decides about an output, of a layer that the task has.
-    fn number_of_output(&self, stage: &Stage<'_>, out: &Element) -> Option<u64> {
-        let layer = stage.task.outputs().get(usize::from(out.layer))?;
+    fn number_of_output(&self, stage: &Stage<'_>, out: &OutputKey) -> Option<u64> {
+        let layer = stage.task.outputs().get(out.layer.place())?;
         Some(self.number(&own(&layer.id), &out.name))
     }
 
     /// Takes published partitions: they, or the groups that make them, and the inputs that contribute to those. Returns
     /// whether there are any, and the one that is taken beyond its share.
-    fn outputs(&self, stage: &Stage<'_>, outputs: &mut Sorter, inputs: &mut Sorter) -> Result<(bool, Option<Element>)> {
-        let (mut any, mut least) = (false, Least::default());
-        for (number, published) in (0u16..).zip(stage.published) {
-            let mut taken: Vec<Vec<u8>> = Vec::new();
+    fn outputs(
+        &self,
+        stage: &Stage<'_>,
+        outputs: &mut KeySorter,
+        inputs: &mut KeySorter,
+    ) -> Result<(bool, Option<OutputKey>)> {
+        let (mut any, mut least) = (false, Least(None));
+        for (number, published) in LayerIndex::all().zip(stage.published) {
+            let mut taken: Vec<EncodedKey> = Vec::new();
             for found in published.scan(KeyRange::all()) {
-                let out = Element::new(number, found?.0);
+                let out = OutputKey::new(number, found?.0);
                 let Some(decides) = self.number_of_output(stage, &out) else { continue };
                 if self.takes(decides) {
                     taken.push(out.to_bytes());
@@ -116,20 +121,24 @@ impl Sample {
     }
 }
 
-/// The element with the least number so far.
-#[derive(Default)]
-struct Least(Option<(u64, Element)>);
+/// The key with the least number so far.
+struct Least<S>(Option<(u64, TaskKey<S>)>);
 
-impl Least {
-    fn offer(&mut self, number: u64, element: &Element) {
+impl<S: Clone> Least<S> {
+    fn offer(&mut self, number: u64, key: &TaskKey<S>) {
         if self.0.as_ref().is_none_or(|(least, _)| number < *least) {
-            self.0 = Some((number, element.clone()));
+            self.0 = Some((number, key.clone()));
         }
     }
 }
 
 /// Adds partitions, or the groups that make them, and who contributes to these.
-fn made_by(stage: &Stage<'_>, partitions: &[Vec<u8>], outputs: &mut Sorter, inputs: &mut Sorter) -> Result<()> {
+fn made_by(
+    stage: &Stage<'_>,
+    partitions: &[EncodedKey],
+    outputs: &mut KeySorter,
+    inputs: &mut KeySorter,
+) -> Result<()> {
     let mut groups = Vec::new();
     if stage.task.pattern().splits() {
         read_ahead_within(&stage.state.owners, partitions)?;
@@ -137,9 +146,9 @@ fn made_by(stage: &Stage<'_>, partitions: &[Vec<u8>], outputs: &mut Sorter, inpu
             let owners = Listed::new(&stage.state.owners, partition).map(|owner| Ok(owner?.0));
             let owners = owners.collect::<Result<Vec<_>>>()?;
             if owners.is_empty() {
-                let element = stage.element(partition)?;
-                let layer = stage.task.outputs().get(usize::from(element.layer));
-                let name = layer.and_then(|layer| layer.name_from_bytes(&element.name).ok());
+                let out: OutputKey = stage.decode(partition)?;
+                let layer = stage.task.outputs().get(out.layer.place());
+                let name = layer.and_then(|layer| layer.name_from_bytes(&out.name).ok());
                 let name = name.map(|name| name.to_string()).unwrap_or_default();
                 return Err(stage.broken(format!("partition {name} is published, and no group is known to make it")));
             }
@@ -160,11 +169,11 @@ fn made_by(stage: &Stage<'_>, partitions: &[Vec<u8>], outputs: &mut Sorter, inpu
     Ok(())
 }
 
-fn every_input(stage: &Stage<'_>) -> Result<Elements> {
-    let mut inputs = Writer::new(stage.set_memory());
+fn every_input(stage: &Stage<'_>) -> Result<KeySet> {
+    let mut inputs = KeyWriter::new(stage.set_memory());
     for (number, tree) in stage.inputs() {
         for found in tree.scan(KeyRange::all()) {
-            inputs.push(&Element::new(number, found?.0).to_bytes(), Marks::empty())?;
+            inputs.push(&InputKey::new(number, found?.0).to_bytes(), Marks::empty())?;
         }
     }
     inputs.finish()

@@ -9,13 +9,13 @@ use deltic_store::{Change, Entry, KeyRange};
 
 use crate::Result;
 use crate::determinism::{TakeEdges, Twice};
-use crate::element::Element;
 use crate::engine::codec::write_entry;
 use crate::engine::kernel::TaskKernel;
 use crate::engine::{Mapped, StageSession};
 use crate::error::contract;
+use crate::key::{EncodedKey, InputKey, LayerIndex, OutputKey};
 use crate::sort::external::{Shuffle, Sorted};
-use crate::sort::key_set::{Elements, Sorter, TOGETHER, TOGETHER_BYTES, Writer, read_ahead_within};
+use crate::sort::key_set::{KeySet, KeySorter, KeyWriter, TOGETHER, TOGETHER_BYTES, read_ahead_within};
 use crate::sort::marks::Marks;
 use crate::sort::rows::{RowStream, Rows};
 use crate::stage::backs::BackSink;
@@ -38,17 +38,17 @@ pub(crate) fn run<'s>(
     let mut quarantine = Quarantine::new(stage, kernel);
     let mut sink = FrontSink::new(stage, &mut quarantine);
     let mut rows = Rows::default();
-    let mut take = |input: Dirty, sink: &mut FrontSink<'_, '_>, dirty: &mut dyn FnMut(&Element) -> Result<()>| {
+    let mut take = |input: Dirty, sink: &mut FrontSink<'_, '_>, dirty: &mut dyn FnMut(&OutputKey) -> Result<()>| {
         sink.counts.inputs += 1;
-        let bytes = input.element.to_bytes();
+        let bytes = input.key.to_bytes();
         let outs = match said.outputs_of(&bytes, stage)? {
             Some(outs) => outs,
             None if input.existed && !stage.is_sampled() => {
-                stage.state.edges_of(&input.element).map(|edge| Ok(edge?.0)).collect::<Result<_>>()?
+                stage.state.edges_of(&input.key).map(|edge| Ok(edge?.0)).collect::<Result<_>>()?
             }
             None => Vec::new(),
         };
-        let Some(entry) = input.now else { return sink.front_gone(&input.element, dirty) };
+        let Some(entry) = input.now else { return sink.front_gone(&input.key, dirty) };
         for out in &outs {
             push(&mut rows, out, &bytes, &entry);
         }
@@ -56,32 +56,32 @@ pub(crate) fn run<'s>(
             session.add(std::mem::take(&mut rows))?;
         }
         let edges = outs.into_iter().map(|out| (out, entry.meta.content_digest())).collect();
-        let mapped = Mapped { item: input.element, edges, reads: Vec::new(), failed: None };
+        let mapped = Mapped { item: input.key, edges, reads: Vec::new(), failed: None };
         sink.front_ran(&mapped, input.existed, dirty)
     };
     if stage.full {
         for (layer, tree) in stage.inputs() {
             for found in tree.scan(KeyRange::all()) {
                 let (name, entry) = found?;
-                let element = Element::new(layer, name);
-                let input = Dirty { element, existed: false, now: Some(entry), through_reads: false, retried: false };
+                let key = InputKey::new(layer, name);
+                let input = Dirty { key, existed: false, now: Some(entry), through_reads: false, retried: false };
                 take(input, &mut sink, &mut |_| Ok(()))?;
             }
         }
         session.add(rows)?;
-        let (fronts, held) = (sink.finish()?, Elements::default());
+        let (fronts, held) = (sink.finish()?, KeySet::default());
         let mut backs = BackSink::full(stage, kernel, fronts, &mut quarantine, &held);
         session.reduce(None, None, &mut backs)?;
         return reverse_all(stage, backs.finish()?);
     }
 
-    let mut outputs = Sorter::new(stage.set_memory());
+    let mut outputs = KeySorter::new(stage.set_memory());
     let every = affected(stage, kernel, &mut outputs)?;
     let mentioned = if stage.is_sampled() { every } else { mentioned };
-    let mut inputs = Writer::new(stage.set_memory());
+    let mut inputs = KeyWriter::new(stage.set_memory());
     for input in DirtyInputs::new(stage.task, stage.view, &mentioned) {
         let input = input?;
-        inputs.push(&input.element.to_bytes(), Marks::empty())?;
+        inputs.push(&input.key.to_bytes(), Marks::empty())?;
         take(input, &mut sink, &mut |out| outputs.add(&out.to_bytes(), Marks::EMITTED))?;
     }
     session.add(rows)?;
@@ -94,7 +94,7 @@ pub(crate) fn run<'s>(
     reverse_all(stage, backs.finish()?)
 }
 
-fn push(rows: &mut Rows, out: &Element, input: &[u8], entry: &Entry) {
+fn push(rows: &mut Rows, out: &OutputKey, input: &[u8], entry: &Entry) {
     let mut value = Vec::new();
     write_entry(entry, &mut value);
     rows.push(&out.to_bytes(), input, &value);
@@ -103,8 +103,8 @@ fn push(rows: &mut Rows, out: &Element, input: &[u8], entry: &Entry) {
 /// Gives back-ends the unchanged inputs of affected outputs.
 fn other_contributors(
     stage: &Stage<'_>,
-    inputs: &Elements,
-    outputs: &Elements,
+    inputs: &KeySet,
+    outputs: &KeySet,
     session: &mut dyn StageSession,
 ) -> Result<()> {
     // Turned round, so that inputs are looked up in order.
@@ -129,21 +129,21 @@ fn other_contributors(
     }
     let (mut turned, mut changed) = (turned.finish()?, inputs.walk());
     loop {
-        let (mut again, mut pairs) = (Vec::new(), Vec::new());
+        let (mut again, mut pairs): (Vec<InputKey>, Vec<(usize, OutputKey)>) = Default::default();
         while again.len() < TOGETHER
             && pairs.len() < 16 * TOGETHER
             && let Some(first) = turned.peek()?
         {
-            let input = first.out.to_vec();
+            let input = EncodedKey::from(first.out);
             let is_changed = changed.take(&input)?;
-            while let Some(row) = turned.peek()?.filter(|row| row.out == input) {
+            while let Some(row) = turned.peek()?.filter(|row| *row.out == *input) {
                 if !is_changed {
-                    pairs.push((again.len(), stage.element(row.item)?));
+                    pairs.push((again.len(), stage.decode(row.item)?));
                 }
                 turned.advance()?;
             }
             if !is_changed {
-                again.push(stage.element(&input)?);
+                again.push(stage.decode(&input)?);
             }
         }
         if again.is_empty() {
@@ -174,10 +174,10 @@ impl Said {
         kernel: &TaskKernel<'_>,
         twice: Option<&Twice<'_>>,
         graph: &dyn GraphStage,
-    ) -> Result<(Said, Elements)> {
+    ) -> Result<(Said, KeySet)> {
         let mut edges = Shuffle::new(stage.set_memory());
-        let mut mentioned = Sorter::new(stage.set_memory());
-        let mut take = |input: Element, outs: Vec<Element>| {
+        let mut mentioned = KeySorter::new(stage.set_memory());
+        let mut take = |input: InputKey, outs: Vec<OutputKey>| {
             let input = input.to_bytes();
             mentioned.add(&input, Marks::empty())?;
             let mut rows = Rows::default();
@@ -197,7 +197,7 @@ impl Said {
             let mut changes = layers.flat_map(|(number, _, layer)| {
                 layer.changes().map(move |change| {
                     let Change { key, old, new } = stage.view.answer(change)?;
-                    let key = stage.view.key(&Element::new(number, key))?;
+                    let key = stage.view.key(&InputKey::new(number, key))?;
                     Ok(InputChange { key, existed: old.is_some(), exists: new.is_some() })
                 })
             });
@@ -211,21 +211,21 @@ impl Said {
     }
 
     /// The outputs that were set for an input; none when it was not mentioned. Inputs are asked for in order.
-    fn outputs_of(&mut self, input: &[u8], stage: &Stage<'_>) -> Result<Option<Vec<Element>>> {
+    fn outputs_of(&mut self, input: &[u8], stage: &Stage<'_>) -> Result<Option<Vec<OutputKey>>> {
         while self.edges.peek()?.is_some_and(|row| row.out < input) {
             self.edges.advance()?;
         }
         let (mut mentioned, mut outs) = (0, Vec::new());
-        while let Some(row) = self.edges.peek()?.filter(|row| row.out == input) {
+        while let Some(row) = self.edges.peek()?.filter(|row| *row.out == *input) {
             if row.item.is_empty() {
                 mentioned += 1;
             } else {
-                outs.push(stage.element(row.item)?);
+                outs.push(stage.decode(row.item)?);
             }
             self.edges.advance()?;
         }
         if mentioned > 1 {
-            let input = stage.view.show(&stage.element(input)?);
+            let input = stage.view.show(&stage.decode(input)?);
             return Err(contract::set_twice(stage.task.id(), input));
         }
         Ok((mentioned > 0).then_some(outs))
@@ -241,20 +241,20 @@ struct GraphBefore<'a> {
 impl Graph for GraphBefore<'_> {
     fn outputs_of(&self, input: &Key) -> deltic_compiler::Result<Vec<OutKey>> {
         let Some(layer) = self.stage.view.number(&input.layer) else { return Ok(Vec::new()) };
-        let edges = self.stage.state.edges_of(&Element::new(layer, input.name.to_bytes()));
+        let edges = self.stage.state.edges_of(&InputKey::new(layer, input.name.to_bytes()));
         let edges = self.kernel.view.answer(edges.collect::<Result<Vec<_>>>())?;
         Ok(edges.iter().map(|(out, _)| self.kernel.out_key(out)).collect::<Result<_>>()?)
     }
 
     fn inputs_of(&self, output: &OutKey) -> deltic_compiler::Result<Vec<Key>> {
         let layers = self.stage.task.outputs();
-        let Some(layer) = (0u16..).zip(layers).find(|(_, layer)| layer.id == output.layer) else {
+        let Some(layer) = LayerIndex::all().zip(layers).find(|(_, layer)| layer.id == output.layer) else {
             return Ok(Vec::new());
         };
-        let out = Element::new(layer.0, output.name.to_bytes()).to_bytes();
-        let key = |input: Result<(Vec<u8>, Entry)>| {
+        let out = OutputKey::new(layer.0, output.name.to_bytes()).to_bytes();
+        let key = |input: Result<(EncodedKey, Entry)>| {
             let (input, _) = self.kernel.view.answer(input)?;
-            Ok(self.stage.view.key(&self.stage.element(&input)?)?)
+            Ok(self.stage.view.key(&self.stage.decode(&input)?)?)
         };
         self.stage.state.contributors_of(&out).map(key).collect()
     }

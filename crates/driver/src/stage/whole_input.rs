@@ -8,14 +8,14 @@ use deltic_core::Hasher;
 
 use crate::Result;
 use crate::determinism::Twice;
-use crate::element::Element;
 use crate::engine::codec::{read_entry, write_entry};
 use crate::engine::kernel::TaskKernel;
 use crate::engine::{Outcome, StageSession};
 use crate::error::contract;
+use crate::key::{EncodedKey, InputKey, OutputKey};
 use crate::report::Counts;
 use crate::sort::external::Shuffle;
-use crate::sort::key_set::{Elements, Sorter};
+use crate::sort::key_set::{KeySet, KeySorter};
 use crate::sort::marks::Marks;
 use crate::sort::rows::{RowStream, Rows};
 use crate::stage::backs::BackSink;
@@ -40,8 +40,7 @@ pub(crate) fn dep<'s>(
     dep: &dyn DepStage,
     mut session: Box<dyn StageSession + 's>,
 ) -> Result<StageResult> {
-    // Where the base has the one input that stands for all.
-    let whole = Element::new(u16::MAX, []);
+    let whole = InputKey::whole();
     let mut quarantine = Quarantine::new(stage, kernel);
     let mut sink = FrontSink::new(stage, &mut quarantine);
     sink.counts.inputs = inputs(stage)?;
@@ -54,7 +53,7 @@ pub(crate) fn dep<'s>(
     }
     let mut said = said.finish()?;
 
-    let mut wanted = Sorter::new(stage.set_memory());
+    let mut wanted = KeySorter::new(stage.set_memory());
     if !stage.full {
         affected(stage, kernel, &mut wanted)?;
     }
@@ -63,9 +62,9 @@ pub(crate) fn dep<'s>(
     let mut before = Listed::new(&stage.state.edges, &whole.to_bytes());
     let mut batch = Rows::default();
     while let Some(first) = said.peek()? {
-        let out = first.out.to_vec();
+        let out = EncodedKey::from(first.out);
         let mut hasher = Hasher::new("deltic edge 1");
-        while let Some(row) = said.peek()?.filter(|row| row.out == out) {
+        while let Some(row) = said.peek()?.filter(|row| *row.out == *out) {
             hasher.bytes(row.value);
             batch.push(row.out, row.item, row.value);
             if batch.bytes() > BATCH_BYTES {
@@ -90,7 +89,7 @@ pub(crate) fn dep<'s>(
     session.add(batch)?;
 
     let mut fronts = sink.finish()?;
-    let nothing = Elements::default();
+    let nothing = KeySet::default();
     if stage.full {
         let mut backs = BackSink::full(stage, kernel, fronts, &mut quarantine, &nothing);
         session.reduce(None, None, &mut backs)?;
@@ -130,7 +129,7 @@ pub(crate) fn global(
     let mut counts = Counts { inputs: inputs(stage)?, ..Counts::default() };
     let mut made = Shuffle::new(stage.engine.row_memory());
     let mut batch = Rows::default();
-    let mut take = |out: Element, outcome: Outcome| {
+    let mut take = |out: OutputKey, outcome: Outcome| {
         let mut value = Vec::new();
         if let Outcome::New(entry) = &outcome {
             write_entry(entry, &mut value);
@@ -145,9 +144,9 @@ pub(crate) fn global(
     made.push(batch)?;
     let mut made = made.finish()?;
     let mut publishers = Publishers::new(stage, kernel, true);
-    let mut last: Option<Element> = None;
+    let mut last: Option<OutputKey> = None;
     while let Some(row) = made.peek()? {
-        let out = stage.element(row.out)?;
+        let out = stage.decode(row.out)?;
         let outcome = match row.value {
             [] => Outcome::Same,
             entry => {

@@ -9,6 +9,8 @@ use deltic_compiler::{CODEC_VERSION, Pattern, Task};
 use deltic_core::{Digest, Hasher, Layer, LayerRef};
 use deltic_store::TaskRecord;
 
+use crate::key::LayerIndex;
+
 /// The version of the rules by which stages keep state. A change makes every task full; one that concerns some tasks
 /// alone makes these full.
 fn state_format(task: &Task) -> u32 {
@@ -77,15 +79,15 @@ pub(crate) fn same_layers(base: &TaskRecord, now: &TaskRecord) -> bool {
 /// The numbers that layers of the base have now: those that a task can read, and those that it writes. `None` for one that
 /// is not among them any more, or has other settings.
 pub(crate) struct Numbering {
-    pub(crate) inputs: Vec<Option<u16>>,
-    pub(crate) outputs: Vec<Option<u16>>,
+    pub(crate) inputs: Vec<Option<LayerIndex>>,
+    pub(crate) outputs: Vec<Option<LayerIndex>>,
 }
 
 /// How layers were numbered and are now. `None` where the task has another pattern, so that its tables say nothing to it.
 pub(crate) fn numbering(base: &TaskRecord, now: &TaskRecord) -> Option<Numbering> {
     let numbers = |part: &str| {
         let (before, now) = (layers_in(base.parts.get(part)?)?, layers_in(now.parts.get(part)?)?);
-        let number = |layer| now.iter().position(|known| *known == layer).and_then(|number| u16::try_from(number).ok());
+        let number = |layer| LayerIndex::all().zip(&now).find(|(_, known)| **known == layer).map(|(number, _)| number);
         Some(before.into_iter().map(number).collect())
     };
     let same_pattern = base.parts.get("pattern") == now.parts.get("pattern");

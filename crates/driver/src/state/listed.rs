@@ -1,48 +1,50 @@
-//! What a table lists behind an element, as a stream: one output may be made from everything, and one input may go into
+//! What a table lists behind a key, as a stream: one output may be made from everything, and one input may go into
 //! everything, so neither list is held as a whole.
 
 use deltic_store::{Entry, KeyRange, Scan, Tree};
 
+use crate::key::EncodedKey;
 use crate::{Error, Result};
 
-/// The keys of a table that begin with an element, in order: what stands behind it, with the entry.
+/// The rows of a table whose keys begin with one key, in order: the key behind it, with the entry.
 pub(crate) struct Listed {
     /// None where the table has nothing at all, which needs no look.
     found: Option<Scan>,
-    element: usize,
-    next: Option<(Vec<u8>, Entry)>,
+    /// The bytes of the key that all of them begin with.
+    first: usize,
+    next: Option<(EncodedKey, Entry)>,
 }
 
 impl Listed {
-    /// What a table lists behind an element. Cost: nothing until it is asked for.
-    pub(crate) fn new(table: &Tree, element: &[u8]) -> Listed {
-        let found = (!table.is_empty()).then(|| table.scan(KeyRange::prefix(element)));
-        Listed { found, element: element.len(), next: None }
+    /// What a table lists behind an encoded key. Cost: nothing until it is asked for.
+    pub(crate) fn new(table: &Tree, first: &[u8]) -> Listed {
+        let found = (!table.is_empty()).then(|| table.scan(KeyRange::prefix(first)));
+        Listed { found, first: first.len(), next: None }
     }
 
     /// Nothing.
     pub(crate) fn nothing() -> Listed {
-        Listed { found: None, element: 0, next: None }
+        Listed { found: None, first: 0, next: None }
     }
 
     /// The next one, if it is one that is wanted; otherwise it stays.
-    pub(crate) fn next_if(&mut self, is_wanted: impl FnOnce(&[u8]) -> bool) -> Result<Option<(Vec<u8>, Entry)>> {
+    pub(crate) fn next_if(&mut self, is_wanted: impl FnOnce(&[u8]) -> bool) -> Result<Option<(EncodedKey, Entry)>> {
         if self.next.is_none() {
             self.next = self.step().transpose()?;
         }
         Ok(self.next.take_if(|(behind, _)| is_wanted(behind)))
     }
 
-    fn step(&mut self) -> Option<Result<(Vec<u8>, Entry)>> {
-        let behind = |(key, entry): (deltic_core::NameBytes, Entry)| (key[self.element..].to_vec(), entry);
+    fn step(&mut self) -> Option<Result<(EncodedKey, Entry)>> {
+        let behind = |(key, entry): (deltic_core::NameBytes, Entry)| (key[self.first..].into(), entry);
         Some(self.found.as_mut()?.next()?.map(behind).map_err(Error::from))
     }
 }
 
 impl Iterator for Listed {
-    type Item = Result<(Vec<u8>, Entry)>;
+    type Item = Result<(EncodedKey, Entry)>;
 
-    fn next(&mut self) -> Option<Result<(Vec<u8>, Entry)>> {
+    fn next(&mut self) -> Option<Result<(EncodedKey, Entry)>> {
         self.next.take().map(Ok).or_else(|| self.step())
     }
 }

@@ -11,9 +11,9 @@ use deltic_core::TaskId;
 use deltic_store::{KeyRange, Snapshot, Tree};
 use serde::{Deserialize, Serialize};
 
-use crate::element::Element;
 use crate::error::failure::Quarantined;
-use crate::sort::key_set::Sorter;
+use crate::key::InputKey;
+use crate::sort::key_set::KeySorter;
 use crate::sort::marks::Marks;
 use crate::state::reads::Reader;
 use crate::state::tables::{State, table_name};
@@ -27,15 +27,15 @@ pub(crate) const TABLE: &str = "errors";
 pub(crate) struct Said {
     pub(crate) key: String,
     pub(crate) message: String,
-    /// The inputs that hold an output back: elements in hexadecimal digits.
+    /// The inputs that hold an output back: encoded, in hexadecimal digits.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) held_by: BTreeSet<String>,
 }
 
 impl Said {
     /// Gives the inputs that hold it back other numbers; those that have none do not hold it back any more.
-    pub(crate) fn renumber(&mut self, now: impl Fn(&Element) -> Option<Element>) {
-        let held_by = self.held_by.iter().filter_map(|digits| now(&Element::read(&mut &bytes_of(digits)?[..])?));
+    pub(crate) fn renumber(&mut self, now: impl Fn(&InputKey) -> Option<InputKey>) {
+        let held_by = self.held_by.iter().filter_map(|digits| now(&InputKey::read(&mut &bytes_of(digits)?[..])?));
         self.held_by = held_by.map(|input| hex(&input.to_bytes())).collect();
     }
 
@@ -67,7 +67,7 @@ pub(crate) fn read(task: &TaskId, table: &Tree) -> Result<Vec<(Reader, Said)>> {
     let broken = |message: &str| Error::state(task, message);
     let one = |found: deltic_store::Result<(deltic_core::NameBytes, deltic_store::Entry)>| {
         let (key, entry) = found?;
-        let reader = Reader::read(&key).ok_or_else(|| broken("an error of an unknown partition"))?;
+        let reader = Reader::read(&mut &key[..]).ok_or_else(|| broken("an error of an unknown partition"))?;
         let said = serde_json::from_slice(table.read(&entry)?.bytes());
         Ok((reader, said.map_err(|_| broken("an error that can not be read"))?))
     };
@@ -85,7 +85,7 @@ impl Reader {
 
 impl State {
     /// Adds what is in quarantine to the inputs and outputs that a run looks at.
-    pub(crate) fn retry(&self, inputs: &mut Sorter, outputs: &mut Sorter) -> Result<()> {
+    pub(crate) fn retry(&self, inputs: &mut KeySorter, outputs: &mut KeySorter) -> Result<()> {
         for (reader, _) in read(self.task(), &self.errors)? {
             match reader {
                 Reader::Front(input) => inputs.add(&input.to_bytes(), Marks::RETRIED)?,

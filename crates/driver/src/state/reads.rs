@@ -10,12 +10,12 @@ use deltic_compiler::Seen;
 use deltic_core::{Digest, NameBytes};
 use deltic_store::{Entry, KeyRange, Tree};
 
-use crate::element::Element;
+use crate::key::{InputKey, LayerIndex, OutputKey, TaskKey};
 use crate::sort::external::{Shuffle, Sorted};
 use crate::sort::key_set::read_ahead_within;
 use crate::sort::merge_join::{Side, merge_join};
 use crate::sort::rows::{RowStream, Rows};
-use crate::state::looks::{self, Look, look, part_prefix};
+use crate::state::looks::{Look, LookKind, part_prefix, split_field, within_length};
 use crate::state::tables::{State, TableWriter};
 use crate::state::tree_writer::Writers;
 use crate::{Error, Result};
@@ -23,15 +23,16 @@ use crate::{Error, Result};
 /// Who read something: a front-end of an input or a back-end of an output.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Reader {
-    Front(Element),
-    Back(Element),
+    Front(InputKey),
+    Back(OutputKey),
 }
 
 const FRONT: u8 = 0;
 const BACK: u8 = 1;
+
 /// The kinds of looks that somebody made at a layer.
 pub(crate) struct Watch {
-    layer: u16,
+    layer: LayerIndex,
     partition: bool,
     presence: bool,
     part: bool,
@@ -46,24 +47,24 @@ impl Watch {
     /// What is kept of looks at one partition, or at what it lies in, before the reader.
     fn prefixes(&self, name: &NameBytes, came_or_went: bool, out: &mut Vec<Vec<u8>>) {
         let mut look = |seen: &Seen| {
-            let (mut prefix, _) = look(seen);
+            let mut prefix = Look::of(seen).bytes;
             prefix.push(0);
             out.push(prefix);
         };
         if self.partition {
-            look(&Seen::Partition(self.layer, name.clone()));
+            look(&Seen::Partition(self.layer.0, name.clone()));
         }
         if self.presence && came_or_went {
-            look(&Seen::Presence(self.layer, name.clone()));
+            look(&Seen::Presence(self.layer.0, name.clone()));
         }
         for length in self.within.iter().map(|length| usize::from(*length)).filter(|length| *length <= name.len()) {
-            look(&Seen::Within(self.layer, name[..length].into()));
+            look(&Seen::Within(self.layer.0, name[..length].into()));
         }
     }
 }
 
 /// The parts of a partition as they are now: the layer, the name, the projection.
-pub(crate) type PartsNow<'a> = dyn Fn(u16, &NameBytes, &str) -> Result<PartNow<'a>> + 'a;
+pub(crate) type PartsNow<'a> = dyn Fn(LayerIndex, &NameBytes, &str) -> Result<PartNow<'a>> + 'a;
 
 /// What a part is now, by the argument that it is asked for with; none where the projection fails on it.
 pub(crate) type PartNow<'a> = Box<dyn Fn(&str) -> Result<Option<Digest>> + 'a>;
@@ -77,7 +78,7 @@ impl State {
         let prefix = reader.bytes();
         let look = |found: deltic_store::Result<(NameBytes, Entry)>| {
             let (key, entry) = found?;
-            Ok((key[prefix.len()..].to_vec(), self.digest(&self.reads, &entry)?))
+            Ok(Look { bytes: key[prefix.len()..].to_vec(), found: self.digest(&self.reads, &entry)? })
         };
         self.reads.scan(KeyRange::prefix(&prefix)).map(look).collect()
     }
@@ -119,7 +120,7 @@ impl State {
     /// Everybody who looked at a part of a partition that is not what it was, or that can not be taken any more.
     fn readers_of_parts(
         &self,
-        layer: u16,
+        layer: LayerIndex,
         name: &NameBytes,
         parts_now: &PartsNow<'_>,
         take: &mut dyn FnMut(Reader) -> Result<()>,
@@ -130,25 +131,24 @@ impl State {
         let mut last: Option<(String, Option<Digest>)> = None;
         for found in self.readers.scan(KeyRange::prefix(&prefix)) {
             let (key, entry) = found?;
-            let mut fields = key[prefix.len()..].splitn(3, |byte| *byte == 0);
-            let mut text = || fields.next().and_then(|field| String::from_utf8(field.to_vec()).ok());
-            let (Some(projection), Some(argument)) = (text(), text()) else {
-                return Err(self.broken("a look at a part that is cut short"));
-            };
-            let reader = self.reader(fields.next().unwrap_or_default())?;
+            let cut_short = || self.broken("a look at a part that is cut short");
+            let text = |field| std::str::from_utf8(field).map_err(|_| cut_short());
+            let (projection, rest) = split_field(&key[prefix.len()..]).ok_or_else(cut_short)?;
+            let (argument, reader) = split_field(rest).ok_or_else(cut_short)?;
+            let (projection, argument, reader) = (text(projection)?, text(argument)?, self.reader(reader)?);
             let part_now = match &parts {
                 Some((known, part_now)) if *known == projection => part_now,
                 _ => {
                     last = None;
-                    let part_now = parts_now(layer, name, &projection)?;
-                    &parts.insert((projection, part_now)).1
+                    let part_now = parts_now(layer, name, projection)?;
+                    &parts.insert((projection.to_owned(), part_now)).1
                 }
             };
             let now = match &last {
                 Some((known, now)) if *known == argument => *now,
                 _ => {
-                    let now = part_now(&argument)?;
-                    last = Some((argument, now));
+                    let now = part_now(argument)?;
+                    last = Some((argument.to_owned(), now));
                     now
                 }
             };
@@ -160,20 +160,20 @@ impl State {
     }
 
     /// Which kinds of looks were made at a layer at all.
-    pub(crate) fn watch(&self, layer: u16) -> Result<Watch> {
+    pub(crate) fn watch(&self, layer: LayerIndex) -> Result<Watch> {
         let mut watch = Watch { layer, partition: false, presence: false, part: false, within: Vec::new() };
         if self.readers.is_empty() {
             return Ok(watch);
         }
-        let kind = |kind: u8| [&[kind], &layer.to_be_bytes()[..]].concat();
-        let any = |prefix: &[u8]| {
-            Ok::<bool, Error>(self.readers.scan(KeyRange::prefix(prefix)).next().transpose()?.is_some())
+        let any = |kind: LookKind| {
+            let found = self.readers.scan(KeyRange::prefix(&kind.prefix(layer))).next();
+            Ok::<bool, Error>(found.transpose()?.is_some())
         };
-        watch.partition = any(&kind(looks::PARTITION))?;
-        watch.presence = any(&kind(looks::PRESENCE))?;
-        watch.part = any(&kind(looks::PART))?;
+        watch.partition = any(LookKind::Partition)?;
+        watch.presence = any(LookKind::Presence)?;
+        watch.part = any(LookKind::Part)?;
         // The prefix lengths in use: jump from the first key of one length to the first of the next.
-        let start = kind(looks::WITHIN);
+        let start = LookKind::Within.prefix(layer);
         let mut next = Some(0u16);
         while let Some(length) = next {
             let from = [&start[..], &length.to_be_bytes()].concat();
@@ -181,10 +181,8 @@ impl State {
             let found = self.readers.scan(range).next().transpose()?;
             next = None;
             if let Some((key, _)) = found.filter(|(key, _)| key.starts_with(&start)) {
-                let Some(length) = key[start.len()..].first_chunk::<2>() else {
-                    return Err(self.broken("a listing without a length"));
-                };
-                let length = u16::from_be_bytes(*length);
+                let length = within_length(&key[start.len()..]).map(|(length, _)| length);
+                let length = length.ok_or_else(|| self.broken("a listing without a length"))?;
                 watch.within.push(length);
                 next = length.checked_add(1);
             }
@@ -193,7 +191,7 @@ impl State {
     }
 
     fn reader(&self, bytes: &[u8]) -> Result<Reader> {
-        Reader::read(bytes).ok_or_else(|| self.broken("a reader that is cut short, or of unknown kind"))
+        Reader::read(&mut &*bytes).ok_or_else(|| self.broken("a reader that is cut short, or of unknown kind"))
     }
 
     fn digest(&self, table: &Tree, entry: &Entry) -> Result<Option<Digest>> {
@@ -207,24 +205,28 @@ impl State {
 }
 
 impl Reader {
-    /// Reads what [`Reader::bytes`] writes; `None` for anything else.
-    pub(crate) fn read(bytes: &[u8]) -> Option<Reader> {
-        let (kind, mut rest) = bytes.split_first()?;
-        let element = Element::read(&mut rest)?;
-        match *kind {
-            FRONT => Some(Reader::Front(element)),
-            BACK => Some(Reader::Back(element)),
+    /// Reads what [`Reader::bytes`] writes from the front of `bytes`, and moves past it; `None` for anything else.
+    pub(crate) fn read(bytes: &mut &[u8]) -> Option<Reader> {
+        match *bytes.split_off_first()? {
+            FRONT => TaskKey::read(bytes).map(Reader::Front),
+            BACK => TaskKey::read(bytes).map(Reader::Back),
             _ => None,
         }
     }
 
+    /// The reader as tables have it: which part of the task, and the key.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let (kind, element) = match self {
-            Reader::Front(element) => (FRONT, element),
-            Reader::Back(element) => (BACK, element),
-        };
-        let mut out = vec![kind];
-        element.write(&mut out);
+        let mut out = Vec::new();
+        match self {
+            Reader::Front(input) => {
+                out.push(FRONT);
+                input.write(&mut out);
+            }
+            Reader::Back(output) => {
+                out.push(BACK);
+                output.write(&mut out);
+            }
+        }
         out
     }
 }
@@ -257,13 +259,13 @@ impl<'a> ReadsWriter<'a> {
             return Ok(());
         }
         let who = reader.bytes();
-        let mut now: Vec<Look> = now.iter().map(look).collect();
+        let mut now: Vec<Look> = now.iter().map(Look::of).collect();
         now.sort_unstable();
-        for side in merge_join(before.iter().map(Ok), &now, |was: &&Look, is| was.0.cmp(&is.0)) {
+        for side in merge_join(before.iter().map(Ok), &now, |was: &&Look, is| was.bytes.cmp(&is.bytes)) {
             match side? {
-                Side::Both(was, is) if was.1 == is.1 => {}
-                Side::Both(_, is) | Side::Right(is) => self.set(&who, &is.0, Some(is.1))?,
-                Side::Left(gone) => self.set(&who, &gone.0, None)?,
+                Side::Both(was, is) if was.found == is.found => {}
+                Side::Both(_, is) | Side::Right(is) => self.set(&who, &is.bytes, Some(is.found))?,
+                Side::Left(gone) => self.set(&who, &gone.bytes, None)?,
             }
         }
         Ok(())
@@ -273,7 +275,7 @@ impl<'a> ReadsWriter<'a> {
     fn set(&mut self, who: &[u8], seen: &[u8], look: Option<Option<Digest>>) -> Result<()> {
         let part = look.flatten();
         let part = part.as_ref().map_or(&[][..], |digest| &digest.as_bytes()[..]);
-        self.reads.set(&[who, seen].concat(), look.map(|_| part))?;
+        self.reads.set_row(who, seen, look.map(|_| part))?;
         let value = [&[u8::from(look.is_some())], part].concat();
         self.batch.push(&[seen, &[0], who].concat(), &[], &value);
         if self.batch.len() >= TURN { self.turned.push(std::mem::take(&mut self.batch)) } else { Ok(()) }

@@ -19,7 +19,7 @@
 use deltic_core::{Digest, TaskId};
 use deltic_store::{Draft, Entry, Snapshot, Tree};
 
-use crate::element::Element;
+use crate::key::{InputKey, OutputKey, TaskKey};
 use crate::state::listed::Listed;
 use crate::state::quarantined;
 use crate::state::tree_writer::{TreeWriter, Writers};
@@ -85,11 +85,11 @@ impl State {
     }
 
     /// What an input's front-end emitted last time, as a stream: outputs in order, each with its digest.
-    pub(crate) fn edges_of(&self, input: &Element) -> impl Iterator<Item = Result<(Element, Digest)>> + use<'_> {
+    pub(crate) fn edges_of(&self, input: &InputKey) -> impl Iterator<Item = Result<(OutputKey, Digest)>> + use<'_> {
         let found = Listed::new(&self.edges, &input.to_bytes());
         found.map(|found| {
             let (out, entry) = found?;
-            Ok((self.element(&mut &out[..])?, self.edge_digest(&entry)?))
+            Ok((self.decode(&out)?, self.edge_digest(&entry)?))
         })
     }
 
@@ -99,7 +99,7 @@ impl State {
         digest.map_err(|_| self.broken("an edge without a digest"))
     }
 
-    /// The inputs that an output is known to be made from, as a stream in order: elements in bytes, as the output is.
+    /// The inputs that an output is known to be made from, as a stream in order, encoded as the output is.
     pub(crate) fn contributors_of(&self, output: &[u8]) -> Listed {
         Listed::new(&self.contributors, output)
     }
@@ -109,9 +109,9 @@ impl State {
         Listed::new(&self.values, output)
     }
 
-    /// Reads an element from the front of a key.
-    pub(crate) fn element(&self, bytes: &mut &[u8]) -> Result<Element> {
-        Element::read(bytes).ok_or_else(|| self.broken("a key that is cut short"))
+    /// The key at the front of the key of a row.
+    pub(crate) fn decode<S>(&self, encoded: &[u8]) -> Result<TaskKey<S>> {
+        TaskKey::decode(&self.task, encoded)
     }
 
     pub(crate) fn broken(&self, message: &str) -> Error {
@@ -120,33 +120,45 @@ impl State {
 }
 
 /// A table that is being written, in key order.
-pub(crate) struct TableWriter<'a>(TreeWriter<'a>);
+pub(crate) struct TableWriter<'a> {
+    tree: TreeWriter<'a>,
+    /// The key of a row, while it is put together.
+    key: Vec<u8>,
+}
 
 impl<'a> TableWriter<'a> {
     pub(crate) fn new(writers: Writers<'a>, table: &Tree) -> TableWriter<'a> {
-        TableWriter(writers.tree(table))
+        TableWriter { tree: writers.tree(table), key: Vec::new() }
     }
 
     /// Sets or removes a key. Values are small and lie inline.
     pub(crate) fn set(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        self.0.set_value(key, value)
+        self.tree.set_value(key, value)
+    }
+
+    /// Sets or removes a row whose key is one encoded key behind another.
+    pub(crate) fn set_row(&mut self, first: &[u8], second: &[u8], value: Option<&[u8]>) -> Result<()> {
+        self.key.clear();
+        self.key.extend_from_slice(first);
+        self.key.extend_from_slice(second);
+        self.tree.set_value(&self.key, value)
     }
 
     /// Ends a range of keys.
     pub(crate) fn end_range(&mut self) -> Result<()> {
-        self.0.end_range()
+        self.tree.end_range()
     }
 
     pub(crate) fn finish(self) -> Result<Tree> {
-        self.0.finish()
+        self.tree.finish()
     }
 }
 
-/// The key of an edge, or turned round of a contributor.
-pub(crate) fn edge_key(one: &Element, other: &Element) -> Vec<u8> {
-    let mut key = Vec::with_capacity(one.name.len() + other.name.len() + 6);
-    one.write(&mut key);
-    other.write(&mut key);
+/// The key of a row: of an edge, or with its sides exchanged of a contributor or a value.
+pub(crate) fn row_key<A, B>(first: &TaskKey<A>, second: &TaskKey<B>) -> Vec<u8> {
+    let mut key = Vec::with_capacity(first.name.len() + second.name.len() + 6);
+    first.write(&mut key);
+    second.write(&mut key);
     key
 }
 

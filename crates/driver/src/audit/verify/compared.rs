@@ -7,13 +7,14 @@ use deltic_core::{Digest, TaskId};
 use deltic_store::{Change, Tree};
 use serde::Serialize;
 
-use crate::element::Element;
 use crate::error::difference::FirstDifference;
 use crate::error::offender::MOST;
 use crate::input::view::View;
+use crate::key::{self, EncodedKey, InputKey, LayerIndex, OutputKey};
 use crate::run::base::Base;
 use crate::stage::context::StageResult;
 use crate::state::listed::Listed;
+use crate::state::looks::{LookKind, StoredLook};
 use crate::state::quarantined;
 use crate::state::quarantined::Known;
 use crate::state::reads::Reader;
@@ -128,11 +129,11 @@ impl Differences {
 /// What differs only because something is in quarantine, or failed and was told already.
 #[derive(Default)]
 pub(crate) struct PassedOver {
-    inputs: BTreeSet<Vec<u8>>,
+    inputs: BTreeSet<EncodedKey>,
     /// Outputs, or groups.
-    outs: BTreeSet<Vec<u8>>,
+    outs: BTreeSet<EncodedKey>,
     /// The partitions of groups.
-    partitions: BTreeSet<Vec<u8>>,
+    partitions: BTreeSet<EncodedKey>,
 }
 
 impl PassedOver {
@@ -147,7 +148,7 @@ impl PassedOver {
                     let before = known.edges_of(input).collect::<Result<Vec<_>>>()?;
                     let after = now.edges_of(input).collect::<Result<Vec<_>>>()?;
                     let all = before.iter().chain(&after).map(|(out, _)| out);
-                    outs.extend(all.filter(|out| find(&before, out) != find(&after, out)).map(Element::to_bytes));
+                    outs.extend(all.filter(|out| find(&before, out) != find(&after, out)).map(OutputKey::to_bytes));
                 }
                 Reader::Back(out) => drop(outs.insert(out.to_bytes())),
             }
@@ -176,13 +177,13 @@ pub(crate) struct Compared<'a> {
 impl Compared<'_> {
     /// Notes which partitions differ.
     pub(crate) fn outputs(&self, result: &StageResult, differences: &mut Differences) -> Result<()> {
-        for (number, (published, compiled)) in (0u16..).zip(self.published.iter().zip(&result.outputs)) {
+        for (number, (published, compiled)) in LayerIndex::all().zip(self.published.iter().zip(&result.outputs)) {
             if published.digest() == compiled.digest() {
                 continue;
             }
             for change in published.diff(compiled) {
                 let Change { key, old, new } = change?;
-                let out = Element::new(number, key);
+                let out = OutputKey::new(number, key);
                 let bytes = out.to_bytes();
                 if self.passed_over.outs.contains(&bytes) || self.passed_over.partitions.contains(&bytes) {
                     continue;
@@ -246,11 +247,10 @@ impl Compared<'_> {
     /// Whether a row is that of something that failed.
     fn is_passed_over(&self, table: &str, key: &[u8]) -> bool {
         let PassedOver { inputs, outs, partitions } = self.passed_over;
-        let first = |mut bytes: &[u8]| Element::read(&mut bytes).map(|element| element.to_bytes());
-        let is_in = |set: &BTreeSet<Vec<u8>>, bytes: &[u8]| first(bytes).is_some_and(|first| set.contains(&first));
-        let is_reader = |bytes: &[u8]| match bytes.split_first() {
-            Some((0, input)) => is_in(inputs, input),
-            Some((_, out)) => is_in(outs, out),
+        let is_in = |set: &BTreeSet<EncodedKey>, bytes: &[u8]| key::first(bytes).is_some_and(|key| set.contains(key));
+        let is_reader = |mut bytes: &[u8]| match Reader::read(&mut bytes) {
+            Some(Reader::Front(input)) => inputs.contains(&input.to_bytes()),
+            Some(Reader::Back(out)) => outs.contains(&out.to_bytes()),
             None => false,
         };
         match table {
@@ -263,58 +263,60 @@ impl Compared<'_> {
         }
     }
 
-    fn out_text(&self, out: &Element) -> String {
-        let layer = self.task.outputs().get(usize::from(out.layer));
+    fn out_text(&self, out: &OutputKey) -> String {
+        let layer = self.task.outputs().get(out.layer.place());
         let name = layer.and_then(|layer| Some(format!("{}/{}", layer.id, layer.name_from_bytes(&out.name).ok()?)));
         name.unwrap_or_else(|| format!("output {:?}", String::from_utf8_lossy(&out.name)))
     }
 
-    fn in_text(&self, input: &Element) -> String {
-        if input.layer == u16::MAX { "the whole input".to_owned() } else { self.view.show(input) }
+    fn in_text(&self, input: &InputKey) -> String {
+        if input.is_whole() { "the whole input".to_owned() } else { self.view.show(input) }
     }
 
     fn row_text(&self, table: &str, key: &[u8]) -> String {
         let unreadable = || String::from_utf8_lossy(key).escape_debug().to_string();
-        let mut rest = key;
-        if table == "reads" {
-            let Some((kind, mut rest)) = key.split_first() else { return unreadable() };
-            let Some(reader) = Element::read(&mut rest) else { return unreadable() };
-            let reader = match kind {
-                0 => format!("front-end of {}", self.in_text(&reader)),
-                _ => format!("back-end of {}", self.out_text(&reader)),
-            };
-            return format!("that the {reader} looks at {}", self.look_text(rest).unwrap_or_else(unreadable));
-        }
-        let (Some(one), Some(other)) = (Element::read(&mut rest), Element::read(&mut rest)) else {
-            return unreadable();
-        };
-        match table {
-            "edges" => format!("what {} says to {}", self.in_text(&one), self.out_text(&other)),
-            "contributors" => format!("that {} is made from {}", self.out_text(&one), self.in_text(&other)),
-            "values" => format!("what {} said to {}", self.in_text(&other), self.out_text(&one)),
-            "published" => format!("that group {} makes {}", self.out_text(&one), self.out_text(&other)),
-            "owners" => format!("that {} belongs to group {}", self.out_text(&one), self.out_text(&other)),
-            _ => unreadable(),
-        }
+        self.statement(table, key).unwrap_or_else(unreadable)
     }
 
-    /// What was looked at: its kind, its layer, its name.
+    /// What a row states; `None` where its key can not be read.
+    fn statement(&self, table: &str, mut key: &[u8]) -> Option<String> {
+        let rest = &mut key;
+        let input = |rest: &mut &[u8]| Some(self.in_text(&InputKey::read(rest)?));
+        let out = |rest: &mut &[u8]| Some(self.out_text(&OutputKey::read(rest)?));
+        Some(match table {
+            "edges" => format!("what {} says to {}", input(rest)?, out(rest)?),
+            "contributors" => format!("that {} is made from {}", out(rest)?, input(rest)?),
+            "values" => {
+                let out = out(rest)?;
+                format!("what {} said to {out}", input(rest)?)
+            }
+            "published" => format!("that group {} makes {}", out(rest)?, out(rest)?),
+            "owners" => format!("that {} belongs to group {}", out(rest)?, out(rest)?),
+            "reads" => {
+                let reader = match Reader::read(rest)? {
+                    Reader::Front(input) => format!("front-end of {}", self.in_text(&input)),
+                    Reader::Back(out) => format!("back-end of {}", self.out_text(&out)),
+                };
+                format!("that the {reader} looks at {}", self.look_text(rest)?)
+            }
+            _ => return None,
+        })
+    }
+
     fn look_text(&self, look: &[u8]) -> Option<String> {
-        let (kind, rest) = look.split_first()?;
-        let (layer, name) = rest.split_first_chunk::<2>()?;
-        let layer = u16::from_be_bytes(*layer);
+        let StoredLook { kind, layer, name, part } = StoredLook::read(look)?;
+        let partition = || self.view.show(&InputKey::new(layer, name));
         Some(match kind {
-            2 => {
-                let (layer, _) = deltic_compiler::Lookup::layers(self.view).get(usize::from(layer))?;
-                format!("what begins with `{}` in {layer}", String::from_utf8_lossy(name.get(2..)?))
+            LookKind::Partition | LookKind::Presence => partition(),
+            LookKind::Within => {
+                let (layer, _) = deltic_compiler::Lookup::layers(self.view).get(layer.place())?;
+                format!("what begins with `{}` in {layer}", String::from_utf8_lossy(name))
             }
-            3 => {
-                let mut parts = name.splitn(3, |byte| *byte == 0);
-                let partition = self.view.show(&Element::new(layer, parts.next()?));
-                let projection = String::from_utf8_lossy(parts.next()?);
-                format!("`{projection}` of {partition} for `{}`", String::from_utf8_lossy(parts.next()?))
+            LookKind::Part => {
+                let (projection, argument) = part?;
+                let [projection, argument] = [projection, argument].map(String::from_utf8_lossy);
+                format!("`{projection}` of {} for `{argument}`", partition())
             }
-            _ => self.view.show(&Element::new(layer, name)),
         })
     }
 }
@@ -331,6 +333,6 @@ pub(crate) fn foreign(base: Base<'_>, tasks: &[deltic_compiler::Task]) -> Vec<de
 }
 
 /// The digest of an edge, if there is one to this output.
-fn find<'a>(edges: &'a [(Element, Digest)], out: &Element) -> Option<&'a Digest> {
+fn find<'a>(edges: &'a [(OutputKey, Digest)], out: &OutputKey) -> Option<&'a Digest> {
     edges.binary_search_by(|(known, _)| known.cmp(out)).ok().map(|index| &edges[index].1)
 }

@@ -1,5 +1,6 @@
 //! Back-ends: partitions from what inputs say to them, one by one or all at once; hashed, and stored where they are new.
 
+use anyhow::Context as _;
 use deltic_compiler::{
     BackEnd, CompileInputs, Context, GlobalStage, Input, Lookup as _, OutKey, Publish, RawValue, ValueSource, Whole,
 };
@@ -7,9 +8,9 @@ use deltic_core::{Name, Payload, Scheme};
 use deltic_store::{Entry, Place, Tree};
 
 use super::TaskKernel;
-use crate::element::Element;
 use crate::engine::{Fetch, Kernel as _, Outcome, Reduced};
 use crate::error::failure::attempt;
+use crate::key::{EncodedKey, InputKey, LayerIndex, OutputKey, parts};
 use crate::report::observe::Event;
 use crate::sort::key_set::read_ahead;
 use crate::sort::rows::RowStream;
@@ -20,7 +21,7 @@ impl TaskKernel<'_> {
     pub(crate) fn compile_whole(
         &self,
         stage: &dyn GlobalStage,
-        take: &mut dyn FnMut(Element, Outcome) -> Result<()>,
+        take: &mut dyn FnMut(OutputKey, Outcome) -> Result<()>,
     ) -> Result<()> {
         // What it looks at is not recorded: it runs whenever anything changed that it could look at.
         let context = Context::new(self.view);
@@ -29,7 +30,7 @@ impl TaskKernel<'_> {
         self.guard(Phase::Back, &"the whole output", None, || {
             let mut publish = |layer: u16, name: Name, payload: Payload| {
                 self.go_on()?;
-                let out = Element::new(layer, name.to_bytes());
+                let out = OutputKey::new(LayerIndex(layer), name.to_bytes());
                 let outcome = self.publish(&out, Some(payload))?;
                 Ok(take(out, outcome)?)
             };
@@ -46,8 +47,8 @@ impl TaskKernel<'_> {
     /// Runs a back-end for the group at hand, which is a stream.
     fn reduce_group(&self, stage: &dyn BackEnd, rows: &mut dyn RowStream) -> Result<Option<Reduced>> {
         let Some(first) = rows.peek()? else { return Ok(None) };
-        let (out, item) = (self.element(first.out)?, self.element(first.item)?);
-        let bytes = first.out.to_vec();
+        let (out, item): (OutputKey, InputKey) = (self.decode(first.out)?, self.decode(first.item)?);
+        let bytes = EncodedKey::from(first.out);
         let key = self.out_key(&out)?;
         if self.is_held(&bytes) {
             pass(rows, &bytes)?;
@@ -56,12 +57,12 @@ impl TaskKernel<'_> {
         self.observer.event(&Event::Back { task: self.task.id(), key: &key });
         let context = Context::new(self.view);
         let mut values = GroupValues { rows: &mut *rows, out: &bytes, used: false };
-        let mut made: Vec<(Element, Outcome)> = Vec::new();
+        let mut made: Vec<(OutputKey, Outcome)> = Vec::new();
         let ran = self.guard(Phase::Back, &key, None, || {
             // Stored as they come: all of a group's partitions need not fit into memory.
             let mut take = |layer: u16, name: Name, payload: Payload| {
                 self.go_on()?;
-                let out = Element::new(layer, name.to_bytes());
+                let out = OutputKey::new(LayerIndex(layer), name.to_bytes());
                 let outcome = self.publish(&out, Some(payload))?;
                 made.push((out, outcome));
                 Ok(())
@@ -87,23 +88,22 @@ impl TaskKernel<'_> {
         rows: &mut dyn RowStream,
         fetch: Fetch,
     ) -> Result<Vec<Reduced>> {
-        let mut items: Vec<(Element, Entry)> = Vec::new();
-        let mut groups: Vec<(Element, usize)> = Vec::new();
-        let mut at = Vec::new();
+        let mut items: Vec<(InputKey, Entry)> = Vec::new();
+        let mut groups: Vec<(OutputKey, usize)> = Vec::new();
+        let mut at = EncodedKey::default();
         while let Some(row) = rows.peek()? {
-            if groups.is_empty() || at != row.out {
-                at.clear();
-                at.extend_from_slice(row.out);
-                groups.push((self.element(row.out)?, 0));
+            if groups.is_empty() || *at != *row.out {
+                at.assign(row.out);
+                groups.push((self.decode(row.out)?, 0));
             }
             let entry = self.input_of(row.value)?;
-            items.push((self.element(row.item)?, entry));
+            items.push((self.decode(row.item)?, entry));
             if let Some((_, count)) = groups.last_mut() {
                 *count += 1;
             }
             rows.advance()?;
         }
-        let wanted: Vec<(u16, &Entry)> = items.iter().map(|(item, entry)| (item.layer, entry)).collect();
+        let wanted: Vec<(LayerIndex, &Entry)> = items.iter().map(|(item, entry)| (item.layer, entry)).collect();
         let payloads = self.payloads(&wanted, fetch)?;
         let (mut producers, mut inputs) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
         for ((item, entry), payload) in items.into_iter().zip(payloads) {
@@ -117,7 +117,7 @@ impl TaskKernel<'_> {
             let key = self.out_key(&out)?;
             // They go when their output is made: what it was made from is not held beside the others.
             let group: Vec<Input> = inputs.by_ref().take(count).collect();
-            let mut producers = producers.by_ref().take(count).collect::<Vec<Element>>().into_iter();
+            let mut producers = producers.by_ref().take(count).collect::<Vec<InputKey>>().into_iter();
             let Some(item) = producers.next() else { continue };
             if let (true, Some(second)) = (one_producer, producers.next()) {
                 return Err(self.two_producers(&key, &item, &second));
@@ -139,10 +139,10 @@ impl TaskKernel<'_> {
         if self.published.iter().all(Tree::is_empty) {
             return Ok(());
         }
-        let mut outs = rows.iter().map(|row| self.element(row.out)).collect::<Result<Vec<_>>>()?;
+        let mut outs = rows.iter().map(|row| self.decode(row.out)).collect::<Result<Vec<OutputKey>>>()?;
         outs.dedup();
         for of_layer in outs.chunk_by(|a, b| a.layer == b.layer) {
-            let layer = of_layer.first().map(|out| usize::from(out.layer));
+            let layer = of_layer.first().map(|out| out.layer.place());
             if let Some(published) = layer.and_then(|layer| self.published.get(layer)) {
                 read_ahead(published, &of_layer.iter().map(|out| &*out.name).collect::<Vec<_>>())?;
             }
@@ -151,11 +151,11 @@ impl TaskKernel<'_> {
     }
 
     /// Hashes a payload and stores it, unless just this is published already.
-    fn publish(&self, out: &Element, payload: Option<Payload>) -> Result<Outcome> {
+    fn publish(&self, out: &OutputKey, payload: Option<Payload>) -> Result<Outcome> {
         let Some(payload) = payload else { return Ok(Outcome::Nothing) };
         self.check_put(out)?;
         let meta = payload.meta();
-        if let Some(published) = self.published.get(usize::from(out.layer))
+        if let Some(published) = self.published.get(out.layer.place())
             && !published.is_empty()
             && published.get(&out.name)?.is_some_and(|entry| entry.meta == meta)
         {
@@ -169,8 +169,8 @@ impl TaskKernel<'_> {
     }
 
     /// Checks that a layer takes a partition. Looked at where one is put: what older programs put can still be deleted.
-    fn check_put(&self, out: &Element) -> Result<()> {
-        let Some(layer) = self.task.outputs().get(usize::from(out.layer)) else { return Ok(()) };
+    fn check_put(&self, out: &OutputKey) -> Result<()> {
+        let Some(layer) = self.task.outputs().get(out.layer.place()) else { return Ok(()) };
         // A private layer knows no grid: it takes tiles of any.
         let bears_any = !matches!(layer.scheme, Scheme::Tile(grid, _) if !grid.is_all_on_earth());
         if bears_any || self.task.is_private(&layer.id) {
@@ -185,7 +185,7 @@ impl TaskKernel<'_> {
     }
 
     /// What became of a group, given what became of its partitions.
-    fn several(&self, group: &OutKey, mut made: Vec<(Element, Outcome)>) -> Result<Outcome> {
+    fn several(&self, group: &OutKey, mut made: Vec<(OutputKey, Outcome)>) -> Result<Outcome> {
         made.sort_by(|a, b| a.0.cmp(&b.0));
         if let Some(twice) = made.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             let problem = anyhow::anyhow!("it publishes {} twice", self.out_key(&twice[0].0)?);
@@ -197,7 +197,7 @@ impl TaskKernel<'_> {
 }
 
 /// What became of an output, given what its back-end came to.
-fn reduced(out: Element, item: Element, outcome: Result<Outcome>, context: Context<'_>) -> Result<Reduced> {
+fn reduced(out: OutputKey, item: InputKey, outcome: Result<Outcome>, context: Context<'_>) -> Result<Reduced> {
     Ok(match attempt(outcome)? {
         Ok(outcome) => Reduced { out, item, outcome, reads: context.into_seen() },
         Err(failure) => Reduced { out, item, outcome: Outcome::Failed(failure), reads: Vec::new() },
@@ -230,11 +230,7 @@ impl ValueSource for GroupValues<'_, '_> {
             self.used = false;
             return Ok(None);
         };
-        match row.item {
-            [high, low, name @ .., 0] => {
-                Ok(Some(RawValue { layer: u16::from_be_bytes([*high, *low]), name, bytes: row.value }))
-            }
-            _ => anyhow::bail!("a row whose input is cut short"),
-        }
+        let (layer, name) = parts(row.item).context("a row whose input is cut short")?;
+        Ok(Some(RawValue { layer: layer.0, name, bytes: row.value }))
     }
 }

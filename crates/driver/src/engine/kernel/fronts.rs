@@ -8,10 +8,10 @@ use deltic_compiler::{
 use deltic_core::{Digest, Hasher, Key, Name, Payload};
 
 use super::{TaskKernel, wanted_of};
-use crate::element::Element;
 use crate::engine::codec::write_entry;
 use crate::engine::{EMITTED_BYTES, Fetch, Item, Kernel as _, MapBatch, Mapped};
 use crate::error::failure::attempt;
+use crate::key::{InputKey, LayerIndex, OutputKey};
 use crate::report::observe::Event;
 use crate::sort::rows::Rows;
 use crate::{Phase, Result};
@@ -23,12 +23,12 @@ impl TaskKernel<'_> {
         let mut emitted = 0;
         let mut items = items.into_iter();
         while emitted < EMITTED_BYTES
-            && let Some(Item { element, entry }) = items.next()
+            && let Some(Item { key, entry }) = items.next()
         {
             let before = batch.rows.bytes();
-            let outs = self.outputs_of(stage, &element)?;
+            let outs = self.outputs_of(stage, &key)?;
             from.clear();
-            element.write(&mut from);
+            key.write(&mut from);
             value.clear();
             write_entry(&entry, &mut value);
             for out in &outs {
@@ -37,7 +37,7 @@ impl TaskKernel<'_> {
                 batch.rows.push(&to, &from, &value);
             }
             let edges = outs.into_iter().map(|out| (out, entry.meta.content_digest())).collect();
-            let mapped = Mapped { item: element, edges, reads: Vec::new(), failed: None };
+            let mapped = Mapped { item: key, edges, reads: Vec::new(), failed: None };
             emitted += mapped.weight() + (batch.rows.bytes() - before) as u64;
             batch.mapped.push(mapped);
         }
@@ -48,7 +48,7 @@ impl TaskKernel<'_> {
     pub(super) fn map_group(&self, stage: &dyn GroupStage, items: Vec<Item>, fetch: Fetch) -> Result<MapBatch> {
         let payloads = self.payloads(&wanted_of(&items), fetch)?;
         let inputs = items.iter().zip(payloads).map(|(item, payload)| {
-            let key = self.key(&item.element, Phase::Front)?;
+            let key = self.key(&item.key, Phase::Front)?;
             Ok(Input { key, meta: item.entry.meta.clone(), payload })
         });
         let inputs = inputs.collect::<Result<Vec<_>>>()?;
@@ -71,12 +71,12 @@ impl TaskKernel<'_> {
             let (edges, reads, failed) = match attempt(emitted)? {
                 Ok(emitted) => {
                     from.clear();
-                    item.element.write(&mut from);
+                    item.key.write(&mut from);
                     (push_rows(&emitted, &from, &mut batch.rows), context.into_seen(), None)
                 }
                 Err(failure) => (Vec::new(), Vec::new(), Some(failure)),
             };
-            let mapped = Mapped { item: item.element, edges, reads, failed };
+            let mapped = Mapped { item: item.key, edges, reads, failed };
             emitted_bytes += mapped.weight() + (batch.rows.bytes() - before) as u64;
             batch.mapped.push(mapped);
         }
@@ -89,7 +89,7 @@ impl TaskKernel<'_> {
     pub(crate) fn map_whole(
         &self,
         stage: &dyn DepStage,
-        item: &Element,
+        item: &InputKey,
         rows: &mut dyn FnMut(Rows) -> Result<()>,
     ) -> Result<()> {
         let from = item.to_bytes();
@@ -113,7 +113,7 @@ impl TaskKernel<'_> {
         &self,
         stage: &dyn GraphStage,
         before: Option<(&mut dyn Iterator<Item = deltic_compiler::Result<InputChange>>, &dyn Graph)>,
-        take: &mut dyn FnMut(Element, Vec<Element>) -> Result<()>,
+        take: &mut dyn FnMut(InputKey, Vec<OutputKey>) -> Result<()>,
     ) -> Result<()> {
         let whole = Whole::new(self.view, self.task.inputs());
         self.observer.event(&Event::Whole { task: self.task.id(), phase: Phase::Graph });
@@ -121,13 +121,13 @@ impl TaskKernel<'_> {
             let mut take = |input: &Key, outs: Vec<(u16, Name)>| {
                 self.go_on()?;
                 let number = self.view.number(&input.layer).filter(|_| self.task.inputs().contains(&input.layer));
-                let element = Element::new(number.context("it is in no input layer")?, input.name.to_bytes());
+                let key = InputKey::new(number.context("it is in no input layer")?, input.name.to_bytes());
                 anyhow::ensure!(
-                    self.view.meta(element.layer, &element.name)?.is_some(),
+                    self.view.meta(key.layer.0, &key.name)?.is_some(),
                     "outputs are set for {input}, which does not exist"
                 );
-                let outs = outs.into_iter().map(|(layer, name)| Element::new(layer, name.to_bytes()));
-                Ok(take(element, outs.collect())?)
+                let outs = outs.into_iter().map(|(layer, name)| OutputKey::new(LayerIndex(layer), name.to_bytes()));
+                Ok(take(key, outs.collect())?)
             };
             let mut edges = Edges::new(self.task.outputs(), &mut take);
             match before {
@@ -152,11 +152,11 @@ pub(crate) fn pieces(items: Vec<Item>, payloads: Option<Vec<Payload>>, size: usi
 }
 
 /// Makes rows of what a front-end emitted; returns its edges.
-fn push_rows(emitted: &Emitted, from: &[u8], rows: &mut Rows) -> Vec<(Element, Digest)> {
+fn push_rows(emitted: &Emitted, from: &[u8], rows: &mut Rows) -> Vec<(OutputKey, Digest)> {
     let mut to = Vec::new();
-    let mut outs: Vec<(Element, &[u8])> = Vec::with_capacity(emitted.rows.len());
+    let mut outs: Vec<(OutputKey, &[u8])> = Vec::with_capacity(emitted.rows.len());
     for row in &emitted.rows {
-        let out = Element::new(row.layer, row.name.to_bytes());
+        let out = OutputKey::new(LayerIndex(row.layer), row.name.to_bytes());
         to.clear();
         out.write(&mut to);
         rows.push(&to, from, emitted.value(row));
@@ -166,9 +166,9 @@ fn push_rows(emitted: &Emitted, from: &[u8], rows: &mut Rows) -> Vec<(Element, D
 }
 
 /// The outputs that values go to, in order, each with the digest of all values for it in order of emission.
-fn edges_of(mut outs: Vec<(Element, &[u8])>) -> Vec<(Element, Digest)> {
+fn edges_of(mut outs: Vec<(OutputKey, &[u8])>) -> Vec<(OutputKey, Digest)> {
     outs.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut edges: Vec<(Element, Digest)> = Vec::with_capacity(outs.len());
+    let mut edges: Vec<(OutputKey, Digest)> = Vec::with_capacity(outs.len());
     let mut outs = outs.into_iter().peekable();
     while let Some((out, first)) = outs.next() {
         let mut hasher = Hasher::new("deltic edge 1");

@@ -18,12 +18,12 @@ use deltic_compiler::{Context, DirectStage, OutKey, Outputs, Pattern, Task};
 use deltic_core::{Key, Layer, Payload};
 use deltic_store::{Draft, Entry, Tree};
 
-use crate::element::Element;
 use crate::engine::codec::{entry_len, read_entry};
 use crate::engine::{Fetch, Item, Kernel, MapBatch, Reduced};
 use crate::error::contract;
 use crate::error::panics::caught;
 use crate::input::view::View;
+use crate::key::{EncodedKey, InputKey, InputSide, LayerIndex, OutputKey, TaskKey};
 use crate::report::observe::{Event, Observer, Silent};
 use crate::report::stop::Stop;
 use crate::sort::rows::{Row, RowStream, Rows};
@@ -50,7 +50,7 @@ pub(crate) struct TaskKernel<'a> {
 pub(crate) struct Held {
     /// Hardly ever true, and asked for each group.
     any: AtomicBool,
-    outs: RwLock<BTreeSet<Vec<u8>>>,
+    outs: RwLock<BTreeSet<EncodedKey>>,
 }
 
 impl<'a> TaskKernel<'a> {
@@ -64,7 +64,7 @@ impl<'a> TaskKernel<'a> {
 
 impl TaskKernel<'_> {
     /// Does not run the back-ends of these outputs from now on.
-    pub(crate) fn hold(&self, outs: impl IntoIterator<Item = Vec<u8>>) {
+    pub(crate) fn hold(&self, outs: impl IntoIterator<Item = EncodedKey>) {
         let mut held = self.held.outs.write().unwrap_or_else(PoisonError::into_inner);
         held.extend(outs);
         self.held.any.store(!held.is_empty(), Ordering::Release);
@@ -82,20 +82,20 @@ impl TaskKernel<'_> {
     }
 
     /// The outputs that a direct task maps an input to, whether or not the input exists.
-    pub(crate) fn outputs_of(&self, stage: &dyn DirectStage, input: &Element) -> Result<Vec<Element>> {
+    pub(crate) fn outputs_of(&self, stage: &dyn DirectStage, input: &InputKey) -> Result<Vec<OutputKey>> {
         let key = self.key(input, Phase::MapKey)?;
         let named = self.guard(Phase::MapKey, &key, Some(&key), || {
             let mut out = Outputs::new(self.task.outputs());
             stage.map_key(&key, &mut out);
             out.into_keys()
         })?;
-        Ok(named.into_iter().map(|(layer, name)| Element::new(layer, name.to_bytes())).collect())
+        Ok(named.into_iter().map(|(layer, name)| OutputKey::new(LayerIndex(layer), name.to_bytes())).collect())
     }
 
     /// The key of an output.
-    pub(crate) fn out_key(&self, out: &Element) -> Result<OutKey> {
+    pub(crate) fn out_key(&self, out: &OutputKey) -> Result<OutKey> {
         let layers: &[Layer] = self.task.outputs();
-        let layer = layers.get(usize::from(out.layer));
+        let layer = layers.get(out.layer.place());
         let layer = layer.ok_or_else(|| {
             self.broken(&format!("an output of layer number {}, which the task does not have", out.layer))
         })?;
@@ -103,7 +103,7 @@ impl TaskKernel<'_> {
         Ok(OutKey { layer: layer.id.clone(), name })
     }
 
-    fn key(&self, input: &Element, phase: Phase) -> Result<Key> {
+    fn key(&self, input: &InputKey, phase: Phase) -> Result<Key> {
         self.view.key(input).map_err(|error| self.failed(phase, format!("{:?}", input.name), None, &error.into()))
     }
 
@@ -148,8 +148,8 @@ impl TaskKernel<'_> {
     }
 
     /// Begins to read the payloads of entries that lie in different layers, few requests for each layer.
-    fn begin(&self, wanted: &[(u16, &Entry)]) -> Result<Fetch> {
-        let mut layers: Vec<u16> = wanted.iter().map(|(layer, _)| *layer).collect();
+    fn begin(&self, wanted: &[(LayerIndex, &Entry)]) -> Result<Fetch> {
+        let mut layers: Vec<LayerIndex> = wanted.iter().map(|(layer, _)| *layer).collect();
         layers.sort_unstable();
         layers.dedup();
         let begin = |layer| {
@@ -166,15 +166,16 @@ impl TaskKernel<'_> {
     }
 
     /// The payloads of entries: those that were begun, else they are read now.
-    fn payloads(&self, wanted: &[(u16, &Entry)], fetch: Fetch) -> Result<Vec<Payload>> {
+    fn payloads(&self, wanted: &[(LayerIndex, &Entry)], fetch: Fetch) -> Result<Vec<Payload>> {
         match fetch.wait()? {
             Some(payloads) => Ok(payloads),
             None => Ok(self.begin(wanted)?.wait()?.unwrap_or_default()),
         }
     }
 
-    fn element(&self, mut bytes: &[u8]) -> Result<Element> {
-        Element::read(&mut bytes).ok_or_else(|| self.broken("a row whose key is cut short"))
+    /// A key that a row holds.
+    fn decode<S>(&self, encoded: &[u8]) -> Result<TaskKey<S>> {
+        TaskKey::decode(self.task.id(), encoded)
     }
 
     /// The input that a row of a direct task carries.
@@ -186,7 +187,7 @@ impl TaskKernel<'_> {
         Error::state(self.task.id(), message)
     }
 
-    pub(crate) fn two_producers(&self, output: &OutKey, one: &Element, other: &Element) -> Error {
+    pub(crate) fn two_producers(&self, output: &OutKey, one: &InputKey, other: &InputKey) -> Error {
         let (first, second) = if one < other { (one, other) } else { (other, one) };
         let (first, second) = (self.view.show(first), self.view.show(second));
         contract::two_producers(self.task.id(), output.to_string(), &first, &second)
@@ -223,7 +224,8 @@ impl Kernel for TaskKernel<'_> {
     fn begin_reduce(&self, rows: &Rows) -> Result<Fetch> {
         match self.task.pattern() {
             Pattern::Direct { .. } | Pattern::Graph(_) => {
-                let items = rows.iter().map(|row| Ok((self.element(row.item)?.layer, self.input_of(row.value)?)));
+                let items =
+                    rows.iter().map(|row| Ok((self.decode::<InputSide>(row.item)?.layer, self.input_of(row.value)?)));
                 let items = items.collect::<Result<Vec<_>>>()?;
                 self.begin(&items.iter().map(|(layer, entry)| (*layer, entry)).collect::<Vec<_>>())
             }
@@ -260,6 +262,6 @@ impl Kernel for TaskKernel<'_> {
     }
 }
 
-fn wanted_of(items: &[Item]) -> Vec<(u16, &Entry)> {
-    items.iter().map(|item| (item.element.layer, &item.entry)).collect()
+fn wanted_of(items: &[Item]) -> Vec<(LayerIndex, &Entry)> {
+    items.iter().map(|item| (item.key.layer, &item.entry)).collect()
 }
