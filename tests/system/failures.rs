@@ -15,7 +15,7 @@ use deltic::store::{
     Catalog, ErrorKind, KeyRange, NewCatalog, RepackOptions, Retention, Shape as StoreShape, Stores, Tree,
 };
 use deltic_testkit::store::{Operation, with_shape};
-use deltic_testkit::{Edit, Faults, Happened, Mishap, Random, RandomHistory};
+use deltic_testkit::{Edit, Fault, Faults, Happened, Random, RandomHistory};
 
 use crate::patterns::{Groups, Pairs, Shape, random_tasks};
 
@@ -231,18 +231,18 @@ struct Counts {
 /// A disturbance of one operation.
 #[derive(Debug, Clone, Copy)]
 enum How {
-    Once(Mishap),
+    Once(Fault),
     /// It is the last one that the process gets through, or does not.
-    Last(Mishap),
+    Last(Fault),
 }
 
 const HOW: [How; 6] = [
-    How::Once(Mishap::Refused),
-    How::Once(Mishap::AnswerLost),
-    How::Once(Mishap::Twice),
-    How::Once(Mishap::Short),
-    How::Last(Mishap::Refused),
-    How::Last(Mishap::AnswerLost),
+    How::Once(Fault::Before),
+    How::Once(Fault::After),
+    How::Once(Fault::Twice),
+    How::Once(Fault::Short),
+    How::Last(Fault::Before),
+    How::Last(Fault::After),
 ];
 
 /// Goes through a history up to an act, then through that act with an operation disturbed, once for each operation and
@@ -271,17 +271,17 @@ fn every_operation(
         let site = begin();
         let seen = site.look();
         match how {
-            How::Once(mishap) => site.faults.once(number as u64, mishap),
-            How::Last(mishap) => site.faults.from(number as u64, mishap),
+            How::Once(fault) => site.faults.once(number as u64, fault),
+            How::Last(fault) => site.faults.from(number as u64, fault),
         }
         let made = site.act(act);
         let happened = site.faults.calm();
         // Where many are under way, another may have this number, or none.
-        assert!(place == Place::Remote || !happened.mishaps.is_empty(), "operation {number} was not asked");
-        let (disturbed, failed) = (!happened.mishaps.is_empty(), made.is_err());
+        assert!(place == Place::Remote || !happened.faults.is_empty(), "operation {number} was not asked");
+        let (disturbed, failed) = (!happened.faults.is_empty(), made.is_err());
         // The probe of an init is not repeated: a store that fails it is not one to begin on.
         let stands = !failed || matches!((how, act), (How::Last(_), _) | (_, Act::InitInput | Act::InitOutput));
-        assert!(stands, "one failure ended {act:?}: {:?}: {:?}", made.err(), happened.mishaps);
+        assert!(stands, "one failure ended {act:?}: {:?}: {:?}", made.err(), happened.faults);
         check(&seen, &site, made.ok(), &expected[before.len()]);
         for (act, expected) in acts.iter().zip(&expected).skip(before.len()) {
             site.act(*act).unwrap();
@@ -291,11 +291,11 @@ fn every_operation(
         (usize::from(disturbed), usize::from(failed))
     };
     let ways = |operation: &Operation| {
-        let befalls = |how: &How| {
-            let (How::Once(mishap) | How::Last(mishap)) = how;
-            mishap.befalls(*operation)
+        let affects = |how: &How| {
+            let (How::Once(fault) | How::Last(fault)) = how;
+            fault.affects(*operation)
         };
-        HOW.into_iter().filter(befalls).collect::<Vec<_>>()
+        HOW.into_iter().filter(affects).collect::<Vec<_>>()
     };
     // Most of the time is spent between one try of a request and the next.
     let counts = std::thread::scope(|scope| {
@@ -432,7 +432,7 @@ fn a_repacking_whose_operations_fail() {
 }
 
 /// Goes through a history in which operations fail at random all the time; each act is done until it is said to be done.
-fn random_mishaps(place: Place, seed: u64, tasks: &[Task], edits: &[Vec<Edit>]) -> Happened {
+fn random_faults(place: Place, seed: u64, tasks: &[Task], edits: &[Vec<Edit>]) -> Happened {
     let mut random = Random::new(seed);
     let expected = undisturbed(tasks, edits, &ACTS);
     let site = Site::new(place, tasks, edits);
@@ -442,9 +442,9 @@ fn random_mishaps(place: Place, seed: u64, tasks: &[Task], edits: &[Vec<Edit>]) 
             let seen = site.look();
             site.faults.random(random.next_number(), 3 + random.below(30));
             let made = site.act(*act);
-            let Happened { operations, mishaps } = site.faults.calm();
+            let Happened { operations, faults } = site.faults.calm();
             all.operations.extend(operations);
-            all.mishaps.extend(mishaps);
+            all.faults.extend(faults);
             let done = made.is_ok();
             check(&seen, &site, made.ok(), expected);
             if done {
@@ -456,25 +456,25 @@ fn random_mishaps(place: Place, seed: u64, tasks: &[Task], edits: &[Vec<Edit>]) 
 }
 
 #[test]
-fn mishaps_at_random() {
-    let (mut operations, mut mishaps) = (0, 0);
+fn faults_at_random() {
+    let (mut operations, mut faults) = (0, 0);
     for seed in 0..20 {
         let place = if seed % 2 == 0 { Place::Local } else { Place::Remote };
-        let all = random_mishaps(place, seed, &two_tasks(), &four_edits());
+        let all = random_faults(place, seed, &two_tasks(), &four_edits());
         operations += all.operations.len();
-        mishaps += all.mishaps.len();
+        faults += all.faults.len();
     }
-    println!("{mishaps} of {operations} operations disturbed");
-    assert!(mishaps > 100);
+    println!("{faults} of {operations} operations disturbed");
+    assert!(faults > 100);
 }
 
 /// `DELTIC_SEEDS=FROM..TO cargo test --release -p deltic-tests --test system -- --ignored failures:: --nocapture`
 ///
 /// For each seed tasks of every pattern and a history of their own: each operation of an import, a full and an
-/// incremental run is disturbed in each way, and then a history goes on with mishaps at random.
+/// incremental run is disturbed in each way, and then a history goes on with faults at random.
 #[test]
 #[ignore = "long: run with --ignored and DELTIC_SEEDS=FROM..TO"]
-fn many_histories_with_mishaps() {
+fn many_histories_with_faults() {
     let (mut operations, mut disturbed) = (0, 0);
     for seed in crate::seeds::seeds("0..3") {
         let (names, tiles) = (RandomHistory::generic_names(4), RandomHistory::tile_names(3));
@@ -483,8 +483,8 @@ fn many_histories_with_mishaps() {
         edits = edits.chunks(12).map(<[_]>::concat).collect();
         let caught = std::panic::catch_unwind(|| {
             let tasks = random_tasks(seed);
-            let all = random_mishaps(Place::Local, seed, &tasks, &edits);
-            let (mut operations, mut disturbed) = (all.operations.len(), all.mishaps.len());
+            let all = random_faults(Place::Local, seed, &tasks, &edits);
+            let (mut operations, mut disturbed) = (all.operations.len(), all.faults.len());
             for place in [3, 4, 5] {
                 let counts = every_operation(Place::Local, (&tasks, &edits), &ACTS[..place], ACTS[place], &[]);
                 operations += counts.operations;

@@ -8,7 +8,7 @@ use deltic::core::{CatalogUuid, Grid, RunId, Timestamp, Version};
 use deltic::driver::{Statement, Verdict, recorded_inputs};
 use deltic::prelude::*;
 use deltic::store::{Catalog, Committed, Draft, DraftOptions, NewCatalog, NextVersion, Retention, Stores};
-use deltic_testkit::{Faults, Lab, Mishap, RandomHistory};
+use deltic_testkit::{Fault, Faults, Lab, RandomHistory};
 use expect_test::expect;
 
 use crate::patterns::{Gathers, Shape, TILES, random_tasks};
@@ -198,7 +198,7 @@ fn an_input_that_moved_from_a_place_that_is_down_is_found() {
     let recorded = lab.output();
     let faults = Faults::new();
     let stores = Stores::new().with_wrapper(faults.wrapper());
-    faults.from(0, Mishap::Refused);
+    faults.from(0, Fault::Before);
     let error = recorded_inputs(&recorded, &stores, &BTreeMap::new()).unwrap_err().to_string();
     assert!(error.contains("memory:in-in") && error.contains("could not be read"), "{error}");
     let bound = [("in".parse().unwrap(), lab.input_catalog("in"))].into_iter().collect();

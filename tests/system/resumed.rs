@@ -10,7 +10,7 @@ use deltic::driver::{Checkpoint, Counts, Processing, Report};
 use deltic::prelude::*;
 use deltic::store::Stores;
 use deltic_testkit::store::Operation;
-use deltic_testkit::{Faults, Lab, Mishap, Random};
+use deltic_testkit::{Fault, Faults, Lab, Random};
 use tempfile::TempDir;
 
 use crate::patterns::{Gathers, Groups, Shape};
@@ -92,8 +92,8 @@ impl Site {
     }
 
     /// Runs until the operation of a number, from which on the process does nothing any more; whether it got there.
-    fn interrupted(&mut self, operation: u64, mishap: Mishap) -> bool {
-        self.faults.from(operation, mishap);
+    fn interrupted(&mut self, operation: u64, fault: Fault) -> bool {
+        self.faults.from(operation, fault);
         let ended = self.lab.try_run().is_ok();
         self.faults.calm();
         self.lab.forget_caches();
@@ -161,10 +161,10 @@ fn interrupt(incremental: bool, threads: usize, times: u64, seed: u64) {
     for _ in 0..times {
         let mut site = prepared();
         let operation = CREATION + random.below(all - CREATION);
-        let mishap = *random.pick(&[Mishap::Refused, Mishap::AnswerLost]);
-        let interrupted = site.interrupted(operation, mishap);
+        let fault = *random.pick(&[Fault::Before, Fault::After]);
+        let interrupted = site.interrupted(operation, fault);
         let report = site.lab.run().report;
-        let what = format!("seed {seed}, operation {operation} of {all}, {mishap:?}: {:?}", outputs(&report));
+        let what = format!("seed {seed}, operation {operation} of {all}, {fault:?}: {:?}", outputs(&report));
         if report.version.is_some() {
             assert_eq!(other_counts(&report), other_counts(&expected), "{what}");
             assert!(site.files("progress").is_empty(), "{what}");
@@ -217,7 +217,7 @@ fn many_runs_go_on() {
 fn after(happens: impl FnOnce(&mut Site)) -> Vec<u64> {
     let all = Site::new(1).operations();
     let mut site = Site::new(1);
-    assert!(site.interrupted(all * 3 / 4, Mishap::Refused));
+    assert!(site.interrupted(all * 3 / 4, Fault::Before));
     happens(&mut site);
     let report = site.lab.run().report;
     site.lab.assert_equals_scratch();
@@ -296,7 +296,7 @@ fn what_was_only_read_counts() {
     for (flag, expected) in [("up", 100), ("down", 0)] {
         let (mut lab, faults) = prepared();
         // What is left to do is the pack of nodes, the record, the hint and the removal of what was kept.
-        faults.from(all - 4, Mishap::Refused);
+        faults.from(all - 4, Fault::Before);
         assert!(lab.try_run().is_err());
         faults.calm();
         lab.forget_caches();
@@ -313,7 +313,7 @@ fn a_run_of_everything_goes_on_from_its_like() {
     let all = Site::new(1).operations();
     let mut site = Site::new(1);
     site.lab.full(true);
-    assert!(site.interrupted(all * 3 / 4, Mishap::Refused));
+    assert!(site.interrupted(all * 3 / 4, Fault::Before));
     let resumed = resumed(&site.lab.run().report);
     assert!(resumed > 0, "{resumed}");
     site.lab.assert_equals_scratch();
@@ -406,7 +406,7 @@ fn packs_that_are_not_named_are_not_referred_to() {
 fn a_sweep_knows_progress() {
     let all = Site::new(1).operations();
     let mut site = Site::new(1);
-    assert!(site.interrupted(all * 3 / 4, Mishap::Refused));
+    assert!(site.interrupted(all * 3 / 4, Fault::Before));
     let catalog = site.lab.output_catalog().unwrap().clone();
     let kept = site.files("progress");
     let would = catalog.gc(true).unwrap();
@@ -527,7 +527,7 @@ fn a_reprocessed_input_is_compiled_again() {
         other.change();
         other.operations()
     };
-    assert!(site.interrupted(all * 3 / 4, Mishap::Refused));
+    assert!(site.interrupted(all * 3 / 4, Fault::Before));
     assert!(!site.files("progress").is_empty());
     site.lab.processing("in", Processing::Reprocess);
     let report = site.lab.run().report;
@@ -542,7 +542,7 @@ fn a_store_that_fails_is_not_asked_to_keep_anything() {
     let puts = |checkpoint| {
         let mut site = Site::new(1);
         site.lab.checkpoint(checkpoint);
-        site.faults.from(CREATION, Mishap::Refused);
+        site.faults.from(CREATION, Fault::Before);
         site.lab.try_run().err().unwrap();
         site.faults.calm().operations.into_iter().filter(|operation| *operation == Operation::Put).count()
     };

@@ -9,7 +9,7 @@ use deltic::core::{Digest, Version};
 use deltic::driver::{Checkpoint, Counts, Report};
 use deltic::prelude::*;
 use deltic::store::Stores;
-use deltic_testkit::{Edit, Faults, Lab, Mishap, Random, RandomHistory};
+use deltic_testkit::{Edit, Fault, Faults, Lab, Random, RandomHistory};
 
 use crate::patterns::{TILES, number, random_tasks};
 use crate::quarantine::{Mood, apply, failing};
@@ -127,9 +127,9 @@ fn check(seed: u64, happened: &mut Happened) {
             pair.lab.commit_inputs();
             let before = pair.version();
             pair.faults
-                .from(random.below(100) / (1 + random.below(3)), *random.pick(&[Mishap::Refused, Mishap::AnswerLost]));
+                .from(random.below(100) / (1 + random.below(3)), *random.pick(&[Fault::Before, Fault::After]));
             let ran = pair.lab.try_run();
-            let disturbed = !pair.faults.calm().mishaps.is_empty();
+            let disturbed = !pair.faults.calm().faults.is_empty();
             pair.lab.forget_caches();
             happened.interrupted += u64::from(disturbed);
             happened.failed += u64::from(!disturbed && ran.is_err());

@@ -1,10 +1,10 @@
-//! A store that has mishaps at chosen operations: one of them, all from one on, or some at random by a seed; and that
-//! stalls at one, until the test lets it go on.
+//! Plans for a store that fails: at one chosen operation, at all from one on, or at random by a seed. It can also stall at one,
+//! until the test lets it go on.
 //!
 //! Operations are counted in the order in which they are asked, so a test can count those of a clean run and then go
-//! through all of them; a run on one thread asks in the same order each time. What random mishaps befall an operation
-//! depends on the seed and on its number alone. When a test fails, the last plan and what it did are printed: the seed,
-//! or the operation, to try again with.
+//! through all of them; a run on one thread asks in the same order each time. How an operation fails at random depends on
+//! the seed and on its number alone. When a test fails, the last plan and what it did are printed: the seed, or the
+//! operation, to try again with.
 //!
 //! ```
 //! use deltic_store::Stores;
@@ -32,7 +32,7 @@
 //!
 //! faults.random(17, 5);
 //! while lab.try_run().is_err() {}
-//! assert!(!faults.calm().mishaps.is_empty());
+//! assert!(!faults.calm().faults.is_empty());
 //!
 //! lab.forget_caches();
 //! lab.assert_equals_scratch();
@@ -40,56 +40,28 @@
 //! # }
 //! ```
 
-mod store;
-
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
-use deltic_store::testing::Operation;
+use deltic_store::testing::{Decision, Fault, Operation, When, faults};
+use futures::FutureExt;
 use futures::channel::oneshot;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
-use object_store::path::Path;
 
 use crate::random::Random;
-use store::UnreliableStore;
 
-/// What can happen to an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mishap {
-    /// It fails, and nothing has happened.
-    Refused,
-    /// It takes effect and fails all the same. A listing ends in an error after its first object.
-    AnswerLost,
-    /// It takes effect twice, and the second answer is heard: a creation finds that the object is there, a removal that
-    /// it is gone. Reads pass.
-    Twice,
-    /// A read answers with half of the bytes. Other operations pass.
-    Short,
-}
+/// How operations fail at random.
+const AT_RANDOM: [Fault; 4] = [Fault::Before, Fault::After, Fault::Twice, Fault::Short];
 
-impl Mishap {
-    /// All of them.
-    pub const ALL: [Mishap; 4] = [Mishap::Refused, Mishap::AnswerLost, Mishap::Twice, Mishap::Short];
-
-    /// Whether it makes a difference to an operation of this kind.
-    pub fn befalls(self, operation: Operation) -> bool {
-        match self {
-            Mishap::Refused | Mishap::AnswerLost => true,
-            Mishap::Twice => matches!(operation, Operation::Put | Operation::Create | Operation::Delete),
-            Mishap::Short => operation == Operation::Get,
-        }
-    }
-}
-
-/// Which operations have mishaps; they are numbered from 0.
+/// Which operations fail, and how; they are numbered from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Plan {
     #[default]
     Calm,
-    Once(u64, Mishap),
-    From(u64, Mishap),
+    Once(u64, Fault),
+    From(u64, Fault),
     Random {
         seed: u64,
         one_in: u64,
@@ -97,39 +69,39 @@ enum Plan {
 }
 
 impl Plan {
-    fn mishap(self, number: u64, operation: Operation) -> Option<Mishap> {
-        let mishap = match self {
-            Plan::Once(chosen, mishap) if number == chosen => Some(mishap),
-            Plan::From(chosen, mishap) if number == chosen => Some(mishap),
-            Plan::From(chosen, _) if number > chosen => Some(Mishap::Refused),
+    /// How an operation fails: as planned, where that makes a difference to it.
+    fn fault(self, number: u64, operation: Operation) -> Fault {
+        let fault = match self {
+            Plan::Once(chosen, fault) | Plan::From(chosen, fault) if number == chosen => fault,
+            Plan::From(chosen, _) if number > chosen => Fault::Before,
             Plan::Random { seed, one_in } => {
                 let mut random = Random::new(seed.rotate_left(32) ^ number);
-                (random.below(one_in.max(1)) == 0).then(|| *random.pick(&Mishap::ALL))
+                if random.below(one_in.max(1)) == 0 { *random.pick(&AT_RANDOM) } else { Fault::None }
             }
-            _ => None,
+            _ => Fault::None,
         };
-        mishap.filter(|mishap| mishap.befalls(operation))
+        if fault.affects(operation) { fault } else { Fault::None }
     }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Plan::Calm => write!(f, "no mishaps"),
-            Plan::Once(number, mishap) => write!(f, "operation {number}: {mishap:?}"),
-            Plan::From(number, mishap) => write!(f, "operation {number}: {mishap:?}, and all later ones: Refused"),
-            Plan::Random { seed, one_in } => write!(f, "random mishaps: seed {seed}, one in {one_in}"),
+            Plan::Calm => write!(f, "no faults"),
+            Plan::Once(number, fault) => write!(f, "operation {number}: {fault:?}"),
+            Plan::From(number, fault) => write!(f, "operation {number}: {fault:?}, and all later ones: Before"),
+            Plan::Random { seed, one_in } => write!(f, "random faults: seed {seed}, one in {one_in}"),
         }
     }
 }
 
-/// What was asked under a plan, and what went wrong.
+/// What was asked under a plan, and what failed.
 #[derive(Debug, Clone, Default)]
 pub struct Happened {
     /// The operations, in the order in which they were asked.
     pub operations: Vec<Operation>,
-    /// What went wrong: the operation's number, what it was, the object and the mishap, as text.
-    pub mishaps: Vec<String>,
+    /// What failed: the operation's number, what it was, the object and the fault, as text.
+    pub faults: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -141,15 +113,6 @@ struct Log {
     last: Option<(Plan, Vec<String>)>,
 }
 
-/// When an operation stalls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    /// Before anything has happened.
-    BeforeEffect,
-    /// When it has taken effect, and the answer is on its way.
-    AfterEffect,
-}
-
 /// An operation that is to stall.
 #[derive(Debug)]
 struct Stall {
@@ -157,6 +120,14 @@ struct Stall {
     when: When,
     reached: mpsc::Sender<()>,
     go: oneshot::Receiver<()>,
+}
+
+impl Stall {
+    async fn wait(self) {
+        // Nobody need wait for it, and whoever gave it up lets it go.
+        let _ = self.reached.send(());
+        let _ = self.go.await;
+    }
 }
 
 /// An operation that stalls until this is dropped.
@@ -173,7 +144,7 @@ impl Stalled {
     }
 }
 
-/// Lines of mishaps that are printed when a test fails.
+/// Lines of faults that are printed when a test fails.
 const PRINTED: usize = 20;
 
 impl Drop for Log {
@@ -181,17 +152,15 @@ impl Drop for Log {
         if !std::thread::panicking() {
             return;
         }
-        let now = (self.plan != Plan::Calm).then(|| (self.plan, std::mem::take(&mut self.happened.mishaps)));
-        if let Some((plan, mishaps)) = now.or_else(|| self.last.take()) {
-            let shown = mishaps.iter().take(PRINTED).map(|line| format!("\n  {line}")).collect::<String>();
-            eprintln!("the store's mishaps: {plan}; {} in all{shown}", mishaps.len());
+        let now = (self.plan != Plan::Calm).then(|| (self.plan, std::mem::take(&mut self.happened.faults)));
+        if let Some((plan, faults)) = now.or_else(|| self.last.take()) {
+            let shown = faults.iter().take(PRINTED).map(|line| format!("\n  {line}")).collect::<String>();
+            eprintln!("the store's faults: {plan}; {} in all{shown}", faults.len());
         }
     }
 }
 
 /// Decides what happens to the operations of the stores that it is put around. Cheap to clone; clones are the same.
-///
-/// Parts of multi-part uploads pass untouched: only their beginning is an operation.
 #[derive(Debug, Clone, Default)]
 pub struct Faults(Arc<Mutex<Log>>);
 
@@ -203,67 +172,57 @@ impl Faults {
 
     /// A wrapper for [`deltic_store::Stores::with_wrapper`]. All stores that it is put around count together.
     pub fn wrapper(&self) -> impl Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync + use<> {
-        let faults = self.clone();
-        move |inner| Arc::new(UnreliableStore { inner, faults: faults.clone() })
+        let plan = self.clone();
+        faults(move |operation, object| plan.next(operation, object))
     }
 
     /// A wrapper that also puts a store in memory into the place of each remote one (`s3://…`), by its URL. Requests are
     /// driven as those of remote stores are, so many are under way at once and their order may differ between runs.
     pub fn wrapper_in_memory(&self) -> impl Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync + use<> {
-        let (faults, stores) = (self.clone(), Mutex::new(HashMap::<String, Arc<InMemory>>::new()));
+        let (wrapper, stores) = (self.wrapper(), Mutex::new(HashMap::<String, Arc<InMemory>>::new()));
         move |remote| {
             let mut stores = stores.lock().unwrap_or_else(PoisonError::into_inner);
             let inner: Arc<InMemory> = Arc::clone(stores.entry(remote.to_string()).or_default());
-            Arc::new(UnreliableStore { inner, faults: faults.clone() })
+            wrapper(inner)
         }
     }
 
-    /// From now on the operation of this number, counted from 0, has a mishap, and no other.
-    pub fn once(&self, number: u64, mishap: Mishap) {
-        self.begin(Plan::Once(number, mishap));
+    /// From now on the operation of this number, counted from 0, fails, and no other.
+    pub fn once(&self, number: u64, fault: Fault) {
+        self.begin(Plan::Once(number, fault));
     }
 
-    /// From now on the operation of this number, counted from 0, has a mishap, and all later ones are refused: as if the
-    /// process had died there.
-    pub fn from(&self, number: u64, mishap: Mishap) {
-        self.begin(Plan::From(number, mishap));
+    /// From now on the operation of this number, counted from 0, fails, and all later ones fail before they take effect: as if
+    /// the process had died there.
+    pub fn from(&self, number: u64, fault: Fault) {
+        self.begin(Plan::From(number, fault));
     }
 
-    /// From now on about one operation in so many has a mishap.
+    /// From now on about one operation in `one_in` fails, in one of the ways of a line: before or after it took effect, done
+    /// twice, or cut short.
     pub fn random(&self, seed: u64, one_in: u64) {
         self.begin(Plan::Random { seed, one_in });
     }
 
-    /// Lets everything pass from now on, counts from 0 again, and says what has happened since the last plan began.
+    /// Lets everything pass from now on, counts from 0 again, and returns what has happened since the last plan began.
     pub fn calm(&self) -> Happened {
         self.begin(Plan::Calm)
     }
 
     /// Lets the operation of this number stall, counted as the others are, until what is returned is dropped. Others pass
-    /// by it. Replaces what was to stall before. Listings and reads stall before their answer, which is all there is to
-    /// them; copies and the beginnings of multi-part uploads do not stall.
+    /// by it. Replaces what was to stall before. See [`Decision::stall`] for which operations can.
     #[must_use]
     pub fn stall(&self, number: u64, when: When) -> Stalled {
-        let ((said, reached), (release, go)) = (mpsc::channel(), oneshot::channel());
-        self.log().stall = Some(Stall { number, when, reached: said, go });
+        let ((reaches, reached), (release, go)) = (mpsc::channel(), oneshot::channel());
+        self.log().stall = Some(Stall { number, when, reached: reaches, go });
         Stalled { reached, _go: release }
-    }
-
-    /// Stalls, if the operation is to.
-    async fn wait(&self, number: u64, when: When) {
-        let stall = self.log().stall.take_if(|stall| stall.number == number && stall.when == when);
-        if let Some(stall) = stall {
-            // Nobody need wait for it, and whoever gave it up lets it go.
-            let _ = stall.reached.send(());
-            let _ = stall.go.await;
-        }
     }
 
     fn begin(&self, plan: Plan) -> Happened {
         let mut log = self.log();
         let happened = std::mem::take(&mut log.happened);
         if log.plan != Plan::Calm {
-            log.last = Some((log.plan, happened.mishaps.clone()));
+            log.last = Some((log.plan, happened.faults.clone()));
         }
         log.plan = plan;
         happened
@@ -273,15 +232,16 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The operation's number, and what befalls it.
-    fn next(&self, operation: Operation, object: &Path) -> (u64, Option<Mishap>) {
+    /// Counts an operation, and decides what happens to it.
+    fn next(&self, operation: Operation, object: &str) -> Decision {
         let mut log = self.log();
         let number = log.happened.operations.len() as u64;
         log.happened.operations.push(operation);
-        let mishap = log.plan.mishap(number, operation);
-        if let Some(mishap) = mishap {
-            log.happened.mishaps.push(format!("{number} {operation:?} {object}: {mishap:?}"));
+        let fault = log.plan.fault(number, operation);
+        if fault != Fault::None {
+            log.happened.faults.push(format!("{number} {operation:?} {object}: {fault:?}"));
         }
-        (number, mishap)
+        let stall = log.stall.take_if(|stall| stall.number == number);
+        Decision { fault, stall: stall.map(|stall| (stall.when, stall.wait().boxed())) }
     }
 }

@@ -49,7 +49,8 @@ mod random;
 
 pub use check::{Edit, Step, check_incremental};
 pub use deltic_store::testing as store;
-pub use faults::{Faults, Happened, Mishap, Stalled, When};
+pub use deltic_store::testing::{Fault, When};
+pub use faults::{Faults, Happened, Stalled};
 pub use lab::{Lab, LabRun};
 pub use log::RunLog;
 pub use random::{Random, RandomHistory};
