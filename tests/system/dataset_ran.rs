@@ -48,7 +48,7 @@ fn tile(quadkey: &str) -> Tile {
 }
 
 #[test]
-fn map_values_runs_what_changed_and_stands_for_no_stage() {
+fn map_values_runs_what_changed_and_makes_no_stage() {
     let mut lab = lab(|plan| {
         let steps = numbers(plan, "in/a")
             .map_values(|number| Ok(number + 1))
@@ -187,7 +187,7 @@ fn a_group_has_its_own_keys_of_an_input_that_goes_to_several() {
 }
 
 #[test]
-fn group_by_runs_the_groups_that_are_told_something_new() {
+fn group_by_runs_the_groups_whose_values_changed() {
     let mut lab = lab(|plan| {
         show(&numbers(plan, "in/a").group_by(|key, number| Ok([(format!("g{}", number % 3), key.clone())])));
         Ok(())
@@ -218,7 +218,7 @@ fn group_by_runs_the_groups_that_are_told_something_new() {
 }
 
 #[test]
-fn reduce_runs_the_keys_that_are_told_something_new() {
+fn reduce_runs_the_keys_whose_values_changed() {
     let mut lab = lab(|plan| {
         show(
             &numbers(plan, "in/a")

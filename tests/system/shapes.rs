@@ -160,7 +160,7 @@ impl GlobalCompiler for Ranks {
 }
 
 #[test]
-fn a_dep_task_runs_back_ends_for_what_its_front_end_says_anew() {
+fn a_dep_task_runs_back_ends_for_what_its_front_end_emits_anew() {
     let mut lab = Lab::new(vec![Task::new("ranks", Dep(Ranks)).unwrap().version("1")]);
     lab.put("in/texts", "a", "b d");
     lab.put("in/texts", "b", "f h");

@@ -217,7 +217,7 @@ fn a_pin_affects_what_reads_it() {
 
 /// What is said of an input is compared with what the base was made from; what comes out does not depend on it.
 #[test]
-fn what_a_job_says_of_its_inputs() {
+fn what_a_job_states_of_its_inputs() {
     let of_map = Shape { salt: 1, inputs: vec!["map/places"], references: Vec::new(), output: "other" };
     let mut lab = Lab::new(vec![task("plain", Direct(Plain)), task("other", Direct(Pairs(of_map)))]);
     lab.processing("in", Processing::NoChanges);

@@ -318,7 +318,7 @@ fn a_graph_follows_a_change_of_user_fields_alone() {
 }
 
 #[test]
-fn a_graph_reads_its_input_and_is_told_what_changed_there() {
+fn a_graph_reads_its_input_and_gets_what_changed_there() {
     let mut lab = shelves();
     lab.put("in/tables", "shelves", r#"{"a": "low", "b": "high", "c": "high"}"#);
     lab.run().assert_ran(&["back shelves shelves/high", "back shelves shelves/low"]);

@@ -255,7 +255,7 @@ fn the_configuration_of_one_task_leaves_the_other_alone() {
 }
 
 #[test]
-fn a_code_version_makes_its_task_full_and_says_so() {
+fn a_code_version_makes_its_task_full_and_the_report_shows_it() {
     let mut lab = lab();
     lab.set_tasks(vec![by_length(1, "2"), quotes()]);
     let run = lab.run();
