@@ -8,7 +8,9 @@ use std::cell::RefCell;
 use std::sync::OnceLock;
 
 use crate::engine::workers::{Done, Workers};
-use crate::engine::{Engine, Fetch, Item, Kernel, MapBatch, Mapped, ReduceSink, Reduced, Sealed, StageSession};
+use crate::engine::{
+    BackSession, Engine, Fetch, Item, Kernel, MapBatch, Mapped, ReduceSink, Reduced, Sealed, StageSession,
+};
 use crate::sort::external::{Shuffle, Sorted};
 use crate::sort::key_set::KeySet;
 use crate::sort::key_set::Walk;
@@ -112,7 +114,7 @@ impl Engine for LocalEngine {
     }
 
     fn stage<'a>(&'a self, kernel: &'a dyn Kernel) -> Box<dyn StageSession + 'a> {
-        Box::new(LocalSession { engine: self, kernel, shuffle: Shuffle::new(self.row_memory), sorted: None })
+        Box::new(LocalSession { engine: self, kernel, shuffle: Shuffle::new(self.row_memory) })
     }
 }
 
@@ -120,8 +122,6 @@ struct LocalSession<'a> {
     engine: &'a LocalEngine,
     kernel: &'a dyn Kernel,
     shuffle: Shuffle,
-    /// The rows, once back-ends are run over them.
-    sorted: Option<Sorted>,
 }
 
 impl StageSession for LocalSession<'_> {
@@ -156,14 +156,27 @@ impl StageSession for LocalSession<'_> {
         self.shuffle.push(rows)
     }
 
+    fn sorted<'a>(self: Box<Self>) -> Result<Box<dyn BackSession + 'a>>
+    where
+        Self: 'a,
+    {
+        let LocalSession { engine, kernel, shuffle } = *self;
+        Ok(Box::new(LocalBackSession { engine, kernel, rows: shuffle.finish()? }))
+    }
+}
+
+struct LocalBackSession<'a> {
+    engine: &'a LocalEngine,
+    kernel: &'a dyn Kernel,
+    rows: Sorted,
+}
+
+impl BackSession for LocalBackSession<'_> {
     fn reduce(&mut self, end: Option<&[u8]>, wanted: Option<&KeySet>, sink: &mut dyn ReduceSink) -> Result<()> {
         let (engine, kernel) = (self.engine, self.kernel);
         let sink = RefCell::new(sink);
-        let rows = match &mut self.sorted {
-            Some(rows) => rows,
-            none => none.insert(std::mem::replace(&mut self.shuffle, Shuffle::new(0)).finish()?),
-        };
-        let mut groups = Groups { rows, end, wanted: wanted.map(KeySet::walk), carried: Rows::default() };
+        let mut groups =
+            Groups { rows: &mut self.rows, end, wanted: wanted.map(KeySet::walk), carried: Rows::default() };
         let ahead = kernel.is_remote();
         engine.workers(kernel).each(
             || {

@@ -46,7 +46,7 @@ pub trait Engine: Sealed + Send + Sync {
 /// Keeps [`Engine`] to this crate.
 pub trait Sealed {}
 
-/// One stage being run: any number of `map`s and `add`s, whose rows are kept, then `reduce`s over them, range after range.
+/// One stage being run: any number of `map`s and `add`s, whose rows are kept until they are sorted.
 pub trait StageSession {
     /// Runs front-ends over items, which come in the order of their keys, and hands over what each said, in the same order. Rows
     /// stay with the session for the reduce.
@@ -59,9 +59,16 @@ pub trait StageSession {
     /// Adds rows that no front-end needs to run for.
     fn add(&mut self, rows: Rows) -> Result<()>;
 
-    /// Groups the rows by output and runs back-ends, of the outputs before `end` that were not reduced yet, or of all. With
-    /// `wanted`, only these outputs are compiled; wanted outputs without a row yield nothing. Rows that are added after the first
-    /// call are lost.
+    /// Sorts the rows by output. There are no others after it.
+    fn sorted<'a>(self: Box<Self>) -> Result<Box<dyn BackSession + 'a>>
+    where
+        Self: 'a;
+}
+
+/// The sorted rows of a stage: `reduce`s over them, range after range. Holds them, in memory and in files, until it is dropped.
+pub trait BackSession {
+    /// Runs back-ends, of the outputs before `end` that were not reduced yet, or of all. With `wanted`, only these outputs are
+    /// compiled; wanted outputs without a row yield nothing.
     fn reduce(&mut self, end: Option<&[u8]>, wanted: Option<&KeySet>, sink: &mut dyn ReduceSink) -> Result<()>;
 }
 

@@ -48,9 +48,15 @@ pub(crate) struct StageResult {
 }
 
 impl Stage<'_> {
-    /// How trees are written: in parts where a full stage runs over ranges.
+    /// Whether it runs over ranges: a full one does, whose front-ends run input by input.
+    pub(crate) fn is_in_ranges(&self) -> bool {
+        let by_input = matches!(self.task.pattern(), Pattern::Direct { .. } | Pattern::Group(_));
+        self.full && by_input && self.engine.ranges() > 1
+    }
+
+    /// How trees are written: in parts where the stage runs over ranges.
     pub(crate) fn writers(&self) -> Writers<'_> {
-        Writers { draft: self.draft, in_parts: self.full && self.engine.ranges() > 1 }
+        Writers { draft: self.draft, in_parts: self.is_in_ranges() }
     }
 
     /// Whether a sample is compiled, and not what changed.

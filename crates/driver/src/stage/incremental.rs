@@ -91,8 +91,8 @@ pub(crate) fn run<'s>(
     quarantine.hold_back(Some(&dirty.outputs))?;
 
     let mut backs = BackSink::incremental(stage, kernel, fronts, &mut quarantine, &dirty.outputs, &dirty.inputs);
-    session.reduce(None, Some(&dirty.outputs), &mut backs)?;
-    reverse_all(stage, backs.finish()?)
+    session.sorted()?.reduce(None, Some(&dirty.outputs), &mut backs)?;
+    reverse_all(stage, kernel, backs.finish()?)
 }
 
 /// Step 3: what comes of the front-ends of affected inputs.

@@ -101,11 +101,13 @@ impl Stage<'_> {
         quarantine.hold_back(None)?.iter().try_for_each(|out| held.push(out, Marks::empty()))?;
         let held = held.finish()?;
         let mut backs = BackSink::full(self, kernel, fronts, &mut quarantine, &held);
+        let mut sorted = session.sorted()?;
         for range in &outputs {
-            session.reduce(range.end(), None, &mut backs)?;
+            sorted.reduce(range.end(), None, &mut backs)?;
             backs.end_range(range.end())?;
         }
-        reverse(self, backs.finish()?, &seen, &outputs)
+        drop(sorted);
+        reverse(self, kernel, backs.finish()?, &seen, &outputs)
     }
 
     /// Runs the front-ends of the inputs in a range. What they emit stays with the session.
@@ -128,7 +130,7 @@ impl Stage<'_> {
     /// The ranges that a full stage runs over. Where they are cut decides nothing but how much each of them has to do.
     fn ranges(&self) -> Result<Ranges> {
         let wanted = self.engine.ranges();
-        if wanted < 2 {
+        if !self.is_in_ranges() {
             let all = || vec![Range::all()];
             return Ok(Ranges { inputs: all(), outputs: all(), seen: all() });
         }
@@ -157,7 +159,7 @@ fn spread<'a, S>(
     let count: u64 = layers.clone().map(|(_, tree)| tree.count()).sum();
     let mut cuts = Vec::new();
     for (layer, tree) in layers {
-        let parts = (tree.count() * wanted as u64).div_ceil(count.max(1));
+        let parts = (u128::from(tree.count()) * wanted as u128).div_ceil(u128::from(count.max(1)));
         let keys = tree.split_keys(usize::try_from(parts).unwrap_or(usize::MAX))?;
         cuts.extend(keys.into_iter().map(|name| TaskKey::new(layer, name)));
     }

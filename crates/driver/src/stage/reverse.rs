@@ -2,6 +2,8 @@
 //! several partitions, it sorts their claims by partition, which makes the table of owners and the output layers.
 
 use crate::Result;
+use crate::engine::Kernel as _;
+use crate::engine::kernel::TaskKernel;
 use crate::stage::backs::Backs;
 use crate::stage::context::{Stage, StageResult};
 use crate::stage::range::Range;
@@ -10,6 +12,7 @@ use crate::stage::range::Range;
 /// looked at, `partitions` of outputs; both cover everything.
 pub(crate) fn reverse(
     stage: &Stage<'_>,
+    kernel: &TaskKernel<'_>,
     backs: Backs<'_>,
     seen: &[Range],
     partitions: &[Range],
@@ -20,7 +23,10 @@ pub(crate) fn reverse(
     if let Some(claims) = claims {
         let (published, mut owners) = claims.finish()?;
         for range in partitions {
-            owners.write_range(range.end(), |out, outcome| publishers.offer(&stage.decode(out)?, outcome))?;
+            owners.write_range(range.end(), |out, outcome| {
+                kernel.go_on()?;
+                publishers.offer(&stage.decode(out)?, outcome)
+            })?;
             publishers.end_range(range.end())?;
         }
         (state.published, state.owners) = (published, owners.finish()?);
@@ -28,7 +34,7 @@ pub(crate) fn reverse(
     let outputs = publishers.finish(&mut counts)?;
     (state.edges, state.contributors, state.values, state.errors) = (edges, contributors, values, errors);
     let (reads, mut readers) = reads.finish()?;
-    seen.iter().try_for_each(|range| readers.write_range(range.end()))?;
+    seen.iter().try_for_each(|range| readers.write_range(range.end(), || kernel.go_on()))?;
     (state.reads, state.readers) = (reads, readers.finish()?);
     // A full stage has forgotten what the base has of what failed now.
     if let Some((before, failed)) = stage.before.as_ref().filter(|_| stage.full).zip(failed) {
@@ -38,7 +44,7 @@ pub(crate) fn reverse(
 }
 
 /// The same over everything at once.
-pub(crate) fn reverse_all(stage: &Stage<'_>, backs: Backs<'_>) -> Result<StageResult> {
+pub(crate) fn reverse_all(stage: &Stage<'_>, kernel: &TaskKernel<'_>, backs: Backs<'_>) -> Result<StageResult> {
     let all = [Range::all()];
-    reverse(stage, backs, &all, &all)
+    reverse(stage, kernel, backs, &all, &all)
 }

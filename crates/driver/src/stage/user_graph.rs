@@ -71,8 +71,8 @@ pub(crate) fn run<'s>(
         session.add(rows)?;
         let (fronts, held) = (sink.finish()?, KeySet::default());
         let mut backs = BackSink::full(stage, kernel, fronts, &mut quarantine, &held);
-        session.reduce(None, None, &mut backs)?;
-        return reverse_all(stage, backs.finish()?);
+        session.sorted()?.reduce(None, None, &mut backs)?;
+        return reverse_all(stage, kernel, backs.finish()?);
     }
 
     let mut outputs = KeySorter::new(stage.set_memory());
@@ -90,8 +90,8 @@ pub(crate) fn run<'s>(
     let mut fronts = sink.finish()?;
     count_marks(&outputs, &mut fronts.counts)?;
     let mut backs = BackSink::incremental(stage, kernel, fronts, &mut quarantine, &outputs, &inputs);
-    session.reduce(None, Some(&outputs), &mut backs)?;
-    reverse_all(stage, backs.finish()?)
+    session.sorted()?.reduce(None, Some(&outputs), &mut backs)?;
+    reverse_all(stage, kernel, backs.finish()?)
 }
 
 fn push(rows: &mut Rows, out: &OutputKey, input: &[u8], entry: &Entry) {

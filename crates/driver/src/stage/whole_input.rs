@@ -92,15 +92,15 @@ pub(crate) fn dep<'s>(
     let nothing = KeySet::default();
     if stage.full {
         let mut backs = BackSink::full(stage, kernel, fronts, &mut quarantine, &nothing);
-        session.reduce(None, None, &mut backs)?;
-        return reverse_all(stage, backs.finish()?);
+        session.sorted()?.reduce(None, None, &mut backs)?;
+        return reverse_all(stage, kernel, backs.finish()?);
     }
     let wanted = wanted.finish()?;
     count_marks(&wanted, &mut fronts.counts)?;
     fronts.counts.cut_off = u64::from(wanted.is_empty());
     let mut backs = BackSink::incremental(stage, kernel, fronts, &mut quarantine, &wanted, &nothing);
-    session.reduce(None, Some(&wanted), &mut backs)?;
-    reverse_all(stage, backs.finish()?)
+    session.sorted()?.reduce(None, Some(&wanted), &mut backs)?;
+    reverse_all(stage, kernel, backs.finish()?)
 }
 
 /// How many partitions changed in the input layers; in a full stage, how many there are.

@@ -300,9 +300,10 @@ pub(crate) struct ReadersWriter<'a> {
 }
 
 impl ReadersWriter<'_> {
-    /// Writes what was seen before `end` and is not written yet, or all.
-    pub(crate) fn write_range(&mut self, end: Option<&[u8]>) -> Result<()> {
+    /// Writes what was seen before `end` and is not written yet, or all, for as long as `go_on` lets it.
+    pub(crate) fn write_range(&mut self, end: Option<&[u8]>, go_on: impl Fn() -> Result<()>) -> Result<()> {
         while let Some(row) = self.rows.peek()?.filter(|row| end.is_none_or(|end| row.out < end)) {
+            go_on()?;
             self.readers.set(row.out, row.value.strip_prefix(&[1]))?;
             self.rows.advance()?;
         }

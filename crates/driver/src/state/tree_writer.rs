@@ -10,6 +10,10 @@ use deltic_store::{Draft, Entry, PartEditor, Tree, TreeEditor};
 
 use crate::Result;
 
+/// The most keys that one part sets; the next key begins another part. A part holds the keys that it removes one after the other
+/// until it ends, and a stage may remove all that there was.
+const PART_KEYS: usize = 1 << 16;
+
 /// Begins to write trees.
 #[derive(Clone, Copy)]
 pub(crate) struct Writers<'a> {
@@ -26,7 +30,7 @@ impl<'a> Writers<'a> {
 
     /// A writer on top of what a tree was.
     pub(crate) fn tree(self, before: &Tree) -> TreeWriter<'a> {
-        TreeWriter { writers: self, before: before.clone(), editor: None, part: None }
+        TreeWriter { writers: self, before: before.clone(), editor: None, part: None, part_keys: 0 }
     }
 }
 
@@ -38,6 +42,8 @@ pub(crate) struct TreeWriter<'a> {
     editor: Option<TreeEditor>,
     /// Writes the range at hand.
     part: Option<PartEditor>,
+    /// How many keys that part has set.
+    part_keys: usize,
 }
 
 impl TreeWriter<'_> {
@@ -51,6 +57,10 @@ impl TreeWriter<'_> {
         if !self.writers.in_parts {
             return Ok(self.editor()?.apply(key, entry)?);
         }
+        if self.part_keys == PART_KEYS {
+            self.end_range()?;
+        }
+        self.part_keys += 1;
         let part = match &mut self.part {
             Some(part) => part,
             none => none.insert(self.writers.draft.part_editor(&self.before)?),
@@ -68,6 +78,7 @@ impl TreeWriter<'_> {
     /// Ends a range of keys: none that is set from here on lies before it.
     pub(crate) fn end_range(&mut self) -> Result<()> {
         let Some(part) = self.part.take() else { return Ok(()) };
+        self.part_keys = 0;
         let part = part.finish()?;
         Ok(self.editor()?.stitch(&part)?)
     }
@@ -85,5 +96,40 @@ impl TreeWriter<'_> {
             Some(editor) => editor.finish()?,
             None => self.before,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use deltic_core::{CatalogUuid, RunId, Timestamp};
+    use deltic_store::{Catalog, DraftOptions, NewCatalog, Stores};
+
+    use super::*;
+
+    /// Removes more keys than a part may, and sets one of them anew: once in one piece, once in parts.
+    #[test]
+    fn a_part_ends_where_it_has_set_enough() {
+        let identity = NewCatalog { uuid: CatalogUuid(5), run: RunId(1), created: Timestamp(0) };
+        let catalog = Catalog::create(&Stores::new(), "memory:out", Vec::new(), identity).unwrap();
+        let draft = Draft::begin(&catalog.latest().unwrap(), RunId(2), DraftOptions::default());
+        let key = |number: usize| format!("{number:07}").into_bytes();
+        let mut before = Writers::whole(&draft).tree(&draft.empty_tree());
+        (0..3 * PART_KEYS).for_each(|number| before.set_value(&key(number), Some(b"v")).unwrap());
+        let before = before.finish().unwrap();
+        for (count, parts) in [(PART_KEYS - 1, 1), (PART_KEYS, 1), (PART_KEYS + 1, 2), (2 * PART_KEYS + 1, 3)] {
+            let edited = |in_parts| {
+                let mut writer = Writers { draft: &draft, in_parts }.tree(&before);
+                let mut begun = 0;
+                for number in 0..count {
+                    let is_last = number + 1 == count;
+                    writer.set_value(&key(number), is_last.then_some(b"w")).unwrap();
+                    begun += usize::from(writer.part_keys == 1);
+                }
+                (writer.finish().unwrap(), begun)
+            };
+            let ((whole, none), (parted, begun)) = (edited(false), edited(true));
+            assert_eq!((whole.digest(), whole.count(), none), (parted.digest(), parted.count(), 0), "{count}");
+            assert_eq!((whole.count(), begun), ((3 * PART_KEYS - count + 1) as u64, parts), "{count}");
+        }
     }
 }
