@@ -142,8 +142,14 @@ fn other_counts(report: &Report) -> Vec<deltic::driver::Counts> {
 
 /// Interrupts a run, full or incremental, at some of its operations, and holds what follows against an undisturbed run.
 fn interrupt(incremental: bool, threads: usize, times: u64, seed: u64) {
+    interrupt_over(1, incremental, threads, times, seed);
+}
+
+/// The same, with full stages over so many ranges.
+fn interrupt_over(ranges: usize, incremental: bool, threads: usize, times: u64, seed: u64) {
     let prepared = || {
         let mut site = Site::new(threads);
+        site.lab.ranges(ranges);
         if incremental {
             site.lab.run();
             site.change();
@@ -192,6 +198,11 @@ fn a_full_run_goes_on() {
 }
 
 #[test]
+fn a_full_run_over_ranges_goes_on() {
+    interrupt_over(5, false, 1, 6, 4);
+}
+
+#[test]
 fn an_incremental_run_goes_on() {
     interrupt(true, 1, 24, 2);
 }
@@ -208,6 +219,7 @@ fn many_runs_go_on() {
     for seed in 10..20 {
         for threads in [1, 2] {
             interrupt(false, threads, 40, seed);
+            interrupt_over(7, false, threads, 40, seed);
             interrupt(true, threads, 40, seed);
         }
     }

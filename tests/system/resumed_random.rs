@@ -126,8 +126,7 @@ fn check(seed: u64, happened: &mut Happened) {
             pair.lab.threads([1, 1, 1, 2][random.below(4) as usize]);
             pair.lab.commit_inputs();
             let before = pair.version();
-            pair.faults
-                .from(random.below(100) / (1 + random.below(3)), *random.pick(&[Fault::Before, Fault::After]));
+            pair.faults.from(random.below(100) / (1 + random.below(3)), *random.pick(&[Fault::Before, Fault::After]));
             let ran = pair.lab.try_run();
             let disturbed = !pair.faults.calm().faults.is_empty();
             pair.lab.forget_caches();

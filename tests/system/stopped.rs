@@ -39,7 +39,18 @@ fn stopped_at(
     event: u64,
     checkpoint: Option<Checkpoint>,
 ) -> (Result<Report, Error>, bool, bool) {
-    let (tasks, engine, stop) = (three_tasks(), LocalEngine::new(1), Stop::new());
+    stopped_on(&LocalEngine::new(1), true, input, output, event, checkpoint)
+}
+
+fn stopped_on(
+    engine: &LocalEngine,
+    incremental: bool,
+    input: &Catalog,
+    output: &Catalog,
+    event: u64,
+    checkpoint: Option<Checkpoint>,
+) -> (Result<Report, Error>, bool, bool) {
+    let (tasks, stop) = (three_tasks(), Stop::new());
     let watching = AtEvent {
         stop: stop.clone(),
         left: AtomicU64::new(event),
@@ -49,18 +60,31 @@ fn stopped_at(
     let report = Job::new(
         output,
         &tasks,
-        Options { checkpoint, ..Options::new(RunId(1000 + event), Timestamp(0), LayerId::new("state").unwrap()) },
+        Options {
+            checkpoint,
+            incremental,
+            ..Options::new(RunId(1000 + event), Timestamp(0), LayerId::new("state").unwrap())
+        },
     )
     .input(CatalogId::new("in").unwrap(), input.clone())
     .watched_by(&watching)
     .stopped_by(&stop)
-    .run(&engine);
+    .run(engine);
     assert!(watching.begun.into_inner() <= 1, "event {event}: it goes on");
     (report, stop.is_asked(), *watching.committing.lock().unwrap())
 }
 
 #[test]
 fn at_any_moment() {
+    at_every_event(&LocalEngine::new(1), true);
+}
+
+#[test]
+fn at_any_moment_of_a_full_run_over_ranges() {
+    at_every_event(&LocalEngine::new(1).with_ranges(4), false);
+}
+
+fn at_every_event(engine: &LocalEngine, incremental: bool) {
     let mut lab = Lab::new(three_tasks());
     for number in 0..30 {
         lab.put("in/a", format!("{number:03}"), format!("{number:>200}"));
@@ -74,7 +98,7 @@ fn at_any_moment() {
     let base = output.latest().unwrap();
     let mut event = 1;
     loop {
-        let (report, asked, committing) = stopped_at(&input, &output, event, None);
+        let (report, asked, committing) = stopped_on(engine, incremental, &input, &output, event, None);
         match report {
             Ok(report) => {
                 // Too late, so it is all there.

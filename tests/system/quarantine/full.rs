@@ -31,7 +31,7 @@ impl Fussy {
     }
 }
 
-/// Two labs with one history, one of which runs in full each time. Returns how much was in quarantine.
+/// Three labs with one history, two of which run in full each time, one of them over ranges. Returns how much was in quarantine.
 fn check(seed: u64) -> usize {
     let layers =
         vec![("in/a".to_owned(), RandomHistory::generic_names(4)), (TILES.to_owned(), RandomHistory::tile_names(3))];
@@ -41,15 +41,21 @@ fn check(seed: u64) -> usize {
         lab.threads(threads);
         lab
     };
-    let (mut lab, mut full) = (lab(1), lab(2));
+    let (mut lab, mut full, mut ranges) = (lab(1), lab(2), lab(1));
     full.full(true);
+    ranges.full(true);
+    // Fewer partitions than that have failed ones on both sides of many a cut.
+    ranges.ranges(5);
     let mut met = 0;
     for step in (RandomHistory { layers, steps: 8, contents: 4 }).make(seed) {
         apply(&mut lab, &step);
         apply(&mut full, &step);
+        apply(&mut ranges, &step);
         lab.run();
         full.run();
+        ranges.run();
         full.assert_equals(&lab);
+        ranges.assert_equals(&lab);
         met += quarantined(&lab.output()).unwrap().len();
         // Nothing is new to a full run on the same inputs.
         lab.full(true);
