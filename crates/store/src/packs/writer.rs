@@ -5,10 +5,16 @@
 //! back-pressure there is; the rest is uploaded by the commit. To a remote store a few packs are uploaded beside the
 //! work, and a worker that fills one more waits for the oldest. Until its upload is done, a pack's bytes are read from
 //! memory. Memory: about `pack_bytes` for each worker, twice, and for each upload under way.
+//!
+//! Invariant: a pack that is not uploaded yet is open in a lane, held by a thread, uploaded beside the work, or sealed
+//! with nobody at it, which is where a failed upload leaves it. Nobody uploads a pack that another thread holds.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use deltic_core::{Digest, RunId, Version};
@@ -66,20 +72,40 @@ pub(crate) struct PackWriter {
     pub(crate) run: RunId,
     options: DraftOptions,
     lanes: Mutex<Lanes>,
+    /// Notified when a thread holds a pack no longer.
+    given_back: Condvar,
+    /// The bytes of all packs that are not uploaded yet. Locked after `lanes`, where both are.
     pending: Mutex<HashMap<PackName, Arc<Mutex<Body>>>>,
-    uploading: Mutex<VecDeque<(ListedPack, Begun<()>)>>,
-    uploaded: Mutex<Vec<ListedPack>>,
     node_bytes: AtomicU64,
     committed: AtomicBool,
     /// Packs of other runs on the same base, which are uploaded whole.
     taken_over: RwLock<HashSet<PackName>>,
 }
 
+/// A pack that is uploaded beside the work.
+type Uploading = (ListedPack, Begun<()>);
+
+/// Where each pack is.
 #[derive(Default)]
 struct Lanes {
     mixed: Vec<OpenPack>,
     nodes: Vec<OpenPack>,
+    /// Those that threads hold: each appends to one, or waits for the upload of some.
+    held: Vec<PackName>,
+    /// Those that are uploaded beside the work, the oldest first.
+    uploading: VecDeque<Uploading>,
+    /// Those that are uploaded, with their lengths.
+    uploaded: BTreeMap<PackName, u64>,
     next_seq: u32,
+}
+
+/// A pack that a thread holds. However the thread ends, the pack is given back: an open one to its lane.
+struct Held<'a> {
+    writer: &'a PackWriter,
+    name: PackName,
+    open: Option<OpenPack>,
+    /// Whether its lane is the one for nodes.
+    apart: bool,
 }
 
 struct OpenPack {
@@ -107,9 +133,8 @@ impl PackWriter {
             run,
             options,
             lanes: Mutex::default(),
+            given_back: Condvar::new(),
             pending: Mutex::default(),
-            uploading: Mutex::default(),
-            uploaded: Mutex::default(),
             node_bytes: AtomicU64::new(0),
             committed: AtomicBool::new(false),
             taken_over: RwLock::default(),
@@ -123,7 +148,7 @@ impl PackWriter {
             let parts = single(payload, digest);
             self.client.overwrite(&ObjectName::Pack(name), &parts)?;
             let bytes = parts.iter().map(|part| part.len() as u64).sum();
-            lock(&self.uploaded).push(ListedPack { name, bytes });
+            lock(&self.lanes).uploaded.insert(name, bytes);
             return Ok((name, HEADER.len() as u64));
         }
         self.append(BlobKind::Payload, payload, digest)
@@ -137,28 +162,34 @@ impl PackWriter {
     fn append(&self, kind: BlobKind, blob: &[u8], digest: &Digest) -> Result<(PackName, u64)> {
         let apart = kind == BlobKind::Node
             && self.node_bytes.fetch_add(blob.len() as u64, Ordering::Relaxed) >= MIXED_NODE_BYTES;
-        let mut pack = self.take(apart);
+        let mut held = self.take(apart);
+        let Some(pack) = &mut held.open else {
+            return Err(Error::internal("a pack was taken that is not open"));
+        };
         let (offset, len) = pack.append(kind, blob, digest, self.options.pack_bytes)?;
         let name = pack.name;
         if len >= self.options.pack_bytes || pack.index.len() >= FULL_INDEX_BYTES {
-            let body = pack.seal();
-            self.upload(name, body)?;
-        } else {
-            let mut lanes = lock(&self.lanes);
-            if apart { lanes.nodes.push(pack) } else { lanes.mixed.push(pack) }
+            self.upload(held)?;
         }
         Ok((name, offset))
     }
 
-    fn take(&self, apart: bool) -> OpenPack {
+    /// Takes an open pack, or a new one.
+    fn take(&self, apart: bool) -> Held<'_> {
         let mut lanes = lock(&self.lanes);
         let open = if apart { lanes.nodes.pop() } else { lanes.mixed.pop() };
-        open.unwrap_or_else(|| {
+        let open = open.unwrap_or_else(|| {
             let name = self.name(&mut lanes);
             let body = Arc::new(Mutex::new(Body::Growing(HEADER.to_vec())));
             lock(&self.pending).insert(name, Arc::clone(&body));
             OpenPack { name, body, index: IndexWriter::default() }
-        })
+        });
+        self.hold(&mut lanes, open.name, Some(open), apart)
+    }
+
+    fn hold(&self, lanes: &mut Lanes, name: PackName, open: Option<OpenPack>, apart: bool) -> Held<'_> {
+        lanes.held.push(name);
+        Held { writer: self, name, open, apart }
     }
 
     fn name(&self, lanes: &mut Lanes) -> PackName {
@@ -167,60 +198,55 @@ impl PackWriter {
         PackName { base: self.base, run: self.run, seq }
     }
 
-    /// Uploads a sealed pack, or begins to. When that fails its bytes stay, and the commit tries again.
-    fn upload(&self, name: PackName, body: Bytes) -> Result<()> {
-        let pack = ListedPack { name, bytes: body.len() as u64 };
+    /// Seals a pack and uploads it, or begins to. When that fails its bytes stay, and the commit tries again.
+    fn upload(&self, mut held: Held<'_>) -> Result<()> {
+        let Some(body) = held.open.take().map(OpenPack::seal) else { return Ok(()) };
+        let pack = ListedPack { name: held.name, bytes: body.len() as u64 };
         let parts = [body];
         let begun = self.client.begin(|root| {
             let parts = parts.clone();
-            async move { root.overwrite_async(&ObjectName::Pack(name), &parts).await }
+            async move { root.overwrite_async(&ObjectName::Pack(pack.name), &parts).await }
         });
-        match begun {
-            Some(begun) => {
-                let most = std::thread::available_parallelism().map_or(UPLOADS, |cores| cores.get().max(UPLOADS));
-                let oldest = {
-                    let mut uploading = lock(&self.uploading);
-                    uploading.push_back((pack, begun));
-                    if uploading.len() > most { uploading.pop_front() } else { None }
-                };
-                if let Some((pack, begun)) = oldest {
-                    begun.wait()?;
-                    self.is_uploaded(pack);
-                }
-            }
-            None => {
-                self.client.overwrite(&ObjectName::Pack(name), &parts)?;
-                self.is_uploaded(pack);
-            }
+        let Some(begun) = begun else {
+            self.client.overwrite(&ObjectName::Pack(pack.name), &parts)?;
+            self.is_uploaded(pack);
+            return Ok(());
+        };
+        let most = std::thread::available_parallelism().map_or(UPLOADS, |cores| cores.get().max(UPLOADS));
+        let oldest = {
+            let mut lanes = lock(&self.lanes);
+            lanes.uploading.push_back((pack, begun));
+            let oldest = if lanes.uploading.len() > most { lanes.uploading.pop_front() } else { None };
+            oldest.map(|(pack, begun)| (self.hold(&mut lanes, pack.name, None, false), pack, begun))
+        };
+        drop(held);
+        if let Some((_held, pack, begun)) = oldest {
+            begun.wait()?;
+            self.is_uploaded(pack);
         }
         Ok(())
     }
 
     fn is_uploaded(&self, pack: ListedPack) {
-        let name = pack.name;
-        lock(&self.uploaded).push(pack);
-        lock(&self.pending).remove(&name);
+        lock(&self.lanes).uploaded.insert(pack.name, pack.bytes);
+        lock(&self.pending).remove(&pack.name);
     }
 
-    /// Uploads what open packs hold, and waits until everything that was full before is uploaded. A pack that a worker
-    /// is appending to at this moment may stay open. What fails stays in memory, and the commit tries again.
+    /// Uploads all packs at once that no thread holds, open ones included, and waits for those that are uploaded beside the
+    /// work. A pack that a worker is appending to at this moment may stay open. What fails stays in memory, and the next call
+    /// tries again.
     pub(crate) fn settle(&self) -> Result<()> {
-        let open: Vec<OpenPack> = {
-            let mut lanes = lock(&self.lanes);
-            let mixed = std::mem::take(&mut lanes.mixed);
-            mixed.into_iter().chain(std::mem::take(&mut lanes.nodes)).collect()
-        };
-        let sealed = open.into_iter().map(|pack| (ObjectName::Pack(pack.name), pack.name, pack.seal()));
-        let sealed: Vec<(ObjectName, PackName, Bytes)> = sealed.collect();
-        let objects: Vec<_> = sealed.iter().map(|(object, _, bytes)| (*object, vec![bytes.clone()])).collect();
+        let (idle, begun) = self.take_idle();
+        let objects: Vec<_> =
+            idle.iter().map(|(held, bytes)| (ObjectName::Pack(held.name), vec![bytes.clone()])).collect();
         let uploaded = self.client.overwrite_all(&objects);
         if uploaded.is_ok() {
-            for (_, name, bytes) in sealed {
-                self.is_uploaded(ListedPack { name, bytes: bytes.len() as u64 });
+            for (held, bytes) in &idle {
+                self.is_uploaded(ListedPack { name: held.name, bytes: bytes.len() as u64 });
             }
         }
-        let uploading = std::mem::take(&mut *lock(&self.uploading));
-        for (pack, begun) in uploading {
+        drop(idle);
+        for (_held, (pack, begun)) in begun {
             if begun.wait().is_ok() {
                 self.is_uploaded(pack);
             }
@@ -228,43 +254,47 @@ impl PackWriter {
         uploaded
     }
 
-    /// The packs that are uploaded so far, and their lengths.
-    pub(crate) fn stored(&self) -> HashMap<PackName, u64> {
-        lock(&self.uploaded).iter().map(|pack| (pack.name, pack.bytes)).collect()
+    /// Takes all packs that no thread holds, by name: those to upload, sealed, and those that are uploaded beside the work.
+    fn take_idle(&self) -> (Vec<(Held<'_>, Bytes)>, Vec<(Held<'_>, Uploading)>) {
+        let mut lanes = lock(&self.lanes);
+        let open = std::mem::take(&mut lanes.mixed).into_iter().chain(std::mem::take(&mut lanes.nodes));
+        open.for_each(|pack| drop(pack.seal()));
+        let begun = std::mem::take(&mut lanes.uploading).into_iter();
+        let begun = begun.map(|one| (self.hold(&mut lanes, one.0.name, None, false), one)).collect();
+        let mut idle: Vec<(PackName, Bytes)> = Vec::new();
+        for (name, body) in &*lock(&self.pending) {
+            if !lanes.held.contains(name)
+                && let Body::Sealed(bytes) = &*lock(body)
+            {
+                idle.push((*name, bytes.clone()));
+            }
+        }
+        idle.sort_unstable_by_key(|(name, _)| *name);
+        let idle = idle.into_iter().map(|(name, bytes)| (self.hold(&mut lanes, name, None, false), bytes));
+        (idle.collect(), begun)
     }
 
-    /// Uploads everything that is still in memory, all packs at once, and lists the packs written, by name.
+    /// The packs that are uploaded so far, and their lengths.
+    pub(crate) fn stored(&self) -> HashMap<PackName, u64> {
+        lock(&self.lanes).uploaded.iter().map(|(name, bytes)| (*name, *bytes)).collect()
+    }
+
+    /// Uploads everything that was put before the call, waiting for the packs that threads hold at the moment, and lists the
+    /// packs written, by name. What fails stays in memory, and the next call tries again.
     pub(crate) fn flush(&self) -> Result<Vec<ListedPack>> {
-        let (mixed, nodes) = {
-            let mut lanes = lock(&self.lanes);
-            (std::mem::take(&mut lanes.mixed), std::mem::take(&mut lanes.nodes))
-        };
-        for pack in mixed.into_iter().chain(nodes) {
-            pack.seal();
-        }
-        let uploading = std::mem::take(&mut *lock(&self.uploading));
-        for (pack, begun) in uploading {
-            // What failed is still in memory, and is uploaded with the rest.
-            if begun.wait().is_ok() {
-                self.is_uploaded(pack);
+        let end = lock(&self.lanes).next_seq;
+        loop {
+            self.settle()?;
+            let lanes = lock(&self.lanes);
+            let left: Vec<PackName> = lock(&self.pending).keys().filter(|name| name.seq < end).copied().collect();
+            if left.is_empty() {
+                let listed = lanes.uploaded.iter().map(|(&name, &bytes)| ListedPack { name, bytes });
+                return Ok(listed.collect());
+            }
+            if left.iter().all(|name| lanes.held.contains(name)) {
+                drop(self.given_back.wait(lanes));
             }
         }
-        let mut sealed: Vec<(ObjectName, Vec<Bytes>)> = Vec::new();
-        let mut records = Vec::new();
-        for (name, body) in &*lock(&self.pending) {
-            if let Body::Sealed(bytes) = &*lock(body) {
-                sealed.push((ObjectName::Pack(*name), vec![bytes.clone()]));
-                records.push(ListedPack { name: *name, bytes: bytes.len() as u64 });
-            }
-        }
-        sealed.sort_by_key(|(object, _)| *object);
-        self.client.overwrite_all(&sealed)?;
-        let mut uploaded = lock(&self.uploaded);
-        uploaded.append(&mut records);
-        uploaded.sort_by_key(|pack| pack.name);
-        let mut pending = lock(&self.pending);
-        pending.retain(|name, _| uploaded.binary_search_by_key(name, |pack| pack.name).is_err());
-        Ok(uploaded.clone())
     }
 
     /// The bytes of a blob whose pack is still in memory.
@@ -302,15 +332,10 @@ impl PackWriter {
     /// What was written so far, open packs included.
     pub(crate) fn written(&self) -> Written {
         let lanes = lock(&self.lanes);
-        let uploading = lock(&self.uploading);
-        let uploaded = lock(&self.uploaded);
-        let sealed = || uploaded.iter().chain(uploading.iter().map(|(pack, _)| pack));
-        let open = lanes.mixed.iter().chain(&lanes.nodes);
-        let open_bytes = |pack: &OpenPack| pack.len() + pack.index.len() as u64;
-        Written {
-            packs: (sealed().count() + lanes.mixed.len() + lanes.nodes.len()) as u64,
-            bytes: sealed().map(|pack| pack.bytes).sum::<u64>() + open.map(open_bytes).sum::<u64>(),
-        }
+        let uploading = lanes.uploading.iter().map(|(pack, _)| pack.bytes);
+        let open = lanes.mixed.iter().chain(&lanes.nodes).map(|pack| pack.len() + pack.index.len() as u64);
+        let all = lanes.uploaded.values().copied().chain(uploading).chain(open);
+        all.fold(Written::default(), |sum, bytes| Written { packs: sum.packs + 1, bytes: sum.bytes + bytes })
     }
 
     /// Whether a version refers to these packs.
@@ -320,6 +345,20 @@ impl PackWriter {
 
     pub(crate) fn set_committed(&self) {
         self.committed.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let mut lanes = lock(&self.writer.lanes);
+        if let Some(at) = lanes.held.iter().position(|name| *name == self.name) {
+            lanes.held.swap_remove(at);
+        }
+        if let Some(open) = self.open.take() {
+            if self.apart { lanes.nodes.push(open) } else { lanes.mixed.push(open) }
+        }
+        drop(lanes);
+        self.writer.given_back.notify_all();
     }
 }
 

@@ -21,6 +21,7 @@ mod draft;
 mod fsck;
 mod gc;
 mod golden;
+mod hand_over;
 mod hostile;
 mod in_runtime;
 mod lineage;
