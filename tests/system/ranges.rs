@@ -62,3 +62,18 @@ fn tracked_reads_come_to_the_same() {
         run(ranges).assert_equals(&whole);
     }
 }
+
+/// However many ranges an engine is asked for, there are no more than partitions.
+#[test]
+fn there_are_no_more_ranges_than_partitions() {
+    let run = |ranges| {
+        let mut lab = Lab::new(vec![Task::new("looks", Direct(Looks)).unwrap().version("1")]);
+        lab.ranges(ranges);
+        lab.full(true);
+        (0..40).for_each(|n| lab.put("in/r", format!("{n:07}-{}", n % 5), "x"));
+        (0..40).for_each(|n| lab.put("in/a", format!("{n:07}"), "x"));
+        lab.run();
+        lab
+    };
+    run(usize::MAX).assert_equals(&run(1));
+}

@@ -97,10 +97,11 @@ const FINENESS: u64 = 32;
 
 /// The last keys of ranges with about equal counts, but of the last range.
 pub(super) fn split_keys(source: &Source, root: &Root, parts: usize) -> Result<Vec<NameBytes>> {
-    let (parts, count) = (parts as u64, root.count);
+    let count = root.count;
     let Some(root) = root.node() else {
         return Ok(Vec::new());
     };
+    let parts = (parts as u64).min(count);
     // Each cut: the node that has it, and how many of the node's entries come before the range's last one.
     let rank = |part: u64| (u128::from(count) * u128::from(part) / u128::from(parts)) as u64;
     let mut cuts: Vec<(Wanted, u64)> =

@@ -115,7 +115,8 @@ impl Tree {
     }
 
     /// Keys that cut the tree into `parts` ranges with about equal counts of entries: of each range but the last, the last
-    /// key. Counts are off by up to a sixteenth; there are fewer keys when there are hardly more entries than parts.
+    /// key. Counts are off by up to a sixteenth; there are fewer keys when there are hardly more entries than parts, and never
+    /// more ranges than entries.
     ///
     /// Cost: down to where a node has a small share of a range, which is above the leaves when ranges are large, the nodes of
     /// a level on the way to any of the keys are read at once. A round trip a level, and at most a node a level for each key.

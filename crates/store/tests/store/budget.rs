@@ -214,3 +214,18 @@ fn a_tree_is_cut_into_equal_parts() {
     let three = build(&few, &numbered(0..3, 0)).split_keys(100).unwrap();
     assert!(three.len() <= 3 && three.is_sorted(), "{three:?}");
 }
+
+/// However many parts are asked for, there are no more than entries.
+#[test]
+fn a_tree_is_cut_into_no_more_parts_than_entries() {
+    let draft = begin(&in_memory().latest().unwrap(), 7);
+    assert!(draft.empty_tree().split_keys(usize::MAX).unwrap().is_empty());
+    for count in [1, 3, 500] {
+        let tree = build(&draft, &numbered(0..count, 0));
+        let all = tree.split_keys(count as usize).unwrap();
+        assert_eq!(all.len(), count as usize - 1);
+        for parts in [count as usize + 1, 1 << 40, usize::MAX] {
+            assert_eq!(tree.split_keys(parts).unwrap(), all, "{parts} parts of {count}");
+        }
+    }
+}
