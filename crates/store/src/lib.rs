@@ -66,8 +66,7 @@ pub use format::record::{Dependency, LayerRecord, Owner, Packs, StateRecord, Tag
 pub use format::shape::Shape;
 pub use format::tree_part::TreePart;
 pub use format::tree_root::Root;
-pub use maintain::conformance;
-pub use maintain::doctor::{Assumption, doctor};
+pub use maintain::doctor::{Assumption, Depth, doctor, doctor_store};
 pub use maintain::fsck::{Checked, Damage, Touched};
 pub use maintain::gc::{Collected, Objects};
 pub use maintain::repack::{RepackOptions, Repacked};

@@ -1,6 +1,6 @@
 //! `doctor`: checks that a store does what catalogs rely on.
 
-use deltic_store::Assumption;
+use deltic_store::{Assumption, Depth};
 use serde_json::json;
 
 use crate::catalogs::access::stores;
@@ -25,7 +25,7 @@ pub(crate) struct Args {
 pub(super) fn doctor(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     let left = "a folder `doctor-…` may be left behind, which can be removed";
     interrupts.ends_soon(left);
-    let found = deltic_store::doctor(&stores()?, &args.url, new_run_id()?)?;
+    let found = deltic_store::doctor(&stores()?, &args.url, new_run_id()?, Depth::Brief)?;
     let one = |one: &Assumption| json!({ "name": one.name, "expected": one.expected, "problem": one.problem });
     let body = json!({ "url": args.url, "checks": found.iter().map(one).collect::<Vec<_>>() });
     out.result("deltic.doctor/1", body, || {

@@ -1,15 +1,23 @@
 //! Whether a store does what catalogs rely on, tried out in a folder of its own.
 //!
 //! Each assumption is one check with a plain finding. The suite is for any bucket or folder, before the first catalog is
-//! made there or when one behaves strangely; it neither reads nor writes a catalog.
+//! made there or when one behaves strangely; it neither reads nor writes a catalog. The folder is named after a run id, so
+//! that runs neither meet each other nor what one that was killed has left.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use deltic_core::{RunId, Version};
+use object_store::ObjectStore;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
 
-use crate::backend::client::ObjectRoot;
+use super::many_objects::MANY_OBJECTS;
+use crate::backend::blocking::Runtime;
+use crate::backend::client::{Executor, ObjectRoot};
 use crate::backend::stores::Stores;
 use crate::format::object_name::{ObjectName, PackName};
-use crate::{ErrorKind, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Writers that want to create one object at the same time.
 const WRITERS: u64 = 32;
@@ -31,6 +39,16 @@ pub struct Assumption {
     pub problem: Option<String>,
 }
 
+/// How much of a store is tried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// What catalogs rely on. Cost: some 300 requests and 100 MB.
+    Brief,
+    /// The same, with more objects than fit into one page of a listing or one request to remove. Cost: some 5,000 requests
+    /// and 100 MB.
+    Full,
+}
+
 pub(super) type Finding = std::result::Result<(), String>;
 
 pub(super) struct Check {
@@ -39,7 +57,7 @@ pub(super) struct Check {
     pub(super) try_out: fn(&ObjectRoot) -> Finding,
 }
 
-pub(super) const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 8] = [
     Check {
         name: "read after write",
         expected: "an object that was written is read back at once, whole",
@@ -78,21 +96,52 @@ pub(super) const CHECKS: [Check; 8] = [
     },
 ];
 
-/// Tries a store out at a URL, in a folder `doctor-<run>` of its own. It is removed again, and so are folders that were made for it.
+/// Tries a store out at a URL, in a folder `doctor-<run>` of its own. It is removed again, and so are folders that were made
+/// for it; of a run that is killed it stays, and can be removed. `run` must be drawn anew.
 ///
-/// Fails only when the store can not be opened: what it does wrong is a finding. Cost: some 300 requests and 100 MB.
-pub fn doctor(stores: &Stores, url: &str, run: RunId) -> Result<Vec<Assumption>> {
-    Ok(try_out(&stores.open_scratch(url, &format!("doctor-{run}"))?.client, &CHECKS))
+/// Fails only when the store can not be opened: what it does wrong is a finding.
+pub fn doctor(stores: &Stores, url: &str, run: RunId, depth: Depth) -> Result<Vec<Assumption>> {
+    Ok(try_out(&stores.open_scratch(url, &folder(run))?.client, depth))
 }
 
-/// Makes checks in a folder that is empty, and empties it again.
-pub(super) fn try_out<'a>(client: &ObjectRoot, checks: impl IntoIterator<Item = &'a Check>) -> Vec<Assumption> {
+/// Tries out any store, also one that no URL leads to, as [`doctor`] does: in a folder whose name begins with `doctor-<run>`
+/// and has to be escaped in a URL. Its requests are driven by a runtime of tokio with timers and sockets. In a test:
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use deltic_core::RunId;
+/// # use object_store::memory::InMemory as MyStore;
+/// use deltic_store::{Depth, doctor_store};
+///
+/// let found = doctor_store(Arc::new(MyStore::new()), RunId(0x5eed), Depth::Full)?;
+/// assert_eq!(found.iter().filter_map(|one| one.problem.as_ref()).collect::<Vec<_>>(), [""; 0]);
+/// # Ok::<_, deltic_store::Error>(())
+/// ```
+pub fn doctor_store(store: Arc<dyn ObjectStore>, run: RunId, depth: Depth) -> Result<Vec<Assumption>> {
+    let runtime = Runtime::start()
+        .map_err(|error| Error::unavailable("the threads for the store could not be started").because(&error))?;
+    let name = store.to_string();
+    let store = Arc::new(PrefixStore::new(store, Path::from(format!("{}{ESCAPED}", folder(run)))));
+    Ok(try_out(&ObjectRoot::new(store, &name, Executor::Runtime(Arc::new(runtime))), depth))
+}
+
+fn folder(run: RunId) -> String {
+    format!("doctor-{run}")
+}
+
+/// What a URL has to escape.
+const ESCAPED: &str = " a b+ä%26%25c";
+
+/// Makes the checks in a folder that is empty, and empties it again.
+fn try_out(client: &ObjectRoot, depth: Depth) -> Vec<Assumption> {
     let one = |check: &Check| Assumption {
         name: check.name,
         expected: check.expected,
         problem: (check.try_out)(client).err(),
     };
-    let found = checks.into_iter().map(one).collect();
+    // Many objects first, while the folder is empty: the others leave what they have written to the end.
+    let many = (depth == Depth::Full).then_some(&MANY_OBJECTS);
+    let found = many.into_iter().chain(&CHECKS).map(one).collect();
     clean(client);
     found
 }

@@ -4,14 +4,14 @@
 //! * `mark`, `gc`: what retained versions refer to, and removing the rest;
 //! * `repack`: writing sparse packs anew;
 //! * `fsck`: checking everything that a catalog holds;
-//! * `doctor`: checking that a store does what catalogs rely on; `conformance`: more of it, for whoever has another store.
+//! * `doctor`, `many_objects`: checking that a store does what catalogs rely on.
 //!
 //! Uses all other rooms. Invariant: everything here may run beside writers, readers and itself, and may be interrupted.
 
-pub mod conformance;
 pub(crate) mod doctor;
 pub(crate) mod fsck;
 pub(crate) mod gc;
+mod many_objects;
 pub(crate) mod mark;
 pub(crate) mod repack;
 pub(crate) mod retention;

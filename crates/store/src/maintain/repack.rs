@@ -153,7 +153,7 @@ impl Catalog {
                 for (part, tree) in snapshot.trees() {
                     let newer = trees.get(&part).cloned().unwrap_or(Tree { root: Root::empty(), ..tree.clone() });
                     for change in tree.diff(&newer) {
-                        if let Some(Place::Pack { pack, stored, .. }) = change?.old.map(|entry| entry.place) {
+                        if let Some(Place::Pack { pack, stored, .. }) = change?.before.map(|entry| entry.place) {
                             add(pack, stored);
                         }
                     }

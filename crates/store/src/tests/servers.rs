@@ -4,10 +4,10 @@
 
 use deltic_core::RunId;
 
-use crate::{Stores, conformance};
+use crate::{Depth, Stores, doctor};
 
 fn ask(url: &str) {
-    let found = conformance::check_url(&Stores::new(), url, RunId(7)).unwrap();
+    let found = doctor(&Stores::new(), url, RunId(7), Depth::Full).unwrap();
     let problems: Vec<_> = found.iter().filter(|one| one.problem.is_some()).collect();
     assert!(problems.is_empty(), "{url}: {problems:#?}");
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use deltic_core::RunId;
 use deltic_store::testing::{Fault, each_as_get, faults};
-use deltic_store::{Stores, conformance, doctor};
+use deltic_store::{Depth, Stores, doctor, doctor_store};
 use futures::stream::{BoxStream, StreamExt};
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -115,7 +115,7 @@ impl ObjectStore for Bad {
 
 /// The names of the checks that found something.
 fn problems(stores: &Stores, url: &str) -> Vec<&'static str> {
-    let found = doctor(stores, url, RunId(5)).unwrap();
+    let found = doctor(stores, url, RunId(5), Depth::Brief).unwrap();
     assert!(found.len() >= 8);
     found.into_iter().filter(|one| one.problem.is_some()).map(|one| one.name).collect()
 }
@@ -163,7 +163,7 @@ fn any_store_is_checked_by_the_suite() {
             Some(habit) => Arc::new(Bad { inner: Arc::clone(&inner), habit }),
             None => Arc::clone(&inner) as Arc<dyn ObjectStore>,
         };
-        let found = conformance::check_store(store).unwrap();
+        let found = doctor_store(store, RunId(5), Depth::Full).unwrap();
         assert!(found.len() >= 9);
         if !matches!(habit, Some(Habit::KeepsRemoved | Habit::ReadsStale)) {
             assert!(objects(&inner).is_empty(), "{habit:?} leaves {:?}", objects(&inner).keys());
@@ -175,10 +175,23 @@ fn any_store_is_checked_by_the_suite() {
     assert_eq!(problems(Some(Habit::ShiftsRanges)), ["ranges"]);
 }
 
+/// A run that was killed leaves objects, and another job may check the same store.
+#[test]
+fn a_check_of_a_store_is_not_misled_by_others() {
+    let store = Arc::new(InMemory::new());
+    // What a run has written up to its end, where it is killed.
+    let kept = Bad { inner: Arc::clone(&store), habit: Habit::KeepsRemoved };
+    doctor_store(Arc::new(kept), RunId(5), Depth::Full).unwrap();
+    assert!(!objects(&store).is_empty());
+    let found = doctor_store(Arc::clone(&store) as _, RunId(6), Depth::Full).unwrap();
+    let problems: Vec<_> = found.iter().filter(|one| one.problem.is_some()).collect();
+    assert!(problems.is_empty(), "{problems:#?}");
+}
+
 #[test]
 fn a_store_that_does_not_answer_is_a_finding() {
     let dead = Stores::new().with_wrapper(faults(|_, _| Fault::Before));
-    let found = doctor(&dead, "memory:x", RunId(5)).unwrap();
+    let found = doctor(&dead, "memory:x", RunId(5), Depth::Full).unwrap();
     assert!(
         found.iter().all(|one| one.problem.as_ref().is_some_and(|problem| problem.contains("made to fail"))),
         "{found:?}"
