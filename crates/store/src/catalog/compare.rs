@@ -59,17 +59,22 @@ impl<'a> Comparison<'a> {
         self.old.settings != self.new.settings || self.before().is_some() != self.after().is_some()
     }
 
-    /// Whether the content differs, or one version lacks the part. Makes no request.
+    /// Whether the content differs, or one version lacks the part. Names of another scheme are other content, however equal
+    /// their bytes. Makes no request.
     pub fn has_other_content(&self) -> bool {
-        self.before().map(Tree::digest) != self.after().map(Tree::digest)
+        self.has_other_scheme() || self.before().map(Tree::digest) != self.after().map(Tree::digest)
+    }
+
+    fn has_other_scheme(&self) -> bool {
+        let [old, new] = [&self.old, &self.new].map(|side| side.settings.map(|layer| &layer.scheme));
+        old != new
     }
 
     /// Walks what differs, in key order. Where one version lacks the part, or has it with names of another scheme, all that the
     /// older one holds is gone, and then all that the newer one holds is new. Cost: as of [`Tree::diff`], or of a scan.
     pub fn changes(&self) -> Box<dyn Iterator<Item = Result<Change>> + 'static> {
-        let schemes = [&self.old, &self.new].map(|side| side.settings.map(|layer| &layer.scheme));
         match (self.before(), self.after()) {
-            (Some(old), Some(new)) if schemes[0] == schemes[1] => Box::new(old.diff(new)),
+            (Some(old), Some(new)) if !self.has_other_scheme() => Box::new(old.diff(new)),
             (old, new) => {
                 let entries = |tree: &Tree| tree.scan(KeyRange::all());
                 let gone = old.map(entries).into_iter().flatten();

@@ -68,7 +68,7 @@ fn parts_are_compared_also_where_one_version_lacks_them() {
         (&edited, part("names"), false, true),
         (&edited, part("same"), false, false),
         (&edited, part("none"), false, false),
-        (&rescaled, part("names"), true, false),
+        (&rescaled, part("names"), true, true),
         (&rescaled, part("same"), true, false),
     ] {
         let compared = old.compare(new, &part);
