@@ -20,7 +20,7 @@ fn change_lines(before: &Snapshot, after: &Snapshot) -> Vec<ChangeLine> {
         let tree = |snapshot: &Snapshot| snapshot.tree(&LayerId::new(layer).unwrap()).unwrap();
         for change in tree(before).diff(&tree(after)) {
             let change = change.unwrap();
-            let operation = match (&change.old, &change.new) {
+            let operation = match (&change.before, &change.after) {
                 (None, _) => 'A',
                 (_, None) => 'D',
                 _ => 'M',

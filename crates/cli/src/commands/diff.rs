@@ -99,19 +99,19 @@ fn changes<'a>(id: &LayerId, from: &'a Snapshot, to: &'a Snapshot) -> impl Itera
 fn differs(settings: &Layer, change: Change) -> Outcome<Differs> {
     let name = settings.name_from_bytes(&change.key).map_err(|error| Failure::failed(error.to_string()))?;
     let fields = |entry: &Option<Entry>| entry.as_ref().map(|entry| entry.meta.fields.clone());
-    let (old_fields, new_fields) = (fields(&change.old), fields(&change.new));
+    let (old_fields, new_fields) = (fields(&change.before), fields(&change.after));
     let differ = old_fields.clone().unwrap_or_default() != new_fields.clone().unwrap_or_default();
     let shown = |fields: Option<Fields>| fields.filter(|_| differ).map(|fields| fields_of(&fields));
     Ok(Differs {
-        change: match (&change.old, &change.new) {
+        change: match (&change.before, &change.after) {
             (None, _) => Kind::Added,
             (_, None) => Kind::Deleted,
             _ => Kind::Modified,
         },
         layer: settings.id.clone(),
         name: name.to_string(),
-        old: change.old.map(|entry| entry.meta.digest),
-        new: change.new.map(|entry| entry.meta.digest),
+        old: change.before.map(|entry| entry.meta.digest),
+        new: change.after.map(|entry| entry.meta.digest),
         old_fields: shown(old_fields),
         new_fields: shown(new_fields),
     })
@@ -130,9 +130,9 @@ mod tests {
             let (meta, place) = (payload.meta(), Place::Inline(payload.bytes().clone()));
             Some(Entry { meta, place })
         };
-        let shown = |old: Option<Entry>, new: Option<Entry>| {
+        let shown = |before: Option<Entry>, after: Option<Entry>| {
             let key = Name::generic("bern").unwrap().to_bytes();
-            let differs = differs(&Layer::generic("names").unwrap(), Change { key, old, new });
+            let differs = differs(&Layer::generic("names").unwrap(), Change { key, before, after });
             let json = serde_json::to_value(differs.unwrap()).unwrap();
             json.get("old_fields").into_iter().chain(json.get("new_fields")).map(Value::to_string).collect::<Vec<_>>()
         };

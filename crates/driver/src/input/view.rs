@@ -76,7 +76,7 @@ impl RunLayer {
             match &next {
                 Some(Ok(change)) => {
                     count.all += 1;
-                    count.deleted += u64::from(change.new.is_none());
+                    count.deleted += u64::from(change.after.is_none());
                 }
                 Some(Err(_)) => {}
                 // Only a walk to the end has counted all.

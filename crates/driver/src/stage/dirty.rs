@@ -66,7 +66,7 @@ pub(crate) fn readers(view: &View, state: &State, memory: usize, outputs: &mut K
             let some: Vec<(NameBytes, bool)> = changes
                 .by_ref()
                 .take(TOGETHER)
-                .map(|change| change.map(|Change { key, old, new }| (key, old.is_none() || new.is_none())))
+                .map(|change| change.map(|Change { key, before, after }| (key, before.is_none() || after.is_none())))
                 .collect::<Result<_>>()?;
             if some.is_empty() {
                 break;
@@ -157,7 +157,7 @@ impl<'a> DirtyInputs<'a> {
                 self.current = None;
                 continue;
             };
-            let Change { key: name, old, new } = change?;
+            let Change { key: name, before, after } = change?;
             let retried = match reader {
                 Some((reader, _)) if reader.name == name => {
                     self.readers.advance()?;
@@ -166,7 +166,7 @@ impl<'a> DirtyInputs<'a> {
                 _ => false,
             };
             let key = InputKey::new(layer, name);
-            return Ok(Some(Dirty { key, existed: old.is_some(), now: new, through_reads: false, retried }));
+            return Ok(Some(Dirty { key, existed: before.is_some(), now: after, through_reads: false, retried }));
         }
     }
 

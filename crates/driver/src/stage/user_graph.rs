@@ -196,9 +196,9 @@ impl Said {
             let layers = stage.view.iter().filter(|(_, name, _)| stage.task.inputs().contains(name));
             let mut changes = layers.flat_map(|(number, _, layer)| {
                 layer.changes().map(move |change| {
-                    let Change { key, old, new } = stage.view.answer(change)?;
+                    let Change { key, before, after } = stage.view.answer(change)?;
                     let key = stage.view.key(&InputKey::new(number, key))?;
-                    Ok(InputChange { key, existed: old.is_some(), exists: new.is_some() })
+                    Ok(InputChange { key, existed: before.is_some(), exists: after.is_some() })
                 })
             });
             kernel.edges_of_user(graph, Some((&mut changes, &before)), take)

@@ -9,8 +9,8 @@ use crate::tree::{Change, KeyRange, Tree};
 /// A part as it is at two versions, of any two catalogs.
 #[derive(Debug)]
 pub struct Comparison<'a> {
-    old: Side<'a>,
-    new: Side<'a>,
+    before: Side<'a>,
+    after: Side<'a>,
 }
 
 /// Settings, of layers alone, and tree: none of either where the version lacks the part.
@@ -32,7 +32,7 @@ impl<'a> Side<'a> {
 impl Snapshot {
     /// Compares a part of this version with that of another, which counts as the newer. Makes no request.
     pub fn compare<'a>(&'a self, newer: &'a Snapshot, part: &Part) -> Comparison<'a> {
-        Comparison { old: Side::of(self, part), new: Side::of(newer, part) }
+        Comparison { before: Side::of(self, part), after: Side::of(newer, part) }
     }
 
     /// The layers, then the tables of the state, both sorted.
@@ -46,17 +46,17 @@ impl Snapshot {
 impl<'a> Comparison<'a> {
     /// The part at the older version, if that has it.
     pub fn before(&self) -> Option<&Tree> {
-        self.old.tree.as_ref()
+        self.before.tree.as_ref()
     }
 
     /// The part at the newer version, if that has it.
     pub fn after(&self) -> Option<&Tree> {
-        self.new.tree.as_ref()
+        self.after.tree.as_ref()
     }
 
     /// Whether the settings of a layer differ, or one version lacks the part.
     pub fn has_other_settings(&self) -> bool {
-        self.old.settings != self.new.settings || self.before().is_some() != self.after().is_some()
+        self.before.settings != self.after.settings || self.before().is_some() != self.after().is_some()
     }
 
     /// Whether the content differs, or one version lacks the part. Names of another scheme are other content, however equal
@@ -66,21 +66,22 @@ impl<'a> Comparison<'a> {
     }
 
     fn has_other_scheme(&self) -> bool {
-        let [old, new] = [&self.old, &self.new].map(|side| side.settings.map(|layer| &layer.scheme));
-        old != new
+        let [before, after] = [&self.before, &self.after].map(|side| side.settings.map(|layer| &layer.scheme));
+        before != after
     }
 
     /// Walks what differs, in key order. Where one version lacks the part, or has it with names of another scheme, all that the
     /// older one holds is gone, and then all that the newer one holds is new. Cost: as of [`Tree::diff`], or of a scan.
     pub fn changes(&self) -> Box<dyn Iterator<Item = Result<Change>> + 'static> {
         match (self.before(), self.after()) {
-            (Some(old), Some(new)) if !self.has_other_scheme() => Box::new(old.diff(new)),
-            (old, new) => {
+            (Some(before), Some(after)) if !self.has_other_scheme() => Box::new(before.diff(after)),
+            (before, after) => {
                 let entries = |tree: &Tree| tree.scan(KeyRange::all());
-                let gone = old.map(entries).into_iter().flatten();
-                let added = new.map(entries).into_iter().flatten();
-                let gone = gone.map(|found| found.map(|(key, entry)| Change { key, old: Some(entry), new: None }));
-                let added = added.map(|found| found.map(|(key, entry)| Change { key, old: None, new: Some(entry) }));
+                let gone = before.map(entries).into_iter().flatten();
+                let added = after.map(entries).into_iter().flatten();
+                let gone = gone.map(|found| found.map(|(key, entry)| Change { key, before: Some(entry), after: None }));
+                let added =
+                    added.map(|found| found.map(|(key, entry)| Change { key, before: None, after: Some(entry) }));
                 Box::new(gone.chain(added))
             }
         }
@@ -88,6 +89,6 @@ impl<'a> Comparison<'a> {
 
     /// The settings that the name of a change is read by: those of the newer version where it is there. None for a table.
     pub fn settings_of(&self, change: &Change) -> Option<&'a Layer> {
-        if change.new.is_some() { self.new.settings } else { self.old.settings }
+        if change.after.is_some() { self.after.settings } else { self.before.settings }
     }
 }

@@ -29,9 +29,9 @@ pub struct Change {
     /// The key.
     pub key: NameBytes,
     /// The entry in the older tree; none when the key is new.
-    pub old: Option<Entry>,
+    pub before: Option<Entry>,
     /// The entry in the newer tree; none when the key was deleted.
-    pub new: Option<Entry>,
+    pub after: Option<Entry>,
 }
 
 /// The changes from one tree to another, in key order. Ends after the first error.
@@ -134,8 +134,8 @@ impl Diff {
     }
 }
 
-fn change(key: NameBytes, old: Option<Entry>, new: Option<Entry>) -> Change {
-    Change { key, old, new }
+fn change(key: NameBytes, before: Option<Entry>, after: Option<Entry>) -> Change {
+    Change { key, before, after }
 }
 
 impl Iterator for Diff {

@@ -27,7 +27,7 @@ fn differing(old: &Snapshot, new: &Snapshot, part: &Part) -> Vec<String> {
     let compared = old.compare(new, part);
     let shown = |change: deltic_store::Result<deltic_store::Change>| {
         let change = change.unwrap();
-        let sign = match (&change.old, &change.new) {
+        let sign = match (&change.before, &change.after) {
             (Some(_), Some(_)) => "~",
             (Some(_), None) => "-",
             (None, _) => "+",

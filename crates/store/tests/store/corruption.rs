@@ -264,7 +264,7 @@ fn every_read_path(stores: &Stores, number: u64) -> Vec<(&'static str, Result<()
             Box::new(|| {
                 let (catalog, tree) = tree()?;
                 let draft = Draft::begin(&catalog.latest()?, RunId(99), DraftOptions::default());
-                draft.empty_tree().diff(&tree).try_for_each(|change| tree.read(&change?.new.unwrap()).map(|_| ()))
+                draft.empty_tree().diff(&tree).try_for_each(|change| tree.read(&change?.after.unwrap()).map(|_| ()))
             }),
         ),
     ];

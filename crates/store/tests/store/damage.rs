@@ -196,7 +196,7 @@ fn changes(stores: &Stores, from: u64, to: u64) -> Result<String> {
     let (old, new) = (names(&catalog.snapshot(version(from))?), names(&catalog.snapshot(version(to))?));
     let read = |change: Result<deltic_store::Change>| {
         let change = change?;
-        let payload = change.new.as_ref().map(|entry| new.read(entry)).transpose()?;
+        let payload = change.after.as_ref().map(|entry| new.read(entry)).transpose()?;
         Ok((change.key, payload.map(|payload| payload.bytes().clone())))
     };
     said(old.diff(&new).map(read).collect::<Result<Vec<_>>>()?)

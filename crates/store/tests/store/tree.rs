@@ -159,7 +159,8 @@ fn check_diff(old: (&Tree, &Model), new: (&Tree, &Model)) {
         .into_iter()
         .map(|change| {
             let payload = |tree: &Tree, entry| tree.read(&entry).unwrap().bytes().to_vec();
-            let values = (change.old.map(|entry| payload(old.0, entry)), change.new.map(|entry| payload(new.0, entry)));
+            let (before, after) = (change.before, change.after);
+            let values = (before.map(|entry| payload(old.0, entry)), after.map(|entry| payload(new.0, entry)));
             (change.key.to_vec(), values)
         })
         .collect();

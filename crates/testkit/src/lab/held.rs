@@ -101,7 +101,7 @@ fn first_difference(compared: &Comparison<'_>) -> String {
     }
     match compared.changes().next() {
         Some(Ok(change)) => {
-            let side = match (&change.old, &change.new) {
+            let side = match (&change.before, &change.after) {
                 (Some(_), Some(_)) => "has other content",
                 (Some(_), None) => "should not exist",
                 (None, _) => "is missing",

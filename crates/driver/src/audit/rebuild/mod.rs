@@ -288,7 +288,7 @@ fn first_difference(part: &Part, compared: &Comparison<'_>) -> Result<Option<Str
     };
     let Some(change) = compared.changes().next().transpose()? else { return Ok(None) };
     let settings = compared.settings_of(&change);
-    let Change { key, old, new } = change;
+    let Change { key, before, after } = change;
     let name = match part {
         Part::Layer(id) => {
             let name = settings.and_then(|layer| layer.name_from_bytes(&key).ok());
@@ -297,9 +297,9 @@ fn first_difference(part: &Part, compared: &Comparison<'_>) -> Result<Option<Str
         Part::State(table) => Some(format!("{table}: {}", String::from_utf8_lossy(&key).escape_debug())),
     };
     let name = name.unwrap_or_else(|| String::from_utf8_lossy(&key).escape_debug().to_string());
-    Ok(Some(match (old, new) {
-        (Some(old), Some(new)) => {
-            let first = FirstDifference::of(&one.read(&old)?, &other.read(&new)?);
+    Ok(Some(match (before, after) {
+        (Some(before), Some(after)) => {
+            let first = FirstDifference::of(&one.read(&before)?, &other.read(&after)?);
             let first = first.map(|first| format!(", {first}")).unwrap_or_default();
             format!("{name} is not what is recorded{first}")
         }

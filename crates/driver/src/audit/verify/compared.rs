@@ -182,7 +182,7 @@ impl Compared<'_> {
                 continue;
             }
             for change in published.diff(compiled) {
-                let Change { key, old, new } = change?;
+                let Change { key, before, after } = change?;
                 let out = OutputKey::new(number, key);
                 let bytes = out.to_bytes();
                 if self.passed_over.outs.contains(&bytes) || self.passed_over.partitions.contains(&bytes) {
@@ -191,10 +191,10 @@ impl Compared<'_> {
                 let task = self.task.id().clone();
                 differences.note(|| {
                     let key = self.out_text(&out);
-                    Ok(match (old, new) {
-                        (Some(old), Some(new)) => {
-                            let (old, new) = (published.read(&old)?, compiled.read(&new)?);
-                            match FirstDifference::of(&old, &new) {
+                    Ok(match (before, after) {
+                        (Some(before), Some(after)) => {
+                            let (before, after) = (published.read(&before)?, compiled.read(&after)?);
+                            match FirstDifference::of(&before, &after) {
                                 Some(first) => Difference::Content { task, key, first },
                                 None => return Err(Error::internal(format!("{key} differs from itself"))),
                             }
@@ -226,12 +226,12 @@ impl Compared<'_> {
                 continue;
             }
             for change in known.diff(now) {
-                let Change { key, old, new } = change?;
+                let Change { key, before, after } = change?;
                 if self.is_passed_over(table, &key) {
                     continue;
                 }
                 differ.insert(table);
-                let how = match (old, new) {
+                let how = match (before, after) {
                     (Some(_), Some(_)) => RowDifference::Other,
                     (Some(_), None) => RowDifference::Surplus,
                     (None, _) => RowDifference::Missing,
