@@ -60,6 +60,7 @@ pub use catalog::snapshot::{Part, Snapshot};
 pub use catalog::{Catalog, Log, NewCatalog};
 pub use error::{Error, ErrorKind, Result};
 pub use format::entry::{Codec, Entry, NodePlace, Place};
+pub use format::entry_bytes::{entry_len, meta_of_entry, read_entry, write_entry};
 pub use format::object_name::{ListedPack, ObjectName, PackName};
 pub use format::pack::{BlobKind, PackBlob, PackIndex};
 pub use format::record::{Dependency, LayerRecord, Owner, Packs, StateRecord, Tag, TaskRecord, VersionRecord};

@@ -1,10 +1,12 @@
-//! What a catalog's objects are made of, byte by byte. `docs/format.md` describes the same for people.
+//! What a catalog's objects are made of, byte by byte. `docs/format.md` describes the same for people. What two of the files
+//! describe is in no object of a catalog, and so not in there: `entry_bytes` and `tree_part`.
 //!
 //! * `object_name`: the path of every object;
 //! * `checked_json`, `record`: `catalog.json`, and the records of versions;
 //! * `pack`, `entry`, `node`, `shape`, `tree_root`: packs, and the trees in them;
 //! * `progress`: the checkpoints of runs;
-//! * `tree_part`: what came of an edit of a range of keys, for another process;
+//! * `tree_part`: what came of an edit of a range of keys, for another process; `entry_bytes`: entries in it, and in the
+//!   driver's rows;
 //! * `varint`, `inflate`: what they are coded by.
 //!
 //! Uses no other room. Invariants: nothing here makes a request; a decoder takes any bytes, never panics, and allocates a
@@ -12,6 +14,7 @@
 
 pub(crate) mod checked_json;
 pub(crate) mod entry;
+pub(crate) mod entry_bytes;
 pub(crate) mod inflate;
 pub(crate) mod node;
 pub(crate) mod object_name;

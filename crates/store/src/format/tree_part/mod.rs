@@ -12,10 +12,10 @@
 #[cfg(test)]
 pub(crate) mod tests;
 
-use bytes::Bytes;
-use deltic_core::{Digest, Fields, Meta, RunId, Version};
+use deltic_core::{Digest, RunId, Version};
 
 use crate::format::entry::{Codec, Entry, NodePlace, Place};
+use crate::format::entry_bytes::{read_entry, write_entry};
 use crate::format::node::{MAX_KEY_BYTES, NodeRef};
 use crate::format::object_name::PackName;
 use crate::format::varint::{Malformed, Reader, put};
@@ -197,33 +197,23 @@ fn write_pack(out: &mut Vec<u8>, pack: PackName) {
     put(out, u64::from(pack.seq));
 }
 
-/// A key has before it what is done to it: 0 deletes; 1 puts an entry whose payload follows, 2 and 3 one whose payload lies
-/// in a pack, as it is or as zstd; 4 puts a child.
+/// A key has before it what is done to it: 0 deletes, 1 puts an entry, 2 a child.
 fn write_ops(out: &mut Vec<u8>, ops: &[Op]) {
     put(out, ops.len() as u64);
+    let mut bytes = Vec::new();
     for Op { key, item } in ops {
         out.push(match item {
             None => 0,
-            Some(OwnedItem::Entry(Entry { place: Place::Inline(_), .. })) => 1,
-            Some(OwnedItem::Entry(Entry { place: Place::Pack { codec, .. }, .. })) => 2 + codec.code(),
-            Some(OwnedItem::Child(_)) => 4,
+            Some(OwnedItem::Entry(_)) => 1,
+            Some(OwnedItem::Child(_)) => 2,
         });
         write_bytes(out, key);
         match item {
             None => {}
-            Some(OwnedItem::Entry(Entry { meta, place })) => {
-                write_bytes(out, meta.fields.as_str().as_bytes());
-                match place {
-                    // Its length and its digest are those of the bytes.
-                    Place::Inline(bytes) => write_bytes(out, bytes),
-                    Place::Pack { pack, offset, stored, .. } => {
-                        out.extend_from_slice(meta.digest.as_bytes());
-                        put(out, meta.len);
-                        write_pack(out, *pack);
-                        put(out, *offset);
-                        put(out, *stored);
-                    }
-                }
+            Some(OwnedItem::Entry(entry)) => {
+                bytes.clear();
+                write_entry(entry, &mut bytes);
+                write_bytes(out, &bytes);
             }
             Some(OwnedItem::Child(NodeRef { digest, count, bytes, place, level: _ })) => {
                 out.extend_from_slice(digest.as_bytes());
@@ -253,8 +243,8 @@ fn read_ops(reader: &mut Reader<'_>, level: usize) -> std::result::Result<Vec<Op
         }
         let item = match (tag, level.checked_sub(1)) {
             (0, _) => None,
-            (1..=3, None) => Some(OwnedItem::Entry(read_entry(reader, tag)?)),
-            (4, Some(below)) => Some(OwnedItem::Child(read_child(reader, below as u8)?)),
+            (1, None) => Some(OwnedItem::Entry(read_put(reader)?)),
+            (2, Some(below)) => Some(OwnedItem::Child(read_child(reader, below as u8)?)),
             _ => return Err(Malformed("an operation is none of its level")),
         };
         ops.push(Op { key, item });
@@ -262,23 +252,23 @@ fn read_ops(reader: &mut Reader<'_>, level: usize) -> std::result::Result<Vec<Op
     Ok(ops)
 }
 
-fn read_entry(reader: &mut Reader<'_>, tag: u8) -> std::result::Result<Entry, Malformed> {
-    let len = reader.count(Fields::MAX_BYTES)?;
-    let fields = reader.take(len)?;
-    let fields = Fields::from_canonical(fields).map_err(|_| Malformed("its user fields are not canonical"))?;
-    let Some(codec) = tag.checked_sub(2) else {
-        let len = reader.count(reader.0.len())?;
-        let bytes = reader.take(len)?;
-        let meta = Meta { digest: Digest::of(bytes), len: len as u64, fields };
-        return Ok(Entry { meta, place: Place::Inline(Bytes::copy_from_slice(bytes)) });
+fn read_put(reader: &mut Reader<'_>) -> std::result::Result<Entry, Malformed> {
+    let len = reader.count(reader.0.len())?;
+    let entry = read_entry(reader.take(len)?).ok_or(Malformed("an entry can not be read"))?;
+    let is_whole = match &entry.place {
+        // Nodes do not keep the digest of such a payload.
+        Place::Inline(bytes) => bytes.len() as u64 == entry.meta.len && Digest::of(bytes) == entry.meta.digest,
+        Place::Pack { offset, stored, codec, .. } => {
+            check_place(*offset, *stored)?;
+            *codec != Codec::Raw || *stored == entry.meta.len
+        }
     };
-    let meta = Meta { digest: Digest::from_bytes(reader.array()?), len: reader.number()?, fields };
-    let NodePlace { pack, offset, stored } = read_place(reader)?;
-    let codec = Codec::from_code(codec)?;
-    if codec == Codec::Raw && stored != meta.len {
-        return Err(Malformed("a payload that lies as it is has another length"));
-    }
-    Ok(Entry { meta, place: Place::Pack { pack, offset, stored, codec } })
+    if is_whole { Ok(entry) } else { Err(Malformed("a payload is not as long as its entry says, or another one")) }
+}
+
+fn check_place(offset: u64, stored: u64) -> std::result::Result<(), Malformed> {
+    let end = offset.checked_add(stored).filter(|_| stored > 0);
+    end.map(|_| ()).ok_or(Malformed("a place makes no sense"))
 }
 
 fn read_child(reader: &mut Reader<'_>, level: u8) -> std::result::Result<NodeRef, Malformed> {
@@ -290,12 +280,14 @@ fn read_child(reader: &mut Reader<'_>, level: u8) -> std::result::Result<NodeRef
     Ok(NodeRef { digest, level, count, bytes, place: read_place(reader)? })
 }
 
-fn read_place(reader: &mut Reader<'_>) -> std::result::Result<NodePlace, Malformed> {
+fn read_pack(reader: &mut Reader<'_>) -> std::result::Result<PackName, Malformed> {
     let (base, run) = (Version(reader.number()?), RunId(u64::from_le_bytes(reader.array()?)));
     let seq = u32::try_from(reader.number()?).map_err(|_| Malformed("it names a pack that can not be"))?;
-    let (offset, stored) = (reader.number()?, reader.number()?);
-    if stored == 0 || offset.checked_add(stored).is_none() {
-        return Err(Malformed("a place makes no sense"));
-    }
-    Ok(NodePlace { pack: PackName { base, run, seq }, offset, stored })
+    Ok(PackName { base, run, seq })
+}
+
+fn read_place(reader: &mut Reader<'_>) -> std::result::Result<NodePlace, Malformed> {
+    let (pack, offset, stored) = (read_pack(reader)?, reader.number()?, reader.number()?);
+    check_place(offset, stored)?;
+    Ok(NodePlace { pack, offset, stored })
 }

@@ -1,5 +1,8 @@
 //! Parts of trees: their bytes, and what is refused.
 
+use bytes::Bytes;
+use deltic_core::{Fields, Meta};
+
 use super::*;
 
 fn pack(seq: u32) -> PackName {
@@ -87,19 +90,26 @@ fn the_bytes_of_a_part() {
     let digest = |bytes: &[u8]| Digest::of(bytes).as_bytes().to_vec();
     let place = |seq: u8| [&[7, 8, 0, 0, 0, 0, 0, 0, 0, seq][..]].concat();
     let child =
-        |key: u8| [&[4, 1, key][..], &digest(b"node"), &[64, 0x80, 50], &place(3), &[0xe8, 7, 0xc8, 1]].concat();
-    let payload = |seq: u8, stored: &[u8]| [&[0][..], &digest(b"p"), &[0xac, 2], &place(seq), &[5], stored].concat();
+        |key: u8| [&[2, 1, key][..], &digest(b"node"), &[64, 0x80, 50], &place(3), &[0xe8, 7, 0xc8, 1]].concat();
+    let numbers = |numbers: &[u64]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>();
+    let payload = |seq: u64, kind: u8, stored: u64| {
+        let place = numbers(&[7, 8, seq, 5, stored]);
+        [&[83][..], &digest(b"p"), &numbers(&[300]), &[0, 0, kind], &place].concat()
+    };
     let body = [
         &[1][..],
         &digest(b"base"),
-        &[3, 0, 0, 1, 1, b'a', 11],
+        &[3, 0, 0, 1, 1, b'a', 59],
+        &digest(b"value"),
+        &numbers(&[5]),
+        &[11, 0],
         b"name\x1fvalue\x1e",
-        &[5],
+        &[0],
         b"value",
-        &[2, 1, b'b'],
-        &payload(1, &[0xac, 2]),
-        &[2, 1, b'k', 2, 3, 1, b'l'],
-        &payload(2, &[99]),
+        &[1, 1, b'b'],
+        &payload(1, 1, 300),
+        &[2, 1, b'k', 2, 1, 1, b'l'],
+        &payload(2, 2, 99),
         &[0, 1, b'm'],
         &[2],
         &child(b'c'),
@@ -128,11 +138,18 @@ fn every_flip_is_noticed() {
     }
 }
 
+fn entry(part: &mut TreePart, head: usize) -> &mut Entry {
+    match &mut part.levels[0].head[head].item {
+        Some(OwnedItem::Entry(entry)) => entry,
+        _ => panic!("it puts no entry"),
+    }
+}
+
 /// What can not be a part is refused though its digest is right.
 #[test]
 fn what_can_not_be_is_refused() {
     type Wrong = fn(&mut TreePart);
-    let cases: [(&str, Wrong); 11] = [
+    let cases: [(&str, Wrong); 15] = [
         ("its keys do not ascend", |part| part.levels[0].head.reverse()),
         ("its keys do not ascend", |part| part.levels[1].head[0].key = (*b"b").into()),
         ("its keys do not ascend", |part| part.above[0].key = (*b"d").into()),
@@ -144,6 +161,13 @@ fn what_can_not_be_is_refused() {
         ("its last key is another", |part| part.last = None),
         ("its last key is another", |part| part.last = Some((*b"l").into())),
         ("none of its level", |part| part.above[0].item = inline("x")),
+        ("or another one", |part| entry(part, 1).meta.len += 1),
+        ("or another one", |part| entry(part, 1).meta.digest = Digest::of(b"x")),
+        ("or another one", |part| entry(part, 2).meta.len += 1),
+        ("a place makes no sense", |part| {
+            let Place::Pack { offset, .. } = &mut entry(part, 2).place else { panic!("it is inline") };
+            *offset = u64::MAX;
+        }),
     ];
     for (what, wrong) in cases {
         let mut part = sample();
