@@ -1,6 +1,6 @@
 //! Blobs in packs, payloads and nodes: how they are written, read, checked and cached.
 //!
-//! * `writer`: the packs that a draft is filling;
+//! * `writer`: the packs that a draft is filling; `taken_over`: those of other runs that it may refer to;
 //! * `source`: reads blobs and nodes, of the store or of a pack that is still in memory;
 //! * `payload`: reads payloads;
 //! * `cache`: decoded nodes.
@@ -11,4 +11,5 @@
 pub(crate) mod cache;
 pub(crate) mod payload;
 pub(crate) mod source;
+pub(crate) mod taken_over;
 pub(crate) mod writer;

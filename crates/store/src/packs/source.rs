@@ -60,6 +60,12 @@ impl Source {
         std::ptr::eq(self.origin.cache(), other.origin.cache())
     }
 
+    /// What came of requests, and of a failure why, where the catalog's history says so: the version has expired, or the draft has
+    /// lost its race.
+    pub(crate) fn explained<T>(&self, result: Result<T>) -> Result<T> {
+        self.client().drive(self.explain(result))
+    }
+
     async fn explain<T>(&self, result: Result<T>) -> Result<T> {
         match result {
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt { .. }) => {

@@ -12,9 +12,10 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use deltic_core::{Digest, RunId, Version};
@@ -25,6 +26,7 @@ use crate::format::entry::Codec;
 use crate::format::object_name::ListedPack;
 use crate::format::object_name::{ObjectName, PackName};
 use crate::format::pack::{BlobKind, FULL_INDEX_BYTES, HEADER, IndexWriter, single};
+use crate::packs::taken_over::TakenOver;
 use crate::{Error, Result};
 
 /// Nodes share packs with payloads until a draft has written this many bytes of them: a small run writes one pack.
@@ -79,7 +81,7 @@ pub(crate) struct PackWriter {
     node_bytes: AtomicU64,
     committed: AtomicBool,
     /// Packs of other runs on the same base, which are uploaded whole.
-    taken_over: RwLock<HashSet<PackName>>,
+    pub(crate) taken_over: TakenOver,
 }
 
 /// A pack that is uploaded beside the work.
@@ -126,7 +128,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl PackWriter {
-    pub(crate) fn new(client: ObjectRoot, base: Version, run: RunId, options: DraftOptions) -> PackWriter {
+    pub(crate) fn new(
+        client: ObjectRoot,
+        base: Version,
+        run: RunId,
+        bases: RangeInclusive<Version>,
+        options: DraftOptions,
+    ) -> PackWriter {
         PackWriter {
             client,
             base,
@@ -137,7 +145,7 @@ impl PackWriter {
             pending: Mutex::default(),
             node_bytes: AtomicU64::new(0),
             committed: AtomicBool::new(false),
-            taken_over: RwLock::default(),
+            taken_over: TakenOver::new(base, run, bases),
         }
     }
 
@@ -316,17 +324,7 @@ impl PackWriter {
     /// Whether the next version may refer to a pack, as far as its name tells (rule G2): the base may know those of
     /// earlier runs; of runs on the same base only this one's are sure to be uploaded, and those that it has taken over.
     pub(crate) fn may_refer_to(&self, pack: PackName) -> bool {
-        pack.base < self.base || pack.base == self.base && (pack.run == self.run || self.has_taken_over(&pack))
-    }
-
-    /// Whether it is a pack of another run on the same base that is known to be uploaded whole.
-    pub(crate) fn has_taken_over(&self, pack: &PackName) -> bool {
-        self.taken_over.read().unwrap_or_else(PoisonError::into_inner).contains(pack)
-    }
-
-    /// Takes over packs of other runs on the same base, which are known to be uploaded whole.
-    pub(crate) fn take_over(&self, packs: impl IntoIterator<Item = PackName>) {
-        self.taken_over.write().unwrap_or_else(PoisonError::into_inner).extend(packs);
+        pack.base < self.base || pack.base == self.base && (pack.run == self.run || self.taken_over.contains(&pack))
     }
 
     /// What was written so far, open packs included.

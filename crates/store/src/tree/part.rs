@@ -119,12 +119,15 @@ impl PartEditor {
         find::read_ahead(&self.source, self.base.node(), keys)
     }
 
-    /// What came of the range. The nodes that it refers to are in packs of the draft: [`crate::Draft::hand_over`] uploads
-    /// them.
+    /// What came of the range, for the draft that this editor is of to stitch; [`crate::Draft::hand_over`] makes it one for
+    /// others, by uploading the packs that it refers to.
     pub fn finish(self) -> Result<TreePart> {
         let [zero, one] = self.levels;
         Ok(TreePart {
             base: self.base.digest,
+            version: self.output.packs.base,
+            run: self.output.packs.run,
+            packs: None,
             levels: [zero.finish()?, one.finish()?],
             above: self.above,
             last: self.order.into_last(),
@@ -255,9 +258,13 @@ fn settled(editor: &LevelEditor) -> Result<()> {
 
 impl TreeEditor {
     /// Adds what came of a range of keys that lies after all keys so far. Parts must have been made on the tree that is
-    /// edited here, be given in the order of their ranges, and have their packs taken over by the draft before
-    /// ([`crate::Draft::take_over`]); operations may be applied between them. The tree that comes of it is that of a single
-    /// edit: same digest, level, count and bytes. After an error the editor is of no use.
+    /// edited here, by this draft or by others on the same base that have handed them over ([`crate::Draft::hand_over`]), and be
+    /// given in the order of their ranges; operations may be applied between them. The tree that comes of it is that of a
+    /// single edit: same digest, level, count and bytes. After an error the editor is of no use.
+    ///
+    /// The packs of a part are looked for at the commit, by one listing for all parts, which fails when one is missing or has
+    /// another length. They are no packs of the run that commits: neither its record's `packs` nor
+    /// [`crate::Snapshot::listed_packs`] has them.
     ///
     /// Cost: the operations that are left in the part, and at most a node of the base for each of its ends.
     pub fn stitch(&mut self, part: &TreePart) -> Result<()> {
@@ -268,6 +275,7 @@ impl TreeEditor {
                 self.digest.short()
             )));
         }
+        self.output.packs.taken_over.add_part(part)?;
         for (level, LevelEnds { head, tail }) in part.levels.iter().enumerate() {
             self.operations(level, head)?;
             if tail.is_some() {

@@ -128,7 +128,7 @@ impl Progress {
     /// Whether a result that was found may refer to a pack: it is there at its full length, and an object that can be used
     /// names it. Makes no request.
     pub fn may_refer_to(&self, pack: &PackName) -> bool {
-        self.writer.has_taken_over(pack)
+        self.writer.taken_over.contains(pack)
     }
 
     /// Removes what this run has written, and what it knows of earlier ones: the version is there, or is not needed. What
@@ -169,7 +169,7 @@ impl Progress {
                 continue;
             }
             if needed.iter().all(usable) {
-                self.writer.take_over(needed.iter().map(|(name, _)| *name));
+                self.writer.taken_over.add_listed(needed.iter().map(|&(name, bytes)| ListedPack { name, bytes }));
                 let place = |(key, range, digest): (Digest, Range<u64>, Digest)| {
                     let (offset, len) = (range.start, range.end - range.start);
                     (key, Place { object: object.name, offset, len, digest })

@@ -11,6 +11,7 @@ use crate::catalog::snapshot::Snapshot;
 use crate::format::record::{
     Dependency, LayerRecord, Owner, Packs, StateRecord, TaskRecord, VersionRecord, check_timestamp, retain,
 };
+use crate::packs::source::Source;
 use crate::packs::writer::PackWriter;
 use crate::tree::Tree;
 use crate::{Error, Result};
@@ -46,7 +47,7 @@ pub enum Committed {
     Unchanged,
 }
 
-pub(crate) fn commit(base: &Snapshot, writer: &PackWriter, next: NextVersion) -> Result<Committed> {
+pub(crate) fn commit(base: &Snapshot, source: &Source, writer: &PackWriter, next: NextVersion) -> Result<Committed> {
     check_timestamp(next.created)?;
     let url = base.catalog().url();
     let mut layers: Vec<LayerRecord> =
@@ -84,6 +85,7 @@ pub(crate) fn commit(base: &Snapshot, writer: &PackWriter, next: NextVersion) ->
     }
     refuse_secrets(url, &record)?;
     record.packs = Packs::of(&writer.flush()?);
+    source.explained(writer.taken_over.check(source.client()))?;
     let catalog = base.catalog();
     let snapshot = match try_publish(catalog, record)? {
         Published::Made(snapshot) => snapshot,

@@ -7,7 +7,7 @@ use deltic_core::{Meta, NameBytes, Payload, RunId};
 
 use crate::catalog::snapshot::Snapshot;
 use crate::format::entry::{Codec, Entry, Place};
-use crate::format::object_name::ListedPack;
+use crate::format::tree_part::TreePart;
 use crate::format::tree_root::Root;
 use crate::packs::source::Source;
 use crate::packs::writer::{DraftOptions, PackWriter, Written};
@@ -35,7 +35,8 @@ impl Draft {
     /// Begins an attempt on `base`. `run` must be drawn anew for every attempt: it marks everything the attempt writes.
     pub fn begin(base: &Snapshot, run: RunId, options: DraftOptions) -> Draft {
         let catalog = base.catalog();
-        let writer = Arc::new(PackWriter::new(catalog.client().clone(), base.version(), run, options));
+        let bases = catalog.rules().bases_to_take_over(base.version());
+        let writer = Arc::new(PackWriter::new(catalog.client().clone(), base.version(), run, bases, options));
         let (uuid, version) = (base.uuid(), base.version());
         let source = Arc::new(Source { origin: catalog.origin(), uuid, version, writer: Some(Arc::clone(&writer)) });
         Draft { base: base.clone(), source, writer, options }
@@ -125,24 +126,27 @@ impl Draft {
         PartEditor::new(&self.source, &self.writer, &base.root)
     }
 
-    /// Uploads what is still in memory, and lists all packs that this draft has written so far, by name. For a draft on the
-    /// same base that takes them over; this one may go on.
-    pub fn hand_over(&self) -> Result<Vec<ListedPack>> {
-        self.writer.flush()
-    }
-
-    /// Takes over packs that other drafts on the same base have handed over, so that trees made here may refer to them.
-    /// They must be uploaded whole: it makes no request to find out.
+    /// Uploads what was put so far and is still in memory, and notes in parts that this draft has made which packs they may refer
+    /// to, so that drafts on the same base can stitch them, in other processes too. This draft may go on, and hand over more.
+    /// Other threads may put meanwhile: what they hold of what was put before is waited for.
     ///
-    /// Fails when one is of a run on another base: what its base does not know may be swept meanwhile.
-    pub fn take_over(&self, packs: &[ListedPack]) -> Result<()> {
-        if let Some(pack) = packs.iter().find(|pack| pack.name.base != self.writer.base) {
+    /// Fails when a part is one of another draft, or when packs could not be uploaded: they stay in memory, and the next call,
+    /// or the commit, tries again. Cost: an upload for each pack in memory, all at once. Hand all parts over together, since the
+    /// packs of each call are of their own.
+    pub fn hand_over(&self, parts: &mut [TreePart]) -> Result<()> {
+        let (base, run) = (self.writer.base, self.writer.run);
+        if let Some(part) = parts.iter().find(|part| (part.version, part.run) != (base, run)) {
             return Err(Error::invalid(format!(
-                "pack {} was not written on version {} and can not be taken over by a run on it; make it again",
-                pack.name, self.writer.base
+                "a part of a tree that run {} made on version {} can not be handed over by run {run} on version {base}: the draft \
+                 that made it has to do that",
+                part.run, part.version
             )));
         }
-        self.writer.take_over(packs.iter().map(|pack| pack.name));
+        let mut packs = self.writer.flush()?;
+        packs.extend(self.writer.taken_over.list());
+        packs.sort_unstable_by_key(|pack| pack.name);
+        packs.dedup_by_key(|pack| pack.name);
+        parts.iter_mut().for_each(|part| part.packs = Some(packs.clone()));
         Ok(())
     }
 
@@ -156,7 +160,8 @@ impl Draft {
         Progress::new(&self.base, Arc::clone(&self.writer))
     }
 
-    /// Makes the next version: uploads what is still in memory, then creates the version's record.
+    /// Makes the next version: uploads what is still in memory, sees that the packs of parts that were stitched are there, then
+    /// creates the version's record.
     ///
     /// Fails with [`crate::ErrorKind::Conflict`] when another run made that version; begin again from the latest then.
     /// Whatever the error, the catalog is as it was before, or as it would be after; a lost acknowledgement is cleared
@@ -168,7 +173,7 @@ impl Draft {
         for (table, tree) in &next.state {
             self.check_tree(tree).map_err(|e| Error::invalid(format!("state table `{table}`: {e}")))?;
         }
-        commit::commit(&self.base, &self.writer, next)
+        commit::commit(&self.base, &self.source, &self.writer, next)
     }
 
     /// Whether what a tree refers to will be there when this draft is committed.

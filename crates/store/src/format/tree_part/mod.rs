@@ -1,13 +1,15 @@
 //! A part of a tree: what is left to do about a range of keys after most of its nodes were written.
 //!
-//! `tree::part` says what the operations in it mean. Nothing stored has this form: a part goes from the process that made
+//! `tree::part` says what the operations in it mean. A part brings along which packs it may refer to, and how long they are, so
+//! that whoever stitches can see whether they are there. Nothing stored has this form: a part goes from the process that made
 //! it to the one that stitches, and both are of one build. So it has a format number to be refused by, and no description
 //! in `docs/format.md`.
 //!
-//! Its bytes: the format number; the digest of the tree that is edited; for each level that a part builds, what comes
+//! Its bytes: the format number; the digest of the tree that is edited; the version that the part was made on, and the run; whether
+//! it was handed over, and if so the packs, each with its length; for each level that a part builds, what comes
 //! before the first end of a node, whether there is one, after which key its rest goes on, and that rest; the operations
 //! for the level above; the last key; the BLAKE3 of all that. Lists and keys have their lengths before them. Invariant: the keys of a
-//! part that was read ascend, in the order in which they are stitched.
+//! part that was read ascend, in the order in which they are stitched, and so do the names of its packs.
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -17,7 +19,7 @@ use deltic_core::{Digest, RunId, Version};
 use crate::format::entry::{Codec, Entry, NodePlace, Place};
 use crate::format::entry_bytes::{read_entry, write_entry};
 use crate::format::node::{MAX_KEY_BYTES, NodeRef};
-use crate::format::object_name::PackName;
+use crate::format::object_name::{ListedPack, PackName};
 use crate::format::varint::{Malformed, Reader, put};
 use crate::{Error, Result};
 
@@ -25,7 +27,7 @@ use crate::{Error, Result};
 pub(crate) const PART_LEVELS: usize = 2;
 
 /// What a part begins with.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// What is done to a key: what it is given, or none when what is there goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +66,12 @@ pub(crate) struct Tail {
 pub struct TreePart {
     /// The digest of the tree that is edited.
     pub(crate) base: Digest,
+    /// The version that it was made on.
+    pub(crate) version: Version,
+    /// The run that made it.
+    pub(crate) run: RunId,
+    /// The packs that are no older than `version` and that it may refer to, by name; none before it was handed over.
+    pub(crate) packs: Option<Vec<ListedPack>>,
     pub(crate) levels: [LevelEnds; PART_LEVELS],
     /// The operations for the level above.
     pub(crate) above: Vec<Op>,
@@ -78,10 +86,15 @@ impl TreePart {
         [ends(&self.levels[0]), ends(&self.levels[1]), self.above.len()]
     }
 
-    /// Writes it down, for another process. Length: some 80 bytes for each of its operations, and keys.
+    /// Writes it down, for another process; [`crate::Draft::hand_over`] comes before. Length: some 80 bytes for each of its
+    /// operations, and keys; and some 20 for each pack of the draft that made it.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![FORMAT];
         out.extend_from_slice(self.base.as_bytes());
+        put(&mut out, self.version.0);
+        out.extend_from_slice(&self.run.0.to_le_bytes());
+        out.push(u8::from(self.packs.is_some()));
+        self.packs.iter().for_each(|packs| write_packs(&mut out, packs));
         for LevelEnds { head, tail } in &self.levels {
             write_ops(&mut out, head);
             match tail {
@@ -119,6 +132,12 @@ fn read(bytes: &[u8]) -> std::result::Result<TreePart, Malformed> {
         return Err(Malformed("its bytes do not match its digest"));
     }
     let base = Digest::from_bytes(reader.array()?);
+    let (version, run) = (Version(reader.number()?), RunId(u64::from_le_bytes(reader.array()?)));
+    let packs = match reader.byte()? {
+        0 => None,
+        1 => Some(read_packs(&mut reader)?),
+        _ => return Err(Malformed("it is neither handed over nor not")),
+    };
     let mut levels: [LevelEnds; PART_LEVELS] = Default::default();
     for (level, ends) in levels.iter_mut().enumerate() {
         ends.head = read_ops(&mut reader, level)?;
@@ -137,7 +156,7 @@ fn read(bytes: &[u8]) -> std::result::Result<TreePart, Malformed> {
         1 => Some(read_key(&mut reader)?),
         _ => return Err(Malformed("a last key is neither there nor not")),
     };
-    let part = TreePart { base, levels, above, last };
+    let part = TreePart { base, version, run, packs, levels, above, last };
     reader.end()?;
     part.check()?;
     Ok(part)
@@ -195,6 +214,14 @@ fn write_pack(out: &mut Vec<u8>, pack: PackName) {
     put(out, pack.base.0);
     out.extend_from_slice(&pack.run.0.to_le_bytes());
     put(out, u64::from(pack.seq));
+}
+
+fn write_packs(out: &mut Vec<u8>, packs: &[ListedPack]) {
+    put(out, packs.len() as u64);
+    for pack in packs {
+        write_pack(out, pack.name);
+        put(out, pack.bytes);
+    }
 }
 
 /// A key has before it what is done to it: 0 deletes, 1 puts an entry, 2 a child.
@@ -278,6 +305,18 @@ fn read_child(reader: &mut Reader<'_>, level: u8) -> std::result::Result<NodeRef
         return Err(Malformed("a child has no entries"));
     }
     Ok(NodeRef { digest, level, count, bytes, place: read_place(reader)? })
+}
+
+fn read_packs(reader: &mut Reader<'_>) -> std::result::Result<Vec<ListedPack>, Malformed> {
+    let mut packs: Vec<ListedPack> = Vec::new();
+    for _ in 0..reader.number()? {
+        let pack = ListedPack { name: read_pack(reader)?, bytes: reader.number()? };
+        if packs.last().is_some_and(|last| last.name >= pack.name) {
+            return Err(Malformed("its packs are not in order"));
+        }
+        packs.push(pack);
+    }
+    Ok(packs)
 }
 
 fn read_pack(reader: &mut Reader<'_>) -> std::result::Result<PackName, Malformed> {

@@ -46,6 +46,9 @@ pub(crate) fn sample() -> TreePart {
     );
     TreePart {
         base: Digest::of(b"base"),
+        version: Version(7),
+        run: RunId(9),
+        packs: Some(vec![ListedPack { name: pack(1), bytes: 305 }, ListedPack { name: pack(3), bytes: 1200 }]),
         levels: [zero, one],
         above: vec![op("h", child(1)), op("i", None)],
         last: Some((*b"m").into()),
@@ -54,7 +57,10 @@ pub(crate) fn sample() -> TreePart {
 
 /// Parts of several kinds, as bytes.
 pub(crate) fn samples() -> Vec<Vec<u8>> {
-    let empty = TreePart { base: Digest::of(b"base"), levels: Default::default(), above: Vec::new(), last: None };
+    let levels = Default::default();
+    let empty = TreePart { packs: None, levels, above: Vec::new(), last: None, ..sample() };
+    let many = (0..300).map(|seq| ListedPack { name: pack(seq), bytes: 1 << seq.min(63) });
+    let packs = TreePart { packs: Some(many.collect()), ..empty.clone() };
     let mut no_end = empty.clone();
     no_end.levels[0].head = (0..300).map(|n| op(&format!("{n:05}"), inline("x").filter(|_| n % 3 > 0))).collect();
     no_end.last = Some((*b"00299").into());
@@ -63,7 +69,7 @@ pub(crate) fn samples() -> Vec<Vec<u8>> {
     let keys = (0..4097u16).map(|n| Box::from(n.to_be_bytes()));
     deletes.levels[0].head = keys.map(|key| Op { key, item: None }).collect();
     deletes.last = deletes.levels[0].head.last().map(|op| op.key.clone());
-    [sample(), empty, no_end, deletes].iter().map(TreePart::to_bytes).collect()
+    [sample(), empty, packs, no_end, deletes].iter().map(TreePart::to_bytes).collect()
 }
 
 /// The digest at a part's end made right.
@@ -88,17 +94,21 @@ fn a_part_is_read_as_it_was_written() {
 #[test]
 fn the_bytes_of_a_part() {
     let digest = |bytes: &[u8]| Digest::of(bytes).as_bytes().to_vec();
-    let place = |seq: u8| [&[7, 8, 0, 0, 0, 0, 0, 0, 0, seq][..]].concat();
-    let child =
-        |key: u8| [&[2, 1, key][..], &digest(b"node"), &[64, 0x80, 50], &place(3), &[0xe8, 7, 0xc8, 1]].concat();
+    let pack = |seq: u8| [7, 8, 0, 0, 0, 0, 0, 0, 0, seq];
+    let child = |key: u8| [&[2, 1, key][..], &digest(b"node"), &[64, 0x80, 50], &pack(3), &[0xe8, 7, 0xc8, 1]].concat();
     let numbers = |numbers: &[u64]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>();
     let payload = |seq: u64, kind: u8, stored: u64| {
         let place = numbers(&[7, 8, seq, 5, stored]);
         [&[83][..], &digest(b"p"), &numbers(&[300]), &[0, 0, kind], &place].concat()
     };
     let body = [
-        &[1][..],
+        &[2][..],
         &digest(b"base"),
+        &[7, 9, 0, 0, 0, 0, 0, 0, 0, 1, 2],
+        &pack(1),
+        &[0xb1, 2],
+        &pack(3),
+        &[0xb0, 9],
         &[3, 0, 0, 1, 1, b'a', 59],
         &digest(b"value"),
         &numbers(&[5]),
@@ -149,7 +159,7 @@ fn entry(part: &mut TreePart, head: usize) -> &mut Entry {
 #[test]
 fn what_can_not_be_is_refused() {
     type Wrong = fn(&mut TreePart);
-    let cases: [(&str, Wrong); 15] = [
+    let cases: [(&str, Wrong); 17] = [
         ("its keys do not ascend", |part| part.levels[0].head.reverse()),
         ("its keys do not ascend", |part| part.levels[1].head[0].key = (*b"b").into()),
         ("its keys do not ascend", |part| part.above[0].key = (*b"d").into()),
@@ -161,6 +171,8 @@ fn what_can_not_be_is_refused() {
         ("its last key is another", |part| part.last = None),
         ("its last key is another", |part| part.last = Some((*b"l").into())),
         ("none of its level", |part| part.above[0].item = inline("x")),
+        ("its packs are not in order", |part| part.packs.as_mut().unwrap().reverse()),
+        ("its packs are not in order", |part| part.packs.as_mut().unwrap()[1].name = pack(1)),
         ("or another one", |part| entry(part, 1).meta.len += 1),
         ("or another one", |part| entry(part, 1).meta.digest = Digest::of(b"x")),
         ("or another one", |part| entry(part, 2).meta.len += 1),
@@ -175,6 +187,6 @@ fn what_can_not_be_is_refused() {
         let error = TreePart::from_bytes(&part.to_bytes()).unwrap_err().to_string();
         assert!(error.contains(what), "{error}");
     }
-    let other = sealed([&[2], &sample().to_bytes()[1..]].concat());
+    let other = sealed([&[3], &sample().to_bytes()[1..]].concat());
     assert!(TreePart::from_bytes(&other).unwrap_err().to_string().contains("its format is not known"));
 }

@@ -19,7 +19,7 @@ fn a_pack_that_a_thread_appends_to_is_waited_for() {
         Fault::None
     }));
     let client = stores.open("memory:").unwrap();
-    let writer = PackWriter::new(client, Version(0), RunId(7), DraftOptions::default());
+    let writer = PackWriter::new(client, Version(0), RunId(7), Version(0)..=Version(0), DraftOptions::default());
     let put = || writer.payload(&Bytes::from_static(&[7; 300]), &Digest::of(&[7; 300])).unwrap().0;
     let one = put();
     let held = writer.take(false);
