@@ -54,15 +54,17 @@ struct Counts {
     left: [u64; 3],
     /// Entries below the nodes that parts made and whoever stitched was only told of.
     inside: u64,
-    /// Operations in all.
+    /// Operations in parts.
     operations: u64,
+    /// Ranges whose operations were applied by whoever stitched.
+    between: u64,
 }
 
 impl AddAssign for Counts {
     fn add_assign(&mut self, other: Counts) {
         let add = |one: &mut [u64], two: &[u64]| one.iter_mut().zip(two).for_each(|(one, two)| *one += two);
         let Counts { edits, versions, kinds, parts, empty, ended, deleted_all, .. } = other;
-        let Counts { nothing_between, left, inside, operations, .. } = other;
+        let Counts { nothing_between, left, inside, operations, between, .. } = other;
         add(&mut self.kinds, &kinds);
         add(&mut self.ended, &ended);
         add(&mut self.left, &left);
@@ -74,6 +76,7 @@ impl AddAssign for Counts {
         self.nothing_between += nothing_between;
         self.inside += inside;
         self.operations += operations;
+        self.between += between;
     }
 }
 
@@ -158,7 +161,8 @@ fn part_of(base: &Snapshot, run: u64, ops: &[(Vec<u8>, Option<Vec<u8>>)]) -> Tre
     read
 }
 
-/// A history of edits, each of which is cut at random, made in parts and in one go, committed, swept around and read.
+/// A history of edits, each of which is cut at random, made in parts and in one go, committed, swept around and read. Some of
+/// what is cut is no part: its operations are applied between the parts.
 fn history(seed: u64, shape: Shape) -> Counts {
     let (mut random, mut counts, mut run) = (Random(seed), Counts::default(), 100);
     let stores = Stores::new();
@@ -180,6 +184,11 @@ fn history(seed: u64, shape: Shape) -> Counts {
         for cut in cuts.windows(2) {
             run += 1;
             let ops = &ops[cut[0]..cut[1]];
+            if random.below(6) == 0 {
+                ops.iter().for_each(|(key, value)| editor.apply(key, put(&stitcher, value).as_ref()).unwrap());
+                counts.between += u64::from(!ops.is_empty());
+                continue;
+            }
             let part = part_of(&base, run, ops);
             counts.meet(&part, ops, &model);
             editor.stitch(&part).unwrap();
@@ -245,7 +254,7 @@ fn parts_make_the_tree_of_a_single_edit() {
     assert!(ended[0] >= parts / 3 && ended[1] >= parts / 5, "{counts:?}");
     assert!([empty, deleted_all, nothing_between].iter().all(|count| *count >= 5), "{counts:?}");
     assert!(counts.inside >= counts.operations * 3 / 5, "the ends are most of it: {counts:?}");
-    assert!(counts.left[2] >= 1000, "{counts:?}");
+    assert!(counts.left[2] >= 1000 && counts.between >= 50, "{counts:?}");
 }
 
 /// `DELTIC_SEEDS=FROM..TO cargo test --release -p deltic-store --test store -- --ignored parts::many --nocapture`
