@@ -1,13 +1,14 @@
 //! Those who take part: writers, some of which go back to older versions; retention; sweepers; readers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::thread::Scope;
 
 use deltic_core::{Digest, NameBytes, Payload, RunId, Timestamp, Version};
 use deltic_store::testing::Mutant;
 use deltic_store::{
     Catalog, Codec, Committed, Draft, DraftOptions, Entry, Error, ErrorKind, KeyRange, PackName, Place, RepackOptions,
-    Result, Retention, Snapshot, Stores, Tree,
+    Result, Retention, Snapshot, Stores, Tree, TreePart,
 };
 
 use super::open;
@@ -17,6 +18,10 @@ use crate::support::{Model, Ops, names, next};
 
 /// Packs of a few payloads.
 const OPTIONS: DraftOptions = DraftOptions { pack_bytes: 500, inline_bytes: 16, big_bytes: 1000 };
+
+/// How many keys there are, and how many of them, the first ones, parts are made of.
+const KEYS: u64 = 24;
+const PART_KEYS: u64 = 12;
 
 /// Who is started.
 pub(crate) struct Actors<'a> {
@@ -91,7 +96,7 @@ impl Actor<'_> {
     /// Makes a version of the latest, or of an older one that is retained; now and then of one that it has held for
     /// long, which its base may not retain any more.
     fn write(&mut self) -> Result<()> {
-        let base = self.catalog.latest()?;
+        let mut base = self.catalog.latest()?;
         let from = match self.random.below(8) {
             0 | 1 => {
                 let version = self.any_retained(&base);
@@ -103,25 +108,31 @@ impl Actor<'_> {
         if self.random.once_in(3) {
             self.held = Some(from.clone());
         }
+        let part = match self.random.once_in(3) {
+            true => match self.part(&base, &from) {
+                Err(error) if is_refused(&error, &from, &base) => return Ok(()),
+                part => Some(part?),
+            },
+            false => None,
+        };
+        let made_on = base.version();
+        if part.is_some() && self.random.once_in(2) {
+            // Whoever stitches begins later than whoever made the part.
+            base = self.catalog.latest()?;
+        }
         let run = self.run();
         let draft = Draft::begin(&base, run, OPTIONS);
-        let mut ops = Ops::new();
-        for _ in 0..1 + self.random.below(6) {
-            let key = format!("{:02}", self.random.below(24)).into_bytes();
-            // Few values, so that equal contents come back in other packs.
-            let value = vec![b'a' + self.random.below(2) as u8; if self.random.once_in(4) { 10 } else { 90 }];
-            ops.insert(key, (!self.random.once_in(4)).then_some(value));
-        }
+        let ops = self.ops(if part.is_some() { PART_KEYS..KEYS } else { 0..KEYS });
         let progress = draft.progress();
         let mut ops: BTreeMap<Vec<u8>, Option<Entry>> = ops.iter().map(|(k, v)| (k.clone(), put(&draft, v))).collect();
         let mut takes_over = false;
-        if !self.random.once_in(4) {
+        if part.is_none() && !self.random.once_in(4) {
             // What another writer had done before it died, or is about to commit itself.
             let found = progress.find(&Digest::of(b"done"));
             takes_over = found.is_some();
             ops.extend(found.iter().flat_map(|found| kept(found)));
         }
-        if !takes_over && self.random.once_in(3) {
+        if part.is_none() && !takes_over && self.random.once_in(3) {
             let written: Vec<_> = ops.iter().filter_map(|(key, entry)| line(key, entry.as_ref()?, run)).collect();
             progress.settle()?;
             let stored = progress.stored();
@@ -134,10 +145,10 @@ impl Actor<'_> {
             }
         }
         let tree = draft.adopt(&names(&from));
-        let ops = ops.into_iter().map(|(key, entry)| Ok::<_, Error>((NameBytes::from(&key[..]), entry)));
-        let tree = match draft.edit(&tree, ops) {
-            // What the base does not retain can not be taken: that is the rule that is being tested.
-            Err(error) if *error.kind() == ErrorKind::InvalidInput && from.version() < base.version() => return Ok(()),
+        let tree = match edited(&draft, &tree, part.as_ref(), ops) {
+            Err(error) if is_refused(&error, &from, &base) => return Ok(()),
+            // Nor can a part that was made on another base.
+            Err(error) if *error.kind() == ErrorKind::InvalidInput && made_on < base.version() => return Ok(()),
             done => done?,
         };
         let model = read(&tree)?;
@@ -147,11 +158,38 @@ impl Actor<'_> {
             if takes_over {
                 self.truth.took_over();
             }
+            if part.is_some() {
+                self.truth.stitched();
+            }
         }
         if self.random.once_in(2) {
             progress.remove();
         }
         Ok(())
+    }
+
+    /// Edits the first keys by a draft of its own, which hands over what came of it and ends.
+    fn part(&mut self, base: &Snapshot, from: &Snapshot) -> Result<TreePart> {
+        let worker = Draft::begin(base, self.run(), OPTIONS);
+        let mut editor = worker.part_editor(&worker.adopt(&names(from)))?;
+        for (key, value) in self.ops(0..PART_KEYS) {
+            editor.apply(&key, put(&worker, &value).as_ref())?;
+        }
+        let mut parts = [editor.finish()?];
+        worker.hand_over(&mut parts)?;
+        TreePart::from_bytes(&parts[0].to_bytes())
+    }
+
+    /// Some operations on keys of a range.
+    fn ops(&mut self, keys: Range<u64>) -> Ops {
+        let mut ops = Ops::new();
+        for _ in 0..1 + self.random.below(6) {
+            let key = format!("{:02}", keys.start + self.random.below(keys.end - keys.start)).into_bytes();
+            // Few values, so that equal contents come back in other packs.
+            let value = vec![b'a' + self.random.below(2) as u8; if self.random.once_in(4) { 10 } else { 90 }];
+            ops.insert(key, (!self.random.once_in(4)).then_some(value));
+        }
+        ops
     }
 
     fn retain(&mut self) -> Result<()> {
@@ -197,6 +235,22 @@ impl Actor<'_> {
         }
         Ok(())
     }
+}
+
+/// What the base does not retain can not be taken: that is the rule that is being tested.
+fn is_refused(error: &Error, from: &Snapshot, base: &Snapshot) -> bool {
+    *error.kind() == ErrorKind::InvalidInput && from.version() < base.version()
+}
+
+/// What operations make of a tree, after a part of other keys.
+fn edited(draft: &Draft, tree: &Tree, part: Option<&TreePart>, ops: BTreeMap<Vec<u8>, Option<Entry>>) -> Result<Tree> {
+    let Some(part) = part else {
+        return draft.edit(tree, ops.into_iter().map(|(key, entry)| Ok((NameBytes::from(&key[..]), entry))));
+    };
+    let mut editor = draft.editor(tree)?;
+    editor.stitch(part)?;
+    ops.iter().try_for_each(|(key, entry)| editor.apply(key, entry.as_ref()))?;
+    editor.finish()
 }
 
 fn put(draft: &Draft, value: &Option<Vec<u8>>) -> Option<Entry> {

@@ -1,5 +1,5 @@
 //! The real code of commit, retention, repacking and sweeping in histories that seeds decide, with writers that take over
-//! what others on the same base had done.
+//! what others on the same base had done, and stitch parts of trees that others have handed over.
 //!
 //! What must hold at every step:
 //!
@@ -43,6 +43,7 @@ struct Happened {
     versions: u64,
     removed: u64,
     taken_over: u64,
+    stitched: u64,
 }
 
 /// Plays the history of a seed; says what was broken.
@@ -88,6 +89,7 @@ fn histories(seeds: std::ops::Range<u64>, mutant: Mutant) -> (Vec<String>, Happe
                     all.versions += one.versions;
                     all.removed += one.removed;
                     all.taken_over += one.taken_over;
+                    all.stitched += one.stitched;
                 }
                 Err(failure) => failures.push(failure),
             }
@@ -103,7 +105,7 @@ fn histories(seeds: std::ops::Range<u64>, mutant: Mutant) -> (Vec<String>, Happe
                 let (all, one) = (sum.1, one.1);
                 let versions = all.versions + one.versions;
                 let (removed, taken_over) = (all.removed + one.removed, all.taken_over + one.taken_over);
-                (sum.0, Happened { versions, removed, taken_over })
+                (sum.0, Happened { versions, removed, taken_over, stitched: all.stitched + one.stitched })
             },
         )
     })
@@ -116,6 +118,7 @@ fn assert_whole(seeds: std::ops::Range<u64>) {
     // A simulation in which nothing happens proves nothing.
     assert!(happened.versions > 8 * count && happened.removed > 4 * count, "{happened:?} in {count} histories");
     assert!(happened.taken_over > count / 10, "{happened:?} in {count} histories");
+    assert!(happened.stitched > count / 2, "{happened:?} in {count} histories");
     println!("{count} histories: {happened:?}");
 }
 

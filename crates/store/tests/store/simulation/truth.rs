@@ -30,6 +30,7 @@ struct Known {
     packs: BTreeSet<String>,
     removed: u64,
     taken_over: u64,
+    stitched: u64,
 }
 
 impl Truth {
@@ -57,6 +58,11 @@ impl Truth {
     /// A run was told that it has made a version in which there is what another run had done.
     pub(crate) fn took_over(&self) {
         self.known.lock().unwrap().taken_over += 1;
+    }
+
+    /// A run was told that it has made a version with a part that another run had handed over.
+    pub(crate) fn stitched(&self) {
+        self.known.lock().unwrap().stitched += 1;
     }
 
     /// An actor saw what must not be.
@@ -151,7 +157,8 @@ impl Truth {
         if swept.needed.count != needed.len() as u64 {
             return Err(format!("a sweep marked {} packs, and {} are needed", swept.needed.count, needed.len()));
         }
-        Ok(Happened { versions: latest.version().0, removed: known.removed, taken_over: known.taken_over })
+        let &Known { removed, taken_over, stitched, .. } = &*known;
+        Ok(Happened { versions: latest.version().0, removed, taken_over, stitched })
     }
 }
 
