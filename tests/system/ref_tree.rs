@@ -280,7 +280,7 @@ fn a_name_that_is_not_legal_is_an_error_that_says_where() {
         lab.put("in/texts", "x", "");
         lab.try_run().unwrap_err().to_string()
     };
-    expect!["refers: front-end of in/texts/x: reference `tile` of in/texts/x: layer `t` holds tiles: `berne` is no name in it"].assert_eq(&error("berne"));
+    expect!["refers: front-end of in/texts/x: reference `tile` of in/texts/x: layer `t` holds tiles: `berne` can not be a name in it"].assert_eq(&error("berne"));
     expect![[r"refers: front-end of in/texts/x: reference `tile` of in/texts/x: partition name `a\nb` has a control character"]].assert_eq(&error("a\nb"));
     // What was not resolved can not be had in passing.
     expect!["refers: front-end of in/texts/x: no reference led to in/t/3: let `resolve` name it, or read it through the context"].assert_eq(&error("2"));

@@ -1,9 +1,8 @@
-//! The tiles that a box has points in: all of one level, or few of mixed levels.
+//! The tiles in which a box has points: all of one level, or few of mixed levels.
 //!
-//! A box is first turned into a [`Window`]: the columns and rows of one level in which it has points, that is, for
-//! which [`Grid::tile_at`] of some point of the box gives a tile in them. From there on everything is counting in
-//! whole numbers. Tiles are found from the root downwards, looking only at those that the window reaches, so the cost
-//! follows the answer and not the size of the box.
+//! First a box becomes a [`Window`]: the columns and rows of one level in which it has points, by [`Grid::tile_at`]. From then on all
+//! arithmetic is on whole numbers. The search goes from the root downwards, and only to tiles that the window reaches. So the cost
+//! depends on the number of tiles found, not on the size of the box.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,21 +15,19 @@ use crate::{BoundingBox, Error, Grid, Result, Tile};
 impl Grid {
     /// All tiles of a level that a box has points in, in tile order.
     ///
-    /// Edges count: a box that ends where a tile begins has points in that tile, as [`Grid::tile_at`] has it. Lazy,
-    /// with an exact size hint; each tile costs at most a walk down from the root.
+    /// Edges count: a box that ends where a tile begins has points in that tile, if [`Grid::tile_at`] puts them there. Lazy, with an exact
+    /// size hint; each tile costs at most a walk down from the root.
     pub fn tiles(self, area: &BoundingBox, level: u8) -> Result<impl Iterator<Item = Tile> + Clone + fmt::Debug> {
         let window = Window::new(self, area, level)?;
         Ok(Tiles { left: window.count(Tile::ROOT), window, pending: vec![Tile::ROOT] })
     }
 
-    /// A few tiles, none deeper than `level` and none within another, that together hold every point of a box. In
-    /// tile order.
+    /// A few tiles that together hold every point of a box, in tile order. None is deeper than `level`, and none lies within another.
     ///
-    /// If at most `max_tiles` are enough, these are exactly the tiles of `level` that the box has points in, with
-    /// four siblings written as their parent wherever all four are there. If not, the cover is coarser and reaches
-    /// beyond: starting from the root, the tile that wastes the most area outside of the box for each tile more is
-    /// divided first, as long as the limit allows. Area is measured on the grid's own map. Against the smallest
-    /// possible area this is one percent more on average, and less than half as much again at worst.
+    /// If `max_tiles` are enough, these are exactly the tiles of `level` in which the box has points; four siblings become their parent.
+    /// Otherwise the cover is coarser and reaches beyond the box. The search starts with the root and divides tiles as long as the limit
+    /// allows: first the one where each additional tile saves the most area outside of the box. Area is measured on the grid's own map.
+    /// On average the cover has one percent more area than the smallest possible one, and at worst less than 50 percent more.
     ///
     /// Cost: about `max_tiles` divisions, whatever the size of the box. Fails when `level` is beyond 31 or
     /// `max_tiles` is 0.
@@ -58,12 +55,12 @@ impl Grid {
 #[derive(Debug, Clone)]
 struct Window {
     level: u8,
-    /// One range, or two for a box that goes round the end of the map.
+    /// One range, or two for a box that crosses the end of the map.
     columns: Vec<RangeInclusive<u32>>,
     rows: RangeInclusive<u32>,
 }
 
-/// A tile of a cover, and what dividing it would bring. The greatest is the one to divide next.
+/// A tile of a cover, and the gain of dividing it. The greatest is the one to divide next.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
     /// Six times the area outside of the window, in tiles of the window's level, for each tile that dividing adds.
@@ -99,7 +96,7 @@ impl Window {
         let parts: Vec<Tile> = if waste > 0 { self.parts(tile).collect() } else { Vec::new() };
         let gain = match parts.len() {
             0 => 0,
-            // Nothing is added: the one part takes the tile's place.
+            // The only part replaces the tile, so the number of tiles does not grow.
             1 => u128::MAX,
             more => u128::from(waste) * 6 / (more as u128 - 1),
         };
@@ -118,9 +115,9 @@ fn overlap(column: u32, below: u8, range: &RangeInclusive<u32>) -> u64 {
 #[derive(Debug, Clone)]
 struct Tiles {
     window: Window,
-    /// How many are still to come.
+    /// How many tiles are left.
     left: u64,
-    /// What is still to be visited, the next one last.
+    /// The tiles that are left to visit, the next one last.
     pending: Vec<Tile>,
 }
 

@@ -1,7 +1,7 @@
 //! 256-bit digests: the identity of payloads, tree nodes, layers, catalogs and fingerprints.
 //!
-//! A payload's digest is plain BLAKE3, so that anybody can check it with `b3sum`. Every other digest starts with a
-//! domain string, so that bytes of one kind can never pass for another kind.
+//! A payload's digest is plain BLAKE3, so that anybody can check it with `b3sum`. Every other digest starts with a domain string, so that
+//! the bytes of one kind never have the digest of another kind.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,7 +21,7 @@ impl Digest {
         Digest(*blake3::hash(bytes).as_bytes())
     }
 
-    /// Takes 32 bytes that already are a digest.
+    /// Makes a digest of its 32 bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Digest {
         Digest(bytes)
     }
@@ -116,7 +116,7 @@ impl Hasher {
         self.raw(field.as_bytes())
     }
 
-    /// Adds bytes whose length the reader knows: no length is put before them.
+    /// Adds bytes of a fixed or known length, without a length before them.
     pub fn raw(&mut self, field: &[u8]) -> &mut Hasher {
         self.0.update(field);
         self

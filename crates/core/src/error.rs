@@ -1,6 +1,6 @@
-//! What can be wrong with a name, an id or a setting that a person wrote.
+//! The error for a name, an id or a setting that is not legal.
 
-/// A value that breaks a rule of this crate; the message says the value, the rule and the way out.
+/// A value that breaks a rule of this crate. The message names the value, the rule and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {

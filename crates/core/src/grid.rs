@@ -5,10 +5,9 @@
 //! | [`Grid::Here`] | WGS84 degrees, 360 by 360, south-west corner at -180, -90 | the south | north and east |
 //! | [`Grid::Mercator`] | web map tiles: the Mercator projection between ±85.0511° | the north | south and east |
 //!
-//! Invariant: nothing here depends on the machine. Columns, and rows of the `here` grid, have edges that are exact in
-//! an `f64`; the Mercator projection needs functions whose last bit differs between systems, so it takes them from
-//! `libm`, which computes them with IEEE basic operations only. Which tile a point is in is decided by comparing with
-//! the edges themselves, so [`Grid::tile_at`] and [`Grid::bounds`] can not disagree.
+//! Invariant: nothing here depends on the machine. The edges of columns, and of rows in the `here` grid, are exact in an `f64`. The
+//! Mercator projection needs functions whose last bit differs between systems, so it takes them from `libm`, which computes them with
+//! IEEE basic operations only. [`Grid::tile_at`] compares points with the edges of tiles, so it always agrees with [`Grid::bounds`].
 
 use std::f64::consts::PI;
 use std::fmt;
@@ -107,7 +106,7 @@ impl Grid {
         Ok(Tile::at(level, self.column(level, longitude), self.row(level, latitude)))
     }
 
-    /// Whether every tile of it holds a point of Earth.
+    /// Whether every tile of the grid holds a point of Earth.
     pub fn is_all_on_earth(self) -> bool {
         // The square of level 0 is the only one that lies on both sides of the pole.
         self.last_row(1) == 1
@@ -118,9 +117,8 @@ impl Grid {
         tile.y() <= self.last_row(tile.level())
     }
 
-    /// The edges of a tile. In the `here` grid the tile of level 0 ends at the poles, and tiles that lie beyond the
-    /// pole are an error. In the `mercator` grid the outermost rows end at ±85.0511°, although [`Grid::tile_at`] puts
-    /// points beyond into them.
+    /// The edges of a tile. In the `here` grid the tile of level 0 ends at the poles, and tiles beyond the pole are an error. In the
+    /// `mercator` grid the outermost rows end at ±85.0511°, although [`Grid::tile_at`] also puts points beyond that into them.
     pub fn bounds(self, tile: Tile) -> Result<BoundingBox> {
         self.check_on_earth(tile)?;
         let (level, x, y) = (tile.level(), tile.x(), tile.y());
@@ -146,7 +144,7 @@ impl Grid {
     pub(crate) fn columns(self, area: &BoundingBox, level: u8) -> Vec<RangeInclusive<u32>> {
         let (west, east) = (self.column(level, area.west), self.column(level, area.east));
         let last = (1u32 << level) - 1;
-        // In the `here` grid the column east of longitude 180 is the first: a box that ends there has a point in it.
+        // In the `here` grid longitude 180 belongs to the first column: a box that ends there has a point in it.
         let starts_over = self == Grid::Here && area.west == 180.0;
         let ends_over = self == Grid::Here && area.east == 180.0;
         match (area.crosses_antimeridian() || ends_over) && !starts_over {
@@ -166,7 +164,7 @@ impl Grid {
     fn column(self, level: u8, longitude: f64) -> u32 {
         let longitude = if self == Grid::Here && longitude == 180.0 { -180.0 } else { longitude };
         let guess = (longitude + 180.0) / 360.0 * side(level);
-        settle(guess, (1u32 << level) - 1, |x| longitude < edge_longitude(level, x))
+        correct(guess, (1u32 << level) - 1, |x| longitude < edge_longitude(level, x))
     }
 
     /// The row of a latitude, which must be in range.
@@ -174,11 +172,11 @@ impl Grid {
         match self {
             Grid::Here => {
                 let guess = (latitude + 90.0) / 360.0 * side(level);
-                settle(guess, self.last_row(level), |y| latitude < here_latitude(level, y))
+                correct(guess, self.last_row(level), |y| latitude < here_latitude(level, y))
             }
             Grid::Mercator => {
                 let guess = (1.0 - libm::asinh(libm::tan(latitude.to_radians())) / PI) / 2.0 * side(level);
-                settle(guess, self.last_row(level), |y| latitude > mercator_latitude(level, y))
+                correct(guess, self.last_row(level), |y| latitude > mercator_latitude(level, y))
             }
         }
     }
@@ -204,9 +202,9 @@ impl Grid {
     }
 }
 
-/// Turns a guessed column or row into the one whose edges hold the point: a guess is off by rounding, edges decide.
-fn settle(guess: f64, last: u32, lies_before: impl Fn(u32) -> bool) -> u32 {
-    // A cast saturates, so a guess just outside of the world lands on its edge.
+/// Corrects a guessed column or row, which may be wrong by rounding: the edges decide.
+fn correct(guess: f64, last: u32, lies_before: impl Fn(u32) -> bool) -> u32 {
+    // The cast saturates, so a guess just outside of the map becomes its edge.
     let mut index = (guess as u32).min(last);
     while index > 0 && lies_before(index) {
         index -= 1;
@@ -232,7 +230,7 @@ fn here_latitude(level: u8, y: u32) -> f64 {
     f64::from(y) / side(level) * 360.0 - 90.0
 }
 
-/// The latitude of a row's northern edge in the `mercator` grid; equal for an edge that two levels share.
+/// The latitude of a row's northern edge in the `mercator` grid. Two levels get the same number for an edge that they share.
 fn mercator_latitude(level: u8, y: u32) -> f64 {
     let up = 1.0 - 2.0 * (f64::from(y) / side(level));
     libm::atan(libm::sinh(PI * up)).to_degrees()
@@ -262,7 +260,7 @@ impl FromStr for Grid {
         match text {
             "here" => Ok(Grid::Here),
             "mercator" => Ok(Grid::Mercator),
-            _ => Err(Error::new(format!("`{}` is no grid: expected `here` or `mercator`", crate::shown(text)))),
+            _ => Err(Error::new(format!("`{}` is not a grid: expected `here` or `mercator`", crate::shown(text)))),
         }
     }
 }

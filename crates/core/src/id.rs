@@ -1,4 +1,4 @@
-//! Ids. The symbolic ones are chosen by people and checked; the numeric ones are handed out and only compared.
+//! Ids. People choose the symbolic ids, and they are checked. The system assigns the numeric ids, and they are only compared.
 
 use std::fmt;
 use std::str::FromStr;
@@ -71,7 +71,7 @@ symbolic_id! {
     LayerId, "layer"
 }
 symbolic_id! {
-    /// A task within a driver. State and fingerprints are kept under it, so it should stay the same for good.
+    /// A task within a driver. State and fingerprints are stored under it, so never change it.
     TaskId, "task"
 }
 
@@ -93,7 +93,7 @@ fn check(text: &str, what: &str) -> Result<()> {
 pub struct Version(pub u64);
 
 impl Version {
-    /// The version after this one; of the greatest number, which no catalog gets to, itself.
+    /// The version after this one. The greatest number, which no catalog reaches, is followed by itself.
     pub fn next(self) -> Version {
         Version(self.0.saturating_add(1))
     }
@@ -162,15 +162,15 @@ macro_rules! hex_id {
 }
 
 hex_id! {
-    /// One attempt to make a version: random, drawn anew for each. It marks everything the attempt writes.
+    /// One attempt to make a version: a new random number for each attempt. It marks everything that the attempt writes.
     RunId(u64), 16, "run id"
 }
 hex_id! {
-    /// A catalog's own identity: random, drawn once at creation, the same wherever the catalog is moved to.
+    /// A catalog's own identity: a random number, drawn once at creation. It stays the same when the catalog is moved.
     CatalogUuid(u128), 32, "catalog uuid"
 }
 
-/// Milliseconds since 1970-01-01T00:00:00Z. Informational: nothing is ever decided by it.
+/// Milliseconds since 1970-01-01T00:00:00Z. Informational: no decision depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 #[serde(transparent)]
 pub struct Timestamp(pub u64);

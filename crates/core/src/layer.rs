@@ -1,4 +1,4 @@
-//! Layer settings: which names are legal, and what the bytes are.
+//! Layer settings: which names are legal, and the content type.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Digest, Error, Grid, Hasher, LayerId, Name, Result, Tile};
 
-/// A layer's settings. Part of the catalog's digest: two layers with other settings are other layers.
+/// A layer's settings. Part of the catalog's digest: layers with different settings are different layers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Layer {
@@ -16,7 +16,7 @@ pub struct Layer {
     pub id: LayerId,
     /// Which names it takes.
     pub scheme: Scheme,
-    /// What its payloads are, as a media type; empty when nobody said.
+    /// The media type of its payloads; empty if it was not stated.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub content_type: String,
 }
@@ -27,7 +27,7 @@ pub struct Layer {
 pub enum Scheme {
     /// Names are strings.
     Generic,
-    /// Names are tiles of a grid, at the levels given.
+    /// Names are tiles of a grid, at these levels.
     Tile(Grid, Levels),
 }
 
@@ -47,16 +47,16 @@ impl Layer {
         Ok(Layer { id: LayerId::new(id)?, scheme, content_type: String::new() })
     }
 
-    /// Says what the payloads are, as a media type.
+    /// Sets the media type of the payloads.
     pub fn with_content_type(mut self, content_type: &str) -> Layer {
         content_type.clone_into(&mut self.content_type);
         self
     }
 
-    /// Checks that a name is one of this layer: of its kind, and for a tile of one of its levels.
+    /// Checks that a name is legal in this layer: that it has the right kind, and a tile has one of the layer's levels.
     ///
-    /// Tiles beyond the pole pass: older programs put some, and who reads the tiles around one asks for them too. What
-    /// is put is checked by [`Layer::check_put`].
+    /// Accepts tiles beyond the pole: older programs have put some, and reading the neighbours of a tile asks for them too.
+    /// [`Layer::check_put`] is stricter.
     pub fn check(&self, name: &Name) -> Result<()> {
         match (&self.scheme, name) {
             (Scheme::Generic, Name::Generic(_)) => Ok(()),
@@ -67,16 +67,16 @@ impl Layer {
                 tile.level()
             ))),
             (Scheme::Generic, Name::Tile(tile)) => {
-                Err(Error::new(format!("layer `{}` is generic: tile `{tile}` is no name in it", self.id)))
+                Err(Error::new(format!("layer `{}` is generic: tile `{tile}` can not be a name in it", self.id)))
             }
             (Scheme::Tile(..), Name::Generic(text)) => {
-                Err(Error::new(format!("layer `{}` holds tiles: `{text}` is no name in it", self.id)))
+                Err(Error::new(format!("layer `{}` holds tiles: `{text}` can not be a name in it", self.id)))
             }
         }
     }
 
-    /// Checks that a partition of this name may be put here: that it is one of this layer, and a tile of its grid. In the
-    /// `here` grid a level has twice as many columns as rows, and what lies beyond the pole is none.
+    /// Checks that a partition of this name may be put: that the name is legal in this layer, and a tile lies in its grid. In the `here` grid
+    /// a level has twice as many columns as rows, and tiles beyond the pole do not lie in it.
     pub fn check_put(&self, name: &Name) -> Result<()> {
         self.check(name)?;
         match (&self.scheme, name) {
@@ -87,8 +87,8 @@ impl Layer {
         }
     }
 
-    /// Reads a name as people write it: a string, quadkey digits, or `here:` and a decimal HERE tile id. The tile of
-    /// level 0 is `root`, and never nothing.
+    /// Parses a name as people write it: a string, quadkey digits, or `here:` and a decimal HERE tile id. The tile of level 0 is `root`,
+    /// and never the empty text.
     pub fn parse_name(&self, text: &str) -> Result<Name> {
         let name = match (&self.scheme, text.strip_prefix("here:")) {
             (Scheme::Generic, _) => Name::generic(text)?,
@@ -102,7 +102,7 @@ impl Layer {
         Ok(name)
     }
 
-    /// Reads a name's bytes back; fails when they are no name of this layer.
+    /// Parses the bytes of a name; fails when the name is not legal in this layer.
     pub fn name_from_bytes(&self, bytes: &[u8]) -> Result<Name> {
         let text = std::str::from_utf8(bytes).map_err(|_| Error::new("a partition name is not UTF-8"))?;
         let name = match self.scheme {
@@ -127,7 +127,7 @@ impl Levels {
     /// The deepest level there is.
     pub const MAX: u8 = 31;
 
-    /// Takes one or more levels of 0 to 31.
+    /// Makes a set of one or more levels from 0 to 31.
     pub fn new(levels: impl IntoIterator<Item = u8>) -> Result<Levels> {
         let mut bits = 0u32;
         for level in levels {
@@ -189,7 +189,8 @@ impl FromStr for Levels {
 
     /// Reads `12,14`, `0-8` and mixtures.
     fn from_str(text: &str) -> Result<Levels> {
-        let bad = || Error::new(format!("`{text}` are no tile levels: expected for example `12,14` or `0-8`"));
+        let bad =
+            || Error::new(format!("`{text}` is not a list of tile levels: expected for example `12,14` or `0-8`"));
         let mut levels = Vec::new();
         for part in text.split(',') {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -221,7 +222,7 @@ impl FromStr for Scheme {
             ["generic"] => Ok(Scheme::Generic),
             ["tile", grid, levels] => Ok(Scheme::Tile(grid.parse()?, levels.parse()?)),
             _ => Err(Error::new(format!(
-                "`{text}` is no partitioning scheme: expected `generic` or for example `tile:here:12,14`"
+                "`{text}` is not a partitioning scheme: expected `generic` or for example `tile:here:12,14`"
             ))),
         }
     }
@@ -269,10 +270,10 @@ mod tests {
         assert_eq!(generic.parse_name("a/b").unwrap(), Name::generic("a/b").unwrap());
         assert!(generic.parse_name("a\nb").is_err());
         assert!(generic.check(&Name::Tile("12".parse().unwrap())).is_err());
-        assert!(Layer::tiles("t", Grid::Here, [0]).unwrap().parse_name("").is_err(), "nothing is no tile");
+        assert!(Layer::tiles("t", Grid::Here, [0]).unwrap().parse_name("").is_err(), "the empty text is not a tile");
     }
 
-    /// What lies beyond the pole can be read, as older catalogs have it, but not be put.
+    /// Tiles beyond the pole can be read, since older catalogs have some, but they can not be put.
     #[test]
     fn only_tiles_on_earth_are_put() {
         let here = Layer::tiles("t", Grid::Here, 0..=31).unwrap();

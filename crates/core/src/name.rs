@@ -1,8 +1,8 @@
 //! Partition names, their bytes, and keys.
 //!
-//! A name's bytes sort as the names do: UTF-8 for a generic name, quadkey digits for a tile. So a tile comes before
-//! everything below it, a subtree is one contiguous range, and "names with this prefix" and "tiles below this one"
-//! are the same question. No name holds a control character, so byte 0 can end a name inside a longer key.
+//! A name's bytes sort as the names do: UTF-8 for a generic name, quadkey digits for a tile. So a tile comes before everything below it, a
+//! subtree is one contiguous range, and "names with this prefix" and "tiles below this one" are the same query. No name has a control
+//! character, so byte 0 can end a name inside a longer key.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub type NameBytes = Box<[u8]>;
 pub enum Name {
     /// A string of 1 to 500 characters without control characters.
     Generic(Arc<str>),
-    /// A tile of a quadtree; the layer's grid says where it lies.
+    /// A tile of a quadtree; the layer's grid decides where it lies.
     Tile(Tile),
 }
 
@@ -25,7 +25,7 @@ impl Name {
     /// The most characters a generic name may have.
     pub const MAX_CHARS: usize = 500;
 
-    /// Checks and takes a generic name.
+    /// Checks and makes a generic name.
     pub fn generic(text: &str) -> Result<Name> {
         let shown = || crate::shown(&text.chars().take(60).collect::<String>()).into_owned();
         if text.is_empty() {
@@ -97,7 +97,7 @@ impl From<Tile> for Name {
     }
 }
 
-/// What can be written where a name is wanted: a string, a tile, or a name.
+/// Anything that can be passed as a name: a string, a tile, or a name.
 pub trait IntoName {
     /// Makes the name, checking a string against the rules of generic names.
     fn into_name(self) -> Result<Name>;
@@ -139,8 +139,7 @@ impl IntoName for String {
     }
 }
 
-/// A layer as a run sees it: of an input catalog (`transit/gtfs-schedule`) or, without one, of the output catalog
-/// (`coverage`).
+/// A layer as a run refers to it: in an input catalog (`transit/gtfs-schedule`) or, without one, in the output catalog (`coverage`).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LayerRef {
     /// The input catalog; `None` is the catalog that the run writes.
@@ -150,7 +149,7 @@ pub struct LayerRef {
 }
 
 impl LayerRef {
-    /// Reads `catalog/layer`, or `layer` for the output catalog.
+    /// Parses `catalog/layer`, or `layer` for the output catalog.
     pub fn parse(text: &str) -> Result<LayerRef> {
         match text.split_once('/') {
             Some((catalog, layer)) => {
@@ -184,7 +183,7 @@ impl std::str::FromStr for LayerRef {
     }
 }
 
-/// A partition as a run sees it: a layer and a name in it.
+/// A partition as a run refers to it: a layer and a name in it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// The layer.

@@ -18,7 +18,7 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Takes bytes.
+    /// A payload of these bytes, without user fields.
     pub fn new(bytes: impl Into<Bytes>) -> Payload {
         Payload { bytes: bytes.into(), fields: Fields::default() }
     }
@@ -76,7 +76,7 @@ impl Payload {
         self.bytes.is_empty()
     }
 
-    /// What is known about it. Cost: one pass over the bytes.
+    /// Its digest, length and user fields. Cost: one pass over the bytes.
     pub fn meta(&self) -> Meta {
         Meta { digest: Digest::of(&self.bytes), len: self.len(), fields: self.fields.clone() }
     }
@@ -119,7 +119,7 @@ impl From<Bytes> for Payload {
     }
 }
 
-/// Everything about a partition but its bytes and where they lie. Two partitions with equal meta are the same content.
+/// Everything about a partition except its bytes and where they lie. Two partitions with equal meta have the same content.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Meta {
     /// BLAKE3 of the bytes.
@@ -131,8 +131,8 @@ pub struct Meta {
 }
 
 impl Meta {
-    /// One digest for all that a payload is, bytes and user fields: what stands for "the same content" wherever fields
-    /// can be seen. Without fields it is the digest of the bytes.
+    /// One digest for the whole content, bytes and user fields. Compare this wherever fields can be read. Without fields it is the digest of
+    /// the bytes.
     pub fn content_digest(&self) -> Digest {
         if self.fields.is_empty() {
             return self.digest;
@@ -145,7 +145,7 @@ impl Meta {
 
 /// Small named texts that travel with a payload and are part of its content: sorted by name, 512 bytes in all.
 ///
-/// Kept as the bytes that are stored and digested: for each field name, `0x1f`, value, `0x1e`.
+/// Held as the bytes that are stored and digested: for each field its name, `0x1f`, its value, `0x1e`.
 #[derive(Clone, PartialEq, Eq, Default, Hash)]
 pub struct Fields(Option<Box<str>>);
 

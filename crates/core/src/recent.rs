@@ -1,14 +1,13 @@
-//! What was used last, bounded by weight.
+//! A cache that keeps what was used last, bounded by weight.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// A cache of two generations: what is used moves to the young one; when that is full it becomes the old one, and what
-/// was old and unused is dropped.
+/// A cache of two generations. A value that is used moves to the young generation. When that is full, it becomes the old one, and what was
+/// left in the old one is dropped.
 ///
-/// The weights of what is held sum up to at most `limit`, unless one value alone has more than half of it. Cost: two
-/// look-ups at most.
+/// The weights of the values add up to at most `limit`, unless a single value has more than half of it. Cost: at most two look-ups.
 #[derive(Debug)]
 pub struct Recent<K, V> {
     limit: u64,
@@ -18,12 +17,12 @@ pub struct Recent<K, V> {
 }
 
 impl<K: Hash + Eq, V: Clone> Recent<K, V> {
-    /// An empty cache for values of so much weight, often their bytes.
+    /// An empty cache for values of this total weight, which is often their bytes.
     pub fn new(limit: u64) -> Recent<K, V> {
         Recent { limit, young: HashMap::new(), old: HashMap::new(), young_weight: 0 }
     }
 
-    /// The value of a key, which counts as a use of it.
+    /// The value of a key. Counts as a use.
     pub fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -52,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_used_stays_and_what_is_not_goes() {
+    fn used_values_stay_and_unused_values_go() {
         let mut cache = Recent::new(20);
         for key in 0..100 {
             cache.insert(key, key * 10, 1);
@@ -64,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn weight_is_what_counts() {
+    fn the_weight_of_values_counts() {
         let mut cache = Recent::new(20);
         cache.insert("a", 1, 6);
         cache.insert("a", 2, 4);

@@ -1,13 +1,11 @@
 //! Tiles: addresses in a quadtree of 32 levels.
 //!
-//! A tile is a level and a column and row within it; where it lies on Earth is for the [`Grid`](crate::Grid) to say.
-//! Its digits name the quarter taken at each level, most significant first: `(y & 1) << 1 | (x & 1)`. In the `here`
-//! grid rows count from the south, so 0 is the south-west quarter; in the `mercator` grid they count from the north,
-//! so 0 is the north-west one.
+//! A tile is a level, and a column and row within it. The [`Grid`](crate::Grid) decides where it lies on Earth. Each digit is the quarter at
+//! a level, most significant first: `(y & 1) << 1 | (x & 1)`. In the `here` grid rows count from the south, so 0 is the south-west
+//! quarter. In the `mercator` grid they count from the north, so 0 is the north-west quarter.
 //!
-//! Invariant: tiles sort as their digits do as text, which is how the bytes of their names sort. A tile comes before
-//! everything below it, and a subtree is one contiguous range. The digits are kept left-aligned for that: comparing
-//! two numbers, then two levels, compares the texts.
+//! Invariant: tiles sort as the texts of their digits do, and so as the bytes of their names. A tile comes before everything below it, and
+//! a subtree is one contiguous range. For that the digits are left-aligned: comparing two numbers, then two levels, compares the texts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -98,16 +96,16 @@ impl Tile {
     pub fn from_here_id(id: u64) -> Result<Tile> {
         let bad = || {
             Error::new(format!(
-                "{id} is not a HERE tile id: its highest bit that is set must be an even one, bit 62 or below"
+                "{id} is not a HERE tile id: the number of its highest set bit must be even and at most 62"
             ))
         };
         let marker = id.checked_ilog2().filter(|bit| bit % 2 == 0 && *bit <= BITS).ok_or_else(bad)?;
         Ok(Tile::from_morton((marker / 2) as u8, id ^ 1 << marker))
     }
 
-    /// Reads a HERE tile id in decimal.
+    /// Parses a HERE tile id in decimal.
     pub fn parse_here_id(text: &str) -> Result<Tile> {
-        // `u64` would also read a plus sign and leading zeros: an id has one text form.
+        // `u64` would also parse a plus sign and leading zeros. An id has only one text form.
         let is_decimal = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
         let bad = |why: &str| Error::new(format!("`{}` is not a HERE tile id: {why}", shown(text)));
         if !is_decimal {
@@ -116,7 +114,7 @@ impl Tile {
         match text.parse() {
             Ok(id) if id < 1 << (BITS + 1) => Tile::from_here_id(id),
             _ => Err(bad(&format!(
-                "it is too large: those of level {} end at {}",
+                "it is too large: the ids of level {} end at {}",
                 Tile::MAX_LEVEL,
                 (1u64 << (BITS + 1)) - 1
             ))),
@@ -159,12 +157,11 @@ impl Tile {
 
     /// The tiles of the same level at most `radius` columns and rows away, sorted, without itself.
     ///
-    /// Columns go round the Earth: east of the last comes the first. Rows do not: what lies beyond the first or last
-    /// is left out. Cost and size: `(2 * radius + 1)^2`, or the whole level if that is smaller.
+    /// Columns wrap around the Earth: east of the last column is the first. Rows do not: rows beyond the first or last are left out. Cost and size: `(2 * radius + 1)^2`, or the whole level if that is smaller.
     pub fn neighbours(self, radius: u32) -> Vec<Tile> {
         let side = 1u32 << self.level;
         let (x, y) = (self.x(), self.y());
-        // Where the way round is short, every column is reached once, and not again from the other side.
+        // Where a level has few columns, take every column once.
         let (first, width) = match radius.checked_mul(2).and_then(|twice| twice.checked_add(1)) {
             Some(width) if width < side => (x + side - radius, width),
             _ => (x, side),
@@ -236,7 +233,7 @@ fn gather(number: u64) -> u32 {
     (bits | bits >> 16) as u32
 }
 
-/// The start of a text that someone wrote, safe to print.
+/// The start of a foreign text, safe to print.
 fn shown(text: &str) -> String {
     crate::shown(&text.chars().take(40).collect::<String>()).into_owned()
 }
@@ -260,7 +257,7 @@ impl fmt::Debug for Tile {
 impl FromStr for Tile {
     type Err = Error;
 
-    /// Reads up to 31 quadkey digits; `root` and the empty text are the root.
+    /// Parses up to 31 quadkey digits; `root` and the empty text are the root.
     fn from_str(text: &str) -> Result<Tile> {
         if text == "root" {
             return Ok(Tile::ROOT);
@@ -276,7 +273,7 @@ impl FromStr for Tile {
     }
 }
 
-/// Says what is wrong with a quadkey, and how to write what was probably meant.
+/// The error for a text that is not a quadkey, with a hint where it is a HERE tile id.
 fn not_a_quadkey(text: &str) -> Error {
     let rule = format!("`{}` is not a tile: expected at most 31 quadkey digits 0 to 3, or `root`", shown(text));
     match Tile::parse_here_id(text) {

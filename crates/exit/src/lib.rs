@@ -1,43 +1,42 @@
-//! Notices that a process is ended from inside while a command is under way.
+//! Notices when a compiler ends the process while a command is running.
 //!
-//! A compiler is any code, and may call [`std::process::exit`], or use a library that does. With `exit(0)` whoever started the
-//! process would see success, and nothing was published. A library can not forbid the call, so its end is changed: while a
-//! [`Guard`] lives, an exit that did not come from [`leave`] says so on standard error, with what was at work, and has code 1.
+//! A compiler is arbitrary code. It may call [`std::process::exit`], or use a library that does. After `exit(0)` the caller of the process
+//! would see success, although nothing was published. A library can not forbid that call, but it can change its effect: while a
+//! [`Guard`] lives, an exit that does not come from [`leave`] prints an error, with the calls that were running, and has code 1.
 //!
-//! Not noticed are `_exit` and signals, which run no handlers: the first is hardly ever called by chance, the second shows in
-//! the exit code. On other systems than Unix nothing is.
+//! `_exit` and signals are not noticed, since they run no handlers. Hardly any code calls `_exit` by accident, and the exit code shows a
+//! signal. On systems other than Unix nothing is noticed.
 //!
-//! This crate exists for its `unsafe` block alone, so that it can stay forbidden everywhere else: the standard library has no
-//! hook for the end of a process.
+//! This crate exists only for its `unsafe` block, so that `unsafe` can stay forbidden everywhere else: the standard library has no hook for
+//! the end of a process.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// The id of the process whose end would be too early; 0 for none. A child that was forked is another process, and may
-/// end.
+/// The id of the process that must not end yet; 0 for none. A forked child is another process, and may end.
 static ARMED: AtomicU32 = AtomicU32::new(0);
 
-/// What says what is at work, a line each.
-type AtWork = Box<dyn Fn() -> Vec<String> + Send>;
+/// Describes the running calls, a line each.
+type DescribeRunning = Box<dyn Fn() -> Vec<String> + Send>;
 
-/// What is asked when the process ends.
-static AT_WORK: Mutex<Option<AtWork>> = Mutex::new(None);
+/// Called when the process ends.
+static DESCRIBE_RUNNING: Mutex<Option<DescribeRunning>> = Mutex::new(None);
 
-/// While it lives, the process ends with failure unless by [`leave`].
+/// While it lives, the process ends with a failure, unless [`leave`] ends it.
 #[derive(Debug)]
 pub struct Guard(());
 
 impl Guard {
-    /// From here on an end of the process is too early.
+    /// From now on an end of the process is an error, until the guard is dropped.
     ///
-    /// `at_work` is called on the thread that ends the process, by a handler of `atexit`: the thread-local variables of that
-    /// thread that have a destructor are gone by then, and other threads still run. It must wait for nobody: a lock that it
-    /// needs may be held by its own thread.
+    /// A handler of `atexit` calls `describe_running` on the thread that ends the process. By then the thread-local variables of that thread
+    /// that have a destructor are gone, and other threads are still running. The function must not wait: its own thread may hold a lock
+    /// that it needs.
     #[must_use]
-    pub fn arm(at_work: impl Fn() -> Vec<String> + Send + 'static) -> Guard {
+    pub fn arm(describe_running: impl Fn() -> Vec<String> + Send + 'static) -> Guard {
         #[cfg(unix)]
         unix::register();
-        *AT_WORK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(at_work));
+        *DESCRIBE_RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(describe_running));
         ARMED.store(std::process::id(), Ordering::Release);
         Guard(())
     }
@@ -63,10 +62,10 @@ mod unix {
     use std::sync::Once;
     use std::sync::atomic::Ordering;
 
-    use super::{ARMED, AT_WORK};
+    use super::{ARMED, DESCRIBE_RUNNING};
 
-    const SAID: &str = "error: the process was ended from inside, by a call of `exit` in a compiler or in what it uses: the command \
-                        is not done\n";
+    const MESSAGE: &str = "error: the process was ended from inside, by a call of `exit` in a compiler or in a library that it uses: the \
+                           command is not finished\n";
     const HINT: &str = "  the command `log` shows what was committed; a compiler reports a failure as an error\n";
 
     const FAILED: c_int = 1;
@@ -79,7 +78,7 @@ mod unix {
         safe fn _exit(code: c_int) -> !;
     }
 
-    /// Has the end of the process looked at, once. Where there is no room for one more handler, it is not.
+    /// Registers the handler, once. Where the system has no room for another handler, exits are not noticed.
     pub(super) fn register() {
         static REGISTERED: Once = Once::new();
         REGISTERED.call_once(|| {
@@ -87,21 +86,21 @@ mod unix {
         });
     }
 
-    /// What was at work, if that can be known without waiting. Nothing may unwind out of the handler.
-    fn at_work() -> Vec<String> {
-        let Ok(at_work) = AT_WORK.try_lock() else { return Vec::new() };
-        let lines = at_work.as_ref().map(|at_work| catch_unwind(AssertUnwindSafe(at_work)));
+    /// The running calls, if they can be found without waiting. Nothing may unwind out of the handler.
+    fn running_calls() -> Vec<String> {
+        let Ok(describe) = DESCRIBE_RUNNING.try_lock() else { return Vec::new() };
+        let lines = describe.as_ref().map(|describe| catch_unwind(AssertUnwindSafe(describe)));
         lines.and_then(Result::ok).unwrap_or_default()
     }
 
     extern "C" fn ended() {
         if ARMED.load(Ordering::Acquire) == std::process::id() {
-            // Memory may be taken here: this is no handler of a signal.
-            let mut said = SAID.to_owned();
-            at_work().iter().for_each(|line| said.push_str(&format!("  {line}\n")));
-            said.push_str(HINT);
-            // What can not be written there can be said nowhere.
-            let _ = std::io::stderr().write_all(said.as_bytes());
+            // Allocating is allowed here: this is not a signal handler.
+            let mut message = MESSAGE.to_owned();
+            running_calls().iter().for_each(|line| message.push_str(&format!("  {line}\n")));
+            message.push_str(HINT);
+            // There is no other place to report an error of this write.
+            let _ = std::io::stderr().write_all(message.as_bytes());
             _exit(FAILED);
         }
     }

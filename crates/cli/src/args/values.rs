@@ -66,7 +66,7 @@ mod tests {
     fn values_are_checked_where_they_are_typed() {
         assert_eq!(layer("topology=tile:here:12,14").unwrap().scheme.to_string(), "tile:here:12,14");
         assert!(layer("topology").unwrap_err().contains("ID=SCHEME"));
-        assert!(layer("topology=quad").unwrap_err().contains("no partitioning scheme"));
+        assert!(layer("topology=quad").unwrap_err().contains("is not a partitioning scheme"));
         assert_eq!(layer_source("a=b=c").unwrap().1, PathBuf::from("b=c"));
         assert_eq!(input("in=3").unwrap().1, Version(3));
         assert_eq!([percent("1%"), percent("0.05 %"), percent("100")], [Ok(10_000), Ok(500), Ok(1_000_000)]);

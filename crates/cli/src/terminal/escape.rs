@@ -8,11 +8,11 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::sync::OnceLock;
 
-use deltic_core::commands;
+use deltic_core::is_terminal_control;
 
 /// Escapes all that commands but line breaks.
 fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
-    let is_bad = |c| c != '\n' && commands(c);
+    let is_bad = |c| c != '\n' && is_terminal_control(c);
     if !text.contains(is_bad) {
         return Cow::Borrowed(text);
     }

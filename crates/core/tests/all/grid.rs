@@ -201,7 +201,7 @@ fn boxes_that_are_none_say_why() {
     assert_eq!(message(12.5, -43.0, -22.9, -42.0), "bounding box is upside down: south 12.5 is north of north -22.9");
     assert_eq!(message(0.0, 0.0, 91.0, 1.0), "bounding box: north 91 is out of range: -90 to 90 degrees");
     assert_eq!(message(0.0, f64::NAN, 1.0, 1.0), "bounding box: west NaN is out of range: -180 to 180 degrees");
-    assert_eq!("mars".parse::<Grid>().unwrap_err().to_string(), "`mars` is no grid: expected `here` or `mercator`");
+    assert_eq!("mars".parse::<Grid>().unwrap_err().to_string(), "`mars` is not a grid: expected `here` or `mercator`");
     assert!(GRIDS.iter().all(|grid| grid.to_string().parse::<Grid>().unwrap() == *grid));
 }
 
