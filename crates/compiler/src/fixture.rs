@@ -14,7 +14,7 @@ use crate::io::whole::Whole;
 
 /// A handful of partitions that a compiler under test can read.
 ///
-/// Layers need no settings: a layer takes the kind of name that is first put into it.
+/// Layers need no settings: the first name that is put into a layer decides which kind of names it takes.
 #[derive(Debug, Default)]
 pub struct Fixture {
     inputs: Vec<LayerRef>,
@@ -56,7 +56,7 @@ impl Fixture {
         Ok(())
     }
 
-    /// A partition to give to a front-end or to `compile`. It is not put into the fixture.
+    /// Makes a partition to pass to a front-end or to `compile`. Does not put it into the fixture.
     pub fn input(&self, layer: &str, name: impl IntoName, payload: impl Into<Payload>) -> Result<Input> {
         let payload = payload.into();
         let key = Key { layer: LayerRef::parse(layer)?, name: name.into_name()? };
@@ -68,7 +68,7 @@ impl Fixture {
         Context::new(self)
     }
 
-    /// All partitions of the fixture's layers, for a compiler that goes through its whole input.
+    /// All partitions of the fixture's layers, for a compiler that reads its whole input.
     pub fn whole(&self) -> Whole<'_> {
         Whole::new(self, &self.inputs)
     }

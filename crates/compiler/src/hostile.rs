@@ -1,4 +1,4 @@
-//! What this crate decodes, given bytes that are wrong: intermediate values of many types, and filters.
+//! Feeds wrong bytes to the decoders of this crate: intermediate values of many types, and filters.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -21,7 +21,7 @@ enum Shape {
     Named { name: String, parts: Vec<Shape> },
 }
 
-/// Values of a type. What a byte of their encoding becomes, and what is reserved before it is there, depend on it.
+/// Values of a type. The type decides how much memory a byte of the encoding takes, and how much is reserved in advance.
 fn values<T>(name: &'static str, values: &[T], times: u64) -> Decoder<'static>
 where
     T: Serialize + DeserializeOwned,
@@ -36,7 +36,7 @@ where
         bytes
     };
     let valid = values.iter().map(encoded).collect();
-    // For each level of nesting serde reserves at most 1 MiB for what a length promises.
+    // For each level of nesting, serde reserves at most 1 MiB for an announced length.
     Decoder::new(name, valid, (times, 4 << 20), |bytes| decode::<T>(bytes).is_ok()).sealed(headed)
 }
 

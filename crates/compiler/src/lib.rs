@@ -7,26 +7,26 @@
 //! | [`Direct`] | the input's key alone | one input (checked) | none: the back-end gets the input itself |
 //! | [`DirectMany`] | the input's key alone | any number of inputs | none: the back-end gets the inputs themselves |
 //! | [`MapGroup`] | the input's content | any number of inputs | typed, serialised by serde |
-//! | [`RefTree`] | the same and that of what the input refers to | any number of inputs | the same |
-//! | [`MapSplit`] | as of a map-group; a group becomes any number of outputs | any number of inputs | the same |
+//! | [`RefTree`] | the content of the input and of what it refers to | any number of inputs | the same |
+//! | [`MapSplit`] | as for a map-group; a group becomes any number of outputs | any number of inputs | the same |
 //! | [`Dep`] | the content of the whole input | the whole input | the same |
-//! | [`Global`] | whatever it likes | the whole input | none |
-//! | [`IncrementalDep`] | a dependency graph that the user keeps | any number of inputs | none |
+//! | [`Global`] | anything | the whole input | none |
+//! | [`IncrementalDep`] | a dependency graph that the user's code keeps up to date | any number of inputs | none |
 //!
-//! Every pattern becomes the same thing, a *stage*: a front-end for each input, a shuffle by output key, a back-end
-//! for each output. The driver runs a front-end again when its input changed or something it read through its
-//! [`Context`] did, and a back-end when what the front-ends said to it changed or something *it* read did.
+//! Every pattern becomes a *stage*: a front-end for each input, a shuffle by output key, a back-end for each output. The driver runs
+//! a front-end again when its input has changed, or something that it read through its [`Context`]. It runs a back-end again when the
+//! values for it have changed, or something that the back-end read.
 //!
-//! What can influence an output is its inputs, what was read through the context, the task's configuration and the
-//! code's version. There is no fourth: a compiler that reads a file, a clock or an environment variable breaks the
-//! promise that an incremental run equals a build from scratch.
+//! Only these influence an output: its inputs, what was read through the context, the task's configuration, and the version of the
+//! code. A compiler that reads a file, a clock or an environment variable breaks the promise that an incremental run equals a build
+//! from scratch.
 //!
-//! A compiler may print, to look into it: the command line sends what it prints to standard error. It must not end the process:
-//! what fails is an error, and an exit counts as a failure of the whole run, whatever its code.
+//! A compiler may print for debugging: the command line sends the text to standard error. It must not end the process. Report a failure
+//! as an error: an exit counts as a failure of the whole run, whatever its code.
 //!
 //! The crate is built in rooms:
 //!
-//! | room | what it holds | uses |
+//! | room | holds | uses |
 //! |---|---|---|
 //! | `error` | the result of user code | |
 //! | `io` | what compilers read and emit: layers, partitions, tracked reads, values, output keys | `error` |
@@ -115,7 +115,7 @@ pub use tasks::recorded::RecordedTask;
 pub use tasks::setup::Setup;
 pub use tasks::task::{BadTask, Task};
 
-/// Everything a compiler is written with.
+/// Everything that you need to write a compiler.
 pub mod prelude {
     pub use crate::{
         AdaptivePattern, Context, DataKey, DataPlan, DataSet, Dep, DepCompiler, Direct, DirectCompiler, DirectMany,

@@ -1,4 +1,4 @@
-//! The compilers of stages: a flow, given inputs and output keys.
+//! The compilers of stages: each runs a flow for given inputs and output keys.
 
 use std::sync::Arc;
 
@@ -95,7 +95,7 @@ impl<K: DataKey, V: 'static> MapGroupCompiler for GroupFlow<K, V> {
     }
 }
 
-/// A name that may have turned out to be none: the mapping of keys reports it then.
+/// A name, or the error that prevented one: the mapping of keys reports the error.
 struct Checked(Result<Name>);
 
 impl IntoName for Checked {

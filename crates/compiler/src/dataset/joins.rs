@@ -16,12 +16,12 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         self.joined("left-outer-join", other, |left, right| Some((left?, right)))
     }
 
-    /// The keys of either set, with what each has.
+    /// The keys of either set, with the value of each where it has one.
     pub fn outer_join<W: Data>(&self, other: &DataSet<K, W>) -> DataSet<K, (Option<V>, Option<W>)> {
         self.joined("outer-join", other, |left, right| (left.is_some() || right.is_some()).then_some((left, right)))
     }
 
-    /// The keys and values of both sets. A key that both have is an error that names where both values come from.
+    /// The keys and values of both sets. A key in both sets is an error that names where both values come from.
     pub fn union(&self, other: &DataSet<K, V>) -> DataSet<K, V> {
         let (left, right) = (self.clone(), other.clone());
         self.plan.expect_own(other);

@@ -1,4 +1,4 @@
-//! Data sets: a job as typed collections that come from one another, made into a chain of ordinary tasks.
+//! Data sets: describe a job as typed collections that derive from one another. It becomes a chain of ordinary tasks.
 //!
 //! ```
 //! use deltic_compiler::prelude::*;
@@ -36,13 +36,13 @@
 //! # }
 //! ```
 //!
-//! There is no engine beneath: every stage is a direct or map-group compiler over closures, and stages are joined by
-//! private layers (see [`Task::keep_private`](crate::Task::keep_private)). So all that holds of tasks holds here: what a
-//! change re-runs, cut-off, tracked reads, errors that name the partition.
+//! There is no engine of its own: every stage is a direct or map-group compiler over closures, and private layers connect the stages
+//! (see [`Task::keep_private`](crate::Task::keep_private)). So everything that holds for tasks holds here: what a change re-runs, early
+//! cut-off, tracked reads, errors that name the partition.
 //!
-//! A stage has one shuffle. Steps on keys and values fuse into the stage beside them, before or after the shuffle, and
-//! so do joins and unions of what has none. A set ends in a layer of its own where it is persisted, where a second
-//! shuffle follows, where keys are looked up behind a shuffle, and where several sets follow one that has a shuffle.
+//! A stage has one shuffle. Steps on keys and values fuse into the stage beside them, before or after the shuffle. Joins and unions of
+//! sets without a shuffle fuse too. A set gets a layer of its own where it is persisted, where a second shuffle follows, where keys are
+//! looked up after a shuffle, and where several sets follow one with a shuffle.
 
 mod compilers;
 mod flow;

@@ -1,7 +1,7 @@
-//! References: values of another set that a step looks up. Every look is a tracked read, so it runs again when what it
-//! saw changes, appears or goes.
+//! References: values of another set that a step looks up. Every look-up is a tracked read, so the step runs again when what it saw
+//! changes, appears or goes.
 //!
-//! Where the other set is a layer with narrow steps, the look goes to the layer itself and the steps run on what is
+//! Where the other set is a layer with narrow steps, the look-up reads the layer itself, and the steps run on the partition that is
 //! found. Any other set is kept in a private layer.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use crate::dataset::{Data, DataKey, DataSet};
 use crate::error::Result;
 use crate::io::context::Context;
 
-/// Looks keys of a set up.
+/// Looks up keys of a set.
 pub struct LookUp<'a, K, V> {
     narrow: &'a Narrow<K, V>,
     total: bool,
@@ -34,7 +34,7 @@ impl<K: DataKey, V: 'static> LookUp<'_, K, V> {
         }
     }
 
-    /// Reads together what [`LookUp::get`] of these keys is going to read.
+    /// Reads ahead, with few requests, what [`LookUp::get`] will read for these keys.
     pub fn read_ahead<'k>(&self, keys: impl IntoIterator<Item = &'k K>) -> Result<()>
     where
         K: 'k,
@@ -48,7 +48,8 @@ impl<K: DataKey, V: 'static> LookUp<'_, K, V> {
         wanted.iter().try_for_each(|(layer, names)| self.context.read_ahead(&layer.to_string(), names))
     }
 
-    /// Whether the set has a key. Unless values decide that, the caller runs again only when it appears or goes.
+    /// Whether the set has a key. The caller runs again only when the key appears or goes, unless the set's values decide whether it has
+    /// the key.
     pub fn contains(&self, key: &K) -> Result<bool> {
         if !self.total {
             return Ok(self.get(key)?.is_some());
@@ -65,7 +66,7 @@ impl<K, V> fmt::Debug for LookUp<'_, K, V> {
 }
 
 impl<K: DataKey, V: Data> DataSet<K, V> {
-    /// Makes another value of each value, its key, and whatever it looks up in `other`.
+    /// Makes a new value of each value, its key, and what `f` looks up in `other`.
     pub fn look_up<K2: DataKey, W: Data, R: Data>(
         &self,
         other: &DataSet<K2, W>,
@@ -74,7 +75,7 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         self.looking("look-up", other, f)
     }
 
-    /// Follows references: `references` says which keys of `other` a value names, `f` is given what they are.
+    /// Follows references: `references` returns the keys of `other` that a value refers to, `f` gets their values.
     pub fn resolve<K2: DataKey, W: Data, R: Data>(
         &self,
         other: &DataSet<K2, W>,
@@ -93,7 +94,7 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         })
     }
 
-    /// Looks the same key up in `other`.
+    /// Looks up the same key in `other`.
     pub fn resolve_same<W: Data, R: Data>(
         &self,
         other: &DataSet<K, W>,
@@ -128,8 +129,8 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
 }
 
 impl<V: Data> DataSet<Tile, V> {
-    /// Looks a tile and its neighbours up in `other`: those at most `radius` columns and rows away, sorted, that exist.
-    /// Cost: `(2 * radius + 1)^2` look-ups, read together.
+    /// Looks up a tile and its neighbours in `other`: those that exist, at most `radius` columns and rows away, sorted. Cost:
+    /// `(2 * radius + 1)^2` look-ups, with few requests.
     pub fn resolve_neighbours<W: Data, R: Data>(
         &self,
         other: &DataSet<Tile, W>,

@@ -1,4 +1,4 @@
-//! Shuffles: groups by key alone, and what content decides.
+//! Shuffles: groups by key alone, and groups by content.
 
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ use crate::io::context::Context;
 use crate::io::partition::Input;
 
 impl<K: DataKey, V: Data> DataSet<K, V> {
-    /// Gathers all values whose keys become the same: many to one, by the key alone. They come sorted by key.
+    /// Gathers all values whose keys map to the same key: many to one, by the key alone. They come sorted by key.
     ///
-    /// Nothing is decoded or shuffled but keys. A change runs the steps before it for all members of its group.
+    /// Only keys are decoded and shuffled. A change runs the steps before it for all members of its group.
     pub fn group<K2: DataKey>(&self, by: impl Fn(&K) -> K2 + Send + Sync + 'static) -> DataSet<K2, Vec<Member<K, V>>> {
         let from = self.clone();
         let by = Arc::new(by);
@@ -27,7 +27,7 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         })
     }
 
-    /// Sends any number of values to keys that content decides, and gathers them: ordered by where they came from.
+    /// Sends any number of values to keys that depend on content, and gathers them, ordered by the inputs that they came from.
     ///
     /// `by` may return a `Vec`, an `Option`, an array.
     pub fn group_by<K2: DataKey, T: Data, I: IntoIterator<Item = (K2, T)>>(
@@ -37,9 +37,10 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         self.shuffle("group-by", by, |_, values| values.map(|(_, value)| decode(&value.0)).collect::<Result<_>>())
     }
 
-    /// Sends any number of values to keys that content decides, and makes one of each two that meet.
+    /// Sends any number of values to keys that depend on content, and merges the values of each key into one.
     ///
-    /// Values come in the order of where they came from, so `merge` need not be commutative. Only one is in memory.
+    /// Values are merged in the order of the inputs that they came from, so `merge` need not be commutative. Only one value is in
+    /// memory.
     pub fn reduce<K2: DataKey, T: Data, I: IntoIterator<Item = (K2, T)>>(
         &self,
         by: impl Fn(&K, V) -> Result<I> + Send + Sync + 'static,
@@ -58,8 +59,8 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         })
     }
 
-    /// Sends any number of values to keys that content decides and that must all differ: two values for one key are an
-    /// error that names where both came from.
+    /// Sends any number of values to keys that depend on content. All keys must differ: two values for one key are an error that names
+    /// where both came from.
     pub fn unique<K2: DataKey, T: Data, I: IntoIterator<Item = (K2, T)>>(
         &self,
         by: impl Fn(&K, V) -> Result<I> + Send + Sync + 'static,
@@ -98,7 +99,7 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
                 Arc::new(move |key: &K2, values: &mut dyn Iterator<Item = (Key, Raw)>, _: &Context<'_>| {
                     make(key, values).map(Some)
                 });
-            // A key comes to be by a value that is sent to it.
+            // A key exists because a value was sent to it, so every key has a value.
             Ok(Flow { about: About { total: true, ..about }, shape: Shape::Group(front, back) })
         })
     }

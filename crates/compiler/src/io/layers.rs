@@ -9,14 +9,14 @@ use crate::io::projection::Projection;
 pub trait HasLayers {
     /// The layers. Called when the compiler's task is made.
     ///
-    /// Errors: settings of a layer that are not legal, or whatever else keeps the compiler from saying what it reads and writes.
+    /// Errors: settings of a layer that are not legal, or any other reason why the compiler can not name its layers.
     fn layers(&self) -> Result<Layers>;
 }
 
-/// The layers of a compiler: those that it compiles, those that it reads besides, those that it writes.
+/// The layers of a compiler: the input layers, which it compiles; the reference layers, which it also reads; the output layers.
 ///
-/// A layer that is read is named `catalog/layer` in an input catalog, `layer` in the output catalog. A name that is not legal, and
-/// a list that is empty or names a layer twice, is reported when the task is made, with all else that is wrong with it.
+/// The name of a layer that is read is `catalog/layer` for an input catalog, `layer` for the output catalog. Making the task reports all
+/// mistakes together: names that are not legal, and lists that are empty or name a layer twice.
 ///
 /// ```
 /// # use deltic_compiler::prelude::*;
@@ -34,7 +34,7 @@ pub struct Layers {
     pub(crate) references: Vec<LayerRef>,
     pub(crate) projections: Vec<Projection>,
     pub(crate) outputs: Vec<Layer>,
-    /// What is wrong with names, in the order in which they were given.
+    /// The mistakes in names, in the order in which the names were given.
     pub(crate) mistakes: Vec<String>,
 }
 
@@ -44,20 +44,20 @@ impl Layers {
         Layers::default()
     }
 
-    /// Adds layers whose partitions are compiled: each of their partitions is given to the compiler.
+    /// Adds layers whose partitions are compiled: the compiler gets each of their partitions.
     pub fn input_layers(mut self, layers: impl IntoIterator<Item: ToString>) -> Layers {
         read("input", layers, &mut self.inputs, &mut self.mistakes);
         self
     }
 
-    /// Adds layers that may be read through the [`Context`](crate::Context) besides the input layers. Only the layer is declared;
-    /// which partitions are read is recorded as it happens.
+    /// Adds layers that may be read through the [`Context`](crate::Context), as the input layers may. Only the layer is declared. Which
+    /// partitions are read is recorded at run time.
     pub fn reference_layers(mut self, layers: impl IntoIterator<Item: ToString>) -> Layers {
         read("reference", layers, &mut self.references, &mut self.mistakes);
         self
     }
 
-    /// Adds parts of partitions that are read through [`Context::project`](crate::Context::project), each under an id.
+    /// Adds projections for parts of partitions that are read through [`Context::project`](crate::Context::project), each under an id.
     pub fn projections(mut self, projections: impl IntoIterator<Item = Projection>) -> Layers {
         self.projections.extend(projections);
         self

@@ -1,4 +1,4 @@
-//! What compilers are given and what they give: layers, partitions, tracked reads, intermediate values, output keys, payloads.
+//! The input and output of compilers: layers, partitions, tracked reads, intermediate values, output keys, payloads.
 //!
 //! Uses `error`. The encoding of intermediate values ([`codec`]) is part of every fingerprint.
 

@@ -1,4 +1,4 @@
-//! A partition as user code reads it: key, meta and bytes.
+//! A partition as user code gets it: key, meta and bytes.
 
 use anyhow::Context as _;
 use deltic_core::{Key, Meta, Name, Payload, Tile};

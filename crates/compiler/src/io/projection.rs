@@ -1,7 +1,7 @@
-//! Projections: parts of a partition that are read and tracked on their own, such as one row of a look-up table.
+//! Projections: parts of a partition that are read and tracked separately, such as one row of a look-up table.
 //!
-//! A reader of a row runs again when that row changed, not when the table did. So the driver must be able to find the row
-//! itself: a projection is code that a task registers, and a read of it is recorded with the digest of what it returned.
+//! A reader of a row runs again when that row changes, not when another row of the table does. So the driver must be able to find the
+//! row itself. A task registers the projection as code, and a read is recorded with the digest of the part that it returned.
 
 use std::any::Any;
 use std::fmt;
@@ -18,7 +18,7 @@ type Decoded = Arc<dyn Any + Send + Sync>;
 type Decode = dyn Fn(&Payload) -> Result<Decoded> + Send + Sync;
 type Part = dyn Fn(&Decoded, &str) -> Result<Option<Vec<u8>>> + Send + Sync;
 
-/// How to find a part of a partition: decode the payload once, then take any number of parts.
+/// Finds parts of a partition: decodes the payload once, then takes any number of parts.
 #[derive(Clone)]
 pub struct Projection {
     id: String,
@@ -27,8 +27,8 @@ pub struct Projection {
 }
 
 impl Projection {
-    /// A projection under an id that is the task's own. Both functions must depend on what they are given alone; maps in
-    /// a part must iterate in a fixed order.
+    /// A projection under an id, which is unique within the task. Both functions must depend on their arguments alone. Maps in a part
+    /// must iterate in a fixed order.
     ///
     /// ```
     /// # use deltic_compiler::prelude::*;
@@ -74,14 +74,14 @@ impl fmt::Debug for Projection {
     }
 }
 
-/// The projections of a task, and what they decoded, shared by all workers.
+/// The projections of a task, with a cache of decoded partitions that all workers share.
 pub struct Projections {
     all: Vec<Projection>,
     /// Decoded partitions, by projection and content.
     decoded: Mutex<Recent<(String, Digest), Decoded>>,
 }
 
-/// What a projection is recorded with: the digest of its part, or of there being none.
+/// The digest that a projected read is recorded with: of the part, or of its absence.
 pub fn part_digest(part: Option<&[u8]>) -> Digest {
     let mut hasher = Hasher::new("deltic part 1");
     if let Some(part) = part {
@@ -91,17 +91,16 @@ pub fn part_digest(part: Option<&[u8]>) -> Digest {
 }
 
 impl Projections {
-    /// Bytes of payloads whose decoded form is held unless told otherwise.
+    /// The default size of the cache, in bytes of payloads.
     pub const CACHE_BYTES: u64 = 32 << 20;
 
-    /// The projections of a task, with a cache of what `cache_bytes` of payloads decode to. The least recently used goes
+    /// The projections of a task, with a cache for the decoded form of `cache_bytes` of payloads. The least recently used are dropped
     /// first.
     pub fn new(all: Vec<Projection>, cache_bytes: u64) -> Projections {
         Projections { all, decoded: Mutex::new(Recent::new(cache_bytes)) }
     }
 
-    /// The parts of a partition, if it exists: decodes it. `read` is called for the payload unless its decoded form is at
-    /// hand.
+    /// The parts of a partition, if it exists. Decodes it, unless its decoded form is cached; then `read` is not called.
     pub fn parts(
         &self,
         id: &str,
@@ -113,7 +112,7 @@ impl Projections {
         Ok(Parts { projection, decoded })
     }
 
-    /// A partition as a projection decodes it.
+    /// The decoded form of a partition.
     pub(crate) fn whole<W: Send + Sync + 'static>(
         &self,
         id: &str,
@@ -132,7 +131,7 @@ impl Projections {
         if let Some(found) = cache().get(&key) {
             return Ok(found);
         }
-        // Outside the lock: two workers may decode the same, none waits for another's partition.
+        // Outside of the lock: two workers may decode the same partition, but none waits for another.
         let decoded = (projection.decode)(&read()?)?;
         cache().insert(key, Arc::clone(&decoded), meta.len);
         Ok(decoded)

@@ -18,7 +18,7 @@ pub struct Whole<'a> {
 }
 
 impl<'a> Whole<'a> {
-    /// All of these layers.
+    /// The whole of these layers.
     pub fn new(lookup: &'a dyn Lookup, inputs: &'a [LayerRef]) -> Whole<'a> {
         Whole { lookup, inputs }
     }

@@ -1,25 +1,24 @@
-//! Leveling: which tile stands for a place, so that tiles where little is are gathered and those where much is are not.
+//! Leveling: chooses which tile represents a place, so that places with little data share a coarse tile and dense places do not.
 //!
-//! A *leveling point* is a tile that stands for everything in it that no deeper point stands for. [`FixedPattern`] has
-//! them all at one level. [`AdaptivePattern`] reads them from a layer with one empty partition for each point, which the
-//! tasks of a [`Leveling`] keep up to date:
+//! A *leveling point* is a tile that represents everything in it that no deeper point represents. [`FixedPattern`] has all points at
+//! one level. [`AdaptivePattern`] reads them from a layer with one empty partition for each point. The tasks of a [`Leveling`] keep
+//! that layer up to date:
 //!
 //! ```text
 //! inputs ──► NAME.weights ──► weights by level ─┬─► NAME.sum-13 ─► sum-12 … sum-0 ──► NAME.heavy ──► NAME.points ──► NAME
 //!                                               └──────────────────────┘ own weights
 //! ```
 //!
-//! With `W(t)` the weight of all that is in tile `t`, a tile is *heavy* if `W(t)` exceeds the threshold. The points are
+//! Let `W(t)` be the weight of everything in tile `t`. A tile is *heavy* if `W(t)` exceeds the threshold. The points are
 //!
-//! * the largest tiles with something in them that are not heavy, and
-//! * the heavy tiles that have a weight of their own, besides what is below them.
+//! * the largest tiles that hold a weight and are not heavy, and
+//! * the heavy tiles that have a weight of their own, apart from the weights below them.
 //!
-//! So whatever has a weight has a point at or above it, and what one point stands for weighs no more than the threshold,
-//! unless it is one tile alone.
+//! So every weight has a point at or above its tile. What one point represents weighs at most the threshold, unless it is a single tile.
 //!
-//! The pattern is data. Who asks for a point looks from a tile upwards for the first that exists, and that look is
-//! tracked: it runs again when the answer is another one, and only then. A change of one weight adds up anew one tile a
-//! level; if none of them becomes heavy or light on the way, the points are not looked at.
+//! The pattern is data. A look-up of a point goes from a tile upwards to the first point that exists. It is tracked: the reader runs again
+//! only when the answer changes. A change of one weight adds up one tile a level again. If none of these becomes heavy or light, the
+//! points are not compiled again.
 
 mod pattern;
 mod stages;

@@ -17,13 +17,13 @@ impl FixedPattern {
         FixedPattern { level }
     }
 
-    /// The ancestor at the pattern's level; a tile of that level or above is its own point.
+    /// The ancestor at the pattern's level. A tile at that level or above is its own point.
     pub fn point_of(self, tile: Tile) -> Tile {
         tile.ancestor(self.level).unwrap_or(tile)
     }
 }
 
-/// Leveling points that a layer lists: any layer of tiles, such as the one that a [`Leveling`](crate::Leveling) makes.
+/// Leveling points from a layer of tiles, such as the one that a [`Leveling`](crate::Leveling) makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdaptivePattern {
     layer: String,
@@ -35,14 +35,14 @@ impl AdaptivePattern {
         AdaptivePattern { layer: layer.to_owned() }
     }
 
-    /// The nearest point at or above a tile; `None` where there is none. The caller runs again when there is another
-    /// answer, and not for any other change of the points.
+    /// The nearest point at or above a tile; `None` where there is none. The caller runs again only when the answer changes, not for other
+    /// changes of the points.
     ///
-    /// Cost: a look-up for each level from the tile's up to the point's, each kept in state. Errors: as for
+    /// Cost: a look-up for each level from the tile's up to the point's, and each is recorded in the state. Errors: as for
     /// [`Context::exists`]; the layer must take tiles of all these levels.
     pub fn point_of(&self, tile: Tile, context: &Context<'_>) -> Result<Option<Tile>> {
-        // Upwards: every absent tile on the way would be the answer if it appeared. Downwards, tiles above the answer
-        // would be looked at, whose changes are no matter.
+        // Upwards: every absent tile on the way would be the answer if it appeared. A search downwards would also read tiles above the
+        // answer, whose changes do not matter.
         let mut at = Some(tile);
         while let Some(tile) = at {
             if context.exists(&self.layer, tile)? {

@@ -1,4 +1,4 @@
-//! Direct compilers: output keys follow from the input's key, so only keys are shuffled, and nothing is decoded.
+//! Direct compilers: output keys depend on the input's key alone, so only keys are shuffled, and nothing is decoded.
 
 use std::sync::Arc;
 
@@ -14,31 +14,30 @@ use crate::patterns::stage::{CompileInputs, DirectStage, Pattern};
 
 /// A compiler whose output keys depend on input keys alone.
 ///
-/// `map_key` must be a function of the key and the task's configuration: it is asked again for a partition that no
-/// longer exists. Register it as [`Direct`] when every output has one input, as [`DirectMany`] when it may have several.
+/// `map_key` must be a function of the key and the task's configuration: it is also called for partitions that do not exist any more.
+/// Register the compiler as [`Direct`] when every output has one input, as [`DirectMany`] when an output may have several.
 pub trait DirectCompiler: HasLayers + Send + Sync + 'static {
     /// Names the outputs that an input goes into.
     fn map_key(&self, key: &Key, out: &mut Outputs<'_>);
 
-    /// Reads together what the outputs of these inputs are going to read, through [`Context::read_ahead`]. Called before a
-    /// batch of outputs where reads take a round trip each, and never where they are local. It changes how long a run takes,
-    /// and nothing else: what it looks at is not recorded, and its errors and panics are passed over, since the output that
-    /// meets them again reports them.
+    /// Reads ahead what the outputs of these inputs will read, through [`Context::read_ahead`]. Called before a batch of outputs where each
+    /// read takes a round trip, and never where reads are local. It influences only the time that a run takes: its reads are not
+    /// recorded, and its errors and panics are ignored, since the output that has the same error reports it.
     fn read_ahead(&self, _inputs: &[Input], _context: &Context<'_>) -> Result<()> {
         Ok(())
     }
 
-    /// Compiles one output from all its inputs, which are sorted by key and never none. `None` means the output does
-    /// not exist; a published one is deleted.
+    /// Compiles one output from all its inputs, sorted by key; there is at least one. `None` means that the output does not exist; a
+    /// published one is deleted.
     fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>>;
 }
 
-/// A direct compiler where each output has exactly one input: a second input for the same output is an error that
-/// names both. Where outputs are published and read nothing else, no state is kept at all.
+/// Registers a [`DirectCompiler`] where each output has exactly one input: a second input for the same output is an error that names both.
+/// Where outputs are published and nothing else is read, there is no state at all.
 #[derive(Debug, Clone)]
 pub struct Direct<C>(pub C);
 
-/// A direct compiler where an output may have any number of inputs; which ones is kept in state.
+/// Registers a [`DirectCompiler`] where an output may have any number of inputs; the state holds which.
 #[derive(Debug, Clone)]
 pub struct DirectMany<C>(pub C);
 

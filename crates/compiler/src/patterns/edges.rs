@@ -1,4 +1,4 @@
-//! The dependency graph of an incremental-dep compiler: what changed, what the base has, and the new edges.
+//! The dependency graph of an incremental-dep compiler: changed inputs, the graph of the base, and new edges.
 
 use std::fmt;
 
@@ -8,26 +8,26 @@ use crate::error::Result;
 use crate::io::emit::Outputs;
 use crate::io::out_key::OutKey;
 
-/// A partition of an input layer that came, changed or went.
+/// A partition of an input layer that appeared, changed or went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputChange {
-    /// Which.
+    /// The partition.
     pub key: Key,
-    /// Whether the base was made from it.
+    /// Whether it existed when the base was made.
     pub existed: bool,
     /// Whether it exists now.
     pub exists: bool,
 }
 
-/// The dependency graph as the base has it.
+/// The dependency graph of the base.
 pub trait Graph {
-    /// The outputs that an input goes into, in order; none for an input that the base does not know.
+    /// The outputs that an input goes into, in order; none for an input that is not in the base.
     fn outputs_of(&self, input: &Key) -> Result<Vec<OutKey>>;
     /// The inputs that an output is made from, in order.
     fn inputs_of(&self, output: &OutKey) -> Result<Vec<Key>>;
 }
 
-/// Takes the outputs of inputs, in any order, each input once.
+/// Takes the outputs of inputs. Inputs may come in any order, each once.
 pub struct Edges<'a> {
     layers: &'a [Layer],
     take: &'a mut TakeEdges<'a>,
@@ -42,10 +42,10 @@ impl<'a> Edges<'a> {
         Edges { layers, take }
     }
 
-    /// Says which outputs an input goes into, all that `outputs` adds, instead of those that it went into before:
-    /// `edges.set(&key, |outputs| outputs.add("shelves", shelf))`. An input that goes into none has a closure that adds none.
+    /// Sets the outputs that an input goes into: those that `outputs` adds, and no earlier ones.
+    /// `edges.set(&key, |outputs| outputs.add("shelves", shelf))`. For an input that goes into none, the closure adds none.
     ///
-    /// Errors: the input does not exist or was mentioned already, a key is not legal in its layer.
+    /// Errors: the input does not exist or was set already, or a key is not legal in its layer.
     pub fn set(&mut self, input: &Key, outputs: impl FnOnce(&mut Outputs<'_>)) -> Result<()> {
         let mut all = Outputs::new(self.layers);
         outputs(&mut all);

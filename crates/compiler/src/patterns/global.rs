@@ -1,4 +1,4 @@
-//! Global compilers: the whole input to the whole output.
+//! Global compilers: from the whole input to the whole output.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use crate::io::publish::Publish;
 use crate::io::whole::Whole;
 use crate::patterns::stage::{GlobalStage, Pattern};
 
-/// A compiler that makes everything of everything.
+/// A compiler that makes its whole output from its whole input.
 ///
-/// It runs in every run in which something that the task reads has changed. Publishing is by difference still: what
-/// comes out as it is published already is neither uploaded nor a change to whoever reads it.
+/// It runs in every run in which something that the task reads has changed. Still only differences are published: an unchanged partition is
+/// not uploaded, and is no change for later tasks.
 pub trait GlobalCompiler: HasLayers + Send + Sync + 'static {
-    /// Goes through the input and publishes all partitions of the output, in any order. Payloads are hashed and stored
-    /// as they come, so the output need not fit into memory. What is not published is deleted.
+    /// Reads the input and publishes all partitions of the output, in any order. Payloads are hashed and stored one by one, so the output
+    /// need not fit into memory. Partitions that are not published are deleted.
     fn compile(&self, input: &Whole<'_>, out: &mut Publish<'_>, context: &Context<'_>) -> Result<()>;
 }
 

@@ -1,4 +1,4 @@
-//! Incremental-dep compilers: user code keeps the dependency graph up to date.
+//! Incremental-dep compilers: the user's code keeps the dependency graph up to date.
 
 use std::sync::Arc;
 
@@ -13,22 +13,21 @@ use crate::io::whole::Whole;
 use crate::patterns::edges::{Edges, Graph, InputChange};
 use crate::patterns::stage::{CompileInputs, GraphStage, Pattern};
 
-/// A compiler where which outputs an input goes into depends on more than the input, and the user knows best what of it
-/// a change can affect.
+/// A compiler where the outputs of an input depend on more than that input, and where the user's code knows best which outputs a change
+/// affects.
 ///
-/// After any chain of changes [`update`](IncrementalDepCompiler::update) must have said what
-/// [`graph`](IncrementalDepCompiler::graph) says of the inputs as they are then. Nothing checks that in a run; the check
-/// of incremental runs in `deltic-testkit` does, on histories, and `verify` on published data.
+/// After any chain of changes, [`update`](IncrementalDepCompiler::update) must have produced the graph that
+/// [`graph`](IncrementalDepCompiler::graph) makes of the inputs at that time. No run checks that. The test kit `deltic-testkit` checks it on
+/// histories, and `verify` checks it on published data.
 ///
-/// The graph is made from the input layers alone, because of these `update` is told what changed: it has no
-/// [`Context`]. A table that it depends on is one more input layer, whose partitions need not go into any output.
+/// The graph depends on the input layers alone, since `update` gets only their changes. So both methods have no [`Context`]. If the graph
+/// depends on a table, make the table one more input layer, whose partitions need not go into any output.
 pub trait IncrementalDepCompiler: HasLayers + Send + Sync + 'static {
-    /// Says of every input which outputs are made from it.
+    /// Sets, for every input, the outputs that it goes into.
     fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()>;
 
-    /// Says of every input that goes into other outputs than before which these are; `changes` are what changed in the
-    /// input layers, in order. Inputs that nothing is said of keep
-    /// theirs; those that are gone need not be mentioned.
+    /// Sets the outputs of every input that now goes into other outputs than before. `changes`: the changed partitions of the input layers,
+    /// in order. Inputs that are not set keep their outputs. Deleted inputs need not be set.
     fn update(
         &self,
         input: &Whole<'_>,
@@ -37,14 +36,13 @@ pub trait IncrementalDepCompiler: HasLayers + Send + Sync + 'static {
         out: &mut Edges<'_>,
     ) -> Result<()>;
 
-    /// Reads together what the outputs of these inputs are going to read; as
-    /// [`DirectCompiler::read_ahead`](crate::DirectCompiler::read_ahead).
+    /// Reads ahead what the outputs of these inputs will read; as [`DirectCompiler::read_ahead`](crate::DirectCompiler::read_ahead).
     fn read_ahead(&self, _inputs: &[Input], _context: &Context<'_>) -> Result<()> {
         Ok(())
     }
 
-    /// Compiles one output from all its inputs, which are sorted by key and never none. `None` means the output does
-    /// not exist; a published one is deleted.
+    /// Compiles one output from all its inputs, sorted by key; there is at least one. `None` means that the output does not exist; a
+    /// published one is deleted.
     fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>>;
 }
 

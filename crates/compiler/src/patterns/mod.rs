@@ -1,4 +1,4 @@
-//! The patterns of compilers: a trait for users each, and the stage that it becomes for the driver.
+//! The patterns of compilers: for each a trait for users, and the stage that it becomes for the driver.
 //!
 //! Uses `io` and `error`. Each pattern is independent of the others, except that a ref-tree is a map-group. All of them become
 //! a [`Pattern`](stage::Pattern), whose name is part of the fingerprint.

@@ -1,4 +1,4 @@
-//! Stages: patterns with their types erased, which the driver runs.
+//! Stages: compilers of all patterns with their types erased, as the driver runs them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,11 +28,11 @@ pub enum Pattern {
     },
     /// Output keys from content, with intermediate values.
     Group(Arc<dyn GroupStage>),
-    /// The same with one front-end over the whole input.
+    /// The same, with one front-end for the whole input.
     Dep(Arc<dyn DepStage>),
-    /// The whole input to the whole output.
+    /// From the whole input to the whole output.
     Global(Arc<dyn GlobalStage>),
-    /// A dependency graph that the user keeps up to date.
+    /// A dependency graph that the user's code keeps up to date.
     Graph(Arc<dyn GraphStage>),
 }
 
@@ -50,7 +50,7 @@ impl Pattern {
         }
     }
 
-    /// Whether a group's back-end may make any number of partitions, not just the one that is called as the group is.
+    /// Whether a group's back-end may make any number of partitions, not only the one with the group's key.
     pub fn splits(&self) -> bool {
         match self {
             Pattern::Direct { .. } | Pattern::Global(_) | Pattern::Graph(_) => false,
@@ -59,7 +59,7 @@ impl Pattern {
         }
     }
 
-    /// Why its intermediate values can not be written and read back, if that is known from their type.
+    /// Why its intermediate values can not be written and read back, where their type shows it.
     pub(crate) fn values_need(&self) -> Option<&'static str> {
         match self {
             Pattern::Direct { .. } | Pattern::Global(_) | Pattern::Graph(_) => None,
@@ -89,7 +89,7 @@ impl fmt::Debug for Pattern {
 pub trait CompileInputs: Send + Sync {
     /// Compiles one output from its inputs, sorted by key.
     fn compile(&self, output: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>>;
-    /// Reads together what the outputs of these inputs are going to read; see
+    /// Reads ahead what the outputs of these inputs will read; see
     /// [`DirectCompiler::read_ahead`](crate::DirectCompiler::read_ahead).
     fn read_ahead(&self, inputs: &[Input], context: &Context<'_>) -> Result<()>;
 }
@@ -108,7 +108,7 @@ pub trait GraphStage: CompileInputs {
     fn declared(&self) -> &dyn HasLayers;
     /// The outputs of every input.
     fn graph(&self, input: &Whole<'_>, out: &mut Edges<'_>) -> Result<()>;
-    /// The outputs of inputs whose outputs are others than before.
+    /// The outputs of inputs whose outputs have changed.
     fn update(
         &self,
         input: &Whole<'_>,
@@ -120,7 +120,7 @@ pub trait GraphStage: CompileInputs {
 
 /// The back-end of a pattern with intermediate values, types erased.
 pub trait BackEnd: Send + Sync {
-    /// All values of one group to its partitions.
+    /// Makes the partitions of one group from all of its values.
     fn back(
         &self,
         output: &OutKey,
@@ -130,12 +130,12 @@ pub trait BackEnd: Send + Sync {
         out: &mut Publish<'_>,
     ) -> Result<()>;
 
-    /// Whether a group may become any number of partitions. Else it is at most the one that is called as the group is.
+    /// Whether a group may become any number of partitions. Else it becomes at most the one with the group's key.
     fn splits(&self) -> bool {
         false
     }
 
-    /// Why its values can not be written and read back, if that is known from their type.
+    /// Why its values can not be written and read back, where their type shows it.
     fn values_need(&self) -> Option<&'static str> {
         None
     }
@@ -145,9 +145,9 @@ pub trait BackEnd: Send + Sync {
 pub trait GroupStage: BackEnd {
     /// The declared layers.
     fn declared(&self) -> &dyn HasLayers;
-    /// The front-end: one input to emitted rows.
+    /// The front-end: makes rows from one input.
     fn front(&self, input: &Input, layers: &[Layer], context: &Context<'_>) -> Result<Emitted>;
-    /// Reads together what the front-ends of these inputs are going to read; see
+    /// Reads ahead what the front-ends of these inputs will read; see
     /// [`MapGroupCompiler::read_ahead`](crate::MapGroupCompiler::read_ahead).
     fn read_ahead(&self, inputs: &[Input], context: &Context<'_>) -> Result<()>;
 }
@@ -156,7 +156,7 @@ pub trait GroupStage: BackEnd {
 pub trait DepStage: BackEnd {
     /// The declared layers.
     fn declared(&self) -> &dyn HasLayers;
-    /// The front-end: the whole input to emitted rows.
+    /// The front-end: makes rows from the whole input.
     fn front(&self, input: &Whole<'_>, layers: &[Layer], context: &Context<'_>, rows: &mut Sink<'_>) -> Result<()>;
 }
 
@@ -164,6 +164,6 @@ pub trait DepStage: BackEnd {
 pub trait GlobalStage: Send + Sync {
     /// The declared layers.
     fn declared(&self) -> &dyn HasLayers;
-    /// The whole input to the whole output.
+    /// Makes the whole output from the whole input.
     fn compile(&self, input: &Whole<'_>, out: &mut Publish<'_>, context: &Context<'_>) -> Result<()>;
 }

@@ -1,11 +1,11 @@
 //! A mistake in a configuration section, with its place.
 
-/// A configuration section that does not fit.
+/// A mistake in a configuration section.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", path.join("."))]
 pub struct ConfigError {
     /// Where: `compiler`, the task, then the keys down to the value.
     pub path: Vec<String>,
-    /// What is wrong, with the names or values that would be right.
+    /// What is wrong, and which names or values are right.
     pub message: String,
 }

@@ -1,5 +1,4 @@
-//! Tasks: compilers under ids, with settings, filters and policies; how they are registered, and registered again from the
-//! record of a version.
+//! Tasks: compilers under ids, with settings, filters and policies. Registers tasks, also from the record of a version.
 //!
 //! Uses `patterns`, `io` and `error`. Settings are recorded as JSON, and the record must read back as the same settings.
 

@@ -1,4 +1,4 @@
-//! The policy of a task: what a run does about partitions that its compiler fails on.
+//! The policy of a task: what a run does when the compiler fails on partitions.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,21 @@ use serde_json::Value;
 
 use crate::tasks::config_error::ConfigError;
 
-/// The key of a task's configuration section that says its policy. It is the driver's, not the compiler's.
+/// The key of a task's configuration section that sets its policy. The driver reads it; the compiler does not get it.
 pub(crate) const KEY: &str = "on_error";
 
-/// What the key may be.
+/// The values that the key may have.
 const EXPECTED: &str = "\"abort\", \"quarantine\" or { quarantine = 100 }, with the most partitions that may fail";
 
-/// The policy of a task. It is no part of the fingerprint: what comes out of partitions that do not fail is the same.
+/// The policy of a task. It is not part of the fingerprint: it does not influence the output of partitions that do not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnError {
-    /// The run fails, and nothing is published. All partitions that fail are named.
+    /// The run fails, and nothing is published. The error names all partitions that failed.
     #[default]
     Abort,
-    /// What is published of them stays and the run goes on, as long as there are not too many. They are tried again by
-    /// the next run, changed or not. For what a task says of single partitions: front-ends and back-ends; a task that
-    /// fails on its input as a whole, or on a key, fails the run.
+    /// The run goes on as long as not too many partitions fail; what is published of them stays. The next run tries them again, changed or
+    /// not. This holds for failures on single partitions, in front-ends and back-ends. A task that fails on its whole input, or on a key,
+    /// fails the run.
     Quarantine {
         /// The most partitions that the task may fail on, inputs and outputs together; beyond that the run fails.
         /// Outputs that a failed input holds back do not count.
@@ -30,7 +30,7 @@ pub enum OnError {
 }
 
 impl OnError {
-    /// What `quarantine` means where no number is given.
+    /// The policy `quarantine` without a number.
     pub const QUARANTINE: OnError = OnError::Quarantine { most: 100 };
 
     fn read(value: &Value) -> Option<OnError> {
@@ -45,7 +45,7 @@ impl OnError {
     }
 }
 
-/// As a configuration says it.
+/// As it is written in a configuration.
 impl Serialize for OnError {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -55,7 +55,7 @@ impl Serialize for OnError {
     }
 }
 
-/// The policies that sections say, taken out of them by task. A section that holds nothing else goes.
+/// Takes the policies out of the sections, by task. Removes a section that has no other key.
 pub(crate) fn take(sections: &mut BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let mut policies = BTreeMap::new();
     sections.retain(|task, section| match section.as_object_mut() {
@@ -71,7 +71,7 @@ pub(crate) fn take(sections: &mut BTreeMap<String, Value>) -> BTreeMap<String, V
     policies
 }
 
-/// The policy that a section says.
+/// Reads the policy of a section.
 pub(crate) fn read(task: &str, value: &Value) -> Result<OnError, ConfigError> {
     OnError::read(value).ok_or_else(|| ConfigError {
         path: ["compiler", task, KEY].map(str::to_owned).to_vec(),

@@ -1,4 +1,4 @@
-//! Registers tasks with the settings that a version records, so that it can be made again.
+//! Registers tasks with the settings that a version records, so that the version can be rebuilt.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,18 @@ use super::setup::Setup;
 use super::task::Task;
 use crate::error::Result;
 
-/// Registers tasks with recorded settings. A section is, in this order:
+/// Registers tasks with recorded settings. A section has the first of these values that exists:
 ///
-/// 1. the recorded configuration of the task that is called so, or was until it got that name
-///    ([`Task::previously`](crate::Task::previously));
-/// 2. the recorded configuration of the plan that is called so, or was
+/// 1. the recorded configuration of the task with this id, now or earlier ([`Task::previously`](crate::Task::previously));
+/// 2. the recorded configuration of the plan with this id, now or earlier
 ///    ([`DataPlan::previously`](crate::DataPlan::previously));
-/// 3. the only recorded configuration that no other section is, and that the section's type reads and writes just so;
-/// 4. that of `otherwise`, which are the sections of the day: nothing is recorded under that name.
+/// 3. the only recorded configuration that belongs to no other section, if the section's type reads it and writes it in the same way;
+/// 4. the section in `otherwise`, which are the present sections: nothing is recorded under that name.
 ///
-/// `register` is called once, and once more where a task has an earlier id or a section is found by 3. Policies are left
-/// out: what they did is no part of a version that can be rebuilt.
+/// `register` is called once, and a second time where a task has an earlier id or a section has its value by rule 3. Policies are left out:
+/// they do not influence a version that can be rebuilt.
 ///
-/// Errors: those of `register` and [`Setup::finish`]. Sections that nobody reads are none.
+/// Errors: those of `register` and [`Setup::finish`]. Sections that no code reads are not errors.
 pub fn register_recorded(
     tasks: &[RecordedTask],
     otherwise: &BTreeMap<String, Value>,
