@@ -179,7 +179,7 @@ fn what_can_not_be_a_plan_is_refused() {
             Ok(())
         },
     ));
-    expect!["plan `p`: map-values of in/a is of another plan, `q`, and can not be used in this one"].assert_eq(
+    expect!["plan `p`: map-values of in/a belongs to another plan, `q`, and can not be used in this one"].assert_eq(
         &refused(|plan| {
             let other = DataPlan::new("q");
             show(&numbers(plan, "in/a").join(&numbers(&other, "in/a")));
@@ -190,12 +190,14 @@ fn what_can_not_be_a_plan_is_refused() {
         show(&numbers(plan, "in/a").persist().id(&"x".repeat(49)));
         Ok(())
     }));
-    expect!["plan `p`: layer `out`: two parts have level 1; layer `out`: a part has level 3, the layer has not"]
-        .assert_eq(&refused(|plan| {
-            let part = |levels: &[u8]| tiles(plan).map_values(|n| Ok(n.to_string())).publish_part(levels.to_vec());
-            plan.publish_parts(Layer::tiles("out", Grid::Here, [1, 2])?, [part(&[1]), part(&[1, 2, 3])]);
-            Ok(())
-        }));
+    expect![
+        "plan `p`: layer `out`: two parts have level 1; layer `out`: a part has level 3, which the layer does not have"
+    ]
+    .assert_eq(&refused(|plan| {
+        let part = |levels: &[u8]| tiles(plan).map_values(|n| Ok(n.to_string())).publish_part(levels.to_vec());
+        plan.publish_parts(Layer::tiles("out", Grid::Here, [1, 2])?, [part(&[1]), part(&[1, 2, 3])]);
+        Ok(())
+    }));
 }
 
 #[test]
@@ -216,7 +218,7 @@ fn an_inverse_that_does_not_fit_is_an_error_of_the_run() {
     lab.put("in/a", "11", "1");
     lab.run();
     lab.put("in/a", "12", "1");
-    expect!["p.out: mapping the key of in/a/12: key `12` becomes `1`, which the inverse takes to `11`: it must take it back to `12`"].assert_eq(&lab.try_run().unwrap_err().to_string());
+    expect!["p.out: mapping the key of in/a/12: key `12` becomes `1`, but the inverse maps that to `11`: it must map it back to `12`"].assert_eq(&lab.try_run().unwrap_err().to_string());
 }
 
 #[test]

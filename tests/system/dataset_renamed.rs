@@ -421,5 +421,5 @@ fn what_can_not_have_been_called_so() {
     show_as("two", &by_number(&plan).previously("c"));
     let joined = numbers(&plan, "in/a").join(&numbers(&plan, "in/b")).previously("d").previously("e");
     show_as("three", &joined.group(|key| key[..1].to_owned()).persist().previously("f"));
-    expect!["plan `p`: `a` (map-values of in/a) was previously `b`, and no stage is called after it: say this of the set that is kept in a private layer, or remove it; group-by of in/a was previously `c`, and no stage is called after it: say this of the set that is kept in a private layer, or remove it; join of in/a, in/b was previously `d`, and no stage is called after it: say this of the set that is kept in a private layer, or remove it"].assert_eq(&refused(&plan));
+    expect!["plan `p`: `a` (map-values of in/a) was previously `b`, but no stage has its name: call `previously` on the set that is kept in a private layer, or remove the call; group-by of in/a was previously `c`, but no stage has its name: call `previously` on the set that is kept in a private layer, or remove the call; join of in/a, in/b was previously `d`, but no stage has its name: call `previously` on the set that is kept in a private layer, or remove the call"].assert_eq(&refused(&plan));
 }

@@ -206,9 +206,9 @@ fn what_can_not_be_levelled_is_an_error_that_says_so() {
     let mut lab = empty_lab(tasks(0, 6));
     lab.put("in/t", tile("00"), u64::MAX.to_string());
     lab.put("in/t", tile("01"), "1");
-    expect!["density.sum-1: back-end of density.sum-1/0: weights add up to more than 64 bits hold"]
+    expect!["density.sum-1: back-end of density.sum-1/0: the sum of weights exceeds 64 bits"]
         .assert_eq(&lab.try_run().unwrap_err().to_string());
-    expect!["leveling `density`: levels 9 to 4 are none: the coarsest comes first, the deepest is 31"]
+    expect!["leveling `density`: there are no levels 9 to 4: put the coarsest first, and the finest at most at 31"]
         .assert_eq(&leveling(9, 6).tasks().unwrap_err().to_string());
 }
 

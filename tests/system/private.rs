@@ -190,7 +190,7 @@ fn an_earlier_id_has_one_heir() {
         .assert_eq(&lab.try_run().unwrap_err().to_string());
     assert_eq!(
         letters("new").previously("new").unwrap_err().to_string(),
-        "task `new`: it is called so now, not previously"
+        "task `new`: this is its present id, not an earlier one"
     );
 }
 

@@ -263,7 +263,7 @@ fn a_structure_is_checked_before_anything_runs() {
     let error = |structure| Task::new("refers", RefTree(Refers(structure, ""))).unwrap_err().to_string();
     expect!["task `refers`: reference layers: two references are called `a`"]
         .assert_eq(&error(|| RefStructure::new().reference("a", "in/t").below("a", "a", "in/texts")));
-    expect!["task `refers`: reference layers: reference `b` is below `c`, which is none of those before it (`a`)"]
+    expect!["task `refers`: reference layers: reference `b` is below `c`, which is not one of the references before it (`a`)"]
         .assert_eq(&error(|| {
             RefStructure::new().reference("a", "in/t").below("c", "b", "in/t").reference("c", "in/t")
         }));

@@ -116,22 +116,19 @@ struct Policy {
 #[test]
 fn what_does_not_come_back_from_its_record_is_refused_with_its_key() {
     let unseen =
-        "compiler.t.secret: it is read and not recorded, so that another value would go unseen: serialise it as well";
+        "compiler.t.secret: it is read but not recorded, so that a change of it would not be noticed: serialise it too";
     assert_eq!(refused::<Unwritten>(json!({ "secret": 3 })), unseen);
     assert_eq!(refused::<Unwritten>(json!({ "secret": 0, "level": 1 })), unseen);
     let error = refused::<Renamed>(json!({ "in": 3 }));
-    assert_eq!(error, "compiler.t.out: it is recorded under this key, and not read again under it");
+    assert_eq!(error, "compiler.t.out: it is recorded under this key, but it is not read under this key");
     let error = refused::<Doubled>(json!({ "level": 3 }));
-    assert_eq!(error, "compiler.t.level: it is recorded as 6, and would be recorded as 12 once it is read from there");
+    assert_eq!(error, "compiler.t.level: it is recorded as 6, but after reading the record it would be recorded as 12");
     let error = refused::<AsText>(json!({ "level": 3 }));
-    assert!(
-        error.starts_with("compiler.t.level: what is recorded of it can not be read again: invalid type: "),
-        "{error}"
-    );
+    assert!(error.starts_with("compiler.t.level: its record can not be read back: invalid type: "), "{error}");
     let error = refused::<Names>(json!({ "names": ["a", "b", "c", "d", "e", "f", "g", "h"] }));
     assert!(error.starts_with("compiler.t.names.") && error.contains(": it is recorded as "), "{error}");
     let error = refused::<Policy>(json!({}));
-    assert!(error.starts_with("compiler.t: `on_error` is a key of every task's section"), "{error}");
+    assert!(error.starts_with("compiler.t: `on_error` sets the policy of a task, and no compiler gets it"), "{error}");
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -238,5 +235,5 @@ fn no_setting_is_dropped_on_its_way_to_the_task() {
     let _: Level = setup.config("t").unwrap();
     let _: Level = setup.config("t").unwrap();
     let error = setup.config::<Other>("t").unwrap_err().to_string();
-    assert_eq!(error, "compiler.t: it is read twice, as types that do not have the same settings");
+    assert_eq!(error, "compiler.t: it is read twice, with types whose settings differ");
 }

@@ -1,16 +1,16 @@
-//! Flows: what a data set's steps amount to within one stage.
+//! Flows: the steps of a data set within one stage.
 //!
-//! A flow reads partitions of some layers and yields values under keys, with at most one shuffle on the way. There are
-//! three shapes. The first two need keys alone to know where an input goes, so they become direct compilers:
+//! A flow reads partitions of some layers and yields values under keys, with at most one shuffle in between. There are three shapes.
+//! In the first two, the key of an input alone decides where it goes, so they become direct compilers:
 //!
 //! ```text
-//! narrow   input ── keys ──► key         one input a key, and the input of a key is known: it can be looked up
+//! narrow   input ── keys ──► key         one input a key, and a key leads back to its input: it can be looked up
 //! direct   inputs ── keys ──► key        several inputs a key: joins, unions, groups
 //! group    input ── front ──► (key, bytes)* ── shuffle ──► back(key, bytes*)
 //! ```
 //!
-//! Narrow steps change keys or values of any shape in place: that is all that fusing is. A step on values comes after
-//! the shuffle; a step on keys comes before it, and its inverse takes the key back after it.
+//! Narrow steps change keys or values of any shape in place. This is called fusing. A step on values comes after the shuffle. A step on
+//! keys comes before it, and its inverse restores the key after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,11 +25,11 @@ use crate::error::Result;
 use crate::io::context::Context;
 use crate::io::partition::Input;
 
-/// The keys that a partition goes to; from its key alone.
+/// The keys that a partition goes to, from its key alone.
 pub(super) type Keys<K> = Arc<dyn Fn(&Key) -> Result<Vec<K>> + Send + Sync>;
-/// The partition that a key comes from; from the key alone.
+/// The partition that a key comes from, from the key alone.
 type Source<K> = Arc<dyn Fn(&K) -> Result<Option<Key>> + Send + Sync>;
-/// What a partition of a layer holds.
+/// Decodes a partition of a layer.
 pub(super) type Read<V> = Arc<dyn Fn(&Input) -> Result<V> + Send + Sync>;
 /// The value of a key, from its partition.
 type Value<K, V> = Arc<dyn Fn(&K, &Input, &Context<'_>) -> Result<Option<V>> + Send + Sync>;
@@ -37,48 +37,48 @@ type Value<K, V> = Arc<dyn Fn(&K, &Input, &Context<'_>) -> Result<Option<V>> + S
 type Compute<K, V> = Arc<dyn Fn(&K, &[&Input], &Context<'_>) -> Result<Option<V>> + Send + Sync>;
 /// Sends encoded values of a partition to keys.
 pub(super) type Front<K> = Arc<dyn Fn(&Input, &Context<'_>, &mut Sender<'_, K>) -> Result<()> + Send + Sync>;
-/// Takes what a front sends.
+/// Takes the values that a front-end sends.
 pub(super) type Sender<'a, K> = dyn FnMut(K, Raw) -> Result<()> + 'a;
-/// The value of a key, from all that was sent to it, sorted by input key.
+/// The value of a key, from all values that were sent to it, sorted by input key.
 pub(super) type Back<K, V> =
     Arc<dyn Fn(&K, &mut dyn Iterator<Item = (Key, Raw)>, &Context<'_>) -> Result<Option<V>> + Send + Sync>;
 /// A step on values.
 pub(super) type Then<K, V, R> = Arc<dyn Fn(&K, V, &Context<'_>) -> Result<Option<R>> + Send + Sync>;
 /// A step on keys.
 pub(super) type Forward<K, K2> = Arc<dyn Fn(&K) -> Result<Vec<K2>> + Send + Sync>;
-/// A step on keys, back.
+/// The inverse of a step on keys.
 pub(super) type Inverse<K2, K> = Arc<dyn Fn(&K2) -> Option<K> + Send + Sync>;
 
-/// What a flow reads and which steps it is made of.
+/// The layers that a flow reads, and its steps.
 #[derive(Debug, Clone, Default)]
 pub(super) struct About {
     /// The layers whose partitions are compiled.
     pub(super) inputs: BTreeSet<LayerRef>,
-    /// The layers in which something is looked up besides.
+    /// Further layers, in which steps look something up.
     pub(super) references: BTreeSet<LayerRef>,
     /// The steps, in order; those of a join's sides one after the other.
     pub(super) steps: Vec<Step>,
-    /// The steps of a set that the next step looks into.
+    /// The steps of the set in which the next step looks something up.
     pub(super) looks: Vec<Step>,
-    /// What a stage that ends here is called, once the flow is more than narrow.
+    /// The name of a stage that ends here; none while the flow is narrow.
     pub(super) name: Option<StageName>,
     /// Whether every key that a partition goes to has a value.
     pub(super) total: bool,
 }
 
-/// What a stage that keeps a set is called within its plan.
+/// The name of a stage that keeps a set, within its plan.
 #[derive(Debug, Clone)]
 pub(super) struct StageName {
-    /// By the user.
+    /// The user's id for it.
     pub(super) given: Option<String>,
-    /// After its operator and the layers that it comes from. Stages for which these are equal are numbered.
+    /// A name made of its operator and the layers that it comes from. Stages with equal structural names are numbered.
     pub(super) structural: String,
-    /// What it was called before, newest first.
+    /// Its earlier names, newest first.
     pub(super) earlier: Vec<String>,
 }
 
 impl StageName {
-    /// The number that it has, or had, among those that are alike, if a name of the user's says so.
+    /// Its number among the stages with the same structural name, where a present or earlier name of the user's has one.
     pub(super) fn known_number(&self) -> Option<usize> {
         self.given.iter().chain(&self.earlier).find_map(|name| {
             let number = match name.strip_prefix(&self.structural)? {
@@ -90,7 +90,7 @@ impl StageName {
     }
 }
 
-/// The name of a stage that has no other.
+/// The name of a stage without an id.
 pub(super) fn numbered(structural: &str, number: usize) -> String {
     if number == 1 { structural.to_owned() } else { format!("{structural}-{number}") }
 }
@@ -104,12 +104,12 @@ pub(super) struct Step {
     pub(super) id: Option<String>,
     /// The version of its code, where the user stated one.
     pub(super) version: Option<String>,
-    /// The steps of the set that it looks into.
+    /// The steps of the set in which it looks something up.
     pub(super) looks: Vec<Step>,
 }
 
 impl Step {
-    /// The step as the fingerprint has it: all but the id, which may change.
+    /// The step as it is part of the fingerprint: without the id, which may change.
     pub(super) fn identity(&self) -> String {
         let looks: Vec<String> = self.looks.iter().map(Step::identity).collect();
         let looks = if looks.is_empty() { String::new() } else { format!(" ({})", looks.join(", ")) };
@@ -129,7 +129,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// A flow: see the module.
+/// A flow; see the module's documentation.
 pub(super) struct Flow<K, V> {
     pub(super) about: About,
     pub(super) shape: Shape<K, V>,
@@ -141,7 +141,7 @@ pub(super) enum Shape<K, V> {
     Group(Front<K>, Back<K, V>),
 }
 
-/// One input a key, and each knows the other.
+/// One input a key, and each can be found from the other.
 pub(super) struct Narrow<K, V> {
     pub(super) keys: Keys<K>,
     pub(super) source: Source<K>,
@@ -152,9 +152,9 @@ pub(super) struct Narrow<K, V> {
 pub(super) struct Direct<K, V> {
     pub(super) keys: Keys<K>,
     compute: Compute<K, V>,
-    /// Whether each side gives at most one input to a key, so that more may be fused at no cost.
+    /// Whether each side gives at most one input to a key. Then fusing more steps costs nothing.
     pub(super) aligned: bool,
-    /// Whether there is one input a key after all, or it is an error.
+    /// Whether a key has one input, and a second one is an error.
     pub(super) one_producer: bool,
 }
 
@@ -189,7 +189,7 @@ impl<K: DataKey, V: 'static> Flow<K, V> {
         matches!(self.shape, Shape::Narrow(_))
     }
 
-    /// Whether a group, a join or a union can be fused to it.
+    /// Whether a group, a join or a union can be fused with it.
     pub(super) fn is_aligned(&self) -> bool {
         match &self.shape {
             Shape::Narrow(_) => true,
@@ -231,8 +231,8 @@ impl<K: DataKey, V: 'static> Flow<K, V> {
         Flow { about: About { total, ..self.about }, shape }
     }
 
-    /// Adds a step on keys. `inverse` takes every key that `forward` gives back to where it came from; that is checked
-    /// at each call, so no two keys can become one.
+    /// Adds a step on keys. `inverse` maps every key that `forward` returns back to the key that it came from. Each call checks that, so
+    /// no two keys can become one.
     pub(super) fn rekey<K2: DataKey>(self, forward: &Forward<K, K2>, inverse: Inverse<K2, K>) -> Flow<K2, V> {
         let forward = checked(Arc::clone(forward), Arc::clone(&inverse));
         let shape = match self.shape {
@@ -240,7 +240,7 @@ impl<K: DataKey, V: 'static> Flow<K, V> {
                 let back = Arc::clone(&inverse);
                 let there = Arc::clone(&forward);
                 let source = move |key: &K2| match back(key) {
-                    // A key that is looked up need not be one that there can be.
+                    // The key of a look-up may be one that `forward` never returns.
                     Some(from) if there(&from)?.contains(key) => source(&from),
                     _ => Ok(None),
                 };
@@ -277,7 +277,7 @@ impl<K: DataKey, V: 'static> Flow<K, V> {
         Flow { about: self.about, shape }
     }
 
-    /// The same as a direct flow. Errors: it has a shuffle by content, which the caller must have ended.
+    /// Converts it into a direct flow. Errors: it has a shuffle by content; the caller must end that in a stage before.
     pub(super) fn into_direct(self) -> Result<(About, Direct<K, V>)> {
         let direct = match self.shape {
             Shape::Direct(direct) => direct,
@@ -294,7 +294,7 @@ impl<K: DataKey, V: 'static> Flow<K, V> {
         Ok((self.about, direct))
     }
 
-    /// Gathers all keys for which `by` says the same under that: many keys to one, by keys alone.
+    /// Groups keys by what `by` returns: many keys become one, by keys alone.
     pub(super) fn gather<K2: DataKey>(
         self,
         by: impl Fn(&K) -> K2 + Send + Sync + 'static,
@@ -337,7 +337,7 @@ impl<K: DataKey, V: 'static> Direct<K, V> {
     }
 }
 
-/// Makes sure that `inverse` takes back what `forward` gives.
+/// Checks that `inverse` maps back every key that `forward` returns.
 fn checked<K: DataKey, K2: DataKey>(forward: Forward<K, K2>, inverse: Inverse<K2, K>) -> Forward<K, K2> {
     Arc::new(move |key| {
         let all = sorted(forward(key)?);
@@ -345,7 +345,7 @@ fn checked<K: DataKey, K2: DataKey>(forward: Forward<K, K2>, inverse: Inverse<K2
             let back = inverse(to);
             ensure!(
                 back.as_ref() == Some(key),
-                "key `{key}` becomes `{to}`, which the inverse takes to {}: it must take it back to `{key}`",
+                "key `{key}` becomes `{to}`, but the inverse maps that to {}: it must map it back to `{key}`",
                 back.map_or_else(|| "nothing".to_owned(), |back| format!("`{back}`"))
             );
         }

@@ -1,4 +1,4 @@
-//! Keys of data sets: what stands for a partition's name in user code.
+//! Keys of data sets: the types that name partitions in user code.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use deltic_core::{Grid, IntoName, Key, Layer, LayerRef, Name, Tile};
 
 use crate::error::Result;
 
-/// A type that names partitions. Two keys with one name would be one partition, so names must differ as keys do.
+/// A type that names partitions. Different keys must have different names: two keys with one name would be one partition.
 ///
 /// | key | name |
 /// |---|---|
@@ -15,7 +15,7 @@ use crate::error::Result;
 /// | [`Tile`] | the tile |
 /// | [`Key`] | `catalog/layer:name`, with `@` before a tile: what a set over several layers has |
 pub trait DataKey: Clone + Ord + fmt::Display + Send + Sync + 'static {
-    /// The name of the partition with this key. Errors: it is no legal name.
+    /// The name of the partition with this key. Errors: the key has no legal name.
     fn to_name(&self) -> Result<Name>;
 
     /// Reads a name back. Errors: no key has this name.
@@ -49,7 +49,7 @@ impl DataKey for Tile {
         name.tile().with_context(|| format!("the key is a tile, but `{name}` is a string"))
     }
 
-    /// The grid says nothing here: nobody asks a private layer where its tiles lie.
+    /// The grid has no meaning here: nothing depends on where the tiles of a private layer lie.
     fn private_layer(id: &str) -> Result<Layer> {
         Ok(Layer::tiles(id, Grid::Here, 0..=Tile::MAX_LEVEL)?)
     }
@@ -63,7 +63,7 @@ impl DataKey for Key {
 
     fn from_name(name: &Name) -> Result<Key> {
         let text = String::from_name(name)?;
-        // No id of a catalog or layer holds either mark.
+        // The ids of catalogs and layers hold neither mark.
         let mark = text.find([':', '@']).with_context(|| format!("`{text}` names no layer"))?;
         let (layer, rest) = (LayerRef::parse(&text[..mark])?, &text[mark + 1..]);
         let name = if text[mark..].starts_with('@') { Name::Tile(rest.parse()?) } else { Name::generic(rest)? };
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_come_back_from_their_names() {
+    fn keys_are_read_back_from_their_names() {
         round_trips(&"a b/c:d@e".to_owned());
         for tile in ["root", "0", "3120"] {
             round_trips(&tile.parse::<Tile>().unwrap());

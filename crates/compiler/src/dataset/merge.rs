@@ -1,6 +1,6 @@
 //! Several flows under the same keys: joins and unions.
 //!
-//! Each side knows its own inputs by their layer, and where sides share a layer by asking which keys an input goes to.
+//! Each side recognises its inputs by their layer. Where sides share a layer, the keys that an input goes to decide.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ impl<K: DataKey, V: 'static> Side<K, V> {
     }
 }
 
-/// Joins two flows: `join` is given what each side has under a key.
+/// Joins two flows: `join` gets the value that each side has under a key.
 pub(super) fn join<K: DataKey, A: 'static, B: 'static, R: 'static>(
     left: Flow<K, A>,
     right: Flow<K, B>,
@@ -63,15 +63,14 @@ pub(super) fn join<K: DataKey, A: 'static, B: 'static, R: 'static>(
     let compute = move |key: &K, inputs: &[&Input], context: &Context<'_>| {
         Ok(join(left.value(key, inputs, context)?, right.value(key, inputs, context)?))
     };
-    let about = About { total: false, ..together([left_about, right_about]) };
+    let about = About { total: false, ..combined([left_about, right_about]) };
     Ok(Flow { about, shape: Shape::Direct(Direct::new(keys, Arc::new(compute), false)) })
 }
 
-/// Puts flows together whose keys must differ.
+/// Unites flows whose keys must differ. `disjoint`: the caller knows that they do.
 ///
-/// Where every key has one input, and that always gives a value, the driver sees to it that no key has two: nothing is
-/// kept. `apart` says that keys are known to differ.
-pub(super) fn union<K: DataKey, V: 'static>(flows: Vec<Flow<K, V>>, apart: bool) -> Result<Flow<K, V>> {
+/// Where every key has one input, and that input always gives a value, the driver checks that no key has two. Then no state is needed.
+pub(super) fn union<K: DataKey, V: 'static>(flows: Vec<Flow<K, V>>, disjoint: bool) -> Result<Flow<K, V>> {
     let layers: Vec<BTreeSet<LayerRef>> = flows.iter().map(|flow| flow.about.inputs.clone()).collect();
     let shares = |one: usize| (0..layers.len()).any(|other| other != one && !layers[one].is_disjoint(&layers[other]));
     let mut abouts = Vec::with_capacity(flows.len());
@@ -82,7 +81,7 @@ pub(super) fn union<K: DataKey, V: 'static>(flows: Vec<Flow<K, V>>, apart: bool)
         abouts.push(about);
     }
     let total = abouts.iter().all(|about| about.total);
-    let one_producer = (total || apart) && sides.iter().all(|side| side.direct.one_producer);
+    let one_producer = (total || disjoint) && sides.iter().all(|side| side.direct.one_producer);
     let sides = Arc::new(sides);
     let all = Arc::clone(&sides);
     let keys: Keys<K> = Arc::new(move |key| {
@@ -97,21 +96,21 @@ pub(super) fn union<K: DataKey, V: 'static>(flows: Vec<Flow<K, V>>, apart: bool)
         for side in sides.iter() {
             let Some(value) = side.value(key, inputs, context)? else { continue };
             if let Some((_, other)) = found {
-                let made = |side: &Side<K, V>| -> Result<String> {
+                let sources = |side: &Side<K, V>| -> Result<String> {
                     let inputs = side.inputs(key, inputs)?;
                     Ok(inputs.iter().map(|input| input.key.to_string()).collect::<Vec<_>>().join(", "))
                 };
-                bail!("key `{key}` is in two sets of a union, from {} and from {}", made(other)?, made(side)?);
+                bail!("key `{key}` is in two sets of a union, from {} and from {}", sources(other)?, sources(side)?);
             }
             found = Some((value, side));
         }
         Ok(found.map(|(value, _)| value))
     };
-    let about = About { total, ..together(abouts) };
+    let about = About { total, ..combined(abouts) };
     Ok(Flow { about, shape: Shape::Direct(Direct::new(keys, Arc::new(compute), one_producer)) })
 }
 
-fn together(abouts: impl IntoIterator<Item = About>) -> About {
+fn combined(abouts: impl IntoIterator<Item = About>) -> About {
     let mut all = About::default();
     for about in abouts {
         all.inputs.extend(about.inputs);

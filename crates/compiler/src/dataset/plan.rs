@@ -1,10 +1,10 @@
-//! The plan that data sets are nodes of: it knows their ids, who uses whom, and what is to be published.
+//! The plan, whose nodes are data sets: it holds their ids, their users, and the layers to publish.
 //!
-//! Nothing is decided while sets are made. When the plan is finished it goes back from what is published, and each set
-//! says what it amounts to within a stage; a stage ends where a set is kept or published.
+//! Nothing is decided while sets are made. [`DataPlan::finish`] goes backwards from the published layers and makes the flow of each
+//! set. A stage ends where a set is kept in a private layer or published.
 //!
-//! Invariant: a set's structural id depends on its operator and the layers that it comes from, not on steps in between,
-//! so a step that is added or removed leaves the other stages their ids, and with them their state.
+//! Invariant: a set's structural id depends on its operator and the layers that it comes from, not on the steps in between. So when a
+//! step is added or removed, the other stages keep their ids, and with them their state.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,16 +22,15 @@ use crate::io::partition::Partition;
 use crate::tasks::recordable::recordable;
 use crate::tasks::setup::Setup;
 
-/// A chain of tasks in the making, described as data sets that come from one another.
+/// A plan for a chain of tasks, described as data sets that derive from one another.
 ///
-/// A handle: clones are the same plan. Mistakes, such as a layer name that is none, are collected and reported by
-/// [`DataPlan::finish`].
+/// A handle: clones are the same plan. [`DataPlan::finish`] reports all mistakes together, such as an illegal layer name.
 #[derive(Clone)]
 pub struct DataPlan {
     pub(super) state: Rc<RefCell<State>>,
 }
 
-/// A layer to publish: what ends its stage when the plan is finished.
+/// A layer to publish. `end` ends its stage when the plan is finished.
 struct Goal {
     layer: LayerId,
     of: Vec<Rc<Info>>,
@@ -40,7 +39,7 @@ struct Goal {
 
 type End = Box<dyn FnOnce(&mut Builder) -> Result<()>>;
 
-/// A plan that no tasks can be made of.
+/// A plan from which no tasks can be made.
 #[derive(Debug, thiserror::Error)]
 #[error("plan `{id}`: {message}")]
 pub struct BadPlan {
@@ -50,14 +49,14 @@ pub struct BadPlan {
     pub message: String,
 }
 
-/// What a set fails with that comes from a mistake which the plan knows of.
+/// The error of a set because of a mistake that the plan has recorded already.
 #[derive(Debug, thiserror::Error)]
 #[error("a mistake in the plan")]
 pub(super) struct Reported;
 
 pub(super) struct State {
     pub(super) id: String,
-    /// The ids that it had before, newest first.
+    /// Its earlier ids, newest first.
     pub(super) earlier: Vec<String>,
     pub(super) version: Option<String>,
     pub(super) configuration: Option<Value>,
@@ -67,38 +66,38 @@ pub(super) struct State {
     problems: Vec<String>,
 }
 
-/// What the plan knows of a set.
+/// What the plan knows about a set.
 #[derive(Debug)]
 pub(super) struct Info {
     pub(super) kind: String,
-    /// The layers that it comes from in the end.
+    /// The layers that it ultimately comes from.
     pub(super) roots: BTreeSet<String>,
-    /// For operators that a stage can be called after: the operator and a digest of the roots.
+    /// For operators that can give a stage its name: the operator and a digest of the roots.
     pub(super) structural: Option<String>,
     pub(super) explicit: RefCell<Option<String>>,
-    /// The ids that it had before, newest first.
+    /// Its earlier ids, newest first.
     pub(super) earlier: RefCell<Vec<String>>,
     pub(super) version: RefCell<Option<String>>,
     pub(super) users: Cell<usize>,
 }
 
 impl Info {
-    /// The ids that it has and had. One that got its id back has it once.
+    /// Its present and earlier ids, each once.
     pub(super) fn names(&self) -> BTreeSet<String> {
         self.explicit.borrow().iter().chain(&*self.earlier.borrow()).cloned().collect()
     }
 
-    /// What is wrong where it had another id and no stage is called after it.
-    fn not_kept(&self, builder: &Builder) -> Option<String> {
+    /// The mistake where it has an earlier id and no stage has its name.
+    fn unused_earlier_id(&self, builder: &Builder) -> Option<String> {
         let earlier = self.earlier.borrow().iter().find(|id| !builder.keeps(id))?.clone();
         let shown = self.show();
         Some(format!(
-            "{shown} was previously `{earlier}`, and no stage is called after it: say this of the set that is kept in a \
-             private layer, or remove it"
+            "{shown} was previously `{earlier}`, but no stage has its name: call `previously` on the set that is kept in a \
+             private layer, or remove the call"
         ))
     }
 
-    /// The set as a message calls it.
+    /// The set, for a message.
     pub(super) fn show(&self) -> String {
         let roots: Vec<&str> = self.roots.iter().map(String::as_str).collect();
         let what = format!("{} of {}", self.kind, roots.join(", "));
@@ -129,10 +128,9 @@ impl DataPlan {
         self
     }
 
-    /// Says what the plan was called until now, so that its tasks keep their state, as
-    /// [`Task::previously`](crate::Task::previously) does: `DataPlan::new("footways").previously("pedestrian")`. Of several
-    /// earlier ids say the newest first. Its private layers keep the oldest id before their names, so leave these in the
-    /// code for good: without them all is compiled again, once.
+    /// States an earlier id of the plan, so that its tasks keep their state, as [`Task::previously`](crate::Task::previously) does:
+    /// `DataPlan::new("footways").previously("pedestrian")`. State several earlier ids newest first. The names of private layers begin
+    /// with the oldest id, so leave these calls in the code for good: without them everything is compiled again, once.
     #[must_use]
     pub fn previously(self, id: &str) -> DataPlan {
         match TaskId::new(id) {
@@ -149,7 +147,7 @@ impl DataPlan {
         Ok((DataPlan::new(id).configured(&config), config))
     }
 
-    /// Keeps what inputs say to keys in shuffles by content, as [`Task::memo`](crate::Task::memo) does: steps before one
+    /// Memoizes the values that inputs send in shuffles by content, as [`Task::memo`](crate::Task::memo) does: steps before a shuffle
     /// need not run again for unchanged inputs.
     #[must_use]
     pub fn memo(self, limit: u32) -> DataPlan {
@@ -157,8 +155,8 @@ impl DataPlan {
         self
     }
 
-    /// Says which configuration the closures were made with. All of it is part of the fingerprint of every task. What can
-    /// not be recorded, as [`recordable`] says, is a mistake that [`DataPlan::finish`] reports.
+    /// States the configuration that the closures were made with. All of it is part of the fingerprint of every task. A value that
+    /// [`recordable`] refuses is a mistake that [`DataPlan::finish`] reports.
     #[must_use]
     pub fn configured(self, configuration: &impl Serialize) -> DataPlan {
         match recordable(configuration) {
@@ -168,7 +166,7 @@ impl DataPlan {
         self
     }
 
-    /// The partitions of a layer: `catalog/layer` of an input catalog, `layer` of what another task writes.
+    /// The partitions of a layer: `catalog/layer` for an input catalog, `layer` for what another task writes.
     pub fn layer<K: DataKey>(&self, layer: &str) -> DataSet<K, Partition> {
         match LayerRef::parse(layer) {
             Ok(layer) => DataSet::of_layer(self, &layer),
@@ -198,9 +196,9 @@ impl DataPlan {
 
     /// Makes the tasks.
     ///
-    /// Errors, each a [`BadPlan`] with all mistakes: those made while the sets were; a set that nothing uses; two sets under
-    /// one id, now or before; a layer published twice; an id that is too long for a task. Where there is none of these:
-    /// an earlier id of a set that no stage is called after.
+    /// Errors: a [`BadPlan`] with all mistakes. These are the mistakes recorded while sets were made; a set that nothing uses; two sets
+    /// with one id, present or earlier; a layer that is published twice; an id that is too long for a task. Only where there is none
+    /// of these: an earlier id of a set whose name no stage has.
     pub fn finish(&self) -> Result<Stages> {
         let (id, mut problems, goals, mut builder) = {
             let mut state = self.state.borrow_mut();
@@ -211,23 +209,23 @@ impl DataPlan {
         };
         let mut ended = BTreeSet::new();
         for goal in goals {
-            // A second one is a mistake that is known.
+            // A second one is reported already.
             if !ended.insert(goal.layer) {
                 continue;
             }
             if let Err(error) = (goal.end)(&mut builder)
                 && !error.is::<Reported>()
             {
-                // Two layers that come of one set have the same.
+                // Two layers that derive from one set report the same mistake.
                 let problem = format!("{error:#}");
                 if !problems.contains(&problem) {
                     problems.push(problem);
                 }
             }
         }
-        // Which sets are kept is known once all stages are made.
+        // Which sets are kept is known only after all stages are made.
         if problems.is_empty() {
-            problems = self.state.borrow().nodes.iter().filter_map(|node| node.not_kept(&builder)).collect();
+            problems = self.state.borrow().nodes.iter().filter_map(|node| node.unused_earlier_id(&builder)).collect();
         }
         if problems.is_empty() {
             Ok(builder.finish())
@@ -245,11 +243,11 @@ impl DataPlan {
         self.state.borrow_mut().problems.push(problem);
     }
 
-    /// Notes a mistake unless a set is one of this plan's own.
+    /// Records a mistake if a set belongs to another plan.
     pub(super) fn expect_own<K: DataKey, V: Data>(&self, set: &DataSet<K, V>) {
         if !Rc::ptr_eq(&self.state, &set.plan.state) {
             let (shown, of) = (set.info().show(), set.plan.state.borrow().id.clone());
-            self.problem(format!("{shown} is of another plan, `{of}`, and can not be used in this one"));
+            self.problem(format!("{shown} belongs to another plan, `{of}`, and can not be used in this one"));
         }
     }
 
@@ -263,7 +261,7 @@ impl DataPlan {
         self.state.borrow_mut().goals.push(Goal { layer, of: of.into(), end: Box::new(end) });
     }
 
-    /// A new node; `is_core` says that a stage can be called after it.
+    /// Adds a node. `is_core`: it can give a stage its name.
     pub(super) fn add_node(&self, kind: String, is_core: bool, roots: BTreeSet<String>) -> Rc<Info> {
         let mut state = self.state.borrow_mut();
         let structural = is_core.then(|| {
@@ -309,8 +307,8 @@ impl State {
             let of = goal.of.iter().map(Rc::as_ref);
             match layers.get_mut(&goal.layer) {
                 None => drop(layers.insert(&goal.layer, of.collect())),
-                Some(known) => {
-                    known.extend(of);
+                Some(all) => {
+                    all.extend(of);
                     twice.insert(&goal.layer);
                 }
             }

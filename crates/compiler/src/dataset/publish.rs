@@ -1,4 +1,4 @@
-//! Ends of stages: what is kept between stages, and what is published.
+//! The ends of stages: private layers between stages, and published layers.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -33,17 +33,17 @@ impl<K: DataKey> Published<K> {
 }
 
 impl<K: DataKey, V: Data> DataSet<K, V> {
-    /// Keeps the set in a private layer. What follows sees a change only where a value differs, and what comes before
-    /// runs once however many sets follow.
+    /// Keeps the set in a private layer. Later steps see a change only where a value differs, and earlier steps run once, however many
+    /// sets follow.
     pub fn persist(&self) -> DataSet<K, V> {
         let from = self.clone();
         self.derive("persist", Kind::Boundary, &[], move |builder| from.flow(builder))
     }
 
-    /// Lets changes through only where `relevant` differs, and nothing but that: what follows sees what it returns.
+    /// Lets a change through only where the result of `relevant` differs. Later steps see that result, not the value.
     ///
-    /// A digest that stood for the value would let the parts that it leaves out reach an output without anybody
-    /// noticing when they change. So return the part of the value that you would have digested.
+    /// So return the part of the value that matters, not a digest of it. With a digest, later steps would still need the whole value,
+    /// and would not run again when the part that the digest leaves out changes.
     pub fn detect_changes<D: Data>(
         &self,
         relevant: impl Fn(&K, V) -> Result<D> + Send + Sync + 'static,
@@ -64,7 +64,7 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         self.publish_with(layer, |_, value| Ok(Some(value.into())))
     }
 
-    /// Publishes what `f` makes of each value; where that is `None` there is no partition.
+    /// Publishes the result of `f` for each value; for `None` there is no partition.
     pub fn publish_with(
         &self,
         layer: Layer,
@@ -95,10 +95,13 @@ impl<V: Data + Into<Payload>> DataSet<Tile, V> {
     /// [`DataPlan::publish_parts`].
     pub fn publish_part(&self, levels: impl IntoIterator<Item = u8>) -> Part {
         let levels: BTreeSet<u8> = levels.into_iter().collect();
-        let known = levels.clone();
+        let allowed = levels.clone();
         let check = move |tile: &Tile| {
             let level = tile.level();
-            ensure!(known.contains(&level), "tile `{tile}` has level {level}, which is not one of its part {known:?}");
+            ensure!(
+                allowed.contains(&level),
+                "tile `{tile}` has level {level}, which is not one of its part {allowed:?}"
+            );
             Ok(vec![*tile])
         };
         let of_levels = self.rekey_or_fail(&format!("part {levels:?}"), check, |tile| Some(*tile));
@@ -107,10 +110,10 @@ impl<V: Data + Into<Payload>> DataSet<Tile, V> {
 }
 
 impl DataPlan {
-    /// Publishes a tile layer that is made in several parts, each of other levels.
+    /// Publishes a tile layer that consists of several parts, each with levels of its own.
     ///
-    /// Parts of narrow sets and joins are compiled here. One that ends in a shuffle is kept in a private layer first and
-    /// copied.
+    /// Parts from narrow sets and joins are compiled directly into the layer. A part that ends in a shuffle is first kept in a private
+    /// layer, and then copied.
     pub fn publish_parts(&self, layer: Layer, parts: impl IntoIterator<Item = Part>) -> Published<Tile> {
         let parts: Vec<Part> = parts.into_iter().collect();
         let mut taken = BTreeSet::new();
@@ -122,7 +125,10 @@ impl DataPlan {
                     self.problem(format!("layer `{}`: two parts have level {level}", layer.id));
                 }
                 if !matches!(&layer.scheme, Scheme::Tile(_, levels) if levels.contains(*level)) {
-                    self.problem(format!("layer `{}`: a part has level {level}, the layer has not", layer.id));
+                    self.problem(format!(
+                        "layer `{}`: a part has level {level}, which the layer does not have",
+                        layer.id
+                    ));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! A data set and the narrow steps: those that fuse into the stage beside them.
+//! Data sets, and narrow steps, which fuse into the stage beside them.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -16,10 +16,10 @@ use crate::error::Result;
 use crate::io::context::Context;
 use crate::io::partition::{Input, Partition};
 
-/// Values under keys, each key once: a layer, or what became of some. A cheap handle to a node of a [`DataPlan`].
+/// Values under keys, each key once: a layer, or a set that derives from layers. A cheap handle to a node of a [`DataPlan`].
 ///
-/// Closures must be functions of what they are given alone, as all compiler code. Those that see keys alone return what
-/// they make; those that see values return a `Result`, and an error ends the run with the partition it is about.
+/// As all compiler code, closures must depend on their arguments alone. Closures over keys return their result directly. Closures over
+/// values return a `Result`; an error ends the run and names the partition.
 pub struct DataSet<K, V> {
     pub(super) plan: DataPlan,
     node: Rc<Node<K, V>>,
@@ -29,21 +29,21 @@ struct Node<K, V> {
     info: Rc<Info>,
     make: Make<K, V>,
     is_boundary: bool,
-    /// The private layer, once the set is kept in one.
+    /// The flow that reads the private layer, after the set was kept in one.
     kept: RefCell<Option<Flow<K, V>>>,
 }
 
-/// What a set amounts to within a stage.
+/// Makes the flow of a set within a stage.
 type Make<K, V> = Box<dyn Fn(&mut Builder) -> Result<Flow<K, V>>>;
 
-/// What a new set is.
+/// The kind of a new set.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
-    /// Fuses into what it follows.
+    /// Fuses into the set before.
     Narrow,
-    /// A stage can be called after it.
+    /// Can give a stage its name.
     Core,
-    /// The same, and it ends its stage: it is kept whatever follows.
+    /// The same, and ends its stage: it is always kept in a private layer.
     Boundary,
 }
 
@@ -65,7 +65,7 @@ impl<K: DataKey> DataSet<K, Partition> {
         DataSet::source(plan, [layer.to_string()].into(), Some(source))
     }
 
-    /// Stands for a layer whose name is none, which the plan reports.
+    /// A placeholder for a layer with an illegal name, which the plan reports.
     pub(super) fn of_no_layer(plan: &DataPlan, layer: &str) -> DataSet<K, Partition> {
         DataSet::source(plan, [layer.to_owned()].into(), None)
     }
@@ -92,8 +92,7 @@ impl DataSet<Key, Partition> {
 }
 
 impl<K: DataKey, V: Data> DataSet<K, V> {
-    /// Gives the set an id. A stage that keeps the set is called so, and finds its state under that name; it should stay
-    /// the same for good.
+    /// Gives the set an id. It is the name of the stage that keeps the set, and of the stage's state; so never change it.
     #[must_use]
     pub fn id(self, id: &str) -> DataSet<K, V> {
         let shown = self.node.info.show();
@@ -106,13 +105,12 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         self
     }
 
-    /// Says what the set was called until now, so that its stage keeps its state: `.id("lines").previously("by-tile")`. Of
-    /// several earlier ids say the newest first. What [`Stages`](crate::Stages) prints behind the plan's id can be said too,
-    /// of a set that had no id; others that are alike keep their numbers. Its private layer keeps the oldest name, so leave
-    /// these in the code for good.
+    /// States an earlier id of the set, so that its stage keeps its state: `.id("lines").previously("by-tile")`. State several earlier
+    /// ids newest first. For a set that had no id, state the name that [`Stages`](crate::Stages) prints after the plan's id; similar
+    /// sets keep their numbers. The private layer has the oldest name, so leave these calls in the code for good.
     ///
-    /// That no stage is called after the set, because it is fused into another or published, is a mistake that
-    /// [`DataPlan::finish`] reports.
+    /// It is a mistake, which [`DataPlan::finish`] reports, when no stage has the set's name because the set is fused into another one
+    /// or published.
     #[must_use]
     pub fn previously(self, id: &str) -> DataSet<K, V> {
         match deltic_core::TaskId::new(id) {
@@ -122,20 +120,20 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         self
     }
 
-    /// States the version of this step's code. A step that gets another version makes its own stage full, where another
-    /// version of the plan makes all of its stages so.
+    /// States the version of this step's code. A new version of a step compiles only its own stage in full; a new version of the plan
+    /// compiles all of its stages in full.
     #[must_use]
     pub fn version(self, version: impl Into<String>) -> DataSet<K, V> {
         self.node.info.version.replace(Some(version.into()));
         self
     }
 
-    /// Makes another value of each value.
+    /// Makes a new value of each value.
     pub fn map_values<R: Data>(&self, f: impl Fn(V) -> Result<R> + Send + Sync + 'static) -> DataSet<K, R> {
         self.then("map-values", true, Arc::new(move |_, value, _| f(value).map(Some)))
     }
 
-    /// Makes another value of each value and its key.
+    /// Makes a new value of each value and its key.
     pub fn map_values_with_key<R: Data>(
         &self,
         f: impl Fn(&K, V) -> Result<R> + Send + Sync + 'static,
@@ -143,12 +141,12 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         self.then("map-values", true, Arc::new(move |key, value, _| f(key, value).map(Some)))
     }
 
-    /// Drops what `keep` says no to.
+    /// Drops the values for which `keep` returns false.
     pub fn filter(&self, keep: impl Fn(&K, &V) -> Result<bool> + Send + Sync + 'static) -> DataSet<K, V> {
         self.then("filter", false, Arc::new(move |key, value, _| Ok(keep(key, &value)?.then_some(value))))
     }
 
-    /// Drops the keys that `keep` says no to. Their partitions are never read.
+    /// Drops the keys for which `keep` returns false. Their partitions are never read.
     pub fn filter_by_key(&self, keep: impl Fn(&K) -> bool + Send + Sync + 'static) -> DataSet<K, V> {
         let keep = Arc::new(keep);
         let again = Arc::clone(&keep);
@@ -159,8 +157,7 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         )
     }
 
-    /// Renames keys one to one. `inverse` takes every new key back to the old one, and says `None` to what is no new key;
-    /// it is checked at each call.
+    /// Renames keys one to one. `inverse` maps every new key back to the old one, and any other key to `None`; each call checks that.
     pub fn map_keys<K2: DataKey>(
         &self,
         forward: impl Fn(&K) -> K2 + Send + Sync + 'static,
@@ -169,10 +166,10 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         self.rekey("map-keys", move |key| vec![forward(key)], inverse)
     }
 
-    /// Puts each value under any number of keys. `inverse` takes every new key back to the one that it comes from, and
-    /// says `None` to what is no new key; it is checked at each call.
+    /// Puts each value under any number of keys. `inverse` maps every new key back to the key that it comes from, and any other key to
+    /// `None`; each call checks that.
     ///
-    /// Steps before it run once for each new key: [`DataSet::persist`] what is costly.
+    /// The steps before it run once for each new key: [`DataSet::persist`] the set where they are costly.
     pub fn flat_map_keys<K2: DataKey>(
         &self,
         forward: impl Fn(&K) -> Vec<K2> + Send + Sync + 'static,
@@ -227,7 +224,7 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         let named = Rc::clone(&info);
         let make = move |builder: &mut Builder| {
             let mut flow = make(builder)?;
-            named.enter(&mut flow);
+            named.add_step(&mut flow);
             Ok(flow)
         };
         let is_boundary = matches!(what, Kind::Boundary);
@@ -239,12 +236,12 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         &self.node.info
     }
 
-    /// Notes that something uses the set.
+    /// Counts one more user of the set.
     pub(super) fn used(&self) {
         self.node.info.users.set(self.node.info.users.get() + 1);
     }
 
-    /// What the set amounts to. One that is more than narrow and has several users is kept, so that it is made once.
+    /// The flow of the set. A set that is not narrow and has several users is kept, so that it is made once.
     pub(super) fn flow(&self, builder: &mut Builder) -> Result<Flow<K, V>> {
         if let Some(kept) = &*self.node.kept.borrow() {
             return Ok(kept.clone());
@@ -254,13 +251,13 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
         if self.node.is_boundary || is_shared { self.keep(builder, flow) } else { Ok(flow) }
     }
 
-    /// The same, kept if it is more than narrow: for what looks keys up, or shuffles by content.
+    /// The same, but kept unless it is narrow: for steps that look up keys, or shuffle by content.
     pub(super) fn narrow(&self, builder: &mut Builder) -> Result<Flow<K, V>> {
         let flow = self.flow(builder)?;
         if flow.is_narrow() { Ok(flow) } else { self.keep(builder, flow) }
     }
 
-    /// The same, kept if it has a shuffle: for what shuffles by key.
+    /// The same, but kept if it has a shuffle: for steps that shuffle by key.
     pub(super) fn aligned(&self, builder: &mut Builder) -> Result<Flow<K, V>> {
         let flow = self.flow(builder)?;
         if flow.is_aligned() { Ok(flow) } else { self.keep(builder, flow) }
@@ -276,14 +273,14 @@ impl<K: DataKey, V: Data> DataSet<K, V> {
 }
 
 impl Info {
-    /// Notes the step in what the flow is made of.
-    fn enter<K, V>(&self, flow: &mut Flow<K, V>) {
+    /// Adds the step to the flow.
+    fn add_step<K, V>(&self, flow: &mut Flow<K, V>) {
         let id = self.explicit.borrow().clone();
         let earlier = self.earlier.borrow().clone();
         let before = flow.about.name.take();
         flow.about.name = match (&self.structural, before) {
             (Some(structural), _) => Some(StageName { given: id.clone(), structural: structural.clone(), earlier }),
-            // A narrow set gives its name to a stage that has one already.
+            // A narrow set with an id renames the stage that it fuses into.
             (None, Some(before)) if id.is_some() => {
                 Some(StageName { given: id.clone(), earlier: [earlier, before.earlier].concat(), ..before })
             }

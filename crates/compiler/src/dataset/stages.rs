@@ -21,7 +21,7 @@ use crate::tasks::recorded::PLAN;
 use crate::tasks::setup::Setup;
 use crate::tasks::task::Task;
 
-/// The tasks of a finished plan and what each is made of. Prints as a listing for people.
+/// The tasks of a finished plan, and the steps of each. Prints as a listing for people.
 #[derive(Debug, Clone)]
 pub struct Stages {
     tasks: Vec<Task>,
@@ -38,13 +38,13 @@ pub struct Stage {
     pub pattern: &'static str,
     /// The layers whose partitions are compiled.
     pub inputs: Vec<LayerRef>,
-    /// The layers in which something is looked up besides.
+    /// Further layers, in which something is looked up.
     pub references: Vec<LayerRef>,
     /// The layer that it writes.
     pub output: LayerId,
     /// Whether that layer is private.
     pub is_private: bool,
-    /// The operators, in order; behind the ids that were given, after ` as `.
+    /// The operators, in order; an operator with an id is followed by ` as ` and the id.
     pub steps: Vec<String>,
 }
 
@@ -91,32 +91,32 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Makes tasks while the plan goes back from what is published.
+/// Makes tasks while the plan goes backwards from the published layers.
 pub(super) struct Builder {
     plan: String,
-    /// The ids that the plan had before, newest first.
+    /// The plan's earlier ids, newest first.
     earlier: Vec<String>,
     /// The layers that are published.
     published: BTreeSet<LayerId>,
     version: Option<String>,
     configuration: Option<Value>,
     memo: Option<u32>,
-    made: Vec<Made>,
+    built: Vec<BuiltStage>,
     ids: BTreeSet<String>,
-    /// The names that sets have, or had.
+    /// The present and earlier names of sets.
     taken: BTreeSet<String>,
-    /// What sets that are kept were called before.
+    /// The earlier names of sets that are kept.
     kept: BTreeSet<String>,
-    /// The number that was given last to a stage that is called after an operator and layers.
+    /// The last number used for each structural name.
     numbers: BTreeMap<String, usize>,
 }
 
 /// A stage whose task is not configured yet.
-struct Made {
+struct BuiltStage {
     task: Task,
     stage: Stage,
     steps: Vec<String>,
-    /// The structural name, and which it is of those that have it.
+    /// The structural name, and the stage's number among those that have it.
     structural: Option<(String, usize)>,
 }
 
@@ -136,7 +136,7 @@ impl Builder {
             version: state.version.clone(),
             configuration: state.configuration.clone(),
             memo: state.memo,
-            made: Vec::new(),
+            built: Vec::new(),
             ids: BTreeSet::new(),
             taken: state.nodes.iter().flat_map(|node| node.names()).collect(),
             kept: BTreeSet::new(),
@@ -144,18 +144,20 @@ impl Builder {
         }
     }
 
-    /// The tasks, each configured with all that it depends on besides code and layers. A stage that only its number tells
-    /// from others is told how many these are, so that a further one before it can not pass for it; one that got an id is
-    /// told the same if an earlier name has its number.
+    /// The tasks, each configured with all that it depends on besides code and layers.
+    ///
+    /// Stages with the same structural name differ by their number alone. The configuration of each has the number and how many there are:
+    /// else a new stage before it would get its number, and with it its state. The same holds for a stage with an id whose earlier name
+    /// has a number.
     pub(super) fn finish(self) -> Stages {
-        let mut most: BTreeMap<String, usize> = BTreeMap::new();
-        for (base, number) in self.made.iter().filter_map(|made| made.structural.as_ref()) {
-            let most = most.entry(base.clone()).or_default();
-            *most = (*most).max(*number);
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for (base, number) in self.built.iter().filter_map(|stage| stage.structural.as_ref()) {
+            let count = counts.entry(base.clone()).or_default();
+            *count = (*count).max(*number);
         }
         let mut stages = Stages { tasks: Vec::new(), stages: Vec::new() };
-        for Made { task, stage, steps, structural } in self.made {
-            let equal = structural.and_then(|(base, number)| Some([number, *most.get(&base)?]));
+        for BuiltStage { task, stage, steps, structural } in self.built {
+            let equal = structural.and_then(|(base, number)| Some([number, *counts.get(&base)?]));
             let equal = equal.filter(|[_, of]| *of > 1);
             let mut configuration = Map::from_iter([("steps".to_owned(), steps.into())]);
             configuration.extend(equal.map(|equal| ("equal".to_owned(), json!(equal))));
@@ -166,7 +168,7 @@ impl Builder {
         stages
     }
 
-    /// Ends a flow in a private layer; what comes back reads it.
+    /// Ends a flow in a private layer, and returns a flow that reads it.
     pub(super) fn keep<K: DataKey, V: Data>(&mut self, flow: Flow<K, V>, name: StageName) -> Result<Flow<K, V>> {
         let number = match name.known_number() {
             None if name.given.is_none() => Some(self.next_number(&name.structural)),
@@ -176,7 +178,7 @@ impl Builder {
         let structural = number.map(|number| (name.structural, number));
         self.kept.extend(name.earlier.iter().cloned());
         let in_set = || format!("data set `{id}`");
-        let names: Vec<String> = [&id].into_iter().chain(&name.earlier).map(|name| self.apart(name)).collect();
+        let names: Vec<String> = [&id].into_iter().chain(&name.earlier).map(|name| self.free_name(name)).collect();
         let private = self.private_name(names.last().unwrap_or(&id));
         let layer = K::private_layer(&private).with_context(in_set)?;
         let read = LayerRef { catalog: None, layer: layer.id.clone() };
@@ -185,7 +187,7 @@ impl Builder {
         Ok(flow::of_layer(&read, Arc::new(|input| value::decode(input.bytes()))))
     }
 
-    /// The next number that no set has, or had.
+    /// The next number that no set has in a present or earlier name.
     fn next_number(&mut self, structural: &str) -> usize {
         let number = self.numbers.entry(structural.to_owned()).or_default();
         *number += 1;
@@ -195,19 +197,18 @@ impl Builder {
         *number
     }
 
-    /// Whether a stage of those that were made had this name.
+    /// Whether a kept set had this name earlier.
     pub(super) fn keeps(&self, earlier: &str) -> bool {
         self.kept.contains(earlier)
     }
 
-    /// The private layer of a set. What tasks read and write is part of their fingerprints, so it keeps the oldest name.
+    /// The private layer of a set. The layers of tasks are part of their fingerprints, so it keeps the oldest name.
     fn private_name(&self, set: &str) -> String {
         format!("{}.{set}", self.earlier.last().unwrap_or(&self.plan))
     }
 
-    /// A name for a set that no stage or layer has which is published: sets and layers have a name space each, where tasks
-    /// have one.
-    fn apart(&self, set: &str) -> String {
+    /// A name for a set that no published layer has. Sets and layers have separate name spaces, but their tasks share one.
+    fn free_name(&self, set: &str) -> String {
         let is_published = |name: &str| self.published.iter().any(|layer| layer.as_str() == name);
         let mut name = set.to_owned();
         while is_published(&name) || is_published(&self.private_name(&name)) {
@@ -238,7 +239,7 @@ impl Builder {
     ) -> Result<()> {
         let Target { layer, is_private, encode } = target;
         let [id, ..] = names else { bail!("a stage without a name") };
-        ensure!(self.ids.insert(id.clone()), "two stages are called so: give one of them another id");
+        ensure!(self.ids.insert(id.clone()), "two stages have this name: give one of the sets another id");
         let Flow { about, shape } = flow;
         let ends = Ends {
             inputs: about.inputs.iter().cloned().collect(),
@@ -259,7 +260,7 @@ impl Builder {
         let mut task = Task::new(&format!("{}.{id}", self.plan), pattern)?;
         let plans = || [&self.plan].into_iter().chain(&self.earlier);
         for earlier in plans().flat_map(|plan| names.iter().map(move |name| format!("{plan}.{name}"))) {
-            // One that got its id back is called so again.
+            // An earlier id may be the present one again.
             if earlier != task.id().as_str() {
                 task = task.previously(&earlier)?;
             }
@@ -283,7 +284,7 @@ impl Builder {
             steps: about.steps.iter().map(ToString::to_string).collect(),
         };
         let steps = about.steps.iter().map(Step::identity).collect();
-        self.made.push(Made { task, stage, steps, structural });
+        self.built.push(BuiltStage { task, stage, steps, structural });
         Ok(())
     }
 }

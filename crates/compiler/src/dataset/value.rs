@@ -1,4 +1,4 @@
-//! Values of data sets, and the bytes they have in private layers and between front- and back-ends.
+//! Values of data sets, and their encoding in private layers and between front- and back-ends.
 
 use std::fmt;
 
@@ -13,13 +13,12 @@ use crate::io::partition::Partition;
 
 /// A type that can be a value of a data set: anything that serde writes and reads back.
 ///
-/// Maps in it must iterate in a fixed order, and types that need self-describing data, such as `serde_json::Value`,
-/// can not be read back.
+/// Maps in it must iterate in a fixed order. Types that need self-describing data, such as `serde_json::Value`, can not be read back.
 pub trait Data: Serialize + DeserializeOwned + 'static {}
 
 impl<T: Serialize + DeserializeOwned + 'static> Data for T {}
 
-/// Bytes that serde takes as a whole, not one by one.
+/// Bytes that serde writes as a whole, not one by one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Raw(pub(super) Vec<u8>);
 
@@ -65,7 +64,7 @@ impl Visitor<'_> for RawVisitor {
     }
 }
 
-/// A payload on its way through a private layer.
+/// A payload as a value in a private layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Encoded(pub(super) Payload);
 
@@ -83,7 +82,7 @@ impl<'de> Deserialize<'de> for Encoded {
     }
 }
 
-/// One of the values that a group gathers, with the key that it had before.
+/// A value in a group, with the key that it had before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member<K, V> {
     /// The key.
@@ -111,7 +110,7 @@ fn read_name(is_tile: bool, text: &str) -> deltic_core::Result<Name> {
     if is_tile { text.parse().map(Name::Tile) } else { Name::generic(text) }
 }
 
-/// So that a set of partitions can be grouped, joined and kept like any other.
+/// Lets a set of partitions be grouped, joined and kept like any other.
 impl Serialize for Partition {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (layer, name) = (self.key.layer.to_string(), self.key.name.to_string());
@@ -142,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn partitions_and_members_come_back() {
+    fn partitions_and_members_are_read_back() {
         for name in ["root".into_name().unwrap(), Name::Tile(Tile::ROOT), Name::Tile("21".parse().unwrap())] {
             let payload = Payload::from("hello").with_field("a", "1").unwrap();
             let key = Key { layer: LayerRef::parse("in/a").unwrap(), name };

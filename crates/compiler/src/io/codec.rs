@@ -1,7 +1,7 @@
 //! The encoding of intermediate values: two header bytes (magic and version), then bincode in its standard configuration.
 //!
-//! The bytes are hashed to see whether a front-end emitted something new, kept where a stage remembers its values, and
-//! handed to workers. So the encoding is part of every fingerprint: a change of [`CODEC_VERSION`] makes all stages full.
+//! The bytes are hashed to find out whether a front-end emitted something new, stored where a stage memoizes its values, and sent to
+//! workers. So the encoding is part of every fingerprint: a change of [`CODEC_VERSION`] makes all stages full.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,25 +21,25 @@ pub(crate) fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// What a byte of an encoding counts for at most against a limit: one of a `u128`, which may be encoded in one.
+/// How many bytes of memory a byte of an encoding may claim against a limit: those of a `u128`, which may be encoded in one byte.
 const CLAIMED_PER_BYTE: usize = 16;
 
-/// Lengths of encodings up to which a limit holds.
+/// The lengths of encodings up to which each limit is used.
 const SHORT: usize = 64 << 10;
 const LONG: usize = 16 << 20;
 
 /// Reads a value back; every byte must be used.
 ///
-/// Memory: what a value of that many bytes can take, and for a text whose length is not true at most 1 MiB more, or
-/// 256 MiB when the encoding is longer than 64 KiB and 64 GiB when it is longer than 16 MiB, which is not touched.
-/// Values of types without any bytes, such as `Vec<()>`, and values in values without end are as big as they say.
+/// Memory: what a value of that many bytes can take. A text with a false length may reserve more: at most 1 MiB, or 256 MiB when the
+/// encoding is longer than 64 KiB, or 64 GiB when it is longer than 16 MiB; that memory is reserved and not touched. There is no bound
+/// for types without any bytes, such as `Vec<()>`, and for values that nest without end.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let body = match bytes {
         [MAGIC, CODEC_VERSION, body @ ..] => body,
         [MAGIC, version, ..] => {
             anyhow::bail!("the intermediate value has encoding version {version}, this build reads {CODEC_VERSION}")
         }
-        _ => anyhow::bail!("these bytes are no intermediate value"),
+        _ => anyhow::bail!("these bytes are not an intermediate value"),
     };
     let (value, used) = decode_body(body).map_err(|error| {
         anyhow::anyhow!(
@@ -48,13 +48,12 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
              out, as `skip_serializing_if` does)"
         )
     })?;
-    anyhow::ensure!(used == body.len(), "the intermediate value has {} bytes too many", body.len() - used);
+    anyhow::ensure!(used == body.len(), "the intermediate value has {} extra bytes at its end", body.len() - used);
     Ok(value)
 }
 
-/// Decodes within a limit. Without one a length is believed before there are bytes to show for it, and a process that
-/// can not get that much memory is aborted. Limits are part of a type, so there are few; they refuse nothing that
-/// [`encode`] makes.
+/// Decodes within a limit. Without one, bincode would reserve memory for any announced length, and the process would abort when it can
+/// not get that much. Limits are part of a type, so there are only three. They refuse nothing that [`encode`] makes.
 fn decode_body<T: DeserializeOwned>(body: &[u8]) -> Result<(T, usize), bincode::error::DecodeError> {
     const LESS: usize = CLAIMED_PER_BYTE * SHORT + CLAIMED_PER_BYTE;
     const MORE: usize = CLAIMED_PER_BYTE * LONG + CLAIMED_PER_BYTE;
@@ -86,7 +85,7 @@ mod tests {
         assert_eq!(back, ("ab".to_owned(), 300, Some(-1), [1.5]));
     }
 
-    /// A limit counts a value's size in memory, and what is smallest when it is encoded comes closest to it.
+    /// A limit counts a value's size in memory, so the values with the shortest encoding come closest to it.
     #[test]
     fn limits_refuse_nothing_that_was_encoded() {
         for count in [0, 1, SHORT - 6, SHORT - 5, SHORT - 4, SHORT, LONG - 5, LONG] {
@@ -102,9 +101,9 @@ mod tests {
         }
     }
 
-    /// As when a type was changed and the compiler's version was not.
+    /// For example after a type has changed, and the compiler's version has not.
     #[test]
-    fn a_length_that_is_not_true_is_an_error_and_takes_little_memory() {
+    fn a_false_length_is_an_error_and_takes_little_memory() {
         for length in [1 << 21, 1 << 40, 1 << 62, u64::MAX] {
             let mut bytes = vec![MAGIC, CODEC_VERSION, 253];
             bytes.extend_from_slice(&length.to_le_bytes());

@@ -1,11 +1,11 @@
-//! Tracked reads: how a compiler sees any partition besides its input.
+//! Tracked reads: how a compiler reads partitions other than its input.
 //!
-//! Each read is recorded with what it asked for, not with what it found. So an absent partition that appears later makes
-//! its readers run again, just as a changed one does. A reference needs no declaration and can not be forgotten.
+//! Each read is recorded by what it asks for, not by what it finds. So an absent partition that appears later makes its readers run
+//! again, just as a changed one does. A reference needs no declaration, so nobody can forget one.
 //!
-//! A compiler may ignore an error, or catch a panic. So each read is recorded before it can fail on what is
-//! stored. Only a failure that no partition can change has no record: a layer that the task does not have, or a name or
-//! an argument that is not legal. Layers, their settings and code are part of the fingerprint.
+//! A compiler may ignore an error, or catch a panic. So each read is recorded before it can fail because of stored data. Only failures
+//! that no partition can change have no record: a layer that the task does not have, or a name or argument that is not legal. Layers,
+//! their settings and code are part of the fingerprint.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -20,7 +20,7 @@ use crate::io::codec;
 use crate::io::partition::Partition;
 use crate::io::projection::{Projections, part_digest};
 
-/// What a front- or back-end may look at, and the record of what it looked at.
+/// Lets a front- or back-end read partitions, and records its reads.
 pub struct Context<'a> {
     lookup: &'a dyn Lookup,
     seen: RefCell<Vec<Seen>>,
@@ -44,33 +44,32 @@ pub trait Lookup: Sync {
     fn scan_payloads(&self, layer: u16) -> Box<dyn Iterator<Item = Result<(NameBytes, Meta, Payload)>> + '_>;
     /// The projections of the task.
     fn projections(&self) -> &Projections;
-    /// Reads partitions that will be asked for, where each read by itself would take a round trip over a network: few
-    /// requests for all of them, as many as fit into a cache. Returns those that exist and fit; none where reads are
-    /// local, and where it is not known how.
+    /// Reads partitions ahead, where each single read would take a round trip over a network: few requests for all, as many partitions as
+    /// fit into a cache. Returns those that exist and fit. Returns none where reads are local, or where this is not implemented.
     fn read_ahead(&self, _layer: u16, _names: &[NameBytes]) -> Result<Vec<(NameBytes, Meta, Payload)>> {
         Ok(Vec::new())
     }
 }
 
-/// One look through a context: what it asked for. Layers are numbered as in [`Lookup::layers`].
+/// A tracked read: what it asked for. Layers are numbered as in [`Lookup::layers`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Seen {
     /// The content of one partition, present or absent.
     Partition(u16, NameBytes),
     /// Whether one partition exists.
     Presence(u16, NameBytes),
-    /// All partitions whose name bytes start so: which exist, and their content.
+    /// All partitions whose name bytes start with a prefix: which exist, and their content.
     Within(u16, NameBytes),
-    /// A part of one partition, and the digest of what it was.
+    /// A part of one partition, and the digest of the part that was found.
     Part(u16, NameBytes, Projected, Digest),
 }
 
-/// Which part of a partition was asked for.
+/// The part of a partition that a read asked for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Projected {
     /// The id of the projection.
     pub projection: String,
-    /// What it was given.
+    /// Its argument.
     pub argument: String,
 }
 
@@ -79,7 +78,7 @@ pub struct Projected {
 pub enum Within<'a> {
     /// All of them.
     All,
-    /// Those whose name starts so.
+    /// Those whose name starts with a text.
     Prefix(&'a str),
     /// A tile and everything below it.
     Subtree(Tile),
@@ -95,7 +94,7 @@ pub struct Listed {
 }
 
 impl<'a> Context<'a> {
-    /// A context that has seen nothing yet.
+    /// A context without any reads yet.
     pub fn new(lookup: &'a dyn Lookup) -> Context<'a> {
         Context { lookup, seen: RefCell::new(Vec::new()) }
     }
@@ -103,8 +102,8 @@ impl<'a> Context<'a> {
     /// Reads a partition; `None` when it does not exist. The caller runs again when the partition changes, appears or
     /// goes.
     ///
-    /// Cost: where partitions lie behind a network, a request, unless the task has read the same lately: workers share a
-    /// cache of 32 MiB of payloads. [`Context::read_ahead`] reads many together.
+    /// Cost: a request where partitions lie on a remote store, unless the task has read the same lately: workers share a cache of 32 MiB
+    /// of payloads. [`Context::read_ahead`] reads many together.
     ///
     /// Errors: the layer is not among the task's layers, the name is not legal in it, or the store failed.
     pub fn read(&self, layer: &str, name: impl IntoName) -> Result<Option<Partition>> {
@@ -116,17 +115,17 @@ impl<'a> Context<'a> {
         Ok(found.map(|(meta, payload)| Partition { key, meta, payload }))
     }
 
-    /// Reads partitions together that are about to be read one by one: few requests in place of one for each. Worth it
-    /// where a front- or back-end looks at many. It records nothing, so it matters to nothing but time; where reads are
-    /// local it does nothing. What is beyond a quarter of the cache (see [`Context::read`]) is left to be read later.
+    /// Reads partitions ahead that will be read one by one: few requests instead of one for each. Use it where a front- or back-end reads
+    /// many. It records nothing and influences only time. Where reads are local it does nothing. Partitions beyond a quarter of the
+    /// cache (see [`Context::read`]) are not read ahead.
     ///
     /// Errors: as for [`Context::read`].
     pub fn read_ahead(&self, layer: &str, names: impl IntoIterator<Item = impl IntoName>) -> Result<()> {
-        self.at_hand(layer, names).map(drop)
+        self.read_ahead_partitions(layer, names).map(drop)
     }
 
-    /// The same, and what was read, which is nothing where reads are local.
-    pub(crate) fn at_hand(
+    /// The same; returns the partitions that were read, which are none where reads are local.
+    pub(crate) fn read_ahead_partitions(
         &self,
         layer: &str,
         names: impl IntoIterator<Item = impl IntoName>,
@@ -144,7 +143,7 @@ impl<'a> Context<'a> {
         found.into_iter().map(partition).collect()
     }
 
-    /// Says whether a partition exists. The caller runs again when it appears or goes, not when it changes.
+    /// Whether a partition exists. The caller runs again when it appears or goes, not when it changes.
     pub fn exists(&self, layer: &str, name: impl IntoName) -> Result<bool> {
         let (index, layer, settings) = self.layer(layer)?;
         let (name, bytes) = checked(settings, name)?;
@@ -153,9 +152,9 @@ impl<'a> Context<'a> {
         Ok(found.is_some())
     }
 
-    /// Reads a part of a partition: what a registered [`Projection`](crate::Projection) makes of it for an argument,
-    /// such as a row of a table. The caller runs again when just that part changes, appears or goes. Where the projection
-    /// failed there is no part: then it runs again when anything in the partition changes.
+    /// Reads a part of a partition, such as a row of a table: the result of a registered [`Projection`](crate::Projection) for an
+    /// argument. The caller runs again only when that part changes, appears or goes. Where the projection failed there is no part: then
+    /// the caller runs again when anything in the partition changes.
     ///
     /// Errors: as for [`Context::read`]; the task registers no such projection, it failed, it does not yield a `T`, or the
     /// argument has a zero byte in it.
@@ -170,21 +169,21 @@ impl<'a> Context<'a> {
         let (name, bytes) = checked(settings, name)?;
         let place = || format!("projection `{projection}` of {layer}/{name} for `{argument}`");
         anyhow::ensure!(!argument.contains('\0'), "{}: the argument has a zero byte in it", place());
-        // Until there is a part, a failure or a panic of the projection depends on the whole partition.
+        // A failure or a panic of the projection depends on the whole partition. So record that first, and replace it by the part.
         self.seen.borrow_mut().push(Seen::Partition(index, bytes.clone()));
         let meta = self.lookup.meta(index, &bytes).with_context(place)?;
         let parts = self.lookup.projections().parts(projection, meta.as_ref(), || self.payload(index, &bytes));
         let part = parts.and_then(|parts| parts.part(argument)).with_context(place)?;
         let seen = Projected { projection: projection.to_owned(), argument: argument.to_owned() };
         let seen = Seen::Part(index, bytes, seen, part_digest(part.as_deref()));
-        // Projections can not look at anything, so the last look is still this one.
+        // A projection can not read anything, so the last record is still that of this read.
         if let Some(last) = self.seen.borrow_mut().last_mut() {
             *last = seen;
         }
         part.map(|part| codec::decode(&part).with_context(place)).transpose()
     }
 
-    /// Reads a partition as a registered [`Projection`](crate::Projection) decodes it, through a cache that all workers
+    /// Reads a partition in the form that a registered [`Projection`](crate::Projection) decodes it to, through a cache that all workers
     /// share. The caller runs again when anything in the partition changes, as with [`Context::read`].
     pub fn decoded<W: Send + Sync + 'static>(
         &self,
@@ -201,8 +200,8 @@ impl<'a> Context<'a> {
         whole.with_context(place).map(Some)
     }
 
-    /// Lists partitions in name order. The caller runs again when one of them changes, appears or goes, so their
-    /// content may be relied on as well.
+    /// Lists partitions in name order. The caller runs again when one of them changes, appears or goes, so it may depend on their content
+    /// too.
     pub fn list(&self, layer: &str, within: Within<'_>) -> Result<Vec<Listed>> {
         let (index, layer, settings) = self.layer(layer)?;
         let mut prefix = Vec::new();
@@ -216,7 +215,7 @@ impl<'a> Context<'a> {
         listed.into_iter().map(|(name, meta)| Ok(Listed { name: settings.name_from_bytes(&name)?, meta })).collect()
     }
 
-    /// What was looked at: sorted, each look once.
+    /// The recorded reads: sorted, each once.
     pub fn into_seen(self) -> Vec<Seen> {
         let mut seen = self.seen.into_inner();
         seen.sort_unstable();

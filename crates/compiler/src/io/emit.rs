@@ -1,4 +1,4 @@
-//! What a front-end emits: output keys and, for a map-group, an intermediate value for each.
+//! The rows that a front-end emits: output keys and, for a map-group, an intermediate value for each.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -37,7 +37,7 @@ impl Emitted {
         &self.bytes[row.value.clone()]
     }
 
-    /// The first thing that was wrong with an emission, if anything was.
+    /// The first error of an emission, if there was one.
     pub fn check(&mut self) -> Result<()> {
         self.problem.take().map_or(Ok(()), Err)
     }
@@ -61,21 +61,21 @@ impl Emitted {
     }
 }
 
-/// Collects what a map-group's front-end emits: any number of values for any output keys.
+/// Collects the values that a front-end emits: any number of values for any output keys.
 ///
-/// A key that is not legal is an error of the front-end, reported when it returns.
+/// A key that is not legal is an error of the front-end, which is reported when it returns.
 pub struct Emit<'a, T> {
     layers: &'a [Layer],
     emitted: Emitted,
-    /// Takes rows whenever there are many, so that they need not fit into memory.
+    /// Takes rows in batches, so that they need not all fit into memory.
     sink: Option<&'a mut Sink<'a>>,
     values: PhantomData<fn(T)>,
 }
 
-/// Where the rows of a front-end go that says more than fits into memory.
+/// Takes the rows of a front-end that may emit more than fits into memory.
 pub type Sink<'a> = dyn FnMut(Emitted) -> Result<()> + 'a;
 
-/// Bytes of values that are handed to a sink at a time.
+/// About how many bytes of values a sink gets at a time.
 const SINK_BYTES: usize = 1 << 18;
 
 impl<'a, T: Serialize> Emit<'a, T> {
@@ -84,18 +84,18 @@ impl<'a, T: Serialize> Emit<'a, T> {
         Emit { layers, emitted: Emitted::default(), sink: None, values: PhantomData }
     }
 
-    /// A collection that passes rows on when there are many.
+    /// A collection that passes rows on to a sink in batches.
     pub(crate) fn streaming(layers: &'a [Layer], sink: &'a mut Sink<'a>) -> Emit<'a, T> {
         Emit { layers, emitted: Emitted::default(), sink: Some(sink), values: PhantomData }
     }
 
-    /// Passes on what is left, and says what was wrong.
+    /// Passes on the remaining rows. Returns the first error of an emission.
     pub(crate) fn flush(mut self) -> Result<()> {
-        self.pass_on();
+        self.flush_batch();
         self.emitted.check()
     }
 
-    fn pass_on(&mut self) {
+    fn flush_batch(&mut self) {
         if let (Some(sink), None) = (&mut self.sink, &self.emitted.problem)
             && let Err(error) = sink(std::mem::take(&mut self.emitted))
         {
@@ -117,11 +117,11 @@ impl<'a, T: Serialize> Emit<'a, T> {
             row.value = start..end;
         }
         if end > SINK_BYTES && self.sink.is_some() {
-            self.pass_on();
+            self.flush_batch();
         }
     }
 
-    /// What a front-end emits, untyped; an emission that was wrong is its error.
+    /// Runs a front-end and returns its rows, untyped. An illegal emission is its error.
     pub(crate) fn collect(layers: &'a [Layer], front: impl FnOnce(&mut Emit<'a, T>) -> Result<()>) -> Result<Emitted> {
         let mut out = Emit::new(layers);
         front(&mut out)?;
@@ -135,7 +135,7 @@ impl<'a, T: Serialize> Emit<'a, T> {
         self.emitted
     }
 
-    /// The rows, decoded again: for tests of a front-end.
+    /// The rows, decoded: for tests of a front-end.
     pub fn into_rows(mut self) -> Result<Vec<(OutKey, T)>>
     where
         T: DeserializeOwned,

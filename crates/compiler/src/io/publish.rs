@@ -1,4 +1,4 @@
-//! What a back-end publishes if it makes any number of partitions.
+//! Publishing from a back-end that makes any number of partitions.
 
 use std::fmt;
 
@@ -9,8 +9,8 @@ use crate::io::out_key::{OutKey, layer_number};
 
 /// Takes partitions for output layers, in any order, each key once.
 ///
-/// What is not put does not exist: a partition that the same group made in an earlier run is deleted. A key that is
-/// not legal is an error of the back-end, reported when it returns.
+/// A partition that the same group published in an earlier run, and does not put again, is deleted. A key that is not legal is an error
+/// of the back-end, which is reported when it returns.
 pub struct Publish<'a> {
     layers: &'a [Layer],
     take: &'a mut Take<'a>,
@@ -26,7 +26,7 @@ impl<'a> Publish<'a> {
         Publish { layers, take, problem: None }
     }
 
-    /// Publishes a partition. After one that could not be published nothing is: the back-end has failed.
+    /// Publishes a partition. After an error the back-end has failed, and nothing more is published.
     pub fn put(&mut self, layer: &str, name: impl IntoName, payload: impl Into<Payload>) {
         if self.problem.is_some() {
             return;
@@ -47,14 +47,14 @@ impl<'a> Publish<'a> {
         self.put(output.layer.as_str(), &output.name, payload);
     }
 
-    /// Publishes what became of an output, if anything did.
-    pub(crate) fn put_sole(&mut self, output: &OutKey, payload: Option<Payload>) {
+    /// Publishes the payload of an output, if it has one.
+    pub(crate) fn put_optional(&mut self, output: &OutKey, payload: Option<Payload>) {
         if let Some(payload) = payload {
             self.put_key(output, payload);
         }
     }
 
-    /// The first thing that was wrong with what was published, if anything was.
+    /// The first error of a put, if there was one.
     pub fn check(self) -> Result<()> {
         self.problem.map_or(Ok(()), Err)
     }

@@ -1,13 +1,13 @@
-//! Finds types that can not be intermediate values, before one of them is written.
+//! Finds types that can not be intermediate values, before a value of such a type is written.
 //!
-//! Intermediate values are written without names and types, so a type that asks what comes next can not be read back. It is
-//! asked here: a value of the type is read from a source that has an answer to every question but that one. Enums are
-//! read as often as there are variants, each time as another one; texts, numbers and lists are as small as they can be. What
-//! a type refuses, as it may of numbers or texts that mean nothing to it, is no finding, nor is it that it panics at one.
+//! Intermediate values are written without names and types. So a type whose `Deserialize` needs to know what comes next can not be read
+//! back. To find out, a probe reads a value of the type from a made-up source. The source can answer every request except that one. An
+//! enum is read once for each variant; texts, numbers and lists are as small as possible. When the type refuses a number or a text,
+//! or panics at one, that is no finding: the made-up value may be illegal for the type.
 //!
-//! The panic hook is called before a panic can be caught, and asks [`is_probing`] whether to print it; that of the command
-//! line does. A program that is built with `panic = "abort"` can not catch it: such a type ends it where its task is set up,
-//! and the panic is printed. Its `Deserialize` should return an error.
+//! The panic hook runs before a panic can be caught. It can call [`is_probing`] to find out whether to print the panic; the hook of the
+//! command line does. A program that is built with `panic = "abort"` can not catch panics: a type that panics ends it when its task is
+//! set up, and the panic is printed. Such a `Deserialize` should return an error instead.
 
 use std::cell::Cell;
 use std::fmt;
@@ -16,31 +16,31 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde::de::value::U64Deserializer;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
 
-/// Types within types that are looked into; deeper ones, and those that hold themselves, are not.
+/// The greatest depth of nested types that is probed. Limits types that hold themselves.
 const DEPTH: u32 = 24;
 
-/// Enums are read as each of so many variants.
+/// The most variants of an enum that are probed.
 const VARIANTS: u32 = 64;
 
-/// Values that are looked at, before the rest is taken to be as good: a type that holds several of itself has too many.
+/// The most values that are probed; the rest is not. A type that holds itself several times would have too many.
 const VISITS: u32 = 10_000;
 
 thread_local! {
     static PROBING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread tries a type now, so that a panic will be caught and means nothing. For panic hooks. Never true in a
-/// program that is built with `panic = "abort"`.
+/// Whether this thread is probing a type now, so that a panic will be caught and has no meaning. For panic hooks. Never true in a program
+/// that is built with `panic = "abort"`.
 pub fn is_probing() -> bool {
     cfg!(panic = "unwind") && PROBING.try_with(Cell::get).unwrap_or(false)
 }
 
-/// What a type needs that there is not, if it needs something.
+/// What a type needs that the encoding does not have, if it needs something.
 pub(crate) fn needs<T: DeserializeOwned>() -> Option<&'static str> {
     let seen = Seen { needs: Cell::new(None), variants: Cell::new(0), visits: Cell::new(0) };
     for variant in 0..VARIANTS {
         PROBING.set(true);
-        // What comes of it is no matter.
+        // Only what the probe records counts.
         let _ = catch_unwind(AssertUnwindSafe(|| T::deserialize(Probe { seen: &seen, variant, depth: 0 }).is_ok()));
         PROBING.set(false);
         if let Some(needs) = seen.needs.get() {
@@ -60,7 +60,7 @@ struct Seen {
     visits: Cell<u32>,
 }
 
-/// Answers what it is asked with the least there is.
+/// A source that answers every request with the smallest value.
 #[derive(Clone, Copy)]
 struct Probe<'a> {
     seen: &'a Seen,
@@ -68,30 +68,30 @@ struct Probe<'a> {
     depth: u32,
 }
 
-/// What ends a probe.
+/// The error that ends a probe.
 #[derive(Debug)]
-struct Ended;
+struct ProbeEnded;
 
-impl fmt::Display for Ended {
+impl fmt::Display for ProbeEnded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ended")
+        f.write_str("the probe has ended")
     }
 }
 
-impl std::error::Error for Ended {}
+impl std::error::Error for ProbeEnded {}
 
-impl de::Error for Ended {
-    fn custom<T: fmt::Display>(_: T) -> Ended {
-        Ended
+impl de::Error for ProbeEnded {
+    fn custom<T: fmt::Display>(_: T) -> ProbeEnded {
+        ProbeEnded
     }
 }
 
-type Result<T> = std::result::Result<T, Ended>;
+type Result<T> = std::result::Result<T, ProbeEnded>;
 
 impl<'a> Probe<'a> {
     fn found<T>(self, needs: &'static str) -> Result<T> {
         self.seen.needs.set(Some(needs));
-        Err(Ended)
+        Err(ProbeEnded)
     }
 
     fn below(self) -> Probe<'a> {
@@ -99,12 +99,12 @@ impl<'a> Probe<'a> {
         Probe { depth: self.depth + 1, ..self }
     }
 
-    fn goes_on(self) -> bool {
+    fn may_descend(self) -> bool {
         self.depth < DEPTH && self.seen.visits.get() < VISITS
     }
 
     fn items(self, left: usize) -> Items<'a> {
-        Items { probe: self.below(), left: if self.goes_on() { left } else { 0 } }
+        Items { probe: self.below(), left: if self.may_descend() { left } else { 0 } }
     }
 }
 
@@ -117,7 +117,7 @@ macro_rules! least {
 }
 
 impl<'de> Deserializer<'de> for Probe<'_> {
-    type Error = Ended;
+    type Error = ProbeEnded;
 
     least! {
         deserialize_bool visit_bool false;
@@ -142,7 +142,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value> {
         self.found(
-            "it asks what comes next, as `serde_json::Value` and enums do that are untagged or tagged internally",
+            "it needs self-describing data, like `serde_json::Value` and enums that are untagged or tagged internally",
         )
     }
 
@@ -153,12 +153,12 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     fn deserialize_identifier<V: Visitor<'de>>(self, _: V) -> Result<V::Value> {
         // Fields come by their place and variants by their number.
         self.found(
-            "it asks for names, as structs with `#[serde(flatten)]` do and enums with `#[serde(tag = …, content = …)]`",
+            "it needs the names of fields, like structs with `#[serde(flatten)]` and enums with `#[serde(tag = …, content = …)]`",
         )
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        if self.goes_on() { visitor.visit_some(self.below()) } else { visitor.visit_none() }
+        if self.may_descend() { visitor.visit_some(self.below()) } else { visitor.visit_none() }
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
@@ -170,7 +170,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value> {
-        if self.depth < DEPTH { visitor.visit_newtype_struct(self.below()) } else { Err(Ended) }
+        if self.depth < DEPTH { visitor.visit_newtype_struct(self.below()) } else { Err(ProbeEnded) }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
@@ -207,7 +207,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         let count = u32::try_from(variants.len()).unwrap_or(VARIANTS);
         self.seen.variants.set(self.seen.variants.get().max(count));
         if self.depth >= DEPTH || count == 0 {
-            return Err(Ended);
+            return Err(ProbeEnded);
         }
         visitor.visit_enum(Chosen(self.below(), self.variant % count))
     }
@@ -217,14 +217,14 @@ impl<'de> Deserializer<'de> for Probe<'_> {
     }
 }
 
-/// So many items or entries.
+/// This many items or entries.
 struct Items<'a> {
     probe: Probe<'a>,
     left: usize,
 }
 
 impl<'de> de::SeqAccess<'de> for Items<'_> {
-    type Error = Ended;
+    type Error = ProbeEnded;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
         let Some(left) = self.left.checked_sub(1) else { return Ok(None) };
@@ -234,7 +234,7 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
 }
 
 impl<'de> de::MapAccess<'de> for Items<'_> {
-    type Error = Ended;
+    type Error = ProbeEnded;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
         de::SeqAccess::next_element_seed(self, seed)
@@ -249,17 +249,17 @@ impl<'de> de::MapAccess<'de> for Items<'_> {
 struct Chosen<'a>(Probe<'a>, u32);
 
 impl<'a, 'de> de::EnumAccess<'de> for Chosen<'a> {
-    type Error = Ended;
+    type Error = ProbeEnded;
     type Variant = Probe<'a>;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Probe<'a>)> {
-        let number: U64Deserializer<Ended> = u64::from(self.1).into_deserializer();
+        let number: U64Deserializer<ProbeEnded> = u64::from(self.1).into_deserializer();
         Ok((seed.deserialize(number)?, self.0))
     }
 }
 
 impl<'de> de::VariantAccess<'de> for Probe<'_> {
-    type Error = Ended;
+    type Error = ProbeEnded;
 
     fn unit_variant(self) -> Result<()> {
         Ok(())

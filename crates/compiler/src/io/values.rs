@@ -1,4 +1,4 @@
-//! The intermediate values that a back-end reads: all that front-ends emitted for its key, sorted by input key.
+//! The intermediate values that a back-end reads: all values that front-ends emitted for its key, sorted by input key.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -28,8 +28,8 @@ pub struct RawValue<'a> {
 
 /// The values for one output key. Iterates over `T`, ordered by input key and, within one input, as emitted.
 ///
-/// Values are decoded one by one, so a group may be larger than memory. Should one fail to decode, iteration ends and
-/// the back-end's result is replaced by that error.
+/// Values are decoded one by one, so a group may be larger than memory. When a value can not be decoded, iteration ends, and that error
+/// replaces the back-end's result.
 pub struct Values<'a, T> {
     source: &'a mut dyn ValueSource,
     layers: &'a [(LayerRef, Layer)],
@@ -38,7 +38,7 @@ pub struct Values<'a, T> {
 }
 
 impl<'a, T: DeserializeOwned> Values<'a, T> {
-    /// Values from a source; `layers` are the task's layers as its inputs are numbered, `problem` takes a failure.
+    /// Values from a source. `layers`: the task's layers, by the numbers in values; `problem` takes an error.
     pub fn new(
         source: &'a mut dyn ValueSource,
         layers: &'a [(LayerRef, Layer)],
@@ -47,15 +47,15 @@ impl<'a, T: DeserializeOwned> Values<'a, T> {
         Values { source, layers, problem, values: PhantomData }
     }
 
-    /// Gives a back-end its values; a value that can not be decoded is the error, whatever the back-end made without it.
-    pub(crate) fn give<R>(
+    /// Runs a back-end on values from a source. A value that can not be decoded is the error, whatever the back-end returns.
+    pub(crate) fn feed<R>(
         source: &mut dyn ValueSource,
         layers: &[(LayerRef, Layer)],
         back: impl FnOnce(Values<'_, T>) -> Result<R>,
     ) -> Result<R> {
         let mut problem = None;
-        let made = back(Values::new(source, layers, &mut problem));
-        problem.map_or(made, Err)
+        let result = back(Values::new(source, layers, &mut problem));
+        problem.map_or(result, Err)
     }
 
     /// The values with the key of the input that each came from.
@@ -63,7 +63,7 @@ impl<'a, T: DeserializeOwned> Values<'a, T> {
         std::iter::from_fn(move || self.advance(|layers, layer, name, value| Ok((key(layers, layer, name)?, value))))
     }
 
-    /// All values, sorted by a key of the caller's; equal ones stay in input order.
+    /// All values, sorted by a key that the caller chooses; equal values stay in input order.
     pub fn sorted_by_key<K: Ord>(self, by: impl FnMut(&T) -> K) -> Vec<T> {
         let mut values: Vec<T> = self.collect();
         values.sort_by_key(by);

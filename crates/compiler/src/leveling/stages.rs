@@ -15,10 +15,10 @@ use crate::io::values::Values;
 use crate::patterns::direct::DirectCompiler;
 use crate::patterns::map_group::MapGroupCompiler;
 
-/// What a partition weighs, and where.
+/// Returns the weights of a partition, each with its tile.
 pub(super) type Weigh = dyn Fn(&Input) -> Result<Vec<(Tile, u64)>> + Send + Sync;
 
-/// The layers of a leveling. Those of one level each have names that end in it.
+/// The layers of a leveling. The name of a layer for one level ends in that level.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     pub(super) layer: String,
@@ -28,22 +28,22 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The weights of tiles of a level themselves.
+    /// The tiles' own weights, at a level.
     fn weights(&self, level: u8) -> String {
         format!("{}.weights-{level}", self.layer)
     }
 
-    /// The weights of tiles of a level with all below them.
+    /// The weights of tiles at a level, with all that is below them.
     fn sums(&self, level: u8) -> String {
         if level == self.finest { self.weights(level) } else { format!("{}.sum-{level}", self.layer) }
     }
 
-    /// The tiles that weigh too much.
+    /// The heavy tiles.
     fn heavy(&self) -> String {
         format!("{}.heavy", self.layer)
     }
 
-    /// The tiles of the coarsest level with something in them.
+    /// The tiles of the coarsest level that hold a weight.
     fn top(&self) -> String {
         format!("{}.top", self.layer)
     }
@@ -53,20 +53,20 @@ impl Names {
     }
 }
 
-/// Adds weights up, or says where that can not be done.
+/// Adds weights up. Fails when the sum overflows.
 fn add(weights: impl Iterator<Item = Result<u64>>) -> Result<u64> {
     let mut sum = 0u64;
     for weight in weights {
-        sum = sum.checked_add(weight?).context("weights add up to more than 64 bits hold")?;
+        sum = sum.checked_add(weight?).context("the sum of weights exceeds 64 bits")?;
     }
     Ok(sum)
 }
 
 fn read(input: &Input) -> Result<u64> {
-    input.text()?.parse().with_context(|| format!("{} holds no weight", input.key))
+    input.text()?.parse().with_context(|| format!("{} does not hold a weight", input.key))
 }
 
-/// Inputs to the weights of tiles.
+/// From inputs to the weights of tiles.
 pub(super) struct Weights {
     pub(super) names: Names,
     pub(super) inputs: Vec<LayerRef>,
@@ -94,7 +94,7 @@ impl MapGroupCompiler for Weights {
                 tile.level()
             );
             let tile = tile.ancestor(finest).unwrap_or(tile);
-            // A tile with nothing in it is one that does not exist.
+            // A tile without weight must not exist.
             if weight > 0 {
                 out.emit(&self.names.weights(tile.level()), tile, weight);
             }
@@ -107,7 +107,7 @@ impl MapGroupCompiler for Weights {
     }
 }
 
-/// The sums of the level below, and the weights of a level, to the sums of that level.
+/// From the sums of the level below, and the weights of a level, to the sums of that level.
 pub(super) struct Sums {
     pub(super) names: Names,
     pub(super) level: u8,
@@ -133,8 +133,8 @@ impl DirectCompiler for Sums {
     }
 }
 
-/// The sums of all levels to the tiles that weigh too much. Their partitions are empty, so whoever reads these sees a
-/// change only where a tile becomes heavy or light.
+/// From the sums of all levels to the heavy tiles. Their partitions are empty, so readers see a change only where a tile becomes heavy or
+/// light.
 pub(super) struct Heavy {
     pub(super) names: Names,
     pub(super) threshold: u64,
@@ -164,7 +164,7 @@ impl DirectCompiler for Heavy {
     }
 }
 
-/// Heavy tiles to the points right below them and at them.
+/// From heavy tiles to the points at them and right below them.
 pub(super) struct Points(pub(super) Names);
 
 impl HasLayers for Points {
@@ -174,7 +174,7 @@ impl HasLayers for Points {
         Ok(Layers::new()
             .input_layers([self.0.heavy(), self.0.top()])
             .reference_layers(references)
-            // All levels, so that any tile can be looked up, whatever its level.
+            // All levels, so that a tile of any level can be looked up.
             .output_layers([self.0.tiles(&self.0.layer, 0..=Tile::MAX_LEVEL)?]))
     }
 }
@@ -193,7 +193,7 @@ impl DirectCompiler for Points {
         let heavy = self.0.heavy();
         let is_heavy =
             inputs.iter().any(|input| *input.name() == output.name && input.key.layer.layer.as_str() == heavy);
-        // Light, right below a heavy one, and something in it; or heavy, and something at the tile itself.
+        // A point is a light tile right below a heavy one that holds a weight, or a heavy tile with a weight of its own.
         let wanted = if is_heavy { self.0.weights(tile.level()) } else { self.0.sums(tile.level()) };
         Ok(context.exists(&wanted, tile)?.then(Payload::default))
     }

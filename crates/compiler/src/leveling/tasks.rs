@@ -40,42 +40,42 @@ pub struct Leveling {
 }
 
 impl Leveling {
-    /// Points in the output layer `layer`, at `levels` of a grid, from the coarsest to the finest. A point stands for at
-    /// most `threshold`, in what weights are in.
+    /// Points in the output layer `layer`, at `levels` of a grid, from the coarsest to the finest. A point represents at most `threshold`,
+    /// in the unit of the weights.
     ///
-    /// A partition of the inputs weighs as many bytes as it has, where it lies; the inputs must be layers of tiles then.
+    /// By default the weight of an input partition is its length in bytes, at its tile; then the inputs must be layers of tiles.
     pub fn new(layer: &str, inputs: Vec<LayerRef>, grid: Grid, levels: RangeInclusive<u8>, threshold: u64) -> Leveling {
         let weigh = |input: &Input| Ok(vec![(input.tile()?, input.meta.len)]);
         Leveling { layer: layer.to_owned(), inputs, grid, levels, threshold, weigh: Arc::new(weigh), version: None }
     }
 
-    /// Lets a function say what a partition weighs, and in which tiles: any number of tiles of any level from the
-    /// coarsest on. What is finer than the finest level counts for the tile of the finest level that it is in.
+    /// Sets a function that returns the weights of a partition: for any number of tiles, of any level from the coarsest on. A weight at a
+    /// level beyond the finest counts for the tile of the finest level that holds it.
     #[must_use]
     pub fn weigh_by(mut self, weigh: impl Fn(&Input) -> Result<Vec<(Tile, u64)>> + Send + Sync + 'static) -> Leveling {
         self.weigh = Arc::new(weigh);
         self
     }
 
-    /// States the version of the code, as [`Task::version`] does: change it when the function that weighs changes.
+    /// States the version of the code, as [`Task::version`] does: change it when the weighing function changes.
     #[must_use]
     pub fn version(mut self, version: impl Into<String>) -> Leveling {
         self.version = Some(version.into());
         self
     }
 
-    /// The tasks, producers first: one that weighs, one for each level that adds up, one that finds what is heavy, one
-    /// that finds points. All layers but that of the points are private.
+    /// The tasks, producers first: one that weighs, one for each level that adds up, one that finds heavy tiles, one that finds points.
+    /// All layers but that of the points are private.
     ///
-    /// Cost: a change of a weight compiles one tile of each level twice, from at most five partitions. State holds
-    /// every tile above a weight, about 4/3 of the weights' number where they are dense.
+    /// Cost: a change of a weight compiles one tile of each level twice, from at most five partitions. The state has every tile above a
+    /// weight: about 4/3 of the number of weights where they are dense.
     ///
     /// Errors: a level that does not exist, no level, or ids that are not legal.
     pub fn tasks(&self) -> Result<Vec<Task>> {
         let (coarsest, finest) = (*self.levels.start(), *self.levels.end());
         ensure!(
             coarsest <= finest && finest <= Tile::MAX_LEVEL,
-            "leveling `{}`: levels {coarsest} to {finest} are none: the coarsest comes first, the deepest is {}",
+            "leveling `{}`: there are no levels {coarsest} to {finest}: put the coarsest first, and the finest at most at {}",
             self.layer,
             Tile::MAX_LEVEL
         );

@@ -1,4 +1,4 @@
-//! Dep compilers: one front-end over the whole input, and a back-end for each output.
+//! Dep compilers: one front-end for the whole input, and a back-end for each output.
 
 use std::sync::Arc;
 
@@ -17,19 +17,19 @@ use crate::io::values::{ValueSource, Values};
 use crate::io::whole::Whole;
 use crate::patterns::stage::{BackEnd, DepStage, Pattern};
 
-/// A compiler whose front-end needs all of its input: connected components, a global sort, statistics to scale by.
+/// A compiler whose front-end needs its whole input, for example for connected components, a global sort, or statistics to scale by.
 ///
-/// The front-end runs in every run in which something that the task reads has changed, and streams through all of it.
-/// Back-ends run only for outputs to which it says something new. So: cheap, wide front-ends and costly back-ends.
+/// The front-end runs in every run in which something that the task reads has changed, and streams through all of it. A back-end runs only
+/// when the values for its output have changed. So put cheap work into the front-end, and costly work into the back-end.
 pub trait DepCompiler: HasLayers + Send + Sync + 'static {
     /// What the front-end sends to the back-end. Maps in it must iterate in a fixed order.
     type Value: Serialize + DeserializeOwned;
 
-    /// The front-end: goes through the input and emits values for output keys. Values are not held in memory.
+    /// The front-end: reads the input and emits values for output keys. Values are not held in memory.
     fn compile_in(&self, input: &Whole<'_>, out: &mut Emit<'_, Self::Value>, context: &Context<'_>) -> Result<()>;
 
-    /// The back-end: makes the payload of one output from all values for it, as they were emitted and never none.
-    /// `None` means the output does not exist; a published one is deleted. The values do not know an input key.
+    /// The back-end: makes the payload of one output from all values for it, in the order of emission; there is at least one. `None`
+    /// means that the output does not exist; a published one is deleted. The values have no input key.
     fn compile_out(
         &self,
         output: &OutKey,
@@ -71,8 +71,8 @@ impl<C: DepCompiler> BackEnd for Erased<C> {
         context: &Context<'_>,
         out: &mut Publish<'_>,
     ) -> Result<()> {
-        let payload = Values::give(values, layers, |values| self.0.compile_out(output, values, context))?;
-        out.put_sole(output, payload);
+        let payload = Values::feed(values, layers, |values| self.0.compile_out(output, values, context))?;
+        out.put_optional(output, payload);
         Ok(())
     }
 

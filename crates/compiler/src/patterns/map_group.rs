@@ -20,26 +20,25 @@ use crate::patterns::stage::{BackEnd, GroupStage, Pattern};
 
 /// A compiler whose output keys depend on content.
 ///
-/// When a front-end runs again and says the same to an output as before, that output is not compiled. When an output
-/// is compiled, front-ends of its unchanged inputs run again to say what they said before, so keep them cheap and the
-/// values small.
+/// When a front-end runs again and emits the same values for an output as before, that output is not compiled. When an output is
+/// compiled, the front-ends of its unchanged inputs run again to emit their values again. So keep front-ends cheap and values small, or
+/// memoize the values ([`Task::memo`](crate::Task::memo)).
 pub trait MapGroupCompiler: HasLayers + Send + Sync + 'static {
     /// What the front-end sends to the back-end. Maps in it must iterate in a fixed order.
     type Value: Serialize + DeserializeOwned;
 
-    /// The front-end: looks at one input and emits values for output keys.
+    /// The front-end: reads one input and emits values for output keys.
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, Self::Value>, context: &Context<'_>) -> Result<()>;
 
-    /// Reads together what the front-ends of these inputs are going to read, through [`Context::read_ahead`]. Called
-    /// before a batch of front-ends where reads take a round trip each, and never where they are local. It changes how
-    /// long a run takes, and nothing else: what it looks at is not recorded, and its errors and panics are passed over,
-    /// since the front-end that meets them again reports them.
+    /// Reads ahead what the front-ends of these inputs will read, through [`Context::read_ahead`]. Called before a batch of front-ends
+    /// where each read takes a round trip, and never where reads are local. It influences only the time that a run takes: its reads are
+    /// not recorded, and its errors and panics are ignored, since the front-end that has the same error reports it.
     fn read_ahead(&self, _inputs: &[Input], _context: &Context<'_>) -> Result<()> {
         Ok(())
     }
 
-    /// The back-end: makes the payload of one output from all values for it, ordered by input key and never none.
-    /// `None` means the output does not exist; a published one is deleted.
+    /// The back-end: makes the payload of one output from all values for it, ordered by input key; there is at least one. `None` means that
+    /// the output does not exist; a published one is deleted.
     fn compile_out(
         &self,
         output: &OutKey,
@@ -83,8 +82,8 @@ impl<C: MapGroupCompiler> BackEnd for Erased<C> {
         context: &Context<'_>,
         out: &mut Publish<'_>,
     ) -> Result<()> {
-        let payload = Values::give(values, layers, |values| self.0.compile_out(output, values, context))?;
-        out.put_sole(output, payload);
+        let payload = Values::feed(values, layers, |values| self.0.compile_out(output, values, context))?;
+        out.put_optional(output, payload);
         Ok(())
     }
 

@@ -17,25 +17,25 @@ use crate::io::value_types;
 use crate::io::values::{ValueSource, Values};
 use crate::patterns::stage::{BackEnd, GroupStage, Pattern};
 
-/// A map-group whose groups become several partitions: pages of a large one, or a stack of layers under one name.
+/// A map-group whose groups become several partitions: for example the pages of a large one, or several layers under one name.
 ///
-/// A group is called by a key of one of the output layers, which it need not publish. Each partition belongs to one
-/// group: two groups that publish the same key are an error that names both. What a group published in an earlier run
-/// and does not publish any more is deleted.
+/// A group has a key of one of the output layers, which it need not publish. Each partition belongs to one group: when two groups publish
+/// the same key, that is an error that names both. A partition that a group published in an earlier run, and does not publish any more,
+/// is deleted.
 pub trait MapSplitCompiler: HasLayers + Send + Sync + 'static {
     /// What the front-end sends to the back-end. Maps in it must iterate in a fixed order.
     type Value: Serialize + DeserializeOwned;
 
-    /// The front-end: looks at one input and emits values for groups.
+    /// The front-end: reads one input and emits values for groups.
     fn compile_in(&self, input: &Input, out: &mut Emit<'_, Self::Value>, context: &Context<'_>) -> Result<()>;
 
-    /// Reads together what the front-ends of these inputs are going to read, as
+    /// Reads ahead what the front-ends of these inputs will read, as
     /// [`MapGroupCompiler::read_ahead`](crate::MapGroupCompiler::read_ahead) does.
     fn read_ahead(&self, _inputs: &[Input], _context: &Context<'_>) -> Result<()> {
         Ok(())
     }
 
-    /// The back-end: makes the partitions of one group from all values for it, ordered by input key and never none.
+    /// The back-end: makes the partitions of one group from all values for it, ordered by input key; there is at least one.
     fn compile_out(
         &self,
         group: &OutKey,
@@ -80,7 +80,7 @@ impl<C: MapSplitCompiler> BackEnd for Erased<C> {
         context: &Context<'_>,
         out: &mut Publish<'_>,
     ) -> Result<()> {
-        Values::give(values, layers, |values| self.0.compile_out(group, values, out, context))
+        Values::feed(values, layers, |values| self.0.compile_out(group, values, out, context))
     }
 
     fn splits(&self) -> bool {

@@ -1,9 +1,9 @@
-//! Reference trees: a map-group whose front-end is given, with its input, the partitions that the input refers to, and
-//! those that these refer to, as far down as the compiler declares.
+//! Reference trees: a map-group whose front-end gets, with its input, the partitions that the input refers to, and those that these refer
+//! to, as deep as the compiler declares.
 //!
-//! It adds nothing to what a tracked read can do; it says beforehand what there is to follow, does the following, and
-//! checks it. Each reference is read through the front-end's [`Context`], so a change at any depth, or a target that
-//! appears, runs the subject again, and what the front-end reads besides is followed just as well.
+//! Tracked reads can do the same. A reference tree declares the references, so that this module can follow and check them. Each reference is
+//! read through the front-end's [`Context`]. So a change at any depth, or a target that appears, runs the subject again. The front-end
+//! may read more partitions through its context.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,7 +55,7 @@ use crate::patterns::stage::Pattern;
 ///
 ///     fn compile_in(&self, way: &Input, found: &References, out: &mut Emit<String>, _: &Context) -> Result<()> {
 ///         for (_, height) in found.named("heights")? {
-///             // A reference to what does not exist is known as such.
+///             // The target of a reference may not exist.
 ///             let height = height.map_or(Ok("unknown"), Partition::text)?;
 ///             out.emit("summits", way.name(), height.to_owned());
 ///         }
@@ -83,15 +83,15 @@ pub trait RefTreeCompiler: HasLayers + Send + Sync + 'static {
     /// What the front-end sends to the back-end. Maps in it must iterate in a fixed order.
     type Value: Serialize + DeserializeOwned;
 
-    /// Which references there are to follow, and into which layers. Checked when the task is made: names are unique, a
-    /// parent comes before what is below it, every layer is among the compiler's input and reference layers.
+    /// The references to follow, and the layers that they lead to. Checked when the task is made: names are unique, a parent comes before
+    /// the references below it, and every layer is among the compiler's input and reference layers.
     fn structure(&self) -> RefStructure;
 
-    /// Says where a partition refers to: called for each subject with each reference of subjects, and for each partition
-    /// that was found with each reference below the one that found it. What it looks at must be the partition alone.
+    /// Adds the targets of a partition's reference. Called for each subject with each reference of subjects, and for each partition that was
+    /// found with each reference below the one that found it. The targets must depend on the partition alone.
     fn resolve(&self, partition: &Partition, reference: &str, to: &mut Targets) -> Result<()>;
 
-    /// The front-end: looks at one input and what it refers to, and emits values for output keys.
+    /// The front-end: reads one input and the targets of its references, and emits values for output keys.
     fn compile_in(
         &self,
         subject: &Input,
@@ -116,7 +116,7 @@ pub struct RefTree<C>(pub C);
 /// The references that a compiler follows: from its subjects, and from what these refer to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RefStructure {
-    /// Parents before children, once it is checked.
+    /// Parents come before children; that is checked when the task is made.
     references: Vec<Declared>,
 }
 
@@ -124,7 +124,7 @@ pub struct RefStructure {
 struct Declared {
     name: String,
     layer: String,
-    /// The reference that finds what this one starts from; none for those of subjects.
+    /// The reference whose targets this one starts from; none for a reference of subjects.
     parent: Option<String>,
 }
 
@@ -134,13 +134,13 @@ impl RefStructure {
         RefStructure::default()
     }
 
-    /// Adds a reference from subjects to partitions of a layer. A layer may be that of subjects, or of other references.
+    /// Adds a reference from subjects to partitions of a layer. It may be the subjects' layer, or that of another reference.
     #[must_use]
     pub fn reference(self, name: &str, layer: &str) -> RefStructure {
         self.add(name, layer, None)
     }
 
-    /// Adds a reference to partitions of a layer from what the reference `parent` finds.
+    /// Adds a reference from the targets of the reference `parent` to partitions of a layer.
     #[must_use]
     pub fn below(self, parent: &str, name: &str, layer: &str) -> RefStructure {
         self.add(name, layer, Some(parent.to_owned()))
@@ -151,7 +151,7 @@ impl RefStructure {
         self
     }
 
-    /// Checks all but what only a payload can tell.
+    /// Checks the structure. Targets are checked when references are resolved.
     fn check(&self, known: &[LayerRef]) -> Result<()> {
         let mut names = BTreeSet::new();
         for Declared { name, layer, parent } in &self.references {
@@ -159,7 +159,7 @@ impl RefStructure {
                 let before = || names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
                 ensure!(
                     names.contains(parent.as_str()),
-                    "reference `{name}` is below `{parent}`, which is none of those before it ({})",
+                    "reference `{name}` is below `{parent}`, which is not one of the references before it ({})",
                     before()
                 );
             }
@@ -183,7 +183,7 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// Adds a partition of the reference's layer. A name that is not legal there is an error, which says so.
+    /// Adds a partition of the reference's layer. A name that is not legal there is an error of the front-end.
     pub fn add(&mut self, name: impl IntoName) {
         match name.into_name() {
             Ok(name) => self.names.push(name),
@@ -196,27 +196,27 @@ impl Targets {
     }
 }
 
-/// What a subject refers to, down to the last level of the structure.
+/// The targets of a subject's references, down to the last level of the structure.
 #[derive(Debug, Default)]
 pub struct References {
     /// Every target once, by key; `None` where it does not exist.
     found: BTreeMap<Key, Option<Partition>>,
-    /// What each reference leads to, and from where: in the order of the structure.
+    /// The targets of each reference, in the order of the structure.
     named: Vec<Named>,
 }
 
 #[derive(Debug)]
 struct Named {
     name: String,
-    /// The targets of each partition that it starts from, as `resolve` gave them.
+    /// The targets of each partition that it starts from, in the order of `resolve`.
     from: BTreeMap<Key, Vec<Key>>,
 }
 
 impl References {
-    /// Follows all references of a subject, through the context. Cost: a read for each target, however often it is named;
-    /// those of one reference are read together.
+    /// Follows all references of a subject through the context. Cost: one read for each different target; the targets of one reference are
+    /// read ahead.
     ///
-    /// The front-end is handed the result; only tests need to call this.
+    /// The front-end gets the result. Only tests need to call this.
     pub fn resolve<C: RefTreeCompiler>(compiler: &C, subject: &Input, context: &Context<'_>) -> Result<References> {
         let structure = compiler.structure();
         let mut references = References::default();
@@ -248,29 +248,29 @@ impl References {
         Ok(references)
     }
 
-    /// Reads together what many subjects refer to, level by level, as far as there is room for it.
+    /// Reads ahead the targets of many subjects, level by level, as far as they fit into the cache.
     fn read_ahead<C: RefTreeCompiler>(compiler: &C, subjects: &[Input], context: &Context<'_>) -> Result<()> {
         let structure = compiler.structure();
-        let mut at_hand: BTreeMap<&str, Vec<Partition>> = BTreeMap::new();
+        let mut loaded: BTreeMap<&str, Vec<Partition>> = BTreeMap::new();
         for Declared { name, layer, parent } in &structure.references {
             let starts = match parent {
                 None => subjects,
-                Some(parent) => at_hand.get(parent.as_str()).map_or(&[][..], Vec::as_slice),
+                Some(parent) => loaded.get(parent.as_str()).map_or(&[][..], Vec::as_slice),
             };
             let to = LayerRef::parse(layer)?;
             let mut wanted = BTreeSet::new();
-            // A partition that can not be followed is reported by the front-end that needs it.
+            // Skips a partition whose reference can not be resolved. The front-end that needs it reports the error.
             starts
                 .iter()
                 .filter_map(|start| targets(compiler, start, name, &to).ok())
                 .for_each(|keys| wanted.extend(keys));
-            let found = context.at_hand(layer, wanted.into_iter().map(|key| key.name))?;
-            at_hand.insert(name, found);
+            let found = context.read_ahead_partitions(layer, wanted.into_iter().map(|key| key.name))?;
+            loaded.insert(name, found);
         }
         Ok(())
     }
 
-    /// All targets of a reference, from wherever it starts: by key, each once, `None` where the target does not exist.
+    /// All targets of a reference, by key, each once; `None` where the target does not exist.
     ///
     /// Errors: the structure has no such reference.
     pub fn named(&self, reference: &str) -> Result<impl Iterator<Item = (&Key, Option<&Partition>)> + use<'_>> {
@@ -278,8 +278,8 @@ impl References {
         Ok(keys.into_iter().map(|key| (key, self.at(key))))
     }
 
-    /// The targets of one partition's reference: in the order in which they were resolved, and as often. None for a
-    /// partition that the reference does not start from.
+    /// The targets of one partition's reference, in the order of `resolve`, duplicates included. Empty for a partition that the reference
+    /// does not start from.
     ///
     /// Errors: the structure has no such reference.
     pub fn of(
@@ -291,9 +291,9 @@ impl References {
         Ok(keys.into_iter().flatten().map(|key| (key, self.at(key))))
     }
 
-    /// A target by its key, whichever reference led to it; `None` when it does not exist.
+    /// A target of any reference, by its key; `None` when it does not exist.
     ///
-    /// Errors: no reference led to it, so the subject would not run again when it changes.
+    /// Errors: it is not the target of a reference, so the subject would not run again when it changes.
     pub fn get(&self, layer: &str, name: impl IntoName) -> Result<Option<&Partition>> {
         let key = Key { layer: LayerRef::parse(layer)?, name: name.into_name()? };
         match self.found.get(&key) {
@@ -314,7 +314,7 @@ impl References {
     }
 }
 
-/// Where a reference of a partition leads to.
+/// The targets of a partition's reference.
 fn targets<C: RefTreeCompiler>(compiler: &C, start: &Partition, name: &str, to: &LayerRef) -> Result<Vec<Key>> {
     let place = || format!("reference `{name}` of {}", start.key);
     let mut targets = Targets::default();

@@ -1,7 +1,7 @@
-//! Filters: which inputs a task compiles. Outputs of the others are not made, as if these inputs did not exist; they can
-//! still be read through the context.
+//! Filters: which inputs a task compiles. Other inputs make no outputs, as if they did not exist. They can still be read through the
+//! context.
 //!
-//! A filter is data, so that it can stand in a configuration, and part of the fingerprint of its task:
+//! A filter is data, so it can be part of a configuration. It is also part of the fingerprint of its task:
 //!
 //! ```toml
 //! [filters.coverage]
@@ -23,17 +23,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Filter {
-    /// Those that one of these takes; none without any.
+    /// Those that one of these filters takes; none if the list is empty.
     Any(Vec<Filter>),
-    /// Those that all of these take; all without any.
+    /// Those that all of these filters take; all if the list is empty.
     All(Vec<Filter>),
-    /// Those that this does not take.
+    /// Those that this filter does not take.
     Not(Box<Filter>),
     /// Those that are listed.
     Allow(Allow),
     /// Tiles that a box has points in.
     Box(InBox),
-    /// Those that code takes, registered by [`Setup::filter`](crate::Setup::filter).
+    /// Those that a function takes, registered by [`Setup::filter`](crate::Setup::filter).
     Custom(Custom),
 }
 
@@ -41,11 +41,10 @@ pub enum Filter {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Allow {
-    /// In these layers, `catalog/layer` or `layer`; without it, in all.
+    /// Inputs in these layers, `catalog/layer` or `layer`; without it, in all layers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layers: Option<BTreeSet<LayerName>>,
-    /// Called so: names, or tiles as quadkey digits or as `here:` and a HERE tile id; without it, whatever they are
-    /// called.
+    /// Inputs with these names; tiles as quadkey digits, or as `here:` and a HERE tile id; without it, with any name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitions: Option<BTreeSet<String>>,
 }
@@ -55,7 +54,7 @@ pub struct Allow {
 #[serde(try_from = "String", into = "String")]
 pub struct LayerName(pub LayerRef);
 
-/// A box in degrees. One whose west is greater than its east crosses the antimeridian.
+/// A box in degrees. If its west is greater than its east, it crosses the antimeridian.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Edges", into = "Edges")]
 pub struct InBox {
@@ -74,7 +73,7 @@ struct Edges {
     generic: bool,
 }
 
-/// Code by its name.
+/// A function, by its name.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct Custom {
@@ -82,16 +81,16 @@ pub struct Custom {
     takes: Option<Takes>,
 }
 
-/// Says of a key whether it is taken: from the key alone, always the same.
+/// Decides whether a key is taken. Must depend on the key alone.
 pub(crate) type Takes = Arc<dyn Fn(&Key) -> bool + Send + Sync>;
 
 impl Filter {
-    /// A filter in code. Its name is part of the fingerprint; what it does counts as the task's code.
+    /// A filter as a function. Its name is part of the fingerprint; the function counts as the task's code.
     pub fn custom(name: &str, takes: impl Fn(&Key) -> bool + Send + Sync + 'static) -> Filter {
         Filter::Custom(Custom { name: name.to_owned(), takes: Some(Arc::new(takes)) })
     }
 
-    /// Whether an input of a layer is compiled. Code that nobody registered takes nothing.
+    /// Whether an input of a layer is compiled. A custom filter without a registered function takes nothing.
     pub fn matches(&self, key: &Key, layer: &Layer) -> bool {
         match self {
             Filter::Any(filters) => filters.iter().any(|filter| filter.matches(key, layer)),
@@ -103,7 +102,7 @@ impl Filter {
         }
     }
 
-    /// Finds the code of all custom filters; the name of the first that there is no code for.
+    /// Finds the functions of all custom filters. The error is the name of the first that has none.
     pub(crate) fn resolve(&mut self, find: &dyn Fn(&str) -> Option<Takes>) -> Result<(), String> {
         match self {
             Filter::Any(filters) | Filter::All(filters) => filters.iter_mut().try_for_each(|one| one.resolve(find)),
@@ -135,7 +134,7 @@ impl InBox {
         InBox { bounds, generic: false }
     }
 
-    /// Takes all generic partitions besides, which lie nowhere.
+    /// Takes all generic partitions too, which have no place.
     #[must_use]
     pub fn and_generic(self) -> InBox {
         InBox { generic: true, ..self }
@@ -148,8 +147,8 @@ impl InBox {
 
     /// Whether the box has a point in a tile.
     pub fn reaches(&self, grid: Grid, tile: Tile) -> bool {
-        // In each direction a tile is an interval, so if the box has a point in it, then the box's point nearest to
-        // the tile's middle is one.
+        // In each direction a tile is an interval. So if the box has a point in the tile, the box's point nearest to the tile's middle
+        // is such a point.
         let Ok((longitude, latitude)) = grid.center(tile) else {
             return false;
         };
@@ -160,7 +159,7 @@ impl InBox {
         } else {
             [longitude.clamp(bounds.west(), bounds.east()); 2]
         };
-        // The box's eastern end may be longitude 180, which a grid may count to its first column.
+        // The box may end at longitude 180, which belongs to the first column in some grids.
         nearest
             .into_iter()
             .chain([bounds.west(), bounds.east()])
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_what_is_made_of_them() {
+    fn lists_and_their_combinations() {
         let names = Layer::generic("names").unwrap();
         let of = |json: &str, layer: &str, name: &str| takes(&filter(json), layer, &names, name);
         let listed = r#"{"allow": {"layers": ["in/names"], "partitions": ["a", "b"]}}"#;

@@ -1,8 +1,8 @@
-//! What a version records of the settings of tasks, and which recorded configuration a section is.
+//! The recorded settings of the tasks of a version, and which recorded configuration belongs to which section.
 //!
 //! A version records one configuration for each task. The task may have it from the section of its own name, from the
-//! section of a plan, from code, or from a section of another name. The record does not state which. So recorded
-//! configurations are offered to the code as sections, and whoever rebuilds compares the tasks that come out with the record.
+//! section of a plan, from code, or from a section of another name. The record does not state which. So the code gets recorded
+//! configurations as sections, and a rebuild compares the resulting tasks with the record.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,10 +20,10 @@ use crate::tasks::task::Task;
 /// The key under which each task of a plan has the plan's own section.
 pub(crate) const PLAN: &str = "plan";
 
-/// What a version records of a task's settings.
+/// The recorded settings of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordedTask {
-    /// The id that it had then.
+    /// The id that it had at that time.
     pub id: String,
     /// Its configuration.
     pub configuration: Value,
@@ -31,12 +31,12 @@ pub struct RecordedTask {
     pub filter: Option<Value>,
 }
 
-/// What sections can be.
+/// The recorded settings that sections can have.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Recorded {
-    /// By the id that a task had, or has now.
+    /// By the recorded or the present id of the task.
     tasks: BTreeMap<String, RecordedTask>,
-    /// Configurations that are not those of the section called after their task.
+    /// Configurations that did not come from the section with their task's id.
     unclaimed: Vec<Value>,
 }
 
@@ -46,8 +46,8 @@ impl Recorded {
         Recorded { tasks, unclaimed: Vec::new() }
     }
 
-    /// Learns from tasks that were `registered` with `sections` how they are called now, and which sections are called after none. Returns
-    /// whether these could be others then.
+    /// Learns from tasks that were `registered` with `sections`: the present ids of recorded tasks, and the configurations that belong to
+    /// no section of their own. Returns whether sections could get other values with this knowledge.
     pub(super) fn learn(&mut self, sections: &BTreeMap<String, Value>, registered: &[Task]) -> bool {
         let mut claimed: BTreeSet<String> = sections.keys().cloned().collect();
         let mut is_renamed = false;
@@ -56,17 +56,17 @@ impl Recorded {
                 continue;
             }
             let mut earlier = task.earlier_ids().iter();
-            let Some(known) = earlier.find_map(|id| self.tasks.get(id.as_str()).cloned()) else { continue };
+            let Some(task_then) = earlier.find_map(|id| self.tasks.get(id.as_str()).cloned()) else { continue };
             is_renamed = true;
-            let is_of_plan = known.configuration.get(PLAN).is_some();
+            let is_of_plan = task_then.configuration.get(PLAN).is_some();
             if sections.keys().any(|id| id == task.id().as_str() || is_of_plan && is_below(task.id().as_str(), id)) {
-                claimed.insert(known.id.clone());
+                claimed.insert(task_then.id.clone());
             }
-            self.tasks.insert(task.id().to_string(), known);
+            self.tasks.insert(task.id().to_string(), task_then);
         }
         let is_found = |section: &String| self.tasks.contains_key(section) || self.plans(section).next().is_some();
         let all_found = sections.keys().all(is_found);
-        // A plan's tasks have its section below a key of their own.
+        // The tasks of a plan have its section under the key `plan`.
         let is_of_plan = |task: &RecordedTask| {
             let of = |(section, value): (&String, &Value)| {
                 is_below(&task.id, section) && task.configuration.get(PLAN) == Some(value)
@@ -84,7 +84,7 @@ impl Recorded {
         is_renamed || !all_found && !self.unclaimed.is_empty()
     }
 
-    /// The configurations of plans that may be called so: a name may go on with a dot itself.
+    /// The configurations of plans that may have this id. The id of a set may contain a dot too, so there may be several.
     fn plans<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Value> {
         self.tasks
             .iter()
@@ -92,7 +92,7 @@ impl Recorded {
             .filter_map(|(_, task)| task.configuration.get(PLAN))
     }
 
-    /// What is recorded of a section that is read as a `T`.
+    /// The recorded value of a section that is read as a `T`.
     pub(crate) fn section<T: Serialize + DeserializeOwned>(&self, name: &str) -> Option<Value> {
         if let Some(task) = self.tasks.get(name) {
             return Some(task.configuration.clone());
@@ -116,7 +116,7 @@ impl Recorded {
     ) -> Result<Vec<Task>> {
         for task in &mut tasks {
             let recorded = self.tasks.get(task.id().as_str()).and_then(|known| known.filter.as_ref());
-            // Code may have given it the same, of which a record holds the name alone.
+            // Code may have set the same filter already. A record has only the name of a custom filter, so keep the one from code.
             let Some(filter) =
                 recorded.filter(|filter| task.filter().map(|known| json!(known)).as_ref() != Some(filter))
             else {
@@ -134,7 +134,7 @@ fn is_below(id: &str, plan: &str) -> bool {
     id.strip_prefix(plan).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// Whether a type reads a recorded configuration, and would record it just so.
+/// Whether a type reads a recorded configuration, and would record it in the same way.
 fn reads_as<T: Serialize + DeserializeOwned>(value: &Value) -> bool {
     let read = read::<T>(value.clone()).ok().filter(|(_, unknown)| unknown.is_none());
     read.and_then(|(read, _)| recordable::walk(&read).ok()).is_some_and(|(again, _)| again == *value)

@@ -1,4 +1,4 @@
-//! Configuration sections: read as the type of a compiler's settings, and checked that the record of them reads back.
+//! Configuration sections: reads them as the type of a compiler's settings, and checks that the record of them reads back.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,11 +7,10 @@ use serde_json::Value;
 use super::recordable::{self, Refused};
 use crate::error::Result;
 
-/// How often settings are written and read again before they pass. A set whose order is another one each time is found by
-/// that.
+/// How often settings are written and read back before they are accepted. That finds sets that iterate in another order each time.
 const TRIPS: usize = 8;
 
-/// Reads a section; also the first key that `T` does not know.
+/// Reads a section. Also returns the first key that `T` does not know.
 pub(super) fn read<T: DeserializeOwned>(section: Value) -> Result<(T, Option<Vec<String>>), Refused> {
     let mut unknown: Option<Vec<String>> = None;
     let mut track = serde_path_to_error::Track::new();
@@ -26,27 +25,27 @@ pub(super) fn read<T: DeserializeOwned>(section: Value) -> Result<(T, Option<Vec
     Ok((value, unknown))
 }
 
-/// Refuses settings that are not the same when they are read from what is recorded of them.
+/// Refuses settings that differ after they were recorded and read back.
 pub(super) fn check_reads_back<T: Serialize + DeserializeOwned>(effective: &Value) -> Result<(), Refused> {
     for _ in 0..TRIPS {
         let (again, unknown) = read::<T>(effective.clone()).map_err(|Refused { path, message }| {
-            let message = format!("what is recorded of it can not be read again: {message}");
+            let message = format!("its record can not be read back: {message}");
             Refused { path, message }
         })?;
         if let Some(path) = unknown {
-            let message = "it is recorded under this key, and not read again under it".to_owned();
+            let message = "it is recorded under this key, but it is not read under this key".to_owned();
             return Err(Refused { path, message });
         }
         let (again, _) = recordable::walk(&again)?;
         if let Some((path, was, is)) = recordable::first_difference(effective, &again) {
-            let message = format!("it is recorded as {was}, and would be recorded as {is} once it is read from there");
+            let message = format!("it is recorded as {was}, but after reading the record it would be recorded as {is}");
             return Err(Refused { path, message });
         }
     }
     Ok(())
 }
 
-/// A key of a section that `T` reads and does not write, whatever its value is.
+/// A key of a section that `T` reads but never writes.
 pub(super) fn unrecorded<T: Serialize + DeserializeOwned>(
     section: &Value,
     effective: &Value,
@@ -62,7 +61,7 @@ pub(super) fn unrecorded<T: Serialize + DeserializeOwned>(
         {
             table[last] = (*value).clone();
         }
-        // Another name of a key that is written can not stand beside it.
+        // An alias of a key that is written can not appear beside it, so reading it fails here.
         let read = read::<T>(with).ok().filter(|(_, unknown)| unknown.is_none());
         read.and_then(|(read, _)| recordable::walk(&read).ok()).is_some_and(|(again, _)| again == *effective)
     };
@@ -95,7 +94,7 @@ fn segments(path: &serde_ignored::Path<'_>) -> Vec<String> {
     all
 }
 
-/// Names the keys that stand beside an unknown one, as the effective value shows them.
+/// The message for an unknown key, with the keys that are expected there, from the effective value.
 pub(super) fn unknown_key(segments: &[String], effective: &Value) -> String {
     let (last, parents) = match segments.split_last() {
         Some((last, parents)) => (last.as_str(), parents),

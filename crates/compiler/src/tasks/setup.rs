@@ -1,4 +1,4 @@
-//! Registers tasks, and gives them their configuration sections, policies and filters.
+//! Registers tasks, and passes them their configuration sections, policies and filters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,7 +19,7 @@ use crate::tasks::recorded::Recorded;
 use crate::tasks::section::{check_reads_back, one_of, read, unknown_key, unrecorded};
 use crate::tasks::task::Task;
 
-/// What a driver binary fills: its tasks, each with the configuration it was made with.
+/// The tasks of a driver binary, each with the configuration that it was made with.
 ///
 /// ```
 /// # use deltic_compiler::prelude::*;
@@ -52,7 +52,7 @@ pub struct Setup {
 struct Customs(BTreeMap<String, Takes>);
 
 impl Setup {
-    /// A setup that reads these sections, one a task. The key `on_error` of a section is its task's [`OnError`].
+    /// A setup that reads these sections, one for each task. The key `on_error` of a section is its task's [`OnError`].
     ///
     /// [`OnError`]: crate::OnError
     pub fn new(mut sections: BTreeMap<String, Value>) -> Setup {
@@ -60,29 +60,28 @@ impl Setup {
         Setup { sections, policies, ..Setup::default() }
     }
 
-    /// Filters tasks by these sections, one a task.
+    /// Filters tasks by these sections, one for each task.
     #[must_use]
     pub fn with_filters(self, filters: BTreeMap<String, Value>) -> Setup {
         Setup { filters, ..self }
     }
 
-    /// Registers a filter that configurations can name: `custom = "name"`. What it says must follow from the key alone.
+    /// Registers a filter that configurations can name: `custom = "name"`. Its result must depend on the key alone.
     pub fn filter(&mut self, name: &str, takes: impl Fn(&Key) -> bool + Send + Sync + 'static) {
         self.customs.0.insert(name.to_owned(), Arc::new(takes));
     }
 
-    /// Takes what a version records over sections, policies and filters.
+    /// Uses the recorded settings of a version instead of sections, policies and filters.
     pub(crate) fn with_recorded(self, recorded: Recorded) -> Setup {
         Setup { recorded: Some(recorded), policies: BTreeMap::new(), filters: BTreeMap::new(), ..self }
     }
 
-    /// Reads the section `[compiler.<task>]`. Missing values take `T`'s serde defaults; a key that `T` does not know is
-    /// an error. All of the value, defaults included, becomes part of the fingerprint of the task that is called so, and is
-    /// recorded with each version that it makes. A task of another name gets its part by [`Task::configured`].
+    /// Reads the section `[compiler.<task>]`. Missing values take `T`'s serde defaults; a key that `T` does not know is an error. The whole
+    /// value, defaults included, becomes part of the fingerprint of the task with this id, and is recorded with each version that the
+    /// task makes. A task with another id gets its part by [`Task::configured`].
     ///
-    /// Errors name the key: a value that is missing, unknown or of the wrong kind; one that can not be recorded, such as a
-    /// number that is not finite; one that is not the same when it is read from its record; a section that is read twice
-    /// with different outcomes.
+    /// Errors, which name the key: a value that is missing, unknown or of the wrong kind; one that can not be recorded, such as a number
+    /// that is not finite; one that differs after it was recorded and read back; a section that is read twice with different results.
     pub fn config<T: Serialize + DeserializeOwned>(&mut self, task: &str) -> Result<T> {
         let at = |Refused { path, message }: Refused| {
             let here = ["compiler".to_owned(), task.to_owned()];
@@ -99,18 +98,19 @@ impl Setup {
             return Err(at(Refused { path, message }).into());
         }
         if effective.get(policy::KEY).is_some() {
-            return Err(
-                here("`on_error` is a key of every task's section, which no compiler sees: call it otherwise").into()
-            );
+            return Err(here(
+                "`on_error` sets the policy of a task, and no compiler gets it: give this setting another name",
+            )
+            .into());
         }
         check_reads_back::<T>(&effective).map_err(at)?;
         if let Some(path) = unrecorded::<T>(&section, &effective, &shape) {
-            let message = "it is read and not recorded, so that another value would go unseen: serialise it as well";
+            let message = "it is read but not recorded, so that a change of it would not be noticed: serialise it too";
             return Err(at(Refused { path, message: message.to_owned() }).into());
         }
         match self.effective.insert(task.to_owned(), effective.clone()) {
             Some(before) if before != effective => {
-                Err(here("it is read twice, as types that do not have the same settings").into())
+                Err(here("it is read twice, with types whose settings differ").into())
             }
             _ => Ok(value),
         }
@@ -168,7 +168,7 @@ impl Setup {
         Ok(tasks)
     }
 
-    /// Gives tasks the sections that are called after them.
+    /// Configures tasks with the sections of their ids.
     fn configure(&mut self) -> Result<()> {
         for task in &mut self.tasks {
             let Some(section) = self.effective.get(task.id().as_str()) else { continue };
@@ -188,7 +188,7 @@ impl Setup {
         &self.tasks
     }
 
-    /// The sections that were read so far, each with all that it holds in the end, defaults included.
+    /// The sections that were read so far, each with its effective value, defaults included.
     pub fn effective(&self) -> &BTreeMap<String, Value> {
         &self.effective
     }

@@ -42,8 +42,8 @@ pub struct BadTask {
 impl Task {
     /// Makes a task of a compiler: `Task::new("coverage", MapGroup(Coverage { level: 8 }))`.
     ///
-    /// Errors, all at once: the id is not legal, a layer is not legal or named twice, there is no input or no output layer,
-    /// intermediate values are of a type that can not be written without names.
+    /// Errors, reported together: the id is not legal, a layer is not legal or named twice, there is no input or no output layer, the type
+    /// of intermediate values can not be written without names.
     pub fn new(id: &str, pattern: impl Into<Pattern>) -> Result<Task> {
         let pattern = pattern.into();
         let (declared, mut mistakes) = match pattern.declared().layers() {
@@ -58,8 +58,8 @@ impl Task {
         let Layers { mut inputs, mut references, projections, mut outputs, .. } = declared;
         mistakes.extend(pattern.values_need().map(|needs| {
             format!(
-                "its `Value` can not be an intermediate value: {needs}; these are written without names, so emit a type \
-                 that serde writes field by field, or the text of the JSON"
+                "its `Value` can not be an intermediate value: {needs}; intermediate values are written without names, so emit \
+                 a type that serde writes field by field, or the text of the JSON"
             )
         }));
         inputs.sort();
@@ -93,16 +93,16 @@ impl Task {
         })
     }
 
-    /// States the version of the compiler's code. Without it the identity of the running executable counts, so that
-    /// every build of another binary compiles everything again; with it, this text alone says whether the code changed.
+    /// States the version of the compiler's code. With it, this text alone decides whether the code has changed. Without it, the digest of
+    /// the running executable does, so every new build compiles everything again.
     #[must_use]
     pub fn version(mut self, version: impl Into<String>) -> Task {
         self.version = Some(version.into());
         self
     }
 
-    /// Keeps an output layer private: later tasks read it as any other, but it is no layer of the output catalog. Its
-    /// partitions are part of the state.
+    /// Keeps an output layer private: later tasks read it like any other, but it is not a layer of the output catalog. Its partitions are
+    /// part of the state.
     ///
     /// Errors: the task writes no such layer.
     pub fn keep_private(mut self, layer: &str) -> Result<Task> {
@@ -114,25 +114,24 @@ impl Task {
         Ok(self)
     }
 
-    /// Takes over the state of a task that had another id until now: `Task::new("coverage", …)?.previously("tiles")?`. A
-    /// task without state of its own id takes that of the first of its earlier ids that has some; so neither is it
-    /// compiled anew, nor are those after it. Can be said for good.
+    /// States an earlier id of the task, so that it takes over that state: `Task::new("coverage", …)?.previously("tiles")?`. A task without
+    /// state under its own id takes the state of the first of its earlier ids that has some. So neither this task nor later ones are
+    /// compiled again. The call can stay in the code for good.
     ///
-    /// Errors: the id is not legal, or the present one.
+    /// Errors: the id is not legal, or is the present one.
     pub fn previously(mut self, id: &str) -> Result<Task> {
         let bad = |message: String| BadTask { id: self.id.to_string(), message };
         let earlier = TaskId::new(id).map_err(|e| bad(e.to_string()))?;
         if earlier == self.id {
-            return Err(bad("it is called so now, not previously".to_owned()).into());
+            return Err(bad("this is its present id, not an earlier one".to_owned()).into());
         }
         self.earlier.push(earlier);
         Ok(self)
     }
 
-    /// Compiles only inputs that the filter takes. It is part of the fingerprint: another filter, or none, compiles this
-    /// task's output again.
+    /// Compiles only inputs that the filter takes. The filter is part of the fingerprint: a change of it compiles the whole task again.
     ///
-    /// Errors: a custom filter has no code; the task compiles its input as a whole.
+    /// Errors: a custom filter has no function; the task compiles its input as a whole.
     pub fn filtered(mut self, mut filter: Filter) -> Result<Task> {
         let bad = |message: String| BadTask { id: self.id.to_string(), message };
         filter.resolve(&|_| None).map_err(|name| bad(format!("there is no filter `{name}`")))?;
@@ -143,16 +142,15 @@ impl Task {
         Ok(self)
     }
 
-    /// Says what becomes of partitions that the compiler fails on; `on_error` in its configuration section says it over
-    /// this.
+    /// Sets what happens to partitions that the compiler fails on; `on_error` in the task's configuration section overrides this.
     #[must_use]
     pub fn on_error(mut self, policy: OnError) -> Task {
         self.policy = policy;
         self
     }
 
-    /// Sets the configuration that the compiler was made with. All of it is part of the fingerprint. Settings become such a
-    /// value by [`recordable`](crate::recordable), which refuses what `serde_json::to_value` would drop.
+    /// Sets the configuration that the compiler was made with. All of it is part of the fingerprint. Make the value with
+    /// [`recordable`](crate::recordable), which refuses settings that `serde_json::to_value` would drop.
     #[must_use]
     pub fn configured(mut self, configuration: serde_json::Value) -> Task {
         self.configuration = configuration;
@@ -164,22 +162,22 @@ impl Task {
         &self.id
     }
 
-    /// The ids that it had before, in the order they were given.
+    /// Its earlier ids, in the order in which they were stated.
     pub fn earlier_ids(&self) -> &[TaskId] {
         &self.earlier
     }
 
-    /// The same task as it was called under one of its earlier ids; `None` if it was never called so.
+    /// The same task under one of its earlier ids; `None` if it never had this id.
     pub fn called_earlier(&self, id: &TaskId) -> Option<Task> {
         self.earlier.contains(id).then(|| Task { id: id.clone(), earlier: Vec::new(), ..self.clone() })
     }
 
-    /// Which inputs it compiles, if not all.
+    /// The filter of its inputs, if it has one.
     pub fn filter(&self) -> Option<&Filter> {
         self.filter.as_ref()
     }
 
-    /// What becomes of partitions that the compiler fails on.
+    /// What happens to partitions that the compiler fails on.
     pub fn policy(&self) -> OnError {
         self.policy
     }
@@ -189,21 +187,21 @@ impl Task {
         &self.pattern
     }
 
-    /// The parts of partitions that the compiler reads.
+    /// The projections that the compiler reads.
     pub fn projections(&self) -> Vec<Projection> {
         self.projections.clone()
     }
 
-    /// Keeps in the state what front-ends say to outputs, so that an output can be compiled again without running the
-    /// front-ends of its unchanged inputs. What one input says to one output is kept when it has at most `limit` bytes;
-    /// that times the number of such pairs bounds what is kept. For patterns with intermediate values.
+    /// Memoizes the values that front-ends emit in the state, so that an output can be compiled again without running the front-ends of its
+    /// unchanged inputs. The values of one input for one output are memoized when they have at most `limit` bytes. So `limit` times the
+    /// number of such pairs bounds the size. For patterns with intermediate values.
     #[must_use]
     pub fn memo(mut self, limit: u32) -> Task {
         self.memo = Some(limit);
         self
     }
 
-    /// Up to how many bytes are kept of what one input says to one output, if any are.
+    /// The most bytes that are memoized of the values of one input for one output, if any are.
     pub fn memo_limit(&self) -> Option<u32> {
         self.memo
     }
@@ -213,12 +211,12 @@ impl Task {
         &self.inputs
     }
 
-    /// The layers that may be read besides, sorted.
+    /// The further layers that may be read, sorted.
     pub fn references(&self) -> &[LayerRef] {
         &self.references
     }
 
-    /// All layers the task can see: inputs and references, sorted. Front-ends, back-ends and state number layers so.
+    /// All layers that the task can read: inputs and references, sorted. Front-ends, back-ends and state number layers in this order.
     pub fn readable(&self) -> Vec<LayerRef> {
         let mut all: Vec<LayerRef> = self.inputs.iter().chain(&self.references).cloned().collect();
         all.sort();
@@ -230,7 +228,7 @@ impl Task {
         &self.outputs
     }
 
-    /// Whether an output layer is private to the job: kept in the state, no layer of the output catalog.
+    /// Whether an output layer is private to the job: part of the state, not a layer of the output catalog.
     pub fn is_private(&self, layer: &LayerId) -> bool {
         self.private.contains(layer)
     }
@@ -246,13 +244,13 @@ impl Task {
     }
 }
 
-/// Says what is wrong with a list of layers that a compiler declares.
+/// Adds the mistakes in a list of layers that a compiler declares.
 fn check_list<N: Ord + std::fmt::Display>(
     mistakes: &mut Vec<String>,
     what: &str,
     layers: impl ExactSizeIterator<Item = N>,
 ) {
-    // A name that could not be read is none of the layers, and is reported already.
+    // A list can be empty because its names are illegal, which is reported already.
     if layers.len() == 0 && !mistakes.iter().any(|mistake| mistake.starts_with(&format!("{what} layers: "))) {
         mistakes.push(format!("it has no {what} layer"));
     }

@@ -52,7 +52,7 @@ struct Inner {
     b: u8,
 }
 
-/// Reads a number that it says is never 1.
+/// Panics at the number 1.
 struct Picky;
 
 impl<'de> Deserialize<'de> for Picky {
@@ -63,15 +63,15 @@ impl<'de> Deserialize<'de> for Picky {
 }
 
 thread_local! {
-    static HEARD: Cell<bool> = const { Cell::new(false) };
+    static WAS_PROBING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Notes whether a hook would have been told that this is a trial, and panics.
-struct Heard;
+/// Records whether a panic hook would see that this is a probe, and panics.
+struct Panics;
 
-impl<'de> Deserialize<'de> for Heard {
-    fn deserialize<D: Deserializer<'de>>(_: D) -> std::result::Result<Heard, D::Error> {
-        HEARD.set(is_probing());
+impl<'de> Deserialize<'de> for Panics {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> std::result::Result<Panics, D::Error> {
+        WAS_PROBING.set(is_probing());
         panic!("never read");
     }
 }
@@ -83,7 +83,7 @@ enum Late {
 }
 
 #[test]
-fn what_can_be_written_and_read_back_is_taken() {
+fn types_that_can_be_read_back_are_accepted() {
     assert_eq!(needs::<(u8, i128, f32, char, bool, String, ())>(), None);
     assert_eq!(needs::<Vec<Option<(NonZeroU32, [u8; 3])>>>(), None);
     assert_eq!(needs::<BTreeMap<(u8, String), Vec<Plain>>>(), None);
@@ -96,16 +96,16 @@ fn what_can_be_written_and_read_back_is_taken() {
 }
 
 #[test]
-fn hooks_can_tell_a_panic_of_a_trial_from_others() {
+fn hooks_can_recognise_a_panic_of_a_probe() {
     assert!(!is_probing());
-    assert_eq!(needs::<Heard>(), None);
-    assert!(HEARD.get() && !is_probing());
+    assert_eq!(needs::<Panics>(), None);
+    assert!(WAS_PROBING.get() && !is_probing());
 }
 
-/// Those that are refused are those that the codec can not write or read back.
+/// Exactly those types are refused that the codec can not write or read back.
 #[test]
-fn what_can_not_be_read_back_is_refused_and_nothing_else() {
-    fn comes_back<T: Serialize + DeserializeOwned>(value: &T) -> bool {
+fn only_types_that_can_not_be_read_back_are_refused() {
+    fn is_read_back<T: Serialize + DeserializeOwned>(value: &T) -> bool {
         let mut bytes = Vec::new();
         codec::encode(value, &mut bytes).is_ok() && codec::decode::<T>(&bytes).is_ok()
     }
@@ -115,22 +115,22 @@ fn what_can_not_be_read_back_is_refused_and_nothing_else() {
     let late = Late::B(vec![Some(value.clone())]);
     let (a, b) = (needs::<Untagged>(), needs::<Internal>());
     for (refused, back) in [
-        (needs::<serde_json::Value>(), comes_back(&value)),
-        (a, comes_back(&Untagged::A(1)) || comes_back(&Untagged::B("x".to_owned()))),
-        (b, comes_back(&inner)),
-        (needs::<Flat>(), comes_back(&flat)),
-        (needs::<FlatStruct>(), comes_back(&FlatStruct { rest: Inner { b: 1 } })),
-        (needs::<Late>(), comes_back(&late)),
-        (needs::<Vec<(u8, Flat)>>(), comes_back(&vec![(1u8, flat)])),
-        (needs::<Adjacent>(), comes_back(&Adjacent::A(1)) && comes_back(&Adjacent::B)),
-        (needs::<Plain>(), comes_back(&Plain::New(1))),
+        (needs::<serde_json::Value>(), is_read_back(&value)),
+        (a, is_read_back(&Untagged::A(1)) || is_read_back(&Untagged::B("x".to_owned()))),
+        (b, is_read_back(&inner)),
+        (needs::<Flat>(), is_read_back(&flat)),
+        (needs::<FlatStruct>(), is_read_back(&FlatStruct { rest: Inner { b: 1 } })),
+        (needs::<Late>(), is_read_back(&late)),
+        (needs::<Vec<(u8, Flat)>>(), is_read_back(&vec![(1u8, flat)])),
+        (needs::<Adjacent>(), is_read_back(&Adjacent::A(1)) && is_read_back(&Adjacent::B)),
+        (needs::<Plain>(), is_read_back(&Plain::New(1))),
     ] {
         assert_eq!(refused.is_none(), back, "{refused:?}");
     }
     assert!(needs::<FlatStruct>().is_some_and(|needs| needs.contains("flatten")));
 }
 
-/// Holds eight of itself: looked into as far as `VISITS` go, at once.
+/// Holds itself eight times: probed up to `VISITS` values.
 #[derive(Default, serde::Serialize, serde::Deserialize)]
 struct Oct {
     below: [Option<Box<Oct>>; 8],
@@ -144,7 +144,7 @@ struct Branch {
 }
 
 #[test]
-fn types_that_hold_themselves_many_times_are_looked_at_for_a_while() {
+fn probing_types_that_hold_themselves_ends() {
     assert_eq!((needs::<Oct>(), needs::<Vec<Oct>>()), (None, None));
     assert_eq!((needs::<Branch>(), needs::<Vec<Branch>>()), (None, None));
 }

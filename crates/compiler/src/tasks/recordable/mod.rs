@@ -1,8 +1,7 @@
-//! Settings as JSON, from which the very same settings are read again.
+//! Settings as JSON, from which the same settings can be read back.
 //!
-//! The recorded text is what a fingerprint covers and what a version is rebuilt from. So a setting that JSON has no form for
-//! would change unseen: JSON writes infinity, NaN and an absent value alike. Therefore the value itself is walked, and not
-//! its JSON.
+//! A fingerprint covers the recorded text, and a version is rebuilt from it. JSON has no form for some settings: it writes infinity, NaN
+//! and an absent value in the same way. A change between these would not be noticed. So the value itself is checked, not its JSON.
 
 mod walk;
 
@@ -17,8 +16,8 @@ use walk::{Stopped, Walk};
 
 /// Settings as they are recorded with a version.
 ///
-/// Unlike `serde_json::to_value`, refuses a number that is not finite, one that has more than 64 bits, and a value within
-/// an option that is written like none.
+/// Unlike `serde_json::to_value`, refuses a number that is not finite, a number that needs more than 64 bits, and a value in an option that
+/// is written like none.
 ///
 /// Errors: the key, and why it can not be recorded.
 pub fn recordable(settings: &impl Serialize) -> Result<Value> {
@@ -38,17 +37,17 @@ pub(crate) struct Refused {
     pub(crate) message: String,
 }
 
-/// What is known of a value that was walked.
+/// What a walk has found out about a value.
 #[derive(Debug, Default)]
 pub(crate) struct Shape {
     /// Tables with a fixed set of keys.
     structs: BTreeSet<Vec<String>>,
-    /// Keys of these that are left out because of the value that they have.
+    /// Keys of these tables that are left out because of their value.
     skipped: BTreeSet<Vec<String>>,
 }
 
 impl Shape {
-    /// Whether a key of a table with a fixed set of keys is not among those that are written.
+    /// Whether a table with a fixed set of keys never writes a key.
     pub(crate) fn leaves_out(&self, path: &[String]) -> bool {
         path.split_last().is_some_and(|(_, table)| self.structs.contains(table)) && !self.skipped.contains(path)
     }
@@ -65,7 +64,7 @@ pub(crate) fn walk(settings: &impl Serialize) -> Result<(Value, Shape), Refused>
     Ok((value, walk.shape))
 }
 
-/// Where two values differ first, and both as text.
+/// The first place where two values differ, and both values there as text.
 pub(crate) fn first_difference(one: &Value, other: &Value) -> Option<(Vec<String>, String, String)> {
     let below = |key: &str, one: Option<&Value>, other: Option<&Value>| match (one, other) {
         (Some(one), Some(other)) => first_difference(one, other).map(|(mut path, one, other)| {
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_json_has_no_form_for_is_refused_with_its_key() {
+    fn settings_without_a_form_in_json_are_refused_with_their_key() {
         let number = |number: f64| BTreeMap::from([("a", BTreeMap::from([("b", vec![Some(1.5), Some(number)])]))]);
         assert_eq!(recordable(&number(-0.0)).unwrap().to_string(), r#"{"a":{"b":[1.5,-0.0]}}"#);
         for other in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
@@ -134,9 +133,9 @@ mod tests {
         assert!(refused(&BTreeMap::from([((1, 2), 3)])).contains("key must be a string"));
     }
 
-    /// A number is read back from its text as it was, whatever digits it takes.
+    /// A number is read back from its text unchanged, however many digits it has.
     #[test]
-    fn numbers_come_back_to_the_last_bit() {
+    fn numbers_are_read_back_to_the_last_bit() {
         let mut bits = 1u64;
         for _ in 0..20_000 {
             bits = bits.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);

@@ -1,4 +1,4 @@
-//! Walks through a value as serde sees it, and stops at the first part that JSON has no form for.
+//! Walks through a value with serde, and stops at the first part that JSON has no form for.
 
 use std::fmt::{self, Display};
 
@@ -7,12 +7,12 @@ use serde::ser::{self, Serializer};
 
 use super::Shape;
 
-/// Goes through a value and stops at what can not be recorded; the path leads there.
+/// Walks through a value, and stops at the first part that can not be recorded. The path leads there.
 #[derive(Default)]
 pub(super) struct Walk {
     pub(super) path: Vec<String>,
     pub(super) shape: Shape,
-    /// Whether the next value is that of an option.
+    /// Whether the next value is inside of an option.
     within_option: bool,
 }
 
@@ -40,7 +40,7 @@ impl Walk {
         match number.is_finite() {
             true => Ok(()),
             false => Err(Stopped(format!(
-                "the number {number} can not be recorded: let an option say that there is no limit, or use a finite number"
+                "the number {number} can not be recorded: use an option where there is no limit, or a finite number"
             ))),
         }
     }
@@ -61,7 +61,7 @@ impl Walk {
     }
 }
 
-/// The items of a list or a table; `variant` is a level above them that ends with them.
+/// The items of a list or a table. With `variant`, the path has one more level, which ends with them.
 pub(super) struct Items<'a> {
     walk: &'a mut Walk,
     next: usize,
