@@ -1,10 +1,10 @@
-//! Waiting for async work on the calling thread, whatever that thread is in the middle of.
+//! Waiting for async work on the calling thread, which may run async code itself.
 //!
-//! `block_on` of tokio and that of `futures` panic on a thread that runs async code already, and so does the drop of a runtime.
-//! Here neither does: the thread parks until the work is done. It must not wait for itself, so nothing that the work needs
-//! runs on a thread of somebody else's runtime: such a thread may be parked here too. `object_store` gives the I/O of a folder
-//! to the runtime that it finds itself in, and timers belong to that runtime. So within a foreign runtime even the requests to
-//! a folder are driven in one of ours.
+//! `block_on` of tokio and of `futures` panic on a thread that runs async code already, and so does the drop of a runtime. Here
+//! neither panics: the thread parks until the work is done. It must not wait for itself, so nothing that the work needs runs on
+//! a thread of somebody else's runtime, which may be parked here too. `object_store` gives the I/O of a folder to the runtime
+//! that it finds itself in, and timers belong to that runtime. So within a foreign runtime even the requests to a folder are
+//! driven in one of ours.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +25,8 @@ impl Wake for Unpark {
 pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
-    // In a task of tokio's it would use up what that task may do before it has to yield, and then never go on.
+    // Inside of a task, tokio lets a future make progress only up to a budget, and then expects the task to yield. This loop never
+    // yields, so a future with a budget would never be ready.
     let mut future = pin!(tokio::task::unconstrained(future));
     loop {
         match future.as_mut().poll(&mut context) {
@@ -71,7 +72,7 @@ impl Runtime {
         Ok(Runtime(Some(runtime), handle))
     }
 
-    /// Waits for a future, whose timers and sockets are those of this runtime.
+    /// Waits for a future that uses the timers and sockets of this runtime.
     pub(crate) fn wait<F: Future>(&self, future: F) -> F::Output {
         let _entered = self.1.enter();
         wait(future)
@@ -89,7 +90,7 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             match Handle::try_current() {
-                // Waiting for its threads is not allowed in async code.
+                // In async code it is not allowed to wait for the threads of a runtime.
                 Ok(_) => runtime.shutdown_background(),
                 Err(_) => drop(runtime),
             }

@@ -1,14 +1,14 @@
-//! The stores that objects lie in, and the requests that are made of them.
+//! The stores that objects lie in, and the requests to them.
 //!
 //! * `stores`: from a URL to a client; `file_url` and `remote` for each kind of store;
 //! * `client`: the requests, with retries, counters and length checks;
 //! * `local`, `overlay`, `redact`, `retry`, `foreign_names`: wrappers around a store, each for one purpose;
-//! * `environment`, `secrets`: the variables that clients read, and what must not be printed;
+//! * `environment`, `secrets`: the variables that clients read, and secrets that must not be printed;
 //! * `blocking`: waiting for requests on any thread;
 //! * `cause`: why a request failed, in one line.
 //!
-//! Uses `format` for the names of objects. Invariants: async code ends here, all calls from above block; an error that leaves
-//! this room holds no secret.
+//! Uses `format` for the names of objects. Invariants: async code ends here, and all calls from above block; an error that
+//! leaves this room holds no secret.
 
 pub(crate) mod blocking;
 pub(crate) mod cause;

@@ -13,7 +13,7 @@ pub struct Comparison<'a> {
     after: Side<'a>,
 }
 
-/// Settings, of layers alone, and tree: none of either where the version lacks the part.
+/// Settings (of layers only) and tree. Both are none where the version lacks the part.
 #[derive(Debug)]
 struct Side<'a> {
     settings: Option<&'a Layer>,
@@ -30,7 +30,7 @@ impl<'a> Side<'a> {
 }
 
 impl Snapshot {
-    /// Compares a part of this version with that of another, which counts as the newer. Makes no request.
+    /// Compares a part of this version with the same part of another version, which counts as the newer. Makes no request.
     pub fn compare<'a>(&'a self, newer: &'a Snapshot, part: &Part) -> Comparison<'a> {
         Comparison { before: Side::of(self, part), after: Side::of(newer, part) }
     }
@@ -70,8 +70,8 @@ impl<'a> Comparison<'a> {
         before != after
     }
 
-    /// Walks what differs, in key order. Where one version lacks the part, or has it with names of another scheme, all that the
-    /// older one holds is gone, and then all that the newer one holds is new. Cost: as of [`Tree::diff`], or of a scan.
+    /// Walks what differs, in key order. Where one version lacks the part, or has it with names of another scheme, first all
+    /// entries of the older one are deleted, then all of the newer one are new. Cost: as of [`Tree::diff`], or of a scan.
     pub fn changes(&self) -> Box<dyn Iterator<Item = Result<Change>> + 'static> {
         match (self.before(), self.after()) {
             (Some(before), Some(after)) if !self.has_other_scheme() => Box::new(before.diff(after)),
@@ -87,7 +87,8 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// The settings that the name of a change is read by: those of the newer version where it is there. None for a table.
+    /// The settings to read the name of a change with: those of the newer version, unless the change is a deletion. None for a
+    /// table.
     pub fn settings_of(&self, change: &Change) -> Option<&'a Layer> {
         if change.after.is_some() { self.after.settings } else { self.before.settings }
     }

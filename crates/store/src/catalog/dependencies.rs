@@ -1,4 +1,4 @@
-//! What a version was made from: the catalogs that its run read, and what those were made from in turn.
+//! What a version was made from: the catalogs that its run read, and the catalogs that these were made from.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +8,11 @@ use crate::catalog::snapshot::Snapshot;
 use crate::format::record::Dependency;
 use crate::{Error, Result};
 
-/// The dependencies of a run that reads these snapshots: the direct ones sorted by id, then all that their records
-/// name and the run does not read itself, sorted by catalog, version and digest.
+/// The dependencies of a run that reads these snapshots. First the direct ones, sorted by id; then the indirect ones, sorted by
+/// catalog, version and digest: all that the records name and the run does not read itself.
 ///
-/// Two versions of one catalog both stay listed, and so does one number that stands for two digests: the catalog went on
-/// in two ways, and an input was made from the other one.
+/// Two versions of one catalog are both listed. So is one version number with two digests: the catalog's history has split, and
+/// an input was made from the other line.
 pub fn transitive_dependencies(direct: &[(CatalogId, &Snapshot)]) -> Result<Vec<Dependency>> {
     let mut list: Vec<Dependency> = direct
         .iter()
@@ -36,7 +36,7 @@ pub fn transitive_dependencies(direct: &[(CatalogId, &Snapshot)]) -> Result<Vec<
         if !read.contains(&one.identity()) {
             let dependency = Dependency { catalog: None, direct: false, ..one.clone() };
             let listed = indirect.entry(one.identity()).or_insert_with(|| dependency.clone());
-            // One catalog may have been found under several URLs: the least one, so that the order of reading is moot.
+            // One catalog may have been found under several URLs. Take the least one, so that the order of reading does not matter.
             if dependency.url < listed.url {
                 *listed = dependency;
             }

@@ -59,13 +59,13 @@ impl<'a> LayerView<'a> {
         })
     }
 
-    /// The name that bytes of this layer's tree stand for.
+    /// The name of a partition, from a key of this layer's tree.
     pub fn name(&self, key: &NameBytes) -> Result<Name> {
         name(self.snapshot, self.settings, key)
     }
 }
 
-/// A name that is not legal in its layer was not typed by anyone who reads it: the catalog is at fault.
+/// The name of a partition. A name that is not legal in its layer is not the reader's mistake: the catalog is damaged.
 fn name(snapshot: &Snapshot, settings: &Layer, key: &NameBytes) -> Result<Name> {
     settings.name_from_bytes(key).map_err(|error| {
         let (url, version, part) = (snapshot.catalog().url(), snapshot.version(), Part::Layer(settings.id.clone()));

@@ -1,8 +1,8 @@
-//! Two catalogs side by side: whether they are one, whether one is behind the other, or where their histories part.
+//! Compares the histories of two catalogs: whether they are the same, whether one is behind the other, or where they diverge.
 //!
-//! A copy has the uuid of what it was copied from. When both go on, the same numbers come to stand for other contents.
-//! Each record names the digest of the one before it, so two histories that agree on a version agree on all before it:
-//! where they part is found by halving.
+//! A copy has the uuid of its original. When both go on, the same version numbers get different contents. Each record names the
+//! digest of the one before it, so two histories that agree on a version agree on all versions before it. So a binary search
+//! finds where they diverge.
 
 use deltic_core::{Digest, Version};
 
@@ -14,9 +14,9 @@ use crate::{Error, Result};
 /// How the history of a catalog compares with that of another one.
 #[derive(Debug, Clone)]
 pub struct Lineage {
-    /// The latest version of the one.
+    /// The latest version of this catalog.
     pub ours: Snapshot,
-    /// The latest version of the other.
+    /// The latest version of the other catalog.
     pub theirs: Snapshot,
     /// How they compare.
     pub relation: Relation,
@@ -29,11 +29,11 @@ pub enum Relation {
     Unrelated,
     /// They are the same, up to the latest version.
     Same,
-    /// The other one has all versions of this one, and so many more.
+    /// The other one has all versions of this one, and this many more.
     Behind(u64),
-    /// This one has all versions of the other one, and so many more.
+    /// This one has all versions of the other one, and this many more.
     Ahead(u64),
-    /// One catalog went on in two ways.
+    /// The histories differ after a common version.
     Diverged {
         /// The last version that both have; `None` when they have none in common.
         after: Option<Version>,
@@ -45,8 +45,8 @@ pub enum Relation {
 }
 
 impl Catalog {
-    /// Compares the history of this catalog with that of another one, by records alone: versions that have expired count,
-    /// and what trees and packs hold is not looked at.
+    /// Compares the history of this catalog with that of another one, by records alone. Expired versions count too. Trees and packs
+    /// are not read.
     ///
     /// Errors: one of them can not be read, or has no record of a version before its latest. Cost: finding both latest
     /// versions, and two requests for each halving of the number of versions.

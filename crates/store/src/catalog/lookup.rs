@@ -1,8 +1,7 @@
-//! Versions by what they hold and not by their number alone.
+//! Finds versions by their content, not by their number alone.
 //!
-//! A number names one content for as long as a catalog has one history. A copy that was restored, a staging copy or a
-//! latest record that was lost gives it a second one: the same uuid and the same numbers, with other contents. What was
-//! read once is then known by its digest.
+//! A number names one content as long as the catalog has one history. A restored copy, a staging copy or a lost latest record
+//! adds a second history: the same uuid and the same numbers, with other contents. Then only the digest identifies what was read.
 
 use deltic_core::{Digest, Version};
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -12,12 +11,12 @@ use crate::catalog::snapshot::Snapshot;
 use crate::format::object_name::ObjectName;
 use crate::{Error, ErrorKind, Result};
 
-/// How many versions are looked at for a digest: those whose numbers are nearest to where it was.
+/// How many versions are searched for a digest: those whose numbers are nearest to where it was.
 const SEARCHED: u64 = 64;
 
 impl Catalog {
-    /// The records of versions in the order asked, those that have expired too, whose trees can not be read. `None` for
-    /// one that is not there or is damaged. Cost: one request a version, up to 64 at once.
+    /// The records of versions, in the given order. Expired versions are included, but their trees can not be read. `None` where a
+    /// record is missing or damaged. Cost: one request a version, up to 64 at once.
     pub fn look_up(&self, versions: &[Version]) -> Result<Vec<Option<Snapshot>>> {
         let read = |version: Version| async move {
             let found = async {
@@ -35,11 +34,11 @@ impl Catalog {
         })
     }
 
-    /// A version that can be read and has this catalog digest: of the 64 whose numbers are nearest to `near` the nearest,
-    /// and of two equally near the older. `None` when none of them has it.
+    /// Finds a version that can be read and has this catalog digest. Searches the 64 versions whose numbers are nearest to `near`, and
+    /// returns the nearest; of two equally near, the older. `None` when none of them has the digest.
     ///
-    /// Cost: the latest version is found unless this catalog has seen one, then one request for each version that is
-    /// looked at, all at once.
+    /// Cost: finding the latest version, unless this catalog has seen one; then one request for each version that is searched, all
+    /// at once.
     pub fn with_digest(&self, digest: &Digest, near: Version) -> Result<Option<Snapshot>> {
         let latest = match self.seen() {
             Some(seen) => seen,

@@ -39,16 +39,15 @@ impl fmt::Debug for Catalog {
 }
 
 impl Catalog {
-    /// Opens a catalog. Makes no request: whether there is one shows when a version is asked for.
+    /// Opens a catalog. Makes no request: the first read of a version fails where there is no catalog.
     pub fn open(stores: &Stores, url: &str) -> Result<Catalog> {
         Ok(Catalog::at(stores.open(url)?, Shape::FORMAT_1))
     }
 
-    /// The same catalog to be read only: what drafts of it write goes to a folder, which must be there, and is the
-    /// caller's to remove. A draft of it must not be committed. Begins with an empty cache and counters at zero, in
-    /// which the folder's requests count too.
+    /// The same catalog, read only. Its drafts write to a folder, which must exist and which the caller removes. They must not be
+    /// committed. The cache is empty and the counters are zero at first; requests to the folder count too.
     ///
-    /// For work that needs trees over what is published and must change nothing; the store gets reads alone.
+    /// For work that needs trees over published data and must change nothing: the store gets only reads.
     pub fn under(&self, folder: &std::path::Path) -> Result<Catalog> {
         let url = self.url();
         let folder = LocalFileSystem::new_with_prefix(folder)
@@ -91,12 +90,12 @@ impl Catalog {
         &self.shared.client
     }
 
-    /// This catalog, as what reads its packs knows it.
+    /// This catalog, in the role that code which reads packs needs.
     pub(crate) fn origin(&self) -> Arc<dyn Origin> {
         Arc::clone(&self.shared) as Arc<dyn Origin>
     }
 
-    /// The rules that it is read and written by.
+    /// The rules of its writers and sweeps.
     pub(crate) fn rules(&self) -> &dyn Rules {
         &*self.shared.rules
     }

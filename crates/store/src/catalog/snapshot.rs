@@ -13,7 +13,7 @@ use crate::format::tree_root::Root;
 use crate::packs::source::Source;
 use crate::tree::Tree;
 
-/// A catalog at a version: immutable, cheap to clone, and complete: nothing is read until a tree is.
+/// A catalog at a version: immutable and cheap to clone. It makes no request until one of its trees is read.
 #[derive(Clone)]
 pub struct Snapshot {
     catalog: Catalog,
@@ -128,7 +128,7 @@ impl Snapshot {
         self.content.record.state.iter().map(|StateRecord { table, .. }| table.as_str())
     }
 
-    /// The packs that the version's run wrote and that are there, by name. Cost: a listing of the packs, from those of its base.
+    /// The packs that the version's run wrote and that still exist, by name. Cost: a listing of the packs, from those of its base on.
     pub fn listed_packs(&self) -> Result<Vec<ListedPack>> {
         let Some(base) = self.version().0.checked_sub(1).map(Version) else { return Ok(Vec::new()) };
         let run = self.content.record.run;

@@ -14,25 +14,24 @@ use crate::{Error, ErrorKind, Result};
 impl Catalog {
     /// The latest version.
     ///
-    /// Cost: three requests when the hint is right, one when this catalog has seen the latest version before. A hint
-    /// that is behind costs a request for each version that it is behind by, up to 64 at once, and so does one that is not
-    /// there: all versions. One that is ahead is
-    /// [`ErrorKind::Corrupt`] where that means that a version was lost.
+    /// Cost: three requests when the hint is right, one when this catalog has seen the latest version before. A hint that is behind
+    /// costs one more request for each version that it is behind by, up to 64 at once. A missing hint costs a request for every
+    /// version. A hint that is ahead is [`ErrorKind::Corrupt`] where that means that a version was lost.
     pub fn latest(&self) -> Result<Snapshot> {
         self.found(None, self.client().drive(latest::find(self)))
     }
 
-    /// The snapshot of a version. One that is not retained any more is [`ErrorKind::Expired`].
+    /// The snapshot of a version. Fails with [`ErrorKind::Expired`] when the version is not retained any more.
     ///
-    /// Cost: one request when this catalog has seen a later version, else those of finding the latest beside it. A
-    /// version that expires after that was seen can be opened, and reading it is an error once it has been swept.
+    /// Cost: one request when this catalog has seen a later version, else also those of finding the latest. A version that expires
+    /// after that can still be opened; reading it fails after the sweep.
     pub fn snapshot(&self, version: Version) -> Result<Snapshot> {
         self.found(Some(version), self.client().drive(self.find(version)))
     }
 
-    /// The snapshots of several catalogs at once, each at a version or, without one, at its latest; in the order asked.
-    /// Beside it reads the root nodes of committed trees, `roots`, into the caches of their catalogs, as far as they lie
-    /// on remote stores; what can not be read is left for whoever looks at it to find out.
+    /// The snapshots of several catalogs at once, each at a version or, without one, at its latest; in the given order. At the same
+    /// time reads the root nodes of `roots`, which are committed trees, into the caches of their catalogs where these lie on remote
+    /// stores. An error of such a read is ignored here; the next read of that node reports it.
     ///
     /// Cost: the requests of each by itself, in as many round trips as the longest of them takes.
     pub fn snapshots(wanted: &[(&Catalog, Option<Version>)], roots: &[Tree]) -> Vec<Result<Snapshot>> {
@@ -79,7 +78,7 @@ impl Catalog {
                 (Some(latest), bytes?)
             }
         };
-        // That the latest version can not be read is no reason not to read this one.
+        // This version may be readable although the latest one is not.
         if let Some(Ok(Some(latest))) = &latest {
             self.remember(latest);
             if latest.version() >= version && !latest.record().retains(version) {
@@ -94,7 +93,7 @@ impl Catalog {
         }
     }
 
-    /// What came out of looking for a version, or the latest: remembers it, or says what is missing.
+    /// Turns the result of a search for a version, or for the latest, into a snapshot or an error. Remembers the latest.
     fn found(&self, version: Option<Version>, found: Result<Option<Snapshot>>) -> Result<Snapshot> {
         let url = self.url();
         match (found?, version) {
@@ -120,7 +119,7 @@ impl Catalog {
         Error::new(ErrorKind::Expired, message)
     }
 
-    /// Says why there is no version at all: no catalog, or one whose creation was interrupted.
+    /// The error where there is no version at all: there is no catalog, or its creation was interrupted.
     fn nothing_here(&self) -> Error {
         let url = self.url();
         match self.catalog_record() {

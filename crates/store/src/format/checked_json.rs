@@ -118,7 +118,7 @@ impl Formatter for Lines {
     }
 }
 
-/// Reads a value back; the error says what is wrong with the bytes.
+/// Reads a value back; the error states what is wrong with the bytes.
 pub(crate) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<T, String> {
     let rest = bytes.strip_suffix(END.as_bytes()).ok_or("it does not end with its check")?;
     let (rest, check) = rest.split_at_checked(rest.len().saturating_sub(HEX)).ok_or("it is too short")?;

@@ -21,9 +21,9 @@ pub struct NodePlace {
 /// What a tree holds for a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// What the payload is: the part that is digested and compared.
+    /// Describes the payload. Digests and comparisons cover this part.
     pub meta: Meta,
-    /// Where its bytes lie: no part of any digest.
+    /// Where its bytes lie. No digest covers this part.
     pub place: Place,
 }
 

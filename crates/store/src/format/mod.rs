@@ -5,12 +5,12 @@
 //! * `checked_json`, `record`: `catalog.json`, and the records of versions;
 //! * `pack`, `entry`, `node`, `shape`, `tree_root`: packs, and the trees in them;
 //! * `progress`: the checkpoints of runs;
-//! * `tree_part`: what came of an edit of a range of keys, for another process; `entry_bytes`: entries in it, and in the
+//! * `tree_part`: the result of editing a range of keys, for another process; `entry_bytes`: entries in it, and in the
 //!   driver's rows;
-//! * `varint`, `inflate`: what they are coded by.
+//! * `varint`, `inflate`: how the others encode numbers and compress.
 //!
-//! Uses no other room. Invariants: nothing here makes a request; a decoder takes any bytes, never panics, and allocates a
-//! fixed multiple of what it was given.
+//! Uses no other room. Invariants: nothing here makes a request; a decoder accepts any bytes, never panics, and allocates at most
+//! a fixed multiple of their length.
 
 pub(crate) mod checked_json;
 pub(crate) mod entry;

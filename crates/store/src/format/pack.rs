@@ -1,7 +1,7 @@
 //! The bytes of a pack: a header, blobs, and an index of them at the end.
 //!
-//! Trees refer to blobs by offset and never read the index. It is there so that a pack can be checked, and its
-//! contents told, without any tree. `docs/format.md` has the layout.
+//! Trees refer to blobs by offset and never read the index. With the index a pack can be checked and its contents listed
+//! without any tree. `docs/format.md` has the layout.
 
 use bytes::Bytes;
 use deltic_core::Digest;
@@ -17,7 +17,7 @@ const END: [u8; 8] = *b"\x01KCAPTLD";
 pub(crate) const FOOTER_LEN: usize = 8 + Digest::LEN + END.len();
 /// The longest index that is read: that of about two million blobs.
 pub(crate) const MAX_INDEX_BYTES: u64 = 64 << 20;
-/// A pack whose index is as long as this is full, however little its blobs take.
+/// A pack whose index is as long as this is full, however short its blobs are.
 pub(crate) const FULL_INDEX_BYTES: usize = 16 << 20;
 
 /// What a blob in a pack is.
@@ -110,13 +110,13 @@ impl PackIndex {
         PackIndex::read_ends(&HEADER, blobs.len() as u64, tail)
     }
 
-    /// The length of the index, without footer, of a pack that ends so; none when no pack ends so.
+    /// The length of the index, without footer, from the last bytes of a pack; none when no pack ends like this.
     pub(crate) fn index_len(tail: &[u8]) -> Option<u64> {
         let (_, footer) = tail.split_last_chunk::<FOOTER_LEN>()?;
         footer.ends_with(&END).then(|| Reader(footer).array().ok().map(u64::from_le_bytes))?
     }
 
-    /// Reads the index of a pack by its header and its tail, index and footer, with so many bytes of blobs between.
+    /// Reads the index of a pack from its header and its tail (index and footer). `blobs` is the number of bytes between them.
     pub(crate) fn read_ends(header: &[u8], blobs: u64, tail: &[u8]) -> Result<PackIndex, Malformed> {
         if *header != HEADER {
             return Err(Malformed("it does not begin as a pack"));

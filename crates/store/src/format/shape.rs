@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How many hash bits decide that a node ends after a key. Frozen by the format; `docs/design/0001-tree-constants.md`
+/// How many hash bits decide whether a node ends after a key. The format fixes them; `docs/design/0001-tree-constants.md`
 /// has the measurements.
 ///
 /// A key's hash is the first eight bytes of its BLAKE3, little-endian. A leaf ends after a key whose lowest

@@ -1,8 +1,9 @@
 //! Visits every node that any of several versions refers to, about once.
 //!
-//! The newest version is walked in full. Each version before it is walked side by side with the one after it, a level
-//! at a time, and where both refer to a node **at the same place** all that is below is shared and was visited. Equal
-//! digests would not do: equal nodes may lie in different packs and name different places of what is below them.
+//! The newest version is walked completely. Each version before it is walked side by side with the next newer one, level by level.
+//! Where both refer to a node **at the same place**, everything below is shared and was visited already. Equal digests are not
+//! enough: equal nodes may lie in different packs and refer to different places. The mark would miss those packs, and the sweep would
+//! remove them.
 //!
 //! Cost: the nodes of one version, and for each further one the nodes on the paths to what differs from the next.
 //! Memory: the references to the nodes of a level that differ.
@@ -32,7 +33,7 @@ impl Walk {
         Walk { newer: None }
     }
 
-    /// Visits what this version refers to and the one given before does not.
+    /// Visits the nodes that this version refers to and the one of the call before does not.
     pub(crate) fn version(&mut self, snapshot: &Snapshot, visit: &mut Visit<'_>) -> Result<()> {
         let rules = snapshot.catalog().rules();
         let trees: BTreeMap<Part, Tree> = snapshot.trees().collect();
@@ -65,6 +66,7 @@ fn difference(rules: &dyn Rules, old: &Tree, new: &Tree, visit: &mut Visit<'_>) 
     let key = |wanted: &Wanted| rules.identity(&wanted.node);
     let (mut olds, mut news): (Vec<Wanted>, Vec<Wanted>) = (Vec::new(), Vec::new());
     let top = new_root.as_ref().map_or(0, |root| root.node.level).max(old_root.node.level);
+    // One level after the other, from the higher root down: nodes can only be shared with nodes of the same level.
     for level in (0..=top).rev() {
         olds.extend(Some(&old_root).filter(|root| root.node.level == level).cloned());
         news.extend(new_root.as_ref().filter(|root| root.node.level == level).cloned());
@@ -83,7 +85,7 @@ fn difference(rules: &dyn Rules, old: &Tree, new: &Tree, visit: &mut Visit<'_>) 
         }
         olds = below;
         let mut below = Vec::new();
-        // Leaves of the newer tree are never looked into: that it refers to them is known from above.
+        // Leaves of the newer tree are not read: their parents refer to them, and only that matters.
         for batch in news.chunks(BATCH).filter(|_| level > 0) {
             below.extend(new.source.nodes(batch)?.iter().flat_map(TreeNode::children));
         }
@@ -109,8 +111,8 @@ mod tests {
         read.children().for_each(|child| nodes(tree, &child, found));
     }
 
-    /// Levels of many more nodes than are read together: everything differs, or an entry here and there does. Each node
-    /// is visited, and none twice.
+    /// Levels of many more nodes than are read together. Everything differs, or an entry here and there does. Each node is
+    /// visited, and none twice.
     #[test]
     fn each_node_of_wide_levels_is_visited_once() {
         let catalog = |inner_bits| {

@@ -2,7 +2,7 @@
 //!
 //! * `retention`: which versions can be read;
 //! * `mark`, `gc`: what retained versions refer to, and removing the rest;
-//! * `repack`: writing sparse packs anew;
+//! * `repack`: rewriting sparse packs;
 //! * `fsck`: checking everything that a catalog holds;
 //! * `doctor`, `many_objects`: checking that a store does what catalogs rely on.
 //!

@@ -1,7 +1,8 @@
 //! Decoded nodes in memory, bounded in bytes.
 //!
-//! A node is kept under where it lies, not under its digest: a node of equal content may lie elsewhere as well and
-//! hold other places of its payloads, and those of a draft that was given up must never be found in its stead.
+//! The key of a node is its place, not its digest. A node of equal content may lie elsewhere too, and hold other places for its
+//! payloads. By digest, a reader could get the node of a draft that was never committed, and its places lead to packs that the
+//! sweep removes.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! How many requests wait for one another: what a run costs where each takes a round trip.
+//! Counts the requests that wait for one another: the cost of a run where each takes a round trip.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,14 +16,14 @@ use object_store::{
     PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
-/// Keeps what remote URLs (`s3://…`) are asked in memory, and notes which requests were under way at once.
+/// Serves remote URLs (`s3://…`) from memory, and records which requests overlap.
 ///
-/// Requests are driven as those of a remote store are, and take as long as a round trip to one: those that are made
-/// together overlap, in whatever thread they are made, and those that need the answer of another do not.
+/// Requests run as those of a remote store do, and take as long as a round trip. So requests that are made together overlap, in whatever
+/// threads they are made. Requests that need the answer of another do not.
 #[derive(Debug, Clone, Default)]
 pub struct Rounds(Arc<Mutex<Log>>);
 
-/// Long beside what lies between two requests that do not wait for each other, so that counts hold on a busy machine.
+/// Long compared with the time between two requests that do not wait for each other, so that counts are right on a busy machine.
 const ROUND_TRIP: Duration = Duration::from_millis(15);
 
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ impl Rounds {
         Rounds::default()
     }
 
-    /// A wrapper that puts a store in memory into the place of each remote one.
+    /// A wrapper that replaces each remote store by a store in memory.
     pub fn wrapper(&self) -> impl Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync + use<> {
         let rounds = self.clone();
         move |remote| {
@@ -49,8 +49,8 @@ impl Rounds {
         }
     }
 
-    /// The number of requests since the last call, and how many of them had to be made one after another: the most
-    /// that can be picked such that no two overlap.
+    /// The number of requests since the last call, and how many of them were made one after another: the most that can be picked so
+    /// that no two overlap.
     pub fn take(&self) -> (usize, usize) {
         let mut requests = std::mem::take(&mut self.log().requests);
         requests.sort_by_key(|(_, end)| *end);

@@ -1,4 +1,4 @@
-//! Tests of several modules together that need what the crate does not show.
+//! Tests of several modules together that need private items.
 
 mod forged;
 mod hostile;

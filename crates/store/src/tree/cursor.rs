@@ -16,20 +16,21 @@ pub(crate) struct Cursor {
     started: bool,
 }
 
-/// A node of the level, and what its parent says of it.
+/// A node of the level, and its parent's reference to it.
 pub(crate) struct Found {
     pub(crate) node: Arc<Node>,
     pub(crate) reference: NodeRef,
 }
 
 impl Cursor {
-    /// Stands before the first node of `level`, which is the root's or one below it.
+    /// Begins before the first node of `level`, which is the root's level or one below it.
     pub(crate) fn new(source: &Arc<Source>, root: Wanted, level: u8) -> Cursor {
         Cursor { source: Arc::clone(source), root, level, path: Vec::new(), started: false }
     }
 
     /// Goes to the node that covers `key`: the first whose last key is not less, or the last node when there is none.
     pub(crate) fn seek(&mut self, key: &[u8]) -> Result<Found> {
+        // The root stays: a key beyond all others belongs to the last node of the tree.
         while self.path.last().is_some_and(|(node, _)| node.last_key() < key) && self.path.len() > 1 {
             self.path.pop();
         }

@@ -1,4 +1,5 @@
-//! Look-ups that follow one path, a key, a rank, an index; the nodes of many paths at once; keys that cut a tree.
+//! Look-ups along one path: by key, by rank, by index. Also reads the nodes of many paths at once, and finds keys that cut a tree
+//! into equal parts.
 
 use deltic_core::NameBytes;
 
@@ -25,7 +26,7 @@ pub(super) fn get(source: &Source, root: &Root, key: &[u8]) -> Result<Option<Ent
     Ok(None)
 }
 
-/// Reads the nodes that cover some ascending keys into the cache, a level at a time and all of a level at once.
+/// Reads the nodes that cover some ascending keys into the cache, one level after the other and all nodes of a level at once.
 pub(super) fn read_ahead(source: &Source, root: Option<Wanted>, keys: &[&[u8]]) -> Result<()> {
     let mut wanted: Vec<Wanted> = root.into_iter().collect();
     while let Some(level) = wanted.first().map(|wanted| wanted.node.level) {
@@ -92,17 +93,17 @@ pub(super) fn nth(source: &Source, root: &Root, n: u64) -> Result<Option<(NameBy
     Err(Error::internal("the counts of a tree do not add up"))
 }
 
-/// A cut goes around a child, not into it, that has so many times less entries than a range.
+/// A cut does not go into a child that has this many times fewer entries than a range: it goes before or after the child.
 const FINENESS: u64 = 32;
 
-/// The last keys of ranges with about equal counts, but of the last range.
+/// The last key of each range but the last, for ranges with about equal counts.
 pub(super) fn split_keys(source: &Source, root: &Root, parts: usize) -> Result<Vec<NameBytes>> {
     let count = root.count;
     let Some(root) = root.node() else {
         return Ok(Vec::new());
     };
     let parts = (parts as u64).min(count);
-    // Each cut: the node that has it, and how many of the node's entries come before the range's last one.
+    // Each cut: the node that it lies in, and how many of the node's entries come before the last one of the range.
     let rank = |part: u64| (u128::from(count) * u128::from(part) / u128::from(parts)) as u64;
     let mut cuts: Vec<(Wanted, u64)> =
         (1..parts).filter_map(|part| Some((root.clone(), rank(part).checked_sub(1)?))).collect();
@@ -126,7 +127,7 @@ pub(super) fn split_keys(source: &Source, root: &Root, parts: usize) -> Result<V
             }
             match node.child(index) {
                 Some(child) if child.node.count > count / parts / FINENESS => below.push((child, left)),
-                // The nearer side of the child.
+                // Cuts at the nearer side of the child.
                 Some(child) if index > 0 && left < child.node.count / 2 => keys.push(node.key(index - 1).into()),
                 _ => keys.push(node.key(index).into()),
             }

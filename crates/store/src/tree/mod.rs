@@ -8,8 +8,8 @@
 //! * `scan`: a range in order, reading ahead;
 //! * `diff`: what differs between two trees;
 //! * `edit`: a new tree from an old one and sorted operations;
-//! * `part`: the same side by side, by ranges of keys, and stitched;
-//! * `level`: what such an edit does to one level;
+//! * `part`: the same for ranges of keys side by side, stitched afterwards;
+//! * `level`: one level of such an edit;
 //! * `cursor`: walking the nodes of one level;
 //! * `range`: ranges of keys.
 //!
@@ -43,7 +43,7 @@ pub use scan::Scan;
 
 /// A layer's metadata, or a table of the state, at a version or in a draft. Cheap to clone.
 ///
-/// Every node is checked against the digest, the counts and the range of keys that the nodes above it say when it is read.
+/// When a node is read, it is checked against the digest, the counts and the range of keys that the nodes above it give.
 /// Decoded nodes are cached per catalog.
 #[derive(Clone)]
 pub struct Tree {
@@ -88,8 +88,8 @@ impl Tree {
         find::get(&self.source, &self.root, key)
     }
 
-    /// Reads what look-ups of some ascending keys will look at into the cache, a level at a time and all of a level at
-    /// once: a round trip a level instead of one a node. As many keys as the cache has room for leaves.
+    /// Reads the nodes that look-ups of some ascending keys need into the cache: one level after the other, all nodes of a level at
+    /// once. So look-ups take a round trip a level, not one a node. Give no more keys than the cache has room for leaves.
     pub fn read_ahead(&self, keys: &[&[u8]]) -> Result<()> {
         find::read_ahead(&self.source, self.root.node(), keys)
     }
@@ -114,18 +114,18 @@ impl Tree {
         find::nth(&self.source, &self.root, n)
     }
 
-    /// Keys that cut the tree into `parts` ranges with about equal counts of entries: of each range but the last, the last
-    /// key. Counts are off by up to a sixteenth; there are fewer keys when there are hardly more entries than parts, and never
-    /// more ranges than entries.
+    /// Keys that cut the tree into `parts` ranges with about equal counts of entries: the last key of each range but the last.
+    /// Counts are off by up to a sixteenth. There are fewer keys when there are hardly more entries than parts, and never more
+    /// ranges than entries.
     ///
-    /// Cost: down to where a node has a small share of a range, which is above the leaves when ranges are large, the nodes of
-    /// a level on the way to any of the keys are read at once. A round trip a level, and at most a node a level for each key.
+    /// Cost: a round trip a level, and at most a node a level for each key. The search ends at nodes with a small share of a range;
+    /// these are above the leaves when ranges are large.
     pub fn split_keys(&self, parts: usize) -> Result<Vec<deltic_core::NameBytes>> {
         find::split_keys(&self.source, &self.root, parts)
     }
 
-    /// Walks, in key order, what differs from this tree to a `newer` one. Entries differ when their meta does; where
-    /// bytes lie does not matter. Cost: the nodes that differ. The trees may be of any two versions or catalogs.
+    /// Walks, in key order, what differs between this tree and a `newer` one. Entries differ when their meta does; where their bytes
+    /// lie does not matter. Cost: the nodes that differ. The trees may be of any two versions or catalogs.
     pub fn diff(&self, newer: &Tree) -> Diff {
         Diff::new(self, newer)
     }
@@ -136,14 +136,14 @@ impl Tree {
         payload::read(&self.source, entry)
     }
 
-    /// Reads the payloads of entries of this tree, in the order given, at most one request for neighbours in a pack.
-    /// All of them are in memory at once: the caller's batch is the bound.
+    /// Reads the payloads of entries of this tree, in the given order. Neighbours in a pack share a request. All payloads are in
+    /// memory at once: the caller's batch is the bound.
     pub fn read_all(&self, entries: &[Entry]) -> Result<Vec<Payload>> {
         payload::read_all(&self.source, entries)
     }
 
-    /// Begins to read the payloads of entries of this tree and returns at once, so that reading goes on beside other
-    /// work. Where the store is local nothing is begun, and all is read when it is waited for.
+    /// Begins to read the payloads of entries of this tree and returns at once, so that reading goes on beside other work. Where the
+    /// store is local, nothing is read before [`Payloads::wait`].
     pub fn begin_read_all(&self, entries: Vec<Entry>) -> Result<Payloads> {
         Payloads::begin(&self.source, entries)
     }
@@ -153,8 +153,8 @@ impl Tree {
         self.source.is_remote()
     }
 
-    /// Opens the payload of an entry of this tree to be read piece by piece. What it is checked against is known at
-    /// its end only: use nothing of it before the reader has said that it is whole.
+    /// Opens the payload of an entry of this tree, to be read piece by piece. Its digest is checked at its end: use nothing of it
+    /// before the reader has reached the end without an error.
     pub fn open(&self, entry: &Entry) -> Result<PayloadReader> {
         PayloadReader::new(&self.source, entry)
     }

@@ -49,7 +49,7 @@ impl Columns {
     }
 
     pub(crate) fn clear(&mut self) {
-        // Every column named, so that a new one can not be forgotten.
+        // The pattern names every column, so that nobody can forget a new one.
         let Columns { keys, key_ends, digests, lens, counts, fields, field_ends, packs, places, inline } = self;
         keys.clear();
         key_ends.clear();
@@ -96,7 +96,7 @@ impl Columns {
         }
     }
 
-    /// What is digested of an entry of a leaf.
+    /// The part of an entry of a leaf that the digest covers.
     pub(crate) fn meta(&self, index: usize) -> Meta {
         let fields = self.fields(index);
         // Decoding has checked that fields are canonical.
@@ -105,10 +105,10 @@ impl Columns {
         Meta { digest: self.digests[index], len: self.lens[index], fields }
     }
 
-    /// How many entries of a leaf, from one on, are those of another leaf from one on, key and meta.
+    /// Counts the entries from `index` on that equal those of another leaf from `at` on, in key and meta.
     ///
-    /// Mostly one payload among many differs and no key does, so whole stretches are compared: digests first, since
-    /// they tell most, then the rest of each stretch column by column.
+    /// Mostly one payload among many differs and no key does. So whole stretches are compared: first the digests, which differ
+    /// most often, then the rest of the stretch column by column.
     pub(crate) fn equal_from(&self, index: usize, other: &Columns, at: usize) -> usize {
         let digests = self.digests[index..].iter().zip(&other.digests[at..]);
         let run = digests.take_while(|(one, two)| one == two).count();
@@ -157,8 +157,8 @@ impl Columns {
         if self.counts.is_empty() { index as u64 } else { self.counts[..index].iter().sum() }
     }
 
-    /// The index of the entry, or of the child that has the entry, with `left` entries before it in this subtree;
-    /// leaves in `left` how many of them are in the child.
+    /// The index of the entry that has `left` entries before it in this subtree, or of the child that holds that entry. Leaves in
+    /// `left` how many of them lie in the child.
     pub(crate) fn index_of(&self, left: &mut u64) -> usize {
         if self.counts.is_empty() {
             return usize::try_from(*left).map_or(self.len(), |index| index.min(self.len()));
@@ -240,12 +240,12 @@ impl Columns {
         Where::Inline { start }
     }
 
-    /// Adds the fields of the next entry; called before its key is.
+    /// Adds the fields of the next entry. Call it before its key is pushed.
     fn push_fields(&mut self, fields: &[u8]) {
         if fields.is_empty() && self.field_ends.is_empty() {
             return;
         }
-        // The first entry that has fields makes the column; those before it have none.
+        // The first entry with fields creates the column; the entries before it have none.
         self.field_ends.resize(self.len(), 0);
         self.fields.extend_from_slice(fields);
         self.field_ends.push(self.fields.len() as u32);

@@ -45,7 +45,7 @@ pub(super) fn digest(level: u8, columns: &Columns, stream: &mut Vec<u8>) -> Dige
     hasher.raw(stream).finish()
 }
 
-/// The first bytes of the BLAKE3 of everything before: tells a damaged node from a wrong reference to it.
+/// The first bytes of the BLAKE3 of everything before. They distinguish a damaged node from a wrong reference to it.
 pub(super) fn check(bytes: &[u8]) -> [u8; CHECK_BYTES] {
     let mut check = [0; CHECK_BYTES];
     check.copy_from_slice(&blake3::hash(bytes).as_bytes()[..CHECK_BYTES]);
@@ -157,8 +157,8 @@ fn write_keys(columns: &Columns, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes where payloads or children lie: three columns, of which the offsets are relative to where the blob before
-/// in the same pack ends, so that what was written in order costs a zero.
+/// Writes where payloads or children lie, in three columns. An offset is relative to the end of the blob before it in the same
+/// pack: blobs that were written in order cost a zero each.
 fn write_places(level: u8, columns: &Columns, out: &mut Vec<u8>, ends: &mut Vec<u64>) {
     for place in &columns.places {
         match *place {

@@ -3,9 +3,9 @@
 //! A node is kept in columns: one buffer for all keys, one array for all digests, and so on. Decoding and building
 //! allocate per node, not per entry, and searching touches the keys alone.
 //!
-//! What a node *is* and where things *lie* are apart. The digest covers the logical stream: keys, digests, lengths,
-//! user fields, counts. The places of payloads and children are not in it, nor is how the bytes are coded. So runs that
-//! write equal contents into other packs agree on digests.
+//! What a node *is* and where things *lie* are separate. The digest covers the logical stream: keys, digests, lengths,
+//! user fields, counts. It covers neither the places of payloads and children nor the coding of the bytes. So runs that
+//! write equal contents into different packs get equal digests.
 
 mod columns;
 mod decode;
@@ -33,13 +33,13 @@ pub(crate) const MAX_KEY_BYTES: usize = 16 << 10;
 pub(crate) const MAX_SECTION_BYTES: usize = 64 << 20;
 /// The longest node: its longest section, not compressed, a digest an entry, and what is around them.
 pub(crate) const MAX_NODE_BYTES: u64 = (MAX_SECTION_BYTES + MAX_ENTRIES * Digest::LEN + 64) as u64;
-/// Every so many keys one is written in full. So the keys of a node never take more than this many times the section
-/// that holds them: what a decoder allocates is bounded by what it was given.
+/// One key in this many is written in full. So decoded keys are at most this many times as long as the section that holds
+/// them, and the input bounds what a decoder allocates.
 const RESTART: usize = 16;
 /// A section may not grow more than this many times when it is decompressed, for the same reason.
 const MAX_EXPANSION: usize = 256;
 
-/// A node, decoded and digested. Not yet compared with what its parent says.
+/// A node, decoded and digested. Not yet compared with the reference in its parent.
 #[derive(Debug)]
 pub(crate) struct Node {
     level: u8,
@@ -49,7 +49,7 @@ pub(crate) struct Node {
     bytes: u64,
 }
 
-/// What a parent, or a version record, says of a node.
+/// A reference to a node, in its parent or in a version record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NodeRef {
     pub(crate) digest: Digest,
@@ -66,7 +66,7 @@ impl NodeRef {
 }
 
 impl Node {
-    /// Decoding holds at most so many times the length of a node's section, uncompressed, and 128 KiB.
+    /// Decoding allocates at most this many times the length of a node's section, uncompressed, and 128 KiB.
     #[cfg(test)]
     pub(crate) const MEMORY_PER_SECTION_BYTE: u64 = 40;
 
@@ -110,7 +110,7 @@ impl Node {
         self.search_from(0, key)
     }
 
-    /// The same, when the keys before `from` are known to be less.
+    /// The same, where the caller knows that the keys before `from` are less.
     pub(crate) fn search_from(&self, from: usize, key: &[u8]) -> usize {
         let (mut low, mut high) = (from, self.len());
         while low < high {
@@ -130,18 +130,18 @@ impl Node {
         Entry { meta: self.columns.meta(index), place }
     }
 
-    /// What an inner node says of the child at an index; to read it take [`TreeNode::child`]. `None` when the node is
-    /// malformed, which decoding rules out.
+    /// The reference to the child at an index of an inner node; to read the child take [`TreeNode::child`]. `None` when the node
+    /// is malformed, which decoding rules out.
     pub(crate) fn child_ref(&self, index: usize) -> Option<NodeRef> {
         self.columns.child(index, self.level)
     }
 
-    /// Bytes of memory that it takes, about.
+    /// About how many bytes of memory it takes.
     pub(crate) fn memory(&self) -> usize {
         self.columns.memory() + 256
     }
 
-    /// Digests columns that are known to be sorted and whole.
+    /// Digests columns. The caller has checked that they are sorted and whole.
     fn new(level: u8, columns: Columns, stream: &mut Vec<u8>) -> Option<Node> {
         let digest = encode::digest(level, &columns, stream);
         let (count, bytes) = columns.totals(level)?;

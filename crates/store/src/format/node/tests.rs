@@ -217,7 +217,7 @@ fn claims_do_not_allocate() {
 }
 
 /// The node that takes most memory for its length: long keys that share all but their end, packed as tightly as is
-/// allowed. So the bound that decoding states is needed, and it is kept.
+/// allowed. It shows that decoding needs the bound that it states, and keeps it.
 #[test]
 fn the_node_that_grows_most_keeps_the_bound() {
     for (first_len, long) in [(16_300, 16_300), (1, 16_300)] {

@@ -1,5 +1,5 @@
-//! Sets of versions as ranges of numbers, as a record says which can be read: sorted, neither overlapping nor touching.
-//! A record may name ranges of any length, so nothing here counts through one.
+//! Sets of versions as ranges of numbers, as a record lists the versions that can be read. The ranges are sorted, and neither
+//! overlap nor touch. A record may name ranges of any length, so nothing here iterates over one.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
