@@ -188,7 +188,7 @@ fn how_long_a_store_is_waited_for_is_a_setting() {
     assert!(began.code == 1 && began.stderr.contains("503"), "longer than the two minutes: {began:?}");
     let server = throttled(1, "503 Slow Down", "Retry-After: 1\r\n");
     let ran = shell.run(&format!("env {} deltic plan --set driver.retry=30s", server.variables()));
-    assert!(ran.stderr.contains("the store asks to slow down (503): asked again in 1."), "{ran:?}");
+    assert!(ran.stderr.contains("the store asks to slow down (503): next try in 1."), "{ran:?}");
     assert!(ran.code == 0 && ran.stderr.contains("a run creates it"), "{ran:?}");
     let server = throttled(7, "503 Slow Down", "Retry-After: 0\r\n");
     let ran = shell.run(&format!("env {} deltic plan --set driver.retry=false", server.variables()));
@@ -236,7 +236,7 @@ fn profiles_are_read() {
     for (variables, says) in [
         ("AWS_PROFILE=nobody", "the profile `nobody` of AWS_PROFILE is not in"),
         ("AWS_PROFILE=log-in", "`aws configure export-credentials --profile log-in --format env`"),
-        ("AWS_PROFILE=bare", "`endpoint_url` in the files of AWS profiles is `localhost`, which is no URL"),
+        ("AWS_PROFILE=bare", "`endpoint_url` in the files of AWS profiles is `localhost`, which is not the URL"),
         ("AWS_ALLOW_HTTP=false", "`endpoint_url` in the files of AWS profiles is `http://"),
     ] {
         let (code, said, head) = run(variables);
@@ -316,7 +316,7 @@ fn certificates_of_ones_own_are_trusted() {
         ("none", "No such file"),
         ("text", "there is no certificate in it"),
         ("bad", "a certificate in it can not be read"),
-        (".", "it is no file"),
+        (".", "it is not a file"),
     ] {
         let ran = run(&format!("AWS_CA_BUNDLE={file}"));
         let says = format!("the variable AWS_CA_BUNDLE of the environment names `{file}`: {why}");

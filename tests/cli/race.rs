@@ -75,7 +75,7 @@ fn an_import_that_was_overtaken() {
     drop(pipe);
     let slow = Ran::from(slow.wait_with_output().unwrap());
     assert_eq!((slow.code, slow.stdout.as_str()), (3, ""), "{slow:?}");
-    assert!(slow.stderr.contains("has made version 1 meanwhile"), "{slow:?}");
+    assert!(slow.stderr.contains("has made version 1 first"), "{slow:?}");
     assert!(slow.stderr.contains("nothing was imported; version 1 stands"), "{slow:?}");
     assert_eq!(shell.ok("deltic get file:in names a"), "fast");
     // Tried again, it goes through.

@@ -16,7 +16,7 @@ struct Inner {
     message: String,
 }
 
-/// The text of a foreign error. Foreign errors print their own causes, so the chain ends here: nothing is said twice.
+/// The text of a foreign error. Foreign errors print their own causes, so the chain ends here: no cause is printed twice.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 struct Cause(String);
@@ -27,12 +27,12 @@ struct Cause(String);
 pub enum ErrorKind {
     /// Another run made the version first. Begin again from the latest version.
     Conflict {
-        /// The version both wanted to make.
+        /// The version that both runs wanted to make.
         version: Version,
         /// The run that made it.
         winner: RunId,
     },
-    /// The catalog that was to be created is there already. Open it instead.
+    /// The catalog exists already. Open it instead.
     AlreadyExists,
     /// There is no such catalog, version or table. Check the name.
     NotFound,
@@ -43,9 +43,9 @@ pub enum ErrorKind {
         /// The object whose bytes are wrong.
         object: String,
     },
-    /// A value given is not acceptable. Fix it.
+    /// A given value is not valid. Fix it.
     InvalidInput,
-    /// The store did not answer, or refused. Try again, or see to access and network.
+    /// The store did not answer, or refused. Try again, or check access and network.
     Unavailable,
     /// A bug in this crate.
     Internal,
@@ -112,7 +112,7 @@ mod tests {
     use std::error::Error as _;
 
     #[test]
-    fn a_chain_says_nothing_twice() {
+    fn a_chain_repeats_nothing() {
         let cause = object_store::Error::Generic { store: "S3", source: "connection reset".into() };
         let error = Error::unavailable("s3://b: packs/x could not be read").because(&cause);
         assert_eq!(error.to_string(), "s3://b: packs/x could not be read");

@@ -16,12 +16,12 @@
 //! * **Nothing unverified is used.** Records carry a check of all their bytes; a node is checked against the digest its
 //!   parent holds, a payload against the digest in its leaf. What does not match is [`ErrorKind::Corrupt`].
 //! * **Shape is a function of content.** Equal maps have equal digests, whoever made them in whatever order.
-//! * **A version name is created once.** Of two runs that want to make the same version one wins, and the other is told
-//!   who ([`ErrorKind::Conflict`]). An acknowledgement that got lost does not turn a success into a failure.
+//! * **A version name is created once.** When two runs want to make the same version, one wins. The other gets an error that
+//!   names the winner ([`ErrorKind::Conflict`]). A lost acknowledgement does not turn a success into a failure.
 //! * **Cost follows change.** Trees are read and written along the paths to what changed.
 //!
-//! All calls block; async stays inside. They may be made within a runtime of tokio, where they hold up what else its thread has to
-//! do ([`Stores`]). `docs/format.md` describes every byte that is stored.
+//! All calls block; async stays inside. Async code may make these calls too: until a call returns, it blocks the other tasks of its
+//! thread ([`Stores`]). `docs/format.md` describes every byte that is stored.
 //!
 //! Inside, each folder is a room, and a room uses only those above it in this table:
 //!
@@ -75,6 +75,6 @@ pub use maintain::retention::{Retained, Retention};
 pub use packs::payload::{PayloadReader, Payloads};
 pub use packs::writer::{DraftOptions, Written};
 pub use tree::{Change, Diff, KeyRange, PartEditor, Scan, Tree, TreeEditor};
-pub use write::checkpoint_store::Progress;
+pub use write::checkpoint_store::CheckpointStore;
 pub use write::commit::{Committed, NextVersion};
 pub use write::draft::Draft;

@@ -9,7 +9,7 @@ use crate::terminal::failure::{Failure, Outcome};
 
 /// The stores of a command that reads no configuration.
 pub(crate) fn stores() -> Outcome<Stores> {
-    Ok(Stores::new().with_spread(new_run_id()?.0))
+    Ok(Stores::new().with_jitter_seed(new_run_id()?.0))
 }
 
 /// A catalog at a version, or at its latest.

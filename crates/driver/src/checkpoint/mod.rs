@@ -52,7 +52,7 @@ impl fmt::Debug for Checkpoint {
 
 /// The progress of a run.
 pub(crate) struct Progress<'a> {
-    store: deltic_store::Progress,
+    store: deltic_store::CheckpointStore,
     base: &'a Snapshot,
     checkpoint: &'a Checkpoint,
     /// Whether the run compiles what a change can affect, and not everything because somebody said so.
@@ -103,7 +103,15 @@ impl<'a> Progress<'a> {
         observer: &'a dyn Observer,
     ) -> Progress<'a> {
         let notes = Mutex::new(Notes::new((checkpoint.clock)()));
-        Progress { store: draft.progress(), base, checkpoint, incremental, observer, notes, writing: Mutex::default() }
+        Progress {
+            store: draft.checkpoints(),
+            base,
+            checkpoint,
+            incremental,
+            observer,
+            notes,
+            writing: Mutex::default(),
+        }
     }
 
     /// What the results of a task depend on, besides what is in a batch.
@@ -147,7 +155,7 @@ impl<'a> Progress<'a> {
 
     /// Whether an earlier run is known to have noted something under a key: without looking for it.
     pub(crate) fn is_known(&self, key: impl FnOnce() -> Digest) -> bool {
-        self.store.is_known(key)
+        self.store.has_result(key)
     }
 
     /// Notes a result. When it is time for a checkpoint, the thread that finds out makes it.
@@ -188,7 +196,7 @@ impl<'a> Progress<'a> {
         }
         self.observer.event(&Event::Keeping { results: noted.notes.len() as u64 });
         // Nothing depends on it, so a failure only costs time if the run is interrupted.
-        if let Err(error) = self.store.settle().map_err(Failed::from).and_then(|()| self.write(noted)) {
+        if let Err(error) = self.store.flush().map_err(Failed::from).and_then(|()| self.write(noted)) {
             tracing::warn!(%error, "what was done is not kept: an interrupted run would have to do it again");
         }
     }
@@ -234,7 +242,7 @@ impl Object {
         self.packs.extend(lengths);
     }
 
-    fn write(self, store: &deltic_store::Progress) -> Result<(), Failed> {
+    fn write(self, store: &deltic_store::CheckpointStore) -> Result<(), Failed> {
         if !self.results.is_empty() {
             store.write(&self.results, &self.packs)?;
         }

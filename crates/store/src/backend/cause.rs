@@ -1,5 +1,5 @@
-//! Why a request failed, in one line. The client describes its own steps, which are left out. It leaves out the causes at the
-//! end of the chain, which are added.
+//! The reason why a request failed, in one line. The client's error describes its own steps: these are left out. It lacks the causes at
+//! the end of the chain: these are added.
 //!
 //! ```text
 //! no answer to GET from 127.0.0.1:9000 through the proxy of HTTP_PROXY, localhost:3128, after 4 retries: client error
@@ -11,14 +11,14 @@ use std::error::Error as StdError;
 use object_store::Error;
 use url::Url;
 
-/// What virtual machines ask for their credentials by, at whatever address.
+/// The paths at which virtual machines request their credentials, at any address.
 pub(crate) const METADATA: [&str; 4] =
     ["/latest/api/token", "/latest/meta-data/iam/", "/metadata/identity/oauth2/token", "/computeMetadata/v1/instance/"];
 
-/// How the client says which request it was.
+/// The text before a request in an error of the client.
 const REQUEST: &str = "Error performing ";
 
-/// The cause of an error of a store: whoever says it names the object, which is left out.
+/// The cause of an error of a store, without the object: the caller names it.
 pub(crate) fn of(error: &Error) -> String {
     match error {
         Error::Generic { source, .. }
@@ -33,8 +33,8 @@ pub(crate) fn of(error: &Error) -> String {
     }
 }
 
-/// Whether an error says that the store will not do what it was asked, so that it was not done: one may not, or there is no
-/// room. Any other leaves that open.
+/// Whether the store has refused a request, so that it certainly did nothing: for lack of permission, or of room. After any other error
+/// the request may have taken effect.
 pub(crate) fn is_refusal(error: &Error) -> bool {
     if matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) {
         return true;
@@ -61,7 +61,7 @@ pub(crate) fn in_full(error: &dyn StdError) -> String {
     plain(&all, &|name| std::env::var(name).ok()).unwrap_or(all)
 }
 
-/// What a request's error says: the method, the server, how often it was tried, and why it failed. `None` for any other text.
+/// Shortens the error of a request to the method, the server, the number of retries, and the reason. `None` for any other text.
 fn plain(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let begin = text.match_indices(REQUEST).map(|(at, _)| &text[at + REQUEST.len()..]);
     let begin = begin.last().filter(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase()))?;
@@ -78,12 +78,12 @@ fn plain(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<String
         "1" => ", after a retry".to_owned(),
         number => format!(", after {number} retries"),
     });
-    // Asked where there are no credentials: those of a virtual machine would be there.
+    // The client requests these only where it has found no credentials elsewhere.
     if METADATA.iter().any(|place| uri.contains(place)) {
-        let asked = server.as_deref().map_or(uri, |server| server.trim_start_matches(" from "));
+        let place = server.as_deref().map_or(uri, |server| server.trim_start_matches(" from "));
         let why = why.trim_start_matches("HTTP error: ").trim_start_matches("error sending request: ");
         return Some(format!(
-            "no credentials were found in the environment or in files, and no virtual machine gives any ({asked}): {why}"
+            "no credentials were found in the environment or in files, and no virtual machine gives any ({place}): {why}"
         ));
     }
     let (what, why) = match why.strip_prefix("HTTP error: ") {
@@ -93,7 +93,7 @@ fn plain(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<String
     Some(format!("{what}{method}{}{}: {why}", server.unwrap_or_default(), retries.unwrap_or_default()))
 }
 
-/// The variable that names a proxy for a URL, and its place without user and password.
+/// The variable that names a proxy for a URL, and the proxy's address without user and password.
 fn proxy(url: &Url, host: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let either = |name: &str| {
         let found = |name: String| variable(&name).filter(|value| !value.is_empty()).map(|value| (name, value));
@@ -102,7 +102,7 @@ fn proxy(url: &Url, host: &str, variable: &dyn Fn(&str) -> Option<String>) -> Op
     let excepted = either("NO_PROXY").is_some_and(|(_, hosts)| {
         hosts.split(',').map(str::trim).any(|one| {
             let domain = one.trim_start_matches('.');
-            // A network may hold the server or not: then nothing is claimed.
+            // A network may hold the server or not: then name no proxy.
             one == "*" || one.contains('/') || host == domain || host.ends_with(&format!(".{domain}"))
         })
     });
@@ -122,37 +122,37 @@ mod tests {
                         after 4 retries, max_retries: 4, retry_timeout: 45s  - HTTP error: error sending request: client \
                         error (Connect): Connection refused (os error 111)";
 
-    fn said(text: &str, variables: &[(&str, &str)]) -> Option<String> {
+    fn shortened(text: &str, variables: &[(&str, &str)]) -> Option<String> {
         plain(text, &|name| Some(variables.iter().find(|(known, _)| *known == name)?.1.to_owned()))
     }
 
     #[test]
-    fn a_request_that_failed_says_where_and_why() {
+    fn a_failed_request_names_server_and_reason() {
         let why = "client error (Connect): Connection refused (os error 111)";
         let expected = |through: &str| Some(format!("no answer to GET from h:90{through}, after 4 retries: {why}"));
-        assert_eq!(said(TEXT, &[]), expected(""));
+        assert_eq!(shortened(TEXT, &[]), expected(""));
         let proxy = ("HTTP_PROXY", "http://user:secret@p:3128/");
         let through = " through the proxy of HTTP_PROXY, p:3128";
-        assert_eq!(said(TEXT, &[proxy, ("HTTPS_PROXY", "q:1"), ("NO_PROXY", "a,.b")]), expected(through));
-        assert_eq!(said(TEXT, &[("all_proxy", "q:1")]), expected(" through the proxy of all_proxy, q:1"));
+        assert_eq!(shortened(TEXT, &[proxy, ("HTTPS_PROXY", "q:1"), ("NO_PROXY", "a,.b")]), expected(through));
+        assert_eq!(shortened(TEXT, &[("all_proxy", "q:1")]), expected(" through the proxy of all_proxy, q:1"));
         for none in ["*", "a, h", "10.0.0.0/8"] {
-            assert_eq!(said(TEXT, &[proxy, ("no_proxy", none)]), expected(""), "{none}");
+            assert_eq!(shortened(TEXT, &[proxy, ("no_proxy", none)]), expected(""), "{none}");
         }
         let refused =
             "Error performing PUT https://h/x in 1s - Server returned non-2xx status code: 403 Forbidden: (No)";
         let expected = "PUT from h:443: Server returned non-2xx status code: 403 Forbidden: (No)";
-        assert_eq!(said(refused, &[]).as_deref(), Some(expected));
+        assert_eq!(shortened(refused, &[]).as_deref(), Some(expected));
         let none = "Error performing PUT http://169.254.169.254/latest/api/token in 1s - HTTP error: timed out";
         let expected = "no credentials were found in the environment or in files, and no virtual machine gives any \
                         (169.254.169.254:80): timed out";
-        assert_eq!(said(none, &[]).as_deref(), Some(expected));
+        assert_eq!(shortened(none, &[]).as_deref(), Some(expected));
         for other in ["", "disk full", "Error performing list request: x - y", "Error performing "] {
-            assert_eq!(said(other, &[]), None);
+            assert_eq!(shortened(other, &[]), None);
         }
     }
 
     #[test]
-    fn causes_are_said_once_and_objects_not_at_all() {
+    fn causes_are_printed_once_and_objects_not_at_all() {
         let source = std::io::Error::other(std::io::Error::other("refused"));
         let error = Error::NotFound { path: "a/b".to_owned(), source: Box::new(source) };
         assert_eq!(of(&error), "refused");

@@ -1,7 +1,8 @@
-//! Listings of remote stores that hold a foreign object, whose name no path can have, such as one with an escape character.
+//! Listings of remote stores that hold an object with a foreign name: a name that the client can not represent as a path, such as one
+//! with an escape character.
 //!
-//! The client fails at the whole page with such an object. Then the listing is repeated by prefixes of names, longer ones
-//! where that happens again, until only the foreign object is left out.
+//! The client fails for the whole page with such an object. Then the listing is repeated by prefixes of names, with longer prefixes
+//! where it fails again, until only the foreign object is left out.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,28 +13,28 @@ use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::path::Path;
 use object_store::{Error, ObjectMeta, Result};
 
-/// What names of objects are made of in the folders that are listed; `versions/latest` is not looked for.
+/// The characters of object names in the folders that are listed. (`versions/latest` is not needed.)
 const LETTERS: &str = "0123456789abcdef-";
 
-/// The longest name of a pack: three numbers of up to 16, 16 and 8 digits, and what is between them.
+/// The longest name of a pack: three numbers of up to 16, 16 and 8 digits, and the separators.
 const LONGEST: usize = 42;
 
 struct Listing {
-    /// The client's own, as long as it goes well.
+    /// The client's own listing, until it fails.
     whole: Option<BoxStream<'static, Result<ObjectMeta>>>,
     pages: Arc<dyn PaginatedListStore>,
     /// The folder, with `/` at its end.
     folder: String,
-    /// Beginnings of names that are still to be listed.
+    /// Prefixes of names that are still to be listed.
     left: Vec<String>,
     found: VecDeque<ObjectMeta>,
 }
 
-/// The objects of a folder as the client lists them. From the first foreign name on, all that have names as ours have: those that
-/// came before come again.
+/// The objects of a folder as the client lists them. At the first foreign name, lists all objects whose names look like ours again:
+/// those that came before come a second time.
 ///
-/// Cost: for each foreign name some 18 requests for each letter that it begins with as our names do.
-pub(crate) fn passed_over(
+/// Cost: for each foreign name about 18 requests for each leading character that could begin one of our names.
+pub(crate) fn skip_foreign_names(
     whole: BoxStream<'static, Result<ObjectMeta>>,
     pages: Arc<dyn PaginatedListStore>,
     folder: &Path,
@@ -69,7 +70,7 @@ impl Listing {
         }
     }
 
-    /// All objects whose names begin so.
+    /// All objects whose names have this prefix.
     async fn all(&mut self, begin: &str) -> Result<Vec<ObjectMeta>> {
         let (mut found, mut page_token) = (Vec::new(), None);
         loop {
@@ -83,7 +84,7 @@ impl Listing {
         }
     }
 
-    /// Takes the object of just this name, which is the first of those that begin so, and leaves the others to be listed.
+    /// Takes the object with exactly this name, which is the first with this prefix. Leaves the longer names for later.
     async fn divide(&mut self, begin: &str) -> Result<()> {
         if begin.len() - self.folder.len() > LONGEST {
             return Ok(());
@@ -147,13 +148,13 @@ mod tests {
             left: Vec::new(),
             found: VecDeque::new(),
         };
-        // As the client does: up to the page that it fails at.
+        // As the client does: up to the page at which it fails.
         let whole = block_on(client.all("a/packs/"));
         let whole = match whole {
             Ok(all) => stream::iter(all.into_iter().map(Ok).collect::<Vec<_>>()).boxed(),
             Err(error) => stream::iter([Err(error)]).boxed(),
         };
-        let all = passed_over(whole, Arc::clone(&pages) as _, &Path::from("a/packs"));
+        let all = skip_foreign_names(whole, Arc::clone(&pages) as _, &Path::from("a/packs"));
         let found: Vec<ObjectMeta> = block_on(all.try_collect()).unwrap();
         (found.iter().map(|meta| meta.location.to_string()).collect(), pages.1.load(Ordering::Relaxed))
     }
@@ -164,7 +165,7 @@ mod tests {
             .map(|seq| format!("a/packs/{:016x}-{:016x}-{seq:04x}", seq % 3, 0xfeed_u64.wrapping_mul(seq)))
             .chain(["a/packs/00000000000000000007".to_owned(), "a/packs/0000000000000001".to_owned()])
             .collect();
-        assert_eq!(listed(&ours), (ours.clone(), 15), "where all is well it is listed once");
+        assert_eq!(listed(&ours), (ours.clone(), 15), "without foreign names it is listed once");
         let first = ours.first().unwrap().clone();
         for foreign in ["a/packs/\u{1b}[31m", "a/packs/x//y", "a/packs/.", &format!("{first}\u{1}"), "a/packs/0000\n"] {
             let mut names = ours.clone();
@@ -175,6 +176,6 @@ mod tests {
         }
         let names: BTreeSet<String> =
             ours.iter().cloned().chain(["0".repeat(900) + "\u{1}"].map(|n| format!("a/packs/{n}"))).collect();
-        assert_eq!(listed(&names).0, ours, "one that begins as no name of ours can");
+        assert_eq!(listed(&names).0, ours, "a name that begins as none of ours can");
     }
 }

@@ -1,11 +1,11 @@
-//! The store in a folder: `object_store`'s local store, with open packs kept open, and without files that are no objects.
+//! The store in a folder: `object_store`'s local store, but it keeps packs open, and ignores files that are not objects.
 //!
-//! Only files are read. A pipe, or anything else that is no file, is an error that names what it is. A listing skips names
-//! that no object has before it looks at them.
+//! Only files are read. A pipe, or anything else that is not a file, is an error that names what it is. A listing skips names that
+//! no object has before it looks at the files.
 //!
-//! A leaf is a range of a pack. For each range `object_store` opens the file, asks for its size, seeks, reads and closes. A
-//! pack never changes once it is written, so an open file can be read at any place by any thread: one system call a range.
-//! Everything else goes to the store beneath, and on other systems than Unix all of it does.
+//! A leaf is a range of a pack. For each range `object_store` opens the file, asks for its size, seeks, reads and closes. A pack never
+//! changes after it is written, so any thread can read an open file at any place: one system call a range. Everything else goes to
+//! the store beneath; on systems other than Unix, everything does.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -27,16 +27,16 @@ use object_store::{
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
-use crate::backend::client::folder::{NoFile, kind, no_file};
+use crate::backend::client::folder::{NotAFile, kind, not_a_file};
 use crate::format::object_name::ObjectName;
 
-/// Files kept open at most; beyond that all are closed and those in use are opened again.
+/// The most files that are kept open. Beyond that all are closed, and those in use are opened again.
 const OPEN_FILES: usize = 64;
 
-/// Memory that is taken without asking whether it is there: without it the process ends.
+/// Allocations up to this length are made without a check. Longer ones are first tried: a failed allocation ends the process.
 const MEMORY_AT_ONCE: usize = 64 << 20;
 
-/// Opens without waiting for a writer at the other end of a pipe; of no meaning for files.
+/// Opens a pipe without waiting for a writer at its other end; has no effect on files.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const NO_WAIT: i32 = 0o4000;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -89,13 +89,13 @@ impl LocalStore {
         Some(GetResult { payload, meta: pack.meta.clone(), range, attributes, extensions })
     }
 
-    /// Opens an object's file. What is a folder is not there, as for the store beneath.
+    /// Opens an object's file. A folder counts as a missing object, as in the store beneath.
     fn open_file(&self, location: &Path) -> Result<(File, ObjectMeta)> {
         let path = self.folder.join(location.as_ref());
         let failed = |error: std::io::Error| match error.kind() {
             ErrorKind::NotFound => Error::NotFound { path: path.display().to_string(), source: error.into() },
-            _ => match no_file(&path) {
-                Some(what) => NoFile::error(what),
+            _ => match not_a_file(&path) {
+                Some(what) => NotAFile::error(what),
                 None => Error::Generic { store: "LocalFileSystem", source: error.into() },
             },
         };
@@ -105,14 +105,14 @@ impl LocalStore {
             return Err(failed(std::io::Error::new(ErrorKind::NotFound, "it is a folder")));
         }
         if !found.is_file() {
-            return Err(NoFile::error(kind(found.file_type())));
+            return Err(NotAFile::error(kind(found.file_type())));
         }
         let last_modified = found.modified().map_err(failed)?.into();
         let location = location.clone();
         Ok((file, ObjectMeta { location, last_modified, size: found.len(), e_tag: None, version: None }))
     }
 
-    /// Reads an object that is not a range of a pack, or not one that is there.
+    /// Reads anything but a range of a pack that is kept open.
     fn get(&self, location: &Path, options: &GetOptions) -> Result<GetResult> {
         let (file, meta) = self.open_file(location)?;
         options.check_preconditions(&meta)?;
@@ -144,11 +144,11 @@ impl LocalStore {
             if after.as_ref().is_some_and(|after| location <= *after) {
                 return None;
             }
-            // Links are followed. What is gone by now is not there, nor is what a link leads to that leads nowhere.
+            // Follows links. Skips files that are gone by now, and links that lead nowhere.
             let found = match std::fs::metadata(file.path()) {
                 Ok(found) if found.is_file() => found,
                 Ok(_) => return None,
-                Err(error) if error.kind() == ErrorKind::NotFound || no_file(&file.path()).is_some() => return None,
+                Err(error) if error.kind() == ErrorKind::NotFound || not_a_file(&file.path()).is_some() => return None,
                 Err(error) => return Some(Err(failed(error))),
             };
             let last_modified = match found.modified() {
@@ -179,7 +179,7 @@ impl LocalStore {
     }
 }
 
-/// The range that is asked for, where nothing else is.
+/// The range of a request that has no other options.
 fn plain_range(options: &GetOptions) -> Option<Range<u64>> {
     let GetOptions { if_match, if_none_match, if_modified_since, if_unmodified_since, range, version, head, .. } =
         options;
@@ -261,7 +261,7 @@ mod tests {
 
     use super::*;
 
-    /// Whatever is asked for, the answer is that of the store beneath.
+    /// The answer to every request is that of the store beneath.
     #[test]
     fn it_answers_as_the_store_beneath() {
         let folder = tempfile::tempdir().unwrap();
@@ -271,7 +271,7 @@ mod tests {
         let answer = |store: &dyn ObjectStore, name: &str, range: Range<u64>| {
             futures::executor::block_on(async {
                 let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-                // What an error says is not the same.
+                // The texts of errors differ.
                 let failed = |error| if matches!(error, Error::NotFound { .. }) { "not there" } else { "failed" };
                 let found = store.get_opts(&Path::from(name), options).await.map_err(failed)?;
                 let (size, range) = (found.meta.size, found.range.clone());

@@ -1,7 +1,7 @@
-//! A store that is read, and a folder that takes what would be written to it.
+//! A store that is only read, under a folder that takes all writes.
 //!
-//! What was written is read back from the folder, everything else from the store beneath, which gets no request that
-//! could change it. So trees can be made that share nodes and payloads with a catalog which must not be touched.
+//! Written objects are read back from the folder, everything else from the store beneath. The store beneath gets no request that could
+//! change it. So trees can be made that share nodes and payloads with a catalog that must not change.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -38,7 +38,7 @@ impl Overlay {
     }
 
     fn refused(what: &str) -> object_store::Error {
-        let source = format!("{what} is nothing that a catalog under a folder can do").into();
+        let source = format!("a catalog under a folder does not support {what}").into();
         object_store::Error::NotSupported { source }
     }
 }

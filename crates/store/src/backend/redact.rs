@@ -1,11 +1,11 @@
 //! A store whose errors hold no secrets, and whose panics are errors.
 //!
-//! The errors of remote stores repeat the request's URL, whose query may be a signature, and the server's answer, which
-//! may repeat all that it was asked. Here each passes [`Secrets::hide`] where it leaves the store, so that no place above
-//! can forget to. Which kind of error it is stays as it was.
+//! The errors of remote stores repeat the request's URL, whose query may hold a signature, and the server's answer, which may repeat
+//! the whole request. Here each error passes through [`Secrets::hide`] when it leaves the store, so that no code above can forget
+//! that. The kind of an error does not change.
 //!
-//! The clients panic on some settings and answers that they take for impossible. A request that does has failed as any other
-//! that got no answer.
+//! The clients panic on some settings and answers that they consider impossible. A request that panics fails like one without an
+//! answer.
 
 use std::fmt;
 use std::ops::Range;
@@ -24,15 +24,15 @@ use object_store::{
 };
 
 use crate::backend::cause;
-use crate::backend::foreign_names::passed_over;
+use crate::backend::foreign_names::skip_foreign_names;
 use crate::backend::secrets::Secrets;
 
-/// A store, and what it must not say.
+/// A store, and the secrets that its errors must not hold.
 #[derive(Debug)]
 pub(crate) struct Redacted<S> {
     inner: Arc<S>,
     secrets: Secrets,
-    /// The same store, where it can list by the beginnings of names.
+    /// The same store, where it can list by prefixes of names.
     pages: Option<Pages>,
 }
 
@@ -57,21 +57,21 @@ impl<S> Redacted<S> {
         Redacted { inner: Arc::new(inner), secrets, pages: None }
     }
 
-    /// The same store, whose listings pass over names that no path can have.
-    pub(crate) fn passing_over_foreign_names(self) -> Redacted<S>
+    /// The same store, whose listings skip foreign names.
+    pub(crate) fn skipping_foreign_names(self) -> Redacted<S>
     where
         S: PaginatedListStore,
     {
         Redacted { pages: Some(Pages(Arc::clone(&self.inner) as _)), ..self }
     }
 
-    fn passing_over(
+    fn without_foreign_names(
         &self,
         listing: BoxStream<'static, Result<ObjectMeta>>,
         folder: Option<&Path>,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
         match (&self.pages, folder) {
-            (Some(Pages(pages)), Some(folder)) => passed_over(listing, Arc::clone(pages), folder),
+            (Some(Pages(pages)), Some(folder)) => skip_foreign_names(listing, Arc::clone(pages), folder),
             _ => listing,
         }
     }
@@ -82,7 +82,7 @@ impl<S> Redacted<S> {
         answer.unwrap_or_else(|_| Err(panicked())).map_err(|e| redacted(&self.secrets, e))
     }
 
-    /// Awaits what a request yields, one by one.
+    /// Awaits the items of a request, one by one.
     fn each<T: Send + 'static>(&self, items: BoxStream<'static, Result<T>>) -> BoxStream<'static, Result<T>> {
         let secrets = self.secrets.clone();
         let items = AssertUnwindSafe(items).catch_unwind();
@@ -115,7 +115,7 @@ pub(crate) fn redacted(secrets: &Secrets, error: Error) -> Error {
         }
         Error::NotSupported { source: cause } => Error::NotSupported { source: source(&*cause) },
         Error::Generic { store, source: cause } => Error::Generic { store, source: source(&*cause) },
-        // These, and any that there may be one day, are told apart by nobody here.
+        // No caller distinguishes these, or kinds that may be added later.
         other => Error::Generic { store: "store", source: source(&other) },
     }
 }
@@ -132,7 +132,7 @@ impl<S: ObjectStore> ObjectStore for Redacted<S> {
         _location: &Path,
         _options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        // Nothing is written in parts; whoever begins to must see to what their errors say.
+        // No caller writes in parts. If one ever does, the errors of the upload must be redacted too.
         Err(Error::NotImplemented { operation: "put_multipart".to_owned(), implementer: self.to_string() })
     }
 
@@ -154,13 +154,13 @@ impl<S: ObjectStore> ObjectStore for Redacted<S> {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.each(self.passing_over(self.inner.list(prefix), prefix))
+        self.each(self.without_foreign_names(self.inner.list(prefix), prefix))
     }
 
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
         let after = offset.clone();
-        let listed = self.passing_over(self.inner.list_with_offset(prefix, offset), prefix);
-        // What is listed over again begins with the first.
+        let listed = self.without_foreign_names(self.inner.list_with_offset(prefix, offset), prefix);
+        // A repeated listing begins with the first object of the folder.
         self.each(listed.try_filter(move |meta| std::future::ready(meta.location > after)).boxed())
     }
 

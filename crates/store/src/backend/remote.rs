@@ -12,16 +12,16 @@ use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 
 use crate::backend::environment::{self, certificates};
 use crate::backend::redact::Redacted;
-use crate::backend::retry::Patient;
+use crate::backend::retry::RetryConnector;
 use crate::backend::secrets::{Secrets, parse_checked};
 use crate::{Error, Result};
 
-/// How long the client of a remote store tries by itself. Less than it would, since every request that may be repeated
-/// is tried again above: a store that does not answer must not take minutes to be called so.
+/// The retries of the client of a remote store. Fewer than its default, since the callers here repeat requests too: a store that
+/// does not answer must be reported before minutes have passed.
 const RETRIES: (usize, Duration) = (4, Duration::from_secs(45));
 
-/// Opens the store at a URL, by what the environment says of it. Makes no request.
-pub(super) fn remote(url: &str, patient: Patient) -> Result<Arc<dyn ObjectStore>> {
+/// Opens the store at a URL, with settings from the environment. Makes no request.
+pub(super) fn remote(url: &str, connector: RetryConnector) -> Result<Arc<dyn ObjectStore>> {
     let parsed = parse_checked(url)?;
     let Some(bucket) = parsed.host_str().filter(|host| !host.is_empty()) else {
         return Err(Error::invalid(format!("`{url}` names no bucket; expected for example `s3://bucket/folder`")));
@@ -53,45 +53,45 @@ pub(super) fn remote(url: &str, patient: Patient) -> Result<Arc<dyn ObjectStore>
             let options = trusted.into_iter().fold(ClientOptions::default(), ClientOptions::with_root_certificate);
             let builder = AmazonS3Builder::new().with_client_options(options);
             let builder = settings.into_iter().fold(builder, |builder, (key, value)| builder.with_config(key, value));
-            let builder = builder.with_bucket_name(bucket).with_retry(retry).with_http_connector(patient);
+            let builder = builder.with_bucket_name(bucket).with_retry(retry).with_http_connector(connector);
             let builder = builder.with_conditional_put(S3ConditionalPut::ETagMatch);
             let alone = |name: &str, value: &str| {
                 let builder = AmazonS3Builder::new().with_bucket_name(bucket).with_config(name.parse().ok()?, value);
                 built(|| builder.build()).err()
             };
             let store = built(|| builder.build()).map_err(|error| failed(&error, &alone))?;
-            Ok(prefixed(Redacted::new(store, secrets.clone()).passing_over_foreign_names(), prefix))
+            Ok(prefixed(Redacted::new(store, secrets.clone()).skipping_foreign_names(), prefix))
         }
         "az" => {
             let builder = MicrosoftAzureBuilder::from_env()
                 .with_container_name(bucket)
                 .with_retry(retry)
-                .with_http_connector(patient);
+                .with_http_connector(connector);
             let alone = |name: &str, value: &str| {
                 let builder = MicrosoftAzureBuilder::new().with_container_name(bucket).with_account("account");
                 let builder = builder.with_config(name.parse().ok()?, value);
                 built(|| builder.build()).err()
             };
             let store = built(|| builder.build()).map_err(|error| failed(&error, &alone))?;
-            Ok(prefixed(Redacted::new(store, secrets.clone()).passing_over_foreign_names(), prefix))
+            Ok(prefixed(Redacted::new(store, secrets.clone()).skipping_foreign_names(), prefix))
         }
         _ => {
             let builder = GoogleCloudStorageBuilder::from_env()
                 .with_bucket_name(bucket)
                 .with_retry(retry)
-                .with_http_connector(patient);
+                .with_http_connector(connector);
             let alone = |name: &str, value: &str| {
                 let builder = GoogleCloudStorageBuilder::new().with_bucket_name(bucket);
                 let builder = builder.with_config(name.parse().ok()?, value);
                 built(|| builder.build()).err()
             };
             let store = built(|| builder.build()).map_err(|error| failed(&error, &alone))?;
-            Ok(prefixed(Redacted::new(store, secrets.clone()).passing_over_foreign_names(), prefix))
+            Ok(prefixed(Redacted::new(store, secrets.clone()).skipping_foreign_names(), prefix))
         }
     }
 }
 
-/// Makes a client; what it does not bear is an error too, not a panic.
+/// Makes a client. A panic of the builder is an error too.
 fn built<S>(build: impl FnOnce() -> object_store::Result<S>) -> std::result::Result<S, String> {
     match catch_unwind(AssertUnwindSafe(build)) {
         Ok(built) => built.map_err(|error| error.to_string()),

@@ -1,10 +1,10 @@
-//! Waiting when a remote store asks to slow down (429 or 503): as long as the store asks for, or a time that doubles, and then
-//! the request is repeated.
+//! Retries when a remote store asks to slow down (429 or 503). A request waits as long as the store asks for, or for a time that
+//! doubles, and then is repeated.
 //!
-//! Stores throttle in streaks that last minutes, so time is limited, not the number of tries. A streak begins with the first
-//! such answer and ends with one of another kind. All requests to a bucket share it. Once it has lasted longer than the
-//! patience, no request waits any more. A single request waits no longer than the patience either: others may be answered all
-//! the time. All other failures are left to the client, which retries a few times: an endpoint that is not there must be
+//! Stores throttle in streaks that last minutes, so time is limited, not the number of retries. A streak begins with the first such
+//! answer and ends with another answer. All requests to a bucket share it. Once it has lasted longer than the patience, no request
+//! waits any more. Nor does a single request wait longer than the patience: other requests may succeed all the time, so that no
+//! streak gets long. All other failures are left to the client, which retries a few times: an endpoint that does not exist must be
 //! reported soon.
 
 use std::fmt;
@@ -19,77 +19,78 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
 };
 
-/// The shortest wait, and the longest that is not asked for.
+/// The shortest wait, and the longest unless the store asks for more.
 const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 /// How often a wait is logged.
 const LOGGED_EVERY: Duration = Duration::from_secs(10);
 
-/// Makes clients of one bucket that wait when it asks to.
+/// Makes clients of one bucket that wait and retry when it asks to slow down.
 #[derive(Clone)]
-pub(crate) struct Patient {
+pub(crate) struct RetryConnector {
     patience: Duration,
-    /// Another number for each process, so that those that were throttled together do not come again together.
-    spread: u64,
+    /// Another number for each process, so that processes that were throttled together do not retry together.
+    jitter_seed: u64,
     streak: SharedStreak,
     url: Arc<str>,
 }
 
-/// What the requests to a bucket share.
+/// A streak of throttling, which all requests to a bucket share.
 pub(crate) type SharedStreak = Arc<Mutex<Streak>>;
 
+/// Answers in a row that ask to slow down.
 #[derive(Default)]
 pub(crate) struct Streak {
     began: Option<Instant>,
-    /// The last answer of the kind.
+    /// The last such answer.
     last: Option<Instant>,
     logged: Option<Instant>,
 }
 
-/// The answer to a request once nobody waits any more.
+/// Why a request is not retried any more. Begins with the status.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-enum TooLong {
-    #[error("the store asks to slow down ({0}) for {seconds} s, which is longer than it is waited for", seconds = .1.as_secs())]
-    Asked(u16, Duration),
-    #[error("the store asks to slow down ({0}), and has for as long as it is waited for")]
-    Lasted(u16),
+enum GaveUp {
+    #[error("the store asks to slow down ({0}) for {seconds} s, longer than the limit for retries", seconds = .1.as_secs())]
+    RetryAfter(u16, Duration),
+    #[error("the store asks to slow down ({0}), and has done so for longer than the limit for retries")]
+    Throttled(u16),
 }
 
-impl Patient {
-    pub(crate) fn new(url: &str, patience: Duration, spread: u64, streak: SharedStreak) -> Patient {
-        Patient { patience, spread, streak, url: url.into() }
+impl RetryConnector {
+    pub(crate) fn new(url: &str, patience: Duration, jitter_seed: u64, streak: SharedStreak) -> RetryConnector {
+        RetryConnector { patience, jitter_seed, streak, url: url.into() }
     }
 
-    /// How long to wait before asking again. `began` is when the request was answered so first, `status` what the store
-    /// answered.
+    /// How long to wait before the next try. `began`: when this request was first throttled; `retry_after`: the wait that the store
+    /// asks for; `path`: of the request, for the jitter.
     fn wait(
         &self,
         began: Instant,
         status: u16,
-        asked: Option<Duration>,
+        retry_after: Option<Duration>,
         attempt: u32,
-        what: &str,
-    ) -> Result<Duration, TooLong> {
+        path: &str,
+    ) -> Result<Duration, GaveUp> {
         let mut streak = self.streak.lock().unwrap_or_else(PoisonError::into_inner);
-        // Long after the last such answer it is another one: whoever asked meanwhile had given up.
+        // Long after the last such answer a new streak begins: the requests of the old one gave up without another answer.
         if streak.last.is_some_and(|last| last.elapsed() > self.patience) {
             *streak = Streak::default();
         }
         streak.last = Some(Instant::now());
         let lasted = streak.began.get_or_insert_with(Instant::now).elapsed().max(began.elapsed());
-        let (least, pause) = pause(attempt, asked, spread(self.spread, what, attempt));
+        let (least, pause) = pause(attempt, retry_after, jitter(self.jitter_seed, path, attempt));
         let left = self.patience.saturating_sub(lasted);
         if least > left {
-            let asked = asked.filter(|asked| *asked > self.patience);
-            return Err(asked.map_or(TooLong::Lasted(status), |asked| TooLong::Asked(status, asked)));
+            let beyond = retry_after.filter(|wanted| *wanted > self.patience);
+            return Err(beyond.map_or(GaveUp::Throttled(status), |wanted| GaveUp::RetryAfter(status, wanted)));
         }
         let pause = pause.min(left);
-        // Once a wait is worth a word. Many requests wait at once: one of them speaks for all.
+        // Log only long waits. Many requests wait at once: one log line is enough for all.
         let is_long = lasted + pause >= Duration::from_secs(1);
         if is_long && streak.logged.is_none_or(|logged| logged.elapsed() >= LOGGED_EVERY) {
             streak.logged = Some(Instant::now());
             let (url, seconds) = (&self.url, pause.as_secs_f64());
-            tracing::warn!("{url}: the store asks to slow down ({status}): asked again in {seconds:.1} s");
+            tracing::warn!("{url}: the store asks to slow down ({status}): next try in {seconds:.1} s");
         }
         Ok(pause)
     }
@@ -99,86 +100,91 @@ impl Patient {
         Arc::clone(&self.streak)
     }
 
-    fn went_on(&self) {
+    /// Ends the streak: the store has answered.
+    fn end_streak(&self) {
         *self.streak.lock().unwrap_or_else(PoisonError::into_inner) = Streak::default();
     }
 }
 
-/// A wait, the least and what it is: what the store asks for and up to a half more, or a while that doubles with each attempt, of
-/// which up to a half is left out, whichever is longer: a store may ask for no wait, and is not to be asked without a pause.
-/// `spread` is a share of 2^32.
-fn pause(attempt: u32, asked: Option<Duration>, spread: u32) -> (Duration, Duration) {
-    let share = f64::from(spread) / f64::from(u32::MAX) / 2.0;
+/// How long to wait: at least, and with jitter. The longer of two times: what the store asks for and up to a half more; or a time that
+/// doubles with each attempt, less up to a half. The second holds even where a store asks for no wait: it must not be asked without
+/// a pause. `jitter` is a share of 2^32.
+fn pause(attempt: u32, retry_after: Option<Duration>, jitter: u32) -> (Duration, Duration) {
+    let share = f64::from(jitter) / f64::from(u32::MAX) / 2.0;
     let own = WAITS.0.saturating_mul(1 << attempt.min(16)).min(WAITS.1).mul_f64(1.0 - share);
-    match asked {
-        Some(asked) => (asked.max(own), asked.mul_f64(1.0 + share).max(own)),
+    match retry_after {
+        Some(wanted) => (wanted.max(own), wanted.mul_f64(1.0 + share).max(own)),
         None => (own, own),
     }
 }
 
-/// Whether nobody waits for the answer to a request: to the hint and to what is kept of a run's work, which matter to nothing but
-/// time, and to credentials, which are not of this store.
-fn is_not_waited_for(request: &HttpRequest) -> bool {
+/// Whether a request is not worth a wait: writing the hint and checkpoints, which only save time; and requests for credentials, which
+/// go to another server.
+fn is_best_effort(request: &HttpRequest) -> bool {
     let path = request.uri().path();
-    // By the last folder: a catalog may itself lie in one of this name.
+    // Compare the last folder: the catalog itself may lie in a folder of this name.
     let (folder, _) = path.rsplit_once('/').unwrap_or_default();
     let is_put = request.method() == "PUT";
     let is_write = is_put && (path.ends_with("/versions/latest") || folder.ends_with("/progress"));
     is_write || METADATA.iter().any(|place| path.contains(place))
 }
 
-fn spread(seed: u64, what: &str, attempt: u32) -> u32 {
+fn jitter(seed: u64, path: &str, attempt: u32) -> u32 {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&seed.to_le_bytes()).update(&attempt.to_le_bytes()).update(what.as_bytes());
+    hasher.update(&seed.to_le_bytes()).update(&attempt.to_le_bytes()).update(path.as_bytes());
     let hash = hasher.finalize();
     u32::from_le_bytes([hash.as_bytes()[0], hash.as_bytes()[1], hash.as_bytes()[2], hash.as_bytes()[3]])
 }
 
-/// What `Retry-After` says in seconds, up to an hour; dates, which stores do not send, are passed over.
-fn retry_after(text: &str) -> Option<Duration> {
+/// Parses `Retry-After`: a number of seconds, at most an hour. Dates, which stores do not send, are ignored.
+fn parse_retry_after(text: &str) -> Option<Duration> {
     text.trim().parse::<u64>().ok().map(|seconds| Duration::from_secs(seconds.min(3600)))
 }
 
-impl fmt::Debug for Patient {
+impl fmt::Debug for RetryConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Patient").field("url", &self.url).field("patience", &self.patience).finish_non_exhaustive()
+        f.debug_struct("RetryConnector")
+            .field("url", &self.url)
+            .field("patience", &self.patience)
+            .finish_non_exhaustive()
     }
 }
 
-impl HttpConnector for Patient {
+impl HttpConnector for RetryConnector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let client = ReqwestConnector::default().connect(options)?;
-        Ok(HttpClient::new(Throttled { client, patient: self.clone() }))
+        Ok(HttpClient::new(RetryService { client, retries: self.clone() }))
     }
 }
 
 #[derive(Debug)]
-struct Throttled {
+struct RetryService {
     client: HttpClient,
-    patient: Patient,
+    retries: RetryConnector,
 }
 
 #[async_trait]
-impl HttpService for Throttled {
+impl HttpService for RetryService {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let (mut began, mut attempt) = (None, 0);
         loop {
             let answer = self.client.execute(request.clone()).await?;
             let status = answer.status().as_u16();
-            if is_not_waited_for(&request) {
+            if is_best_effort(&request) {
                 return Ok(answer);
             }
             if !matches!(status, 429 | 503) {
-                self.patient.went_on();
+                self.retries.end_streak();
                 return Ok(answer);
             }
-            let asked = answer.headers().get("retry-after").and_then(|value| retry_after(value.to_str().ok()?));
-            let what = request.uri().path();
+            let header = answer.headers().get("retry-after");
+            let retry_after = header.and_then(|value| parse_retry_after(value.to_str().ok()?));
+            let path = request.uri().path();
             let began = *began.get_or_insert_with(Instant::now);
-            let pause = self.patient.wait(began, status, asked, attempt, what);
-            // What it says besides is of no use, and the connection is free again.
+            let pause = self.retries.wait(began, status, retry_after, attempt, path);
+            // The rest of the answer is of no use. Dropping it frees the connection.
             drop(answer);
-            // The client would ask again at once after an answer, and does not after this.
+            // After an answer the client would retry at once; after this error it does not.
             let pause = pause.map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
             tokio::time::sleep(pause).await;
             attempt += 1;
@@ -191,68 +197,70 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_ten_seconds_and_are_spread() {
-        let seconds = |attempt, spread| pause(attempt, None, spread).1.as_secs_f64();
+    fn waits_double_up_to_ten_seconds_and_have_jitter() {
+        let seconds = |attempt, jitter| pause(attempt, None, jitter).1.as_secs_f64();
         assert_eq!([0, 1, 6, 7, 40].map(|attempt| seconds(attempt, 0)), [0.1, 0.2, 6.4, 10.0, 10.0]);
         assert_eq!([0, 7].map(|attempt| seconds(attempt, u32::MAX)), [0.05, 5.0]);
-        let asked = |attempt, spread| pause(attempt, Some(Duration::from_secs(4)), spread).1.as_secs_f64();
-        assert_eq!([asked(0, 0), asked(0, u32::MAX)], [4.0, 6.0], "not before it was asked to");
-        assert_eq!([asked(7, 0), asked(7, u32::MAX)], [10.0, 6.0], "the longer of the two");
+        let wanted = |attempt, jitter| pause(attempt, Some(Duration::from_secs(4)), jitter).1.as_secs_f64();
+        assert_eq!([wanted(0, 0), wanted(0, u32::MAX)], [4.0, 6.0], "not before the store asks to");
+        assert_eq!([wanted(7, 0), wanted(7, u32::MAX)], [10.0, 6.0], "the longer of the two");
         assert_eq!(pause(0, Some(Duration::ZERO), 0).1, WAITS.0, "never without a pause");
         let all: std::collections::BTreeSet<u32> =
-            (0..4).flat_map(|seed| ["a", "b"].map(|what| spread(seed, what, 0))).collect();
-        assert_eq!(all.len(), 8, "processes and requests are spread");
-        assert_ne!(spread(1, "a", 0), spread(1, "a", 1));
+            (0..4).flat_map(|seed| ["a", "b"].map(|path| jitter(seed, path, 0))).collect();
+        assert_eq!(all.len(), 8, "processes and requests have different jitter");
+        assert_ne!(jitter(1, "a", 0), jitter(1, "a", 1));
     }
 
     #[test]
     fn retry_after_is_a_number_of_seconds() {
-        assert_eq!(retry_after(" 7 "), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after("99999999999"), Some(Duration::from_secs(3600)));
-        assert!(["", "-1", "1.5", "Fri, 31 Dec 1999 23:59:59 GMT"].into_iter().all(|text| retry_after(text).is_none()));
+        assert_eq!(parse_retry_after(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(parse_retry_after("99999999999"), Some(Duration::from_secs(3600)));
+        let ignored = ["", "-1", "1.5", "Fri, 31 Dec 1999 23:59:59 GMT"];
+        assert!(ignored.into_iter().all(|text| parse_retry_after(text).is_none()));
     }
 
-    fn patient(patience: Duration) -> Patient {
-        Patient::new("s3://x", patience, 0, SharedStreak::default())
+    fn retries(patience: Duration) -> RetryConnector {
+        RetryConnector::new("s3://x", patience, 0, SharedStreak::default())
     }
 
-    /// A streak is shared, is over with another answer, and what is asked for beyond the patience is not waited for.
+    /// A streak is shared, and ends with another answer. A wait beyond the patience fails at once.
     #[test]
     fn a_streak_ends_by_time_or_by_an_answer() {
         let now = Instant::now();
-        let one = patient(Duration::from_secs(100));
-        let other = Patient::new("s3://x", Duration::from_secs(100), 0, Arc::clone(&one.streak));
-        let asked = |patient: &Patient, seconds| patient.wait(now, 503, Some(Duration::from_secs(seconds)), 0, "a");
-        assert!(asked(&one, 50).is_ok());
+        let one = retries(Duration::from_secs(100));
+        let other = RetryConnector::new("s3://x", Duration::from_secs(100), 0, Arc::clone(&one.streak));
+        let wait =
+            |retries: &RetryConnector, seconds| retries.wait(now, 503, Some(Duration::from_secs(seconds)), 0, "a");
+        assert!(wait(&one, 50).is_ok());
         let hour = Duration::from_secs(3600);
-        assert_eq!(asked(&one, 3600), Err(TooLong::Asked(503, hour)));
-        assert_eq!(asked(&one, 101), Err(TooLong::Asked(503, Duration::from_secs(101))));
-        // What is added to spread waits is no reason to give up.
-        assert!(asked(&one, 99).unwrap() <= Duration::from_secs(100));
+        assert_eq!(wait(&one, 3600), Err(GaveUp::RetryAfter(503, hour)));
+        assert_eq!(wait(&one, 101), Err(GaveUp::RetryAfter(503, Duration::from_secs(101))));
+        // The jitter alone is no reason to give up.
+        assert!(wait(&one, 99).unwrap() <= Duration::from_secs(100));
         one.streak.lock().unwrap().began = now.checked_sub(Duration::from_secs(90));
-        assert!(asked(&other, 10).is_err() && asked(&other, 1).is_ok());
-        one.went_on();
-        assert!(asked(&other, 50).is_ok());
-        // Whoever comes long after a streak that nobody ended begins one of its own.
+        assert!(wait(&other, 10).is_err() && wait(&other, 1).is_ok());
+        one.end_streak();
+        assert!(wait(&other, 50).is_ok());
+        // Long after a streak that nobody ended, a new one begins.
         *one.streak.lock().unwrap() =
             Streak { began: now.checked_sub(2 * hour), last: now.checked_sub(hour), ..Streak::default() };
-        assert!(asked(&other, 50).is_ok());
-        assert!(patient(Duration::ZERO).wait(now, 503, None, 0, "a").is_err());
+        assert!(wait(&other, 50).is_ok());
+        assert!(retries(Duration::ZERO).wait(now, 503, None, 0, "a").is_err());
     }
 
-    /// Others may be answered all the time, as where one prefix of a bucket is throttled, or one object.
+    /// Other requests may succeed all the time, for example where one prefix of a bucket is throttled, or one object.
     #[test]
     fn a_request_waits_no_longer_than_a_streak_may_last() {
-        let patient = patient(Duration::from_secs(100));
+        let retries = retries(Duration::from_secs(100));
         let began = Instant::now().checked_sub(Duration::from_secs(99)).unwrap();
         for _ in 0..3 {
-            patient.went_on();
-            assert!(patient.wait(Instant::now(), 503, None, 9, "a").is_ok(), "another one begins to wait");
-            assert_eq!(patient.wait(began, 503, None, 9, "b"), Err(TooLong::Lasted(503)));
+            retries.end_streak();
+            assert!(retries.wait(Instant::now(), 503, None, 9, "a").is_ok(), "another request begins to wait");
+            assert_eq!(retries.wait(began, 503, None, 9, "b"), Err(GaveUp::Throttled(503)));
         }
     }
 
-    /// Answers with these, one after the other.
+    /// Answers with these statuses, one after the other.
     #[derive(Debug)]
     struct Scripted(Mutex<Vec<u16>>);
 
@@ -268,7 +276,7 @@ mod tests {
 
     fn answers(patience: Duration, requests: &[(&str, &str)], script: &[u16]) -> Vec<Option<u16>> {
         let client = HttpClient::new(Scripted(Mutex::new(script.to_vec())));
-        let client = Throttled { client, patient: patient(patience) };
+        let client = RetryService { client, retries: retries(patience) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let answer = |(method, path): &(&str, &str)| {
             let mut request = HttpRequest::new(Vec::new().into());
@@ -279,7 +287,7 @@ mod tests {
         requests.iter().map(answer).collect()
     }
 
-    /// Each streak is over with an answer: many short ones are longer together than any may be.
+    /// Each streak ends with an answer: together many short ones may last longer than one may.
     #[test]
     fn streaks_do_not_add_up() {
         let get = ("GET", "/b/packs/1");
@@ -288,12 +296,13 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_depends_on_is_not_waited_for() {
-        let not = [("PUT", "/b/c/versions/latest"), ("PUT", "/b/c/progress/1-2-3"), ("PUT", "/latest/api/token")];
-        assert_eq!(answers(Duration::from_secs(600), &not, &[503; 3]), [Some(503); 3]);
+    fn best_effort_requests_do_not_wait() {
+        let best_effort =
+            [("PUT", "/b/c/versions/latest"), ("PUT", "/b/c/progress/1-2-3"), ("PUT", "/latest/api/token")];
+        assert_eq!(answers(Duration::from_secs(600), &best_effort, &[503; 3]), [Some(503); 3]);
         let waited = [("GET", "/b/c/versions/latest"), ("PUT", "/b/c/versions/1"), ("GET", "/b/c/progress/1-2-3")];
         assert_eq!(answers(Duration::from_secs(600), &waited, &[503, 200, 503, 200, 503, 200]), [Some(200); 3]);
-        // A catalog may lie in a folder, or a bucket, of that name.
+        // A catalog may lie in a folder or a bucket of that name.
         let ours = [("PUT", "/b/progress/c/versions/1"), ("PUT", "/progress/c/packs/1-2-3")];
         assert_eq!(answers(Duration::from_secs(600), &ours, &[503, 200, 503, 200]), [Some(200); 2]);
     }

@@ -1,12 +1,12 @@
-//! Keeps secrets out of what people and records are told.
+//! Redacts secrets in messages, logs and records.
 //!
-//! A secret gets into a text in three ways: in a URL, as `user:password@` or as a signature in its query; as the value
-//! of a variable of the environment, which a store may send back; and in the answer of a server, which may repeat all
-//! that it was asked. [`Secrets::hide`] takes out all three, and is what everything passes that is logged or is an error
-//! of a store. What is taken out is replaced by `***`; nothing else of a text changes.
+//! A secret gets into a text in three ways: in a URL, as `user:password@` or as a signature in its query; as the value of a variable of
+//! the environment, which a store may send back; and in the answer of a server, which may repeat the whole request.
+//! [`Secrets::hide`] replaces all three by `***`, and changes nothing else. Every log line and every error of a store passes through
+//! it.
 //!
-//! This is the second line: URLs with secrets are refused where catalogs are opened ([`check_url`]), so that there is
-//! nothing to hide in what is recorded.
+//! This is the second line of defence. The first is [`check_url`]: opening a catalog refuses a URL with secrets, so that no record can
+//! hold one.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -19,13 +19,13 @@ use url::form_urlencoded;
 use super::environment;
 use crate::{Error, Result};
 
-/// What stands in the place of a secret.
+/// The replacement of a secret.
 const HIDDEN: &str = "***";
 
-/// A value that is shorter says too little, and hiding it would deface every text that it happens to occur in.
+/// Shorter values are not hidden: they hold little, and hiding them would garble every text in which they happen to occur.
 const SHORTEST: usize = 6;
 
-/// How the client of the stores introduces what a server answered, up to the end of the text.
+/// The client's texts before the answer of a server, which reaches to the end of the text.
 const ANSWERS: [&str; 2] = ["Server returned non-2xx status code: ", "Server returned error response: "];
 
 /// Parameters of URLs, headers and connection strings whose values are secrets, in lower case.
@@ -57,14 +57,14 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// The secrets among the variables of the environment, those for the stores that hold keys, tokens and the like, and of the
-    /// profile whose keys stand in for them. Files are read once in a process.
+    /// The secrets in the environment: the variables for stores that hold keys, tokens and the like; and those of the AWS profile that
+    /// is used in their place. Reads files once in a process.
     pub fn of_environment() -> Secrets {
         static PROFILE: OnceLock<Vec<(String, String)>> = OnceLock::new();
         Secrets::with_environment(PROFILE.get_or_init(environment::profile_secrets).clone())
     }
 
-    /// The same, and those among settings that files hold, by the names that variables would have.
+    /// The same, with more settings that come from files, under the names of the variables for them.
     pub(crate) fn with_environment(settings: Vec<(String, String)>) -> Secrets {
         let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
         Secrets::among(std::env::vars_os().filter_map(text).chain(settings))
@@ -75,25 +75,25 @@ impl Secrets {
         let mut values = Vec::new();
         for (name, value) in variables {
             if is_secret(&name) {
-                values.extend(in_all_notations(&value));
-                // A signature or key is also read by itself.
+                values.extend(in_all_spellings(&value));
+                // A signature or key inside of the value is a secret by itself too.
                 let parts = value.split(['&', ';']).filter_map(|part| part.split_once('='));
                 let parts = parts.filter(|(name, _)| PARAMETERS.contains(&name.to_ascii_lowercase().as_str()));
-                values.extend(parts.flat_map(|(_, part)| in_all_notations(part)));
+                values.extend(parts.flat_map(|(_, part)| in_all_spellings(part)));
             }
-            // Of endpoints and proxies, whatever they are called.
+            // Users and passwords in the URLs of endpoints and proxies, under any name.
             let user = value.split_once("://").and_then(|(_, rest)| Some(&rest[..authority(rest).1?.checked_sub(1)?]));
             let password = user.and_then(|user| Some(user.split_once(':')?.1));
-            values.extend([user, password].into_iter().flatten().flat_map(in_all_notations));
+            values.extend([user, password].into_iter().flatten().flat_map(in_all_spellings));
         }
         values.retain(|value| value.len() >= SHORTEST);
-        // The longest first: one may be a part of another.
+        // The longest first: one secret may be a part of another.
         values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         values.dedup();
         Secrets { values }
     }
 
-    /// The text without secrets: those of URLs, those that are known, and what servers answered.
+    /// The text without secrets: those in URLs, known values, and answers of servers.
     pub fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
         let rules: [Rule<'_>; 4] =
@@ -113,11 +113,11 @@ impl Secrets {
     }
 }
 
-/// What a rule makes of a text, if it changes it.
+/// Returns the changed text, or none where it changes nothing.
 type Rule<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// A secret as it stands, as URLs escape it, and as it is meant if it is escaped already, as signatures are.
-fn in_all_notations(secret: &str) -> Vec<String> {
+/// A secret as it is, as URLs escape it, and decoded where it is escaped already, as signatures are.
+fn in_all_spellings(secret: &str) -> Vec<String> {
     let escaped: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
     let plus_kept = secret.replace('+', "%2B");
     let decoded = form_urlencoded::parse(plus_kept.as_bytes()).next().map(|(decoded, _)| decoded.into_owned());
@@ -128,19 +128,19 @@ fn in_all_notations(secret: &str) -> Vec<String> {
 fn is_secret(name: &str) -> bool {
     let service = ["AWS_", "AZURE_", "GOOGLE_"].iter().any(|service| name.starts_with(service));
     let secret = ["KEY", "SECRET", "TOKEN", "SAS", "PASSWORD", "CONNECTION_STRING"];
-    // Files are named, and hold the secret themselves.
+    // Names of files are no secrets.
     service && secret.iter().any(|part| name.contains(part)) && !name.ends_with("_FILE") && !name.ends_with("_URI")
 }
 
-/// Refuses a URL that holds what no catalog's URL may hold: a user or password, a query or fragment, a port, or a path
-/// that leads upwards. The error repeats nothing of what may be a secret.
+/// Refuses a URL with a part that no catalog's URL may have: a user or password, a query or fragment, a port, or a path that leads
+/// upwards. The error does not repeat anything that may be a secret.
 ///
-/// Credentials come from the environment. A URL is recorded by the versions that are made from its catalog, printed
-/// and logged; and one catalog should go by one URL.
+/// Credentials come from the environment. A catalog's URL is printed and logged, and recorded by the versions that are made from the
+/// catalog. Also one catalog should have one URL.
 pub fn check_url(url: &str) -> Result<()> {
     let refused = |what: &str| Err(Error::invalid(format!("`{}` {what}", without_secrets(url))));
     let Some((scheme, rest)) = url.split_once("://") else {
-        // `file:folder` and `memory:name` are taken as they stand. Any other has no meaning, and may be part of a secret.
+        // `file:folder` and `memory:name` have no such parts.
         return Ok(());
     };
     if authority(rest).1.is_some() {
@@ -157,14 +157,14 @@ pub fn check_url(url: &str) -> Result<()> {
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     if host.contains(':') {
         return refused(match scheme {
-            // Read as a drive by some and as a port by others.
+            // Some programs read it as a drive, others as a port.
             "file" => "has a `:` before its path: write `file:///`, and then the path",
             _ => "has a port: put the endpoint into the environment, for example AWS_ENDPOINT_URL",
         });
     }
     let upwards = |part: &str| matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
     if path.split(['/', '\\']).any(upwards) || path.to_ascii_lowercase().contains("%2f") || path.contains("%00") {
-        return refused("has a path that leads upwards, or with an escaped `/` or zero: write the path that is meant");
+        return refused("has a path that leads upwards, or with an escaped `/` or zero: write the plain path");
     }
     Ok(())
 }
@@ -174,13 +174,13 @@ pub fn holds_secret(text: &str) -> bool {
     without_url_passwords(text).is_some() || without_parameters(text).is_some()
 }
 
-/// A text without what can be told to be a secret by its form alone.
+/// A text without secrets that are recognised by their form alone.
 pub(crate) fn without_secrets(text: &str) -> Cow<'_, str> {
     Secrets::default().hide(text)
 }
 
-/// Of what follows `://`: where the user and password end, if there are any, and the rest. A password may have a `/` that
-/// nobody has escaped.
+/// Splits what follows `://`: the authority, and the end of user and password if there are any. A password may hold a `/` that is not
+/// escaped.
 fn authority(rest: &str) -> (&str, Option<usize>) {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let host = &rest[..end];
@@ -198,19 +198,19 @@ fn authority(rest: &str) -> (&str, Option<usize>) {
 
 fn without_answer(text: &str) -> Option<String> {
     let start = ANSWERS.iter().filter_map(|answer| Some(text.find(answer)? + answer.len())).min()?;
-    let (said, answer) = text.split_at(start);
-    let status = if said.ends_with(ANSWERS[0]) { answer.split(": ").next().unwrap_or_default() } else { "" };
-    // Beside the status the code of the error, which is one word of a known few.
+    let (intro, answer) = text.split_at(start);
+    let status = if intro.ends_with(ANSWERS[0]) { answer.split(": ").next().unwrap_or_default() } else { "" };
+    // Keep the status and the code of the error, which is a single word.
     let code = answer.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);
     let code = code.filter(|code| code.len() <= 40 && code.bytes().all(|byte| byte.is_ascii_alphabetic()));
     let status: String = status.chars().take(40).collect();
     let code = code.map_or(String::new(), |code| format!(" ({code})"));
-    let said = said.trim_end_matches(": ");
-    let changed = if status.is_empty() { format!("{said}{code}") } else { format!("{said}: {status}{code}") };
+    let intro = intro.trim_end_matches(": ");
+    let changed = if status.is_empty() { format!("{intro}{code}") } else { format!("{intro}: {status}{code}") };
     (changed != text).then_some(changed)
 }
 
-/// Goes through the URLs of a text.
+/// Changes the URLs in a text.
 fn urls(text: &str, change: impl Fn(&str) -> Option<String>) -> Option<String> {
     let (mut out, mut rest, mut changed) = (String::new(), text, false);
     while let Some(at) = rest.find("://") {
@@ -253,7 +253,7 @@ fn without_url_secrets(text: &str) -> Option<String> {
     })
 }
 
-/// Hides the values of parameters and headers by their names, wherever they stand.
+/// Hides the values of parameters and headers by their names, anywhere in the text.
 fn without_parameters(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     let name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -263,7 +263,7 @@ fn without_parameters(text: &str) -> Option<String> {
         if !PARAMETERS.contains(&&lower[start..at]) || hidden.last().is_some_and(|(_, end)| at < *end) {
             continue;
         }
-        // A header reaches to the end of its line, a parameter to the next.
+        // A header ends with its line, a parameter at the next separator.
         let ends = |c: char| match mark {
             b':' => matches!(c, '\r' | '\n'),
             _ => c.is_whitespace() || matches!(c, '&' | ';' | ',' | '"' | '\'' | '`' | '<' | '>' | ')'),
@@ -285,7 +285,7 @@ fn without_parameters(text: &str) -> Option<String> {
     (!hidden.is_empty()).then_some(out)
 }
 
-/// Parses a URL of a remote store that was checked.
+/// Checks and parses the URL of a remote store.
 pub(crate) fn parse_checked(url: &str) -> Result<Url> {
     check_url(url)?;
     Url::parse(url).map_err(|e| Error::invalid(format!("`{}` is not a URL", without_secrets(url))).because(&e))

@@ -1,6 +1,6 @@
 //! From a URL to a store: `file:`, `memory:`, `s3://`, `az://` and `gs://`.
 //!
-//! Credentials, regions and endpoints come from the environment, as `object_store` reads them; a URL that holds any is
+//! Credentials, regions and endpoints come from the environment, as `object_store` reads them. A URL that holds any of them is
 //! refused.
 
 use std::collections::HashMap;
@@ -14,9 +14,9 @@ use object_store::memory::InMemory;
 
 use crate::backend::blocking::{Runtime, SharedRuntime};
 use crate::backend::client::{Executor, ObjectRoot};
-use crate::backend::file_url::{Made, Scratch, folder, local, missing, resolved};
+use crate::backend::file_url::{NewFolders, Scratch, folder, local, missing, resolved};
 use crate::backend::remote::remote;
-use crate::backend::retry::{Patient, SharedStreak};
+use crate::backend::retry::{RetryConnector, SharedStreak};
 use crate::backend::secrets::{check_url, without_secrets};
 use crate::{Error, Result};
 
@@ -28,15 +28,15 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Keeps the stores of `memory:NAME` URLs, so that several opens of one name see the same data for as long as a clone
 /// lives. There is no global state: two `Stores` know nothing of each other.
 ///
-/// Calls that make requests block their thread. They may be made from async code, within a runtime of tokio too, where they
-/// hold up the other tasks of that thread until they return: `tokio::task::spawn_blocking` is the place for them.
+/// Calls that make requests block their thread. Async code may make them too, also within a runtime of tokio. But until they return
+/// they block the other tasks of that thread: so make them in `tokio::task::spawn_blocking`.
 #[derive(Clone, Default)]
 pub struct Stores {
     shared: Arc<Shared>,
     wrap: Option<Arc<Wrap>>,
-    /// How long remote stores may ask to slow down; and a number by which waits are spread.
+    /// How long remote stores may ask to slow down; and the seed of the jitter of waits.
     patience: Option<Duration>,
-    spread: u64,
+    jitter_seed: u64,
 }
 
 type Wrap = dyn Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync;
@@ -70,17 +70,17 @@ impl Stores {
         self
     }
 
-    /// Lets remote stores ask to slow down for so long before a command is ended by it; otherwise two minutes.
+    /// Sets how long remote stores may ask to slow down before the request fails; otherwise two minutes.
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Stores {
         Stores { patience: Some(patience), ..self }
     }
 
-    /// Spreads the waits of those that were asked to slow down together, so that they do not come again together: another
-    /// number for each process.
+    /// Seeds the jitter of waits, so that processes that were throttled together do not retry together. Take another number for each
+    /// process.
     #[must_use]
-    pub fn with_spread(self, spread: u64) -> Stores {
-        Stores { spread, ..self }
+    pub fn with_jitter_seed(self, jitter_seed: u64) -> Stores {
+        Stores { jitter_seed, ..self }
     }
 
     /// Opens the store at a URL. Makes no request; a folder of a `file:` URL must exist.
@@ -88,21 +88,21 @@ impl Stores {
         self.open_at(url, false)
     }
 
-    /// Opens the store at a URL, making the folder of a `file:` URL.
+    /// Opens the store at a URL; creates the folder of a `file:` URL.
     pub(crate) fn open_or_make(&self, url: &str) -> Result<ObjectRoot> {
         self.open_at(url, true)
     }
 
-    /// Opens a new folder `name` below a URL, which need not be there, to try things in.
+    /// Opens a new folder `name` below a URL, for tests of the store. The URL's folder need not exist.
     pub(crate) fn open_scratch(&self, url: &str, name: &str) -> Result<Scratch> {
         check_url(url)?;
         let at = url.strip_prefix("file:").map(|rest| folder(url, rest)).transpose()?;
-        let mut made = Made(at.iter().flat_map(|at| missing(at)).map(FilePath::to_owned).collect());
-        // What is wrong with the place is told of the place that was named.
+        let mut folders = NewFolders(at.iter().flat_map(|at| missing(at)).map(FilePath::to_owned).collect());
+        // First the URL that the user named, so that an error is about that one.
         self.open_at(url, true)?;
-        made.0.extend(at.map(|at| [at.join(name), at.join(name).join("packs")]).into_iter().flatten());
+        folders.0.extend(at.map(|at| [at.join(name), at.join(name).join("packs")]).into_iter().flatten());
         let root = self.open_at(&format!("{}/{name}", url.trim_end_matches('/')), true)?;
-        Ok(Scratch { client: root, _made: made })
+        Ok(Scratch { client: root, _folders: folders })
     }
 
     fn open_at(&self, url: &str, make: bool) -> Result<ObjectRoot> {
@@ -113,7 +113,7 @@ impl Stores {
         let (store, executor): (Arc<dyn ObjectStore>, Executor) = match scheme {
             "file" => (local(url, rest, make)?, inline()),
             "memory" => (self.memory(rest), inline()),
-            "s3" | "az" | "gs" => (remote(url, self.patient(url))?, Executor::Runtime(self.runtime()?)),
+            "s3" | "az" | "gs" => (remote(url, self.retries(url))?, Executor::Runtime(self.runtime()?)),
             _ => {
                 return Err(Error::invalid(format!(
                     "`{}`: scheme `{}:` is not known; expected `file:`, `memory:`, `s3://`, `az://` or `gs://`",
@@ -127,15 +127,15 @@ impl Stores {
             None => store,
         };
         let root = ObjectRoot::new(store, url, executor);
-        // What killed writers leave beside objects no listing shows.
+        // No listing shows the half-written files of killed writers: look into the folder for them.
         Ok(if scheme == "file" { root.in_folder(&resolved(folder(url, rest)?)) } else { root })
     }
 
-    fn patient(&self, url: &str) -> Patient {
+    fn retries(&self, url: &str) -> RetryConnector {
         let bucket = url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
         let mut streaks = self.shared.streaks.lock().unwrap_or_else(PoisonError::into_inner);
         let streak = Arc::clone(streaks.entry(bucket).or_default());
-        Patient::new(&without_secrets(url), self.patience.unwrap_or(PATIENCE), self.spread, streak)
+        RetryConnector::new(&without_secrets(url), self.patience.unwrap_or(PATIENCE), self.jitter_seed, streak)
     }
 
     fn memory(&self, name: &str) -> Arc<dyn ObjectStore> {
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn catalogs_of_a_bucket_are_throttled_together() {
         let stores = Stores::new();
-        let streak = |stores: &Stores, url| stores.patient(url).streak();
+        let streak = |stores: &Stores, url| stores.retries(url).streak();
         let one = streak(&stores, "s3://bucket/a");
         assert!(Arc::ptr_eq(&one, &streak(&stores.clone().with_patience(PATIENCE), "s3://bucket/b/c")));
         for other in ["s3://other/a", "az://bucket/a"] {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_urls_say_what_is_expected() {
+    fn errors_of_bad_urls_state_what_is_expected() {
         assert!(message("data/in").contains("write `file:data/in`"));
         assert!(message("/data/in").contains("write `file:/data/in`"));
         assert!(message("C:/data").contains("write `file:C:/data`"));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_found_by_both_notations() {
+    fn folders_are_found_by_both_spellings() {
         assert_eq!(folder("file:a b", "a b").unwrap(), PathBuf::from("a b"));
         assert_eq!(folder("file:///a%20b", "///a%20b").unwrap(), PathBuf::from("/a b"));
         let error = Stores::new().open("file:no/such/folder").unwrap_err();

@@ -1,4 +1,4 @@
-//! Creating a catalog: the store is tried, then it is claimed, then there is version 0.
+//! Creating a catalog: tests the store, claims it with `catalog.json`, then creates version 0.
 
 use bytes::Bytes;
 use deltic_core::{CatalogUuid, Digest, Layer, RunId, Timestamp, Version};
@@ -16,7 +16,7 @@ use crate::format::shape::Shape;
 use crate::format::tree_root::Root;
 use crate::{Error, ErrorKind, Result};
 
-/// What makes a new catalog this one and no other. Drawn by the caller, since randomness and clocks are parameters.
+/// The identity of a new catalog. The caller draws it, since randomness and clocks are parameters.
 #[derive(Debug, Clone, Copy)]
 pub struct NewCatalog {
     /// The catalog's own identity, random.
@@ -30,9 +30,9 @@ pub struct NewCatalog {
 impl Catalog {
     /// Creates a catalog with version 0: the layers given, all empty.
     ///
-    /// Checks first that the store honours put-if-absent, on which every later commit relies. What an interrupted
-    /// creation left is completed; a complete catalog is [`ErrorKind::AlreadyExists`], and a folder with other files in it
-    /// [`ErrorKind::InvalidInput`].
+    /// Checks first that the store honours put-if-absent, on which every later commit relies. Completes an interrupted creation.
+    /// Fails with [`ErrorKind::AlreadyExists`] when there is a complete catalog, and with [`ErrorKind::InvalidInput`] for a folder
+    /// with other files in it.
     pub fn create(stores: &Stores, url: &str, mut layers: Vec<Layer>, identity: NewCatalog) -> Result<Catalog> {
         check_timestamp(identity.created)?;
         layers.sort_by(|a, b| a.id.cmp(&b.id));
@@ -43,15 +43,15 @@ impl Catalog {
         let exists = || {
             Error::new(
                 ErrorKind::AlreadyExists,
-                format!("{url}: there is a catalog already; open it, or choose another URL"),
+                format!("{url}: a catalog exists already; open it, or choose another URL"),
             )
         };
         let first_two = async { futures::join!(catalog.record_bytes(Version(0)), catalog.record_bytes(Version(1))) };
         match catalog.client().drive(first_two) {
             (Ok(None), Ok(None)) => {}
             (Ok(Some(_)), _) => return Err(exists()),
-            // Whoever creates the catalog at this moment may have come that far between the two requests. Otherwise the first
-            // version's object is lost. Made anew, it would not be the one that the next one names.
+            // Somebody who creates the catalog at this moment may have come that far between the two requests. Otherwise the
+            // record of version 0 is lost. A new one would not be the parent that version 1 names.
             (Ok(None), Ok(Some(_))) => {
                 return Err(match catalog.client().get(&ObjectName::Version(Version(0)))? {
                     Some(_) => exists(),
@@ -93,10 +93,10 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// Opens a catalog, or creates it as [`Catalog::create`] does where there is none. Of those who do so at the same time one
-    /// creates it, and all have the same catalog. The layers and the identity are of no meaning where there is one.
+    /// Opens a catalog, or creates it as [`Catalog::create`] does where there is none. Of several calls at the same time one creates
+    /// it, and all return the same catalog. The layers and the identity are ignored where there is one already.
     ///
-    /// Cost: two requests at once where there is one; else what creating it costs.
+    /// Cost: two requests at once where there is a catalog; else what creating it costs.
     pub fn open_or_create(stores: &Stores, url: &str, layers: Vec<Layer>, identity: NewCatalog) -> Result<Catalog> {
         match Catalog::create(stores, url, layers, identity) {
             Err(error) if *error.kind() == ErrorKind::AlreadyExists => Catalog::open(stores, url),
@@ -104,8 +104,8 @@ impl Catalog {
         }
     }
 
-    /// Fails as [`Catalog::create`] would at a URL where no catalog is, as far as that shows without a request: where a
-    /// folder has other files in it, or can not be reached.
+    /// Fails where [`Catalog::create`] would, as far as it can know without a request: at a folder that has other files in it, or
+    /// can not be reached.
     pub fn check_place(stores: &Stores, url: &str) -> Result<()> {
         match stores.open(url) {
             Err(error) if *error.kind() == ErrorKind::NotFound => Ok(()),
@@ -113,7 +113,7 @@ impl Catalog {
         }
     }
 
-    /// Writes `catalog.json`, or reads the one that an interrupted creation left; the uuid in it is the catalog's.
+    /// Writes `catalog.json`, or reads the one that an interrupted creation left. Returns the uuid in it.
     fn claim(&self, identity: &NewCatalog) -> Result<CatalogUuid> {
         let record = CatalogRecord {
             format: CATALOG_FORMAT,
@@ -138,7 +138,8 @@ impl Catalog {
     }
 }
 
-/// Refuses a folder that is somebody's: another one was meant, and a catalog amid other files is hard to tell from them.
+/// Refuses a folder with other files: most likely another folder was meant, and a catalog among other files is hard to separate
+/// from them.
 fn refuse_foreign(client: &ObjectRoot) -> Result<()> {
     let foreign = client.foreign()?;
     let Some((first, others)) = foreign.split_first() else { return Ok(()) };
@@ -148,13 +149,13 @@ fn refuse_foreign(client: &ObjectRoot) -> Result<()> {
         others => format!(" and {others} others"),
     };
     Err(Error::invalid(format!(
-        "{}: the folder is not empty: it has `{first}`{others}, and a catalog takes a folder of its own; name a folder that is \
-         empty or not there yet",
+        "{}: the folder is not empty: it has `{first}`{others}, and a catalog needs a folder of its own; name an empty folder, or \
+         one that does not exist yet",
         client.url()
     )))
 }
 
-/// Checks that of two creations of one object the second is refused and changes nothing.
+/// Checks that the store refuses to create an object a second time, and that this changes nothing.
 fn refuse_careless_store(client: &ObjectRoot, run: RunId) -> Result<()> {
     let probe = ObjectName::Probe(run);
     let (first, second) = (Bytes::from_static(b"first"), Bytes::from_static(b"second"));
@@ -168,7 +169,7 @@ fn refuse_careless_store(client: &ObjectRoot, run: RunId) -> Result<()> {
     let again = client.create(&probe, &second);
     let kept = client.get(&probe);
     if let Err(error) = client.remove(&probe) {
-        tracing::warn!(%error, "the object of the self-test stays behind");
+        tracing::warn!(%error, "the object of the self-test could not be removed");
     }
     let kept = kept?.is_some_and(|body| body == first);
     match again {

@@ -1,4 +1,4 @@
-//! What the history of a catalog says of a failure to read: the object was removed rightly, or is of another line of history.
+//! Explains a failed read by the catalog's history: the object was removed rightly, or it belongs to another line of history.
 
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ impl Origin for Shared {
         self.shape
     }
 
-    /// When the version has expired meanwhile, its objects may rightly be gone; and when a draft has lost its race, those of
-    /// any version that its base retained.
+    /// When the version has expired meanwhile, its objects may rightly be gone. When a draft has lost its race, so may the objects of
+    /// every version that its base retained.
     fn explain<'a>(self: Arc<Self>, source: &'a Source) -> BoxFuture<'a, Option<Error>> {
         let catalog = Catalog { shared: self };
         Box::pin(async move {
@@ -44,7 +44,7 @@ impl Origin for Shared {
 }
 
 impl Catalog {
-    /// Says so if a version that is being read has expired meanwhile.
+    /// The error where a version that is being read has expired meanwhile.
     async fn expired_since(&self, version: Version) -> Option<Error> {
         let latest = latest::find(self).await.ok()??;
         self.remember(&latest);
@@ -52,29 +52,29 @@ impl Catalog {
         expired.then(|| self.expired(version, &latest))
     }
 
-    /// Says so if a run on `base` has lost its race, so that what it reads may be gone.
+    /// The error where a run on `base` has lost its race, so that what it reads may be gone.
     async fn overtaken(&self, base: Version) -> Option<Error> {
         let bytes = self.record_bytes(base.next()).await.ok()??;
         let winner = self.read_version(base.next(), &bytes).await.ok()?;
-        Some(self.lost(base.next(), winner.record().run))
+        Some(self.conflict(base.next(), winner.record().run))
     }
 
-    /// What a run is told that was not the first to make a version.
-    pub(super) fn lost(&self, version: Version, winner: RunId) -> Error {
+    /// The error for a run that was not the first to make a version.
+    pub(super) fn conflict(&self, version: Version, winner: RunId) -> Error {
         let url = self.url();
         let message =
-            format!("{url}: run {winner} has made version {version} meanwhile; begin again from the latest version");
+            format!("{url}: run {winner} has made version {version} first; begin again from the latest version");
         Error::new(ErrorKind::Conflict { version, winner }, message)
     }
 
-    /// Says so if the record of a version is that of another catalog, or of another line of this one's history: then its
-    /// objects are missed here, or are others.
+    /// The error where the record of a version belongs to another catalog, or to another line of this one's history. Then its
+    /// objects are missing here, or are others.
     async fn is_foreign(&self, version: Version, uuid: CatalogUuid) -> Option<Error> {
         let corrupt = |what: String| Some(Error::corrupt(self.url(), ObjectName::Version(version), what));
         if let Ok(Some(record)) = self.catalog_record_async().await
             && record.catalog != uuid
         {
-            return corrupt(format!("it is of catalog {uuid}, and this is {}", record.catalog));
+            return corrupt(format!("it belongs to catalog {uuid}, and this is catalog {}", record.catalog));
         }
         let read = |version: Version| async move {
             let bytes = self.record_bytes(version).await.ok()??;

@@ -67,7 +67,7 @@ pub(crate) async fn find(catalog: &Catalog) -> Result<Option<Snapshot>> {
     }
 }
 
-/// What says which line of history a record belongs to.
+/// The fields that show which line of history a record belongs to.
 #[derive(Deserialize)]
 struct Line {
     catalog: CatalogUuid,
@@ -75,7 +75,7 @@ struct Line {
 }
 
 /// Refuses the record of a version that does not name the one before it as its parent, where both are whole and of one catalog.
-/// Which of the two is of the line that goes on is not known here; `fsck` tells of all.
+/// Which of the two is left over is not known here; `fsck` finds out.
 fn check_line(catalog: &Catalog, before: &Bytes, version: Version, record: &Bytes) -> Result<()> {
     match checked_json::from_json::<Line>(before) {
         Ok(line) => check_parent(catalog, (line.catalog, Digest::of(before)), version, record),
@@ -89,7 +89,7 @@ fn check_parent(catalog: &Catalog, before: (CatalogUuid, Digest), version: Versi
             let (url, object) = (catalog.url(), ObjectName::Version(version));
             let message = format!(
                 "{url}: {object} does not follow the version before it, so one of the two is left over from another line of \
-                 history: `deltic fsck {url}` names them; move what is left over out of the catalog, and all that follows it"
+                 history: `deltic fsck {url}` names them; move the left-over records, and all that follow them, out of the catalog"
             );
             Err(Error::new(ErrorKind::Corrupt { object: object.to_string() }, message))
         }
@@ -97,7 +97,7 @@ fn check_parent(catalog: &Catalog, before: (CatalogUuid, Digest), version: Versi
     }
 }
 
-/// Says so if what was read of a version is not what there is now: its record was lost, and the number given again.
+/// The error where the record of a version is not the one that was read before: it was lost, and the number was used again.
 async fn another_history(catalog: &Catalog, seen: &Snapshot) -> Result<Option<Error>> {
     let (url, version) = (catalog.url(), seen.version());
     let now = catalog.record_bytes(version).await?;
@@ -112,7 +112,7 @@ async fn another_history(catalog: &Catalog, seen: &Snapshot) -> Result<Option<Er
     Ok(Some(Error::new(ErrorKind::Corrupt { object: object.to_string() }, message)))
 }
 
-/// Compares a hint with the latest version that was found, which it is ahead of.
+/// Reports a hint that is ahead of the latest version that was found.
 fn check_ahead(catalog: &Catalog, hint: Version, found: Option<&Snapshot>) -> Result<()> {
     let (url, latest) = (catalog.url(), found.map(Snapshot::version));
     let what = ahead(hint, latest);
@@ -132,16 +132,16 @@ pub(crate) fn is_lost(catalog: &Catalog, hint: Version, latest: Option<Version>)
     hint.0 > next || !catalog.client().is_remote() && hint.0 == next
 }
 
-/// What a hint says that is ahead of the latest version, and what to do.
+/// Describes a hint that is ahead of the latest version, and what to do.
 pub(crate) fn ahead(hint: Version, latest: Option<Version>) -> String {
     let (there, then) = match latest {
         Some(latest) => {
-            (format!("the last whose record is there is {latest}"), format!("to go on from version {latest}"))
+            (format!("the last version with a record is {latest}"), format!("to go on from version {latest}"))
         }
-        None => ("no record is there".to_owned(), "if there never was one".to_owned()),
+        None => ("no version has a record".to_owned(), "if there never was one".to_owned()),
     };
     format!(
-        "it names version {hint}, and {there}; restore the object from a copy, with the records up to {}, or remove {} {then}",
+        "it names version {hint}, but {there}; restore the object and the records up to {} from a copy, or remove {} {then}",
         ObjectName::Version(hint),
         ObjectName::Latest
     )
@@ -157,7 +157,7 @@ pub(crate) async fn hint(catalog: &Catalog) -> Result<Option<Version>> {
     }
 }
 
-/// The number that a hint says, if it says one. Allocates nothing.
+/// The number in a hint, if there is one. Allocates nothing.
 pub(crate) fn parse_hint(bytes: &[u8]) -> Option<Version> {
     let number = std::str::from_utf8(bytes).ok()?.trim_ascii().parse::<u64>().ok()?;
     // The greatest number has no successor to probe, and no catalog gets there.
@@ -166,14 +166,15 @@ pub(crate) fn parse_hint(bytes: &[u8]) -> Option<Version> {
 
 /// Finds the edge above `present`, whose record is `bytes`.
 async fn climb(catalog: &Catalog, mut present: Version, mut bytes: Bytes) -> Result<Option<Snapshot>> {
-    // The last that is known to be of the line that the search began on.
+    // The last version that is known to belong to the line that the search began on. Doubling steps probe only whether a record
+    // exists, so the versions between this one and the latest are checked at the end.
     let mut linked = (present, bytes.clone());
     let mut taken = 0;
     let mut step = 1u64;
     loop {
         let probed = Version(present.0.saturating_add(step));
         if probed == present {
-            // Where numbers end. No catalog gets there, but whoever can write to its store can say so.
+            // Numbers end here. No catalog grows that far, but anybody with write access to the store can create such a record.
             break;
         }
         match catalog.record_bytes(probed).await? {
@@ -194,15 +195,15 @@ async fn climb(catalog: &Catalog, mut present: Version, mut bytes: Bytes) -> Res
         }
     }
     let latest = catalog.read_version(present, &bytes).await?;
-    check_passed_over(catalog, linked, present, &bytes).await?;
+    check_skipped(catalog, linked, present, &bytes).await?;
     Ok(Some(latest))
 }
 
-/// Checks the line through the versions that a search has passed over, between one that it came by and the one it found. That a
-/// number is taken says nothing of what took it: records may be left over behind a gap that was filled since.
+/// Checks the line of history through the versions that a search has skipped, from the last that it checked to the one that it
+/// found. A record that exists need not belong to this line: it may be left over behind a gap that was filled since.
 ///
 /// Cost: a request for each of them, [`RECORDS_AHEAD`] at once. The hint is that far behind only where it can not be written.
-async fn check_passed_over(
+async fn check_skipped(
     catalog: &Catalog,
     (mut version, mut before): (Version, Bytes),
     latest: Version,

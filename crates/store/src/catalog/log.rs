@@ -10,23 +10,23 @@ use crate::format::object_name::ObjectName;
 use crate::{Error, ErrorKind, Result};
 
 impl Catalog {
-    /// Walks all versions, newest first, those that have expired too, checking that each is the parent that the one
-    /// after it names. A record that can not be read is an error that names it, and the walk goes on with the version
-    /// before it. Cost: one request a version; where a record can not be read, one listing of the versions. On a remote store
-    /// records are read ahead, as many as were taken so far and at most 64 at once: whoever takes a few asks for at most twice
-    /// as many.
+    /// Walks all versions, newest first, expired ones included, and checks that each is the parent that the next newer one names. A
+    /// record that can not be read is an error that names it; the walk goes on with the version before it.
+    ///
+    /// Cost: one request a version; where a record can not be read, one listing of the versions. On a remote store records are
+    /// read ahead: as many as were taken so far, at most 64 at once. So a walk that stops early reads at most twice what it needs.
     pub fn log(&self) -> Log {
         Log { catalog: self.clone(), next: Next::Latest, there: None, ahead: VecDeque::new(), batch: 1 }
     }
 }
 
-/// The versions of a catalog, newest first. A [`ErrorKind::Corrupt`] is about one record, and others may follow; any other error
-/// is the end.
+/// The versions of a catalog, newest first. An error [`ErrorKind::Corrupt`] is about one record, and others may follow. Any other
+/// error ends the walk.
 #[derive(Debug)]
 pub struct Log {
     catalog: Catalog,
     next: Next,
-    /// The versions that there are, once that was to be known.
+    /// The versions that exist, after they were listed.
     there: Option<Vec<Version>>,
     /// Versions that were read ahead, the newest first; none where a record could not be read.
     ahead: VecDeque<(Version, Option<Snapshot>)>,
@@ -48,7 +48,7 @@ impl Log {
     fn record(&mut self, version: Version, named: Option<Digest>) -> Result<Snapshot> {
         let snapshot = match self.read_ahead(version)? {
             Some(snapshot) => snapshot,
-            // Asked for by itself it says what is wrong.
+            // A read of this record alone returns the error that states what is wrong.
             None => self.catalog.records(&[version])?.swap_remove(0),
         };
         if named.is_some_and(|digest| digest != snapshot.record_digest()) {
@@ -58,7 +58,7 @@ impl Log {
         Ok(snapshot)
     }
 
-    /// A version and, where that helps, those before it, so that these are there when they are asked for.
+    /// Reads a version and, on a remote store, also versions before it, for the next calls.
     fn read_ahead(&mut self, version: Version) -> Result<Option<Snapshot>> {
         if !self.catalog.client().is_remote() {
             return Ok(None);
@@ -66,7 +66,7 @@ impl Log {
         if self.ahead.front().is_none_or(|(next, _)| *next != version) {
             let first = version.0.saturating_sub(self.batch as u64 - 1);
             let versions: Vec<Version> = (first..=version.0).rev().map(Version).collect();
-            // What is wrong with one of them is reported when it is reached: then each is asked for by itself.
+            // An error is reported when the walk reaches its record: then that record is read alone.
             let found = self.catalog.look_up(&versions).unwrap_or_else(|_| vec![None; versions.len()]);
             self.ahead = versions.into_iter().zip(found).collect();
             self.batch = (self.batch * 2).min(RECORDS_AHEAD);
@@ -74,7 +74,7 @@ impl Log {
         Ok(self.ahead.pop_front().and_then(|(_, found)| found))
     }
 
-    /// The newest version before a number, of those that are listed: a record that is missing may have had any number.
+    /// The newest version before a number, from a listing: a missing record may have had any number.
     fn before(&mut self, number: Version) -> Result<Option<Version>> {
         let there = match &mut self.there {
             Some(there) => there,
@@ -91,9 +91,9 @@ impl Iterator for Log {
         let (version, found) = match std::mem::replace(&mut self.next, Next::Done) {
             Next::Done => return None,
             Next::Latest => match self.catalog.latest() {
-                // Where it stands can be known all the same.
+                // The number of the latest version may be known all the same.
                 Err(error) if matches!(error.kind(), ErrorKind::Corrupt { .. } | ErrorKind::NotFound) => {
-                    (self.catalog.standing().ok().map(|standing| standing.latest), Err(error))
+                    (self.catalog.tip().ok().map(|tip| tip.latest), Err(error))
                 }
                 found => (None, found),
             },

@@ -1,7 +1,7 @@
 //! A catalog: its versions, which of them can be read, and how the next one is created.
 //!
 //! * `open`, `create`: a catalog at a URL;
-//! * `versions`, `latest`, `lookup`, `log`, `standing`: finding versions;
+//! * `versions`, `latest`, `lookup`, `log`, `tip`: finding versions;
 //! * `records`, `publish`: reading the records of versions, and creating one;
 //! * `snapshot`: a version and its trees; `layer_view`: one by names; `compare`: one at two versions;
 //! * `history`, `lineage`, `dependencies`, `tags`: what versions are to each other;
@@ -26,12 +26,12 @@ pub(crate) mod publish;
 mod records;
 pub(crate) mod rules;
 pub(crate) mod snapshot;
-mod standing;
 pub(crate) mod tags;
+mod tip;
 mod versions;
 
 pub use create::NewCatalog;
 pub use log::Log;
 pub use open::Catalog;
 pub(crate) use records::RECORDS_AHEAD;
-pub(crate) use standing::Standing;
+pub(crate) use tip::Tip;

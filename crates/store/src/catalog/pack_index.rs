@@ -21,10 +21,10 @@ impl Catalog {
         }
     }
 
-    /// Reads the index of a pack of a known length. What a remote store answers wrongly is asked for twice.
+    /// Reads the index of a pack of a known length. Where a remote store gives wrong bytes, reads once more.
     pub(crate) fn pack_index(&self, pack: PackName, bytes: u64) -> Result<PackIndex> {
         match self.pack_index_once(pack, bytes) {
-            Err(error) if self.client().asks_again(&error) => self.pack_index_once(pack, bytes),
+            Err(error) if self.client().should_reread(&error) => self.pack_index_once(pack, bytes),
             read => read,
         }
     }

@@ -27,41 +27,41 @@ pub(crate) enum Attempt {
     Lost(RunId),
 }
 
-/// The bytes of a record, unless they are more than is read of one.
+/// The bytes of a record. Fails where they are more than a reader accepts.
 pub(crate) fn record_bytes(catalog: &Catalog, record: &VersionRecord) -> Result<Bytes> {
     let body = Bytes::from(record.to_bytes()?);
     if body.len() as u64 <= MAX_RECORD_BYTES {
         return Ok(body);
     }
     Err(Error::invalid(format!(
-        "{}: the record of version {} would have {} bytes, and can have {MAX_RECORD_BYTES}; shorten what is recorded with it: \
-         the note, statistics, configurations of tasks",
+        "{}: the record of version {} would have {} bytes, more than the {MAX_RECORD_BYTES} that it can have; shorten what is \
+         recorded with it: the note, statistics, configurations of tasks",
         catalog.url(),
         record.version,
         body.len()
     )))
 }
 
-/// What became of a record that was to be the next version.
+/// How the attempt to publish a record ended.
 pub(crate) enum Published {
-    /// It is the next version.
-    Made(Snapshot),
-    /// Another run was faster, as the error says.
+    /// The record is the next version.
+    Won(Snapshot),
+    /// Another run was faster; the error names it.
     Lost(Box<VersionRecord>, Error),
 }
 
-/// Makes a record the next version. That another run was faster is an error.
+/// Makes a record the next version. Fails where another run was faster.
 pub(crate) fn publish(catalog: &Catalog, record: VersionRecord) -> Result<Snapshot> {
     match try_publish(catalog, record)? {
-        Published::Made(snapshot) => Ok(snapshot),
+        Published::Won(snapshot) => Ok(snapshot),
         Published::Lost(_, error) => Err(error),
     }
 }
 
-/// Makes a record the next version, or says who was faster.
+/// Makes a record the next version, or returns it with an error that names the run that was faster.
 pub(crate) fn try_publish(catalog: &Catalog, record: VersionRecord) -> Result<Published> {
     if let Some(problem) = record.problem(record.version) {
-        // Nobody could read the catalog from then on.
+        // Such a record would make the whole catalog unreadable.
         return Err(Error::invalid(format!(
             "{}: version {} can not be made: its record would not be valid: {problem}",
             catalog.url(),
@@ -70,18 +70,18 @@ pub(crate) fn try_publish(catalog: &Catalog, record: VersionRecord) -> Result<Pu
     }
     let body = record_bytes(catalog, &record)?;
     if let Attempt::Lost(winner) = create_version(catalog, &record, &body)? {
-        let error = catalog.lost(record.version, winner);
+        let error = catalog.conflict(record.version, winner);
         return Ok(Published::Lost(Box::new(record), error));
     }
     let snapshot = Snapshot::new(catalog.clone(), record, Digest::of(&body));
     catalog.remember(&snapshot);
-    Ok(Published::Made(snapshot))
+    Ok(Published::Won(snapshot))
 }
 
-/// Creates a version's record, or finds out who did; says in the hint that it is there.
+/// Creates a version's record, or finds out which run did; then writes the hint.
 ///
-/// Where that saves a round trip the hint is written beside the record. Should the record fail, the hint is ahead by one
-/// for a while, which makes look-ups longer by a request; after a lost race it says what the winner says.
+/// Where that saves a round trip, the hint is written beside the record. If the record then fails, the hint is ahead by one for a
+/// while, and look-ups take one more request. After a lost race the hint is right, since the winner made that version.
 pub(crate) fn create_version(catalog: &Catalog, record: &VersionRecord, body: &Bytes) -> Result<Attempt> {
     let client = catalog.client();
     if client.is_remote() {
@@ -100,7 +100,7 @@ async fn try_create(catalog: &Catalog, record: &VersionRecord, body: &Bytes) -> 
     let (mut unclear, mut refused) = (String::new(), false);
     for attempt in 0..TRIES {
         if attempt > 0 {
-            // Two runs that failed together should not try again together: the run id spreads them.
+            // Two runs that failed together should not retry together: the run id spreads their retries.
             let spread = record.run.0.rotate_left(8 * attempt) % 16;
             catalog.client().sleep(Duration::from_millis((4 << (2 * attempt)) + spread)).await;
         }
@@ -108,7 +108,7 @@ async fn try_create(catalog: &Catalog, record: &VersionRecord, body: &Bytes) -> 
             Ok(()) => return Ok(Attempt::Won),
             Err(error) => {
                 unclear = cause::of(&error);
-                // What an earlier try has sent may still arrive.
+                // A refusal is certain only at the first try: what an earlier try has sent may still arrive.
                 refused = attempt == 0 && cause::is_refusal(&error);
             }
         }
@@ -117,7 +117,7 @@ async fn try_create(catalog: &Catalog, record: &VersionRecord, body: &Bytes) -> 
             Ok(Some(found)) => {
                 let winner = catalog.read_version(record.version, &found).await?;
                 if winner.record_digest() == Digest::of(body) {
-                    // The first answer was wrong, and not what it says.
+                    // The first answer was damaged: the record that a second read gives is ours.
                     return Ok(Attempt::Won);
                 }
                 catalog.remember(&winner);
@@ -128,9 +128,9 @@ async fn try_create(catalog: &Catalog, record: &VersionRecord, body: &Bytes) -> 
             Err(error) => (unclear, refused) = (error.to_string(), false),
         }
     }
-    if let Some(what) = catalog.client().no_file(&object) {
+    if let Some(what) = catalog.client().not_a_file(&object) {
         let url = catalog.url();
-        let message = format!("{url}: {object} is {what}, and no file, so that no version can be made: move it away");
+        let message = format!("{url}: {object} is {what}, not a file, so no version can be made: move it away");
         return Err(Error::new(ErrorKind::Corrupt { object: object.to_string() }, message));
     }
     if refused {
@@ -139,18 +139,17 @@ async fn try_create(catalog: &Catalog, record: &VersionRecord, body: &Bytes) -> 
         return Err(Error::unavailable(message).because(&unclear));
     }
     let message = format!(
-        "{}: {object} could not be created, or it could not be told whether it was; see `deltic log {}` before trying \
-         again",
+        "{}: {object} could not be created, or it is unknown whether it was; see `deltic log {}` before you try again",
         catalog.url(),
         catalog.url()
     );
     Err(Error::unavailable(message).because(&unclear))
 }
 
-/// Says where the latest version is. A failure only makes the next look-up longer.
+/// Writes the number of the latest version as a hint. A failure only makes the next look-up longer.
 async fn write_hint(client: &ObjectRoot, version: Version) {
     let body = Bytes::from(format!("{version}\n"));
     if let Err(error) = client.overwrite_async(&ObjectName::Latest, &[body]).await {
-        tracing::warn!(%error, "the hint at the latest version could not be written");
+        tracing::warn!(%error, "the hint that names the latest version could not be written");
     }
 }

@@ -25,7 +25,7 @@ impl Catalog {
         let read = || async { self.client().get_async(&ObjectName::Catalog).await };
         let Some(bytes) = read().await? else { return Ok(None) };
         match self.read_catalog_record(&bytes) {
-            Err(error) if self.client().asks_again(&error) => {
+            Err(error) if self.client().should_reread(&error) => {
                 read().await?.map_or(Err(error), |bytes| self.read_catalog_record(&bytes)).map(Some)
             }
             record => record.map(Some),
@@ -36,7 +36,7 @@ impl Catalog {
         let record: CatalogRecord =
             checked_json::from_json(bytes).map_err(|what| Error::corrupt(self.url(), ObjectName::Catalog, what))?;
         if record.format != CATALOG_FORMAT {
-            return Err(self.not_known(&format!("format {}", record.format)));
+            return Err(self.unsupported(&format!("format {}", record.format)));
         }
         if record.tree != Shape::FORMAT_1 {
             let what = "its tree constants are not those of its format";
@@ -50,26 +50,28 @@ impl Catalog {
         let corrupt = |what: String| Error::corrupt(self.url(), ObjectName::Catalog, what);
         let found = self.catalog_record()?.ok_or_else(|| corrupt("the object is missing".to_owned()))?.catalog;
         match version.map(Snapshot::uuid).filter(|uuid| *uuid != found) {
-            Some(uuid) => Err(corrupt(format!("it is of catalog {found}, and the versions are of {uuid}"))),
+            Some(uuid) => {
+                Err(corrupt(format!("it belongs to catalog {found}, and the versions belong to catalog {uuid}")))
+            }
             None => Ok(()),
         }
     }
 
-    /// Refuses a catalog without versions in which runs have been.
+    /// Refuses a catalog that has no version records although runs have written to it.
     pub(crate) fn check_unused(&self) -> Result<()> {
         let Some(pack) = self.client().packs()?.pop() else { return Ok(()) };
-        // Whoever creates the catalog at this moment may have come as far as that.
+        // Somebody may have created the catalog at this moment.
         if self.client().get(&ObjectName::Version(Version(0)))?.is_some() {
             return Ok(());
         }
         let what = format!(
-            "it is missing, and so are all others, although a run on version {} has left packs",
+            "the object and all other version records are missing, although a run on version {} has left packs",
             pack.name.base
         );
         Err(Error::corrupt(self.url(), ObjectName::Version(Version(0)), what))
     }
 
-    /// The records of versions, whether they can be read or not, in the order asked; all at once where that helps.
+    /// The records of versions, expired ones included, in the given order; on a remote store all at once.
     pub(crate) fn records(&self, versions: &[Version]) -> Result<Vec<Snapshot>> {
         let read = |version: Version| async move {
             let bytes = self.record_bytes(version).await?.ok_or_else(|| self.missing(version))?;
@@ -85,11 +87,10 @@ impl Catalog {
         self.client().get_async(&ObjectName::Version(version)).await
     }
 
-    /// Reads the record of a version from the bytes that were read of it; where they are wrong, and the store is remote, from
-    /// those that a second read gives.
+    /// Decodes the record of a version. Where the bytes are wrong, and the store is remote, reads them once more.
     pub(crate) async fn read_version(&self, version: Version, bytes: &Bytes) -> Result<Snapshot> {
         match self.read_record(version, bytes) {
-            Err(error) if self.client().asks_again(&error) => match self.record_bytes(version).await? {
+            Err(error) if self.client().should_reread(&error) => match self.record_bytes(version).await? {
                 Some(bytes) => self.read_record(version, &bytes),
                 None => Err(error),
             },
@@ -102,10 +103,10 @@ impl Catalog {
         let corrupt = |what: String| Error::corrupt(self.url(), object, what);
         let mut record = VersionRecord::from_bytes(bytes).map_err(|unreadable| match unreadable {
             Unreadable::Damaged(what) => corrupt(what),
-            Unreadable::Format(format) => self.not_known(&format!("records of format {format}")),
-            Unreadable::Beyond(what) => self.not_known(what),
+            Unreadable::Format(format) => self.unsupported(&format!("records of format {format}")),
+            Unreadable::Unsupported(what) => self.unsupported(what),
         })?;
-        // Whoever wrote it may have put more into a URL than a place. What is read here is printed, and copied.
+        // Another program may have recorded a URL with a password in it. Records are printed and copied, so it is removed here.
         for dependency in &mut record.dependencies {
             if check_url(&dependency.url).is_err() {
                 dependency.url = without_secrets(&dependency.url).into_owned();
@@ -116,21 +117,24 @@ impl Catalog {
         }
         if let Some(seen) = self.seen().filter(|seen| seen.uuid() != record.catalog) {
             let (ours, seen) = (seen.uuid(), seen.version());
-            return Err(corrupt(format!("it is of catalog {}, and version {seen} is of {ours}", record.catalog)));
+            return Err(corrupt(format!(
+                "it belongs to catalog {}, and version {seen} belongs to catalog {ours}",
+                record.catalog
+            )));
         }
         Ok(Snapshot::new(self.clone(), record, Digest::of(bytes)))
     }
 
-    /// What a record is that is not there although there are later ones.
+    /// The error for a record that is missing although later ones exist.
     pub(crate) fn missing(&self, version: Version) -> Error {
         let what = "the object is missing, although later versions are there";
         Error::corrupt(self.url(), ObjectName::Version(version), what)
     }
 
-    /// What a catalog is that another program wrote, of a later day.
-    fn not_known(&self, what: &str) -> Error {
+    /// The error for a catalog that a later program wrote.
+    fn unsupported(&self, what: &str) -> Error {
         Error::invalid(format!(
-            "{}: the catalog has {what}, which this program does not know; use a program that does",
+            "{}: the catalog has {what}, which this program does not support; use a newer program that does",
             self.url()
         ))
     }

@@ -1,7 +1,7 @@
-//! The rules that let writers and sweepers work beside each other without locks, each as a question.
+//! The rules by which writers and sweeps work beside each other without locks. Each rule is one method.
 //!
-//! `docs/format.md`, section 7, and the header of [`gc`](crate::maintain::gc) say why they are enough. A catalog asks its rules
-//! and never decides by itself, so that a simulation can take one away and see that it notices.
+//! `docs/format.md`, section 7, and the header of [`gc`](crate::maintain::gc) explain why they are enough. A catalog asks its
+//! rules and never decides by itself. So a simulation can take one rule away, and check that it notices.
 
 use std::ops::RangeInclusive;
 
@@ -14,7 +14,7 @@ use crate::format::node::NodeRef;
 use crate::format::record::VersionRecord;
 use crate::{Error, Result};
 
-/// The rules, as they are meant where nothing else is defined.
+/// The rules. The default methods are the protocol.
 pub(crate) trait Rules: Send + Sync {
     /// Whether the version after `base` may refer to what a version refers to (rule G2).
     fn may_refer_to(&self, base: &VersionRecord, version: Version) -> bool {
@@ -26,8 +26,8 @@ pub(crate) trait Rules: Send + Sync {
         base..=base
     }
 
-    /// What becomes of a record that another run was faster than: nothing, which is the error.
-    fn after_a_loss(&self, _catalog: &Catalog, _record: VersionRecord, error: Error) -> Result<Snapshot> {
+    /// What happens to a record when another run was faster: nothing, the commit fails.
+    fn after_conflict(&self, _catalog: &Catalog, _record: VersionRecord, error: Error) -> Result<Snapshot> {
         Err(error)
     }
 
@@ -41,14 +41,14 @@ pub(crate) trait Rules: Send + Sync {
         true
     }
 
-    /// What two versions must agree on for a node, and all below it, to be one and the same: where it lies. Equal digests would
-    /// not do: equal nodes may name other places of what is below them.
+    /// Identifies a node with all that is below it: by its place. Two versions that refer to the same place share everything below
+    /// it. Equal digests are not enough: equal nodes may refer to different places of what is below them.
     fn identity(&self, node: &NodeRef) -> NodePlace {
         node.place
     }
 }
 
-/// The rules as they are meant.
+/// The protocol: every rule is in force.
 pub(crate) struct Protocol;
 
 impl Rules for Protocol {}

@@ -1,22 +1,25 @@
 //! Tags: names of versions. Every retention keeps a version that has a tag, whatever its rules, until the tag is removed.
 
 use crate::backend::secrets::{holds_secret, without_secrets};
-use crate::format::record::{MOST_TAG_BYTES, MOST_TAGS, Tag, VersionRecord};
+use crate::format::record::{MAX_TAG_BYTES, MAX_TAGS, Tag, VersionRecord};
 use crate::{Error, Result};
 
-/// The tags of the version after `latest`: those there are, without those taken away, with those given. A tag that is there
-/// stays where it is: whoever wants it elsewhere takes it away first, so that nobody's is moved unseen. Fails before anything is
-/// made where a version could not have them.
+/// The tags of the version after `latest`: the present ones, without those in `taken`, with those in `given`. A tag never moves to
+/// another version by itself: it must be taken away first, so that nobody moves another one's tag by mistake. Fails where a
+/// version could not have these tags.
 pub(crate) fn changed(url: &str, latest: &VersionRecord, given: &[Tag], taken: &[String]) -> Result<Vec<Tag>> {
     let mut tags = latest.tags.clone();
     for name in taken {
         let place = tags.iter().position(|tag| tag.name == *name);
         let Some(place) = place else {
-            // As people gave them.
+            // As users write them.
             let shown = |name: &str| name.strip_prefix("keep/").unwrap_or(name).to_owned();
             let known: Vec<String> = latest.tags.iter().map(|tag| format!("`{}`", shown(&tag.name))).collect();
             let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            return Err(Error::invalid(format!("{url}: no version is kept as `{}`; there are {known}", shown(name))));
+            return Err(Error::invalid(format!(
+                "{url}: no version is kept as `{}`; the names in use are {known}",
+                shown(name)
+            )));
         };
         tags.remove(place);
     }
@@ -29,7 +32,7 @@ pub(crate) fn changed(url: &str, latest: &VersionRecord, given: &[Tag], taken: &
             }
             Some(known) => {
                 return Err(Error::invalid(format!(
-                    "{url}: tag `{}` is on version {} already, and not on {}: take it away first, which can be done in one with this",
+                    "{url}: tag `{}` is on version {} already, so it can not be set on version {}: take it away first; one command can do both",
                     tag.name, known.version, tag.version
                 )));
             }
@@ -45,18 +48,21 @@ pub(crate) fn changed(url: &str, latest: &VersionRecord, given: &[Tag], taken: &
 
 /// What is wrong with the tags of a version.
 fn problem(tags: &[Tag]) -> Option<String> {
-    if tags.len() > MOST_TAGS {
-        return Some(format!("it would have {} tags, and can have {MOST_TAGS}: take some away", tags.len()));
+    if tags.len() > MAX_TAGS {
+        return Some(format!(
+            "it would have {} tags, more than the {MAX_TAGS} that it can have: take some away",
+            tags.len()
+        ));
     }
     for Tag { name, note, .. } in tags {
         let shown = name.escape_debug();
         if !Tag::is_name(name) {
             return Some(format!(
-                "`{shown}` is no name of a tag: 1 to {MOST_TAG_BYTES} bytes without control characters"
+                "`{shown}` is not a valid name of a tag: it takes 1 to {MAX_TAG_BYTES} bytes, without control characters"
             ));
         }
         if holds_secret(name) || holds_secret(note) {
-            let what = "holds a URL with a password or a signature, in its name or in its note, and both are recorded";
+            let what = "holds a URL with a password or a signature in its name or its note, and both are recorded: leave that out";
             return Some(format!("tag `{}` {what}", without_secrets(&shown.to_string())));
         }
     }

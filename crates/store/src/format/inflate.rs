@@ -1,4 +1,4 @@
-//! Decompression, with one context a thread: to make a context takes longer than to decompress a node.
+//! Decompression, with one context a thread: making a context takes longer than decompressing a node.
 //!
 //! A length that a frame announces is trusted only as far as frames can grow.
 
@@ -11,17 +11,17 @@ thread_local! {
 }
 
 /// No frame grows more than this when it is decompressed: a block takes four bytes and gives at most 128 KiB.
-pub(crate) const MOST_GROWTH: usize = 32 << 10;
+pub(crate) const MAX_GROWTH: usize = 32 << 10;
 
 /// Decompresses a zstd frame of at most `most` bytes; `None` when the bytes are no such frame. Allocates no more than
-/// `most`, and at most [`MOST_GROWTH`] times what it was given; zstd itself holds about 100 KiB a thread.
+/// `most`, and at most [`MAX_GROWTH`] times what it was given; zstd itself holds about 100 KiB a thread.
 pub(crate) fn inflate(bytes: &[u8], most: usize) -> Option<Vec<u8>> {
     DECOMPRESSOR.with_borrow_mut(|kept| {
         let decompressor = match kept {
             Some(decompressor) => decompressor,
             none => none.insert(Decompressor::new().ok()?),
         };
-        decompressor.decompress(bytes, most.min(bytes.len().saturating_mul(MOST_GROWTH))).ok()
+        decompressor.decompress(bytes, most.min(bytes.len().saturating_mul(MAX_GROWTH))).ok()
     })
 }
 
@@ -51,7 +51,7 @@ mod tests {
         }
         let grown = inflate(&frame, usize::MAX).expect("a frame");
         assert!(grown.len() == 100 << 17 && grown.iter().all(|byte| *byte == 7));
-        // A frame that says its length is 2^62.
+        // A frame that announces a length of 2^62.
         let mut claims = vec![0x28, 0xb5, 0x2f, 0xfd, 0xe0];
         claims.extend_from_slice(&(1u64 << 62).to_le_bytes());
         claims.extend_from_slice(&[1, 0, 0]);

@@ -1,5 +1,5 @@
 //! The names of a catalog's objects. Every path that is read or written comes from here, so that one object never
-//! goes by two notations.
+//! has two spellings.
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,13 +25,14 @@ pub enum ObjectName {
     Latest,
     /// `packs/<base>-<run>-<seq>`: payloads and nodes.
     Pack(PackName),
-    /// `progress/<base>-<run>-<seq>`: what a run has done that has not committed; named as packs are.
+    /// `progress/<base>-<run>-<seq>`: checkpoints of a run that has not committed; named as packs are.
     Progress(PackName),
     /// `probe-<run>`: exists only while a catalog is being created.
     Probe(RunId),
 }
 
-/// The name of a pack says which run wrote it, on which base. So what a lost run left behind can be told by name.
+/// The name of a pack. It holds the run that wrote the pack and that run's base, so the name alone shows what a lost run left
+/// behind.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PackName {
@@ -39,7 +40,7 @@ pub struct PackName {
     pub base: Version,
     /// The run.
     pub run: RunId,
-    /// A number that the run counts up.
+    /// A number that the run increments with each pack.
     pub seq: u32,
 }
 
@@ -57,9 +58,9 @@ impl ObjectName {
         Path::from(self.to_string())
     }
 
-    /// The most bytes that it has: what is longer is read no further. Packs and progress are read by ranges, of which each
+    /// The greatest length that it can have. A longer object is not read. Packs and checkpoints are read by ranges, and each range
     /// has its own bound.
-    pub(crate) fn most_bytes(&self) -> u64 {
+    pub(crate) fn max_bytes(&self) -> u64 {
         match self {
             ObjectName::Latest => 64,
             ObjectName::Catalog | ObjectName::Probe(_) => 1 << 20,
@@ -67,7 +68,7 @@ impl ObjectName {
         }
     }
 
-    /// Reads a name back; none when it is that of no object. One notation only.
+    /// Parses a name; none when no object has it. Accepts one spelling only.
     pub(crate) fn parse(text: &str) -> Option<ObjectName> {
         let name = match text.split_once('/') {
             None if text == "catalog.json" => ObjectName::Catalog,
@@ -116,7 +117,7 @@ impl FromStr for PackName {
         let mut number = || parts.next().and_then(|part| u64::from_str_radix(part, 16).ok()).ok_or_else(bad);
         let (base, run, seq) = (number()?, number()?, number()?);
         let name = PackName { base: Version(base), run: RunId(run), seq: u32::try_from(seq).map_err(|_| bad())? };
-        // One notation only: what does not print back as it was read is refused.
+        // One spelling only: a name must print as it was read.
         if name.to_string() == text { Ok(name) } else { Err(bad()) }
     }
 }

@@ -1,4 +1,5 @@
-//! An object of progress: results, each under a key, and an index of them at the end that names the packs they refer to.
+//! A checkpoint object (`progress/…`): results, each under a key, and an index at the end. The index names the packs that the
+//! results refer to.
 //!
 //! `docs/format.md` has the layout.
 
@@ -11,7 +12,7 @@ use deltic_core::{Digest, RunId, Version};
 use crate::format::object_name::PackName;
 use crate::format::varint::{self, Malformed, Reader};
 
-/// What an object of progress begins with; the last byte is the format's version.
+/// What a checkpoint object begins with; the last byte is the format's version.
 const HEADER: [u8; 8] = *b"DLTPROG\x01";
 /// What it ends with.
 const END: [u8; 8] = *b"\x01GORPTLD";
@@ -21,14 +22,14 @@ pub(crate) const FOOTER_LEN: u64 = 8 + Digest::LEN as u64 + END.len() as u64;
 /// The longest result that is read, and so the longest that is worth writing.
 const MAX_RESULT_BYTES: u64 = 64 << 20;
 
-/// What an index says: the packs that are referred to, and under each key where its result lies and its digest.
+/// The content of an index: the packs that results refer to; and for each key where its result lies, and the result's digest.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Index {
     pub(crate) packs: Vec<(PackName, u64)>,
     pub(crate) results: Vec<(Digest, Range<u64>, Digest)>,
 }
 
-/// An object of progress, in pieces.
+/// Encodes a checkpoint object, in pieces.
 pub(crate) fn encode(results: &[(Digest, Bytes)], packs: &[(PackName, u64)]) -> Vec<Bytes> {
     let packs: BTreeSet<&(PackName, u64)> = packs.iter().collect();
     let mut index = Vec::new();
@@ -55,13 +56,13 @@ pub(crate) fn encode(results: &[(Digest, Bytes)], packs: &[(PackName, u64)]) -> 
     pieces
 }
 
-/// The length of the index of an object that ends so; none when nothing of the kind ends so.
+/// The length of the index, from the last bytes of an object; none when no checkpoint object ends like this.
 pub(crate) fn index_len(tail: &[u8]) -> Option<u64> {
     let footer = &tail[tail.len().checked_sub(FOOTER_LEN as usize)?..];
     footer.ends_with(&END).then(|| Reader(footer).array().ok().map(u64::from_le_bytes))?
 }
 
-/// Reads index and footer of an object of so many bytes. Memory: at most eight times their length.
+/// Reads index and footer of an object of `size` bytes. Memory: at most eight times their length.
 pub(crate) fn read_index(tail: &[u8], size: u64) -> std::result::Result<Index, Malformed> {
     let split = tail.len().checked_sub(FOOTER_LEN as usize).ok_or(Malformed("it is too short"))?;
     let (bytes, footer) = tail.split_at(split);
@@ -74,7 +75,7 @@ pub(crate) fn read_index(tail: &[u8], size: u64) -> std::result::Result<Index, M
     let mut packs = Vec::new();
     for _ in 0..index.count(bytes.len())? {
         let (base, run) = (Version(index.number()?), RunId(u64::from_le_bytes(index.array()?)));
-        let seq = u32::try_from(index.number()?).map_err(|_| Malformed("it names a pack that can not be"))?;
+        let seq = u32::try_from(index.number()?).map_err(|_| Malformed("it names an impossible pack"))?;
         packs.push((PackName { base, run, seq }, index.number()?));
     }
     let mut results = Vec::new();
@@ -100,7 +101,7 @@ pub(crate) fn read_index(tail: &[u8], size: u64) -> std::result::Result<Index, M
 pub(crate) mod tests {
     use super::*;
 
-    /// An object, and what its index says.
+    /// An object, and the content of its index.
     pub(crate) fn sample() -> (Vec<u8>, Index) {
         let pack = |seq| PackName { base: Version(7), run: RunId(8), seq };
         let results = [(Digest::of(b"a"), Bytes::from_static(b"result a")), (Digest::of(b"b"), Bytes::new())];

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::format::entry::NodePlace;
 use crate::format::node::{self, NodeRef, Wanted};
 
-/// What a version record says of a tree.
+/// A tree, as a version record describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Root {
     /// Digest of keys, payload digests, lengths and user fields: equal digests, equal contents.
@@ -34,10 +34,10 @@ impl Root {
         place.map(|place| Wanted::root(NodeRef { digest, level, count, bytes, place }))
     }
 
-    /// Says what is wrong with a root that was read.
+    /// What is wrong with a root that was read.
     pub(crate) fn problem(&self) -> Option<String> {
         if self.place.is_none() && *self != Root::empty() || self.place.is_some() && self.count == 0 {
-            return Some("a root is neither empty nor has it a place and entries".to_owned());
+            return Some("a root has entries without a place, or a place without entries".to_owned());
         }
         None
     }

@@ -49,7 +49,7 @@ impl<'a> Reader<'a> {
         Err(Malformed("a number is too long"))
     }
 
-    /// A number that counts something of which there are at most `most`.
+    /// Reads a count or a length, which is at most `most`.
     pub(crate) fn count(&mut self, most: usize) -> Result<usize, Malformed> {
         let number = self.number()?;
         usize::try_from(number).ok().filter(|n| *n <= most).ok_or(Malformed("a length or count is out of range"))
@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn end(&self) -> Result<(), Malformed> {
-        if self.0.is_empty() { Ok(()) } else { Err(Malformed("it has bytes too many")) }
+        if self.0.is_empty() { Ok(()) } else { Err(Malformed("it has extra bytes at its end")) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whether a store does what catalogs rely on, tried out in a folder of its own.
+//! Tests whether a store does what catalogs rely on, in a folder of its own.
 //!
 //! Each assumption is one check with a plain finding. The suite is for any bucket or folder, before the first catalog is
 //! made there or when one behaves strangely; it neither reads nor writes a catalog. The folder is named after a run id, so
@@ -22,10 +22,10 @@ use crate::{Error, ErrorKind, Result};
 /// Writers that want to create one object at the same time.
 const WRITERS: u64 = 32;
 
-/// Objects that they race for.
+/// How many objects they race for.
 const RACES: u64 = 4;
 
-/// Bytes of the big object: more than a store sends in one piece.
+/// The length of the big object: more than a store sends in one piece.
 const BIG_BYTES: u64 = 24 << 20;
 
 /// Something that catalogs rely on, and what was found.
@@ -35,7 +35,7 @@ pub struct Assumption {
     pub name: &'static str,
     /// What a store has to do.
     pub expected: &'static str,
-    /// What it did instead; none when it did that.
+    /// What it did instead; none when it did what is expected.
     pub problem: Option<String>,
 }
 
@@ -70,7 +70,7 @@ const CHECKS: [Check; 8] = [
     },
     Check {
         name: "one of many creates",
-        expected: "of many who create one object at the same time exactly one succeeds, and its bytes stay",
+        expected: "when many writers create one object at the same time, exactly one succeeds, and its bytes stay",
         try_out: one_of_many,
     },
     Check {
@@ -78,7 +78,11 @@ const CHECKS: [Check; 8] = [
         expected: "an object that was overwritten is read as it was written last",
         try_out: overwrite,
     },
-    Check { name: "absence", expected: "an object that is not there is told from a failure", try_out: absence },
+    Check {
+        name: "absence",
+        expected: "an object that does not exist is reported as missing, not as a failure",
+        try_out: absence,
+    },
     Check {
         name: "ranges",
         expected: "any range of an object is read exactly, that of a big one too, and one beyond its end fails",
@@ -162,12 +166,12 @@ const PACKS: u32 = 12;
 fn clean(client: &ObjectRoot) {
     for name in (0..10).chain(RACED..RACED + RACES).map(object) {
         if let Err(error) = client.remove_if_there(&name) {
-            tracing::warn!(%error, "an object of the check stays behind");
+            tracing::warn!(%error, "an object of the check could not be removed");
         }
     }
     let packs: Vec<PackName> = (0..PACKS).map(pack).collect();
     if let Err(error) = client.remove_packs(&packs) {
-        tracing::warn!(%error, "objects of the check stay behind");
+        tracing::warn!(%error, "objects of the check could not be removed");
     }
 }
 
@@ -235,10 +239,9 @@ fn one_of_many(client: &ObjectRoot) -> Finding {
         });
         let winners: Vec<u64> = ended.iter().filter(|(_, result)| result.is_ok()).map(|(writer, _)| *writer).collect();
         let &[winner] = &winners[..] else {
-            let told = winners.len();
-            let mut what =
-                format!("{told} of {WRITERS} who created one object at the same time were told that they had");
-            if let Some(Err(error)) = ended.first().map(|(_, result)| result).filter(|_| told == 0) {
+            let count = winners.len();
+            let mut what = format!("{count} of {WRITERS} writers succeeded in creating one object at the same time");
+            if let Some(Err(error)) = ended.first().map(|(_, result)| result).filter(|_| count == 0) {
                 what.push_str(&format!(": {error}"));
             }
             return Err(what);
@@ -250,7 +253,7 @@ fn one_of_many(client: &ObjectRoot) -> Finding {
 
 fn overwrite(client: &ObjectRoot) -> Finding {
     for round in 0..10 {
-        // Of changing length, so that old and new can not be taken for each other.
+        // Lengths change, so that old and new can not be mistaken for each other.
         let bytes = body(&"x".repeat(round * 7 % 5 + 1));
         put(client, &object(6), &bytes)?;
         expect(client, &object(6), &bytes, "after it was overwritten")?;
@@ -261,7 +264,7 @@ fn overwrite(client: &ObjectRoot) -> Finding {
 fn absence(client: &ObjectRoot) -> Finding {
     match read(client, &object(7))? {
         None => Ok(()),
-        Some(_) => Err("an object was read that nobody has written".to_owned()),
+        Some(_) => Err("an object was read that was never written".to_owned()),
     }
 }
 
@@ -301,7 +304,7 @@ fn listing(client: &ObjectRoot) -> Finding {
         let found = listed(client)?;
         if found != expected {
             return Err(format!(
-                "after {} objects were written, {} were listed, or other ones",
+                "after {} objects were written, {} were listed, or wrong ones",
                 expected.len(),
                 found.len()
             ));

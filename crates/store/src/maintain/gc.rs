@@ -1,27 +1,27 @@
-//! Removing packs that nothing can need any more: no clocks, no locks, and nothing is asked of writers and readers.
+//! The sweep: removes packs that nothing can need any more. It uses no clocks and no locks, and needs no help of writers and readers.
 //!
 //! The rules that make it safe (`docs/format.md`, section 7):
 //!
-//! * **G1** A pack's name says on which base it was written.
-//! * **G2** A version refers only to packs that runs on its base wrote, its own or others, and to packs that a version in
-//!   its base's retained set refers to.
+//! * **G1** A pack's name has the base that it was written on.
+//! * **G2** A version refers only to packs that runs on its base wrote (its own run or others), and to packs that a version in its
+//!   base's retained set refers to.
 //! * **G3** The retained set is part of the record, shrinks only by a commit, and always holds the version itself.
 //! * **G4** The name of a version is never freed.
 //!
-//! A run that takes over what another one on the same base had done makes no difference: the packs of both carry that base.
+//! A run may take over the results of another run on the same base: the packs of both have that base in their names.
 //!
-//! The sweeper reads the latest version `L`, marks the packs that `L` and the versions it retains refer to, lists all
-//! packs, and removes those that are not marked and whose base is less than `L`; likewise the progress of runs whose base is
-//! less than `L`, which nothing refers to, and what writers of a folder have left unfinished that could come to nothing any
-//! more. It may be overtaken at any point, by
-//! writers, by retention and by other sweepers, stand still for days, or die:
+//! The sweep reads the latest version `L` and marks the packs that `L` and the versions it retains refer to. Then it lists all packs,
+//! and removes those that are not marked and whose base is less than `L`. It also removes the checkpoints of runs whose base is less
+//! than `L`, and the half-written files in a folder that can not become objects any more. Writers, retention and other sweeps may
+//! overtake it at any point; it may pause for days, or die. It is safe all the same:
 //!
-//! * A run whose base is less than `L` can not commit any more, for its version is taken (G4). So its packs are needed
-//!   only by versions up to `L`, and of these only by retained ones: they are marked, or nobody can need them.
+//! * A run whose base is less than `L` can not commit any more, because its version exists already (G4). So only versions up to `L`
+//!   can need its packs, and of these only retained ones: the packs are marked, or nobody can need them.
 //! * Later versions refer to packs that are marked at `L`, or whose base is `L` or later: by induction over G2 and G3.
-//! * A node that is missing during the mark means that a later sweeper was at work, and that what is being marked has
-//!   expired; the sweep begins again from the latest version. If it has not expired, the catalog is damaged: nothing is
-//!   removed.
+//! * Packs are listed after the latest version was read. A pack that appears in between has a base of `L` or later, or belongs to a
+//!   run that can not commit any more.
+//! * When a node is missing during the mark, a later sweep has removed it, and the version that is being marked has expired. Then the
+//!   sweep begins again from the latest version. If the version has not expired, the catalog is damaged: nothing is removed.
 
 use std::collections::HashSet;
 
@@ -43,22 +43,22 @@ const TRIES: u32 = 10;
 pub struct Collected {
     /// The version that was the latest when it began.
     pub version: Version,
-    /// How many versions are retained as of it.
+    /// How many versions it retains.
     pub retained: u64,
     /// Packs that retained versions need.
     pub needed: Objects,
     /// Packs that were removed, or would be.
     pub removed: Objects,
-    /// Packs that no retained version needs, and that runs which are at work may be about to commit. What a run has left
-    /// that died is removed after the next commit.
+    /// Packs that no retained version needs, but that a running run may be about to commit. Packs of a run that died are removed after
+    /// the next commit.
     pub undecided: Objects,
-    /// What runs had done that can not commit any more: removed, or would be.
+    /// Checkpoints of runs that can not commit any more: removed, or would be.
     pub progress_removed: Objects,
-    /// What runs have done that are at work, or that the next run can go on from.
+    /// Checkpoints of running runs, or that the next run can resume from.
     pub progress_kept: Objects,
-    /// Files of a folder that a writer which was killed has left half-written: removed, or would be.
+    /// Half-written files in a folder, left by killed writers: removed, or would be.
     pub unfinished_removed: Objects,
-    /// The same of writers that may be at work.
+    /// Half-written files of writers that may still be running.
     pub unfinished_kept: Objects,
 }
 
@@ -78,20 +78,20 @@ impl Objects {
 
     fn add_bytes(&mut self, bytes: u64) {
         self.count += 1;
-        // Sizes of files with holes may add up to more than can be counted.
+        // The sizes of sparse files may overflow the sum.
         self.bytes = self.bytes.saturating_add(bytes);
     }
 }
 
-/// Whether nothing can come of what somebody began to write as an object, as of a version that is there.
+/// Whether a half-written object can be removed, given the latest version.
 ///
-/// * Of packs and progress by the base in the name: that run can not commit any more.
-/// * A record whose version is there can not be created again, nor can `catalog.json`, and a probe belongs to a creation that
-///   is bound to fail.
-/// * The hint is written by every commit, and its name does not say by which. That of a writer at work may go too: it tries
-///   again, and a hint that is old or missing costs requests and nothing else.
+/// * Packs and checkpoints, by the base in the name: their run can not commit any more.
+/// * The record of a version that exists can not be created again, nor can `catalog.json`. A probe belongs to a creation that is
+///   bound to fail.
+/// * Every commit writes the hint, and its name does not show which commit did. A running writer may lose its hint too: it tries
+///   again, and an old or missing hint only costs requests.
 ///
-/// Names are not freed by this: whoever creates an object of such a name later is refused, or tries again.
+/// This frees no names: a later attempt to create an object of such a name is refused, or tries again.
 fn is_dead(name: &ObjectName, latest: Version) -> bool {
     match name {
         ObjectName::Pack(name) | ObjectName::Progress(name) => name.base < latest,
@@ -101,11 +101,11 @@ fn is_dead(name: &ObjectName, latest: Version) -> bool {
 }
 
 impl Catalog {
-    /// Removes the packs that no retained version and no running writer can need; with `dry_run` only says which.
+    /// Removes the packs that no retained version and no running writer can need; with `dry_run` only counts them.
     ///
-    /// Safe beside anything else, other sweepers included, and when it is interrupted: what is left is removed next time.
-    /// Cost: reads the metadata of the latest version, of the other retained ones what differs from the next, and lists
-    /// packs and progress.
+    /// Safe beside anything else, other sweeps included, and when it is interrupted: the next sweep removes the rest. Cost: reads the
+    /// metadata of the latest version, and for each other retained version what differs from the next one; lists packs and
+    /// checkpoints.
     pub fn gc(&self, dry_run: bool) -> Result<Collected> {
         for _ in 0..TRIES {
             match self.gc_once(dry_run) {
@@ -119,7 +119,7 @@ impl Catalog {
 
     fn gc_once(&self, dry_run: bool) -> Result<Collected> {
         let latest = self.latest()?;
-        self.check_standing(&latest)?;
+        self.check_lineage(&latest)?;
         let marked = self.mark(&latest)?;
         let (mut needed, mut removed, mut undecided) = (Objects::default(), Objects::default(), Objects::default());
         let mut dead = Vec::new();
@@ -154,7 +154,7 @@ impl Catalog {
             }
         }
         if !dry_run {
-            // What refers to packs goes before these do.
+            // Checkpoints go before the packs that they refer to: an interrupted sweep must not leave checkpoints of missing packs.
             self.client().remove_progress(&passed)?;
             self.client().remove_packs(&dead)?;
             left.iter().try_for_each(|file| self.client().remove_unfinished(file))?;
@@ -173,15 +173,15 @@ impl Catalog {
         })
     }
 
-    /// Checks that the latest version is of this catalog and follows the one before it. A record of another catalog, or
-    /// of a copy that went on by itself, may be right in itself and need nothing of what is here.
-    fn check_standing(&self, latest: &Snapshot) -> Result<()> {
+    /// Checks that the latest version belongs to this catalog and follows the one before it. A record of another catalog, or of a copy
+    /// that went on by itself, may be valid in itself and refer to none of the packs here: the sweep would remove them all.
+    fn check_lineage(&self, latest: &Snapshot) -> Result<()> {
         self.check_catalog_record(Some(latest))?;
         let Some(before) = latest.version().0.checked_sub(1).map(Version) else { return Ok(()) };
         self.records(&[before])?.iter().try_for_each(|before| self.check_parent(latest, before))
     }
 
-    /// Checks that of two versions in a row the one is the parent of the other.
+    /// Checks that of two versions in a row the older is the parent of the newer.
     fn check_parent(&self, after: &Snapshot, before: &Snapshot) -> Result<()> {
         let version = before.version();
         if after.version() != version.next() || after.record().parent == Some(before.record_digest()) {
@@ -204,9 +204,8 @@ impl Catalog {
         Ok(marked)
     }
 
-    /// Goes through a version and all that it retains, newest first. Of two versions in a row the one must be the parent
-    /// that the other names: a record of another line of the catalog's history may be right in itself, and would name
-    /// other packs.
+    /// Calls `take` for a version and all that it retains, newest first. Of two versions in a row, the older must be the parent that the
+    /// newer names: a record of another line of history may be valid in itself, but refers to other packs.
     pub(crate) fn retained_by(&self, latest: &Snapshot, mut take: impl FnMut(&Snapshot) -> Result<()>) -> Result<()> {
         take(latest)?;
         if !self.rules().marks_retained() {

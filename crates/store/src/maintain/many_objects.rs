@@ -8,12 +8,12 @@ use crate::Result;
 use crate::backend::client::ObjectRoot;
 use crate::format::object_name::{ListedPack, ObjectName, PackName};
 
-/// More than the thousand that a page of S3 holds, and than one request removes; and no multiple of any page.
+/// More than the 1,000 objects of a page of S3, or of one request to remove; and no multiple of a page.
 const MANY: u32 = 2345;
 
 pub(super) const MANY_OBJECTS: Check = Check {
     name: "many objects",
-    expected: "thousands of objects are listed, from any name on, and removed, those that are gone already too",
+    expected: "thousands of objects can be listed from any name on, and be removed, also those that are gone already",
     try_out: many,
 };
 
@@ -56,5 +56,5 @@ fn same(found: &[(PackName, u64)], expected: &[(PackName, u64)], what: &str) -> 
     if found == expected {
         return Ok(());
     }
-    Err(format!("a listing {what} has {} objects of {}, or other ones", found.len(), expected.len()))
+    Err(format!("a listing {what} has {} objects of {}, or wrong ones", found.len(), expected.len()))
 }

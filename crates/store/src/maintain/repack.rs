@@ -1,12 +1,11 @@
-//! Writing what is needed of sparse packs into new ones, so that the old ones can go.
+//! Copies the live part of sparse packs into new packs, so that the sweep can remove the old ones.
 //!
-//! A pack is kept whole as long as a retained version needs one blob of it. Repacking copies what the **latest** version
-//! needs of packs that are mostly dead, writes the nodes again that name places in them, and commits a version of the
-//! same digests. Older retained versions keep the old packs until they expire, so space is freed by the sweep after
-//! that.
+//! A pack stays as long as a retained version needs one blob of it. Repacking copies what the **latest** version needs of mostly dead
+//! packs, rewrites the nodes that refer to them, and commits a version with the same digests. Older retained versions keep the old
+//! packs until they expire; the sweep after that frees the space.
 //!
-//! What counts as live is what any retained version needs: a pack that older versions need would have to stay, and
-//! copying the rest of it would be for nothing.
+//! All that any retained version needs counts as live: a pack that older versions need must stay, so copying its rest would gain
+//! nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,19 +26,19 @@ use crate::packs::payload;
 use crate::packs::source::Source;
 use crate::packs::writer::DraftOptions;
 use crate::tree::Tree;
-use crate::write::commit::same_again;
+use crate::write::commit::unchanged_successor;
 use crate::write::draft::Draft;
 use crate::{Error, Result};
 
-/// Payloads that are copied at once.
+/// How many bytes of payloads are copied at once.
 const BATCH_BYTES: u64 = 16 << 20;
 
-/// Which packs are written again.
+/// Which packs are rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RepackOptions {
-    /// Those of which less than this share of the bytes is needed, in percent.
+    /// Packs of which less than this share of the bytes is needed, in percent.
     pub below_percent: u32,
-    /// Stops choosing packs when so many bytes are to be copied. The sparsest come first.
+    /// The most bytes to copy. The sparsest packs come first.
     pub most_bytes: Option<u64>,
     /// How the new packs are written.
     pub draft: DraftOptions,
@@ -55,13 +54,13 @@ impl Default for RepackOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Repacked {
-    /// The version that was made; none when no pack is sparse, or it was only to be said which are.
+    /// The version that was made; none when no pack is sparse, or in a dry run.
     pub version: Option<Version>,
     /// The packs that the new version does not need any more.
     pub replaced: Objects,
-    /// What was needed of them, or about: the bytes that are copied.
+    /// About how many bytes of them are needed: the bytes that are copied.
     pub live_bytes: u64,
-    /// The packs that were written instead, nodes that had to be written again included.
+    /// The packs that were written instead, with the rewritten nodes.
     pub written: Objects,
 }
 
@@ -73,10 +72,10 @@ struct Live {
 }
 
 impl Catalog {
-    /// Writes the packs again of which little is needed; with `dry_run` only says which. Digests stay as they are.
+    /// Rewrites the packs of which little is needed; with `dry_run` only counts them. Digests do not change.
     ///
-    /// Fails with [`crate::ErrorKind::Conflict`] when another run made the next version meanwhile: what was written is
-    /// swept later. Cost: reads the metadata of the latest version and what differs between retained ones, twice, and
+    /// Fails with [`crate::ErrorKind::Conflict`] when another run made the next version meanwhile; the sweep
+    /// removes what was written. Cost: reads the metadata of the latest version and what differs between retained ones, twice, and
     /// copies what is needed of the packs. Memory: about a batch of payloads and a few nodes a level.
     pub fn repack(&self, options: &RepackOptions, run: RunId, created: Timestamp, dry_run: bool) -> Result<Repacked> {
         let latest = self.latest()?;
@@ -112,8 +111,8 @@ impl Catalog {
             let root = tree.root.node().map(|root| rewriter.node(&tree, &root)).transpose()?;
             roots.insert(part, root.map_or(tree.root, Root::from));
         }
-        let mut record = same_again(&latest, run, created, "repacking".to_owned())?;
-        let missing = || Error::internal("a tree was not written again");
+        let mut record = unchanged_successor(&latest, run, created, "repacking".to_owned())?;
+        let missing = || Error::internal("a tree was not rewritten");
         for layer in &mut record.layers {
             layer.root = *roots.get(&Part::Layer(layer.layer.id.clone())).ok_or_else(missing)?;
         }
@@ -129,8 +128,8 @@ impl Catalog {
         Ok(done)
     }
 
-    /// What of each pack is needed by the latest version, and by other retained ones only. Where an entry went and came
-    /// back its bytes may count twice, which makes a pack less sparse than it is.
+    /// The bytes of each pack that the latest version needs, and those that only other retained versions need. Where an entry was
+    /// deleted and came back, its bytes may count twice; then a pack looks less sparse than it is.
     fn live(&self, latest: &Snapshot) -> Result<BTreeMap<PackName, Live>> {
         let mut live: BTreeMap<PackName, Live> = BTreeMap::new();
         let mut walk = Walk::new();
@@ -166,7 +165,7 @@ impl Catalog {
     }
 }
 
-/// Writes again what lies in the chosen packs, and the nodes above it.
+/// Rewrites what lies in the chosen packs, and the nodes above it.
 struct Rewriter<'a> {
     draft: &'a Draft,
     chosen: &'a BTreeSet<PackName>,
@@ -174,7 +173,7 @@ struct Rewriter<'a> {
 }
 
 impl Rewriter<'_> {
-    /// The same node, where neither it nor anything below it lies in a chosen pack.
+    /// Rewrites a node. Returns the same reference where neither the node nor anything below it lies in a chosen pack.
     fn node(&mut self, tree: &Tree, wanted: &Wanted) -> Result<NodeRef> {
         let (source, reference) = (&*tree.source, &wanted.node);
         let node = source.node(wanted)?;

@@ -1,8 +1,8 @@
-//! Which versions can be read. The set is part of each version's record, so dropping versions is an ordinary commit: a
-//! new version with the content of the latest, whose record retains fewer.
+//! Which versions can be read. The set is part of each version's record. So dropping versions is an ordinary commit: a new version
+//! with the content of the latest, whose record retains fewer versions.
 //!
-//! Versions that are dropped have expired: whoever opens one is told so. Their names stay taken, and their packs stay
-//! until [`Catalog::gc`] removes them.
+//! Dropped versions have expired: opening one is an error. Their names stay taken, and their packs stay until [`Catalog::gc`]
+//! removes them.
 
 use std::collections::BTreeSet;
 
@@ -12,24 +12,24 @@ use crate::catalog::publish::publish;
 use crate::catalog::snapshot::Snapshot;
 use crate::catalog::{Catalog, RECORDS_AHEAD, tags};
 use crate::format::record::{Tag, minus, ranges, retain, rfc3339};
-use crate::write::commit::same_again;
+use crate::write::commit::unchanged_successor;
 use crate::{Error, ErrorKind, Result};
 
-/// Which versions to keep. A version that any of the rules names is kept; the latest, and those that have a tag, always are.
-/// Without `last`, `keep` and `since` all are kept that there are.
+/// Which versions to keep: those that any of the rules names. The latest version, and versions with a tag, are always kept. Without
+/// `last`, `keep` and `since` all versions are kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Retention {
-    /// The last so many. Versions that follow one another and say the same, as maintenance makes them, count as one.
+    /// This many of the last versions. Versions in a row with the same content, as maintenance makes them, count as one.
     pub last: Option<u64>,
-    /// These. Each must be one that can be read now.
+    /// These versions. Each must be one that can be read now.
     pub keep: BTreeSet<Version>,
-    /// Every version that may have been the latest at some moment since then, by the times in the records as far as they do
-    /// not contradict each other: where they do, more is kept.
+    /// Every version that may have been the latest at some moment since then, by the times in the records. Where times contradict each
+    /// other, more versions are kept.
     pub since: Option<Timestamp>,
-    /// Tags to set, each on a version that can be read now. One that is there on the same version takes the note, if there is
-    /// one; on another version it is an error.
+    /// Tags to set, each on a version that can be read now. Where the tag is on the same version already, its note is replaced, if a
+    /// note is given. Where it is on another version, that is an error.
     pub tags: Vec<Tag>,
-    /// The names of tags to take away, before others are set. It alone lets nothing expire.
+    /// The names of tags to take away, before others are set. This alone lets no version expire.
     pub untag: Vec<String>,
 }
 
@@ -37,11 +37,11 @@ pub struct Retention {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retained {
-    /// The version that was made; none when nothing expired and no tag was changed, or it was only to be said what would.
+    /// The version that was made; none when no version expired and no tag changed, or in a dry run.
     pub version: Option<Version>,
     /// The versions that can be read, the new one included, as ranges of numbers.
     pub retained: Vec<(Version, Version)>,
-    /// The versions that could be read before and can not be any more.
+    /// The versions that could be read before, and can not be read any more.
     pub expired: Vec<(Version, Version)>,
     /// All tags, sorted by name.
     pub tags: Vec<Tag>,
@@ -55,16 +55,17 @@ impl Retention {
 }
 
 impl Catalog {
-    /// Keeps the versions that `retention` names, those that have a tag, and the latest, and lets the others expire; with `dry_run` only says
-    /// which. Changes tags in the same version. Makes one only when something expires or a tag is changed. `created` is the time that it is made, now.
+    /// Keeps the versions that `retention` names, those with a tag, and the latest; lets the others expire. With `dry_run` only reports
+    /// which. Changes tags in the same version. Makes a version only when a version expires or a tag changes. `created` is the time
+    /// of that version: now.
     ///
     /// Fails with [`ErrorKind::Conflict`] when another run made the next version meanwhile, and with
     /// [`ErrorKind::Expired`] or [`ErrorKind::NotFound`] when a version to keep can not be kept. Cost: one request for
-    /// each version that `last` has to look at and for each that is named, with `since` for each that can be read, and a commit.
+    /// each version that `last` counts and for each that is named, with `since` for each that can be read; and a commit.
     pub fn retain(&self, retention: &Retention, run: RunId, created: Timestamp, dry_run: bool) -> Result<Retained> {
         let latest = self.latest()?;
         if !retention.lets_expire() && retention.tags.is_empty() && retention.untag.is_empty() {
-            return Err(Error::invalid("retention names no versions to keep; say how many, which, or since when"));
+            return Err(Error::invalid("retention names no versions to keep; state how many, which, or since when"));
         }
         let tags = tags::changed(self.url(), latest.record(), &retention.tags, &retention.untag)?;
         let retained = if retention.lets_expire() {
@@ -76,7 +77,7 @@ impl Catalog {
             latest.record().retained.clone()
         };
         self.check_readable(&latest, retention.tags.iter().map(|tag| tag.version))?;
-        // What is kept from now on is there to be kept.
+        // Fails here when a version that is to be kept is lost.
         for version in retention.tags.iter().map(|tag| tag.version).chain(retention.keep.iter().copied()) {
             self.snapshot(version)?;
         }
@@ -84,7 +85,7 @@ impl Catalog {
         if expired.is_empty() && tags == latest.record().tags || dry_run {
             return Ok(Retained { version: None, retained, expired, tags });
         }
-        let mut record = same_again(&latest, run, created, "retention".to_owned())?;
+        let mut record = unchanged_successor(&latest, run, created, "retention".to_owned())?;
         record.retained = retain(&retained, record.version);
         record.tags.clone_from(&tags);
         let made = publish(self, record)?;
@@ -96,7 +97,7 @@ impl Catalog {
         let Some(version) = versions.into_iter().find(|version| !latest.record().retains(*version)) else {
             return Ok(());
         };
-        // A version that is not there, or has expired, says so itself.
+        // Where the version is missing or has expired, this returns the error.
         self.snapshot(version)?;
         let (url, latest) = (self.url(), latest.version());
         let message = format!("{url}: version {version} was made after version {latest}; try again");
@@ -106,13 +107,15 @@ impl Catalog {
     /// The versions that the rules name, of those that can be read.
     fn named(&self, latest: &Snapshot, rules: &Retention, now: Timestamp) -> Result<BTreeSet<Version>> {
         if rules.last == Some(0) {
-            return Err(Error::invalid("the latest version is always kept: the last 0 versions can not be"));
+            return Err(Error::invalid(
+                "the latest version is always kept, so the number of last versions to keep must be at least 1",
+            ));
         }
         if let Some(since) = rules.since.filter(|since| *since > now) {
             let url = self.url();
-            // Most likely a slip, by which all would expire but the latest.
+            // Most likely a mistake. It would let all versions but the latest expire.
             return Err(Error::invalid(format!(
-                "{url}: versions since {} are to be kept, and that time is still to come: it is {}",
+                "{url}: versions since {} are to be kept, but that time is in the future: it is {} now",
                 rfc3339::show(since),
                 rfc3339::show(now)
             )));
@@ -121,28 +124,28 @@ impl Catalog {
         let mut kept = rules.keep.clone();
         let mut last = rules.last.map(|last| Counting { left: last, after: None });
         let mut made: Vec<(Version, Timestamp)> = Vec::new();
-        let mut versions = looked_at(latest, rules.since.is_some());
+        let mut versions = considered(latest, rules.since.is_some());
         'all: while last.is_some() || rules.since.is_some() {
             let batch: Vec<Version> = versions.by_ref().take(RECORDS_AHEAD).collect();
             if batch.is_empty() {
                 break;
             }
             for (version, found) in batch.iter().zip(self.look_up(&batch)?) {
-                // What is behind the last that counts may be damaged: it is to go.
+                // Records before the last one that counts may be damaged: those versions expire.
                 if last.is_none() && rules.since.is_none() {
                     break;
                 }
                 let all_counted = rules.since.is_none() && last.as_ref().is_some_and(|counting| counting.left == 0);
                 let snapshot = match found {
                     Some(snapshot) => snapshot,
-                    // One that can be read says itself what is wrong, or is there when it is asked for once more.
+                    // A second read of a retained record succeeds, or returns the error that states what is wrong.
                     None if latest.record().retains(*version) => match self.records(&[*version]) {
                         Ok(mut found) => found.swap_remove(0),
-                        // It could only say what the one after it says.
+                        // At most it has the same content as the one after it, which is counted already.
                         Err(error) if all_counted && matches!(error.kind(), ErrorKind::Corrupt { .. }) => break 'all,
                         Err(error) => return Err(error),
                     },
-                    // Without the end of its time the version before is kept.
+                    // Then it is not known when the version before was replaced, and that version is kept.
                     None => continue,
                 };
                 made.push((snapshot.version(), snapshot.record().created));
@@ -156,7 +159,7 @@ impl Catalog {
             }
         }
         if let Some(time) = rules.since {
-            let first = stood_at(made.iter().rev().copied(), time, now).unwrap_or(Version(0));
+            let first = latest_at(made.iter().rev().copied(), time, now).unwrap_or(Version(0));
             let since = made.iter().map(|(version, _)| *version).filter(|version| *version >= first);
             kept.extend(since.filter(|version| latest.record().retains(*version)));
         }
@@ -164,9 +167,9 @@ impl Catalog {
     }
 }
 
-/// The versions that can be read, newest first; with the times they stood also the one after each row of them, which ended
-/// the time of the row's last.
-fn looked_at(latest: &Snapshot, with_ends: bool) -> impl Iterator<Item = Version> {
+/// The versions that can be read, newest first. With `with_ends` also the version after each row of them: its time is when the row's
+/// last version was replaced.
+fn considered(latest: &Snapshot, with_ends: bool) -> impl Iterator<Item = Version> {
     let row = move |&(first, last): &(Version, Version)| {
         let end = if with_ends { last.next().min(latest.version()) } else { last };
         (first.0..=end.0).rev().map(Version)
@@ -174,20 +177,21 @@ fn looked_at(latest: &Snapshot, with_ends: bool) -> impl Iterator<Item = Version
     latest.record().retained.iter().rev().flat_map(row)
 }
 
-/// The newest of some versions that was surely made by a time: none before it was the latest after that. The versions come
-/// oldest first, each with the time in its record.
+/// The version that was the latest at a time: the newest that was certainly made by then. The versions come oldest first, each with
+/// the time in its record.
 ///
-/// Versions are dated by the clocks of whoever made them. A version is made after all that have lower numbers, so a time
-/// before one of theirs is wrong, or theirs is; and one that is still to come is wrong. Neither says that a version is old.
-fn stood_at(versions: impl Iterator<Item = (Version, Timestamp)>, time: Timestamp, now: Timestamp) -> Option<Version> {
-    let (mut newest, mut stood) = (Timestamp(0), None);
+/// The times come from the clocks of different machines. A version is made after all versions with lower numbers. So of a time and an
+/// earlier version's later time one is wrong; and a time in the future is wrong. No wrong time may make a version look old: it would
+/// expire too early.
+fn latest_at(versions: impl Iterator<Item = (Version, Timestamp)>, time: Timestamp, now: Timestamp) -> Option<Version> {
+    let (mut newest, mut latest) = (Timestamp(0), None);
     for (version, made) in versions.filter(|(_, made)| *made <= now) {
         if made >= newest {
             newest = made;
-            stood = if made <= time { Some(version) } else { stood };
+            latest = if made <= time { Some(version) } else { latest };
         }
     }
-    stood
+    latest
 }
 
 /// Counts versions from the latest backwards.
@@ -199,7 +203,7 @@ struct Counting {
 impl Counting {
     fn takes(&mut self, snapshot: &Snapshot) -> bool {
         let same = self.after.as_ref().is_some_and(|after| {
-            after.version() == snapshot.version().next() && after.record().says_the_same(snapshot.record())
+            after.version() == snapshot.version().next() && after.record().has_same_content(snapshot.record())
         });
         if !same {
             if self.left == 0 {
@@ -221,10 +225,10 @@ mod tests {
     const NOW: u64 = 1000;
 
     proptest! {
-        /// With clocks that are right the version that stood is found. With some that are evidently wrong, ahead of now or
-        /// behind an earlier version, none that stood later is passed over.
+        /// With right clocks the version that was the latest is found. With some evidently wrong clocks, ahead of now or behind an
+        /// earlier version, no version that was the latest later is skipped.
         #[test]
-        fn nothing_expires_that_stood_later(
+        fn nothing_expires_that_was_the_latest_later(
             steps in proptest::collection::vec((0u64..60, 0u8..4, any::<u64>()), 1..20),
             time in 0..NOW,
         ) {
@@ -244,9 +248,9 @@ mod tests {
             let versions = |times: &[u64]| {
                 (0..).map(Version).zip(times.iter().map(|time| Timestamp(*time)).collect::<Vec<_>>())
             };
-            let stood = all.iter().rposition(|made| *made <= time).map(|index| Version(index as u64));
-            prop_assert_eq!(stood_at(versions(&all), Timestamp(time), Timestamp(NOW)), stood);
-            prop_assert!(stood_at(versions(&dated), Timestamp(time), Timestamp(NOW)) <= stood);
+            let expected = all.iter().rposition(|made| *made <= time).map(|index| Version(index as u64));
+            prop_assert_eq!(latest_at(versions(&all), Timestamp(time), Timestamp(NOW)), expected);
+            prop_assert!(latest_at(versions(&dated), Timestamp(time), Timestamp(NOW)) <= expected);
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Reading payloads: one, many in few requests, or piece by piece. Nothing is handed out whole before its digest has
-//! been checked. What a remote store answers wrongly is read a second time before it is called damage.
+//! Reading payloads: one, many in few requests, or piece by piece. Nothing is handed out whole before its digest has been checked.
+//! Where a remote store gives wrong bytes, the payload is read a second time before it counts as damaged.
 //!
-//! Memory: a payload that is read whole takes the length that its leaf says, and where it is compressed at most 32,768
-//! times what is stored, as much as zstd can make of it. One that is read by pieces takes 4 MiB and, where it is
-//! compressed, the window of its frame, at most 128 MiB.
+//! Memory: a payload that is read whole takes the length in its leaf, and where it is compressed at most 32,768 times what is stored,
+//! which is the most that zstd can grow. One that is read by pieces takes 4 MiB, and where it is compressed the window of its frame,
+//! at most 128 MiB.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -19,7 +19,7 @@ use crate::format::object_name::{ObjectName, PackName};
 use crate::packs::source::{Reading, Source};
 use crate::{Error, Result};
 
-/// Bytes that a streamed payload is read by.
+/// The length of the pieces that a streamed payload is read by.
 const PIECE_BYTES: u64 = 4 << 20;
 
 /// Reads the payload of an entry.
@@ -31,7 +31,7 @@ pub(crate) fn read(source: &Source, entry: &Entry) -> Result<Payload> {
     }
 }
 
-/// Payloads that are on their way. Dropped before they are there, they are given up.
+/// Payloads that are being read. Dropping this ends the reads.
 pub struct Payloads {
     source: Arc<Source>,
     entries: Vec<Entry>,
@@ -62,13 +62,13 @@ pub(crate) fn read_all(source: &Source, entries: &[Entry]) -> Result<Vec<Payload
     unpack_all(source, entries, source.blobs(&blobs(source, entries)?)?)
 }
 
-/// What has to be read of these entries.
+/// The blobs to read for these entries.
 fn blobs(source: &Source, entries: &[Entry]) -> Result<Vec<Blob>> {
     entries.iter().filter_map(|entry| blob(source, entry).transpose()).collect()
 }
 
-/// What has to be read of an entry; nothing of one that is inline. Whoever has memory for the payload has it for what is
-/// stored of it.
+/// The blob to read for an entry; none for an inline one. Checks that it is hardly longer than the payload: so a caller that has
+/// memory for the payload has memory for the blob.
 fn blob(source: &Source, entry: &Entry) -> Result<Option<Blob>> {
     let Place::Pack { pack, offset, stored, codec } = entry.place else { return Ok(None) };
     let len = entry.meta.len;
@@ -77,7 +77,7 @@ fn blob(source: &Source, entry: &Entry) -> Result<Option<Blob>> {
         Codec::Zstd => len.saturating_add(len / 128).saturating_add(1024),
     };
     if stored > most {
-        return Err(mismatch(source, &entry.meta, pack, "its length is not the one it is referred to with"));
+        return Err(mismatch(source, &entry.meta, pack, "its length differs from the one in the tree"));
     }
     Ok(Some(Blob { pack, offset, len: stored }))
 }
@@ -100,7 +100,7 @@ fn unpack_all(source: &Source, entries: &[Entry], bodies: Vec<Bytes>) -> Result<
 fn inline(entry: &Entry, bytes: &Bytes) -> Result<Payload> {
     if bytes.len() as u64 != entry.meta.len || Digest::of(bytes) != entry.meta.digest {
         return Err(Error::invalid(
-            "an entry holds bytes that are not those of its digest; it was put together wrongly",
+            "an entry holds inline bytes that do not match its digest; the entry was built wrongly",
         ));
     }
     Ok(Payload::new(bytes.clone()).with_fields(entry.meta.fields.clone()))
@@ -109,7 +109,7 @@ fn inline(entry: &Entry, bytes: &Bytes) -> Result<Payload> {
 fn unpack(source: &Source, meta: &Meta, blob: Blob, codec: Codec, body: Bytes) -> Result<Payload> {
     match unpack_once(source, meta, blob.pack, codec, body) {
         Err(error) => {
-            let body = source.client().drive(source.again(blob, error))?;
+            let body = source.client().drive(source.reread(blob, error))?;
             unpack_once(source, meta, blob.pack, codec, body)
         }
         read => read,
@@ -126,7 +126,7 @@ fn unpack_once(source: &Source, meta: &Meta, pack: PackName, codec: Codec, body:
             .into(),
     };
     if bytes.len() as u64 != meta.len {
-        return Err(mismatch(source, meta, pack, "its length is not the one it is referred to with"));
+        return Err(mismatch(source, meta, pack, "its length differs from the one in the tree"));
     }
     if Digest::of(&bytes) != meta.digest {
         return Err(mismatch(source, meta, pack, "its bytes do not match its digest"));
@@ -141,12 +141,12 @@ fn mismatch(source: &Source, meta: &Meta, pack: PackName, what: &str) -> Error {
 
 /// A payload that is read piece by piece, so that it need not fit into memory.
 ///
-/// The last piece is handed out only when the digest of all of them has turned out right; otherwise reading fails
-/// with [`io::ErrorKind::InvalidData`] and a [`crate::Error`] inside. Use nothing of it before the end.
+/// The last piece is handed out only after the digest of all pieces was checked; otherwise reading fails with
+/// [`io::ErrorKind::InvalidData`] and a [`crate::Error`] inside. Use nothing of it before the end.
 ///
-/// One that is no longer than a piece is checked before any of it is handed out. What a remote store gives of a longer one, and
-/// turns out wrong, is read a second time: when it is right then, the error says that it was damaged on its way
-/// ([`crate::ErrorKind::Unavailable`]), and trying again helps.
+/// A payload of one piece is checked before any of it is handed out. A longer one from a remote store that turns out wrong is read a
+/// second time. When that succeeds, the error states that the payload was damaged in transit ([`crate::ErrorKind::Unavailable`]):
+/// trying again helps.
 pub struct PayloadReader {
     source: Arc<Source>,
     entry: Entry,
@@ -184,7 +184,7 @@ impl PayloadReader {
     pub(crate) fn new(source: &Arc<Source>, entry: &Entry) -> Result<PayloadReader> {
         let input = match (&entry.place, blob(source, entry)?) {
             (Place::Pack { pack, stored, codec: Codec::Raw, .. }, _) if *stored != entry.meta.len => {
-                let what = "its length is not the one it is referred to with";
+                let what = "its length differs from the one in the tree";
                 return Err(mismatch(source, &entry.meta, *pack, what));
             }
             (Place::Pack { codec, .. }, Some(rest)) if entry.meta.len > PIECE_BYTES => {
@@ -203,18 +203,18 @@ impl PayloadReader {
         Ok(PayloadReader { source, left: entry.meta.len, entry, input, hasher, is_second: false })
     }
 
-    /// What the payload is.
+    /// The payload's digest, length and fields.
     pub fn meta(&self) -> &Meta {
         &self.entry.meta
     }
 
-    /// What is wrong with what was read, some of which is handed out already.
+    /// The error for wrong bytes, of which some are handed out already.
     fn wrong(&self, what: &str) -> io::Error {
         let Place::Pack { pack, .. } = self.entry.place else {
             return io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
         };
         let error = mismatch(&self.source, &self.entry.meta, pack, what);
-        if self.is_second || !self.source.client().asks_again(&error) {
+        if self.is_second || !self.source.client().should_reread(&error) {
             return error.into();
         }
         let second =
@@ -224,7 +224,7 @@ impl PayloadReader {
             Ok(_) => {
                 let (url, digest) = (self.source.client().url(), self.entry.meta.digest.short());
                 let message =
-                    format!("{url}: payload {digest} was damaged on its way, and is whole in the store; try again");
+                    format!("{url}: payload {digest} was damaged in transit, and is intact in the store; try again");
                 Error::unavailable(message).into()
             }
         }
@@ -251,7 +251,7 @@ impl Read for PayloadReader {
             Input::Raw(pieces) => pieces.read(buffer)?,
             Input::Zstd(decoder) => match decoder.read(buffer) {
                 Ok(taken) => taken,
-                // What the store says goes through; what zstd says is about the payload.
+                // An error of the store passes unchanged; an error of zstd is about the payload.
                 Err(error) if error.get_ref().is_some_and(|inner| inner.is::<Error>()) => return Err(error),
                 Err(_) => return Err(self.wrong("it can not be decompressed")),
             },

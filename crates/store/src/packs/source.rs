@@ -7,7 +7,7 @@ use bytes::Bytes;
 use deltic_core::{CatalogUuid, Version};
 use futures::future::BoxFuture;
 
-use crate::backend::client::{Begun, ObjectRoot};
+use crate::backend::client::{InFlight, ObjectRoot};
 use crate::format::entry::Blob;
 use crate::format::node::{MAX_NODE_BYTES, Node, NodeRef, TreeNode, Wanted};
 use crate::format::object_name::{ObjectName, PackName};
@@ -18,7 +18,7 @@ use crate::{Error, ErrorKind, Result};
 
 type Nodes = Vec<TreeNode>;
 
-/// What reading needs to know of the catalog that is read.
+/// What reading needs to know about the catalog.
 pub(crate) trait Origin: Send + Sync {
     /// The store that the packs lie in.
     fn client(&self) -> &ObjectRoot;
@@ -29,8 +29,8 @@ pub(crate) trait Origin: Send + Sync {
     /// The shape of its trees.
     fn shape(&self) -> Shape;
 
-    /// The error that says why something could not be read, where the catalog's history explains it: the version has
-    /// expired, or the draft has lost its race. `None` where nothing does, and the object is damaged.
+    /// A better error for something that could not be read, where the catalog's history explains it: the version has expired, or
+    /// the draft has lost its race. `None` where the object is damaged.
     fn explain<'a>(self: Arc<Self>, source: &'a Source) -> BoxFuture<'a, Option<Error>>;
 }
 
@@ -38,9 +38,9 @@ pub(crate) trait Origin: Send + Sync {
 pub(crate) struct Source {
     pub(crate) origin: Arc<dyn Origin>,
     pub(crate) uuid: CatalogUuid,
-    /// The version that is read; of a draft, its base.
+    /// The version that is read; for a draft, its base.
     pub(crate) version: Version,
-    /// What the draft writes, where it is one.
+    /// The packs of the draft, where this is one.
     pub(crate) writer: Option<Arc<PackWriter>>,
 }
 
@@ -75,7 +75,7 @@ impl Source {
         }
     }
 
-    /// A node that is cached, if it is.
+    /// A node, if it is in the cache.
     pub(crate) fn cached(&self, wanted: &Wanted) -> Result<Option<TreeNode>> {
         match self.origin.cache().get(&wanted.node.place) {
             Some(found) => self.verified(found, wanted).map(Some),
@@ -83,7 +83,7 @@ impl Source {
         }
     }
 
-    /// Reads a node and checks it against what the nodes above say of it.
+    /// Reads a node and checks it against the nodes above it.
     pub(crate) fn node(&self, wanted: &Wanted) -> Result<TreeNode> {
         if let Some(found) = self.cached(wanted)? {
             return Ok(found);
@@ -95,12 +95,12 @@ impl Source {
         }
     }
 
-    /// Reads several nodes, all at once where that helps; answers in the order asked.
+    /// Reads several nodes, on a remote store all at once; returns them in the given order.
     pub(crate) fn nodes(&self, wanted: &[Wanted]) -> Result<Nodes> {
         self.client().drive(self.nodes_async(wanted))
     }
 
-    /// The same beside other requests.
+    /// The same, beside other requests.
     pub(crate) async fn nodes_async(&self, wanted: &[Wanted]) -> Result<Nodes> {
         let mut nodes: Vec<Option<TreeNode>> = wanted.iter().map(|node| self.cached(node)).collect::<Result<_>>()?;
         let missing: Vec<usize> = (0..wanted.len()).filter(|&index| nodes[index].is_none()).collect();
@@ -130,7 +130,7 @@ impl Source {
         Ok(nodes.into_iter().flatten().collect())
     }
 
-    /// The bytes of a node, which has not more than a node can have.
+    /// The blob of a node. Fails when it is longer than a node can be.
     fn node_blob(&self, wanted: &Wanted) -> Result<Blob> {
         match wanted.node.blob() {
             blob if blob.len > MAX_NODE_BYTES => Err(self.corrupt(&wanted.node, &"it is longer than a node can be")),
@@ -140,15 +140,15 @@ impl Source {
 
     /// Reads a node whose bytes were wrong a second time.
     async fn decode_again(&self, wanted: &Wanted, error: Error) -> Result<TreeNode> {
-        let bytes = self.again(wanted.node.blob(), error).await?;
+        let bytes = self.reread(wanted.node.blob(), error).await?;
         self.decode(wanted, &bytes)
     }
 
-    /// Reads a blob a second time, after the bytes that came first were wrong in the way that `error` says. Where no other
-    /// bytes can come, of a folder or a pack in memory, it is the error.
-    pub(crate) async fn again(&self, blob: Blob, error: Error) -> Result<Bytes> {
+    /// Reads a blob a second time, after the first bytes were wrong as `error` states. Returns the error where the bytes would be the
+    /// same again: from a folder, or from a pack in memory.
+    pub(crate) async fn reread(&self, blob: Blob, error: Error) -> Result<Bytes> {
         let client = self.client();
-        if self.in_memory(blob)?.is_some() || !client.asks_again(&error) {
+        if self.in_memory(blob)?.is_some() || !client.should_reread(&error) {
             return Err(error);
         }
         let wanted = [(ObjectName::Pack(blob.pack), self.range(blob)?)];
@@ -156,7 +156,7 @@ impl Source {
         bodies.pop().ok_or_else(|| Error::internal("a request was not answered"))
     }
 
-    /// Reads nodes of this and of another source, all at once where that helps.
+    /// Reads nodes of this and of another source, on a remote store all at once.
     pub(crate) fn nodes_of_both(
         &self,
         wanted: &[Wanted],
@@ -179,12 +179,12 @@ impl Source {
         bodies.pop().ok_or_else(|| Error::internal("a request was not answered"))
     }
 
-    /// Reads blobs with one request for those that lie close together; answers in the order asked.
+    /// Reads blobs, with one request for those that lie close together; returns them in the given order.
     pub(crate) fn blobs(&self, blobs: &[Blob]) -> Result<Vec<Bytes>> {
         self.finish(self.plan(blobs)?)
     }
 
-    /// Begins to read blobs where that takes a while; the answers come from [`Source::finish`].
+    /// Begins to read blobs where the store is remote; [`Source::finish`] returns them.
     pub(crate) fn begin(&self, blobs: &[Blob]) -> Result<Reading> {
         let mut reading = self.plan(blobs)?;
         if !reading.requests.is_empty() {
@@ -208,7 +208,7 @@ impl Source {
         Ok(Reading { bodies, stored, requests, begun: None })
     }
 
-    /// The answers to what was asked for, in order.
+    /// Returns the blobs, in order.
     pub(crate) fn finish(&self, mut reading: Reading) -> Result<Vec<Bytes>> {
         let client = self.client();
         let answers = match reading.begun.take() {
@@ -232,7 +232,11 @@ impl Source {
     fn range(&self, blob: Blob) -> Result<Range<u64>> {
         let end = blob.offset.checked_add(blob.len).filter(|_| blob.len > 0);
         end.map(|end| blob.offset..end).ok_or_else(|| {
-            Error::corrupt(self.client().url(), ObjectName::Pack(blob.pack), "a place in it makes no sense")
+            Error::corrupt(
+                self.client().url(),
+                ObjectName::Pack(blob.pack),
+                "a place in it has an impossible offset or length",
+            )
         })
     }
 
@@ -243,7 +247,7 @@ impl Source {
         Ok(decoded)
     }
 
-    /// Checks a node against what the nodes above say of it.
+    /// Checks a node against the nodes above it.
     fn verified(&self, found: Arc<Node>, wanted: &Wanted) -> Result<TreeNode> {
         match wanted.problem(&found) {
             Some(what) => Err(self.corrupt(&wanted.node, &what)),
@@ -258,22 +262,22 @@ impl Source {
     }
 }
 
-/// Nodes that are read at once have so many bytes together, or are one. All nodes at once of honest trees have less.
+/// The most bytes of nodes that are read at once, unless a single node is longer. Nodes of honest trees stay below.
 const NODES_BYTES: u64 = 64 << 20;
 
-/// The most bytes that one request reads on behalf of several blobs.
+/// The most bytes that one request reads for several blobs.
 const REQUEST_BYTES: u64 = 8 << 20;
 
 type Request = (PackName, Range<u64>, Range<usize>);
 
 /// Blobs that are being read.
 pub(crate) struct Reading {
-    /// Those that were in memory; the others are empty.
+    /// The blobs that were in memory; the others are empty.
     bodies: Vec<Bytes>,
-    /// The others: where they lie, and which they are.
+    /// The other blobs: their place, and their index in `bodies`.
     stored: Vec<(PackName, Range<u64>, usize)>,
     requests: Vec<Request>,
-    begun: Option<Begun<Vec<Bytes>>>,
+    begun: Option<InFlight<Vec<Bytes>>>,
 }
 
 impl Reading {
@@ -294,8 +298,8 @@ impl Reading {
     }
 }
 
-/// Joins sorted ranges of one pack that are at most `gap` bytes apart; the last part of a request says which of the
-/// ranges it covers.
+/// Joins sorted ranges of one pack that are at most `gap` bytes apart. The last field of a request is the indices of the ranges that
+/// it covers.
 fn coalesce(sorted: &[(PackName, Range<u64>, usize)], gap: u64) -> Vec<Request> {
     let mut requests: Vec<Request> = Vec::new();
     for (index, (pack, range, _)) in sorted.iter().enumerate() {
@@ -330,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_reads_no_more_than_so_many_bytes_and_nothing_is_left_out() {
+    fn a_request_keeps_its_bound_and_no_blob_is_left_out() {
         let pack = PackName { base: Version(0), run: RunId(1), seq: 0 };
         let blob = REQUEST_BYTES / 3 + 1;
         let sorted: Vec<_> = (0..9).map(|n| (pack, n * blob..(n + 1) * blob, n as usize)).collect();
@@ -340,7 +344,7 @@ mod tests {
             [0..2, 2..4, 4..6, 6..8, 8..9]
         );
         assert!(requests.iter().all(|(_, range, _)| range.end - range.start <= REQUEST_BYTES));
-        // One blob alone may have more.
+        // A single blob may be longer.
         let one = [(pack, 0..2 * REQUEST_BYTES, 0), (pack, 2 * REQUEST_BYTES..2 * REQUEST_BYTES + 1, 1)];
         assert_eq!(coalesce(&one, 40).len(), 2);
     }

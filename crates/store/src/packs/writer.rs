@@ -20,7 +20,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use deltic_core::{Digest, RunId, Version};
 
-use crate::backend::client::{Begun, ObjectRoot};
+use crate::backend::client::{InFlight, ObjectRoot};
 use crate::format::entry::Blob;
 use crate::format::entry::Codec;
 use crate::format::object_name::ListedPack;
@@ -29,19 +29,19 @@ use crate::format::pack::{BlobKind, FULL_INDEX_BYTES, HEADER, IndexWriter, singl
 use crate::packs::taken_over::TakenOver;
 use crate::{Error, Result};
 
-/// Nodes share packs with payloads until a draft has written this many bytes of them: a small run writes one pack.
+/// Nodes share packs with payloads until a draft has written this many bytes of nodes: so a small run writes one pack.
 const MIXED_NODE_BYTES: u64 = 1 << 20;
 
-/// A pack with so many bytes is likely to become full.
+/// A pack of this length is likely to become full.
 const GROWN_BYTES: usize = 1 << 20;
 
-/// Room that a pack is given at once, at most.
-const MOST_ROOM: usize = 16 << 20;
+/// The most memory that a pack reserves at once.
+const MAX_ROOM: usize = 16 << 20;
 
-/// Packs that are uploaded beside the work at most, where there are no more processors than that.
+/// The most packs that are uploaded beside the work, or the number of processors if that is greater.
 const UPLOADS: usize = 4;
 
-/// How a draft writes. None of it has an influence on any digest.
+/// How a draft writes. No option influences a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DraftOptions {
     /// A pack is uploaded when it has this many bytes.
@@ -85,7 +85,7 @@ pub(crate) struct PackWriter {
 }
 
 /// A pack that is uploaded beside the work.
-type Uploading = (ListedPack, Begun<()>);
+type Uploading = (ListedPack, InFlight<()>);
 
 /// Where each pack is.
 #[derive(Default)]
@@ -122,7 +122,7 @@ enum Body {
     Sealed(Bytes),
 }
 
-/// A lock whose data is whole even when a thread died holding it.
+/// Locks a mutex whose data is consistent even when a thread panicked while holding it.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -149,7 +149,7 @@ impl PackWriter {
         }
     }
 
-    /// Appends a payload, and says where it lies.
+    /// Appends a payload, and returns its place.
     pub(crate) fn payload(&self, payload: &Bytes, digest: &Digest) -> Result<(PackName, u64)> {
         if payload.len() as u64 >= self.options.big_bytes {
             let name = self.name(&mut lock(&self.lanes));
@@ -162,7 +162,7 @@ impl PackWriter {
         self.append(BlobKind::Payload, payload, digest)
     }
 
-    /// Appends a node, and says where it lies.
+    /// Appends a node, and returns its place.
     pub(crate) fn node(&self, node: &[u8], digest: &Digest) -> Result<(PackName, u64)> {
         self.append(BlobKind::Node, node, digest)
     }
@@ -243,7 +243,7 @@ impl PackWriter {
     /// Uploads all packs at once that no thread holds, open ones included, and waits for those that are uploaded beside the
     /// work. A pack that a worker is appending to at this moment may stay open. What fails stays in memory, and the next call
     /// tries again.
-    pub(crate) fn settle(&self) -> Result<()> {
+    pub(crate) fn upload_open(&self) -> Result<()> {
         let (idle, begun) = self.take_idle();
         let objects: Vec<_> =
             idle.iter().map(|(held, bytes)| (ObjectName::Pack(held.name), vec![bytes.clone()])).collect();
@@ -292,7 +292,7 @@ impl PackWriter {
     pub(crate) fn flush(&self) -> Result<Vec<ListedPack>> {
         let end = lock(&self.lanes).next_seq;
         loop {
-            self.settle()?;
+            self.upload_open()?;
             let lanes = lock(&self.lanes);
             let left: Vec<PackName> = lock(&self.pending).keys().filter(|name| name.seq < end).copied().collect();
             if left.is_empty() {
@@ -321,8 +321,8 @@ impl PackWriter {
         .map_or_else(|| Err(wrong()), |bytes| Ok(Some(bytes)))
     }
 
-    /// Whether the next version may refer to a pack, as far as its name tells (rule G2): the base may know those of
-    /// earlier runs; of runs on the same base only this one's are sure to be uploaded, and those that it has taken over.
+    /// Whether the next version may refer to a pack, as far as the name shows (rule G2). The base may know packs of earlier bases. Of
+    /// the runs on the same base, only the packs of this run and those that it has taken over are sure to be uploaded.
     pub(crate) fn may_refer_to(&self, pack: PackName) -> bool {
         pack.base < self.base || pack.base == self.base && (pack.run == self.run || self.taken_over.contains(&pack))
     }
@@ -361,14 +361,14 @@ impl Drop for Held<'_> {
 }
 
 impl OpenPack {
-    /// Appends a blob; says where it begins and how long the pack is now. `full` is how long it becomes.
+    /// Appends a blob; returns its offset and the new length of the pack. `full` is the length at which the pack is full.
     fn append(&mut self, kind: BlobKind, blob: &[u8], digest: &Digest, full: u64) -> Result<(u64, u64)> {
         match &mut *lock(&self.body) {
             Body::Growing(bytes) => {
                 let offset = bytes.len() as u64;
-                // Once it is large it is given all of its room: doubled step by step, it leaves holes as large as itself.
+                // A large pack reserves the rest of its memory at once. Doubling step by step would leave holes as large as the pack.
                 if bytes.capacity() - bytes.len() < blob.len() && bytes.len() >= GROWN_BYTES {
-                    let rest = usize::try_from(full).unwrap_or(0).saturating_sub(bytes.len()).min(MOST_ROOM);
+                    let rest = usize::try_from(full).unwrap_or(0).saturating_sub(bytes.len()).min(MAX_ROOM);
                     bytes.reserve_exact(rest + blob.len());
                 }
                 bytes.extend_from_slice(blob);

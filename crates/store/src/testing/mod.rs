@@ -33,7 +33,7 @@ pub fn with_shape(catalog: &Catalog, shape: Shape) -> Catalog {
     catalog.with_shape(shape)
 }
 
-/// What is asked of a store.
+/// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Operation {
@@ -51,10 +51,10 @@ pub enum Operation {
     Other,
 }
 
-/// A request that a store was asked.
+/// A request to a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// What was asked.
+    /// Its kind.
     pub operation: Operation,
     /// The object; a prefix for a listing.
     pub object: String,
@@ -62,7 +62,7 @@ pub struct Request {
     pub bytes: u64,
 }
 
-/// The requests that stores with this log were asked. Cheap to clone; clones share the log.
+/// The requests to the stores with this log. Cheap to clone; clones share the log.
 #[derive(Debug, Clone, Default)]
 pub struct RequestLog(Arc<Mutex<Vec<Request>>>);
 
@@ -72,13 +72,13 @@ impl RequestLog {
         RequestLog::default()
     }
 
-    /// A wrapper that puts what its stores are asked into this log.
+    /// A wrapper whose stores log their requests here.
     pub fn wrapper(&self) -> impl Fn(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync + use<> {
         let log = self.clone();
         move |inner| Arc::new(CountingStore { inner, log: log.clone() })
     }
 
-    /// All requests so far, and forgets them.
+    /// Takes all requests so far out of the log.
     pub fn take(&self) -> Vec<Request> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -101,7 +101,7 @@ impl RequestLog {
     }
 }
 
-/// A store that logs what it is asked.
+/// A store that logs its requests.
 #[derive(Debug)]
 pub struct CountingStore {
     inner: Arc<dyn ObjectStore>,
@@ -118,7 +118,7 @@ fn put_operation(options: &PutOptions) -> Operation {
     if options.mode == PutMode::Create { Operation::Create } else { Operation::Put }
 }
 
-/// Reads ranges by requests that a store treats as any other read: what it does to those it does to each.
+/// Reads ranges by single reads, so that a store treats each of them like any other read.
 pub async fn each_as_get(store: &impl ObjectStore, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
     coalesce_ranges(ranges, |range| store.get_range(location, range), OBJECT_STORE_COALESCE_DEFAULT).await
 }

@@ -1,4 +1,4 @@
-//! Rules of the protocol that tests can leave out, so that a simulation can be seen to notice.
+//! Rules of the protocol that tests can leave out, to check that a simulation notices.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -18,23 +18,23 @@ use crate::{Catalog, Error, Result, Snapshot};
 /// A rule that is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutant {
-    /// None: the code as it is meant.
+    /// None: the correct code.
     None,
     /// A run that lost makes a later version of packs that are named after its own base.
     LoserRebases,
     /// A new version may refer to what its base does not retain.
     RevivesExpired,
-    /// The sweeper marks what the latest version needs and forgets the other retained ones.
+    /// The sweep marks what the latest version needs, and forgets the other retained ones.
     MarksLatestOnly,
     /// The mark skips subtrees of equal digest, wherever they lie.
     MarksByDigest,
-    /// A run takes over what a run on another base has done.
+    /// A run takes over the checkpoints of a run on another base.
     ResumesAnyBase,
-    /// The sweeper removes also what a run may still refer to.
+    /// The sweep also removes packs that a run may still refer to.
     SweepsRunning,
 }
 
-/// The same catalog, read and written by code that leaves out a rule; its cache and counters begin anew.
+/// The same catalog, used by code that leaves out a rule, with an empty cache and counters at zero.
 pub fn with_mutant(catalog: &Catalog, mutant: Mutant) -> Catalog {
     catalog.with_rules(Arc::new(mutant))
 }
@@ -48,7 +48,7 @@ impl Rules for Mutant {
         if *self == Mutant::ResumesAnyBase { Version(0)..=Version(u64::MAX) } else { base..=base }
     }
 
-    fn after_a_loss(&self, catalog: &Catalog, record: VersionRecord, error: Error) -> Result<Snapshot> {
+    fn after_conflict(&self, catalog: &Catalog, record: VersionRecord, error: Error) -> Result<Snapshot> {
         if *self != Mutant::LoserRebases {
             return Err(error);
         }
@@ -70,7 +70,7 @@ impl Rules for Mutant {
         if *self != Mutant::MarksByDigest {
             return node.place;
         }
-        // A place for each digest, which no node lies at.
+        // A fake place for each digest, at which no node lies.
         let number =
             |at: usize| node.digest.as_bytes()[at..at + 8].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
         let pack = PackName { base: Version(number(0)), run: RunId(number(8)), seq: 0 };
@@ -78,7 +78,7 @@ impl Rules for Mutant {
     }
 }
 
-/// The packs that the nodes of a version and its payloads lie in.
+/// The packs that hold the nodes and payloads of a version.
 pub fn packs_of(snapshot: &Snapshot) -> Result<BTreeSet<PackName>> {
     let mut packs: BTreeSet<PackName> = snapshot.trees().filter_map(|(_, tree)| Some(tree.root.place?.pack)).collect();
     Walk::new().version(snapshot, &mut |_, node| packs.extend(node.columns().packs()))?;

@@ -1,5 +1,5 @@
-//! Trees that no editor makes: each node is what its digest says, and together they lie. Every walk comes to an end with an
-//! error that names the pack, and the check of the catalog says so.
+//! Trees that no editor makes: each node matches its digest, but together they are inconsistent. Every walk ends with an error that
+//! names the pack, and the check of the catalog reports it.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::format::record::VersionRecord;
 use crate::format::shape::Shape;
 use crate::format::tree_root::Root;
 use crate::tree::{KeyRange, Tree};
-use crate::write::commit::same_again;
+use crate::write::commit::unchanged_successor;
 use crate::{
     BlobKind, Catalog, Draft, DraftOptions, Error, ErrorKind, NewCatalog, RepackOptions, Result, Retention, Snapshot,
     Stores,
@@ -68,7 +68,7 @@ impl Forge {
         assert!(pack.len() < 16 << 10, "{} bytes", pack.len());
         catalog.client().overwrite(&ObjectName::Pack(self.name), &[pack.into()]).unwrap();
         let base = catalog.latest().unwrap();
-        let mut record = same_again(&base, RunId(67), Timestamp(0), String::new()).unwrap();
+        let mut record = unchanged_successor(&base, RunId(67), Timestamp(0), String::new()).unwrap();
         record.layers[0].root = Root::from(root);
         record.digest = VersionRecord::catalog_digest(&record.layers);
         publish(catalog, record).unwrap()
@@ -117,8 +117,8 @@ fn walks(stores: &Stores, keys: &[&str]) -> BTreeMap<&'static str, Result<()>> {
     .into()
 }
 
-/// All walks through the latest version fail, and so does the check, by the pack.
-fn assert_told_everywhere(stores: &Stores, pack: PackName, keys: &[&str], lie: &str) {
+/// All walks through the latest version fail with an error that names the pack, and the check reports the pack.
+fn assert_fails_everywhere(stores: &Stores, pack: PackName, keys: &[&str], lie: &str) {
     let object = ObjectName::Pack(pack).to_string();
     for (walk, ended) in walks(stores, keys) {
         let error = ended.expect_err(&format!("{lie}: {walk} noticed nothing"));
@@ -128,7 +128,7 @@ fn assert_told_everywhere(stores: &Stores, pack: PackName, keys: &[&str], lie: &
     assert!(found.damage.iter().any(|damage| damage.object == object), "{lie}: {:?}", found.damage);
 }
 
-/// 2^60 entries in some KiB. Were a node met twice, no walk would end.
+/// 2^60 entries in a few KiB. If a walk met a node twice, it would not end.
 #[test]
 fn a_child_that_is_named_twice_is_met_once() {
     let stores = Stores::new();
@@ -141,7 +141,7 @@ fn a_child_that_is_named_twice_is_met_once() {
     assert_eq!(node.count, 1 << 60);
     let pack = forge.name;
     forge.commit(&catalog, node);
-    assert_told_everywhere(&stores, pack, &["a", "b"], "a child named twice");
+    assert_fails_everywhere(&stores, pack, &["a", "b"], "a child named twice");
 }
 
 type Lie = (&'static str, fn(&mut Forge) -> NodeRef);
@@ -205,18 +205,18 @@ const LIES: &[Lie] = &[
 ];
 
 #[test]
-fn whatever_the_nodes_above_say_wrongly_is_an_error_on_every_walk() {
+fn whatever_is_wrong_in_the_nodes_above_is_an_error_on_every_walk() {
     for (lie, forge_root) in LIES {
         let stores = Stores::new();
         let catalog = catalog(&stores);
         let mut forge = Forge::new(0);
         let (root, pack) = (forge_root(&mut forge), forge.name);
         forge.commit(&catalog, root);
-        assert_told_everywhere(&stores, pack, &["a", "a1", "b", "c", "d"], lie);
+        assert_fails_everywhere(&stores, pack, &["a", "a1", "b", "c", "d"], lie);
     }
 }
 
-/// The same without a lie, so that what the tests above find is the lie.
+/// The same without a lie: so the tests above find the lie, and nothing else.
 #[test]
 fn what_is_forged_without_a_lie_is_a_tree() {
     let stores = Stores::new();
@@ -291,7 +291,8 @@ fn a_version_that_retains_an_expired_one_is_damage() {
     let stores = Stores::new();
     let catalog = catalog(&stores);
     let next = |retained: &[(u64, u64)]| {
-        let mut record = same_again(&catalog.latest().unwrap(), RunId(67), Timestamp(0), String::new()).unwrap();
+        let mut record =
+            unchanged_successor(&catalog.latest().unwrap(), RunId(67), Timestamp(0), String::new()).unwrap();
         record.retained = retained.iter().map(|(first, last)| (Version(*first), Version(*last))).collect();
         publish(&catalog, record).unwrap()
     };
@@ -338,13 +339,13 @@ fn a_payload_that_is_referred_to_in_two_ways_is_damage() {
     }
 }
 
-/// A record may say any numbers: what goes through them ends where objects end.
+/// A record may name any numbers: every walk through them ends where objects end.
 #[test]
 fn versions_that_a_record_names_and_are_not_there_are_not_counted_through() {
     const NUMBER: u64 = 1 << 62;
     let stores = Stores::new();
     let first = catalog(&stores);
-    let mut record = same_again(&first.latest().unwrap(), RunId(67), Timestamp(9), String::new()).unwrap();
+    let mut record = unchanged_successor(&first.latest().unwrap(), RunId(67), Timestamp(9), String::new()).unwrap();
     record.version = Version(NUMBER);
     record.retained = vec![(Version(0), Version(NUMBER))];
     publish(&first, record).unwrap();

@@ -1,5 +1,4 @@
-//! Everything that this crate reads from a store, given bytes that are wrong. The bounds here are those that the
-//! decoders state.
+//! Feeds wrong bytes to every decoder of this crate. The bounds here are those that the decoders state.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +8,7 @@ use deltic_core::{CatalogUuid, Digest, Fields, Layer, Meta, RunId, Timestamp, Ve
 use crate::catalog::latest::parse_hint;
 use crate::format::checked_json;
 use crate::format::entry::{Codec, Entry, NodePlace, Place};
-use crate::format::inflate::{MOST_GROWTH, inflate};
+use crate::format::inflate::{MAX_GROWTH, inflate};
 use crate::format::node::{Columns, Node, NodeRef, NodeWriter};
 use crate::format::object_name::PackName;
 use crate::format::pack::{IndexWriter, PackIndex};
@@ -309,7 +308,7 @@ fn decoders() -> Vec<Decoder<'static>> {
         Decoder::new(
             "a frame",
             vec![zstd::bulk::compress(&[7; 5000], 1).unwrap()],
-            (MOST_GROWTH as u64, 1 << 10),
+            (MAX_GROWTH as u64, 1 << 10),
             |bytes| inflate(bytes, usize::MAX).is_some(),
         ),
         Decoder::new(

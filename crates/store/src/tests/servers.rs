@@ -1,12 +1,12 @@
-//! What a catalog asks of a store, asked of servers, in a folder whose name a URL has to escape.
+//! The conformance suite on servers, in a folder whose name must be escaped in a URL.
 //!
-//! `.ci/servers` starts the servers and names them in the environment; a folder is always asked.
+//! `.ci/servers` starts the servers and names them in the environment. A local folder is always checked.
 
 use deltic_core::RunId;
 
 use crate::{Depth, Stores, doctor};
 
-fn ask(url: &str) {
+fn check(url: &str) {
     let found = doctor(&Stores::new(), url, RunId(7), Depth::Full).unwrap();
     let problems: Vec<_> = found.iter().filter(|one| one.problem.is_some()).collect();
     assert!(problems.is_empty(), "{url}: {problems:#?}");
@@ -15,7 +15,7 @@ fn ask(url: &str) {
 #[test]
 fn a_folder() {
     let folder = tempfile::tempdir().unwrap();
-    ask(&format!("file:{}/a b+ä%", folder.path().display()));
+    check(&format!("file:{}/a b+ä%", folder.path().display()));
 }
 
 fn server(variable: &str) {
@@ -25,7 +25,7 @@ fn server(variable: &str) {
     };
     let own = tempfile::tempdir().unwrap();
     let own = own.path().file_name().unwrap().to_str().unwrap().to_owned();
-    ask(&format!("{url}/a b+ä%26%25c/{own}"));
+    check(&format!("{url}/a b+ä%26%25c/{own}"));
 }
 
 #[test]

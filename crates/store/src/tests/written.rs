@@ -1,4 +1,4 @@
-//! Records as they are written: both forms come back, and what a later program says in them is not passed over.
+//! Records as they are written: both forms are read back, and features of later programs are refused.
 
 use deltic_core::{Digest, Version};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::hostile::{checked, version_record};
 use crate::format::record::{Owner, Tag, Unreadable, VersionRecord};
 
-/// [`with_tasks`] of 20, as it was written once. Never written anew: what is in production catalogs must be read for good.
+/// [`with_tasks`] of 20, as it was written once. Never rewrite it: records in production catalogs must stay readable.
 pub(super) const GOLDEN_PACKED: &[u8] =
     include_bytes!("../../tests/golden/format-2-packed/versions/00000000000000000003");
 
@@ -14,7 +14,7 @@ fn json_of(record: &VersionRecord) -> Value {
     serde_json::from_slice(&record.to_bytes().unwrap()).unwrap()
 }
 
-/// The record with this changed in its JSON, read.
+/// Changes the JSON of a record, and reads it.
 fn read(change: impl FnOnce(&mut Value)) -> Result<VersionRecord, Unreadable> {
     let mut json = json_of(&version_record());
     change(&mut json);
@@ -24,7 +24,7 @@ fn read(change: impl FnOnce(&mut Value)) -> Result<VersionRecord, Unreadable> {
     VersionRecord::from_bytes(&checked(text.into_bytes()))
 }
 
-/// A record whose tasks are so many.
+/// A record with this many tasks.
 fn with_tasks(tasks: usize) -> VersionRecord {
     let mut record = version_record();
     let task = record.tasks[0].clone();
@@ -82,7 +82,7 @@ fn what_would_shrink_to_almost_nothing_is_not_compressed() {
     let bytes = record.to_bytes().unwrap();
     assert!(bytes.len() > 1 << 20);
     assert_eq!(VersionRecord::from_bytes(&bytes).unwrap(), record);
-    // Written by somebody who does not keep to that.
+    // Another writer may not obey this.
     let rest = serde_json::to_vec(&json_of(&record)["rest"]).unwrap();
     let frame = zstd::bulk::compress(&rest, 3).unwrap();
     let packed = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, frame);
@@ -107,7 +107,7 @@ fn people_can_read_the_head() {
 }
 
 #[test]
-fn what_a_later_program_says_is_not_passed_over() {
+fn features_of_later_programs_are_refused() {
     assert!(read(|_| {}).is_ok());
     let main = || json!({ "name": "main", "version": 3, "since": 0, "from": null, "fork": null });
     let with = |field: &str, value: Value| {
@@ -117,7 +117,7 @@ fn what_a_later_program_says_is_not_passed_over() {
     };
     let mut layer = json_of(&version_record())["layers"].clone();
     layer[0]["scheme"] = json!("hexagon:0-8");
-    let beyond: [(&str, &str, Value); 20] = [
+    let unsupported: [(&str, &str, Value); 20] = [
         ("owner", "owner", json!("mirror")),
         ("owner", "owner", json!({ "mirror": ["task"] })),
         ("owner", "owner", json!({ "tasks": ["task"], "mirror": true })),
@@ -139,12 +139,15 @@ fn what_a_later_program_says_is_not_passed_over() {
         ("versions of several catalogs", "pending", json!([{ "version": 3 }])),
         ("versions of several catalogs", "group", json!({ "run": "0000000000000001" })),
     ];
-    for (what, field, value) in beyond {
+    for (what, field, value) in unsupported {
         let refused = read(|json| json[field] = value.clone());
-        assert!(matches!(&refused, Err(Unreadable::Beyond(said)) if said.contains(what)), "{field}: {refused:?}");
+        assert!(
+            matches!(&refused, Err(Unreadable::Unsupported(found)) if found.contains(what)),
+            "{field}: {refused:?}"
+        );
     }
     let left_out = read(|json| json["rest"]["tasks"][0]["inputs"] = json!([]));
-    assert!(matches!(&left_out, Err(Unreadable::Beyond(what)) if what.contains("left out")), "{left_out:?}");
+    assert!(matches!(&left_out, Err(Unreadable::Unsupported(what)) if what.contains("left out")), "{left_out:?}");
     assert!(matches!(read(|json| json["format"] = json!(3)), Err(Unreadable::Format(3))));
     // Nothing depends on what is new beside the rest.
     assert!(read(|json| json["report"] = json!("x")).is_ok());

@@ -1,8 +1,9 @@
 //! What differs between two trees, in key order.
 //!
-//! Both trees are walked side by side. Where the next thing on both sides is a node of the same digest, all of it is
-//! equal and skipped unread; else the taller side is opened, on a tie both in one round trip. Trees may differ in
-//! height and in where nodes end: equal parts of the key space have equal nodes, whatever lies around them.
+//! Both trees are walked side by side. Where the next item on both sides is a node, and both nodes have the same digest, their
+//! contents are equal and they are skipped unread. Else the node of the higher level is opened; where the levels are equal, both are,
+//! in one round trip. Trees may differ in height and in where nodes end: equal parts of the key space have equal nodes, whatever
+//! lies around them.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -17,10 +18,10 @@ use crate::format::node::{NodeRef, TreeNode, Wanted};
 use crate::packs::source::Source;
 use crate::{Error, Result};
 
-/// Differing nodes of a side read at once, at most.
-const MOST_AHEAD: usize = 64;
+/// How many differing nodes of a side are read at once, at most.
+const MAX_AHEAD: usize = 64;
 
-/// And at first, where each request takes a round trip. Whoever walks to the end needs them all.
+/// How many are read at once at first, where each request takes a round trip. Most walks go to the end and need them all.
 const REMOTE_AHEAD: usize = 16;
 
 /// A key whose meta differs between two trees.
@@ -45,7 +46,7 @@ struct Side {
     /// The root, until it is read or skipped.
     root: Option<Wanted>,
     stack: Vec<Frame>,
-    /// How many differing nodes are read at once: grows as more turn up.
+    /// How many differing nodes are read at once. Grows with each batch.
     ahead: usize,
 }
 
@@ -82,6 +83,7 @@ impl Diff {
                     self.new.skip();
                 }
                 (Some(Item::Node(old)), Some(Item::Node(new))) => {
+                    // Never the lower one: its equal may lie inside of the higher node, and would no longer be seen as a node.
                     self.open(old.level >= new.level, new.level >= old.level)?;
                 }
                 (Some(Item::Node(_)), _) => self.open(true, false)?,
@@ -97,7 +99,7 @@ impl Diff {
         }
     }
 
-    /// Opens the nodes that come next, on one side or on both: their entries or children come next then.
+    /// Opens the nodes that come next, on one side or on both. Then their entries or children come next.
     fn open(&mut self, old: bool, new: bool) -> Result<()> {
         let of_old = if old { self.old.missing(&self.new) } else { Vec::new() };
         let of_new = if new { self.new.missing(&self.old) } else { Vec::new() };
@@ -113,7 +115,7 @@ impl Diff {
         Ok(())
     }
 
-    /// Compares the entries that come next on both sides, and passes over all that are equal; `None` when they are.
+    /// Compares the entries that come next on both sides. Skips all that are equal; `None` when it has skipped any.
     fn compare(&mut self) -> Option<Change> {
         let (old, new) = (self.old.stack.last_mut()?, self.new.stack.last_mut()?);
         let equal = old.node.columns().equal_from(old.next, new.node.columns(), new.next);
@@ -174,7 +176,7 @@ impl Side {
             .ok_or_else(|| Error::internal("an inner node has no child for a key"))
     }
 
-    /// Passes over what comes next.
+    /// Skips what comes next.
     fn skip(&mut self) {
         if self.root.take().is_none()
             && let Some(frame) = self.stack.last_mut()
@@ -191,8 +193,8 @@ impl Side {
         Some((frame.node.key(index).into(), frame.node.entry(index)))
     }
 
-    /// What is to be read before the node that comes next can be entered: nothing when it was read ahead, else it and
-    /// some after it that are known to differ.
+    /// The nodes to read before the next node can be entered: none when it was read ahead, else it and some after it that are known
+    /// to differ.
     fn missing(&mut self, other: &Side) -> Vec<(usize, Wanted)> {
         if let Some(root) = &self.root {
             return vec![(0, root.clone())];
@@ -206,11 +208,11 @@ impl Side {
         }
         frame.ready.clear();
         let indices = frame.differing(other.frame_at(frame.node.level()), self.ahead);
-        self.ahead = (self.ahead * 2).min(MOST_AHEAD);
+        self.ahead = (self.ahead * 2).min(MAX_AHEAD);
         indices.into_iter().filter_map(|index| Some((index, frame.node.child(index)?))).collect()
     }
 
-    /// Goes down into the node that comes next, given what was missing.
+    /// Goes down into the node that comes next, given the nodes that were missing.
     fn enter(&mut self, mut read: impl Iterator<Item = (usize, TreeNode)>) -> Result<()> {
         let next = match self.stack.last_mut() {
             Some(frame) if self.root.is_none() => {
@@ -236,8 +238,9 @@ impl Side {
 }
 
 impl Frame {
-    /// The next child, which is known to differ, and up to `most` in all of those after it that are not in the `other`
-    /// side's node of the same level. Where that node does not reach, nothing is known, and nothing read ahead.
+    /// The next child, which is known to differ, and children after it that the `other` side's node of the same level does not have;
+    /// `most` in all. Stops where that node ends: it is not known which of the later children differ, and reading equal ones would
+    /// make the cost grow with the tree.
     fn differing(&self, other: Option<&Frame>, most: usize) -> Vec<usize> {
         let mut indices = vec![self.next];
         let Some(other) = other else {

@@ -1,17 +1,17 @@
 //! A new tree from an old one and sorted operations.
 //!
-//! Each level has an editor. The editor of the leaves gets the caller's operations; what it does to the nodes of its
-//! level are operations for the level above: delete the last key of a node that is gone, put the last key of a new
-//! one. So every level sees sorted unique operations and does the same thing:
+//! Each level has an editor. The editor of the leaves gets the caller's operations. What it does to the nodes of its level becomes
+//! operations for the level above: delete the last key of a node that is gone, put the last key of a new one. So every level gets
+//! sorted unique operations and does the same thing:
 //!
 //! ```text
-//! op ──► find the node that covers its key ──► merge ──► an entry whose key ends a node? write the node, tell the parent
+//! op ──► find the node that covers its key ──► merge ──► an entry whose key ends a node? write the node, emit for the parent
 //!                         ▲                                             │
 //!                         └── the last entry ends no node: the right neighbour joins
 //! ```
 //!
-//! A node whose content comes out as it was is not written: its parent is told nothing. Above the base's root there is
-//! no base, and the editors just build. The first level that ends up with one node holds the root.
+//! A node whose content is unchanged is not written, and its parent gets no operation. Above the base's root there is no base, and
+//! the editors only build. The first level that ends up with one node holds the root.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use deltic_core::Digest;
 
 use super::cursor::Cursor;
-use super::level::{Item, LevelEditor, Output, Upward};
+use super::level::{Item, LevelEditor, Output, ParentOp};
 use super::{Tree, find};
 use crate::format::entry::{Entry, Place};
 use crate::format::node::{MAX_KEY_BYTES, NodeRef, NodeWriter, Wanted};
@@ -28,7 +28,7 @@ use crate::packs::source::Source;
 use crate::packs::writer::PackWriter;
 use crate::{Error, Result};
 
-/// A tree in the making: takes sorted operations one by one. Memory: a few nodes a level.
+/// Makes a new tree: takes sorted operations one by one. Memory: a few nodes a level.
 ///
 /// See [`crate::Draft::editor`].
 pub struct TreeEditor {
@@ -39,12 +39,13 @@ pub struct TreeEditor {
     pub(super) digest: Digest,
     /// The editors of the levels that have seen an operation.
     pub(super) levels: Vec<LevelEditor>,
-    /// The one node that the topmost of these levels has made so far.
-    pub(super) top: Option<Upward>,
+    /// The one node that the topmost of these levels has made so far. It is the root unless a second one follows, so it is held back:
+    /// passed up at once, every tree would get levels without end.
+    pub(super) top: Option<ParentOp>,
     pub(super) order: Order,
 }
 
-/// Sees that keys ascend.
+/// Checks that keys ascend.
 #[derive(Default)]
 pub(super) struct Order {
     /// The last key, and whether there was one.
@@ -80,8 +81,8 @@ impl TreeEditor {
         self.operate(0, key, entry.map(Item::Entry))
     }
 
-    /// Reads the base's nodes that cover some ascending keys into the cache, a level at a time and all of a level at
-    /// once. Without it an edit of scattered keys waits for one node after the other; the result is the same.
+    /// Reads the base's nodes that cover some ascending keys into the cache, one level after the other and all nodes of a level at
+    /// once. Without it an edit of scattered keys waits for one node after the other. The result is the same.
     pub fn read_ahead(&self, keys: &[&[u8]]) -> Result<()> {
         find::read_ahead(&self.source, self.base.clone(), keys)
     }
@@ -94,6 +95,7 @@ impl TreeEditor {
             self.pass_up(level)?;
             level += 1;
         }
+        // An edit that never reached the root's level has changed nothing: below it, every change is an operation for a parent.
         let unchanged = self.base.as_ref().is_some_and(|base| self.levels.len() <= usize::from(base.node.level));
         let root = match (unchanged, self.base, self.top.and_then(|top| top.child)) {
             (true, Some(base), _) => base.node.into(),
@@ -118,13 +120,13 @@ impl TreeEditor {
         self.pass_up(level)
     }
 
-    /// Hands what a level has told its parents to the level above.
+    /// Hands the operations that a level has emitted to the level above.
     pub(super) fn pass_up(&mut self, level: usize) -> Result<()> {
-        if self.levels[level].upward.is_empty() {
+        if self.levels[level].emitted.is_empty() {
             return Ok(());
         }
-        let mut upward = std::mem::take(&mut self.levels[level].upward);
-        for op in upward.drain(..) {
+        let mut emitted = std::mem::take(&mut self.levels[level].emitted);
+        for op in emitted.drain(..) {
             if self.has_parent(level) || self.levels.len() > level + 1 {
                 self.operate(level + 1, &op.key, op.child.as_ref().map(Item::Child))?;
             } else if let Some(first) = self.top.take() {
@@ -135,8 +137,8 @@ impl TreeEditor {
                 self.top = Some(op);
             }
         }
-        // The buffer goes back, to be used again.
-        self.levels[level].upward = upward;
+        // The buffer goes back and is used again.
+        self.levels[level].emitted = emitted;
         Ok(())
     }
 }
@@ -162,7 +164,7 @@ impl Order {
         Ok(())
     }
 
-    /// Passes by a key: the next one must come after it.
+    /// Skips to a key: the next one must come after it.
     pub(super) fn pass(&mut self, key: &[u8]) {
         self.before = Some(key.to_vec());
     }
@@ -176,7 +178,10 @@ impl Order {
 /// Refuses a key that is too long, and an entry whose bytes can not be in a pack that the new version may refer to.
 pub(super) fn check(packs: &PackWriter, key: &[u8], entry: Option<&Entry>) -> Result<()> {
     if key.len() > MAX_KEY_BYTES {
-        return Err(Error::invalid(format!("a key of {} bytes is longer than {MAX_KEY_BYTES}", key.len())));
+        return Err(Error::invalid(format!(
+            "a key has {} bytes, more than the {MAX_KEY_BYTES} that it can have; use shorter keys",
+            key.len()
+        )));
     }
     let wrong = |what: &str| {
         let key = String::from_utf8_lossy(key);
@@ -194,7 +199,8 @@ pub(super) fn check(packs: &PackWriter, key: &[u8], entry: Option<&Entry>) -> Re
     }
 }
 
-/// The root is the first level with one node, so an inner root with one child is none.
+/// Goes down to the first node that has no single child. The root is the first level with one node, so an inner node with one child
+/// can not be the root: equal contents would have different roots, by how they came about.
 fn collapse(source: &Source, root: NodeRef) -> Result<Root> {
     let mut root = Wanted::root(root);
     while root.node.level > 0 {

@@ -1,5 +1,6 @@
-//! One level of a tree that is being edited: sorted operations go in, nodes are written, and the operations for the level above
-//! come out.
+//! One level of a tree that is being edited: takes sorted operations, writes nodes, and emits operations for the level above.
+//!
+//! Invariant: [`Shape::ends`] alone decides where a node ends. So the nodes are those that any other edit makes of the same keys.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ pub(super) struct Output {
 }
 
 /// An operation for the level above.
-pub(super) struct Upward {
+pub(super) struct ParentOp {
     pub(super) key: Box<[u8]>,
     pub(super) child: Option<NodeRef>,
 }
@@ -40,14 +41,16 @@ pub(super) struct LevelEditor {
     window: Option<(Found, usize)>,
     /// The node that is being made.
     open: Columns,
-    /// The last base node that went into new ones, while its parent is not told that it is gone.
+    /// The last base node whose entries went into new nodes. The deletion of its key is held back until the next node is closed: that
+    /// node may be the same one (nothing changed), or have the same last key (its put replaces the old child). Emitted at once, the
+    /// deletion would reach the parent before a put of the same key, and keys must be unique.
     replaced: Option<(Box<[u8]>, NodeRef)>,
     /// Whether the last base node of the level has been merged.
     exhausted: bool,
     /// Nodes made so far.
     made: u64,
-    /// What the level above has to do.
-    pub(super) upward: Vec<Upward>,
+    /// Operations for the level above.
+    pub(super) emitted: Vec<ParentOp>,
 }
 
 impl LevelEditor {
@@ -61,7 +64,7 @@ impl LevelEditor {
             open: Columns::default(),
             replaced: None,
             made: 0,
-            upward: Vec::new(),
+            emitted: Vec::new(),
         }
     }
 
@@ -71,7 +74,7 @@ impl LevelEditor {
         self.apply_known(key, item, is_end, output)
     }
 
-    /// The same where it is known whether it is put and ends a node.
+    /// The same, where the caller knows whether the key is put and ends a node.
     pub(super) fn apply_known(
         &mut self,
         key: &[u8],
@@ -81,7 +84,7 @@ impl LevelEditor {
     ) -> Result<()> {
         self.advance(key, output)?;
         if let Some((found, next)) = &mut self.window {
-            // The window covers the key: what it holds before the key is kept, what it holds for the key is replaced.
+            // The window covers the key: keep the entries before it, and skip the one that the operation replaces.
             let node = Arc::clone(&found.node);
             let at = node.search_from(*next, key);
             self.open.push_range(node.columns(), *next..at);
@@ -108,6 +111,8 @@ impl LevelEditor {
                 Some((found, _)) if found.node.last_key() >= key => return Ok(()),
                 Some(_) => self.merge_rest(output)?,
                 None if self.exhausted => return Ok(()),
+                // The open node has no end yet, so it goes on into the next base node. To seek instead would skip the entries
+                // between here and the key.
                 None if !self.open.is_empty() => self.join_neighbour()?,
                 None => {
                     let Some(cursor) = &mut self.base else {
@@ -116,8 +121,8 @@ impl LevelEditor {
                     let found = cursor.seek(key)?;
                     let last_key = found.node.last_key();
                     if self.has_parent && last_key < key && output.shape.ends(self.level, last_key) {
-                        // The key lies after all others, and the last node is complete without it. The base's root is
-                        // merged nevertheless: nobody refers to it yet.
+                        // The key lies after all others, and the last node is complete without it. The base's root has no
+                        // parent: it is merged all the same, so that a reference to it is emitted.
                         self.exhausted = true;
                     } else {
                         self.window = Some((found, 0));
@@ -148,14 +153,14 @@ impl LevelEditor {
         let node: Arc<Node> = Arc::clone(&found.node);
         self.open.push_range(node.columns(), *next..node.len());
         self.leave_window();
-        // Of a node's keys only the last can end it.
+        // Only the last key of a base node can end a node: the shape is a function of the key.
         if output.shape.ends(self.level, node.last_key()) {
             self.close(output)?;
         }
         Ok(())
     }
 
-    /// Notes that the node in the window is gone, unless it comes out as it was.
+    /// Closes the window. Its node is gone, unless the new one turns out to be the same.
     fn leave_window(&mut self) {
         let Some((found, _)) = self.window.take() else {
             return;
@@ -163,7 +168,7 @@ impl LevelEditor {
         self.exhausted = self.base.as_ref().is_none_or(Cursor::is_last);
         let replaced = (Box::from(found.node.last_key()), found.reference);
         if let Some((key, _)) = self.replaced.replace(replaced) {
-            self.tell(key, None);
+            self.emit(key, None);
         }
     }
 
@@ -182,24 +187,24 @@ impl LevelEditor {
         self.open.clear();
         self.made += 1;
         match self.replaced.take() {
-            // The parent refers to the node already, and is told nothing. At the top nobody does.
+            // Unchanged: the parent refers to this node already. At the top there is no parent, and the reference is emitted.
             Some(_) if is_same && self.has_parent => return Ok(()),
-            Some((key, _)) if key != last_key => self.tell(key, None),
+            Some((key, _)) if key != last_key => self.emit(key, None),
             _ => {}
         }
-        self.tell(last_key, Some(child));
+        self.emit(last_key, Some(child));
         Ok(())
     }
 
-    fn tell(&mut self, key: Box<[u8]>, child: Option<NodeRef>) {
+    fn emit(&mut self, key: Box<[u8]>, child: Option<NodeRef>) {
         // Without a parent there is nothing to delete from.
         if child.is_some() || self.has_parent {
-            self.upward.push(Upward { key, child });
+            self.emitted.push(ParentOp { key, child });
         }
     }
 
-    /// Goes on after a key that ends a node now, where everything up to it was done by others: with what is left of the
-    /// base node that lies on both sides of it.
+    /// Goes on after a key that ends a node now, where others did everything up to that key. Begins with the rest of the base node
+    /// that lies on both sides of the key.
     pub(super) fn begin_after(&mut self, end: &[u8]) -> Result<()> {
         let Some(cursor) = self.base.as_mut().filter(|_| !self.exhausted) else {
             return Ok(());
@@ -215,24 +220,24 @@ impl LevelEditor {
         Ok(())
     }
 
-    /// Stops after the put of a key that ends a node: what is left of the base node in the window is for whoever goes on
-    /// after that key, who also tells the parent what becomes of it.
+    /// Stops after the put of a key that ends a node. The rest of the base node in the window belongs to the editor that goes on after
+    /// that key; it also emits the parent's operation for that node.
     pub(super) fn stop(&mut self) {
         self.window = None;
     }
 
-    /// Merges the rest of the base node that the last operation lies in, and what joins it, up to the end of a base node that
-    /// is still there.
-    pub(super) fn settle(&mut self, output: &mut Output) -> Result<()> {
+    /// Writes everything up to the next end of a base node that still exists: the rest of the base node that the last operation lies
+    /// in, and the nodes that join it.
+    pub(super) fn flush(&mut self, output: &mut Output) -> Result<()> {
         self.merge_all(output)?;
         if let Some((key, _)) = self.replaced.take_if(|_| self.open.is_empty()) {
-            self.tell(key, None);
+            self.emit(key, None);
         }
         Ok(())
     }
 
     /// Whether everything that was begun has been written.
-    pub(super) fn is_settled(&self) -> bool {
+    pub(super) fn is_flushed(&self) -> bool {
         self.window.is_none() && self.open.is_empty() && self.replaced.is_none()
     }
 
@@ -252,15 +257,15 @@ impl LevelEditor {
     pub(super) fn finish(&mut self, output: &mut Output) -> Result<()> {
         self.merge_all(output)?;
         if self.level > 0 && !self.has_parent && self.made == 0 && self.open.len() == 1 {
-            // The one node of the topmost level has one child: the child is the root, and this node need not be.
+            // The one node of the topmost level would have one child. Then the child is the root, and this node must not exist.
             if let (Some(key), Some(child)) = (self.open.last_key().map(Box::from), self.open.child(0, self.level)) {
-                self.tell(key, Some(child));
+                self.emit(key, Some(child));
                 self.open.clear();
             }
         }
         self.close(output)?;
         if let Some((key, _)) = self.replaced.take() {
-            self.tell(key, None);
+            self.emit(key, None);
         }
         Ok(())
     }

@@ -1,13 +1,13 @@
-//! Parts of a tree: ranges of keys are edited side by side, also by several processes, and one editor stitches what comes of
-//! them to the tree that a single edit makes.
+//! Parts of a tree: several editors edit ranges of keys side by side, also in several processes. Then one editor stitches the results
+//! to the tree that a single edit would make.
 //!
-//! A part takes the sorted operations of its range and builds two levels by itself. What it can not decide, since it depends
-//! on the ranges beside it, it hands on as a [`TreePart`]: the operations at its two ends, for each level, and those for the
-//! level above. With the shape of format 1 that is one operation in about 8,192 entries, and some 200 at each end.
-//! 2,000,000 entries in 16 parts take 1.3 times the CPU time of a single edit, of which stitching is a hundredth.
+//! A part takes the sorted operations of its range and builds two levels by itself. Some operations depend on the neighbouring ranges:
+//! those at its two ends, for each level, and those for the level above. It hands these on as a [`TreePart`]. With the shape of
+//! format 1 that is one operation for about 8,192 entries, and about 200 at each end. 2,000,000 entries in 16 parts take 1.3 times
+//! the CPU time of a single edit, of which stitching is a hundredth.
 //!
 //! ```text
-//! level 2 ........................ above ......................   whoever stitches
+//! level 2 ........................ above ......................   the stitching editor
 //! level 1 ........... head ──┤ nodes of the part ├── tail .....
 //! level 0 .. head ──┤       nodes of the part        ├── tail
 //!                    ▲ the first end of a node       ▲ the last
@@ -15,24 +15,25 @@
 //!
 //! **Why the tree is the same.** Call a key an end when it ends a node of a level in the new tree.
 //!
-//! 1. A part knows the ends in its range. A key that is put and ends a node by its hash is one. A key that ends a node of the
-//!    base and that operations have passed by is one too: between the first and the last key of a part nobody else has
-//!    operations. A key that is deleted is none, and what comes after the last operation is left open.
-//! 2. Where nodes end is a function of keys alone, so what lies between two ends of a level is the same nodes, whoever makes
-//!    them, and whatever happens before and after.
-//! 3. A base node that lies on both sides of an end is told of to the level above by whoever makes what comes after the end,
-//!    and by nobody else: it stops there ([`LevelEditor::stop`]), or begins there ([`LevelEditor::begin_after`]). So the
-//!    operations for the level above come in order when parts are stitched head, inside, tail, and no key gets two.
-//! 4. So the level above gets operations that make of its base what those of a single edit make, and the same holds there.
+//! 1. A part knows the ends in its range. A key that is put is an end when its hash ends a node. A key that ends a node of the base
+//!    is an end too when a later operation of the part comes after it: nobody else has operations between the first and the last
+//!    key of a part, so the key stays. A deleted key is no end. What comes after the last operation is left open.
+//! 2. Where nodes end is a function of keys alone. So the nodes between two ends of a level are the same, whoever makes them and
+//!    whatever happens before and after.
+//! 3. A base node may lie on both sides of an end. Only the editor of what comes after the end emits the operation for that node:
+//!    the one before stops at the end ([`LevelEditor::stop`]), the one after begins there ([`LevelEditor::begin_after`]). So the
+//!    operations for the level above come in order when parts are stitched as head, inside, tail, and no key gets two.
+//! 4. So the level above gets operations that have the same effect on its base as those of a single edit. The same argument holds
+//!    there.
 //!
-//! Whoever stitches feeds heads upwards, from level 0 on, since those of a level end where its nodes of the part begin; then
-//! the operations for the level above; then tails downwards.
+//! The stitching editor applies heads from level 0 upwards, since the head of a level ends where the part's nodes of that level begin;
+//! then the operations for the level above; then tails downwards.
 //!
-//! **Memory.** A part holds the operations since the last end, for each level: those on one node of the new tree, which are
-//! applied when its end is known. Of puts these are as many as the node has entries. Deletes make no node longer: where one
-//! end after the other is deleted, all deletes in a row are held, about 150 bytes and the key for each. So the bound is the
-//! longest such row, and never more than the operations of the part: whoever chooses ranges, by [`Tree::split_keys`] for
-//! example, bounds that. A [`TreePart`] holds no more than two such rows for each level, and what is for the level above.
+//! **Memory.** For each level, a part holds the operations since the last end. They belong to one node of the new tree and are applied
+//! when its end is known. There are at most as many puts as the node has entries. But deletes make no node longer: where the ends of
+//! several nodes in a row are deleted, all deletes of the row are held, about 150 bytes and the key for each. So the longest such row
+//! is the bound, and never more than the operations of the part, which the choice of ranges bounds, for example by
+//! [`Tree::split_keys`]. A [`TreePart`] holds at most two such rows for each level, and the operations for the level above.
 //!
 //! [`Tree::split_keys`]: crate::Tree::split_keys
 
@@ -70,13 +71,13 @@ struct PartLevel {
     /// Makes what lies between the first end and the last.
     editor: LevelEditor,
     ends: BaseEnds,
-    /// The end of the base that is not before the last operation.
+    /// The first end of the base that is not before the last operation.
     next_end: Option<Box<[u8]>>,
     /// The operations up to the first end, once there is one.
     head: Option<Vec<Op>>,
     /// The operations since the last end.
     open: Vec<Op>,
-    /// The last end, when it is none of the base.
+    /// The last end, unless it is one of the base too.
     after: Option<Box<[u8]>>,
 }
 
@@ -140,7 +141,7 @@ impl PartEditor {
             return Ok(());
         };
         part.apply(op, &mut self.output)?;
-        for op in std::mem::take(&mut part.editor.upward) {
+        for op in std::mem::take(&mut part.editor.emitted) {
             self.operate(level + 1, Op { key: op.key, item: op.child.map(OwnedItem::Child) })?;
         }
         Ok(())
@@ -170,10 +171,10 @@ impl PartLevel {
         if is_first {
             self.next_end = self.ends.at_or_after(&op.key, self.level, output.shape)?;
         } else if self.next_end.as_ref().is_some_and(|end| *end < op.key) {
-            // Operations have passed by it, so it stays.
-            self.settle(false, output)?;
+            // This operation comes after the end, and no other editor has operations before it: the end stays.
+            self.apply_open(false, output)?;
             self.after = None;
-            self.editor.settle(output)?;
+            self.editor.flush(output)?;
             self.next_end = self.ends.at_or_after(&op.key, self.level, output.shape)?;
         }
         let is_end = op.item.is_some() && output.shape.ends(self.level, &op.key);
@@ -186,11 +187,13 @@ impl PartLevel {
         self.open.push(op);
         if is_end {
             let is_first = self.head.is_none();
-            self.settle(true, output)?;
+            self.apply_open(true, output)?;
+            // The head goes to the stitching editor, so this one begins after it: with the rest of the base node that the end cuts.
             if is_first {
                 self.editor.begin_after(&key)?;
             }
         }
+        // Also where the end was deleted: it is no end any more, and the open node goes on to the next one.
         if is_end_of_base {
             let after = [&key, &[0][..]].concat();
             self.next_end = self.ends.at_or_after(&after, self.level, output.shape)?;
@@ -201,8 +204,8 @@ impl PartLevel {
         Ok(())
     }
 
-    /// Applies the operations since the last end, of which the last one puts an end or none does; or keeps them as the head.
-    fn settle(&mut self, is_put: bool, output: &mut Output) -> Result<()> {
+    /// Applies the operations since the last end, or keeps them as the head. `is_put`: the last of them puts an end.
+    fn apply_open(&mut self, is_put: bool, output: &mut Output) -> Result<()> {
         let open = std::mem::take(&mut self.open);
         if self.head.is_none() {
             self.head = Some(open);
@@ -220,13 +223,13 @@ impl PartLevel {
             return Ok(LevelEnds { head: self.open, tail: None });
         };
         self.editor.stop();
-        settled(&self.editor)?;
+        check_flushed(&self.editor)?;
         Ok(LevelEnds { head, tail: Some(Tail { after: self.after, ops: self.open }) })
     }
 }
 
 impl BaseEnds {
-    /// The first end that is not before a key; keys must ascend. Cost: a node of the level above for its keys.
+    /// The first end that is not before a key; keys must ascend. Cost: reads a node of the level above once for all of its keys.
     fn at_or_after(&mut self, key: &[u8], level: u8, shape: Shape) -> Result<Option<Box<[u8]>>> {
         let Some(cursor) = &mut self.cursor else {
             return Ok(None);
@@ -252,8 +255,8 @@ impl Op {
     }
 }
 
-fn settled(editor: &LevelEditor) -> Result<()> {
-    if editor.is_settled() { Ok(()) } else { Err(Error::internal("a part of a tree does not end where a node does")) }
+fn check_flushed(editor: &LevelEditor) -> Result<()> {
+    if editor.is_flushed() { Ok(()) } else { Err(Error::internal("a part of a tree does not end where a node does")) }
 }
 
 impl TreeEditor {
@@ -266,7 +269,7 @@ impl TreeEditor {
     /// another length. They are no packs of the run that commits: neither its record's `packs` nor
     /// [`crate::Snapshot::listed_packs`] has them.
     ///
-    /// Cost: the operations that are left in the part, and at most a node of the base for each of its ends.
+    /// Cost: the operations that are left in the part, and at most one node of the base for each of its ends.
     pub fn stitch(&mut self, part: &TreePart) -> Result<()> {
         if part.base != self.digest {
             return Err(Error::invalid(format!(
@@ -306,9 +309,9 @@ impl TreeEditor {
         if last.item.is_some() && self.output.shape.ends(level as u8, &last.key) {
             editor.stop();
         } else {
-            editor.settle(&mut self.output)?;
+            editor.flush(&mut self.output)?;
         }
-        settled(editor)?;
+        check_flushed(editor)?;
         self.pass_up(level)
     }
 
@@ -334,7 +337,7 @@ impl TreeEditor {
             if self.levels.len() < level {
                 return Err(Error::internal("a part of a tree has operations above a level that it has not ended"));
             }
-            // What was the only node of its level is no longer.
+            // The only node of the level below is no longer the only one, so it can not be the root.
             if self.levels.len() == level
                 && let Some(first) = self.top.take()
             {

@@ -13,10 +13,10 @@ use crate::format::node::{TreeNode, Wanted};
 use crate::format::tree_root::Root;
 use crate::packs::source::Source;
 
-/// Leaves read at once below one parent, at most.
-const MOST_AHEAD: usize = 64;
+/// How many leaves below one parent are read at once, at most.
+const MAX_AHEAD: usize = 64;
 
-/// Parents of leaves that are read at once with all their leaves, where each request takes a round trip: about 65,000
+/// How many parents of leaves are read at once with all their leaves, where each request takes a round trip: about 65,000
 /// entries.
 const PARENTS_AHEAD: usize = 8;
 
@@ -28,9 +28,9 @@ pub struct Scan {
     root: Option<Wanted>,
     /// From the root down to a leaf.
     stack: Vec<Frame>,
-    /// How many leaves are read at once: grows, so that a scan that is soon given up reads little.
+    /// How many leaves are read at once. Grows, so that a scan that ends early reads little.
     ahead: usize,
-    /// What it grows by.
+    /// The factor that `ahead` grows by.
     growth: usize,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Debug for Scan {
 
 impl Scan {
     pub(super) fn new(source: &Arc<Source>, root: &Root, range: KeyRange) -> Scan {
-        let growth = if source.is_remote() { MOST_AHEAD } else { 4 };
+        let growth = if source.is_remote() { MAX_AHEAD } else { 4 };
         Scan { source: Arc::clone(source), range, root: root.node(), stack: Vec::new(), ahead: 1, growth }
     }
 
@@ -80,16 +80,16 @@ impl Scan {
                 return Ok(Some((key.into(), frame.node.entry(index))));
             }
             if frame.ready.is_empty() {
-                // A child begins after the key of the one before it; the first that ends at or after the range's end is
-                // the last that can reach into the range.
+                // A child begins after the key of the one before it. So the first child that ends at or after the range's end is the
+                // last that can reach into the range.
                 let end = self.range.end.as_ref().map_or(frame.node.len(), |end| frame.node.search(end) + 1);
                 let mut ahead = 1;
-                let with_leaves = frame.node.level() == 2 && self.growth == MOST_AHEAD && self.ahead == MOST_AHEAD;
+                let with_leaves = frame.node.level() == 2 && self.growth == MAX_AHEAD && self.ahead == MAX_AHEAD;
                 if with_leaves {
                     ahead = PARENTS_AHEAD;
                 } else if frame.node.level() == 1 {
                     ahead = self.ahead;
-                    self.ahead = (self.ahead * self.growth).min(MOST_AHEAD);
+                    self.ahead = (self.ahead * self.growth).min(MAX_AHEAD);
                 }
                 let end = end.min(frame.node.len()).min(frame.next + ahead);
                 let children: Vec<Wanted> = (frame.next..end).filter_map(|index| frame.node.child(index)).collect();

@@ -1,4 +1,7 @@
 //! The commit: packs first, then one put-if-absent of the version's record, which makes everything visible at once.
+//!
+//! The order matters. The record refers to the packs: written before them, it would be a version that can not be read if the upload
+//! failed. Packs without a record are only garbage, which the sweep removes.
 
 use std::collections::BTreeMap;
 
@@ -16,18 +19,18 @@ use crate::packs::writer::PackWriter;
 use crate::tree::Tree;
 use crate::{Error, Result};
 
-/// What the next version is to hold.
+/// The content of the next version.
 #[derive(Debug, Clone, Default)]
 pub struct NextVersion {
-    /// The layers, all of them: one that is left out is gone.
+    /// All layers. A layer that is left out is gone.
     pub layers: Vec<(Layer, Tree)>,
-    /// The tables of the state, all of them.
+    /// All tables of the state.
     pub state: BTreeMap<String, Tree>,
     /// The versions of other catalogs that it was made from.
     pub dependencies: Vec<Dependency>,
     /// The tasks that made it.
     pub tasks: Vec<TaskRecord>,
-    /// Who writes to the catalog from now on; `None` where that stays as it was.
+    /// Who writes to the catalog from now on; `None` keeps the owner of the base.
     pub owner: Option<Owner>,
     /// The time. Informational.
     pub created: Timestamp,
@@ -80,27 +83,29 @@ pub(crate) fn commit(base: &Snapshot, source: &Source, writer: &PackWriter, next
         packs: Packs::default(),
         statistics: next.statistics,
     };
-    if base.record().says_the_same(&record) {
+    // Before the open packs are uploaded: a run without changes must cost only a few requests and leave no garbage.
+    if base.record().has_same_content(&record) {
         return Ok(Committed::Unchanged);
     }
     refuse_secrets(url, &record)?;
+    // Every pack is in the store before the record that refers to it.
     record.packs = Packs::of(&writer.flush()?);
     source.explained(writer.taken_over.check(source.client()))?;
     let catalog = base.catalog();
     let snapshot = match try_publish(catalog, record)? {
-        Published::Made(snapshot) => snapshot,
-        Published::Lost(record, error) => catalog.rules().after_a_loss(catalog, *record, error)?,
+        Published::Won(snapshot) => snapshot,
+        Published::Lost(record, error) => catalog.rules().after_conflict(catalog, *record, error)?,
     };
     writer.set_committed();
     Ok(Committed::New(snapshot))
 }
 
-/// Whoever can read a catalog can read its records, and so can all that copy it.
+/// Refuses secrets in a record. Everybody who can read or copy the catalog can read its records.
 fn refuse_secrets(url: &str, record: &VersionRecord) -> Result<()> {
-    // All that is of a user's making.
-    let said = serde_json::to_string(&(&record.note, &record.tasks, &record.dependencies))
+    // The fields whose content comes from users.
+    let texts = serde_json::to_string(&(&record.note, &record.tasks, &record.dependencies))
         .map_err(|e| Error::invalid(format!("{url}: the record can not be written as JSON")).because(&e))?;
-    if !holds_secret(&said) {
+    if !holds_secret(&texts) {
         return Ok(());
     }
     Err(Error::invalid(format!(
@@ -109,8 +114,13 @@ fn refuse_secrets(url: &str, record: &VersionRecord) -> Result<()> {
     )))
 }
 
-/// The record of a version after `base` that says the same: for what changes the keeping of versions, not their content.
-pub(crate) fn same_again(base: &Snapshot, run: RunId, created: Timestamp, note: String) -> Result<VersionRecord> {
+/// The record of a version after `base` with the same content: for maintenance, which changes how versions are kept and stored.
+pub(crate) fn unchanged_successor(
+    base: &Snapshot,
+    run: RunId,
+    created: Timestamp,
+    note: String,
+) -> Result<VersionRecord> {
     check_timestamp(created)?;
     let version = base.version().next();
     Ok(VersionRecord {

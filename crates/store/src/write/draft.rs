@@ -12,12 +12,12 @@ use crate::format::tree_root::Root;
 use crate::packs::source::Source;
 use crate::packs::writer::{DraftOptions, PackWriter, Written};
 use crate::tree::{PartEditor, Tree, TreeEditor};
-use crate::write::checkpoint_store::Progress;
+use crate::write::checkpoint_store::CheckpointStore;
 use crate::write::commit::{self, Committed, NextVersion};
 use crate::{Error, Result};
 
-/// One attempt to make the next version: takes payloads and edits from any number of workers, and publishes them as a
-/// whole or not at all. Dropped without a commit it leaves the catalog as it was, besides packs that nothing refers to.
+/// One attempt to make the next version: takes payloads and edits from any number of workers, and publishes all or none. A draft
+/// that is dropped without a commit leaves the catalog unchanged, except for packs that nothing refers to.
 pub struct Draft {
     base: Snapshot,
     pub(crate) source: Arc<Source>,
@@ -32,7 +32,7 @@ impl fmt::Debug for Draft {
 }
 
 impl Draft {
-    /// Begins an attempt on `base`. `run` must be drawn anew for every attempt: it marks everything the attempt writes.
+    /// Begins an attempt on `base`. Draw a new `run` for every attempt: it marks everything that the attempt writes.
     pub fn begin(base: &Snapshot, run: RunId, options: DraftOptions) -> Draft {
         let catalog = base.catalog();
         let bases = catalog.rules().bases_to_take_over(base.version());
@@ -53,7 +53,7 @@ impl Draft {
         self.put_known(payload.meta(), payload)
     }
 
-    /// Writes a payload whose meta is known. A digest that is not the payload's makes an entry that can not be read.
+    /// Writes a payload whose meta the caller knows. A wrong digest makes an entry that can not be read.
     pub fn put_known(&self, meta: Meta, payload: &Payload) -> Result<Entry> {
         if meta.len != payload.len() {
             return Err(Error::invalid(format!("a payload of {} bytes came with meta of {}", payload.len(), meta.len)));
@@ -69,9 +69,8 @@ impl Draft {
         Ok(Entry { meta, place })
     }
 
-    /// The same tree, readable through this draft: its entries and those put here may mix. A tree of another catalog, or
-    /// of a version that the base does not retain, stays as it is: its payloads have to be put here before they can be
-    /// referred to.
+    /// The same tree, readable through this draft, so that its entries and those put here may mix. Returns a tree of another catalog,
+    /// or of a version that the base does not retain, unchanged: put its payloads here before you refer to them.
     pub fn adopt(&self, base: &Tree) -> Tree {
         if base.source.uuid == self.source.uuid && self.is_reachable(base) && self.is_retained(base) {
             return Tree { source: Arc::clone(&self.source), root: base.root };
@@ -85,12 +84,12 @@ impl Draft {
     }
 
     /// Applies operations to a tree, and returns the new one, readable at once. `Some` puts an entry, `None` deletes;
-    /// deleting what is not there does nothing. Keys must ascend and be unique. An entry must have been put here, or be of a
-    /// tree of a version that the base retains: of an entry alone that can not be told, and one of an expired version may
-    /// be swept.
+    /// deleting what is not there does nothing. Keys must ascend and be unique. An entry must have been put here, or come from a
+    /// tree of a version that the base retains. The draft can not check that: an entry of an expired version may be swept, and
+    /// then the new version can not be read.
     ///
-    /// The operations are a stream: memory is a few nodes a level. Cost: reads and writes the paths to what changes.
-    /// What is written equals what is there when the content does.
+    /// The operations are a stream: memory is a few nodes a level. Cost: reads and writes the paths to what changes. A node whose
+    /// content is unchanged is not written.
     pub fn edit<E: From<Error>>(
         &self,
         base: &Tree,
@@ -113,14 +112,14 @@ impl Draft {
         }
     }
 
-    /// The same with the caller in charge: takes operations one by one, so that several trees can be made side by side.
+    /// The same, driven by the caller: takes operations one by one, so that several trees can be made side by side.
     pub fn editor(&self, base: &Tree) -> Result<TreeEditor> {
         self.check_tree(base)?;
         TreeEditor::new(&self.source, &self.writer, &base.root)
     }
 
-    /// The same for the operations of a range of keys, while others edit other ranges of the same tree, each by a draft of
-    /// its own on the same base, maybe in another process. [`TreeEditor::stitch`] makes one tree of the parts.
+    /// The same for one range of keys. Other drafts on the same base, also in other processes, may edit other ranges of the same tree.
+    /// [`TreeEditor::stitch`] makes one tree of the parts.
     pub fn part_editor(&self, base: &Tree) -> Result<PartEditor> {
         self.check_tree(base)?;
         PartEditor::new(&self.source, &self.writer, &base.root)
@@ -155,17 +154,16 @@ impl Draft {
         self.writer.written()
     }
 
-    /// Where this draft can keep what it has done, for a later one on the same base.
-    pub fn progress(&self) -> Progress {
-        Progress::new(&self.base, Arc::clone(&self.writer))
+    /// The checkpoints of this draft, for a later run on the same base.
+    pub fn checkpoints(&self) -> CheckpointStore {
+        CheckpointStore::new(&self.base, Arc::clone(&self.writer))
     }
 
     /// Makes the next version: uploads what is still in memory, sees that the packs of parts that were stitched are there, then
     /// creates the version's record.
     ///
-    /// Fails with [`crate::ErrorKind::Conflict`] when another run made that version; begin again from the latest then.
-    /// Whatever the error, the catalog is as it was before, or as it would be after; a lost acknowledgement is cleared
-    /// up by reading back.
+    /// Fails with [`crate::ErrorKind::Conflict`] when another run made that version; then begin again from the latest version. After
+    /// any error the catalog is either unchanged or has the new version. When an acknowledgement is lost, the record is read back.
     pub fn commit(self, next: NextVersion) -> Result<Committed> {
         for (layer, tree) in &next.layers {
             self.check_tree(tree).map_err(|e| Error::invalid(format!("layer `{}`: {e}", layer.id)))?;
@@ -176,7 +174,7 @@ impl Draft {
         commit::commit(&self.base, &self.source, &self.writer, next)
     }
 
-    /// Whether what a tree refers to will be there when this draft is committed.
+    /// Whether the packs that a tree refers to are in the store when this draft commits.
     fn is_reachable(&self, tree: &Tree) -> bool {
         match &tree.source.writer {
             None => true,
@@ -184,8 +182,8 @@ impl Draft {
         }
     }
 
-    /// Whether a tree is of this draft or of a version that its base retains. What others refer to may be swept while
-    /// this draft is at work.
+    /// Whether a tree belongs to this draft, or to a version that its base retains (rule G2). The sweep may remove the packs of any
+    /// other version while this draft is at work: then the new version would refer to packs that are gone.
     fn is_retained(&self, tree: &Tree) -> bool {
         let version = match &tree.source.writer {
             None => tree.source.version,
@@ -217,8 +215,8 @@ impl Draft {
     }
 }
 
-/// Operations that an edit takes at once, so that the nodes they touch are read together.
+/// How many operations an edit takes at once, so that the nodes they touch are read together.
 const BATCH: usize = 256;
 
-/// However small `inline_bytes` may be called, leaves must stay leaves.
+/// The longest payload in a leaf, whatever `inline_bytes` is: leaves must stay short.
 const MAX_INLINE_BYTES: u64 = 4096;

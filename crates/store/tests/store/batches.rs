@@ -9,7 +9,7 @@
 //! | `root::listing::REMOVED_AT_ONCE` | `more_packs_than_are_removed_together` |
 //! | `root::PARALLEL`, `packing::UPLOADS` | `more_packs_than_are_uploaded_together` |
 //! | `draft::BATCH` | `more_operations_than_are_taken_together` |
-//! | `tree::scan::MOST_AHEAD`, `PARENTS_AHEAD`, `tree::diff::MOST_AHEAD`, `REMOTE_AHEAD` | `more_nodes_than_are_read_ahead` |
+//! | `tree::scan::MAX_AHEAD`, `PARENTS_AHEAD`, `tree::diff::MAX_AHEAD`, `REMOTE_AHEAD` | `more_nodes_than_are_read_ahead` |
 //! | `source::REQUEST_BYTES` | `source::tests` beside it |
 //! | `payload::PIECE_BYTES`, `fsck::pack::PIECE_BYTES` | `a_payload_of_more_than_two_pieces` |
 //! | `repack::BATCH_BYTES` | `a_leaf_with_more_payloads_than_are_copied_together` |

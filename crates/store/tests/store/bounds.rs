@@ -139,11 +139,11 @@ fn objects_of_any_length_are_not_read() {
     let (folder, url) = new();
     let catalog = open(&url);
     let draft = |run| Draft::begin(&catalog.latest().unwrap(), RunId(run), DraftOptions::default());
-    draft(70).progress().write(&[(Digest::of(b"key"), Bytes::from_static(b"result"))], &[]).unwrap();
-    assert!(draft(71).progress().find(&Digest::of(b"key")).is_some());
+    draft(70).checkpoints().write(&[(Digest::of(b"key"), Bytes::from_static(b"result"))], &[]).unwrap();
+    assert!(draft(71).checkpoints().find(&Digest::of(b"key")).is_some());
     let progress = std::fs::read_dir(folder.path().join("progress")).unwrap().next().unwrap().unwrap().file_name();
     lengthened(folder.path(), &format!("progress/{}", progress.to_str().unwrap()), HUGE);
-    assert!(within_bounds("progress", || draft(72).progress().find(&Digest::of(b"key"))).is_none());
+    assert!(within_bounds("progress", || draft(72).checkpoints().find(&Digest::of(b"key"))).is_none());
 }
 
 /// A server that says any length, and sends without end.

@@ -187,7 +187,7 @@ fn another_catalogs_record_is_not_this_ones() {
     // The foreign version 2, where this catalog's would be.
     write(&store, RECORD_2, objects(&foreign_store)[RECORD_2].clone());
     let error = catalog.latest().unwrap_err();
-    assert!(error.to_string().contains("it is of catalog"), "{error}");
+    assert!(error.to_string().contains("it belongs to catalog"), "{error}");
 }
 
 #[test]

@@ -170,7 +170,7 @@ fn bad_operations_are_refused() {
     };
     refused(vec![(b"b", entry.clone()), (b"a", entry.clone())], "`a` came after `b`");
     refused(vec![(b"a", entry.clone()), (b"a", entry.clone())], "unique");
-    refused(vec![(&[b'k'; 20_000], entry.clone())], "longer than");
+    refused(vec![(&[b'k'; 20_000], entry.clone())], "a key has 20000 bytes, more than the 16384");
     let Place::Pack { pack, offset, stored, codec } = entry.place.clone() else { panic!("not in a pack") };
     let elsewhere = |pack| Entry { place: Place::Pack { pack, offset, stored, codec }, ..entry.clone() };
     refused(vec![(b"a", elsewhere(PackName { run: RunId(6), ..pack }))], "which this run has not written");
@@ -280,7 +280,7 @@ fn bytes_that_are_not_those_of_their_digest_are_an_error() {
     let mut entry = tree.get(b"a").unwrap().unwrap();
     assert!(matches!(entry.place, Place::Inline(_)));
     entry.place = Place::Inline(b"SMALL".as_slice().into());
-    let told = "an entry holds bytes that are not those of its digest";
+    let told = "an entry holds inline bytes that do not match its digest";
     assert!(tree.read(&entry).unwrap_err().to_string().contains(told));
     assert!(tree.open(&entry).unwrap().read_to_end(&mut Vec::new()).unwrap_err().to_string().contains(told));
     // By pieces, of a payload as it is and of one that is compressed: the digest is that of another of this length.

@@ -161,7 +161,7 @@ fn a_tree_of_another_shape_is_damage() {
     let (_, stores) = tampered();
     fill(&stores);
     let found = Catalog::open(&stores, URL).unwrap().fsck(false).unwrap();
-    assert!(found.damage.iter().any(|damage| damage.what.contains("does not end where its keys say")), "{found:?}");
+    assert!(found.damage.iter().any(|damage| damage.what.contains("does not end where its keys require")), "{found:?}");
 }
 
 #[test]

@@ -157,13 +157,13 @@ fn packs_of_a_checkpoint_are_handed_over_too() {
         let (key, payload) = (Digest::of(b"done"), Payload::new(vec![1; 300]));
         let left = begin(&base, 70);
         let entry = left.put(&payload).unwrap();
-        let progress = left.progress();
+        let progress = left.checkpoints();
         progress.settle().unwrap();
         progress.write(&[(key, Bytes::new())], &progress.stored().into_iter().collect::<Vec<_>>()).unwrap();
         let (pack, _) = only_pack(&store);
 
         let worker = begin(&base, 71);
-        assert!(worker.progress().find(&key).is_some());
+        assert!(worker.checkpoints().find(&key).is_some());
         let mut editor = worker.part_editor(&worker.empty_tree()).unwrap();
         editor.apply(b"a", Some(&entry)).unwrap();
         let mut parts = [editor.finish().unwrap()];

@@ -301,7 +301,7 @@ fn a_part_of_another_edit_is_refused() {
     let (stitcher, worker) = (begin(&base, 10), begin(&base, 11));
     let ops: Vec<_> = puts(&numbered(3000..9000, 1)).into_iter().collect();
     let mut editor = worker.part_editor(&worker.adopt(&names(&base))).unwrap();
-    assert!(editor.apply(&[1; 20_000], None).unwrap_err().to_string().contains("longer than"));
+    assert!(editor.apply(&[1; 20_000], None).unwrap_err().to_string().contains("more than the 16384"));
     apply(&worker, &mut editor, &ops);
     let error = editor.apply(b"000000", None).unwrap_err();
     assert!(error.to_string().contains("must come with ascending, unique keys"), "{error}");

@@ -29,9 +29,9 @@ fn left(catalog: &Catalog, run: u64) -> (Entry, PackName) {
     let draft = begin(catalog, run);
     let entry = draft.put(&long(1)).unwrap();
     let Place::Pack { pack, .. } = entry.place else { panic!("it is inline") };
-    let progress = draft.progress();
+    let progress = draft.checkpoints();
     assert!(!progress.stored().contains_key(&pack), "it is in memory");
-    progress.settle().unwrap();
+    progress.flush().unwrap();
     let packs = [(pack, progress.stored()[&pack])];
     progress.write(&[(key(1), Bytes::from_static(b"one")), (key(2), Bytes::new())], &packs).unwrap();
     (entry, pack)
@@ -52,12 +52,12 @@ fn a_later_run_on_the_base_finds_it_and_may_refer_to_its_packs() {
     };
     let error = put().unwrap_err().to_string();
     assert!(error.contains(&format!("lies in pack {pack}, which this run has not written")), "{error}");
-    let progress = draft.progress();
-    assert!(!progress.is_known(|| key(1)), "nobody has looked");
+    let progress = draft.checkpoints();
+    assert!(!progress.has_result(|| key(1)), "nobody has looked");
     assert_eq!(progress.find(&key(1)).as_deref(), Some(&b"one"[..]));
     assert_eq!(progress.find(&key(2)).as_deref(), Some(&b""[..]));
     assert_eq!(progress.find(&key(3)), None);
-    assert!(progress.is_known(|| key(1)) && !progress.is_known(|| key(3)));
+    assert!(progress.has_result(|| key(1)) && !progress.has_result(|| key(3)));
     let tree = put().unwrap();
     let made = commit(draft, &tree);
     progress.remove();
@@ -76,7 +76,7 @@ fn a_run_on_another_base_finds_nothing() {
     left(&catalog, 70);
     advance(&catalog, 71, &Ops::from([(b"x".to_vec(), Some(vec![1]))]));
     let draft = begin(&catalog, 72);
-    assert_eq!(draft.progress().find(&key(1)), None);
+    assert_eq!(draft.checkpoints().find(&key(1)), None);
     let swept = catalog.gc(false).unwrap();
     assert_eq!((swept.progress_removed.count, swept.progress_kept.count, swept.version), (1, 0, version(1)));
 }
@@ -87,7 +87,7 @@ fn its_own_is_not_found() {
     let catalog = create(&stores, URL);
     left(&catalog, 70);
     let again = begin(&catalog, 70);
-    assert_eq!(again.progress().find(&key(1)), None);
+    assert_eq!(again.checkpoints().find(&key(1)), None);
 }
 
 /// Whatever a store does when it is asked, the answer is that there is nothing, or what there is.
@@ -107,9 +107,9 @@ fn what_can_not_be_read_is_passed_over() {
         let catalog = Catalog::open(&stores, URL).unwrap();
         let draft = begin(&catalog, 71);
         on.store(true, Ordering::Relaxed);
-        assert_eq!(draft.progress().find(&key(1)), None, "{failing}");
+        assert_eq!(draft.checkpoints().find(&key(1)), None, "{failing}");
         on.store(false, Ordering::Relaxed);
-        assert!(draft.progress().find(&key(1)).is_some(), "{failing}");
+        assert!(draft.checkpoints().find(&key(1)).is_some(), "{failing}");
     }
 }
 
@@ -124,7 +124,7 @@ fn what_is_damaged_is_passed_over() {
         let place = object.as_str().into();
         futures::executor::block_on(object_store::ObjectStoreExt::put(&*store, &place, bytes.into())).unwrap();
     };
-    let found = || begin(&catalog, 71).progress().find(&key(1));
+    let found = || begin(&catalog, 71).checkpoints().find(&key(1));
     let mut used = 0;
     for at in 0..whole.len() {
         let mut flipped = whole.to_vec();
@@ -134,7 +134,7 @@ fn what_is_damaged_is_passed_over() {
         assert!(found.as_deref().is_none_or(|found| found == b"one"), "byte {at}");
         used += u64::from(found.is_some());
         put(whole[..at].to_vec());
-        assert_eq!(begin(&catalog, 71).progress().find(&key(1)), None, "cut to {at} bytes");
+        assert_eq!(begin(&catalog, 71).checkpoints().find(&key(1)), None, "cut to {at} bytes");
     }
     assert!(used <= 8, "only the mark at the beginning is not looked at: {used}");
     put(whole.to_vec());
@@ -153,8 +153,8 @@ fn what_could_not_be_kept_is_uploaded_by_the_commit() {
     let catalog = create(&stores, URL);
     let draft = begin(&catalog, 70);
     let entry = draft.put(&long(1)).unwrap();
-    let progress = draft.progress();
-    progress.settle().unwrap_err();
+    let progress = draft.checkpoints();
+    progress.flush().unwrap_err();
     assert!(progress.stored().is_empty(), "nothing is uploaded");
     fails.store(false, Ordering::SeqCst);
     let put = [Ok::<_, deltic_store::Error>((b"a".as_slice().into(), Some(entry)))];
@@ -171,7 +171,7 @@ fn settling_beside_work_loses_nothing() {
     let stores = Stores::new().with_wrapper(log.wrapper());
     let catalog = create(&stores, URL);
     let draft = begin(&catalog, 70);
-    let progress = draft.progress();
+    let progress = draft.checkpoints();
     let entries: Vec<Vec<Entry>> = std::thread::scope(|scope| {
         let put = |worker: u32| {
             let (draft, progress) = (&draft, &progress);
@@ -179,7 +179,7 @@ fn settling_beside_work_loses_nothing() {
                 let put = |number: u32| {
                     let entry = draft.put(&format!("{worker:>200}{number:>200}").into()).unwrap();
                     if number % 10 == worker {
-                        progress.settle().unwrap();
+                        progress.flush().unwrap();
                     }
                     entry
                 };
@@ -209,10 +209,10 @@ fn what_many_runs_left_is_found() {
     let (_, stores) = tampered();
     let catalog = create(&stores, URL);
     for run in 0..150u8 {
-        begin(&catalog, 100 + u64::from(run)).progress().write(&[(key(run), Bytes::from(vec![run]))], &[]).unwrap();
+        begin(&catalog, 100 + u64::from(run)).checkpoints().write(&[(key(run), Bytes::from(vec![run]))], &[]).unwrap();
     }
     let draft = begin(&catalog, 99);
-    let progress = draft.progress();
+    let progress = draft.checkpoints();
     for run in 0..150u8 {
         assert_eq!(progress.find(&key(run)).as_deref(), Some(&[run][..]));
     }
@@ -226,13 +226,13 @@ fn more_than_is_held_is_done_again() {
     let catalog = create(&stores, URL);
     let key = |object: u32, number: u32| Digest::of(&[object.to_le_bytes(), number.to_le_bytes()].concat());
     let before = begin(&catalog, 70);
-    let progress = before.progress();
+    let progress = before.checkpoints();
     for object in 0..3 {
         let results: Vec<(Digest, Bytes)> = (0..EACH).map(|number| (key(object, number), Bytes::new())).collect();
         progress.write(&results, &[]).unwrap();
     }
     let draft = begin(&catalog, 71);
-    let found = draft.progress();
+    let found = draft.checkpoints();
     let is_found = |object| [0, EACH - 1].map(|number| found.find(&key(object, number)).is_some());
     assert_eq!([is_found(0), is_found(1), is_found(2)], [[true; 2], [true; 2], [false; 2]]);
     found.remove();

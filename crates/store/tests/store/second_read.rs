@@ -162,7 +162,7 @@ fn a_long_payload_that_is_wrong_once_is_said_to_be_whole_in_the_store() {
     let tree = tree(&stores, REMOTE).unwrap();
     let error = streamed(&tree, b"long").unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Unavailable, "{error}");
-    assert!(error.to_string().contains("damaged on its way") && error.to_string().contains("try again"), "{error}");
+    assert!(error.to_string().contains("damaged in transit") && error.to_string().contains("try again"), "{error}");
     assert_eq!(streamed(&tree, b"long").unwrap(), vec![7; LONG]);
     // Read whole it is checked before anybody sees it.
     let stores = flaky(&store);

@@ -178,7 +178,7 @@ fn records_beyond_a_gap_are_named() {
     }
     let found = open(&stores).fsck(true).unwrap();
     assert_eq!(damaged(&found), [&record(7)[..], &record(20)[..]]);
-    assert!(found.damage[0].what.contains("up to 8") && found.damage[0].what.contains("none of version 5"));
+    assert!(found.damage[0].what.contains("versions 7 to 8") && found.damage[0].what.contains("no record of version 5"));
     // Without its hint a catalog with a gap ends there.
     let (store, stores) = tampered();
     fill(&stores, URL);
@@ -386,7 +386,7 @@ mod folders {
         open(&url).repack(&options, RunId(70), Timestamp(0), true).unwrap();
         let base = open(&url).latest().unwrap();
         let draft = begin(&base, 71);
-        draft.progress().settle().unwrap();
+        draft.checkpoints().flush().unwrap();
         let tree = edit(&draft, &names(&base), &puts(&numbered(0..1, 0))).unwrap();
         commit(draft, &tree);
         let left = std::fs::read_dir(folder.path().join("packs")).unwrap().count();

@@ -1,4 +1,4 @@
-//! What is in the folder of a catalog besides its objects: what has the name of an object and is no file, and the files of others.
+//! What a catalog's folder holds besides its objects: things that have the name of an object and are not files, and foreign files.
 
 use std::fs::{DirEntry, FileType};
 use std::io::ErrorKind;
@@ -8,25 +8,25 @@ use super::{ObjectRoot, unfinished};
 use crate::format::object_name::ObjectName;
 use crate::{Error, Result};
 
-/// What systems put into folders, and into the root of a volume, by themselves.
-const OF_SYSTEMS: [&str; 2] = [".DS_Store", "lost+found"];
+/// What operating systems put into folders, or into the root of a volume, by themselves.
+const SYSTEM_FILES: [&str; 2] = [".DS_Store", "lost+found"];
 
 /// The folders of a catalog.
 pub(crate) const PARTS: [&str; 3] = ["packs", "progress", "versions"];
 
-/// The error for what is in the place of an object and is no file. It is damage: asked again, it would be the same.
+/// The error for something that has the name of an object and is not a file. It is damage: a retry would fail in the same way.
 #[derive(Debug, thiserror::Error)]
-#[error("it is {0}, and no file")]
-pub(crate) struct NoFile(&'static str);
+#[error("it is {0}, not a file")]
+pub(crate) struct NotAFile(&'static str);
 
-impl NoFile {
+impl NotAFile {
     #[cfg(unix)]
     pub(crate) fn error(what: &'static str) -> object_store::Error {
-        object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(NoFile(what)) }
+        object_store::Error::Generic { store: "LocalFileSystem", source: Box::new(NotAFile(what)) }
     }
 
     /// Whether an error of a store is this one.
-    pub(super) fn of(error: &object_store::Error) -> Option<&NoFile> {
+    pub(super) fn of(error: &object_store::Error) -> Option<&NotAFile> {
         match error {
             object_store::Error::Generic { source, .. } => source.downcast_ref(),
             _ => None,
@@ -34,13 +34,13 @@ impl NoFile {
     }
 }
 
-/// What is at a path, if it is no file and leads to none.
-pub(crate) fn no_file(path: &Path) -> Option<&'static str> {
+/// What is at a path, if it is not a file or a link to one.
+pub(crate) fn not_a_file(path: &Path) -> Option<&'static str> {
     let own = std::fs::symlink_metadata(path).ok()?;
     match std::fs::metadata(path) {
         Ok(found) if found.is_file() => None,
         Ok(found) => Some(kind(found.file_type())),
-        // Whether a link leads anywhere that may not be followed nobody knows.
+        // A link that may not be followed may lead to a file.
         Err(error) if own.is_symlink() && error.kind() != ErrorKind::PermissionDenied => {
             Some("a link that leads nowhere")
         }
@@ -48,7 +48,7 @@ pub(crate) fn no_file(path: &Path) -> Option<&'static str> {
     }
 }
 
-/// What that is which is no file.
+/// The kind of something that is not a file.
 pub(crate) fn kind(found: FileType) -> &'static str {
     #[cfg(unix)]
     {
@@ -67,24 +67,23 @@ pub(crate) fn kind(found: FileType) -> &'static str {
 }
 
 impl ObjectRoot {
-    /// What is in the place of an object of a folder, if it is no file. Makes no request.
-    pub(crate) fn no_file(&self, name: &ObjectName) -> Option<&'static str> {
-        no_file(&self.folder.as_ref()?.join(name.to_string()))
+    /// What has the name of an object, if it is not a file. Makes no request.
+    pub(crate) fn not_a_file(&self, name: &ObjectName) -> Option<&'static str> {
+        not_a_file(&self.folder.as_ref()?.join(name.to_string()))
     }
 
-    /// All that has the name of an object of a folder and is no file, by name. Makes no request.
-    pub(crate) fn no_files(&self) -> Result<Vec<(ObjectName, &'static str)>> {
+    /// Everything that has the name of an object and is not a file, by name. Makes no request.
+    pub(crate) fn not_files(&self) -> Result<Vec<(ObjectName, &'static str)>> {
         let mut found = Vec::new();
         self.each_in_folder(|part, name, file| {
             let named = ObjectName::parse(&within(part, name));
-            found.extend(named.and_then(|named| Some((named, no_file(&file.path())?))));
+            found.extend(named.and_then(|named| Some((named, not_a_file(&file.path())?))));
         })?;
         found.sort_unstable();
         Ok(found)
     }
 
-    /// What lies in a folder and is nothing of a catalog's, by its path in there; what systems put into each folder, or each
-    /// volume, aside. Makes no request.
+    /// The paths in the folder that do not belong to a catalog, without files that operating systems put there. Makes no request.
     pub(crate) fn foreign(&self) -> Result<Vec<String>> {
         let Some(folder) = &self.folder else { return Ok(Vec::new()) };
         let (mut foreign, mut parts) = (Vec::new(), vec![String::new()]);
@@ -98,7 +97,7 @@ impl ObjectRoot {
                 let path = within(&part, &name.to_string_lossy());
                 if PARTS.contains(&path.as_str()) && file.file_type().map_err(failed)?.is_dir() {
                     parts.push(path);
-                } else if !OF_SYSTEMS.contains(&path.as_str())
+                } else if !SYSTEM_FILES.contains(&path.as_str())
                     && ObjectName::parse(&path).is_none()
                     && unfinished::object_of(&part, &name.to_string_lossy()).is_none()
                 {
@@ -110,7 +109,7 @@ impl ObjectRoot {
         Ok(foreign)
     }
 
-    /// Looks at all that lies in a catalog's folders and has a name that is text, each with the folder it lies in.
+    /// Calls `look` for everything in a catalog's folders whose name is UTF-8, with the folder that it lies in.
     pub(super) fn each_in_folder(&self, mut look: impl FnMut(&str, &str, &DirEntry)) -> Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         for part in [""].into_iter().chain(PARTS) {

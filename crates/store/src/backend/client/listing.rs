@@ -1,4 +1,4 @@
-//! Listing packs and progress, and removing them: what maintenance does, and a run that follows one which was interrupted.
+//! Listing and removing packs and checkpoints. Used by maintenance, and by a run that resumes an interrupted one.
 
 use std::sync::atomic::Ordering;
 
@@ -11,26 +11,26 @@ use crate::backend::cause;
 use crate::format::object_name::{ListedPack, ObjectName, PackName};
 use crate::{Error, Result};
 
-/// Objects that are listed at most: a listing is held in memory, and one without an end is given up.
-const MOST_LISTED: usize = 1 << 24;
+/// The most objects of a listing, which is held in memory. A longer listing fails.
+const MAX_LISTED: usize = 1 << 24;
 
-/// Objects that one call asks the store to remove: as many as S3 takes in one request.
+/// How many objects one call removes: as many as S3 accepts in one request.
 const REMOVED_AT_ONCE: usize = 1000;
 
 impl ObjectRoot {
-    /// All packs, by name. What has another name is passed over.
+    /// All packs, by name. Objects with other names are skipped.
     ///
     /// Cost: one request for about a thousand packs.
     pub(crate) fn packs(&self) -> Result<Vec<ListedPack>> {
         self.packs_listed("packs", None)
     }
 
-    /// The packs that runs on a version wrote, or on a later one.
+    /// The packs of runs on a version, or on a later one.
     pub(crate) fn packs_since(&self, base: Version) -> Result<Vec<ListedPack>> {
         self.packs_listed("packs", Some(base))
     }
 
-    /// All objects of progress, by name, at the cost of [`ObjectRoot::packs`].
+    /// All checkpoint objects, by name, at the cost of [`ObjectRoot::packs`].
     pub(crate) fn progress(&self) -> Result<Vec<ListedPack>> {
         self.packs_listed("progress", None)
     }
@@ -40,20 +40,20 @@ impl ObjectRoot {
             ObjectName::Pack(name) | ObjectName::Progress(name) => Some(ListedPack { name, bytes }),
             _ => None,
         };
-        let mut packs = self.listed(folder, since, MOST_LISTED, &pack)?;
+        let mut packs = self.listed(folder, since, MAX_LISTED, &pack)?;
         packs.sort_by_key(|pack| pack.name);
-        // A listing that began again says some twice.
+        // A repeated listing has some packs twice.
         packs.dedup_by_key(|pack| pack.name);
         Ok(packs)
     }
 
-    /// The numbers of the versions whose records are there, ascending, at the cost of [`ObjectRoot::packs`].
+    /// The numbers of the versions that have a record, ascending, at the cost of [`ObjectRoot::packs`].
     pub(crate) fn versions(&self) -> Result<Vec<Version>> {
         let version = |object, _| match object {
             ObjectName::Version(version) => Some(version),
             _ => None,
         };
-        let mut versions = self.listed("versions", None, MOST_LISTED, &version)?;
+        let mut versions = self.listed("versions", None, MAX_LISTED, &version)?;
         versions.sort_unstable();
         versions.dedup();
         Ok(versions)
@@ -66,7 +66,7 @@ impl ObjectRoot {
         most: usize,
         take: &dyn Fn(ObjectName, u64) -> Option<T>,
     ) -> Result<Vec<T>> {
-        self.drive(self.again(|_| async move {
+        self.drive(self.retry(|_| async move {
             let listed = self.listed_once(folder, since, most, take).await;
             listed.map_err(|error| {
                 let message = format!("{}: the {folder} could not be listed", self.url);
@@ -86,7 +86,7 @@ impl ObjectRoot {
         self.counters.lists.fetch_add(1, Ordering::Relaxed);
         let prefix = Path::from(folder);
         let mut listing = match since {
-            // Names that begin with this version come after it.
+            // The names of packs on this base come after this prefix.
             Some(base) => self.store.list_with_offset(Some(&prefix), &prefix.clone().join(format!("{:016x}", base.0))),
             None => self.store.list(Some(&prefix)),
         };
@@ -111,22 +111,22 @@ impl ObjectRoot {
         }
     }
 
-    /// Removes packs; what is gone already is no failure. Stops at the first that can not be removed.
+    /// Removes packs; packs that are gone already are no failure. Stops at the first batch with a pack that can not be removed.
     pub(crate) fn remove_packs(&self, packs: &[PackName]) -> Result<()> {
         self.remove_all(packs, ObjectName::Pack)
     }
 
-    /// Removes objects of progress in the same way.
+    /// Removes checkpoint objects in the same way.
     pub(crate) fn remove_progress(&self, names: &[PackName]) -> Result<()> {
         self.remove_all(names, ObjectName::Progress)
     }
 
     fn remove_all(&self, names: &[PackName], object: fn(PackName) -> ObjectName) -> Result<()> {
-        names.chunks(REMOVED_AT_ONCE).try_for_each(|names| self.drive(self.remove_once_or_again(names, object)))
+        names.chunks(REMOVED_AT_ONCE).try_for_each(|names| self.drive(self.remove_batch(names, object)))
     }
 
-    async fn remove_once_or_again(&self, names: &[PackName], object: fn(PackName) -> ObjectName) -> Result<()> {
-        self.again(|_| async move {
+    async fn remove_batch(&self, names: &[PackName], object: fn(PackName) -> ObjectName) -> Result<()> {
+        self.retry(|_| async move {
             let paths: Vec<_> = names.iter().map(|name| Ok(object(*name).path())).collect();
             let mut answers = self.store.delete_stream(stream::iter(paths).boxed());
             let mut failed = None;
@@ -137,7 +137,8 @@ impl ObjectRoot {
                 }
             }
             let Some(error) = failed else { return Ok(()) };
-            let message = format!("{}: objects could not be removed; run it again to go on", self.url);
+            let message =
+                format!("{}: objects could not be removed; run the command again to remove the rest", self.url);
             Err((Error::unavailable(message).because(&cause::of(&error)), TRIES))
         })
         .await

@@ -24,22 +24,22 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload}
 
 use crate::backend::blocking::{Runtime, SharedRuntime, wait};
 use crate::backend::cause;
-use crate::backend::client::folder::NoFile;
+use crate::backend::client::folder::NotAFile;
 use crate::backend::overlay::Overlay;
 use crate::format::object_name::ObjectName;
 use crate::{Error, ErrorKind, Result};
 
-/// Requests under way at once to a remote store.
+/// The most requests at once to a remote store.
 const PARALLEL: usize = 64;
 
-/// Tries of a request that may be repeated without harm.
+/// How often a request is tried that may be repeated without harm.
 const TRIES: u32 = 3;
 
-/// How long a request to a remote store may take before it is said what is waited for, and how often that is said.
+/// How long a request to a remote store may take before a log line names it, and how often that is repeated.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How the errors of a store end that has no such bucket, or container: otherwise they look like those of an object that is
-/// not there.
+/// The ends of the errors for a bucket or container that does not exist. Without them such an error looks like one for a missing
+/// object.
 const NO_BUCKET: [&str; 2] = ["(NoSuchBucket)", "(ContainerNotFound)"];
 
 /// How requests are driven.
@@ -49,7 +49,7 @@ pub(crate) enum Executor {
     Inline(SharedRuntime),
     /// By a runtime.
     Runtime(Arc<Runtime>),
-    /// By whoever awaits them: a task of the runtime, which must not keep the runtime alive.
+    /// By a task of the runtime, which awaits them. It must not keep the runtime alive.
     Task,
 }
 
@@ -60,7 +60,7 @@ pub struct ObjectRoot {
     url: Arc<str>,
     executor: Executor,
     counters: Arc<Counters>,
-    /// Where it lies when it is a folder.
+    /// The folder of a `file:` store.
     folder: Option<Arc<std::path::Path>>,
 }
 
@@ -71,16 +71,16 @@ struct Counters {
     lists: AtomicU64,
     bytes_read: AtomicU64,
     bytes_written: AtomicU64,
-    /// When it was last said what is waited for.
-    told: Mutex<Option<Instant>>,
+    /// When a slow request was last logged.
+    last_logged: Mutex<Option<Instant>>,
 }
 
 /// How many requests were made and how many bytes they moved, retries included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Requests {
-    /// Objects or ranges asked for, also of absent objects.
+    /// Objects or ranges requested, also of absent objects.
     pub gets: u64,
-    /// Objects written or tried to.
+    /// Objects written, or attempts to write one.
     pub puts: u64,
     /// Listings.
     pub lists: u64,
@@ -133,22 +133,22 @@ impl fmt::Debug for ObjectRoot {
     }
 }
 
-/// Work that the runtime does meanwhile.
-pub(crate) struct Begun<T> {
+/// Work that runs on the runtime. Dropping it aborts the work.
+pub(crate) struct InFlight<T> {
     task: tokio::task::JoinHandle<Result<T>>,
-    /// Goes on until this ends.
+    /// Must live until the work ends.
     _runtime: Arc<Runtime>,
 }
 
-impl<T> Begun<T> {
-    /// Waits for the end of it.
+impl<T> InFlight<T> {
+    /// Waits for its result.
     pub(crate) fn wait(mut self) -> Result<T> {
         let ended = wait(&mut self.task);
         ended.map_err(|error| Error::internal("a request ended without an answer").because(&error))?
     }
 }
 
-impl<T> Drop for Begun<T> {
+impl<T> Drop for InFlight<T> {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -159,7 +159,7 @@ impl ObjectRoot {
         ObjectRoot { store, url: url.into(), executor, counters: Arc::default(), folder: None }
     }
 
-    /// The same store, with counters of its own, under another one that takes what is written.
+    /// The same store, with counters of its own, under a folder that takes all writes.
     pub(crate) fn under(&self, folder: Arc<dyn ObjectStore>) -> ObjectRoot {
         let store = Arc::new(Overlay::new(Arc::clone(&self.store), folder));
         ObjectRoot { store, counters: Arc::default(), folder: None, ..self.clone() }
@@ -175,26 +175,25 @@ impl ObjectRoot {
         !matches!(self.executor, Executor::Inline(_))
     }
 
-    /// Whether what turned out wrong is asked for once more before it is called damage: a remote store, or what lies
-    /// between, may answer wrongly once. A folder gives the same bytes again.
-    pub(crate) fn asks_again(&self, error: &Error) -> bool {
+    /// Whether to read once more before wrong bytes count as damage. A remote store, or the network, may garble one answer. A folder
+    /// gives the same bytes again.
+    pub(crate) fn should_reread(&self, error: &Error) -> bool {
         let again = self.is_remote() && matches!(error.kind(), ErrorKind::Corrupt { .. });
         if again {
-            tracing::warn!(%error, "read once more, because the store is remote");
+            tracing::warn!(%error, "a remote store gave wrong bytes: reading once more");
         }
         again
     }
 
-    /// Begins to do something on the runtime and returns at once; `None` where there is none, and nothing is done.
-    /// What is dropped before it has ended is given up.
-    pub(crate) fn begin<T, F>(&self, work: impl FnOnce(ObjectRoot) -> F) -> Option<Begun<T>>
+    /// Starts work on the runtime and returns at once. `None` where there is no runtime: then nothing is done.
+    pub(crate) fn begin<T, F>(&self, work: impl FnOnce(ObjectRoot) -> F) -> Option<InFlight<T>>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
         let Executor::Runtime(runtime) = &self.executor else { return None };
         let task = ObjectRoot { executor: Executor::Task, ..self.clone() };
-        Some(Begun { task: runtime.spawn(work(task)), _runtime: Arc::clone(runtime) })
+        Some(InFlight { task: runtime.spawn(work(task)), _runtime: Arc::clone(runtime) })
     }
 
     pub(crate) fn requests(&self) -> Requests {
@@ -213,12 +212,12 @@ impl ObjectRoot {
         self.drive(self.get_async(name))
     }
 
-    /// Reads ranges of objects that must be there, all at once where that helps; answers in the order asked.
+    /// Reads ranges of objects that must exist, on a remote store all at once; returns them in the given order.
     pub(crate) fn get_ranges(&self, wanted: &[(ObjectName, Range<u64>)]) -> Result<Vec<Bytes>> {
         self.drive(self.get_ranges_async(wanted))
     }
 
-    /// Reads ranges of objects that need not be there, all at once where that helps: an answer for each.
+    /// Reads ranges of objects that need not exist, on a remote store all at once: a result for each.
     pub(crate) fn get_each(&self, wanted: &[(ObjectName, Range<u64>)]) -> Vec<Result<Bytes>> {
         let parallel = if self.is_remote() { PARALLEL } else { 1 };
         let requests: Vec<_> = wanted.iter().map(|(name, range)| self.get_range_async(name, range.clone())).collect();
@@ -236,7 +235,7 @@ impl ObjectRoot {
         Ok(bodies)
     }
 
-    /// Creates an object. Fails when it exists already, and may fail although it took effect: read it back to know.
+    /// Creates an object. Fails when it exists already. May fail although it took effect: read the object back to know.
     pub(crate) fn create(&self, name: &ObjectName, body: &Bytes) -> std::result::Result<(), object_store::Error> {
         self.drive(self.create_async(name, body))
     }
@@ -249,7 +248,7 @@ impl ObjectRoot {
         self.put_async(name, PutPayload::from_bytes(body.clone()), PutMode::Create).await
     }
 
-    /// Writes an object whatever was there before. Tried again on errors: the same bytes under the same name.
+    /// Writes an object, whatever was there before. Retries after errors: that is safe, with the same bytes under the same name.
     pub(crate) fn overwrite(&self, name: &ObjectName, parts: &[Bytes]) -> Result<()> {
         self.drive(self.overwrite_async(name, parts))
     }
@@ -267,12 +266,12 @@ impl ObjectRoot {
         })
     }
 
-    /// Removes an object, if the store lets us.
+    /// Removes an object.
     pub(crate) fn remove(&self, name: &ObjectName) -> Result<()> {
         self.drive(self.delete_async(name)).map_err(|e| self.failed(name, "removed", &e))
     }
 
-    /// Waits for requests, also for those of other stores that are made together with ones of this store.
+    /// Waits for requests. The future may include requests to other stores.
     pub(crate) fn drive<F: Future>(&self, future: F) -> F::Output {
         match &self.executor {
             Executor::Inline(runtime) => runtime.wait_inline(future),
@@ -286,7 +285,7 @@ impl ObjectRoot {
         self.watched(name, "to be removed", self.store.delete(&path)).await
     }
 
-    /// Awaits a request, and says what is waited for while there is no answer.
+    /// Awaits a request, and logs it while there is no answer.
     async fn watched<F: Future>(&self, what: &(dyn fmt::Display + Sync), to_be: &str, request: F) -> F::Output {
         if !self.is_remote() {
             return request.await;
@@ -296,18 +295,18 @@ impl ObjectRoot {
             if let Ok(answer) = tokio::time::timeout(PATIENCE, &mut request).await {
                 return answer;
             }
-            // Many requests wait at once: one of them speaks for all.
-            let mut told = self.counters.told.lock().unwrap_or_else(PoisonError::into_inner);
-            if told.is_none_or(|told| told.elapsed() >= PATIENCE / 2) {
-                *told = Some(Instant::now());
+            // Many requests wait at once: one log line is enough for all.
+            let mut logged = self.counters.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
+            if logged.is_none_or(|logged| logged.elapsed() >= PATIENCE / 2) {
+                *logged = Some(Instant::now());
                 tracing::warn!("{}: waiting for {what} {to_be}, for {} s now", self.url, begun.elapsed().as_secs());
             }
         }
     }
 
-    /// Does what may be repeated without harm, with pauses in between that grow: `once` gets the number of its try, from 0, and
-    /// says of a failure how many tries it is worth.
-    async fn again<T, F>(&self, mut once: impl FnMut(u32) -> F) -> Result<T>
+    /// Retries something that may be repeated without harm, with growing pauses. `once` gets the number of its try, from 0, and returns
+    /// with a failure how many tries it is worth.
+    async fn retry<T, F>(&self, mut once: impl FnMut(u32) -> F) -> Result<T>
     where
         F: Future<Output = std::result::Result<T, (Error, u32)>>,
     {
@@ -343,7 +342,7 @@ impl ObjectRoot {
     }
 
     pub(crate) async fn overwrite_async(&self, name: &ObjectName, parts: &[Bytes]) -> Result<()> {
-        self.again(|_| async move {
+        self.retry(|_| async move {
             let body: PutPayload = parts.iter().cloned().collect();
             let written = self.put_async(name, body, PutMode::Overwrite).await;
             written.map_err(|error| (self.failed(name, "written", &error), TRIES))
@@ -351,11 +350,11 @@ impl ObjectRoot {
         .await
     }
 
-    /// The error for a bucket that is not there, if that is what an error says.
+    /// The error for a bucket that does not exist, if `error` means that.
     fn no_bucket(&self, error: &object_store::Error) -> Option<Error> {
-        let said = error.to_string();
-        let code = NO_BUCKET.into_iter().find(|code| said.ends_with(code))?;
-        let what = "there is no such bucket or container: make it, or check the URL and the endpoint";
+        let text = error.to_string();
+        let code = NO_BUCKET.into_iter().find(|code| text.ends_with(code))?;
+        let what = "there is no such bucket or container: create it, or check the URL and the endpoint";
         Some(Error::unavailable(format!("{}: {what}", self.url)).because(&code.trim_matches(['(', ')'])))
     }
 
@@ -363,8 +362,8 @@ impl ObjectRoot {
         if let Some(no_bucket) = self.no_bucket(error) {
             return no_bucket;
         }
-        if let Some(no_file) = NoFile::of(error) {
-            return Error::corrupt(&self.url, name, no_file);
+        if let Some(what) = NotAFile::of(error) {
+            return Error::corrupt(&self.url, name, what);
         }
         Error::unavailable(format!("{}: {name} could not be {what}", self.url)).because(&cause::of(error))
     }

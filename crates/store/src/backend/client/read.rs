@@ -1,7 +1,7 @@
 //! Reading objects, and ranges of them, within bounds.
 //!
-//! An object that is longer than it can be is not read. Memory is reserved for what was requested, not for the length that a
-//! store announces. Memory that can not be had is an error.
+//! An object that is longer than its kind allows is not read. Memory is reserved for the requested length, not for the length that a
+//! store announces. When there is not enough memory, that is an error.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -10,29 +10,29 @@ use bytes::Bytes;
 use futures::StreamExt;
 use object_store::{GetOptions, GetRange, GetResult, GetResultPayload, ObjectStoreExt};
 
-use super::folder::NoFile;
+use super::folder::NotAFile;
 use super::{ObjectRoot, TRIES};
 use crate::format::object_name::ObjectName;
 use crate::{Error, Result};
 
-/// Bodies that a folder gives as a file are read in one piece up to this length.
+/// Files of a folder are read in one piece up to this length.
 const PIECE_BYTES: u64 = 8 << 20;
 
-/// What came of a request to read.
+/// The result of a request to read.
 enum Answer {
-    /// The bytes asked for, all of them.
+    /// All requested bytes.
     Body(Bytes),
-    /// The size of the object, which is not one that it can have; of its bytes nothing was read.
+    /// The size of the object, which does not fit the request. Nothing was read.
     Size(u64),
 }
 
 impl ObjectRoot {
     pub(crate) async fn get_async(&self, name: &ObjectName) -> Result<Option<Bytes>> {
-        self.again(|_| async move {
+        self.retry(|_| async move {
             match self.get_once(name, None).await {
                 Ok(Answer::Body(body)) => Ok(Some(body)),
                 Ok(Answer::Size(size)) => {
-                    let what = format!("it has {size} bytes, and can have {}", name.most_bytes());
+                    let what = format!("it has {size} bytes, more than the {} that it can have", name.max_bytes());
                     Err((Error::corrupt(&self.url, name, what), self.reads()))
                 }
                 Err(error @ object_store::Error::NotFound { .. }) => {
@@ -44,21 +44,21 @@ impl ObjectRoot {
         .await
     }
 
-    /// How often is asked after an error of the store.
+    /// How often to try after an error of the store.
     fn tries(&self, error: &object_store::Error) -> u32 {
-        if NoFile::of(error).is_some() { 1 } else { TRIES }
+        if NotAFile::of(error).is_some() { 1 } else { TRIES }
     }
 
-    /// How often is asked for what can not be, such as an object that is missing although it is referred to.
+    /// How often to try after an impossible answer, such as that an object is missing although it is referred to.
     fn reads(&self) -> u32 {
         if self.is_remote() { 2 } else { 1 }
     }
 
-    /// Reads a range of an object that must be there and reach that far. An answer that was cut short is asked for
-    /// again, as after any error; an object that is too short is corrupt.
+    /// Reads a range of an object that must exist and reach that far. An answer that was cut short is retried, like any error. An object
+    /// that is too short is corrupt.
     pub(super) async fn get_range_async(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes> {
         let range = &range;
-        self.again(|attempt| async move {
+        self.retry(|attempt| async move {
             match self.get_once(name, Some(range.clone())).await {
                 Ok(Answer::Body(body)) => Ok(body),
                 Ok(Answer::Size(size)) => Err((self.too_short(name, size, range), self.reads())),
@@ -69,7 +69,7 @@ impl ObjectRoot {
                         (Error::corrupt(&self.url, name, what), self.reads())
                     }
                 }),
-                // A range beyond the end is an error of its own in each store, so ask for the size.
+                // Each store has its own error for a range beyond the end, so compare the size.
                 Err(error) if attempt + 1 == TRIES => match self.size(name).await {
                     Some(size) if size < range.end => Err((self.too_short(name, size, range), TRIES)),
                     _ => Err((self.failed(name, "read", &error), TRIES)),
@@ -92,7 +92,7 @@ impl ObjectRoot {
             let answer = self.store.get_opts(&path, options).await?;
             let size = answer.meta.size;
             let expected = match &range {
-                None if size > name.most_bytes() => return Ok(Err(size)),
+                None if size > name.max_bytes() => return Ok(Err(size)),
                 None => size,
                 Some(range) if range.end > size => return Ok(Err(size)),
                 Some(range) => range.end - range.start,
@@ -113,7 +113,7 @@ impl ObjectRoot {
 
     /// The length of an object; `None` when there is none.
     pub(crate) fn len(&self, name: &ObjectName) -> Result<Option<u64>> {
-        self.drive(self.again(|_| async move {
+        self.drive(self.retry(|_| async move {
             self.counters.gets.fetch_add(1, Ordering::Relaxed);
             let path = name.path();
             match self.watched(name, "to be looked at", self.store.head(&path)).await {
@@ -132,12 +132,11 @@ impl ObjectRoot {
     }
 
     fn too_short(&self, name: &ObjectName, size: u64, range: &Range<u64>) -> Error {
-        Error::corrupt(&self.url, name, format!("it has {size} bytes, and bytes up to {} are referred to", range.end))
+        Error::corrupt(&self.url, name, format!("it has {size} bytes, but bytes up to {} are referred to", range.end))
     }
 }
 
-/// Reads the body of an answer that is to have so many bytes. Memory that is not there for them is an error, and more bytes
-/// are not taken.
+/// Reads the body of an answer that must have `expected` bytes. Fails when there is no memory for them, or when more bytes come.
 async fn read_body(answer: GetResult, expected: u64) -> std::result::Result<Bytes, object_store::Error> {
     let announced = answer.range.end.saturating_sub(answer.range.start);
     if announced > expected {
@@ -151,7 +150,10 @@ async fn read_body(answer: GetResult, expected: u64) -> std::result::Result<Byte
     let Some(second) = pieces.next().await.transpose()? else { return Ok(first) };
     let mut body = Vec::new();
     usize::try_from(expected).map_err(|_| ()).and_then(|len| body.try_reserve_exact(len).map_err(|_| ())).map_err(
-        |()| object_store::Error::Generic { store: "deltic", source: format!("no memory for {expected} bytes").into() },
+        |()| object_store::Error::Generic {
+            store: "deltic",
+            source: format!("there is no memory for {expected} bytes").into(),
+        },
     )?;
     let mut piece = Some(second);
     body.extend_from_slice(&first);

@@ -1,4 +1,4 @@
-//! Files that killed writers have left half-written in a folder.
+//! Half-written files in a folder, which killed writers have left.
 //!
 //! `object_store` first writes an object to a temporary file, whose name is that of the object with `#` and a number, and
 //! renames it at the end. Its listings skip these files, so the folder itself is read. Other stores have no such files.
@@ -22,17 +22,17 @@ pub(crate) struct Unfinished {
 }
 
 impl ObjectRoot {
-    /// The same store, which is this folder.
+    /// The same store, with the folder that it lies in.
     pub(crate) fn in_folder(self, folder: &Path) -> ObjectRoot {
         ObjectRoot { folder: Some(folder.into()), ..self }
     }
 
-    /// All unfinished files, of writers at work as well. Makes no request.
+    /// All half-written files, also those of running writers. Makes no request.
     pub(crate) fn unfinished(&self) -> Result<Vec<Unfinished>> {
         let mut found = Vec::new();
         self.each_in_folder(|part, file_name, file| {
             let Some(name) = object_of(part, file_name) else { return };
-            // Without following links; what is gone by now is finished.
+            // Does not follow links. A file that is gone by now is finished.
             if let Ok(meta) = file.metadata()
                 && meta.is_file()
             {
@@ -48,7 +48,7 @@ impl ObjectRoot {
         match std::fs::remove_file(&unfinished.file) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 let name = unfinished.name;
-                let message = format!("{}: what is unfinished of {name} could not be removed", self.url);
+                let message = format!("{}: the half-written file of {name} could not be removed", self.url);
                 Err(Error::unavailable(message).because(&error))
             }
             _ => Ok(()),

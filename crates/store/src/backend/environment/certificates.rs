@@ -5,8 +5,8 @@ use object_store::{Certificate, ClientOptions};
 
 use crate::{Error, Result};
 
-/// The longest file of certificates: those that machines come with have 250 KB.
-const MOST_CERTIFICATE_BYTES: u64 = 16 << 20;
+/// The longest file of certificates. The usual bundles have 250 KB.
+const MAX_CERTIFICATE_BYTES: u64 = 16 << 20;
 
 /// The certificates for S3: those of the file that `AWS_CA_BUNDLE` names.
 pub(crate) fn s3() -> Result<Vec<Certificate>> {
@@ -20,8 +20,8 @@ pub(crate) fn s3() -> Result<Vec<Certificate>> {
     };
     match std::fs::metadata(&file) {
         Err(error) => return Err(failed(&error)),
-        Ok(found) if !found.is_file() => return Err(failed(&"it is no file")),
-        Ok(found) if found.len() > MOST_CERTIFICATE_BYTES => return Err(failed(&"it is too long for certificates")),
+        Ok(found) if !found.is_file() => return Err(failed(&"it is not a file")),
+        Ok(found) if found.len() > MAX_CERTIFICATE_BYTES => return Err(failed(&"it is too long for certificates")),
         Ok(_) => {}
     }
     let bytes = std::fs::read(&file).map_err(|error| failed(&error))?;
@@ -29,7 +29,7 @@ pub(crate) fn s3() -> Result<Vec<Certificate>> {
     if found.is_empty() {
         return Err(failed(&"there is no certificate in it (PEM)"));
     }
-    // What is in it is looked at when a client is made.
+    // Only making a client parses the certificates.
     let options = found.iter().cloned().fold(ClientOptions::default(), ClientOptions::with_root_certificate);
     match ReqwestConnector::default().connect(&options) {
         Ok(_) => Ok(found),

@@ -1,6 +1,6 @@
 //! The variables of the environment that the clients of remote stores read, checked before they are used.
 //!
-//! A client takes an endpoint as it stands. One that is no URL makes it panic at its first request, and so does a key with a
+//! A client uses an endpoint unchecked. An endpoint that is not a URL makes it panic at its first request, and so does a key with a
 //! line break at its end. So every variable is checked first, and an error names the variable.
 
 pub(crate) mod certificates;
@@ -18,14 +18,14 @@ use url::Url;
 use crate::backend::secrets::without_secrets;
 use crate::{Error, Result};
 
-/// What a variable holds.
+/// The kind of value that a variable holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// The URL of a server.
     Url,
-    /// That of a proxy: other schemes, or none.
+    /// The URL of a proxy: other schemes, or none.
     Proxy,
-    /// What becomes part of the name of a server.
+    /// A part of the name of a server.
     Word,
     /// Servers that no proxy is used for.
     Hosts,
@@ -35,7 +35,7 @@ enum Kind {
     Text,
 }
 
-/// What the client of a store makes of a variable; none if it does not read it.
+/// The kind of a variable, for the client of a store; none if the client does not read it.
 fn kind(scheme: &str, name: &str) -> Option<Kind> {
     if matches!(name, "HTTP_PROXY" | "http_proxy" | "HTTPS_PROXY" | "https_proxy" | "ALL_PROXY" | "all_proxy") {
         return Some(Kind::Proxy);
@@ -88,7 +88,7 @@ fn kind(scheme: &str, name: &str) -> Option<Kind> {
 /// Checks the variables of the environment that the client of a store reads, by the scheme of the store's URL.
 pub(crate) fn check(scheme: &str) -> Result<()> {
     let mut all: Vec<_> = std::env::vars_os().collect();
-    // Of several that are wrong, always the same one is named.
+    // Sorted, so that the error always names the same one of several wrong variables.
     all.sort();
     for (name, value) in all {
         let Some(name) = name.to_str() else { continue };
@@ -120,8 +120,8 @@ fn variables() -> Vec<(String, String)> {
     variables
 }
 
-/// The settings for S3, by the names that its client reads: those of files, then those of the environment, which go over them.
-/// An empty session token is none, as it is for Amazon's own tools.
+/// The settings for S3, by the names that its client reads: those of files, then those of the environment, which override them. An
+/// empty session token counts as none, as in Amazon's own tools.
 pub(crate) fn s3_settings() -> Result<Vec<(AmazonS3ConfigKey, String)>> {
     let all = variables();
     let mut settings = profile::settings(&|name| std::env::var(name).ok()).map_err(Error::invalid)?;
@@ -129,7 +129,7 @@ pub(crate) fn s3_settings() -> Result<Vec<(AmazonS3ConfigKey, String)>> {
         // As if it were the variable.
         let kind = match key {
             AmazonS3ConfigKey::Endpoint => Kind::Url,
-            // A comment behind a value is part of it, and no key or token holds a space.
+            // A comment after a value is part of the value. No key or token holds a space, so such a value is refused.
             _ => Kind::Word,
         };
         if let Some(wrong) = wrong(kind, value) {
@@ -144,7 +144,7 @@ pub(crate) fn s3_settings() -> Result<Vec<(AmazonS3ConfigKey, String)>> {
             return Err(Error::invalid(wrong));
         }
     }
-    // What is left of other keys in the environment does not go with those of a file.
+    // A secret key or token that is left in the environment does not belong to the key id of a file.
     let has_keys = settings.iter().any(|(key, _)| *key == AmazonS3ConfigKey::AccessKeyId);
     let ours = all.into_iter().filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty());
     let ours = ours.filter_map(|(name, value)| Some((name.to_ascii_lowercase().parse().ok()?, value)));
@@ -154,21 +154,21 @@ pub(crate) fn s3_settings() -> Result<Vec<(AmazonS3ConfigKey, String)>> {
     Ok(settings)
 }
 
-/// What the files of AWS profiles say, by the names that variables would have; nothing where they can not be read: whoever
-/// opens a store is told why.
+/// The settings in the files of AWS profiles, under the names of the variables for them. None where the files can not be read: opening
+/// a store returns that error.
 pub(crate) fn profile_secrets() -> Vec<(String, String)> {
     let settings = profile::settings(&|name| std::env::var(name).ok()).unwrap_or_default();
     settings.into_iter().map(|(key, value)| (key.as_ref().to_ascii_uppercase(), value)).collect()
 }
 
-/// The variable by which a client can not be made, if one alone is enough to get the same error.
+/// The variable that prevents a client from being made, if it alone gives the same error.
 pub(crate) fn culprit(scheme: &str, error: &str, alone: impl Fn(&str, &str) -> Option<String>) -> Option<String> {
     let is_it = |name: &str, value: &str| alone(&name.to_ascii_lowercase(), value).as_deref() == Some(error);
     let found = variables().into_iter().find(|(name, value)| kind(scheme, name).is_some() && is_it(name, value));
     found.map(|(name, _)| name)
 }
 
-/// What is wrong with a value. Only what names a server is repeated: anything else may be a secret.
+/// What is wrong with a value. Repeats only names of servers: anything else may be a secret.
 fn wrong(kind: Kind, value: &str) -> Option<String> {
     if kind == Kind::Document {
         return None;
@@ -189,16 +189,16 @@ fn wrong(kind: Kind, value: &str) -> Option<String> {
             let example = "expected for example `http://localhost:9000`";
             Some(match value.is_empty() {
                 true => "is empty: unset it".to_owned(),
-                false => format!("is `{}`, which is no URL of a server: {why}; {example}", shown.escape_debug()),
+                false => format!("is `{}`, which is not the URL of a server: {why}; {example}", shown.escape_debug()),
             })
         }
         Kind::Proxy if value.is_empty() => None,
         Kind::Proxy => {
             let why = not_proxy(value)?;
             let example = "expected for example `http://localhost:3128`";
-            Some(format!("is `{}`, which is no URL of a proxy: {why}; {example}", shown.escape_debug()))
+            Some(format!("is `{}`, which is not the URL of a proxy: {why}; {example}", shown.escape_debug()))
         }
-        // An empty word or key is no other than the one that was not set: it would be taken for one, and be refused by the server.
+        // The client would use an empty word or key, and the server would refuse it.
         Kind::Word | Kind::Text if value.is_empty() => Some("is empty: unset it".to_owned()),
         Kind::Word => {
             let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':' | '[' | ']');
@@ -209,7 +209,7 @@ fn wrong(kind: Kind, value: &str) -> Option<String> {
     }
 }
 
-/// Why a text is no URL that a client takes as the place of a server.
+/// Why a client does not accept a text as the URL of a server.
 fn not_http(text: &str) -> Option<String> {
     let Some((scheme, rest)) = text.split_once("://") else {
         return Some("it does not begin with `http://` or `https://`".to_owned());
@@ -224,11 +224,11 @@ fn not_proxy(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
     match scheme.to_ascii_lowercase().as_str() {
         "http" | "https" | "socks4" | "socks4a" | "socks5" | "socks5h" => not_server(&format!("http://{rest}"), rest),
-        _ => Some(format!("`{}` is the scheme of no proxy", scheme.escape_debug())),
+        _ => Some(format!("`{}` is not the scheme of a proxy", scheme.escape_debug())),
     }
 }
 
-/// Why what follows a scheme names no server. Stricter than the standard of URLs, which mends what clients refuse.
+/// Why the text after a scheme names no server. Stricter than the standard of URLs, which repairs what clients refuse.
 fn not_server(url: &str, rest: &str) -> Option<String> {
     if rest.is_empty() || rest.starts_with(['/', '?', '#', ':']) {
         return Some("it names no server".to_owned());
@@ -317,7 +317,7 @@ mod tests {
             "",
         ] {
             assert!(wrong(Kind::Url, bad).is_some(), "{bad:?}");
-            // Of these, a proxy may be.
+            // Valid for a proxy.
             let proxy = matches!(bad, "" | "localhost:9000");
             assert_eq!(wrong(Kind::Proxy, bad).is_none(), proxy, "{bad:?}");
         }
@@ -332,7 +332,7 @@ mod tests {
             wrong(Kind::Hosts, "a\u{1b}b").is_some()
                 && wrong(Kind::Hosts, "").or(wrong(Kind::Hosts, "a, b ")).is_none()
         );
-        let said = wrong(Kind::Url, "http://user:password@ho st").unwrap();
-        assert!(!said.contains("password"), "{said}");
+        let text = wrong(Kind::Url, "http://user:password@ho st").unwrap();
+        assert!(!text.contains("password"), "{text}");
     }
 }

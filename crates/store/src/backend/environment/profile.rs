@@ -1,25 +1,25 @@
 //! Credentials for S3 from the files of Amazon's own tools: `~/.aws/credentials` and `~/.aws/config`.
 //!
-//! The environment goes over the files. Files are read only where the environment has no credentials at all, and only for
-//! what can be used as it stands: keys, a region, an endpoint. A profile that gets its credentials by a log-in, a role or a
-//! program is refused, with what to do instead.
+//! The environment overrides the files. Files are read only where the environment has no credentials at all, and only for settings
+//! that can be used directly: keys, a region, an endpoint. A profile that gets its credentials by a log-in, a role or a program is
+//! refused; the error states what to do instead.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use object_store::aws::AmazonS3ConfigKey as Key;
 
-/// The profile that is meant where none is named.
+/// The profile that is used where none is named.
 const DEFAULT: &str = "default";
 
 /// The longest file that is read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Keys of a profile by which its credentials are got in another way.
+/// Keys of a profile that gets its credentials in another way.
 const OTHER_WAYS: [&str; 6] =
     ["sso_session", "sso_start_url", "role_arn", "credential_process", "login_session", "web_identity_token_file"];
 
-/// What the files say besides what the environment says, or what is wrong with them; `variable` is the environment.
+/// The settings of the files that the environment does not have, or what is wrong with the files. `variable` reads the environment.
 ///
 /// Cost: two files, once for each store that is opened; none where the environment has credentials.
 pub(crate) fn settings(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<(Key, String)>, String> {
@@ -38,7 +38,7 @@ pub(crate) fn settings(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<
         (place("AWS_SHARED_CREDENTIALS_FILE", "credentials"), place("AWS_CONFIG_FILE", "config"));
     let mut profile = BTreeMap::new();
     let mut found = false;
-    // What both say the first decides.
+    // Where both files have a setting, the first one counts.
     for (file, by, section) in [
         (&credentials, "AWS_SHARED_CREDENTIALS_FILE", name.to_owned()),
         (&config, "AWS_CONFIG_FILE", format!("profile {name}")),
@@ -46,7 +46,10 @@ pub(crate) fn settings(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<
         let Some(file) = file else { continue };
         let Some(text) = read(file, named.is_none() && variable(by).is_none())? else { continue };
         let mut sections = sections(&text).map_err(|line| {
-            format!("{}: line {line} begins with `[` and has no `]`: it begins no profile", file.display())
+            format!(
+                "{}: line {line} begins with `[` and has no `]`, so it is not the start of a profile",
+                file.display()
+            )
         })?;
         let section = sections.remove(section.as_str()).or_else(|| sections.remove(name).filter(|_| name == DEFAULT));
         found |= section.is_some();
@@ -63,11 +66,11 @@ pub(crate) fn settings(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<
         Some(name) if !found => return Err(format!("the profile `{name}` of AWS_PROFILE is not in {}", files())),
         _ => {}
     }
-    // Beside keys too: these are then what the other way begins with, or are not used.
+    // Also where the profile has keys: the other way begins with them, or does not use them.
     if let Some(way) = OTHER_WAYS.iter().find(|way| profile.contains_key(**way)) {
         return Err(format!(
-            "the profile `{name}` in {} gets its credentials by `{way}`, which is not known here; what \
-             `aws configure export-credentials --profile {name} --format env` prints can be used",
+            "the profile `{name}` in {} gets its credentials by `{way}`, which is not supported here; set the \
+             variables that `aws configure export-credentials --profile {name} --format env` prints",
             files()
         ));
     }
@@ -84,7 +87,7 @@ pub(crate) fn settings(variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<
     Ok(known.into_iter().filter_map(|(name, key)| Some((key, profile.remove(name)?))).collect())
 }
 
-/// A file that is not there is none. So is one in the usual place that can not be reached.
+/// The text of a file; none where it does not exist, or lies in the usual place and can not be reached.
 fn read(file: &PathBuf, is_usual: bool) -> Result<Option<String>, String> {
     use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
     let failed = |what: &dyn std::fmt::Display| format!("{}: {what}", file.display());
@@ -92,7 +95,7 @@ fn read(file: &PathBuf, is_usual: bool) -> Result<Option<String>, String> {
     match std::fs::metadata(file) {
         Err(error) if is_none(error.kind()) => return Ok(None),
         Err(error) => return Err(failed(&error)),
-        Ok(found) if !found.is_file() => return Err(failed(&"it is no file")),
+        Ok(found) if !found.is_file() => return Err(failed(&"it is not a file")),
         Ok(found) if found.len() > MAX_FILE_BYTES => return Err(failed(&"it has more than 1 MiB")),
         Ok(_) => {}
     }
@@ -102,8 +105,8 @@ fn read(file: &PathBuf, is_usual: bool) -> Result<Option<String>, String> {
     }
 }
 
-/// The sections of a file, with their keys and values, or the number of a line that begins a section and does not end it.
-/// Indented lines belong to the key above them, and to none that is used here.
+/// The sections of a file, with their keys and values; or the number of a line with a section's `[` and no `]`. Indented lines belong
+/// to the key above them, and no such key is used here.
 fn sections(text: &str) -> Result<BTreeMap<&str, BTreeMap<String, String>>, usize> {
     let mut sections: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
     let mut section = None;
@@ -155,13 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_goes_over_files() {
+    fn the_environment_overrides_files() {
         for name in ["AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI"] {
             assert_eq!(of(&[(name, "x"), ("AWS_PROFILE", "nobody")]).unwrap(), [""; 0], "{name}");
         }
         let elsewhere = [("AWS_SHARED_CREDENTIALS_FILE", "HOME/.aws/config"), ("AWS_CONFIG_FILE", "HOME/none")];
         assert_eq!(of(&elsewhere).unwrap(), ["aws_region=eu-west-1"]);
-        assert_eq!(of(&[("HOME", "HOME/none")]).unwrap(), [""; 0], "without files there is nothing to say");
+        assert_eq!(of(&[("HOME", "HOME/none")]).unwrap(), [""; 0], "without files there are no settings");
     }
 
     #[test]
@@ -181,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_used_says_what_to_do() {
+    fn errors_state_what_to_do() {
         let files = "HOME/.aws/credentials or HOME/.aws/config";
         let error = |name: &str| of(&[("AWS_PROFILE", name)]).unwrap_err();
         assert_eq!(error("nobody"), format!("the profile `nobody` of AWS_PROFILE is not in {files}"));
@@ -189,6 +192,6 @@ mod tests {
         assert!(error("role").contains("by `role_arn`") && error("both").contains("by `role_arn`"));
         assert_eq!(error("half"), format!("the profile `half` in {files} has a key and no `aws_secret_access_key`"));
         let folder = of(&[("AWS_CONFIG_FILE", "HOME")]).unwrap_err();
-        assert_eq!(folder, "HOME: it is no file");
+        assert_eq!(folder, "HOME: it is not a file");
     }
 }

@@ -1,4 +1,4 @@
-//! Endpoints without TLS, which have to be allowed.
+//! Endpoints without TLS, which must be allowed explicitly.
 
 use object_store::aws::AmazonS3ConfigKey;
 use object_store::azure::AzureConfigKey;
@@ -6,8 +6,8 @@ use object_store::gcp::GoogleConfigKey;
 
 use crate::backend::secrets::without_secrets;
 
-/// What is wrong with an endpoint without TLS that nobody has allowed: the client would fail at its first request, and not say why.
-/// `called` is how a variable is called where it was set.
+/// The error for an endpoint without TLS that is not allowed: the client would fail at its first request without a reason. `called`
+/// describes where a variable was set.
 pub(super) fn without_tls(
     scheme: &str,
     variables: &[(String, String)],
@@ -46,14 +46,14 @@ pub(super) fn without_tls(
     })
 }
 
-/// Whether a variable names a server that the client asks, and not without TLS. `s3` is what is set for the client for S3.
+/// Whether a variable names a server that the client uses, and only with TLS. `s3`: the settings of the client for S3.
 fn needs_tls(scheme: &str, name: &str, allowed: bool, s3: &[AmazonS3ConfigKey]) -> bool {
     let key = name.to_ascii_lowercase();
     match scheme {
         "s3" if name.starts_with("AWS_") => match key.parse() {
             Ok(AmazonS3ConfigKey::Endpoint) => !allowed && !s3.contains(&AmazonS3ConfigKey::S3Endpoint),
             Ok(AmazonS3ConfigKey::S3Endpoint) => !allowed,
-            // Asked only for a web identity, which keys go over.
+            // Used only for a web identity, which keys override.
             Ok(AmazonS3ConfigKey::StsEndpoint) => {
                 s3.contains(&AmazonS3ConfigKey::WebIdentityTokenFile)
                     && s3.contains(&AmazonS3ConfigKey::RoleArn)
@@ -87,9 +87,9 @@ mod tests {
             ("az", "AZURE_STORAGE_ENDPOINT", "AZURE_ALLOW_HTTP"),
             ("az", "AZURE_AUTHORITY_HOST", "AZURE_ALLOW_HTTP"),
         ] {
-            let said = wrong(scheme, &[(name, plain)]).unwrap();
-            assert!(said.contains(name) && said.contains(&format!("{allow}=true")), "{said}");
-            assert!(!said.contains("secretsecret"), "{said}");
+            let text = wrong(scheme, &[(name, plain)]).unwrap();
+            assert!(text.contains(name) && text.contains(&format!("{allow}=true")), "{text}");
+            assert!(!text.contains("secretsecret"), "{text}");
             assert!(wrong(scheme, &[(name, plain), (allow, "no")]).is_some());
             for good in [[(name, plain), (allow, "Yes")], [(name, tls), ("X", plain)]] {
                 assert_eq!(wrong(scheme, &good), None, "{good:?}");
@@ -101,7 +101,7 @@ mod tests {
         let sts = ("AWS_ENDPOINT_URL_STS", plain);
         let web = [sts, ("AWS_ALLOW_HTTP", "true"), ("AWS_WEB_IDENTITY_TOKEN_FILE", "/t"), ("AWS_ROLE_ARN", "r")];
         assert!(wrong("s3", &web).unwrap().contains("only `https://`"));
-        // Servers that are not asked.
+        // Servers that are not used.
         for unused in 1..4 {
             let rest: Vec<_> = web.iter().enumerate().filter(|(at, _)| *at != unused).map(|(_, one)| *one).collect();
             assert_eq!(wrong("s3", &rest).is_some(), unused == 1, "{rest:?}");

@@ -42,7 +42,7 @@ fn urls_keep_their_places_and_lose_their_secrets() {
 }
 
 #[test]
-fn known_values_are_hidden_in_every_notation() {
+fn known_values_are_hidden_in_every_spelling() {
     let secrets = secrets();
     let hide = |text: &str| secrets.hide(text).into_owned();
     assert_eq!(hide("<x>wJalr/XUtn+FEMI</x>"), "<x>***</x>");
@@ -53,7 +53,7 @@ fn known_values_are_hidden_in_every_notation() {
         hide("eu-central-1 of account, /run/token, somewhere"),
         "eu-central-1 of account, /run/token, somewhere"
     );
-    // Of a proxy, by its password and with its user, to the last letter.
+    // The password of a proxy, alone and with its user, completely.
     assert_eq!(hide("my/pass, me:my/pass, my%2Fpass, other-pass"), "***, ***, ***, ***");
     assert!(!format!("{secrets:?}").contains("AKIA"));
 }
@@ -108,7 +108,7 @@ fn urls_with_more_than_a_place_are_refused() {
 }
 
 #[test]
-fn signed_urls_are_told_from_others() {
+fn only_signed_urls_hold_secrets() {
     for signed in ["https://h/a?X-Amz-Signature=1", "x https://u:p@h y", "https://h/a?se=1&sig=2"] {
         assert!(holds_secret(signed), "{signed}");
     }
@@ -118,7 +118,7 @@ fn signed_urls_are_told_from_others() {
 }
 
 proptest! {
-    /// Whatever stands around it.
+    /// Whatever text is around it.
     #[test]
     fn no_secret_survives(before in "[ -~ä]{0,20}", after in "[ -~ä\n]{0,20}", secret in "[A-Za-z0-9/+]{8,20}") {
         let secrets = Secrets::among([("AWS_SECRET_ACCESS_KEY".to_owned(), secret.clone())]);

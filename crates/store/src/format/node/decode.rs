@@ -1,6 +1,6 @@
-//! From bytes to a node. Whatever the bytes are, it neither panics nor allocates more than a fixed multiple of them: at
-//! most 40 times the section and 128 KiB, where the section is as long as the node or, in a compressed one, at most 256
-//! times as long. It takes keys of 16 KiB that differ in their ends to get there; of honest keys it is about 4 times.
+//! From bytes to a node. Whatever the bytes are, decoding does not panic. It allocates at most 40 times the length of the section
+//! and 128 KiB. The section is at most as long as the node, or 256 times as long where it is compressed. Only keys of 16 KiB
+//! that differ in their ends reach that bound; honest keys take about 4 times.
 
 use std::cell::RefCell;
 
@@ -175,7 +175,7 @@ fn read_places(columns: &mut Columns, level: u8, count: usize, reader: &mut Read
             *offset = end.wrapping_add_signed(unzigzag(reader.number()?));
             *end = offset.wrapping_add(*stored);
             if *stored == 0 || *end < *offset {
-                return Err(Malformed("a place makes no sense"));
+                return Err(Malformed("a place has an impossible offset or length"));
             }
         }
     }
@@ -183,7 +183,7 @@ fn read_places(columns: &mut Columns, level: u8, count: usize, reader: &mut Read
     Ok(())
 }
 
-/// Says where in the inline bytes each inline payload begins, and that they are used up.
+/// Sets where each inline payload begins in the inline bytes, and checks that the payloads use them up.
 fn place_inline(columns: &mut Columns) -> Result<(), Malformed> {
     let mut start = 0u64;
     for (place, len) in columns.places.iter_mut().zip(&columns.lens) {

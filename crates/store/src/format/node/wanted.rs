@@ -1,8 +1,8 @@
-//! A node as part of a tree, checked against the nodes above it: the parent has its digest, level, counts and last key; the
-//! parent and those above bound its keys from below.
+//! A node as part of a tree, checked against the nodes above it. The parent gives its digest, level, counts and last key. The
+//! parent and the nodes above give the lower bound of its keys.
 //!
 //! So the nodes of a level hold disjoint ranges of keys, in order. Listing and look-up agree, and no walk meets a node twice,
-//! even in a tree that was not built by this crate. Trees can be read only by these two types.
+//! even in a tree that another program built. Trees can be read only through these two types.
 
 use std::fmt;
 use std::ops::Deref;
@@ -13,17 +13,17 @@ use super::{Node, NodeRef};
 /// A key of a node that was read.
 type KeyAt = (Arc<Node>, usize);
 
-/// A node that is to be read, and what the nodes above it say of it.
+/// A node that is to be read, and what the nodes above it require of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
     pub(crate) node: NodeRef,
-    /// The key that its parent has for it; none of a root.
+    /// The key that its parent has for it; none for a root.
     last: Option<KeyAt>,
-    /// Of a first child, the key that all keys of its parent come after; none when it begins with the tree.
+    /// For a first child: all keys of its parent come after this key. None when the parent begins with the tree.
     after: Option<KeyAt>,
 }
 
-/// A node that was read and is what the nodes above it say.
+/// A node that was read and checked against the nodes above it.
 #[derive(Clone)]
 pub(crate) struct TreeNode {
     node: Arc<Node>,
@@ -31,7 +31,7 @@ pub(crate) struct TreeNode {
 }
 
 impl Wanted {
-    /// The root of a tree, as a version record says it.
+    /// The root of a tree, as a version record refers to it.
     pub(crate) fn root(node: NodeRef) -> Wanted {
         Wanted { node, last: None, after: None }
     }
@@ -41,35 +41,35 @@ impl Wanted {
         self.last.is_none()
     }
 
-    /// Says what of a node is not as the nodes above say. Cost: a few comparisons.
+    /// How a node differs from what the nodes above require. Cost: a few comparisons.
     ///
-    /// The level is compared although the digest covers it, since a parent that names a child of its own level would
-    /// never end.
+    /// The digest covers the level, and the level is compared all the same: a parent that names a child of its own level would
+    /// make a walk endless.
     pub(crate) fn problem(&self, found: &Node) -> Option<&'static str> {
         let node = &self.node;
         if found.digest() != node.digest || found.level() != node.level {
-            Some("its digest is not the one that it is referred to by")
+            Some("its digest differs from the one that its parent has")
         } else if found.count() != node.count || found.bytes() != node.bytes {
-            Some("its counts are not those that it is referred to with")
+            Some("its counts differ from those that its parent has")
         } else if !self.has_range(found.key(0), found.last_key()) {
-            Some("its keys are not in the range that the nodes above it give it")
+            Some("its keys lie outside the range that the nodes above it give")
         } else {
             None
         }
     }
 
-    /// Whether these are a first and a last key that it may have.
+    /// Whether it may have these first and last keys.
     pub(crate) fn has_range(&self, first: &[u8], last: &[u8]) -> bool {
         self.last.as_ref().is_none_or(|(parent, index)| parent.key(*index) == last)
             && self.after().is_none_or(|(above, index)| above.key(index) < first)
     }
 
-    /// The node, once it was read and found without a problem.
+    /// The node, after it was read and checked.
     pub(crate) fn found(&self, node: Arc<Node>) -> TreeNode {
         TreeNode { node, after: self.after().map(|(above, index)| (Arc::clone(above), index)) }
     }
 
-    /// The key that all of its keys come after; none when it begins with the tree.
+    /// All of its keys come after this key. None when it begins with the tree.
     fn after(&self) -> Option<(&Arc<Node>, usize)> {
         match (&self.last, &self.after) {
             (Some((parent, index)), _) if *index > 0 => Some((parent, index - 1)),

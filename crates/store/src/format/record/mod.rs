@@ -23,9 +23,9 @@ pub(crate) use written::Unreadable;
 pub(crate) const CATALOG_FORMAT: u32 = 1;
 
 /// The most tags that a catalog has.
-pub(crate) const MOST_TAGS: usize = 1024;
+pub(crate) const MAX_TAGS: usize = 1024;
 /// The most bytes of a tag's name.
-pub(crate) const MOST_TAG_BYTES: usize = 128;
+pub(crate) const MAX_TAG_BYTES: usize = 128;
 
 /// `catalog.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -121,12 +121,12 @@ pub struct Dependency {
 }
 
 impl Dependency {
-    /// What was read, wherever it was found: a number alone does not say which content it stood for.
+    /// Identifies the content that was read, wherever it was found. A version number alone does not: a number can have two contents.
     pub fn identity(&self) -> (CatalogUuid, Version, Digest) {
         (self.uuid, self.version, self.digest)
     }
 
-    /// Everything but where the catalog was found: the same catalog under another URL is no change.
+    /// Everything but the URL: the same catalog under another URL is no change.
     pub(crate) fn content(&self) -> (&Option<CatalogId>, CatalogUuid, Version, Digest, bool) {
         (&self.catalog, self.uuid, self.version, self.digest, self.direct)
     }
@@ -145,7 +145,7 @@ pub struct TaskRecord {
     pub configuration: Value,
 }
 
-/// Who writes to a catalog. A catalog has one kind of writers: another would take what it holds for its own, and remove it.
+/// Who writes to a catalog. A catalog has one kind of writer: a second kind would treat the content as its own, and remove it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -169,7 +169,7 @@ pub struct Tag {
     pub note: String,
 }
 
-/// The packs that a run wrote. Which they are their names say.
+/// How many packs a run wrote. Their names show which they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Packs {
     /// How many.
@@ -179,9 +179,9 @@ pub struct Packs {
 }
 
 impl Tag {
-    /// Whether a tag can be called so.
+    /// Whether a tag can have this name.
     pub(crate) fn is_name(name: &str) -> bool {
-        (1..=MOST_TAG_BYTES).contains(&name.len()) && !name.contains(char::is_control)
+        (1..=MAX_TAG_BYTES).contains(&name.len()) && !name.contains(char::is_control)
     }
 }
 
@@ -199,7 +199,7 @@ impl Owner {
         Owner::Tasks(ids.into_iter().collect())
     }
 
-    /// Who wrote a version whose record does not say it: tasks that are named, or else imports.
+    /// Who wrote a version whose record has no owner: the tasks that it names, or else imports.
     fn of_format_1(tasks: &[TaskRecord], version: Version) -> Option<Owner> {
         match tasks {
             [] if version == Version(0) => None,
@@ -267,8 +267,8 @@ impl VersionRecord {
         self.retained.iter().any(|&(first, last)| (first..=last).contains(&version))
     }
 
-    /// The versions that can be read as of this one, newest first. A record may name more than there are: read each before
-    /// the next is taken, so that the first that is missing is the end.
+    /// The versions that can be read as of this one, newest first. A record may name more than there are. So read each version
+    /// before you take the next one, and stop at the first that is missing.
     pub fn retained_versions(&self) -> impl Iterator<Item = Version> {
         self.retained.iter().rev().flat_map(|(first, last)| (first.0..=last.0).rev()).map(Version)
     }
@@ -278,9 +278,9 @@ impl VersionRecord {
         self.retained.iter().fold(0u64, |sum, (first, last)| sum.saturating_add((last.0 - first.0).saturating_add(1)))
     }
 
-    /// Whether two versions say the same: places, times, figures and retained versions aside. That somebody is the first to
-    /// write is no news by itself.
-    pub(crate) fn says_the_same(&self, other: &VersionRecord) -> bool {
+    /// Whether two versions have the same content. Places, times, figures and retained versions do not count. A first owner alone
+    /// is no change.
+    pub(crate) fn has_same_content(&self, other: &VersionRecord) -> bool {
         self.digest == other.digest
             && self.state_digest() == other.state_digest()
             && self.dependencies.iter().map(Dependency::content).eq(other.dependencies.iter().map(Dependency::content))
@@ -288,17 +288,17 @@ impl VersionRecord {
             && (self.owner.is_none() || other.owner.is_none() || self.owner == other.owner)
     }
 
-    /// Says what is wrong with the tags.
+    /// What is wrong with the tags.
     fn tag_problem(&self) -> Option<String> {
         let sorted = self.tags.windows(2).all(|pair| pair[0].name < pair[1].name);
-        if !sorted || self.tags.len() > MOST_TAGS || self.tags.iter().any(|tag| !Tag::is_name(&tag.name)) {
-            return Some("its tags are not sorted and unique, too many, or have no legal names".to_owned());
+        if !sorted || self.tags.len() > MAX_TAGS || self.tags.iter().any(|tag| !Tag::is_name(&tag.name)) {
+            return Some("its tags are not sorted and unique, are too many, or have invalid names".to_owned());
         }
         let lost = self.tags.iter().find(|tag| !self.retains(tag.version))?;
         Some(format!("it has a tag of version {}, and does not retain it", lost.version))
     }
 
-    /// Says what is wrong with a record that was read as that of `version`.
+    /// What is wrong with a record that was read as that of `version`.
     pub(crate) fn problem(&self, version: Version) -> Option<String> {
         let ids: BTreeSet<&LayerId> = self.layers.iter().map(|record| &record.layer.id).collect();
         let sorted = self.layers.windows(2).all(|pair| pair[0].layer.id < pair[1].layer.id);
@@ -314,7 +314,7 @@ impl VersionRecord {
             Some("it does not retain itself".to_owned())
         } else if !retained::are_ranges(&self.retained) || self.retained.last().is_some_and(|(_, last)| *last > version)
         {
-            Some("its retained versions are not sorted and apart, or come after it".to_owned())
+            Some("its retained versions are not sorted and separate ranges, or come after it".to_owned())
         } else if let Some(problem) = self.tag_problem() {
             Some(problem)
         } else {
@@ -323,7 +323,7 @@ impl VersionRecord {
     }
 }
 
-/// Refuses times that RFC 3339 can not say.
+/// Refuses times that RFC 3339 can not express.
 pub(crate) fn check_timestamp(time: Timestamp) -> Result<()> {
     const YEAR_10000: u64 = 253_402_300_800_000;
     if time.0 >= YEAR_10000 {
@@ -336,7 +336,7 @@ pub(crate) fn check_timestamp(time: Timestamp) -> Result<()> {
 pub(crate) mod rfc3339 {
     use super::{Deserialize, Duration, SystemTime, Timestamp};
 
-    /// A time as text; one that RFC 3339 can not say as its number.
+    /// A time as text; as its number where RFC 3339 can not express it.
     pub(crate) fn show(time: Timestamp) -> String {
         match super::check_timestamp(time) {
             Ok(()) => {

@@ -3,10 +3,10 @@
 //! A record has a head that people can read. Most of the bytes come after it, for programs only: the tables of the state, the
 //! tasks with the parts of their fingerprints, statistics. That part repeats itself, and is compressed where it is long.
 //!
-//! Branches, pending versions, and tasks that a run left out have fields that no program uses yet, and owners and layers may
-//! get new kinds. This crate obeys a field, or refuses the record because it does not know the value: otherwise it would take
-//! another branch's version for the latest, or overwrite what is not its own. Such a record is not damaged; a later program
-//! wrote it.
+//! The format has fields that no program uses yet: for branches, for pending versions, for tasks that a run left out. Owners and
+//! layers may get new kinds. Where this crate does not know the value of such a field, it refuses the record: otherwise it would
+//! mistake another branch's version for the latest, or overwrite what is not its own. Such a record is not damaged; a later
+//! program wrote it.
 
 use std::collections::BTreeMap;
 
@@ -26,25 +26,25 @@ use crate::{Error, Result};
 /// The format of the records that this crate writes.
 const FORMAT: u32 = 2;
 
-/// What is behind the head is not compressed when it is shorter: then people can read all of it.
+/// What comes after the head is compressed only from this length on. People can read a shorter record as a whole.
 const COMPRESSED_FROM: usize = 1024;
 
-/// No more is compressed to a byte, so that a reader's memory is bounded by what it read. What runs write shrinks to a fifth
-/// or so; what shrinks to less than a sixteenth is written as it is.
-const MOST_GROWTH: usize = 16;
+/// The greatest factor of compression, so that the length of a record bounds its reader's memory. What runs write shrinks to
+/// about a fifth. What would shrink to less than a sixteenth is not compressed.
+const MAX_GROWTH: usize = 16;
 
-/// The branch that all versions are of.
+/// The branch of all versions.
 const MAIN: &str = "main";
 
-/// Why a record is none that this crate can go by.
+/// Why this crate can not use a record.
 #[derive(Debug)]
 pub(crate) enum Unreadable {
     /// It is damaged.
     Damaged(String),
     /// It is of a format that this crate does not know.
     Format(u32),
-    /// It says something that this crate does not know how to go by.
-    Beyond(&'static str),
+    /// It has a feature that this crate does not support.
+    Unsupported(&'static str),
 }
 
 impl From<String> for Unreadable {
@@ -69,20 +69,20 @@ struct Head {
     created: Timestamp,
     note: String,
     digest: Digest,
-    #[serde(deserialize_with = "if_known")]
+    #[serde(deserialize_with = "if_supported")]
     owner: Option<Option<Owner>>,
-    #[serde(deserialize_with = "if_known")]
+    #[serde(deserialize_with = "if_supported")]
     branch: Option<String>,
-    #[serde(deserialize_with = "if_known")]
+    #[serde(deserialize_with = "if_supported")]
     base: Option<Option<Version>>,
     merged: Option<Value>,
-    #[serde(deserialize_with = "if_known")]
+    #[serde(deserialize_with = "if_supported")]
     branches: Option<Vec<Branch>>,
     tags: Vec<Tag>,
-    #[serde(deserialize_with = "if_known")]
+    #[serde(deserialize_with = "if_supported")]
     pending: Option<Vec<Value>>,
     group: Option<Value>,
-    #[serde(deserialize_with = "if_known")]
+    #[serde(deserialize_with = "if_supported")]
     layers: Option<Vec<LayerRecord>>,
     dependencies: Vec<Dependency>,
     retained: Vec<(Version, Version)>,
@@ -116,7 +116,7 @@ struct TaskJson {
     fingerprint: Digest,
     parts: BTreeMap<String, String>,
     configuration: Value,
-    /// What the task last ran on, where that is not what the version's run read.
+    /// What the task last ran on, where the version's run read something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     inputs: Option<Value>,
 }
@@ -155,7 +155,7 @@ impl VersionRecord {
             .map_err(|e| Error::invalid("a record holds something that can not be written as JSON").because(&e))?;
         let packed = match plain.len() {
             len if len < COMPRESSED_FROM || len as u64 > MAX_RECORD_BYTES => None,
-            len => Some(compressed(&plain)?).filter(|frame| len <= frame.len().saturating_mul(MOST_GROWTH)),
+            len => Some(compressed(&plain)?).filter(|frame| len <= frame.len().saturating_mul(MAX_GROWTH)),
         };
         let head = Head {
             format: FORMAT,
@@ -184,8 +184,8 @@ impl VersionRecord {
         checked_json::to_lines(&head)
     }
 
-    /// Reads a record back. Takes no more memory than 64 KiB and 128 times the bytes that it is given; where the rest is
-    /// compressed 1,536 times, which is 128 times what it grows to: four bytes of base64 are three of a frame.
+    /// Reads a record back. Memory: at most 64 KiB and 128 times the bytes. Where the rest is compressed, 1,536 times the bytes,
+    /// which is 128 times what the rest grows to: four bytes of base64 are three bytes of a frame, and those grow 16 times.
     pub(crate) fn from_bytes(bytes: &[u8]) -> std::result::Result<VersionRecord, Unreadable> {
         let Format { format } = checked_json::from_json(bytes)?;
         match format {
@@ -196,18 +196,18 @@ impl VersionRecord {
     }
 
     fn of_head(head: Head) -> std::result::Result<VersionRecord, Unreadable> {
-        if let Some(what) = head.beyond() {
-            return Err(Unreadable::Beyond(what));
+        if let Some(what) = head.unsupported() {
+            return Err(Unreadable::Unsupported(what));
         }
-        let owner = head.owner.ok_or(Unreadable::Beyond("an owner of another kind"))?;
-        let layers = head.layers.ok_or(Unreadable::Beyond("layers of another kind"))?;
+        let owner = head.owner.ok_or(Unreadable::Unsupported("an owner of another kind"))?;
+        let layers = head.layers.ok_or(Unreadable::Unsupported("layers of another kind"))?;
         let rest = match (head.rest, head.packed) {
             (Some(rest), None) => rest,
             (None, Some(packed)) => unpacked(&packed)?,
-            _ => return Err("it has not one of `rest` and `packed`".to_owned().into()),
+            _ => return Err("it must have one of `rest` and `packed`, and not both".to_owned().into()),
         };
         if rest.tasks.iter().any(|task| task.inputs.is_some()) {
-            return Err(Unreadable::Beyond("a task that was left out of a run"));
+            return Err(Unreadable::Unsupported("a task that was left out of a run"));
         }
         Ok(VersionRecord {
             catalog: head.catalog,
@@ -231,8 +231,8 @@ impl VersionRecord {
 }
 
 impl Head {
-    /// What it says that this crate does not know how to go by.
-    fn beyond(&self) -> Option<&'static str> {
+    /// The feature in it that this crate does not support.
+    fn unsupported(&self) -> Option<&'static str> {
         let is_of_main = self.branch.as_deref() == Some(MAIN) && self.base == Some(base_of_main(self.version));
         let main_is_all = self.branches.as_deref() == Some(&[main_at(self.version)]) && self.merged.is_none();
         if !is_of_main || !main_is_all {
@@ -245,8 +245,8 @@ impl Head {
     }
 }
 
-/// A field whose values this crate goes by, or refuses: nothing where it is none of these. What is not there is damage.
-fn if_known<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+/// Reads a field of which this crate supports some values: none for any other value. A missing field is damage.
+fn if_supported<'de, T: DeserializeOwned, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Option<T>, D::Error> {
     Ok(T::deserialize(Value::deserialize(deserializer)?).ok())
@@ -267,9 +267,9 @@ fn compressed(plain: &[u8]) -> Result<Vec<u8>> {
 }
 
 fn unpacked(packed: &str) -> std::result::Result<Rest, String> {
-    let frame = STANDARD.decode(packed).map_err(|e| format!("`packed` is no base64: {e}"))?;
-    let most = frame.len().saturating_mul(MOST_GROWTH).min(MAX_RECORD_BYTES as usize);
-    let plain = inflate(&frame, most).ok_or("`packed` is no zstd frame, or one of more than it may hold")?;
+    let frame = STANDARD.decode(packed).map_err(|e| format!("`packed` is not base64: {e}"))?;
+    let most = frame.len().saturating_mul(MAX_GROWTH).min(MAX_RECORD_BYTES as usize);
+    let plain = inflate(&frame, most).ok_or("`packed` is not a zstd frame, or holds more than it may hold")?;
     serde_json::from_slice(&plain).map_err(|e| format!("`packed` is not the expected JSON: {e}"))
 }
 

@@ -1,4 +1,4 @@
-//! A part of a tree: what is left to do about a range of keys after most of its nodes were written.
+//! A part of a tree: the operations on a range of keys that are left after most of its nodes were written.
 //!
 //! `tree::part` says what the operations in it mean. A part brings along which packs it may refer to, and how long they are, so
 //! that whoever stitches can see whether they are there. Nothing stored has this form: a part goes from the process that made
@@ -29,7 +29,7 @@ pub(crate) const PART_LEVELS: usize = 2;
 /// What a part begins with.
 const FORMAT: u8 = 2;
 
-/// What is done to a key: what it is given, or none when what is there goes.
+/// An operation on a key: puts an item, or with `None` deletes what is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Op {
     pub(crate) key: Box<[u8]>,
@@ -55,13 +55,13 @@ pub(crate) struct LevelEnds {
 /// What comes after the last end of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Tail {
-    /// The key of that end, where it ended no node of the base: the rest of a base node may lie after it.
+    /// The key of that end, unless it ended a node of the base too. The rest of a base node may lie after it.
     pub(crate) after: Option<Box<[u8]>>,
     pub(crate) ops: Vec<Op>,
 }
 
-/// What came of an edit of a range of keys, by [`crate::PartEditor`], to be stitched with those of the other ranges by
-/// [`crate::TreeEditor::stitch`]. Plain data: it refers to packs, and holds none of their bytes.
+/// The result of editing a range of keys with a [`crate::PartEditor`]. [`crate::TreeEditor::stitch`] joins it with those of the
+/// other ranges. Plain data: it refers to packs, and holds none of their bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreePart {
     /// The digest of the tree that is edited.
@@ -80,7 +80,7 @@ pub struct TreePart {
 }
 
 impl TreePart {
-    /// How many operations are left to whoever stitches: on entries, on leaves, and on the nodes above leaves.
+    /// How many operations are left for stitching: on entries, on leaves, and on the nodes above leaves.
     pub fn counts(&self) -> [usize; PART_LEVELS + 1] {
         let ends = |ends: &LevelEnds| ends.head.len() + ends.tail.as_ref().map_or(0, |tail| tail.ops.len());
         [ends(&self.levels[0]), ends(&self.levels[1]), self.above.len()]
@@ -147,14 +147,14 @@ fn read(bytes: &[u8]) -> std::result::Result<TreePart, Malformed> {
                 let after = if has == 2 { Some(read_key(&mut reader)?) } else { None };
                 Some(Tail { after, ops: read_ops(&mut reader, level)? })
             }
-            _ => return Err(Malformed("a rest is neither there nor not")),
+            _ => return Err(Malformed("the flag of a tail is not known")),
         };
     }
     let above = read_ops(&mut reader, PART_LEVELS)?;
     let last = match reader.byte()? {
         0 => None,
         1 => Some(read_key(&mut reader)?),
-        _ => return Err(Malformed("a last key is neither there nor not")),
+        _ => return Err(Malformed("the flag of the last key is not known")),
     };
     let part = TreePart { base, version, run, packs, levels, above, last };
     reader.end()?;
@@ -163,8 +163,7 @@ fn read(bytes: &[u8]) -> std::result::Result<TreePart, Malformed> {
 }
 
 impl TreePart {
-    /// Says what is wrong with the order of what was read: keys ascend, and nothing has come of a level that was not ended
-    /// below.
+    /// Checks what was read: keys ascend, and a level without an end of a node has no operations for the levels above.
     fn check(&self) -> std::result::Result<(), Malformed> {
         let mut last: Option<&[u8]> = None;
         let mut is_below_ended = true;
@@ -191,12 +190,12 @@ impl TreePart {
         if self.last.is_some() == last.is_some() && last <= self.last.as_deref() {
             Ok(())
         } else {
-            Err(Malformed("its last key is another"))
+            Err(Malformed("its last key does not match its operations"))
         }
     }
 }
 
-/// Sees that operations, which are sorted, come after the last key before them.
+/// Checks that operations, which are sorted, come after the last key before them.
 fn ascend<'a>(last: &mut Option<&'a [u8]>, ops: &'a [Op]) -> std::result::Result<(), Malformed> {
     if ops.first().is_some_and(|op| last.is_some_and(|last| *last >= *op.key)) {
         return Err(Malformed("its keys do not ascend"));

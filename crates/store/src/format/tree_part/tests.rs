@@ -90,7 +90,7 @@ fn a_part_is_read_as_it_was_written() {
     assert_eq!(sample().counts(), [5, 3, 2]);
 }
 
-/// The bytes by hand, so that two builds that disagree are noticed.
+/// The bytes by hand: the test fails when two builds disagree.
 #[test]
 fn the_bytes_of_a_part() {
     let digest = |bytes: &[u8]| Digest::of(bytes).as_bytes().to_vec();

@@ -1,4 +1,4 @@
-//! What a check finds, and what it collects on the way.
+//! The findings of a check, and what it collects on the way.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::format::object_name::{ObjectName, PackName};
 use crate::maintain::gc::Objects;
 use crate::{Error, ErrorKind, Result};
 
-/// What was looked at, and what is wrong.
+/// What was checked, and what is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Checked {
@@ -18,9 +18,9 @@ pub struct Checked {
     pub versions: u64,
     /// Versions that can be read.
     pub retained: u64,
-    /// Nodes of their trees, shared ones once.
+    /// Nodes of their trees; a shared node counts once.
     pub nodes: u64,
-    /// Entries of their leaves, those of shared leaves once.
+    /// Entries of their leaves; a shared leaf counts once.
     pub entries: u64,
     /// The packs that they lie in.
     pub packs: Objects,
@@ -28,10 +28,10 @@ pub struct Checked {
     pub payloads: u64,
     /// What is wrong, by object; nothing when the catalog is whole.
     pub damage: Vec<Damage>,
-    /// What is not as it should be, and harms nothing that can be read.
+    /// What is not as it should be, but harms no version that can be read.
     pub warnings: Vec<Damage>,
-    /// The version whose record says which versions can be read: the latest, or where its record is damaged the newest that
-    /// has a whole one. That one may retain versions that the damaged one does not, which may have been swept.
+    /// The version whose record decides which versions can be read: the latest, or where its record is damaged the newest with a whole
+    /// record. That one may retain versions that the damaged one does not, and the sweep may have removed their packs.
     pub as_of: Option<Version>,
 }
 
@@ -46,16 +46,16 @@ pub struct Damage {
     pub touches: Vec<Touched>,
 }
 
-/// Part of a layer or table that is touched by damage, in the same way in several versions.
+/// Part of a layer or table that damage affects, in the same way in several versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Touched {
     /// The versions, as ranges of numbers.
     pub versions: Vec<(Version, Version)>,
     /// The layer or table; none when it is all of them.
     pub part: Option<Part>,
-    /// The keys that are touched come after this one; none when they begin with the first.
+    /// The affected keys come after this one; none when they begin with the first key.
     pub after: Option<NameBytes>,
-    /// The last key that is touched; none when they end with the last.
+    /// The last affected key; none when they end with the last key.
     pub last: Option<NameBytes>,
     /// How many entries.
     pub entries: u64,
@@ -74,13 +74,13 @@ pub(super) enum Bad {
     Other,
 }
 
-/// What is found in the first pass.
+/// The findings of the first pass.
 #[derive(Default)]
 pub(super) struct Findings {
     pub(super) checked: Checked,
-    /// Which damage there is at a place, by its index in what is found.
+    /// The damage at each place, by its index in `checked.damage`.
     pub(super) bad: BTreeMap<Bad, usize>,
-    /// What trees say lies in each pack: offset → length, digest, and whether it is a node.
+    /// What trees refer to in each pack: offset → length, digest, and whether it is a node.
     pub(super) referred: BTreeMap<PackName, BTreeMap<u64, Referred>>,
 }
 
@@ -95,25 +95,24 @@ pub(super) struct Referred {
 }
 
 impl Findings {
-    /// Notes what is referred to at a place. Two that differ can not both be right.
+    /// Records a reference to a place. Two references that differ can not both be right.
     pub(super) fn refer(&mut self, pack: PackName, offset: u64, referred: Referred) {
-        let known = *self.referred.entry(pack).or_default().entry(offset).or_insert(referred);
-        if known != referred {
+        let first = *self.referred.entry(pack).or_default().entry(offset).or_insert(referred);
+        if first != referred {
             let what = "one place in it is referred to in different ways";
             self.damaged(Bad::Blob(pack, offset), &ObjectName::Pack(pack), what);
         }
     }
 
-    /// Notes that something is wrong; with a place only what is found there first. What is said in the same words of
-    /// several places of an object is one damage.
+    /// Records damage. For a place only the first finding counts. The same text about several places of one object is one damage.
     pub(super) fn damaged(&mut self, bad: Bad, object: &ObjectName, what: impl Into<String>) {
         let (object, what) = (object.to_string(), what.into());
         if self.bad.contains_key(&bad) {
             return;
         }
         let damage = &mut self.checked.damage;
-        let known = damage.iter().position(|known| known.object == object && known.what == what);
-        let index = known.unwrap_or_else(|| {
+        let same = damage.iter().position(|one| one.object == object && one.what == what);
+        let index = same.unwrap_or_else(|| {
             damage.push(Damage { object, what, touches: Vec::new() });
             damage.len() - 1
         });
@@ -122,13 +121,13 @@ impl Findings {
         }
     }
 
-    /// Notes what harms nothing that can be read.
+    /// Records what harms no version that can be read.
     pub(super) fn warn(&mut self, object: &ObjectName, what: String) {
         self.checked.warnings.push(Damage { object: object.to_string(), what, touches: Vec::new() });
     }
 }
 
-/// What is wrong, if it is the catalog that is; a store that does not answer says nothing about it.
+/// The text of an error that is about the catalog. Returns other errors: a store that does not answer is no damage.
 pub(super) fn reason(error: &Error) -> Result<String> {
     match error.kind() {
         ErrorKind::Corrupt { .. } | ErrorKind::InvalidInput => {}

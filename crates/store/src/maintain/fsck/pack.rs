@@ -1,5 +1,5 @@
-//! The packs that retained versions need: that each is there and whole, that its index says what trees say, and the
-//! bytes of its payloads.
+//! Checks the packs that retained versions need: that each exists and is whole, that its index lists what trees refer to, and, if
+//! asked for, the bytes of its payloads.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -30,7 +30,7 @@ pub(super) fn check(catalog: &Catalog, payloads: bool, findings: &mut Findings) 
         let index = match catalog.pack_index(pack, *bytes) {
             Ok(index) => index,
             Err(error) => {
-                // Without its index a pack can still be read; whether its payloads are whole is known by their bytes.
+                // A pack without a readable index can still be read: go by the references, and compare the bytes.
                 findings.damaged(Bad::Other, &object, reason(&error)?);
                 PackIndex { blobs: referred.iter().map(|(offset, one)| one.blob(*offset)).collect() }
             }
@@ -48,7 +48,7 @@ pub(super) fn check(catalog: &Catalog, payloads: bool, findings: &mut Findings) 
             findings.checked.payloads += 1;
             let mut checked = payload(&mut window, one, *offset);
             if let Err(error) = &checked
-                && catalog.client().asks_again(error)
+                && catalog.client().should_reread(error)
             {
                 window.bytes = Bytes::new();
                 checked = payload(&mut window, one, *offset);
@@ -73,14 +73,14 @@ fn payload(window: &mut Window<'_>, one: &Referred, offset: u64) -> Result<()> {
     let (catalog, object) = (window.catalog, ObjectName::Pack(window.pack));
     let pieces = Pieces { window, next: offset, end: offset.saturating_add(one.stored) };
     let mut hasher = blake3::Hasher::new();
-    // One byte more than it has would tell that it is longer.
+    // One byte more than the payload has: so a longer one is noticed.
     let most = one.len.saturating_add(1);
     let hashed = match one.codec {
         Codec::Raw => hasher.update_reader(pieces.take(most)).map(|_| ()),
         Codec::Zstd => zstd::stream::read::Decoder::new(pieces)
             .and_then(|pieces| hasher.update_reader(pieces.take(most)).map(|_| ())),
     };
-    // What the store says goes through; what zstd says is about the payload.
+    // An error of the store passes unchanged; an error of zstd is about the payload.
     if let Err(Ok(error)) = hashed.map_err(std::io::Error::downcast::<Error>) {
         return Err(error);
     }
@@ -114,7 +114,7 @@ impl Read for Pieces<'_, '_> {
         }
         let within = window.start..window.start + window.bytes.len() as u64;
         if !within.contains(&self.next) {
-            // What reaches beyond the pack is asked for as it is, and the store says what is wrong.
+            // A blob that reaches beyond the pack is requested all the same: the answer is the error.
             let end = self.next.saturating_add(PIECE_BYTES).min(window.size.max(self.end));
             let wanted = [(ObjectName::Pack(window.pack), self.next..end)];
             let mut bodies = window.catalog.client().get_ranges(&wanted)?;

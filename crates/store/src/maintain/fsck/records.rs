@@ -1,26 +1,27 @@
-//! The records of all versions: that they are whole, that they form one line, and that none is beyond it.
+//! Checks the records of all versions: that they are whole, that they form one line of history, and that none lies beyond its end.
 
 use deltic_core::Version;
 
 use super::findings::{Bad, Findings, reason};
 use crate::Result;
 use crate::catalog::snapshot::Snapshot;
-use crate::catalog::{Catalog, RECORDS_AHEAD, Standing, latest};
+use crate::catalog::{Catalog, RECORDS_AHEAD, Tip, latest};
 use crate::format::object_name::ObjectName;
 use crate::format::record::{VersionRecord, minus};
 
-/// Checks the records of versions up to the latest, of those that are listed; the retained ones that can be read, newest first.
+/// Checks the records of the versions up to the latest. `listed`: the versions of a listing. Returns the retained versions that can be
+/// read, newest first.
 pub(super) fn check(
     catalog: &Catalog,
-    standing: &Standing,
+    tip: &Tip,
     listed: &[Version],
     findings: &mut Findings,
 ) -> Result<Vec<Snapshot>> {
     let mut retained = Vec::new();
     let mut after: Option<Snapshot> = None;
-    let (versions, gaps) = to_look_for(standing.latest, listed);
+    let (versions, gaps) = to_look_for(tip.latest, listed);
     for batch in versions.chunks(RECORDS_AHEAD) {
-        // All at once; and one by one where one of them is damaged.
+        // All at once; one by one where that fails, to find the damaged ones.
         let found: Vec<Result<Snapshot>> = match catalog.records(batch) {
             Ok(found) => found.into_iter().map(Ok).collect(),
             Err(_) => batch.iter().map(|one| catalog.records(&[*one]).map(|mut one| one.swap_remove(0))).collect(),
@@ -31,7 +32,7 @@ pub(super) fn check(
             match found {
                 Err(error) => {
                     let (what, is_there) = (reason(&error)?, listed.binary_search(version).is_ok());
-                    if is_there && standing.has_expired(*version) {
+                    if is_there && tip.has_expired(*version) {
                         findings.warn(&object, format!("{what}; {}", expired(*version)));
                     } else {
                         findings.damaged(bad, &object, what);
@@ -43,7 +44,7 @@ pub(super) fn check(
                     if let Some(what) = after_it.and_then(|after| wrong_parent(after.record(), &snapshot)) {
                         findings.damaged(bad, &object, what);
                     }
-                    if standing.newest.as_ref().is_some_and(|newest| newest.record().retains(*version)) {
+                    if tip.newest.as_ref().is_some_and(|newest| newest.record().retains(*version)) {
                         retained.push(snapshot.clone());
                     }
                     after = Some(snapshot);
@@ -60,16 +61,16 @@ pub(super) fn check(
     Ok(retained)
 }
 
-/// The longest row of missing records of which each is looked for, and named. A record may have any number.
-const MOST_MISSING: u64 = 64;
+/// The longest row of missing records that are checked and named one by one. Records can have any number, so a row can be endless.
+const MAX_MISSING: u64 = 64;
 
-/// The versions up to the latest whose records are to be read, newest first, by those that are there; and the rows of numbers
-/// between these that are too long to look for each.
+/// The versions up to the latest whose records to read, newest first, given those that exist; and the rows of missing numbers that are
+/// too long to check one by one.
 fn to_look_for(latest: Version, there: &[Version]) -> (Vec<Version>, Vec<(Version, Version)>) {
     let (mut versions, mut gaps) = (vec![latest], Vec::new());
     let mut next = latest.0;
     let mut missing = |versions: &mut Vec<Version>, row: std::ops::Range<u64>| {
-        if row.end - row.start <= MOST_MISSING {
+        if row.end - row.start <= MAX_MISSING {
             versions.extend(row.rev().map(Version));
         } else {
             gaps.push((Version(row.start), Version(row.end - 1)));
@@ -84,14 +85,14 @@ fn to_look_for(latest: Version, there: &[Version]) -> (Vec<Version>, Vec<(Versio
     (versions, gaps)
 }
 
-/// Why the damaged record of a version that has expired is no damage of the catalog.
+/// Why the damaged record of an expired version does no harm.
 fn expired(version: Version) -> String {
     format!(
-        "version {version} has expired, so nothing needs its record: leave the object, for the name must stay taken"
+        "version {version} has expired, so nothing needs its record: leave the object in place, its name must stay taken"
     )
 }
 
-/// Names the records beyond the latest version, between which and it there are none: a later commit would run into them.
+/// Finds the records beyond the latest version and behind a gap: a later commit would collide with them.
 pub(super) fn beyond(catalog: &Catalog, latest: Version, listed: &[Version], findings: &mut Findings) -> Result<()> {
     // What follows without a gap has been committed since.
     let mut edge = latest;
@@ -108,10 +109,13 @@ pub(super) fn beyond(catalog: &Catalog, latest: Version, listed: &[Version], fin
         return Ok(());
     }
     for (first, last) in rows {
-        let row = if first == last { String::new() } else { format!(", as are those of all versions up to {last},") };
+        let row = match first == last {
+            true => "this record is".to_owned(),
+            false => format!("the records of versions {first} to {last} are"),
+        };
         let what = format!(
-            "the record{row} is beyond the latest version, {edge}, and there is none of version {}: restore what is missing \
-             from a copy, or move it out of the catalog",
+            "{row} beyond the latest version, {edge}, but there is no record of version {}: restore what is missing from a copy, \
+             or move what is beyond out of the catalog",
             edge.next()
         );
         findings.damaged(Bad::Other, &ObjectName::Version(first), what);
@@ -119,18 +123,18 @@ pub(super) fn beyond(catalog: &Catalog, latest: Version, listed: &[Version], fin
     Ok(())
 }
 
-/// Compares the hint with the latest version: one that is ahead says that records are lost.
+/// Compares the hint with the latest version: a hint that is ahead means that records are lost.
 pub(super) fn hint(catalog: &Catalog, latest: Version, findings: &mut Findings) -> Result<()> {
     let root = catalog.client();
     let Some(hint) = root.drive(latest::hint(catalog))?.filter(|hint| *hint > latest) else { return Ok(()) };
     if root.get(&ObjectName::Version(hint))?.is_some() {
         return Ok(());
     }
-    // Versions may have been made meanwhile, and then the hint is ahead of the last of these.
+    // New versions may have been made meanwhile: then compare the hint with the last of them.
     let before = Version(hint.0 - 1);
     let latest = if before > latest && root.get(&ObjectName::Version(before))?.is_some() { before } else { latest };
     let what = latest::ahead(hint, Some(latest));
-    // A run on a version that is lost has left packs, or it is lost for sure.
+    // Packs of a run on that version prove that it existed.
     if latest::is_lost(catalog, hint, Some(latest)) || !root.packs_since(hint)?.is_empty() {
         findings.damaged(Bad::Other, &ObjectName::Latest, what);
     } else {
@@ -139,7 +143,7 @@ pub(super) fn hint(catalog: &Catalog, latest: Version, findings: &mut Findings) 
     Ok(())
 }
 
-/// Says what does not fit between a version and the one that follows it.
+/// What is wrong between a version and the one that follows it.
 fn wrong_parent(after: &VersionRecord, parent: &Snapshot) -> Option<String> {
     let version = after.version;
     if after.parent != Some(parent.record_digest()) {
@@ -165,7 +169,7 @@ mod tests {
 
     use super::*;
     use crate::catalog::publish::publish;
-    use crate::write::commit::same_again;
+    use crate::write::commit::unchanged_successor;
     use crate::{NewCatalog, Stores};
 
     #[test]
@@ -174,12 +178,12 @@ mod tests {
         assert_eq!(to_look_for(Version(3), &numbers(&[0, 1, 2, 3, 9])), (numbers(&[3, 2, 1, 0]), vec![]));
         assert_eq!(to_look_for(Version(0), &[]), (numbers(&[0]), vec![]), "it was read");
         assert_eq!(to_look_for(Version(5), &numbers(&[1, 5])), (numbers(&[5, 4, 3, 2, 1, 0]), vec![]));
-        let (versions, gaps) = to_look_for(Version(1 << 62), &numbers(&[0, 1 + MOST_MISSING, 99_999]));
-        assert_eq!(versions.len() as u64, 1 + 1 + 1 + MOST_MISSING + 1);
+        let (versions, gaps) = to_look_for(Version(1 << 62), &numbers(&[0, 1 + MAX_MISSING, 99_999]));
+        assert_eq!(versions.len() as u64, 1 + 1 + 1 + MAX_MISSING + 1);
         let gap = |first, last| (Version(first), Version(last));
-        assert_eq!(gaps, [gap(100_000, (1 << 62) - 1), gap(2 + MOST_MISSING, 99_998)]);
-        let (versions, gaps) = to_look_for(Version(2 + MOST_MISSING), &numbers(&[0]));
-        assert_eq!((versions.len(), gaps), (2, vec![gap(1, 1 + MOST_MISSING)]));
+        assert_eq!(gaps, [gap(100_000, (1 << 62) - 1), gap(2 + MAX_MISSING, 99_998)]);
+        let (versions, gaps) = to_look_for(Version(2 + MAX_MISSING), &numbers(&[0]));
+        assert_eq!((versions.len(), gaps), (2, vec![gap(1, 1 + MAX_MISSING)]));
         assert_eq!(to_look_for(Version(u64::MAX), &[]).1, [gap(0, u64::MAX - 1)]);
     }
 
@@ -192,7 +196,8 @@ mod tests {
         let new = NewCatalog { uuid: CatalogUuid(5), run: RunId(1), created: Timestamp(0) };
         let catalog = Catalog::create(&stores, "s3://bucket/x", Vec::new(), new).unwrap();
         for run in 2..5 {
-            let record = same_again(&catalog.latest().unwrap(), RunId(run), Timestamp(0), String::new()).unwrap();
+            let record =
+                unchanged_successor(&catalog.latest().unwrap(), RunId(run), Timestamp(0), String::new()).unwrap();
             publish(&catalog, record).unwrap();
         }
         for (named, warnings, damage) in [(3, 0, 0), (4, 1, 0), (5, 0, 1)] {

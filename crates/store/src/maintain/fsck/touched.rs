@@ -1,11 +1,11 @@
-//! The layers and key ranges of each retained version that can not be read because of damage.
+//! Finds the layers and key ranges of each retained version that can not be read because of damage.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use deltic_core::{NameBytes, Version};
 
 use super::findings::{Bad, Damage, Touched};
-use crate::catalog::Standing;
+use crate::catalog::Tip;
 use crate::catalog::snapshot::{Part, Snapshot};
 use crate::format::entry::Place;
 use crate::format::node::Wanted;
@@ -14,16 +14,11 @@ use crate::format::record::ranges;
 use crate::tree::Tree;
 use crate::{ErrorKind, Result};
 
-/// A part of a tree that is touched, and by which damage.
+/// An affected part of a tree, with the damage that affects it.
 type Found = BTreeMap<(usize, Part, Option<NameBytes>, NameBytes, u64), BTreeSet<Version>>;
 
-/// Says of each damage what it touches.
-pub(super) fn by(
-    bad: &BTreeMap<Bad, usize>,
-    standing: &Standing,
-    retained: &[Snapshot],
-    damage: &mut [Damage],
-) -> Result<()> {
+/// Adds to each damage what it affects.
+pub(super) fn by(bad: &BTreeMap<Bad, usize>, tip: &Tip, retained: &[Snapshot], damage: &mut [Damage]) -> Result<()> {
     let mut found = Found::new();
     if bad.keys().any(|bad| matches!(bad, Bad::Pack(_) | Bad::Blob(..))) {
         for snapshot in retained {
@@ -36,11 +31,11 @@ pub(super) fn by(
             }
         }
     }
-    // Those that can be read as far as is known, and all that are newer than what is known.
-    let mut readable = standing.newest.as_ref().map(|newest| newest.record().retained.clone()).unwrap_or_default();
-    let newer = Version(standing.newest.as_ref().map_or(0, |newest| newest.version().0.saturating_add(1)));
-    if newer <= standing.latest {
-        readable.push((newer, standing.latest));
+    // The versions that can be read by the newest whole record, and all versions that are newer than it.
+    let mut readable = tip.newest.as_ref().map(|newest| newest.record().retained.clone()).unwrap_or_default();
+    let newer = Version(tip.newest.as_ref().map_or(0, |newest| newest.version().0.saturating_add(1)));
+    if newer <= tip.latest {
+        readable.push((newer, tip.latest));
     }
     for (bad, index) in bad {
         let Bad::Records(first, last) = *bad else { continue };
@@ -71,13 +66,13 @@ impl Walk<'_> {
         self.found.entry(key).or_default().insert(self.version);
     }
 
-    /// Which damage there is at a place.
+    /// The damage at a place.
     fn at(&self, pack: PackName, offset: u64) -> Option<usize> {
         let at = |bad: &Bad| self.bad.get(bad).copied();
         at(&Bad::Blob(pack, offset)).or_else(|| at(&Bad::Pack(pack)))
     }
 
-    /// Walks a node whose keys come after one and end with another; an empty one says that they end with the tree.
+    /// Walks a node whose keys come after `after` and end with `last`. An empty `last` means the end of the tree.
     fn node(&mut self, wanted: &Wanted, after: Option<&NameBytes>, last: &NameBytes) -> Result<()> {
         let node = &wanted.node;
         if let Some(damage) = self.at(node.place.pack, node.place.offset) {
@@ -86,7 +81,7 @@ impl Walk<'_> {
         }
         let read = match self.tree.source.node(wanted) {
             Ok(read) => read,
-            // It was found whole, or is not to be found where damage is.
+            // The first pass found it whole, or has recorded its damage elsewhere.
             Err(error) if matches!(error.kind(), ErrorKind::Corrupt { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
@@ -99,7 +94,7 @@ impl Walk<'_> {
             }
             return Ok(());
         }
-        // Entries side by side with the same damage are one range.
+        // Neighbouring entries with the same damage are one range.
         let mut run: Option<(usize, Option<NameBytes>, NameBytes, u64)> = None;
         let mut before = after.cloned();
         for index in 0..read.len() {

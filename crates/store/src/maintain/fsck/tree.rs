@@ -1,5 +1,5 @@
-//! The trees of all retained versions: each node once, its digest, counts, range of keys and shape, the names in leaves,
-//! and where what it refers to lies.
+//! Checks the trees of all retained versions, each node once: its digest, counts, range of keys and shape, and the names in leaves.
+//! Collects the places that nodes refer to.
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,7 +23,8 @@ struct Expected {
     is_last: bool,
 }
 
-/// What a node has to be besides what its parent says of it: a node of another tree may be right there and wrong here.
+/// What a node must satisfy besides its parent's reference. A node can be valid in one tree and wrong in another, so it is checked
+/// once in each role.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Role {
     is_last: bool,
@@ -32,8 +33,8 @@ struct Role {
     scheme: Option<Scheme>,
 }
 
-/// A node that was found right. Whoever refers to it as well must say the same of it.
-struct Known {
+/// A node that was checked. Every other reference to its place must agree with this one.
+struct Verified {
     node: NodeRef,
     first: Box<[u8]>,
     last: Box<[u8]>,
@@ -42,14 +43,14 @@ struct Known {
 struct Check<'a> {
     tree: &'a Tree,
     layer: Option<&'a Layer>,
-    known: &'a mut HashMap<NodePlace, Known>,
+    verified: &'a mut HashMap<NodePlace, Verified>,
     seen: &'a mut HashSet<(NodePlace, Role)>,
     findings: &'a mut Findings,
 }
 
 /// Checks the trees of versions, newest first.
 pub(super) fn check(versions: &[Snapshot], findings: &mut Findings) -> Result<()> {
-    let (mut known, mut seen) = (HashMap::new(), HashSet::new());
+    let (mut verified, mut seen) = (HashMap::new(), HashSet::new());
     for snapshot in versions {
         for (part, tree) in snapshot.trees() {
             let Some(wanted) = tree.root.node() else { continue };
@@ -57,8 +58,8 @@ pub(super) fn check(versions: &[Snapshot], findings: &mut Findings) -> Result<()
                 Part::Layer(id) => snapshot.layer_settings(id),
                 Part::State(_) => None,
             };
-            let (known, seen) = (&mut known, &mut seen);
-            let mut check = Check { tree: &tree, layer, known, seen, findings: &mut *findings };
+            let (verified, seen) = (&mut verified, &mut seen);
+            let mut check = Check { tree: &tree, layer, verified, seen, findings: &mut *findings };
             check.walk(vec![Expected { wanted, is_last: true }])?;
         }
     }
@@ -72,7 +73,7 @@ impl Check<'_> {
             let references: Vec<Wanted> = batch.iter().map(|one| one.wanted.clone()).collect();
             let read: Vec<Result<TreeNode>> = match self.tree.source.nodes(&references) {
                 Ok(nodes) => nodes.into_iter().map(Ok).collect(),
-                // One by one, to know which.
+                // One by one, to find the damaged ones.
                 Err(_) => references.iter().map(|node| self.tree.source.node(node)).collect(),
             };
             for (expected, node) in batch.iter().zip(read) {
@@ -98,19 +99,20 @@ impl Check<'_> {
         Role { is_last: expected.is_last, is_root: expected.wanted.is_root(), scheme }
     }
 
-    /// Whether all is known of a node: it was found right in this role, as it is referred to here, or it is damaged.
+    /// Whether a node needs no further check: it was checked in this role with the same reference, or it is damaged.
     fn is_done(&self, expected: &Expected) -> bool {
         let node = &expected.wanted.node;
-        let fits = |known: &Known| known.node == *node && expected.wanted.has_range(&known.first, &known.last);
+        let fits = |one: &Verified| one.node == *node && expected.wanted.has_range(&one.first, &one.last);
         self.findings.bad.contains_key(&Bad::Blob(node.place.pack, node.place.offset))
-            || self.known.get(&node.place).is_some_and(fits) && self.seen.contains(&(node.place, self.role(expected)))
+            || self.verified.get(&node.place).is_some_and(fits)
+                && self.seen.contains(&(node.place, self.role(expected)))
     }
 
-    /// Says what is wrong with a node that is what its parent says, and goes on with what it refers to.
+    /// Checks a node that agrees with its parent's reference, then goes on with what it refers to. Returns what is wrong.
     fn node(&mut self, expected: &Expected, node: &TreeNode) -> Result<Option<String>> {
         let place = expected.wanted.node.place;
         let (first, last) = (node.key(0).into(), node.last_key().into());
-        let is_new = self.known.insert(place, Known { node: expected.wanted.node, first, last }).is_none();
+        let is_new = self.verified.insert(place, Verified { node: expected.wanted.node, first, last }).is_none();
         self.seen.insert((place, self.role(expected)));
         let checked = &mut self.findings.checked;
         checked.nodes += u64::from(is_new);
@@ -143,7 +145,7 @@ impl Check<'_> {
         let shape = self.tree.source.origin.shape();
         let inner_ends = (0..node.len() - 1).any(|index| shape.ends(node.level(), node.key(index)));
         if inner_ends || !expected.is_last && !shape.ends(node.level(), node.last_key()) {
-            Some("it does not end where its keys say")
+            Some("it does not end where its keys require")
         } else if expected.wanted.is_root() && node.level() > 0 && node.len() == 1 {
             Some("it is a root with one child")
         } else {
@@ -151,7 +153,7 @@ impl Check<'_> {
         }
     }
 
-    /// The first name of a leaf that whoever reads the layer refuses.
+    /// The first name of a leaf that is not legal in the layer.
     fn illegal_name(&self, leaf: &TreeNode) -> Option<String> {
         let layer = self.layer?;
         let refused = (0..leaf.len()).find_map(|index| layer.name_from_bytes(leaf.key(index)).err())?;

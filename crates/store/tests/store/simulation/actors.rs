@@ -123,7 +123,7 @@ impl Actor<'_> {
         let run = self.run();
         let draft = Draft::begin(&base, run, OPTIONS);
         let ops = self.ops(if part.is_some() { PART_KEYS..KEYS } else { 0..KEYS });
-        let progress = draft.progress();
+        let progress = draft.checkpoints();
         let mut ops: BTreeMap<Vec<u8>, Option<Entry>> = ops.iter().map(|(k, v)| (k.clone(), put(&draft, v))).collect();
         let mut takes_over = false;
         if part.is_none() && !self.random.once_in(4) {
@@ -134,7 +134,7 @@ impl Actor<'_> {
         }
         if part.is_none() && !takes_over && self.random.once_in(3) {
             let written: Vec<_> = ops.iter().filter_map(|(key, entry)| line(key, entry.as_ref()?, run)).collect();
-            progress.settle()?;
+            progress.flush()?;
             let stored = progress.stored();
             let packs: Vec<_> = written.iter().map(|(_, pack)| (*pack, stored[pack])).collect();
             let lines: Vec<String> = written.into_iter().map(|(line, _)| line).collect();

@@ -1,4 +1,5 @@
-//! The state of a catalog whose latest record can not be read: the number of its latest version, and the newest readable one.
+//! The tip of a catalog's history, also where the latest record can not be read: the number of the latest version, and the newest
+//! version that can be read.
 
 use deltic_core::Version;
 
@@ -8,33 +9,33 @@ use crate::format::object_name::ObjectName;
 use crate::{ErrorKind, Result};
 
 /// The latest version, and the newest that can be read.
-pub(crate) struct Standing {
+pub(crate) struct Tip {
     /// The number of the latest version.
     pub(crate) latest: Version,
     /// The newest version whose record can be read: the latest, unless that is damaged.
     pub(crate) newest: Option<Snapshot>,
 }
 
-impl Standing {
+impl Tip {
     /// The record of the latest version, if it can be read.
     pub(crate) fn whole(&self) -> Option<&Snapshot> {
         self.newest.as_ref().filter(|newest| newest.version() == self.latest)
     }
 
-    /// Whether it is known that a version has expired.
+    /// Whether a version is known to have expired.
     pub(crate) fn has_expired(&self, version: Version) -> bool {
         self.whole().is_some_and(|latest| version < self.latest && !latest.record().retains(version))
     }
 }
 
 impl Catalog {
-    /// Finds the latest version, and where its record is damaged or lost the newest that can be read.
+    /// Finds the latest version, and the newest that can be read where the record of the latest is damaged or lost.
     ///
     /// Fails when there is no version at all. Cost: that of [`Catalog::latest`]; where that fails, a listing of the versions and a
     /// request for each record that can not be read.
-    pub(crate) fn standing(&self) -> Result<Standing> {
+    pub(crate) fn tip(&self) -> Result<Tip> {
         let error = match self.latest() {
-            Ok(latest) => return Ok(Standing { latest: latest.version(), newest: Some(latest) }),
+            Ok(latest) => return Ok(Tip { latest: latest.version(), newest: Some(latest) }),
             Err(error) => error,
         };
         let damaged = match error.kind() {
@@ -58,9 +59,9 @@ impl Catalog {
         let known: Vec<Version> = there.into_iter().filter(|version| *version <= latest).collect();
         for batch in known.rchunks(RECORDS_AHEAD) {
             if let Some(newest) = self.look_up(batch)?.into_iter().flatten().next_back() {
-                return Ok(Standing { latest, newest: Some(newest) });
+                return Ok(Tip { latest, newest: Some(newest) });
             }
         }
-        Ok(Standing { latest, newest: None })
+        Ok(Tip { latest, newest: None })
     }
 }
