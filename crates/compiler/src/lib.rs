@@ -104,7 +104,7 @@ pub use patterns::map_group::{MapGroup, MapGroupCompiler};
 pub use patterns::map_split::{MapSplit, MapSplitCompiler};
 pub use patterns::ref_tree::{RefStructure, RefTree, RefTreeCompiler, References, Targets};
 pub use patterns::stage::{
-    BackEnd, CompileInputs, DepStage, DirectStage, GlobalStage, GraphStage, GroupStage, Pattern,
+    BackEnd, CompileInputs, DepStage, DirectStage, GlobalStage, GroupStage, IncrementalDepStage, Pattern,
 };
 pub use tasks::config_error::ConfigError;
 pub use tasks::filter::{Allow, Custom, Filter, InBox, LayerName};

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use deltic::compiler::{
-    BackEnd, CompileInputs, DepStage, DirectStage, Emitted, GraphStage, GroupStage, Pattern, Sink, ValueSource,
+    BackEnd, CompileInputs, DepStage, DirectStage, Emitted, GroupStage, IncrementalDepStage, Pattern, Sink, ValueSource,
 };
 use deltic::prelude::*;
 
@@ -25,7 +25,7 @@ pub(crate) fn failing(task: &Task, on: impl FailsOn) -> Task {
         }
         Pattern::Group(stage) => Pattern::Group(Arc::new(Failing(stage, Box::new(on)))),
         Pattern::Dep(stage) => Pattern::Dep(Arc::new(Failing(stage, Box::new(on)))),
-        Pattern::Graph(stage) => Pattern::Graph(Arc::new(Failing(stage, Box::new(on)))),
+        Pattern::IncrementalDep(stage) => Pattern::IncrementalDep(Arc::new(Failing(stage, Box::new(on)))),
         Pattern::Global(stage) => Pattern::Global(stage),
     };
     let new = Task::new(task.id().as_str(), pattern).unwrap().version("1");
@@ -111,7 +111,7 @@ impl<S: DirectStage + ?Sized> DirectStage for Failing<S> {
     }
 }
 
-impl<S: GraphStage + ?Sized> GraphStage for Failing<S> {
+impl<S: IncrementalDepStage + ?Sized> IncrementalDepStage for Failing<S> {
     fn declared(&self) -> &dyn HasLayers {
         self.0.declared()
     }

@@ -11,7 +11,7 @@ use crate::io::out_key::OutKey;
 use crate::io::partition::Input;
 use crate::io::whole::Whole;
 use crate::patterns::edges::{Edges, Graph, InputChange};
-use crate::patterns::stage::{CompileInputs, GraphStage, Pattern};
+use crate::patterns::stage::{CompileInputs, IncrementalDepStage, Pattern};
 
 /// A compiler where the outputs of an input depend on more than that input, and where the user's code knows best which outputs a change
 /// affects.
@@ -52,7 +52,7 @@ pub struct IncrementalDep<C>(pub C);
 
 impl<C: IncrementalDepCompiler> From<IncrementalDep<C>> for Pattern {
     fn from(dep: IncrementalDep<C>) -> Pattern {
-        Pattern::Graph(Arc::new(Erased(dep.0)))
+        Pattern::IncrementalDep(Arc::new(Erased(dep.0)))
     }
 }
 
@@ -68,7 +68,7 @@ impl<C: IncrementalDepCompiler> CompileInputs for Erased<C> {
     }
 }
 
-impl<C: IncrementalDepCompiler> GraphStage for Erased<C> {
+impl<C: IncrementalDepCompiler> IncrementalDepStage for Erased<C> {
     fn declared(&self) -> &dyn HasLayers {
         &self.0
     }

@@ -33,7 +33,7 @@ pub enum Pattern {
     /// From the whole input to the whole output.
     Global(Arc<dyn GlobalStage>),
     /// A dependency graph that the user's code keeps up to date.
-    Graph(Arc<dyn GraphStage>),
+    IncrementalDep(Arc<dyn IncrementalDepStage>),
 }
 
 impl Pattern {
@@ -46,14 +46,14 @@ impl Pattern {
             Pattern::Group(_) => "map-group",
             Pattern::Dep(_) => "dep",
             Pattern::Global(_) => "global",
-            Pattern::Graph(_) => "incremental-dep",
+            Pattern::IncrementalDep(_) => "incremental-dep",
         }
     }
 
     /// Whether a group's back-end may make any number of partitions, not only the one with the group's key.
     pub fn splits(&self) -> bool {
         match self {
-            Pattern::Direct { .. } | Pattern::Global(_) | Pattern::Graph(_) => false,
+            Pattern::Direct { .. } | Pattern::Global(_) | Pattern::IncrementalDep(_) => false,
             Pattern::Group(stage) => stage.splits(),
             Pattern::Dep(stage) => stage.splits(),
         }
@@ -62,7 +62,7 @@ impl Pattern {
     /// Why its intermediate values can not be written and read back, where their type shows it.
     pub(crate) fn values_need(&self) -> Option<&'static str> {
         match self {
-            Pattern::Direct { .. } | Pattern::Global(_) | Pattern::Graph(_) => None,
+            Pattern::Direct { .. } | Pattern::Global(_) | Pattern::IncrementalDep(_) => None,
             Pattern::Group(stage) => stage.values_need(),
             Pattern::Dep(stage) => stage.values_need(),
         }
@@ -74,7 +74,7 @@ impl Pattern {
             Pattern::Group(stage) => stage.declared(),
             Pattern::Dep(stage) => stage.declared(),
             Pattern::Global(stage) => stage.declared(),
-            Pattern::Graph(stage) => stage.declared(),
+            Pattern::IncrementalDep(stage) => stage.declared(),
         }
     }
 }
@@ -103,7 +103,7 @@ pub trait DirectStage: CompileInputs {
 }
 
 /// An incremental-dep compiler, types erased.
-pub trait GraphStage: CompileInputs {
+pub trait IncrementalDepStage: CompileInputs {
     /// The declared layers.
     fn declared(&self) -> &dyn HasLayers;
     /// The outputs of every input.

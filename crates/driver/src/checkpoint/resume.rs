@@ -95,7 +95,8 @@ impl<'a> Resuming<'a> {
 
     /// What the results of back-ends depend on: their rows, but not where the payloads lie that rows stand for.
     fn key_of_rows(&self, kept: &StageProgress<'_>, rows: &Rows) -> Digest {
-        let stands_for_input = matches!(self.kernel.task.pattern(), Pattern::Direct { .. } | Pattern::Graph(_));
+        let stands_for_input =
+            matches!(self.kernel.task.pattern(), Pattern::Direct { .. } | Pattern::IncrementalDep(_));
         let mut hasher = kept.hasher(BACKS);
         for row in rows.iter() {
             let value = if stands_for_input { meta_of_entry(row.value) } else { row.value };

@@ -76,7 +76,7 @@ impl Stage<'_> {
 
     /// Whether the state has which outputs each input goes into, and the digest of what it emits to them.
     pub(crate) fn keeps_edges(&self) -> bool {
-        matches!(self.task.pattern(), Pattern::Group(_) | Pattern::Graph(_))
+        matches!(self.task.pattern(), Pattern::Group(_) | Pattern::IncrementalDep(_))
     }
 
     /// Up to how many bytes of what one input says to one output are remembered, if any are.

@@ -57,7 +57,7 @@ impl<'a> Contributors<'a> {
             asked,
             follows: match stage.task.pattern() {
                 Pattern::Direct { one_producer: true, .. } => Follows::Outcomes,
-                Pattern::Direct { .. } | Pattern::Group(_) | Pattern::Graph(_) => Follows::Rows,
+                Pattern::Direct { .. } | Pattern::Group(_) | Pattern::IncrementalDep(_) => Follows::Rows,
                 Pattern::Dep(_) | Pattern::Global(_) => Follows::Nothing,
             },
             table: TableWriter::new(stage.writers(), &stage.state.contributors),

@@ -149,7 +149,7 @@ impl<'a> DirtyFronts<'a, '_> {
                     self.affect(self.kernel.outputs_of(stage.as_ref(), &input.key)?, Marks::CLAIMED_BEFORE)?;
                 }
                 // They have stages of their own.
-                (Pattern::Dep(_) | Pattern::Global(_) | Pattern::Graph(_), _) => {}
+                (Pattern::Dep(_) | Pattern::Global(_) | Pattern::IncrementalDep(_), _) => {}
             }
         }
         Ok(())

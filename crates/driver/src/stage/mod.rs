@@ -84,7 +84,7 @@ impl Stage<'_> {
         match self.task.pattern() {
             Pattern::Dep(dep) => whole_input::dep(self, kernel, twice, dep.as_ref(), session),
             Pattern::Global(global) => whole_input::global(self, kernel, twice, global.as_ref()),
-            Pattern::Graph(graph) => user_graph::run(self, kernel, twice, graph.as_ref(), session),
+            Pattern::IncrementalDep(graph) => user_graph::run(self, kernel, twice, graph.as_ref(), session),
             _ if self.full => self.full(kernel, session),
             _ => incremental::run(self, kernel, session),
         }

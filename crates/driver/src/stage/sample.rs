@@ -38,7 +38,7 @@ impl Sample {
         match stage.task.pattern() {
             // The front-end runs over the whole input.
             Pattern::Dep(_) | Pattern::Global(_) => return Ok(KeySet::default()),
-            Pattern::Graph(_) => return every_input(stage),
+            Pattern::IncrementalDep(_) => return every_input(stage),
             Pattern::Direct { .. } | Pattern::Group(_) => {}
         }
         let direct = match stage.task.pattern() {

@@ -3,7 +3,7 @@
 //! What the user says of inputs takes the place of front-ends: an input that is mentioned, or that changed, says the
 //! digest of its content to its outputs, so the outputs of a changed input, and those that an input joins or leaves, are compiled.
 
-use deltic_compiler::{Graph, GraphStage, InputChange, OutKey};
+use deltic_compiler::{Graph, IncrementalDepStage, InputChange, OutKey};
 use deltic_core::Key;
 use deltic_store::{Change, Entry, KeyRange};
 
@@ -31,7 +31,7 @@ pub(crate) fn run<'s>(
     stage: &'s Stage<'s>,
     kernel: &'s TaskKernel<'s>,
     twice: Option<&Twice<'_>>,
-    graph: &dyn GraphStage,
+    graph: &dyn IncrementalDepStage,
     mut session: Box<dyn StageSession + 's>,
 ) -> Result<StageResult> {
     let (mut said, mentioned) = Said::ask(stage, kernel, twice, graph)?;
@@ -173,7 +173,7 @@ impl Said {
         stage: &Stage<'_>,
         kernel: &TaskKernel<'_>,
         twice: Option<&Twice<'_>>,
-        graph: &dyn GraphStage,
+        graph: &dyn IncrementalDepStage,
     ) -> Result<(Said, KeySet)> {
         let mut edges = Shuffle::new(stage.set_memory());
         let mut mentioned = KeySorter::new(stage.set_memory());

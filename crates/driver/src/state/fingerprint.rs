@@ -16,7 +16,7 @@ use crate::key::LayerIndex;
 fn state_format(task: &Task) -> u32 {
     match task.pattern() {
         // 2: edges of inputs with user fields hold these.
-        Pattern::Graph(_) => 2,
+        Pattern::IncrementalDep(_) => 2,
         // 2: a look with a projection that failed is kept, and what is decoded follows user fields.
         _ if !task.projections().is_empty() => 2,
         _ => 1,

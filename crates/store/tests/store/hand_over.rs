@@ -158,7 +158,7 @@ fn packs_of_a_checkpoint_are_handed_over_too() {
         let left = begin(&base, 70);
         let entry = left.put(&payload).unwrap();
         let progress = left.checkpoints();
-        progress.settle().unwrap();
+        progress.flush().unwrap();
         progress.write(&[(key, Bytes::new())], &progress.stored().into_iter().collect::<Vec<_>>()).unwrap();
         let (pack, _) = only_pack(&store);
 

@@ -178,7 +178,9 @@ fn records_beyond_a_gap_are_named() {
     }
     let found = open(&stores).fsck(true).unwrap();
     assert_eq!(damaged(&found), [&record(7)[..], &record(20)[..]]);
-    assert!(found.damage[0].what.contains("versions 7 to 8") && found.damage[0].what.contains("no record of version 5"));
+    assert!(
+        found.damage[0].what.contains("versions 7 to 8") && found.damage[0].what.contains("no record of version 5")
+    );
     // Without its hint a catalog with a gap ends there.
     let (store, stores) = tampered();
     fill(&stores, URL);

@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 use deltic_compiler::{
-    Context, DepStage, DirectStage, Edges, Emitted, Graph, GraphStage, GroupStage, Input, InputChange, Lookup as _,
-    Whole,
+    Context, DepStage, DirectStage, Edges, Emitted, Graph, GroupStage, IncrementalDepStage, Input, InputChange,
+    Lookup as _, Whole,
 };
 use deltic_core::{Digest, Hasher, Key, Name, Payload};
 
@@ -111,7 +111,7 @@ impl TaskKernel<'_> {
     /// `take` takes the outputs of each input that was mentioned.
     pub(crate) fn edges_of_user(
         &self,
-        stage: &dyn GraphStage,
+        stage: &dyn IncrementalDepStage,
         before: Option<(&mut dyn Iterator<Item = deltic_compiler::Result<InputChange>>, &dyn Graph)>,
         take: &mut dyn FnMut(InputKey, Vec<OutputKey>) -> Result<()>,
     ) -> Result<()> {

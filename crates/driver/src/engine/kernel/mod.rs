@@ -216,14 +216,16 @@ impl Kernel for TaskKernel<'_> {
     fn begin_map(&self, items: &[Item]) -> Result<Fetch> {
         match self.task.pattern() {
             // Looks at keys alone.
-            Pattern::Direct { .. } | Pattern::Dep(_) | Pattern::Global(_) | Pattern::Graph(_) => Ok(Fetch::default()),
+            Pattern::Direct { .. } | Pattern::Dep(_) | Pattern::Global(_) | Pattern::IncrementalDep(_) => {
+                Ok(Fetch::default())
+            }
             Pattern::Group(_) => self.begin(&wanted_of(items)),
         }
     }
 
     fn begin_reduce(&self, rows: &Rows) -> Result<Fetch> {
         match self.task.pattern() {
-            Pattern::Direct { .. } | Pattern::Graph(_) => {
+            Pattern::Direct { .. } | Pattern::IncrementalDep(_) => {
                 let items =
                     rows.iter().map(|row| Ok((self.decode::<InputSide>(row.item)?.layer, self.input_of(row.value)?)));
                 let items = items.collect::<Result<Vec<_>>>()?;
@@ -236,7 +238,7 @@ impl Kernel for TaskKernel<'_> {
 
     fn weight(&self, row: Row<'_>) -> u64 {
         match self.task.pattern() {
-            Pattern::Direct { .. } | Pattern::Graph(_) => entry_len(row.value),
+            Pattern::Direct { .. } | Pattern::IncrementalDep(_) => entry_len(row.value),
             Pattern::Group(_) | Pattern::Dep(_) | Pattern::Global(_) => 0,
         }
     }
@@ -246,7 +248,7 @@ impl Kernel for TaskKernel<'_> {
             Pattern::Direct { stage, .. } => self.map_direct(stage.as_ref(), items),
             Pattern::Group(stage) => self.map_group(stage.as_ref(), items, fetch),
             // Their front-end is run over the whole input instead.
-            Pattern::Dep(_) | Pattern::Global(_) | Pattern::Graph(_) => Ok(MapBatch::default()),
+            Pattern::Dep(_) | Pattern::Global(_) | Pattern::IncrementalDep(_) => Ok(MapBatch::default()),
         }
     }
 
@@ -256,7 +258,7 @@ impl Kernel for TaskKernel<'_> {
             Pattern::Direct { stage, one_producer } => self.reduce_direct(stage.as_ref(), *one_producer, rows, fetch),
             Pattern::Group(stage) => self.reduce_groups(stage.as_ref(), rows),
             Pattern::Dep(stage) => self.reduce_groups(stage.as_ref(), rows),
-            Pattern::Graph(stage) => self.reduce_direct(stage.as_ref(), false, rows, fetch),
+            Pattern::IncrementalDep(stage) => self.reduce_direct(stage.as_ref(), false, rows, fetch),
             Pattern::Global(_) => Ok(Vec::new()),
         }
     }
