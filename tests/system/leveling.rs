@@ -40,8 +40,7 @@ impl MapGroupCompiler for Gathers {
 
 /// A tile weighs the number that it holds.
 fn leveling(coarsest: u8, threshold: u64) -> Leveling {
-    let inputs = layers(["in/t"]).unwrap();
-    Leveling::new("density", inputs, Grid::Here, coarsest..=FINEST, threshold)
+    Leveling::new("density", ["in/t"], Grid::Here, coarsest..=FINEST, threshold)
         .weigh_by(|input| Ok(vec![(input.tile()?, input.text()?.trim().parse()?)]))
         .version("1")
 }
@@ -214,7 +213,7 @@ fn what_can_not_be_levelled_is_an_error_that_says_so() {
 
 #[test]
 fn without_a_function_a_partition_weighs_its_bytes() {
-    let leveling = Leveling::new("density", layers(["in/t"]).unwrap(), Grid::Here, 1..=2, 10).version("1");
+    let leveling = Leveling::new("density", ["in/t"], Grid::Here, 1..=2, 10).version("1");
     let mut lab = Lab::new(leveling.tasks().unwrap()).tiles("in/t", Grid::Here);
     lab.put("in/t", tile("012"), "1234567");
     lab.put("in/t", tile("013"), "123");

@@ -104,9 +104,7 @@ fn register(setup: &mut Setup, seed: u64, is_renamed: bool) -> Result<()> {
     let plan = DataPlan::new("plan.b").version("1").configured(&Settings { level: least, ..Settings::default() });
     show_as("plan-b", &numbers(&plan, "in/a"));
     plan.register(setup)?;
-    Leveling::new("density", layers([TILES])?, Grid::Here, 0..=3, 3 + number(&[&seed]) % 5)
-        .version("1")
-        .register(setup)?;
+    Leveling::new("density", [TILES], Grid::Here, 0..=3, 3 + number(&[&seed]) % 5).version("1").register(setup)?;
     if setup.config::<Switch>("sometimes")?.on {
         let shape = Shape { salt: 7, inputs: vec!["in/a"], references: Vec::new(), output: "sometimes" };
         setup.add(Task::new("sometimes", Direct(Pairs(shape)))?.version("1"))?;

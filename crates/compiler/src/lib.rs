@@ -85,7 +85,7 @@ pub use fixture::Fixture;
 pub use io::codec::CODEC_VERSION;
 pub use io::context::{Context, Listed, Lookup, Projected, Seen, Within};
 pub use io::emit::{Emit, Emitted, Outputs, Row, Sink};
-pub use io::layers::{HasLayers, Layers, layers};
+pub use io::layers::{HasLayers, Layers};
 pub use io::out_key::OutKey;
 pub use io::partition::{Input, Partition};
 pub use io::projection::{Parts, Projection, Projections, part_digest};
@@ -122,7 +122,7 @@ pub mod prelude {
         Edges, Emit, FixedPattern, Fixture, Global, GlobalCompiler, Graph, HasLayers, IncrementalDep,
         IncrementalDepCompiler, Input, InputChange, Layers, Leveling, MapGroup, MapGroupCompiler, MapSplit,
         MapSplitCompiler, OnError, OutKey, Outputs, Partition, Projection, Publish, RefStructure, RefTree,
-        RefTreeCompiler, References, Result, Setup, Targets, Task, Values, Whole, Within, layers, recordable,
+        RefTreeCompiler, References, Result, Setup, Targets, Task, Values, Whole, Within, recordable,
     };
     pub use anyhow::{Context as _, Error, anyhow, bail, ensure};
     pub use deltic_core::{BoundingBox, Grid, IntoName, Key, Layer, LayerRef, Meta, Name, Payload, Tile};

@@ -16,7 +16,8 @@ pub trait HasLayers {
 /// The layers of a compiler: the input layers, which it compiles; the reference layers, which it also reads; the output layers.
 ///
 /// The name of a layer that is read is `catalog/layer` for an input catalog, `layer` for the output catalog. Making the task reports all
-/// mistakes together: names that are not legal, and lists that are empty or name a layer twice.
+/// mistakes together: names that are not legal, and lists of inputs or outputs that are empty or name a layer twice. References may
+/// be named twice, and may be inputs too: then they are inputs.
 ///
 /// ```
 /// # use deltic_compiler::prelude::*;
@@ -34,6 +35,8 @@ pub struct Layers {
     pub(crate) references: Vec<LayerRef>,
     pub(crate) projections: Vec<Projection>,
     pub(crate) outputs: Vec<Layer>,
+    /// How many input layers were named, with a legal name or not.
+    pub(crate) named_inputs: usize,
     /// The mistakes in names, in the order in which the names were given.
     pub(crate) mistakes: Vec<String>,
 }
@@ -46,7 +49,7 @@ impl Layers {
 
     /// Adds layers whose partitions are compiled: the compiler gets each of their partitions.
     pub fn input_layers(mut self, layers: impl IntoIterator<Item: ToString>) -> Layers {
-        read("input", layers, &mut self.inputs, &mut self.mistakes);
+        self.named_inputs += read("input", layers, &mut self.inputs, &mut self.mistakes);
         self
     }
 
@@ -70,16 +73,20 @@ impl Layers {
     }
 }
 
-fn read(what: &str, texts: impl IntoIterator<Item: ToString>, layers: &mut Vec<LayerRef>, mistakes: &mut Vec<String>) {
+/// Reads names of layers, and returns how many there were.
+fn read(
+    what: &str,
+    texts: impl IntoIterator<Item: ToString>,
+    layers: &mut Vec<LayerRef>,
+    mistakes: &mut Vec<String>,
+) -> usize {
+    let mut named = 0;
     for text in texts {
+        named += 1;
         match LayerRef::parse(&text.to_string()) {
             Ok(layer) => layers.push(layer),
             Err(error) => mistakes.push(format!("{what} layers: {error}")),
         }
     }
-}
-
-/// Reads a list of layers: `catalog/layer` of an input catalog, `layer` of the output catalog.
-pub fn layers<const N: usize>(texts: [&str; N]) -> Result<Vec<LayerRef>> {
-    texts.into_iter().map(|text| Ok(LayerRef::parse(text)?)).collect()
+    named
 }

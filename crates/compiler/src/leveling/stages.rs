@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
-use deltic_core::{Grid, Key, Layer, LayerRef, Payload, Tile};
+use deltic_core::{Grid, Key, Layer, Payload, Tile};
 
 use crate::error::Result;
 use crate::io::context::Context;
@@ -69,7 +69,7 @@ fn read(input: &Input) -> Result<u64> {
 /// From inputs to the weights of tiles.
 pub(super) struct Weights {
     pub(super) names: Names,
-    pub(super) inputs: Vec<LayerRef>,
+    pub(super) inputs: Vec<String>,
     pub(super) weigh: Arc<Weigh>,
 }
 

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use anyhow::ensure;
-use deltic_core::{Grid, Layer, LayerRef, Tile};
+use deltic_core::{Grid, Layer, Tile};
 use serde_json::json;
 
 use crate::error::Result;
@@ -22,7 +22,7 @@ use crate::tasks::task::Task;
 /// # use deltic_compiler::prelude::*;
 /// # fn main() -> Result<()> {
 /// // Points between level 4 and 14 such that each stands for at most 100 kB of nodes.
-/// let density = Leveling::new("density", layers(["map/node"])?, Grid::Here, 4..=14, 100_000).version("1");
+/// let density = Leveling::new("density", ["map/node"], Grid::Here, 4..=14, 100_000).version("1");
 /// let mut setup = Setup::default();
 /// density.register(&mut setup)?;
 /// # Ok(())
@@ -31,7 +31,7 @@ use crate::tasks::task::Task;
 #[derive(Clone)]
 pub struct Leveling {
     layer: String,
-    inputs: Vec<LayerRef>,
+    inputs: Vec<String>,
     grid: Grid,
     levels: RangeInclusive<u8>,
     threshold: u64,
@@ -44,7 +44,14 @@ impl Leveling {
     /// in the unit of the weights.
     ///
     /// By default the weight of an input partition is its length in bytes, at its tile; then the inputs must be layers of tiles.
-    pub fn new(layer: &str, inputs: Vec<LayerRef>, grid: Grid, levels: RangeInclusive<u8>, threshold: u64) -> Leveling {
+    pub fn new(
+        layer: &str,
+        inputs: impl IntoIterator<Item: ToString>,
+        grid: Grid,
+        levels: RangeInclusive<u8>,
+        threshold: u64,
+    ) -> Leveling {
+        let inputs = inputs.into_iter().map(|layer| layer.to_string()).collect();
         let weigh = |input: &Input| Ok(vec![(input.tile()?, input.meta.len)]);
         Leveling { layer: layer.to_owned(), inputs, grid, levels, threshold, weigh: Arc::new(weigh), version: None }
     }

@@ -49,8 +49,8 @@ impl Task {
         let (declared, mut mistakes) = match pattern.declared().layers() {
             Ok(layers) => {
                 let mut mistakes = layers.mistakes.clone();
-                check_list(&mut mistakes, "input", layers.inputs.iter());
-                check_list(&mut mistakes, "output", layers.outputs.iter().map(|layer| &layer.id));
+                check_list(&mut mistakes, "input", layers.named_inputs, layers.inputs.iter());
+                check_list(&mut mistakes, "output", layers.outputs.len(), layers.outputs.iter().map(|layer| &layer.id));
                 (layers, mistakes)
             }
             Err(error) => (Layers::new(), vec![format!("layers: {error:#}")]),
@@ -248,10 +248,11 @@ impl Task {
 fn check_list<N: Ord + std::fmt::Display>(
     mistakes: &mut Vec<String>,
     what: &str,
-    layers: impl ExactSizeIterator<Item = N>,
+    named: usize,
+    layers: impl Iterator<Item = N>,
 ) {
     // A list can be empty because its names are illegal, which is reported already.
-    if layers.len() == 0 && !mistakes.iter().any(|mistake| mistake.starts_with(&format!("{what} layers: "))) {
+    if named == 0 {
         mistakes.push(format!("it has no {what} layer"));
     }
     let (mut known, mut twice) = (BTreeSet::new(), BTreeSet::new());
