@@ -25,10 +25,10 @@ struct AtEvent {
 impl Observer for AtEvent {
     fn event(&self, event: &Event<'_>) {
         let begins = matches!(event, Event::Front { .. } | Event::Back { .. } | Event::Whole { .. });
-        self.begun.fetch_add(u64::from(begins && self.stop.is_asked()), Ordering::Relaxed);
+        self.begun.fetch_add(u64::from(begins && self.stop.is_requested()), Ordering::Relaxed);
         if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
             *self.committing.lock().unwrap() = matches!(event, Event::Committing { .. });
-            self.stop.ask();
+            self.stop.request();
         }
     }
 }
@@ -71,7 +71,7 @@ fn stopped_on(
     .stopped_by(&stop)
     .run(engine);
     assert!(watching.begun.into_inner() <= 1, "event {event}: it goes on");
-    (report, stop.is_asked(), *watching.committing.lock().unwrap())
+    (report, stop.is_requested(), *watching.committing.lock().unwrap())
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn at_every_event(engine: &LocalEngine, incremental: bool) {
             }
             Err(error) => {
                 assert!(!committing, "event {event}");
-                assert!(matches!(error.kind(), ErrorKind::Stopped { stands } if *stands == base.version()), "{error}");
+                assert!(matches!(error.kind(), ErrorKind::Stopped { base: of } if *of == base.version()), "{error}");
                 assert_eq!(error.to_string(), format!("stopped: nothing was published; version {} stands", Version(1)));
                 assert_eq!(output.latest().unwrap().version(), base.version());
             }

@@ -102,11 +102,11 @@ fn start(version: Option<&str>, mut register: Register<'_>) -> ExitCode {
     let interrupts = Interrupts::listen(&progress);
     let mut out = Out::new(cli.format, stdout.writer());
     let set_up: Register<'_> = Box::new(move |setup, inputs| {
-        let done = deltic_driver::caught(|| register(setup, inputs));
+        let done = deltic_driver::catch_panic(|| register(setup, inputs));
         done.unwrap_or_else(|why| Err(anyhow::anyhow!("the set-up of the tasks {why}")))
     });
     let run = || commands::dispatch(cli.command, &definition, set_up, &progress, &interrupts, &mut out);
-    let command = deltic_driver::caught(run);
+    let command = deltic_driver::catch_panic(run);
     let command = command.unwrap_or_else(|why| Err(Failure::failed(format!("the command {why}"))));
     match out.finish(command) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,5 @@
-//! What this crate reads of its own state and its own files, given bytes that are wrong. Tables are checked by the store
-//! and files by their blocks, so such bytes come from a program that writes them otherwise: an error then, and no panic.
+//! The decoders of this crate's state and files, given wrong bytes. The store checks tables and each block of a file is
+//! checked, so such bytes can only come from a program with another format: they must give an error, and no panic.
 
 use std::cell::Cell;
 
@@ -15,7 +15,7 @@ use crate::sort::key_set::KeySet;
 use crate::sort::rows::RowStream;
 use crate::sort::spill::{Spill, SpillWriter};
 use crate::stage::contributors::read_values;
-use crate::state::looks::Look;
+use crate::state::read_keys::RecordedRead;
 use crate::state::reads::Reader;
 use crate::state::tables::{State, row_key};
 use crate::{ErrorKind, Result};
@@ -84,17 +84,17 @@ fn state_rows() -> Vec<Vec<u8>> {
         row(1, &row_key(&a, &b), &[]),
         row(2, &row_key(&a, &b), b"\x03\0\0\0abc"),
     ];
-    for look in seen.iter().map(Look::of) {
+    for read in seen.iter().map(RecordedRead::of) {
         for reader in [Reader::Front(a.clone()), Reader::Back(b.clone())] {
-            let said = look.found.map_or(Vec::new(), |digest| digest.as_bytes().to_vec());
-            rows.push(row(3, &[&reader.bytes()[..], &look.bytes].concat(), &said));
-            rows.push(row(4, &[&look.bytes[..], &[0], &reader.bytes()].concat(), &said));
+            let part = read.part.map_or(Vec::new(), |digest| digest.as_bytes().to_vec());
+            rows.push(row(3, &[&reader.bytes()[..], &read.key].concat(), &part));
+            rows.push(row(4, &[&read.key[..], &[0], &reader.bytes()].concat(), &part));
         }
     }
     rows
 }
 
-/// Puts a row into its table, and asks of the table everything that is asked of it.
+/// Puts a row into its table, and looks it up in every way that stages do.
 fn ask_state(draft: &Draft, row: &[u8]) -> Result<()> {
     let [table_number, value_len, row @ ..] = row else { return Ok(()) };
     let (key, value) = row.split_at(row.len().saturating_sub(usize::from(*value_len)));
@@ -147,7 +147,7 @@ fn draft() -> Draft {
     )
 }
 
-/// What is taken, with its own errors only.
+/// Whether the bytes are accepted. They may be refused with errors of these kinds only.
 fn taken(result: Result<()>) -> bool {
     match result {
         Ok(()) => true,
@@ -187,13 +187,13 @@ fn check_all(range: std::ops::Range<u64>) {
             Decoder::new("values", vec![b"\x03\0\0\0abc\0\0\0\0".to_vec()], (16, 64), |bytes| {
                 read_values(bytes).is_some()
             }),
-            Decoder::new("what front-ends said", vec![mapped.clone()], (64, 1 << 12), |bytes| {
+            Decoder::new("results of front-ends", vec![mapped.clone()], (64, 1 << 12), |bytes| {
                 read_mapped(bytes).is_some_and(|batch| {
                     assert_eq!(write_mapped(&batch).as_deref(), Some(bytes), "it has one form");
                     true
                 })
             }),
-            Decoder::new("what became of outputs", vec![reduced.clone()], (64, 1 << 12), |bytes| {
+            Decoder::new("results of back-ends", vec![reduced.clone()], (64, 1 << 12), |bytes| {
                 read_reduced(bytes).is_some_and(|batch| {
                     assert_eq!(write_reduced(&batch).as_deref(), Some(bytes), "it has one form");
                     true
@@ -224,9 +224,9 @@ fn decoders_bear_much_more() {
     check_all(seeds("0..100000"));
 }
 
-/// Results of which most is made, for their length.
+/// The results that take most memory for their length.
 #[test]
-fn noted_reads_keep_the_bound() {
+fn recorded_reads_keep_the_bound() {
     let mut batch = crate::checkpoint::codec::tests::reduced();
     let read = |_| Seen::Presence(3, b"".as_slice().into());
     batch[0].reads = (0..100_000).map(read).collect();

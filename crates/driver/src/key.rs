@@ -113,7 +113,7 @@ impl<S> TaskKey<S> {
 }
 
 impl InputKey {
-    /// What stands for all inputs where a front-end runs over all of them at once. No layer has this number.
+    /// The one input of a front-end that runs over all inputs at once. No layer has its number.
     pub(crate) fn whole() -> InputKey {
         TaskKey::new(LayerIndex(u16::MAX), [])
     }
@@ -137,18 +137,18 @@ pub(crate) fn parts(encoded: &[u8]) -> Option<(LayerIndex, &[u8])> {
     Some((layer, name.strip_suffix(&[END])?))
 }
 
-/// An encoded key that is held. Where one is only looked at it is a slice.
+/// An encoded key that is owned. A borrowed one is a slice.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EncodedKey(Vec<u8>);
 
 impl EncodedKey {
-    /// Becomes another one in the same memory.
+    /// Replaces the key, in the same memory.
     pub(crate) fn assign(&mut self, encoded: &[u8]) {
         self.0.clear();
         self.0.extend_from_slice(encoded);
     }
 
-    /// Becomes empty, which no key is, and keeps its memory.
+    /// Makes it empty, which no key is, and keeps its memory.
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }

@@ -1,30 +1,30 @@
-//! The driver: works out from a persisted dependency graph and fingerprints which output partitions a change can
-//! affect, compiles these, publishes what differs and commits one new version.
+//! The driver: finds the output partitions that a change can affect, from a stored dependency graph and fingerprints,
+//! compiles these, publishes what differs and commits one new version.
 //!
-//! The promise is that the result equals a build from scratch, bit for bit: outputs and state alike. What it rests on:
+//! The result equals a build from scratch, bit for bit: outputs and state alike. That rests on three rules:
 //!
-//! * A task's state and outputs are functions of its inputs, of what it read, and of its fingerprint, nothing else.
-//! * A run compares today's inputs with those that the *base was made from*, as the base itself records them. A job
-//!   that skips versions or goes back is no special case.
-//! * Whatever could depend on timing is put in order before it is written.
+//! * A task's state and outputs are functions of its inputs, of what it read, and of its fingerprint, and of nothing else.
+//! * A run compares its inputs with those that the *base was made from*, as the base records them. So a job may skip
+//!   versions or go back to earlier ones.
+//! * Whatever could depend on timing is sorted before it is written.
 //!
-//! Each folder is a room. Rooms use those below them in this table, and none above; `.ci/arrows` checks it.
+//! Each folder is a room. A room uses only rooms below it in this table; `.ci/rooms` checks it.
 //!
 //! | room | holds |
 //! |---|---|
-//! | `audit` | verify and rebuild: what is published, compiled again and compared |
-//! | `edit` | the other ways into a catalog: imports, and layers by hand |
+//! | `audit` | verify and rebuild: compile what is published again, and compare |
+//! | `edit` | other changes of a catalog: imports, and edits of layers |
 //! | `run` | a run in order: resolve, decide skip, incremental or full, execute, commit |
-//! | `stage` | the executor: what a change can affect, running it, and keeping what came of it |
-//! | `determinism` | user code runs twice, and must come to the same |
-//! | `checkpoint` | keeping what was done, and taking over what an interrupted run has done |
-//! | `engine` | where kernels run, and the kernel: user code on one batch |
-//! | `state` | what tasks remember between runs |
-//! | `input` | layers as the base saw them and as they are, and which inputs are compiled |
-//! | `report` | what a run tells while it works and at its end; asking for an early end |
+//! | `stage` | the executor: what a change can affect, running it, writing layers and state |
+//! | `determinism` | runs user code twice and compares the results |
+//! | `checkpoint` | stores results of a run, and resumes from those of an interrupted one |
+//! | `engine` | runs kernels; the kernel runs user code on one batch |
+//! | `state` | the tables that tasks keep between runs |
+//! | `input` | layers in the base and now, and the inputs that a filter takes |
+//! | `report` | events and the report of a run; stopping it early |
 //! | `sort` | rows and sets of keys, sorted in bounded memory |
-//! | `key` | what all of them call a partition: its layer by number, and its name |
-//! | `error` | what can go wrong, and how it reads |
+//! | `error` | errors, their kinds and messages |
+//! | `key` | keys of inputs and outputs: a layer by number, and a name |
 
 mod audit;
 mod checkpoint;
@@ -43,21 +43,22 @@ mod stage;
 mod state;
 
 pub use audit::rebuild::{
-    Made, Rebuild, Rebuilt, RebuiltPart, RebuiltTask, Statement, Verdict, rebuild, recorded_inputs, recorded_tasks,
+    LayerContent, Rebuild, Rebuilt, RebuiltLayer, RebuiltTask, Statement, Verdict, rebuild, recorded_inputs,
+    recorded_tasks,
 };
 pub use audit::verify::{
-    Difference, RowDifference, Sampling, Standing, Verification, VerifiedInput, VerifiedTask, Verify,
+    Difference, RecordMatch, RowDifference, Sampling, Verification, VerifiedInput, VerifiedTask, Verify,
 };
 pub use checkpoint::Checkpoint;
 pub use edit::by_hand::{LayerEdit, edit_layers, revert};
 pub use edit::import::{Import, ImportCounts, ImportLimits, ImportReport};
 pub use engine::Engine;
 pub use engine::local::LocalEngine;
-pub use error::alike::{Alike, Told, alike};
 pub use error::difference::FirstDifference;
-pub use error::failure::{Failure, Failures, PassedLimit, Quarantined};
+pub use error::failure::{Failure, Failures, QuarantineFull, Quarantined};
+pub use error::groups::{FailureGroup, Groupable, group_failures};
 pub use error::offender::Offender;
-pub use error::panics::{caught, on_panic};
+pub use error::panics::{catch_panic, on_panic};
 pub use error::{Error, ErrorKind, Phase, Result};
 pub use report::observe::{Event, Observer, Silent};
 pub use report::stop::Stop;

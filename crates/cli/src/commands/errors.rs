@@ -1,6 +1,6 @@
 //! `errors`: the partitions in quarantine at a version.
 
-use deltic_driver::{alike, quarantined};
+use deltic_driver::{group_failures, quarantined};
 use serde_json::json;
 
 use crate::catalogs::access::open;
@@ -24,7 +24,7 @@ pub(super) fn errors(args: &Args, out: &mut Out) -> Outcome {
     let all = quarantined(&snapshot)?;
     let head = json!({ "url": args.url, "version": snapshot.version() });
     let lines: Vec<String> = match out.format {
-        Format::Text => alike(&all).iter().map(|line| format!("{}: {line}", line.task)).collect(),
+        Format::Text => group_failures(&all).iter().map(|line| format!("{}: {line}", line.task)).collect(),
         Format::Json => {
             return out.list("deltic.errors/1", &head, "errors", all.into_iter().map(Ok), |_| String::new());
         }

@@ -82,7 +82,7 @@ pub(super) fn export(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Out
     interrupts
         .ends_by_itself("the last file may be half written", || vec!["the file that is being written".to_owned()]);
     let go_on = || go_on(&args.target, packing, interrupts);
-    let look_on = || match interrupts.stop().is_asked() {
+    let look_on = || match interrupts.stop().is_requested() {
         true => Err(Failure::stopped("stopped: nothing was written")),
         false => Ok(()),
     };
@@ -341,7 +341,7 @@ impl Target<'_> {
 }
 
 fn go_on(at: &Path, packing: Option<Packing>, interrupts: &Interrupts) -> Outcome {
-    match (interrupts.stop().is_asked(), packing) {
+    match (interrupts.stop().is_requested(), packing) {
         (false, _) => Ok(()),
         (true, None) => Err(Failure::stopped(format!("stopped: {} has part of the layer", at.display()))),
         (true, Some(_)) => Err(Failure::stopped(format!("stopped: {} was not written to its end", at.display()))),

@@ -120,7 +120,7 @@ pub(super) fn import(args: &Args, progress: &Progress, interrupts: &Interrupts, 
         }
         let left = format!("whether a version was made says `deltic log {}`", args.url);
         interrupts.ends_by_itself(left, || vec!["the version to be written".to_owned()]);
-        if interrupts.stop().is_asked() {
+        if interrupts.stop().is_requested() {
             return Err(stopped());
         }
         import.commit(now(), &args.note).map_err(explained)
@@ -254,7 +254,7 @@ impl LayerImport<'_> {
     }
 
     fn put(&self, name: &Name, payload: &Payload, file: &str, source: &Path) -> Outcome {
-        if self.interrupts.stop().is_asked() {
+        if self.interrupts.stop().is_requested() {
             return Err(stopped());
         }
         self.import.put(&self.settings.id, name, payload).map_err(|error| match error.kind() {

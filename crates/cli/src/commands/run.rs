@@ -110,8 +110,8 @@ struct Watched {
 impl Observer for Watched {
     fn event(&self, event: &Event<'_>) {
         self.tasks.event(event);
-        if let Event::Keeping { .. } = event
-            && self.interrupts.stop().is_asked()
+        if let Event::Checkpoint { .. } = event
+            && self.interrupts.stop().is_requested()
         {
             let awaited = || vec!["what was done to be kept for the next run".to_owned()];
             self.interrupts.ends_by_itself("nothing was published", awaited);

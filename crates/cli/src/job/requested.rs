@@ -65,15 +65,15 @@ impl Requested {
         if self.inputs.contains_key(&id) {
             return Err(Failure::usage(format!("{place}: catalog `{id}` is given twice")));
         }
-        self.inputs.insert(id, RequestedInput { version, processing: Processing::Unsaid, place });
+        self.inputs.insert(id, RequestedInput { version, processing: Processing::Unspecified, place });
         Ok(())
     }
 
     fn set_processing(&mut self, id: &CatalogId, processing: Processing, place: String, config: &Config) -> Outcome {
         known(id, &place, config)?;
-        let new = RequestedInput { version: None, processing: Processing::Unsaid, place: place.clone() };
+        let new = RequestedInput { version: None, processing: Processing::Unspecified, place: place.clone() };
         let input = self.inputs.entry(id.clone()).or_insert(new);
-        if input.processing != Processing::Unsaid {
+        if input.processing != Processing::Unspecified {
             return Err(Failure::usage(format!("{place}: {} says something else of catalog `{id}`", input.place)));
         }
         input.processing = processing;
@@ -89,7 +89,7 @@ impl Requested {
 
     /// What is said of an input.
     pub(crate) fn processing(&self, id: &CatalogId) -> Processing {
-        self.inputs.get(id).map_or(Processing::Unsaid, |input| input.processing)
+        self.inputs.get(id).map_or(Processing::Unspecified, |input| input.processing)
     }
 
     /// Each input that something is asked of, and where.

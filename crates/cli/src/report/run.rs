@@ -114,9 +114,9 @@ fn quarantine(report: &TaskReport) -> Vec<String> {
     let Some(more) = all.len().checked_sub(1) else { return Vec::new() };
     let number = if more == 0 { "1 partition".to_owned() } else { format!("{} partitions", count(all.len() as u64)) };
     let mut lines = vec![format!("{}: {number} in quarantine, to be tried again by the next run", report.task)];
-    let alike = deltic_driver::alike(all);
-    lines.extend(alike.iter().take(LISTED).map(|line| format!("  {line}")));
-    let rest: usize = alike.iter().skip(LISTED).map(|line| line.count).sum();
+    let groups = deltic_driver::group_failures(all);
+    lines.extend(groups.iter().take(LISTED).map(|line| format!("  {line}")));
+    let rest: usize = groups.iter().skip(LISTED).map(|line| line.count).sum();
     if rest > 0 {
         lines.push(format!("  and {} more: `errors --format json` lists them all", count(rest as u64)));
     }

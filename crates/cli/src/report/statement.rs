@@ -1,6 +1,6 @@
 //! The statements of rebuilds as people read them.
 
-use deltic_driver::{Made, RebuiltPart, Statement, Verdict};
+use deltic_driver::{LayerContent, RebuiltLayer, Statement, Verdict};
 
 use crate::terminal::columns::{Align, columns};
 use crate::terminal::escape;
@@ -38,10 +38,10 @@ pub(crate) fn statement_lines(statement: &Statement) -> Vec<String> {
     lines
 }
 
-fn part(part: &RebuiltPart) -> Vec<String> {
+fn part(part: &RebuiltLayer) -> Vec<String> {
     let known = part.recorded.or(part.rebuilt);
     let digest = known.map(|known| known.digest.short()).unwrap_or_default();
-    let number = known.map(|Made { partitions: number, .. }| partitions(number)).unwrap_or_default();
+    let number = known.map(|LayerContent { partitions: number, .. }| partitions(number)).unwrap_or_default();
     let how = match (&part.first, part.carried_from) {
         (None, None) => "equal".to_owned(),
         (None, Some(version)) => {

@@ -7,7 +7,7 @@
 //! a sample of version 3, 1 % with seed 0: 1 difference
 //! ```
 
-use deltic_driver::{Standing, Verification, VerifiedTask};
+use deltic_driver::{RecordMatch, Verification, VerifiedTask};
 
 use crate::terminal::columns::{Align, columns};
 use crate::terminal::escape;
@@ -65,19 +65,19 @@ pub(crate) fn findings(found: &Verification) -> String {
 const TASK: [Align; 4] = [Align::Left, Align::Right, Align::Right, Align::Left];
 
 fn task(task: &VerifiedTask) -> Vec<String> {
-    let standing = match &task.standing {
-        Standing::Same => None,
-        Standing::Changed { reason, outputs_only } => {
+    let record = match &task.record {
+        RecordMatch::Same => None,
+        RecordMatch::Changed { reason, outputs_only } => {
             let state = if *outputs_only { "; its state is not compared" } else { "" };
             Some(format!("{reason}: the next run compiles it in full{state}"))
         }
-        Standing::New => {
+        RecordMatch::New => {
             return vec![task.task.to_string(), String::new(), String::new(), "has not run before".to_owned()];
         }
     };
     let passed_over =
         (task.in_quarantine > 0).then(|| format!("{} in quarantine passed over", count(task.in_quarantine)));
-    let remarks: Vec<String> = standing.into_iter().chain(passed_over).collect();
+    let remarks: Vec<String> = record.into_iter().chain(passed_over).collect();
     vec![
         task.task.to_string(),
         format!("{} in", count(task.inputs)),

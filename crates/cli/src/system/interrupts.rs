@@ -92,7 +92,7 @@ impl Interrupts {
     pub(crate) fn may_end(&self, left: impl Into<String>) {
         self.is_doing(End::Anywhere, left.into());
         // What came while it might not.
-        if self.0.stop.is_asked() {
+        if self.0.stop.is_requested() {
             let doing = self.doing();
             self.leave(&doing);
         }
@@ -125,7 +125,7 @@ impl Interrupts {
     fn caught(&self, signal: i32) {
         let doing = self.doing();
         let is_first = self.0.signal.compare_exchange(0, signal, Ordering::AcqRel, Ordering::Acquire).is_ok();
-        self.0.stop.ask();
+        self.0.stop.request();
         if !is_first || matches!(doing.end, End::Anywhere) {
             self.leave(&doing);
         }

@@ -188,11 +188,11 @@ impl From<deltic_driver::Error> for Failure {
         let message = in_full(&error);
         match error.kind() {
             // The one error of several lines, each about one partition.
-            RunErrorKind::Compiler(Failures { all, cut_short, because, passed }) => {
+            RunErrorKind::Compiler(Failures { all, cut_short, because, full }) => {
                 let mut lines = message.split('\n');
                 let first = Failure::failed(lines.next().unwrap_or_default()).of_kind("compiler");
                 let first = first.detail("failures", json!(all)).detail("cut_short", *cut_short);
-                let first = first.detail("because", because.clone()).detail("limits_passed", json!(passed));
+                let first = first.detail("because", because.clone()).detail("limits_passed", json!(full));
                 Failure { listed: lines.map(|line| line.trim_start().to_owned()).collect(), ..first }
             }
             RunErrorKind::NotDeterministic { .. } => Failure::failed(message).of_kind("compiler"),

@@ -56,7 +56,7 @@ impl Calls {
             Event::Front { task, key } => call(task, What::Front((*key).clone())),
             Event::Back { task, key } => call(task, What::Back((*key).clone())),
             Event::Whole { task, phase } => call(task, What::Whole(*phase)),
-            Event::Ahead { task } => call(task, What::Ahead),
+            Event::ReadAhead { task } => call(task, What::Ahead),
             Event::Returned { .. } => drop(self.running().remove(&this_thread())),
             _ => {}
         }

@@ -1,7 +1,7 @@
-//! What a version was made from, as its record names it: each input at the version that was read then.
+//! The inputs of a version, as its record names them: each at the version that was read then.
 //!
-//! What was some runs ago, or the output itself as it was, is a recorded version of a catalog as any other. An input may
-//! have been absent, which a record says by not naming it; its layers are empty then, if the binding says how that can be.
+//! The version of an earlier run, or the output itself before, is recorded like any other input. An input that was absent is
+//! not recorded. Its layers are empty then, if its binding is one that may be absent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use crate::{Error, Result};
 /// The inputs of a version.
 pub(crate) struct Recorded<'a> {
     version: &'a Snapshot,
-    /// Those that the version names, by the id that they were read under.
+    /// Those that the version records, by the id under which they were read.
     pub(crate) inputs: BTreeMap<CatalogId, Snapshot>,
 }
 
-/// The catalogs in which an input may be found, each with what it is called, the likeliest first.
+/// The catalogs in which an input may be found, each with its URL, the most likely one first.
 pub(crate) type Places = Vec<(String, deltic_store::Result<Catalog>)>;
 
 impl<'a> Recorded<'a> {
-    /// Opens the inputs that are wanted at their recorded versions. Cost: the requests of opening each, and a search for an
-    /// equal one where the recorded one is not there.
+    /// Opens the wanted inputs at their recorded versions. Cost: the requests of opening each, and a search for a version with
+    /// the same digest if the recorded one is not there.
     pub(crate) fn open(
         version: &'a Snapshot,
         is_wanted: impl Fn(&CatalogId) -> bool,
@@ -38,7 +38,7 @@ impl<'a> Recorded<'a> {
         let mut inputs = BTreeMap::new();
         for known in version.record().dependencies.iter().filter(|known| known.direct) {
             if let Some(id) = known.catalog.as_ref().filter(|id| is_wanted(id)) {
-                // Of the output itself private layers are read too, which its digest does not cover.
+                // Tasks may read private layers of the output itself, which its digest does not cover: no search there.
                 inputs.insert(id.clone(), open(id, known, places(known), known.uuid != version.uuid())?);
             }
         }
@@ -50,8 +50,8 @@ impl<'a> Recorded<'a> {
         Recorded { version, inputs }
     }
 
-    /// The layers that tasks read of them; `bound` is what ids are bound to now. With `compared`, each is known to be
-    /// what it was.
+    /// The layers of the inputs that tasks read; `bound` is what ids are bound to now. With `compared`, each counts as
+    /// unchanged.
     pub(crate) fn layers<'t>(
         &self,
         tasks: &[&Task],
@@ -73,7 +73,7 @@ impl<'a> Recorded<'a> {
         Ok(layers)
     }
 
-    /// The inputs with these layers of theirs, for a run that goes on from nothing.
+    /// The inputs with these layers, for a run from scratch.
     pub(crate) fn resolved(&self, layers: Layers) -> BTreeMap<CatalogId, ResolvedInput> {
         let mut by_input: BTreeMap<CatalogId, BTreeMap<LayerId, Arc<RunLayer>>> = BTreeMap::new();
         for id in self.inputs.keys() {
@@ -92,7 +92,7 @@ impl<'a> Recorded<'a> {
         by_input.into_iter().map(resolved).collect()
     }
 
-    /// Whether an input is the catalog itself, as it was.
+    /// Whether an input is the catalog itself, at an earlier version.
     fn is_feedback(&self, input: &Snapshot) -> bool {
         input.uuid() == self.version.uuid()
     }
@@ -137,8 +137,8 @@ impl<'a> Recorded<'a> {
     }
 }
 
-/// Opens a recorded version where it may be found. Where its number stands for another content now, a version with the
-/// recorded digest is as good, if `searched`.
+/// Opens a recorded version in one of some places. If its number has another content now, and `searched`, a version with
+/// the recorded digest is used.
 fn open(id: &CatalogId, known: &Dependency, places: Places, searched: bool) -> Result<Snapshot> {
     let Dependency { uuid, version, digest, .. } = known;
     let (mut found, mut failed) = (Vec::new(), None);
@@ -172,7 +172,7 @@ fn open(id: &CatalogId, known: &Dependency, places: Places, searched: bool) -> R
             Err(error) if matches!(error.kind(), ErrorKind::NotFound) => {
                 found.push(format!("it is not there: {error}"));
             }
-            // It may be found in another place, where that one can not be looked at.
+            // It may be found in another place.
             Err(error) => drop(failed.get_or_insert(error)),
         }
     }

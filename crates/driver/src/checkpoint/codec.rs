@@ -1,8 +1,8 @@
-//! What a kernel made of a batch, as bytes: to be kept in progress, and taken over from there.
+//! The result of a batch as bytes, for checkpoints.
 //!
-//! Lengths are four little-endian bytes. Keys end themselves. Whatever bytes are read, what comes of it takes at most
-//! 64 times their length, and 4 KiB; a read of a partition with a short name comes close to that. A change of this form is
-//! a change of the key that results are kept under, `deltic progress batch` in [`resume`](crate::checkpoint::resume).
+//! Lengths are four little-endian bytes. Keys end with a zero byte. A decoded result takes at most 64 times the
+//! length of its bytes, and 4 KiB, whatever the bytes are; reads of partitions with short names come close to that. Who
+//! changes this form must change the digest that results are stored under, `deltic progress batch` in [`resume`](crate::checkpoint::resume).
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,14 @@ use crate::engine::codec::{read_entry, take, write_entry};
 use crate::engine::{MapBatch, Mapped, Outcome, Reduced};
 use crate::key::{InputKey, LayerIndex, OutputKey};
 use crate::sort::rows::Rows;
-use crate::state::looks::{LookKind, asked};
+use crate::state::read_keys::{ReadKind, asked};
 
 const NOTHING: u8 = 0;
 const SAME: u8 = 1;
 const NEW: u8 = 2;
 const SEVERAL: u8 = 3;
 
-/// What front-ends said; `None` where one failed, which is to be tried again.
+/// The results of front-ends; `None` if one failed, which is to be tried again.
 pub(crate) fn write_mapped(batch: &MapBatch) -> Option<Vec<u8>> {
     if batch.mapped.iter().any(|mapped| mapped.failed.is_some()) {
         return None;
@@ -46,7 +46,7 @@ pub(crate) fn write_mapped(batch: &MapBatch) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Reads it back; `None` for anything else.
+/// Decodes it; `None` for other bytes.
 pub(crate) fn read_mapped(mut bytes: &[u8]) -> Option<MapBatch> {
     let bytes = &mut bytes;
     let mapped = several(bytes, LEAST_OF_ONE, |bytes| {
@@ -62,7 +62,7 @@ pub(crate) fn read_mapped(mut bytes: &[u8]) -> Option<MapBatch> {
     bytes.is_empty().then_some(MapBatch { mapped, rows, rest: Vec::new() })
 }
 
-/// What became of outputs. `None` where one failed or was held back, which is to be tried again.
+/// The results of back-ends; `None` if one failed or was held back, which is to be tried again.
 pub(crate) fn write_reduced(batch: &[Reduced]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     put_len(batch.len(), &mut out);
@@ -97,7 +97,7 @@ pub(crate) fn write_reduced(batch: &[Reduced]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Reads it back; `None` for anything else.
+/// Decodes it; `None` for other bytes.
 pub(crate) fn read_reduced(mut bytes: &[u8]) -> Option<Vec<Reduced>> {
     let bytes = &mut bytes;
     let batch = several(bytes, LEAST_OF_ONE, |bytes| {
@@ -140,13 +140,13 @@ fn write_reads(reads: &[Seen], out: &mut Vec<u8>) {
 }
 
 fn read_seen(bytes: &mut &[u8]) -> Option<Seen> {
-    let kind = LookKind::of_tag(*bytes.split_off_first()?)?;
+    let kind = ReadKind::of_tag(*bytes.split_off_first()?)?;
     let InputKey { layer: LayerIndex(layer), name, .. } = InputKey::read(bytes)?;
     Some(match kind {
-        LookKind::Partition => Seen::Partition(layer, name),
-        LookKind::Presence => Seen::Presence(layer, name),
-        LookKind::Within => Seen::Within(layer, name),
-        LookKind::Part => {
+        ReadKind::Partition => Seen::Partition(layer, name),
+        ReadKind::Presence => Seen::Presence(layer, name),
+        ReadKind::Within => Seen::Within(layer, name),
+        ReadKind::Part => {
             let mut text = || String::from_utf8(part(bytes)?.to_vec()).ok();
             let (projection, argument) = (text()?, text()?);
             Seen::Part(layer, name, Projected { projection, argument }, digest(bytes)?)
@@ -185,13 +185,13 @@ fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-/// The fewest bytes that a key takes with anything beside it.
+/// The fewest bytes of a key with another field.
 const LEAST: usize = 4;
 
-/// The fewest bytes that the result of a front- or back-end takes.
+/// The fewest bytes of the result of a front- or back-end.
 const LEAST_OF_ONE: usize = 11;
 
-/// Reads how many there are, each of at least so many bytes, and these.
+/// Decodes a number of items and the items, each of at least `least` bytes.
 fn several<T>(bytes: &mut &[u8], least: usize, mut one: impl FnMut(&mut &[u8]) -> Option<T>) -> Option<Vec<T>> {
     let count = len(bytes)?;
     let mut all = Vec::with_capacity(count.min(bytes.len() / least));
@@ -210,7 +210,7 @@ fn part<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     bytes.split_off(..len)
 }
 
-/// A key of a row, whose length must fit into a row.
+/// A key of a row, whose length fits into a row.
 fn short<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     part(bytes).filter(|part| part.len() <= usize::from(u16::MAX))
 }
@@ -279,7 +279,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_was_noted_is_read_as_it_was() {
+    fn results_are_decoded_as_they_were_written() {
         let bytes = write_mapped(&mapped()).unwrap();
         assert_eq!(format!("{:?}", read_mapped(&bytes).unwrap()), format!("{:?}", mapped()));
         let bytes = write_reduced(&reduced()).unwrap();
@@ -287,8 +287,8 @@ pub(crate) mod tests {
         assert_eq!(packs_of(&reduced()).iter().map(|pack| pack.seq).collect::<Vec<_>>(), [2, 5]);
     }
 
-    /// Whoever changes the form must change the key too (`deltic progress batch` in `resume.rs`), or a new driver reads
-    /// what an old one has left. Then these digests change.
+    /// Who changes the form must change the digest's name too (`deltic progress batch` in `resume.rs`), or a new driver decodes
+    /// what an old one has stored. Then these digests change.
     #[test]
     fn the_form_belongs_to_its_key() {
         let digest = |bytes: &[u8]| Digest::of(bytes).short();
@@ -297,7 +297,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_failed_is_not_noted() {
+    fn what_failed_is_not_recorded() {
         let failure = || {
             let task = deltic_core::TaskId::new("t").unwrap();
             let key = "k".to_owned();
@@ -314,7 +314,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Nothing panics and nothing is taken for more than its bytes, whatever they are.
+    /// Whatever the bytes are, nothing panics.
     #[test]
     fn what_is_cut_short_or_too_long_is_refused() {
         let (mapped, reduced) = (write_mapped(&mapped()).unwrap(), write_reduced(&reduced()).unwrap());

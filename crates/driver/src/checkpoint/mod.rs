@@ -1,11 +1,12 @@
-//! What a run has done so far, noted batch by batch, and kept for the next run in case this one does not get to its end.
+//! Checkpoints: the results of a run, recorded batch by batch, for the next run in case this one is interrupted.
 //!
-//! A result is noted under a digest of all that it depends on: the base, the task and its fingerprint, the content of
-//! every layer the task can see, and what was in the batch. So a run finds just those results that its own batches would
-//! have, whatever else has changed meanwhile; and by the same token what it finds is what it would have made.
+//! A result is stored under a digest of all that it depends on: the base, the task and its fingerprint, the content of
+//! every layer that the task can read, and the content of the batch. So a run finds only results that its own batches
+//! would have, whatever else has changed meanwhile.
 //!
-//! Notes wait in memory, then in a file without a name, for the next checkpoint: it uploads the packs that they refer to,
-//! then writes them beside these. So a run that ends before its first checkpoint writes nothing of the kind.
+//! Results wait in memory, then in a file without a name, for the next checkpoint. It uploads the packs that they refer to,
+//! and then the results: one that is found never refers to a pack that is not there. A run that ends before its first
+//! checkpoint writes none.
 
 pub(crate) mod codec;
 pub(crate) mod resume;
@@ -25,20 +26,20 @@ use tempfile::SpooledTempFile;
 use crate::input::view::View;
 use crate::report::observe::{Event, Observer};
 
-/// Bytes of notes that are held in memory.
+/// The bytes of pending results that are held in memory.
 const MEMORY_BYTES: usize = 4 << 20;
 
-/// Bytes of results that are written as one object.
+/// The bytes of results that are written as one object.
 const OBJECT_BYTES: usize = 16 << 20;
 
-/// A result with more bytes is not noted: it would be held in memory as a whole.
-pub(crate) const MAX_NOTE_BYTES: usize = 16 << 20;
+/// The most bytes of a result that is recorded: all of it is held in memory.
+pub(crate) const MAX_RESULT_BYTES: usize = 16 << 20;
 
-/// How often a run keeps what it has done, so that the next one can go on from there if it is interrupted.
+/// How often a run makes a checkpoint, from which the next run goes on if this one is interrupted.
 #[derive(Clone)]
 pub struct Checkpoint {
-    /// At least so long lies between two checkpoints, and before the first. Zero is after each batch; then even a small run
-    /// asks what an earlier one has left.
+    /// The least time between two checkpoints, and before the first. Zero makes one after each batch; then even a small run
+    /// looks for the results of an interrupted one.
     pub every: Duration,
     /// The time since some moment in the past.
     pub clock: Arc<dyn Fn() -> Duration + Send + Sync>,
@@ -50,74 +51,68 @@ impl fmt::Debug for Checkpoint {
     }
 }
 
-/// The progress of a run.
-pub(crate) struct Progress<'a> {
+/// The checkpoints of a run.
+pub(crate) struct Checkpoints<'a> {
     store: deltic_store::CheckpointStore,
     base: &'a Snapshot,
     checkpoint: &'a Checkpoint,
-    /// Whether the run compiles what a change can affect, and not everything because somebody said so.
+    /// Whether the run is incremental, and not in full by request.
     incremental: bool,
     observer: &'a dyn Observer,
-    notes: Mutex<Notes>,
-    /// Held by whoever writes.
+    pending: Mutex<Pending>,
+    /// Held by the thread that writes.
     writing: Mutex<()>,
 }
 
-/// What was noted and is not kept yet.
-struct Notes {
+/// Results that were recorded since the last checkpoint.
+struct Pending {
     file: SpooledTempFile,
-    notes: Vec<Note>,
+    results: Vec<PendingResult>,
     /// When the last checkpoint began.
     since: Duration,
 }
 
-struct Note {
+struct PendingResult {
     key: Digest,
     len: usize,
-    /// What it refers to.
+    /// The packs that it refers to.
     packs: Vec<PackName>,
 }
 
-impl Notes {
-    fn new(since: Duration) -> Notes {
-        Notes { file: SpooledTempFile::new(MEMORY_BYTES), notes: Vec::new(), since }
+impl Pending {
+    fn new(since: Duration) -> Pending {
+        Pending { file: SpooledTempFile::new(MEMORY_BYTES), results: Vec::new(), since }
     }
 
-    /// Where the file does not take it, nothing is noted any more: whatever came after half a result would be read as part of it.
+    /// If the file fails, all pending results are dropped: the file may end within a result, and later ones would be read
+    /// from the wrong place.
     fn add(&mut self, key: Digest, result: &[u8], packs: Vec<PackName>) -> std::io::Result<()> {
         let written = self.file.write_all(result);
         match written {
-            Ok(()) => self.notes.push(Note { key, len: result.len(), packs }),
-            Err(_) => *self = Notes::new(self.since),
+            Ok(()) => self.results.push(PendingResult { key, len: result.len(), packs }),
+            Err(_) => *self = Pending::new(self.since),
         }
         written
     }
 }
 
-impl<'a> Progress<'a> {
+impl<'a> Checkpoints<'a> {
     pub(crate) fn new(
         draft: &Draft,
         base: &'a Snapshot,
         checkpoint: &'a Checkpoint,
         incremental: bool,
         observer: &'a dyn Observer,
-    ) -> Progress<'a> {
-        let notes = Mutex::new(Notes::new((checkpoint.clock)()));
-        Progress {
-            store: draft.checkpoints(),
-            base,
-            checkpoint,
-            incremental,
-            observer,
-            notes,
-            writing: Mutex::default(),
-        }
+    ) -> Checkpoints<'a> {
+        let pending = Mutex::new(Pending::new((checkpoint.clock)()));
+        let (store, writing) = (draft.checkpoints(), Mutex::default());
+        Checkpoints { store, base, checkpoint, incremental, observer, pending, writing }
     }
 
     /// What the results of a task depend on, besides what is in a batch.
     ///
-    /// Whoever asks for everything to be compiled, or for everything that reads an input, may do so because of something
-    /// that a run does not know of. So such a run takes over from its like only.
+    /// A run in full by request, or with an input that is to be reprocessed, may have a cause that the driver does not know.
+    /// So such a run uses only results of runs with the same request.
     pub(crate) fn key_of_task(
         &self,
         task: &Task,
@@ -138,13 +133,13 @@ impl<'a> Progress<'a> {
         hasher.finish()
     }
 
-    /// What an earlier run has noted under a key.
+    /// The result that an earlier run has stored under a key.
     pub(crate) fn find(&self, key: &Digest) -> Option<Bytes> {
         self.store.find(key)
     }
 
-    /// Whether even a small run asks what an earlier one has noted.
-    pub(crate) fn asks_always(&self) -> bool {
+    /// Whether even a small run looks for results of an earlier one.
+    pub(crate) fn always_looks(&self) -> bool {
         self.checkpoint.every.is_zero()
     }
 
@@ -153,64 +148,64 @@ impl<'a> Progress<'a> {
         self.store.may_refer_to(pack)
     }
 
-    /// Whether an earlier run is known to have noted something under a key: without looking for it.
+    /// Whether an earlier run is known to have stored a result under a key, without a request.
     pub(crate) fn is_known(&self, key: impl FnOnce() -> Digest) -> bool {
         self.store.has_result(key)
     }
 
-    /// Notes a result. When it is time for a checkpoint, the thread that finds out makes it.
-    pub(crate) fn note(&self, key: Digest, result: &[u8], packs: Vec<PackName>) {
-        if result.len() > MAX_NOTE_BYTES {
+    /// Records a result. If it is time for a checkpoint, this thread makes it.
+    pub(crate) fn record(&self, key: Digest, result: &[u8], packs: Vec<PackName>) {
+        if result.len() > MAX_RESULT_BYTES {
             return;
         }
-        let mut notes = self.notes();
-        if let Err(error) = notes.add(key, result, packs) {
-            tracing::warn!(%error, "what was done can not be noted: an interrupted run would have to do it again");
+        let mut pending = self.pending();
+        if let Err(error) = pending.add(key, result, packs) {
+            tracing::warn!(%error, "results can not be recorded: if this run is interrupted, the next one makes them again");
             return;
         }
-        let is_time = (self.checkpoint.clock)().saturating_sub(notes.since) >= self.checkpoint.every;
-        drop(notes);
+        let is_time = (self.checkpoint.clock)().saturating_sub(pending.since) >= self.checkpoint.every;
+        drop(pending);
         if is_time && let Ok(writing) = self.writing.try_lock() {
-            self.keep_noted(&writing);
+            self.write_pending(&writing);
         }
     }
 
-    /// Keeps everything that was noted.
-    pub(crate) fn keep(&self) {
-        self.keep_noted(&self.writing.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Makes a checkpoint of all recorded results.
+    pub(crate) fn flush(&self) {
+        self.write_pending(&self.writing.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Removes what was kept, by this run and by those it took over from.
+    /// Removes the checkpoints of this run, and those that it has used.
     pub(crate) fn remove(&self) {
         self.store.remove();
     }
 
-    fn keep_noted(&self, _writing: &MutexGuard<'_, ()>) {
-        let noted = {
-            let mut notes = self.notes();
-            let fresh = Notes::new((self.checkpoint.clock)());
-            std::mem::replace(&mut *notes, fresh)
+    fn write_pending(&self, _writing: &MutexGuard<'_, ()>) {
+        let written = {
+            let mut pending = self.pending();
+            let fresh = Pending::new((self.checkpoint.clock)());
+            std::mem::replace(&mut *pending, fresh)
         };
-        if noted.notes.is_empty() {
+        if written.results.is_empty() {
             return;
         }
-        self.observer.event(&Event::Keeping { results: noted.notes.len() as u64 });
-        // Nothing depends on it, so a failure only costs time if the run is interrupted.
-        if let Err(error) = self.store.flush().map_err(Failed::from).and_then(|()| self.write(noted)) {
-            tracing::warn!(%error, "what was done is not kept: an interrupted run would have to do it again");
+        self.observer.event(&Event::Checkpoint { results: written.results.len() as u64 });
+        // The run goes on without it: a checkpoint that fails costs time only if the run is interrupted.
+        if let Err(error) = self.store.flush().map_err(Failed::from).and_then(|()| self.write(written)) {
+            tracing::warn!(%error, "the checkpoint failed: if this run is interrupted, the next one makes these results again");
         }
     }
 
-    fn write(&self, mut noted: Notes) -> Result<(), Failed> {
+    fn write(&self, mut written: Pending) -> Result<(), Failed> {
         let stored = self.store.stored();
-        noted.file.rewind()?;
+        written.file.rewind()?;
         let mut object = Object::default();
-        for Note { key, len, packs } in noted.notes {
+        for PendingResult { key, len, packs } in written.results {
             let mut result = vec![0; len];
-            noted.file.read_exact(&mut result)?;
-            // A pack that another worker was writing to just now is there next time.
+            written.file.read_exact(&mut result)?;
+            // Another worker is still writing to a pack of it: the result waits for the next checkpoint.
             if !packs.iter().all(|pack| stored.contains_key(pack)) {
-                self.notes().add(key, &result, packs)?;
+                self.pending().add(key, &result, packs)?;
                 continue;
             }
             object.add(key, result, &packs, &stored);
@@ -221,8 +216,8 @@ impl<'a> Progress<'a> {
         object.write(&self.store)
     }
 
-    fn notes(&self) -> MutexGuard<'_, Notes> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -250,7 +245,7 @@ impl Object {
     }
 }
 
-/// Why something could not be kept.
+/// Why a checkpoint failed.
 #[derive(Debug, thiserror::Error)]
 enum Failed {
     #[error(transparent)]

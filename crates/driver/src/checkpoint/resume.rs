@@ -1,8 +1,8 @@
-//! A kernel that notes what it made, and takes over what a run has noted that did not get to its end.
+//! A kernel that records its results, and resumes from the results of an interrupted run.
 //!
-//! It stands between the engine and the task's kernel, and works on whole batches: batches are cut alike in each run, so
-//! most of them are found, and one that is not is run. Groups that come as a stream pass through, and batches in which
-//! something failed are not noted.
+//! It is between the engine and the task's kernel, and works on whole batches. Batches are cut alike in each run, so most of
+//! them are found, and one that is not found is run. Groups that come as a stream are always run, and batches with a
+//! failure are not recorded.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,109 +11,108 @@ use deltic_core::{Digest, Hasher};
 
 use crate::Result;
 use crate::checkpoint::codec::{packs_of, read_mapped, read_reduced, write_mapped, write_reduced};
-use crate::checkpoint::{MAX_NOTE_BYTES, Progress};
+use crate::checkpoint::{Checkpoints, MAX_RESULT_BYTES};
 use crate::engine::codec::meta_of_entry;
 use crate::engine::kernel::{TaskKernel, pieces};
 use crate::engine::{Fetch, Item, Kernel, MapBatch, Mapped, Reduced};
 use crate::report::Counts;
 use crate::sort::rows::{Row, RowStream, Rows};
 
-/// So many inputs or outputs of a stage are run before anybody asks the store whether they were run before, and nothing is noted
-/// that nobody would ask for: so a small run, which is quickly done again, makes no request for it, however it ends.
+/// The number of inputs or outputs of a stage that run before the store is asked for earlier results. Results that no run
+/// would ask for are not recorded either. So a small run, which is quickly repeated, makes no requests for checkpoints.
 const NOT_ASKED: u64 = 64;
 
 const FRONTS: u64 = 1;
 const BACKS: u64 = 2;
 
-/// The progress of a task's stage.
-pub(crate) struct StageProgress<'a> {
-    pub(crate) progress: &'a Progress<'a>,
-    /// What all of its results depend on.
+/// The checkpoints of a run, for one stage.
+pub(crate) struct StageCheckpoint<'a> {
+    pub(crate) checkpoints: &'a Checkpoints<'a>,
+    /// The digest of what all of its results depend on.
     pub(crate) key: Digest,
 }
 
-impl StageProgress<'_> {
-    /// Reads what became of outputs. It is nothing to refer to where it names packs that its object did not name.
+impl StageCheckpoint<'_> {
+    /// Decodes results of back-ends; `None` if they refer to packs that their object does not list.
     fn usable(&self, found: &[u8]) -> Option<Vec<Reduced>> {
         let found = read_reduced(found)?;
-        let usable = packs_of(&found).iter().all(|pack| self.progress.may_refer_to(pack));
+        let usable = packs_of(&found).iter().all(|pack| self.checkpoints.may_refer_to(pack));
         usable.then_some(found)
     }
 }
 
-/// The kernel of a task, with its progress where that is kept.
+/// The kernel of a task, with checkpoints if the run makes them.
 pub(crate) struct Resuming<'a> {
     kernel: &'a TaskKernel<'a>,
-    kept: Option<&'a StageProgress<'a>>,
-    fronts: Phase,
-    backs: Phase,
+    checkpoint: Option<&'a StageCheckpoint<'a>>,
+    fronts: Half,
+    backs: Half,
 }
 
-/// Front-ends or back-ends.
+/// What front-ends, or back-ends, have counted.
 #[derive(Default)]
-struct Phase {
+struct Half {
     batches: AtomicU64,
     keys: AtomicU64,
-    /// Keys whose results were taken over.
+    /// Keys whose results were found.
     resumed: AtomicU64,
 }
 
-impl Phase {
-    /// Takes note of a batch; whether to ask the store for it, and to note it.
-    fn asks(&self, kept: &StageProgress<'_>, keys: usize) -> bool {
+impl Half {
+    /// Counts a batch; returns whether to look for its result, and to record it.
+    fn looks(&self, checkpoint: &StageCheckpoint<'_>, keys: usize) -> bool {
         let batches = self.batches.fetch_add(1, Ordering::Relaxed);
         let before = self.keys.fetch_add(keys as u64, Ordering::Relaxed);
-        batches > 0 || kept.progress.asks_always() || before + keys as u64 > NOT_ASKED
+        batches > 0 || checkpoint.checkpoints.always_looks() || before + keys as u64 > NOT_ASKED
     }
 
-    fn took_over(&self, keys: usize) {
+    fn resume(&self, keys: usize) {
         self.resumed.fetch_add(keys as u64, Ordering::Relaxed);
     }
 }
 
 impl<'a> Resuming<'a> {
-    pub(crate) fn new(kernel: &'a TaskKernel<'a>, kept: Option<&'a StageProgress<'a>>) -> Resuming<'a> {
-        Resuming { kernel, kept, fronts: Phase::default(), backs: Phase::default() }
+    pub(crate) fn new(kernel: &'a TaskKernel<'a>, checkpoint: Option<&'a StageCheckpoint<'a>>) -> Resuming<'a> {
+        Resuming { kernel, checkpoint, fronts: Half::default(), backs: Half::default() }
     }
 
-    /// Sets what was taken over apart from what was run.
+    /// Counts what was resumed, and not as compiled.
     pub(crate) fn count(&self, counts: &mut Counts) {
         counts.fronts_resumed = self.fronts.resumed.load(Ordering::Relaxed);
         counts.resumed = self.backs.resumed.load(Ordering::Relaxed);
         counts.compiled = counts.compiled.saturating_sub(counts.resumed);
     }
 
-    /// The progress of front-ends. Those of direct tasks look at keys alone, and are sooner run than found.
-    fn of_fronts(&self) -> Option<&'a StageProgress<'a>> {
-        self.kept.filter(|_| matches!(self.kernel.task.pattern(), Pattern::Group(_)))
+    /// The checkpoint for front-ends. Those of direct tasks need keys alone, and are faster to run than to find.
+    fn of_fronts(&self) -> Option<&'a StageCheckpoint<'a>> {
+        self.checkpoint.filter(|_| matches!(self.kernel.task.pattern(), Pattern::Group(_)))
     }
 
-    /// The progress of back-ends. Whether one is to run depends on more than its rows once a front-end has failed.
-    fn of_backs(&self) -> Option<&'a StageProgress<'a>> {
-        self.kept.filter(|_| !self.kernel.holds_any())
+    /// The checkpoint for back-ends. None once a front-end has failed: then their results depend on more than their rows.
+    fn of_backs(&self) -> Option<&'a StageCheckpoint<'a>> {
+        self.checkpoint.filter(|_| !self.kernel.holds_any())
     }
 
-    /// What the results of back-ends depend on: their rows, but not where the payloads lie that rows stand for.
-    fn key_of_rows(&self, kept: &StageProgress<'_>, rows: &Rows) -> Digest {
-        let stands_for_input =
-            matches!(self.kernel.task.pattern(), Pattern::Direct { .. } | Pattern::IncrementalDep(_));
-        let mut hasher = kept.hasher(BACKS);
+    /// The digest of what the results of back-ends depend on: their rows, but not the places of the payloads that these refer to.
+    fn key_of_rows(&self, checkpoint: &StageCheckpoint<'_>, rows: &Rows) -> Digest {
+        let refers_to_input = matches!(self.kernel.task.pattern(), Pattern::Direct { .. } | Pattern::IncrementalDep(_));
+        let mut hasher = checkpoint.hasher(BACKS);
         for row in rows.iter() {
-            let value = if stands_for_input { meta_of_entry(row.value) } else { row.value };
+            let value = if refers_to_input { meta_of_entry(row.value) } else { row.value };
             hasher.bytes(row.out).bytes(row.item).bytes(value);
         }
         hasher.finish()
     }
 }
 
-impl StageProgress<'_> {
+impl StageCheckpoint<'_> {
     fn hasher(&self, phase: u64) -> Hasher {
         let mut hasher = Hasher::new("deltic progress batch 1");
         hasher.digest(&self.key).number(phase);
         hasher
     }
 
-    /// What the results of front-ends depend on.
+    /// The digest of what the results of front-ends depend on.
     fn key_of_items(&self, items: &[Item]) -> Digest {
         let mut hasher = self.hasher(FRONTS);
         for Item { key, entry } in items {
@@ -124,13 +123,13 @@ impl StageProgress<'_> {
     }
 }
 
-/// Whether these are results of the first of these items, in order: of as many as emitted enough.
+/// Whether these are the results of the first of these items, in order. They may be fewer, if they emitted enough.
 fn are_first(mapped: &[Mapped], items: &[Item]) -> bool {
     let same = |(mapped, item): (&Mapped, &Item)| mapped.item == item.key;
     !mapped.is_empty() && mapped.len() <= items.len() && mapped.iter().zip(items).all(same)
 }
 
-/// Whether these are results of just these outputs, in order.
+/// Whether these are the results of exactly these outputs, in order.
 fn are_of(reduced: &[Reduced], rows: &Rows) -> bool {
     let mut outs: Vec<&[u8]> = rows.iter().map(|row| row.out).collect();
     outs.dedup();
@@ -157,36 +156,40 @@ impl Kernel for Resuming<'_> {
 
     fn begin_map(&self, items: &[Item]) -> Result<Fetch> {
         match self.of_fronts() {
-            Some(kept) if kept.progress.is_known(|| kept.key_of_items(items)) => Ok(Fetch::default()),
+            Some(checkpoint) if checkpoint.checkpoints.is_known(|| checkpoint.key_of_items(items)) => {
+                Ok(Fetch::default())
+            }
             _ => self.kernel.begin_map(items),
         }
     }
 
     fn map(&self, items: Vec<Item>, fetch: Fetch) -> Result<MapBatch> {
-        let Some(kept) = self.of_fronts() else { return self.kernel.map(items, fetch) };
-        if !self.fronts.asks(kept, items.len()) {
+        let Some(checkpoint) = self.of_fronts() else { return self.kernel.map(items, fetch) };
+        if !self.fronts.looks(checkpoint, items.len()) {
             return self.kernel.map(items, fetch);
         }
-        let key = kept.key_of_items(&items);
-        let found = kept.progress.find(&key).and_then(|found| read_mapped(&found));
+        let key = checkpoint.key_of_items(&items);
+        let found = checkpoint.checkpoints.find(&key).and_then(|found| read_mapped(&found));
         if let Some(mut batch) = found.filter(|found| are_first(&found.mapped, &items)) {
             let taken = batch.mapped.len();
-            self.fronts.took_over(taken);
+            self.fronts.resume(taken);
             batch.rest = pieces(items.into_iter().skip(taken).collect(), None, taken);
             return Ok(batch);
         }
         let batch = self.kernel.map(items, fetch)?;
-        if batch.weight() <= MAX_NOTE_BYTES as u64
+        if batch.weight() <= MAX_RESULT_BYTES as u64
             && let Some(result) = write_mapped(&batch)
         {
-            kept.progress.note(key, &result, Vec::new());
+            checkpoint.checkpoints.record(key, &result, Vec::new());
         }
         Ok(batch)
     }
 
     fn begin_reduce(&self, rows: &Rows) -> Result<Fetch> {
         match self.of_backs() {
-            Some(kept) if kept.progress.is_known(|| self.key_of_rows(kept, rows)) => Ok(Fetch::default()),
+            Some(checkpoint) if checkpoint.checkpoints.is_known(|| self.key_of_rows(checkpoint, rows)) => {
+                Ok(Fetch::default())
+            }
             _ => self.kernel.begin_reduce(rows),
         }
     }
@@ -196,21 +199,21 @@ impl Kernel for Resuming<'_> {
     }
 
     fn reduce(&self, rows: &mut dyn RowStream, fetch: Fetch) -> Result<Vec<Reduced>> {
-        let (Some(kept), Some(batch)) = (self.of_backs(), rows.in_memory()) else {
+        let (Some(checkpoint), Some(batch)) = (self.of_backs(), rows.in_memory()) else {
             return self.kernel.reduce(rows, fetch);
         };
-        if !self.backs.asks(kept, groups(batch)) {
+        if !self.backs.looks(checkpoint, groups(batch)) {
             return self.kernel.reduce(rows, fetch);
         }
-        let key = self.key_of_rows(kept, batch);
-        let found = kept.progress.find(&key).and_then(|found| kept.usable(&found));
+        let key = self.key_of_rows(checkpoint, batch);
+        let found = checkpoint.checkpoints.find(&key).and_then(|found| checkpoint.usable(&found));
         if let Some(reduced) = found.filter(|found| are_of(found, batch)) {
-            self.backs.took_over(reduced.len());
+            self.backs.resume(reduced.len());
             return Ok(reduced);
         }
         let reduced = self.kernel.reduce(rows, fetch)?;
         if let Some(result) = write_reduced(&reduced) {
-            kept.progress.note(key, &result, packs_of(&reduced));
+            checkpoint.checkpoints.record(key, &result, packs_of(&reduced));
         }
         Ok(reduced)
     }

@@ -1,11 +1,11 @@
-//! Running user code twice, to find what is not a function of its input.
+//! The check of determinism: user code runs twice, to find results that are not functions of its input.
 //!
-//! The second time is on a thread of its own, so that maps have other hash seeds and thread-locals are empty, in
-//! another order of work, with nothing that projections remember, and what it makes is not kept. What follows from the
-//! input alone comes out the same. What hides in the process for good and was there the first time already can not
-//! show: that is for a verification by another process to find.
+//! The second time runs on a thread of its own, so that hash maps have other seeds and thread-locals are empty, in another
+//! order of work, and with empty caches of projections. Its results are compared and dropped. Results that follow from the
+//! input alone are equal. What the process kept from before the first time is the same both times and can not show; a
+//! verification by another process finds it.
 //!
-//! `whole_input` does so for code that looks at everything; `reordered` is the order and place of the second time.
+//! `whole_input` checks code that runs over everything; `reordered` runs a kernel in another order and on another thread.
 
 mod reordered;
 mod whole_input;
@@ -27,20 +27,20 @@ use crate::{Error, Phase, Result};
 use reordered::{Tee, apart, map_shuffled, map_some_shuffled, reduce_shuffled};
 pub(crate) use whole_input::TakeEdges;
 
-/// A kernel that runs everything twice and gives on what came out the first time.
-pub(crate) struct Twice<'a> {
+/// A kernel that runs everything twice, compares, and returns the first result.
+pub(crate) struct DeterminismCheck<'a> {
     pub(crate) first: &'a TaskKernel<'a>,
     pub(crate) second: &'a TaskKernel<'a>,
     pub(crate) offenders: &'a Offenders,
-    /// Whether the first time is not in the usual order either.
+    /// Whether the first time is shuffled too.
     pub(crate) shuffled: bool,
 }
 
-/// What makes one unusual order another than the other.
+/// The salts of the two shuffled orders.
 const FIRST: &str = "first";
 const SECOND: &str = "second";
 
-impl Kernel for Twice<'_> {
+impl Kernel for DeterminismCheck<'_> {
     fn is_remote(&self) -> bool {
         self.first.is_remote()
     }
@@ -74,7 +74,7 @@ impl Kernel for Twice<'_> {
         again.truncate(one.mapped.len());
         match apart(|| map_shuffled(self.second, again.clone(), SECOND))? {
             Ok(two) => self.compare_batches(&one, &two)?,
-            // One of them can not even be mapped: one by one, to know which.
+            // The key of one of them can not be mapped. One by one, to find which.
             Err(_) => {
                 for item in again {
                     let key = item.key.clone();
@@ -98,17 +98,17 @@ impl Kernel for Twice<'_> {
             }
             false => self.first.reduce(rows, fetch)?,
         };
-        let mut known: BTreeMap<EncodedKey, &Reduced> = one.iter().map(|one| (one.out.to_bytes(), one)).collect();
+        let mut first: BTreeMap<EncodedKey, &Reduced> = one.iter().map(|one| (one.out.to_bytes(), one)).collect();
         for (out, two) in apart(|| reduce_shuffled(self.second, &all, SECOND))? {
-            let Some(one) = known.remove(&out) else { continue };
+            let Some(one) = first.remove(&out) else { continue };
             self.compare_outputs(one, two)?;
         }
         Ok(one)
     }
 }
 
-impl Twice<'_> {
-    /// What a front-end is called in messages.
+impl DeterminismCheck<'_> {
+    /// The phase of a front-end.
     fn front(&self) -> Phase {
         match self.first.task.pattern() {
             Pattern::Direct { .. } => Phase::MapKey,
@@ -116,25 +116,25 @@ impl Twice<'_> {
         }
     }
 
-    fn note(&self, phase: Phase, key: String, what: String, first: Option<FirstDifference>) {
-        self.offenders.note(Offender { task: self.first.task.id().clone(), phase, key, what, first });
+    fn record(&self, phase: Phase, key: String, what: String, first: Option<FirstDifference>) {
+        self.offenders.record(Offender { task: self.first.task.id().clone(), phase, key, what, first });
     }
 
-    /// Notes that code failed which had not before; hands back errors that are not of user code.
+    /// Records that code failed the second time only; returns errors that are not of user code.
     fn failed_again(&self, phase: Phase, key: String, error: Error) -> Result<()> {
-        let said = findings(error)?.into_iter().next().unwrap_or_default();
-        self.fails_once(phase, key, None, Some(&said));
+        let finding = findings(error)?.into_iter().next().unwrap_or_default();
+        self.fails_once(phase, key, None, Some(&finding));
         Ok(())
     }
 
-    /// Notes that code failed one time only.
+    /// Records that code failed one time only.
     fn fails_once(&self, phase: Phase, key: String, first: Option<&str>, second: Option<&str>) {
         let what = match (first, second) {
-            (None, Some(said)) => format!("succeeds the first time and fails the second: {said}"),
-            (Some(said), None) => format!("succeeds the second time and fails the first: {said}"),
+            (None, Some(failure)) => format!("succeeds the first time and fails the second: {failure}"),
+            (Some(failure), None) => format!("succeeds the second time and fails the first: {failure}"),
             _ => return,
         };
-        self.note(phase, key, what, None);
+        self.record(phase, key, what, None);
     }
 
     fn compare_batches(&self, one: &MapBatch, two: &MapBatch) -> Result<()> {
@@ -150,13 +150,13 @@ impl Twice<'_> {
             }
             match other_edge(first, second) {
                 Some(out) => {
-                    let said = [one, two].map(|batch| said(batch, &first.item, &out));
+                    let emitted = [one, two].map(|batch| emitted(batch, &first.item, &out));
                     let what = format!("says something else to {} the second time:", self.first.out_key(&out)?);
-                    self.note(self.front(), key, what, FirstDifference::of(&said[0], &said[1]));
+                    self.record(self.front(), key, what, FirstDifference::of(&emitted[0], &emitted[1]));
                 }
                 None => {
                     let what = self.other_reads(&first.reads, &second.reads);
-                    self.note(self.front(), key, what, None);
+                    self.record(self.front(), key, what, None);
                 }
             }
         }
@@ -171,7 +171,7 @@ impl Twice<'_> {
         };
         let Some(two) = two.into_iter().next() else { return Ok(()) };
         match (&one.outcome, &two.outcome) {
-            // Not run, as an input that it is made from failed.
+            // Not run, because an input that contributes to it failed.
             (Outcome::Held, _) | (Outcome::Failed(_), Outcome::Failed(_)) => return Ok(()),
             (Outcome::Failed(first), _) => {
                 self.fails_once(Phase::Back, key, Some(&first.message), None);
@@ -183,12 +183,12 @@ impl Twice<'_> {
             }
             _ => {}
         }
-        let (made, again) = (self.made(&one.out, &one.outcome)?, self.made(&two.out, &two.outcome)?);
+        let (made, again) = (self.partitions(&one.out, &one.outcome)?, self.partitions(&two.out, &two.outcome)?);
         let mut outs: Vec<&OutputKey> = made.keys().chain(again.keys()).collect();
         outs.sort_unstable();
         for out in outs {
             let (first, second) = (made.get(out), again.get(out));
-            if first.map(Made::meta) == second.map(Made::meta) {
+            if first.map(Compiled::meta) == second.map(Compiled::meta) {
                 continue;
             }
             let which = if *out == one.out { "it".to_owned() } else { self.first.out_key(out)?.to_string() };
@@ -200,17 +200,17 @@ impl Twice<'_> {
                 (Some(_), None) => (format!("{which} is made the first time only"), None),
                 (None, _) => (format!("{which} is made the second time only"), None),
             };
-            self.note(Phase::Back, key, what, first);
+            self.record(Phase::Back, key, what, first);
             return Ok(());
         }
         if one.reads != two.reads {
-            self.note(Phase::Back, key, self.other_reads(&one.reads, &two.reads), None);
+            self.record(Phase::Back, key, self.other_reads(&one.reads, &two.reads), None);
         }
         Ok(())
     }
 
-    /// The partitions that an output or a group became.
-    fn made(&self, out: &OutputKey, outcome: &Outcome) -> Result<BTreeMap<OutputKey, Made>> {
+    /// The partitions of an outcome, of an output or a group.
+    fn partitions(&self, out: &OutputKey, outcome: &Outcome) -> Result<BTreeMap<OutputKey, Compiled>> {
         let one = |out: &OutputKey, entry: Option<&deltic_store::Entry>| {
             let entry = match entry {
                 Some(entry) => entry.clone(),
@@ -222,7 +222,7 @@ impl Twice<'_> {
                     None => return Ok(None),
                 },
             };
-            Ok::<_, Error>(Some((out.clone(), Made(entry))))
+            Ok::<_, Error>(Some((out.clone(), Compiled(entry))))
         };
         Ok(match outcome {
             Outcome::Nothing | Outcome::Failed(_) | Outcome::Held => BTreeMap::new(),
@@ -235,8 +235,9 @@ impl Twice<'_> {
         })
     }
 
-    /// What was made: the second time an entry holds it, the first time it lies where it is published or will be.
-    fn payload(&self, out: &OutputKey, made: &Made) -> Result<Payload> {
+    /// The payload of a compiled partition. The second time its entry contains it; the first time it is in the published layer
+    /// or in the draft.
+    fn payload(&self, out: &OutputKey, made: &Compiled) -> Result<Payload> {
         let entry = &made.0;
         if let deltic_store::Place::Inline(bytes) = &entry.place {
             return Ok(Payload::new(bytes.clone()).with_fields(entry.meta.fields.clone()));
@@ -273,7 +274,7 @@ impl Twice<'_> {
         }
     }
 
-    /// One group that is a stream: its rows are kept for the second time as they go by.
+    /// Reduces one group that is a stream. Its rows are kept for the second time.
     fn reduce_stream(&self, rows: &mut dyn RowStream, fetch: Fetch) -> Result<Vec<Reduced>> {
         let mut tee = Tee::new(rows);
         let one = self.first.reduce(&mut tee, fetch)?;
@@ -287,26 +288,26 @@ impl Twice<'_> {
     }
 }
 
-/// A partition as it was made.
-struct Made(deltic_store::Entry);
+/// A compiled partition.
+struct Compiled(deltic_store::Entry);
 
-impl Made {
+impl Compiled {
     fn meta(&self) -> &Meta {
         &self.0.meta
     }
 }
 
-/// The first output to which an input says something else, if there is one.
+/// The first output to which an input emits other values, if there is one.
 fn other_edge(one: &Mapped, two: &Mapped) -> Option<OutputKey> {
-    let known = |edges: &[(OutputKey, Digest)]| edges.iter().cloned().collect::<BTreeMap<_, _>>();
-    let (one, two) = (known(&one.edges), known(&two.edges));
+    let by_output = |edges: &[(OutputKey, Digest)]| edges.iter().cloned().collect::<BTreeMap<_, _>>();
+    let (one, two) = (by_output(&one.edges), by_output(&two.edges));
     let mut outs: Vec<&OutputKey> = one.keys().chain(two.keys()).collect();
     outs.sort_unstable();
     outs.into_iter().find(|out| one.get(*out) != two.get(*out)).cloned()
 }
 
-/// All that an input says to an output.
-fn said(batch: &MapBatch, item: &InputKey, out: &OutputKey) -> Payload {
+/// All values that an input emits to an output.
+fn emitted(batch: &MapBatch, item: &InputKey, out: &OutputKey) -> Payload {
     let (item, out) = (item.to_bytes(), out.to_bytes());
     let rows = batch.rows.iter().filter(|row| *row.item == *item && *row.out == *out);
     Payload::new(rows.fold(Vec::new(), |mut all, row| {

@@ -1,4 +1,4 @@
-//! Running a kernel as it usually is not: on a thread of its own, in another order, for a stream a second time.
+//! Runs a kernel on a thread of its own and in another order, and keeps the rows of a stream for a second time.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use crate::sort::external::{Shuffle, Sorted};
 use crate::sort::rows::{Row, RowStream, Rows, SortedRows};
 use crate::{Error, Result};
 
-/// Bytes of rows of a front-end over the whole input, or of a group that is a stream, that are held for a second time.
+/// The bytes in memory of rows that are kept for a second time: of a front-end over the whole input, or of a stream.
 pub(crate) const MEMORY: usize = 8 << 20;
 
-/// Runs something on a thread of its own.
+/// Runs a function on a thread of its own.
 pub(crate) fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
     let gone = |_| Error::internal("the thread that runs user code again panicked");
     std::thread::scope(|scope| scope.spawn(work).join().map_err(gone))
 }
 
-/// An order that has nothing to do with the usual one, and in which another one is the first wherever there are two.
+/// Shuffles, in an order that depends on the salt. Of two items or more, another one is the first.
 fn shuffle<T>(all: &mut [T], salt: &str, bytes: impl Fn(&T) -> EncodedKey) {
     let first = all.first().map(&bytes);
     all.sort_by_cached_key(|one| Digest::of(&[salt.as_bytes(), &bytes(one)[..]].concat()));
@@ -29,7 +29,7 @@ fn shuffle<T>(all: &mut [T], salt: &str, bytes: impl Fn(&T) -> EncodedKey) {
     }
 }
 
-/// Runs front-ends in another order, of the first of these items only where all of them emit too much for one batch.
+/// Runs front-ends in another order: of all items, or of the first ones if all emit too much for one batch.
 pub(crate) fn map_some_shuffled(kernel: &TaskKernel<'_>, mut items: Vec<Item>, salt: &str) -> Result<MapBatch> {
     let mut rest = Vec::new();
     loop {
@@ -45,7 +45,7 @@ pub(crate) fn map_some_shuffled(kernel: &TaskKernel<'_>, mut items: Vec<Item>, s
     }
 }
 
-/// Runs front-ends in another order; what comes out is in the usual one.
+/// Runs front-ends in another order; results are in the usual one.
 pub(crate) fn map_shuffled(kernel: &TaskKernel<'_>, mut items: Vec<Item>, salt: &str) -> Result<MapBatch> {
     shuffle(&mut items, salt, |item| item.key.to_bytes());
     let mut all = MapBatch::default();
@@ -87,10 +87,10 @@ fn groups(rows: &Rows) -> Vec<(EncodedKey, Rows)> {
     groups
 }
 
-/// What became of one group, or why its rows can not be one.
+/// The result of one group.
 pub(crate) type OfGroup = (EncodedKey, Result<Vec<Reduced>>);
 
-/// Runs back-ends one by one in another order; what comes out is in the usual one.
+/// Runs back-ends one by one in another order; results are in the usual one.
 pub(crate) fn reduce_shuffled(kernel: &TaskKernel<'_>, rows: &Rows, salt: &str) -> Vec<OfGroup> {
     let mut groups = groups(rows);
     shuffle(&mut groups, salt, |(out, _)| out.clone());
@@ -102,7 +102,7 @@ pub(crate) fn reduce_shuffled(kernel: &TaskKernel<'_>, rows: &Rows, salt: &str) 
     all
 }
 
-/// A stream whose rows are kept as they go by.
+/// A stream that keeps its rows.
 pub(crate) struct Tee<'a> {
     rows: &'a mut dyn RowStream,
     kept: Shuffle,
@@ -114,7 +114,7 @@ impl Tee<'_> {
         Tee { rows, kept: Shuffle::new(MEMORY), batch: Rows::default() }
     }
 
-    /// The rows that were there, once all have gone by.
+    /// All rows of the stream. Those that were not read yet are read.
     pub(crate) fn finish(mut self) -> Result<Sorted> {
         while self.rows.peek()?.is_some() {
             self.advance()?;

@@ -1,10 +1,10 @@
-//! The same for user code that looks at everything: what it says the two times is kept in order, and compared in the end.
+//! The check of code that runs over everything: both results are sorted, and compared at the end.
 
 use deltic_compiler::{DepStage, GlobalStage};
 use deltic_core::{Payload, TaskId};
 
 use super::reordered::{MEMORY, apart};
-use super::{Made, Twice};
+use super::{Compiled, DeterminismCheck};
 use crate::engine::Outcome;
 use crate::engine::codec::{read_entry, write_entry};
 use crate::engine::kernel::TaskKernel;
@@ -17,8 +17,8 @@ use crate::{Error, Phase, Result};
 /// Takes an input and the outputs that it goes into.
 pub(crate) type TakeEdges<'a> = &'a mut dyn FnMut(InputKey, Vec<OutputKey>) -> Result<()>;
 
-impl Twice<'_> {
-    /// Runs a front-end over the whole input; `rows` takes what it says the first time.
+impl DeterminismCheck<'_> {
+    /// Runs a front-end over the whole input; `rows` takes what it emits the first time.
     pub(crate) fn map_whole(
         &self,
         stage: &dyn DepStage,
@@ -38,12 +38,12 @@ impl Twice<'_> {
         if let Some((out, [one, two])) = first_other_row(task, one.finish()?, two.finish()?)? {
             let what = format!("says something else to {} the second time:", self.first.out_key(&out)?);
             let payload = |value: Option<Vec<u8>>| Payload::new(value.unwrap_or_default());
-            self.note(phase, key, what, FirstDifference::of(&payload(one), &payload(two)));
+            self.record(phase, key, what, FirstDifference::of(&payload(one), &payload(two)));
         }
         Ok(())
     }
 
-    /// Runs a compiler of everything; `take` takes what became of each output the first time.
+    /// Runs a compiler of the whole output; `take` takes the outcome of each output the first time.
     pub(crate) fn compile_whole(
         &self,
         stage: &dyn GlobalStage,
@@ -56,15 +56,15 @@ impl Twice<'_> {
             to.push(rows)
         };
         self.first.compile_whole(stage, &mut |out, outcome| {
-            for (out, made) in self.made(&out, &outcome)? {
+            for (out, made) in self.partitions(&out, &outcome)? {
                 row(&mut one, &out, &made.bytes())?;
             }
             take(out, outcome)
         })?;
-        // What is made the second time lies in its row, and beyond a share of memory in a file.
+        // Results of the second time are in their rows, which go to a file if they exceed the memory.
         let again = apart(|| {
             self.second.compile_whole(stage, &mut |out, outcome| match outcome {
-                Outcome::New(entry) => row(&mut two, &out, &Made(entry).bytes()),
+                Outcome::New(entry) => row(&mut two, &out, &Compiled(entry).bytes()),
                 _ => Ok(()),
             })
         })?;
@@ -83,12 +83,12 @@ impl Twice<'_> {
                 [Some(_), None] => (format!("{which} is made the first time only"), None),
                 [None, _] => (format!("{which} is made the second time only"), None),
             };
-            self.note(phase, key, what, first);
+            self.record(phase, key, what, first);
         }
         Ok(())
     }
 
-    /// Asks for a dependency graph; `take` takes what is said the first time.
+    /// Calls user code for a dependency graph; `take` takes the edges of the first time.
     pub(crate) fn edges(
         &self,
         ask: &(dyn Fn(&TaskKernel<'_>, TakeEdges<'_>) -> Result<()> + Sync),
@@ -112,13 +112,13 @@ impl Twice<'_> {
         let other = first_other_row(self.first.task.id(), one.finish()?, two.finish()?)?;
         if let Some((input, _)) = other {
             let key = self.first.view.show(&input);
-            self.note(Phase::Graph, key, "has other outputs the second time".to_owned(), None);
+            self.record(Phase::Graph, key, "has other outputs the second time".to_owned(), None);
         }
         Ok(())
     }
 }
 
-impl Made {
+impl Compiled {
     fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         write_entry(&self.0, &mut bytes);
@@ -159,17 +159,17 @@ struct SameMeta<'a> {
 
 impl SameMeta<'_> {
     /// The first partition that is not the same in both.
-    fn first_other(&mut self) -> Result<Option<(OutputKey, [Option<Made>; 2])>> {
+    fn first_other(&mut self) -> Result<Option<(OutputKey, [Option<Compiled>; 2])>> {
         loop {
             let (a, b) = (self.one.peek()?, self.two.peek()?);
             let Some(out) = a.iter().chain(&b).map(|row| EncodedKey::from(row.out)).min() else { return Ok(None) };
-            let made = |row: Option<Row<'_>>| -> Result<Option<Made>> {
+            let made = |row: Option<Row<'_>>| -> Result<Option<Compiled>> {
                 let Some(row) = row.filter(|row| *row.out == *out) else { return Ok(None) };
                 let cut_short = || Error::state(self.task, "an entry that is cut short");
-                read_entry(row.value).map(|entry| Some(Made(entry))).ok_or_else(cut_short)
+                read_entry(row.value).map(|entry| Some(Compiled(entry))).ok_or_else(cut_short)
             };
             let (a, b) = (made(a)?, made(b)?);
-            if a.as_ref().map(Made::meta) != b.as_ref().map(Made::meta) {
+            if a.as_ref().map(Compiled::meta) != b.as_ref().map(Compiled::meta) {
                 return Ok(Some((OutputKey::decode(self.task, &out)?, [a, b])));
             }
             self.one.advance()?;

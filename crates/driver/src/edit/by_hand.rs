@@ -1,5 +1,5 @@
-//! Changes to a catalog by hand: its layers, and back to what it was. Each is one version as any other, or none where nothing
-//! differs; what is stored already is not stored again.
+//! Edits of a catalog by hand: of its layers, and back to an earlier version. Each makes one version, or none if nothing
+//! differs; payloads are not stored again.
 //!
 //! Cost: that of a commit; to change the scheme of a layer, a scan of its names.
 
@@ -12,21 +12,21 @@ use crate::run::owner;
 use crate::state::fingerprint;
 use crate::{Error, Result};
 
-/// What is to become of a layer.
+/// An edit of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LayerEdit {
-    /// A new one, empty.
+    /// Adds an empty layer.
     Add(Layer),
-    /// Another scheme: its partitions stay, and have to be legal in it. Its content type stays too, unless another is given.
+    /// Changes the scheme. Partitions stay, and have to be legal in it. The content type stays unless another is given.
     Change(Layer),
-    /// It goes, with its partitions.
+    /// Drops the layer with its partitions.
     Drop(LayerId),
 }
 
-/// Changes layers of the catalog whose latest version is `base`; the version that was made, `None` where nothing differs.
+/// Changes layers of the catalog whose latest version is `base`; returns the version that was made, `None` if nothing differs.
 ///
-/// Fails with [`ErrorKind::Setup`] where there is such a layer, or is none, where a name in it would not be legal, or a task
-/// writes it; and with [`ErrorKind::Owned`] where layers are added to, or changed in, a catalog that tasks write.
+/// Fails with [`ErrorKind::Setup`] if an added layer exists, if another one does not, if a name would not be legal, or if a
+/// task writes a dropped layer; and with [`ErrorKind::Owned`] if layers are added or changed in a catalog that tasks write.
 pub fn edit_layers(
     base: &Snapshot,
     edits: &[LayerEdit],
@@ -80,10 +80,9 @@ pub fn edit_layers(
     commit(base, draft, layers, created, note)
 }
 
-/// Makes the layers of the catalog whose latest version is `base` those that they were at an earlier version; `None` where they
-/// are.
+/// Gives the catalog whose latest version is `base` the layers of an earlier version; `None` if it has them.
 ///
-/// Fails with [`ErrorKind::Owned`] where tasks write the catalog: what they remember would not fit.
+/// Fails with [`ErrorKind::Owned`] if tasks write the catalog: their state would not fit.
 pub fn revert(base: &Snapshot, to: &Snapshot, run: RunId, created: Timestamp, note: &str) -> Result<Option<Snapshot>> {
     owner::check_imports(base, "an earlier version")?;
     let draft = Draft::begin(base, run, DraftOptions::default());

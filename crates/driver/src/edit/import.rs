@@ -1,10 +1,10 @@
 //! Importing: partitions from outside become the next version of a catalog that no task writes.
 //!
-//! An import is told what to put and what to delete, layer by layer; a layer that is *replaced* becomes exactly what
-//! was put. Everything becomes visible as one new version, or nothing does. What equals the base is neither stored nor
-//! uploaded, and an import that changes nothing makes no version.
+//! The caller puts and deletes partitions, layer by layer; a layer that is *replaced* gets exactly what was put. Everything
+//! becomes visible as one new version, or nothing does. Payloads that equal the base are not stored, and an import that
+//! changes nothing makes no version.
 //!
-//! Memory: one entry for each partition named, and the payloads that callers hold at the moment.
+//! Memory: one entry for each partition that is named, and the payloads that callers hold.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +17,7 @@ use crate::run::owner;
 use crate::sort::key_set::read_ahead;
 use crate::{Error, Result};
 
-/// One version in the making. Shared by reference, it takes partitions from any number of threads.
+/// An import, which becomes one version. Shared by reference, it takes partitions from any number of threads.
 pub struct Import {
     base: Snapshot,
     draft: Draft,
@@ -27,20 +27,20 @@ pub struct Import {
     is_dry: bool,
 }
 
-/// What an import may take away from the layers that it replaces. Without limits a mount that is empty, or half of it, wipes
-/// out what it stands for.
+/// Limits of what an import may delete from the layers that it replaces. Without limits, a source that is empty or incomplete
+/// by mistake deletes partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImportLimits {
-    /// Whether a layer that has partitions may be replaced by nothing at all.
+    /// Whether a layer that has partitions may become empty.
     pub allow_empty: bool,
-    /// The most that may go of a layer, in millionths of its partitions. The first ten of a layer do not count.
+    /// The most partitions of a layer that may be deleted, in millionths of all. Up to ten of a layer may always be deleted.
     pub most_deleted: u32,
 }
 
 impl ImportLimits {
-    /// None.
+    /// No limits.
     pub const NONE: ImportLimits = ImportLimits { allow_empty: true, most_deleted: 1_000_000 };
-    /// So many partitions of a layer may always go: of a small one, most change names now and then.
+    /// Partitions of a layer that may always be deleted: in a small one, most may get new names at once.
     const FREE: u64 = 10;
 
     fn check(self, url: &str, layer: &LayerId, counts: ImportCounts, before: u64) -> Result<()> {
@@ -63,23 +63,24 @@ impl ImportLimits {
 struct ImportLayer {
     settings: Layer,
     published: Tree,
-    named: Mutex<Named>,
+    changes: Mutex<LayerChanges>,
 }
 
-/// What was said about a layer so far.
+/// The changes of a layer, so far.
 #[derive(Default)]
-struct Named {
+struct LayerChanges {
     replaced: bool,
-    names: BTreeMap<NameBytes, Said>,
+    names: BTreeMap<NameBytes, NameChange>,
     counts: ImportCounts,
 }
 
-enum Said {
-    /// It stays: put with the content that the base has, or deleted where there was nothing.
-    Stays,
-    /// Nothing to put where nothing is to be written.
+/// The change of one name.
+enum NameChange {
+    /// None: it was put with the content of the base, or deleted without being there.
+    None,
+    /// It is put; without an entry in a dry import, which stores nothing.
     Put(Option<Entry>),
-    Goes,
+    Delete,
 }
 
 /// What an import did.
@@ -87,47 +88,47 @@ enum Said {
 pub struct ImportReport {
     /// The version it started from.
     pub base: Version,
-    /// The version it made; `None` when nothing had changed.
+    /// The version it made; `None` if nothing changed.
     pub version: Option<Version>,
     /// All layers together.
     #[serde(flatten)]
     pub counts: ImportCounts,
-    /// The layers that were spoken of.
+    /// The layers that were replaced, or of which partitions were named.
     pub layers: BTreeMap<LayerId, ImportCounts>,
     /// Bytes uploaded.
     pub bytes_written: u64,
 }
 
-/// What became of the partitions of a layer.
+/// The counts of a layer's partitions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct ImportCounts {
     /// New ones.
     pub added: u64,
     /// Those with new content.
     pub modified: u64,
-    /// Those that are gone.
+    /// Deleted ones.
     pub deleted: u64,
-    /// Those that were put as they are already.
+    /// Those that were put with the content of the base.
     pub unchanged: u64,
 }
 
 impl Import {
     /// Begins the version after `base`, which must be the catalog's latest. `run` is drawn anew for each import.
     ///
-    /// Fails with [`ErrorKind::Owned`] when somebody else writes to the catalog, such as tasks: the next run would not know of
+    /// Fails with [`ErrorKind::Owned`] if the catalog belongs to another writer, such as tasks: their next run would not notice
     /// the change.
     pub fn begin(base: &Snapshot, run: RunId) -> Result<Import> {
         owner::check_imports(base, "an import")?;
         Import::taking_over(base, run)
     }
 
-    /// Begins the version after `base` whoever writes to the catalog. From then on imports do: what tasks remember of it goes,
-    /// and layers that are not imported stay as they are.
+    /// Begins the version after `base`, whatever writer the catalog belongs to. From then on it belongs to imports: the state of
+    /// tasks is dropped, and layers that are not imported stay.
     pub fn taking_over(base: &Snapshot, run: RunId) -> Result<Import> {
         let draft = Draft::begin(base, run, DraftOptions::default());
         let layer = |settings: &Layer| {
             let published = draft.adopt(&base.tree(&settings.id)?);
-            let layer = ImportLayer { settings: settings.clone(), published, named: Mutex::default() };
+            let layer = ImportLayer { settings: settings.clone(), published, changes: Mutex::default() };
             Some((settings.id.clone(), layer))
         };
         let layers = base.layers().filter_map(layer).collect();
@@ -135,31 +136,31 @@ impl Import {
         Ok(Import { base: base.clone(), before, draft, layers, limits: ImportLimits::NONE, is_dry: false })
     }
 
-    /// Limits what may be taken away.
+    /// Limits what may be deleted.
     #[must_use]
     pub fn within(self, limits: ImportLimits) -> Import {
         Import { limits, ..self }
     }
 
-    /// Only finds out what would be done: nothing is written, and `commit` makes no version.
+    /// Makes it a dry import: it reports what would change, writes nothing, and `commit` makes no version.
     #[must_use]
     pub fn dry(self) -> Import {
         Import { is_dry: true, ..self }
     }
 
-    /// The settings of a layer; an error that names those there are when the catalog has none of this id.
+    /// The settings of a layer; an error with the layers of the catalog if it has none of this id.
     pub fn layer(&self, id: &LayerId) -> Result<&Layer> {
         Ok(&self.find(id)?.settings)
     }
 
-    /// Says that a layer becomes exactly what is put: everything else in it goes.
+    /// Replaces a layer: partitions that are not put are deleted.
     pub fn replace(&self, layer: &LayerId) -> Result<()> {
-        self.find(layer)?.with(|named| named.replaced = true);
+        self.find(layer)?.with(|changes| changes.replaced = true);
         Ok(())
     }
 
-    /// Reads what the base has of partitions that are about to be put or deleted, in any order, so that these need not be
-    /// looked up one by one. Cost: a round trip for each level of the tree, and as many requests as the leaves are far
+    /// Looks up partitions in the base that are about to be put or deleted, in any order, so that these need not be looked up
+    /// one by one. Cost: a round trip for each level of the tree, and as many requests as the leaves are far
     /// apart. About a thousand names at once: what was read is kept in a cache.
     ///
     /// Fails when the catalog has no such layer.
@@ -181,18 +182,18 @@ impl Import {
         let meta = payload.meta();
         let before = layer.published.get(&key)?;
         if before.as_ref().is_some_and(|before| before.meta == meta) {
-            layer.with(|named| named.counts.unchanged += 1);
+            layer.with(|changes| changes.counts.unchanged += 1);
             return Ok(());
         }
         let entry = if self.is_dry { None } else { Some(self.draft.put_known(meta, payload)?) };
-        layer.with(|named| {
-            *if before.is_some() { &mut named.counts.modified } else { &mut named.counts.added } += 1;
-            named.names.insert(key, Said::Put(entry));
+        layer.with(|changes| {
+            *if before.is_some() { &mut changes.counts.modified } else { &mut changes.counts.added } += 1;
+            changes.names.insert(key, NameChange::Put(entry));
         });
         Ok(())
     }
 
-    /// Deletes a partition and says whether there was one.
+    /// Deletes a partition; returns whether there was one.
     ///
     /// Fails when the name is not legal in the layer, or was put or deleted before.
     pub fn delete(&self, layer: &LayerId, name: &Name) -> Result<bool> {
@@ -200,9 +201,9 @@ impl Import {
         let key = layer.claim(name)?;
         let goes = layer.published.get(&key)?.is_some();
         if goes {
-            layer.with(|named| {
-                named.counts.deleted += 1;
-                named.names.insert(key, Said::Goes);
+            layer.with(|changes| {
+                changes.counts.deleted += 1;
+                changes.names.insert(key, NameChange::Delete);
             });
         }
         Ok(goes)
@@ -210,11 +211,11 @@ impl Import {
 
     /// Makes the version. `created` and `note` are recorded with it.
     ///
-    /// Fails with the store's conflict when another run made that version first, and with [`ErrorKind::Guarded`] where more would
-    /// be taken away than the limits allow: nothing was imported then.
+    /// Fails with the store's conflict if another writer made that version first, and with [`ErrorKind::Guarded`] if more would be
+    /// deleted than the limits allow. Then nothing was imported.
     pub fn commit(self, created: Timestamp, note: &str) -> Result<ImportReport> {
         let Import { base, draft, before, layers, limits, is_dry } = self;
-        // Where it takes over from tasks, what these read is nothing to what there is from now on.
+        // After it has taken over from tasks, the catalog no longer depends on what these read.
         let is_own = matches!(base.record().owner, None | Some(Owner::Imports));
         let mut next = NextVersion {
             dependencies: if is_own { base.record().dependencies.clone() } else { Vec::new() },
@@ -231,18 +232,18 @@ impl Import {
             bytes_written: 0,
         };
         for (id, layer) in layers {
-            let mut named = layer.named.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let spoken_of = named.replaced || !named.names.is_empty();
-            if named.replaced {
-                named.delete_others(&layer.published)?;
-                limits.check(base.catalog().url(), &id, named.counts, layer.published.count())?;
+            let mut changes = layer.changes.into_inner().unwrap_or_else(PoisonError::into_inner);
+            let is_imported = changes.replaced || !changes.names.is_empty();
+            if changes.replaced {
+                changes.delete_others(&layer.published)?;
+                limits.check(base.catalog().url(), &id, changes.counts, layer.published.count())?;
             }
-            if spoken_of {
-                report.counts += named.counts;
-                report.layers.insert(id, named.counts);
+            if is_imported {
+                report.counts += changes.counts;
+                report.layers.insert(id, changes.counts);
             }
             if !is_dry {
-                next.layers.push((layer.settings, named.apply(&draft, &layer.published)?));
+                next.layers.push((layer.settings, changes.apply(&draft, &layer.published)?));
             }
         }
         if is_dry {
@@ -266,11 +267,11 @@ impl Import {
 }
 
 impl ImportLayer {
-    /// Checks a name and takes it, so that nobody else can speak of it.
+    /// Checks a name and takes it, so that it can not be named again.
     fn claim(&self, name: &Name) -> Result<NameBytes> {
         self.settings.check(name).map_err(|error| self.refused(error.to_string()))?;
         let key = name.to_bytes();
-        if self.with(|named| named.names.insert(key.clone(), Said::Stays)).is_some() {
+        if self.with(|changes| changes.names.insert(key.clone(), NameChange::None)).is_some() {
             return Err(self.refused(format!("`{name}` is named twice in one import")));
         }
         Ok(key)
@@ -280,19 +281,19 @@ impl ImportLayer {
         Error::publish(&self.settings.id, message)
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut Named) -> T) -> T {
-        change(&mut self.named.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<T>(&self, change: impl FnOnce(&mut LayerChanges) -> T) -> T {
+        change(&mut self.changes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Named {
-    /// Lets all go that was not named.
+impl LayerChanges {
+    /// Deletes all partitions that were not named.
     fn delete_others(&mut self, published: &Tree) -> Result<()> {
         for found in published.scan(KeyRange::all()) {
             let (name, _) = found?;
             if !self.names.contains_key(&name) {
                 self.counts.deleted += 1;
-                self.names.insert(name, Said::Goes);
+                self.names.insert(name, NameChange::Delete);
             }
         }
         Ok(())
@@ -300,10 +301,10 @@ impl Named {
 
     /// The layer's next tree.
     fn apply(self, draft: &Draft, published: &Tree) -> Result<Tree> {
-        let changes = self.names.into_iter().filter_map(|(name, said)| match said {
-            Said::Stays | Said::Put(None) => None,
-            Said::Put(Some(entry)) => Some(Ok::<_, Error>((name, Some(entry)))),
-            Said::Goes => Some(Ok((name, None))),
+        let changes = self.names.into_iter().filter_map(|(name, change)| match change {
+            NameChange::None | NameChange::Put(None) => None,
+            NameChange::Put(Some(entry)) => Some(Ok::<_, Error>((name, Some(entry)))),
+            NameChange::Delete => Some(Ok((name, None))),
         });
         let mut changes = changes.peekable();
         Ok(if changes.peek().is_some() { draft.edit(published, changes)? } else { published.clone() })

@@ -1,5 +1,4 @@
-//! The other ways into a catalog: partitions from outside, layers that are added, changed and dropped by hand, and an earlier
-//! version made the latest again.
+//! Other changes of a catalog: imports of partitions, edits of layers, and the return to an earlier version.
 //!
 //! Each makes one version, as a run does, and compiles nothing.
 

@@ -1,8 +1,8 @@
-//! Entries as bytes, for rows that carry an input instead of a value.
+//! Entries as bytes, for rows whose value is the entry of an input.
 
 pub(crate) use deltic_store::{entry_len, meta_of_entry, read_entry, write_entry};
 
-/// Takes so many bytes from the front; `None` where there are fewer.
+/// Takes `N` bytes from the front; `None` if there are fewer.
 pub(crate) fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
     let (head, rest) = bytes.split_first_chunk()?;
     *bytes = rest;

@@ -1,8 +1,8 @@
 //! The local engine: rayon threads in this process.
 //!
-//! Work is cut into batches of bounded size and bounded weight, which [`workers`](crate::engine::workers) runs. The calling thread
-//! cuts the next batches and takes results while the pool works. Where payloads come over a network it also begins to
-//! read those of many batches ahead, so that the pool finds them there.
+//! Work is cut into batches of bounded size and weight, which [`workers`](crate::engine::workers) runs. The calling thread
+//! cuts the next batches and takes results while the pool works. If payloads come over a network, it also begins to read
+//! those of many batches ahead.
 
 use std::cell::RefCell;
 use std::sync::OnceLock;
@@ -21,8 +21,8 @@ use crate::{Error, Result};
 const BATCH_ITEMS: usize = 256;
 /// The most payload bytes in a batch, unless one item alone has more.
 const BATCH_BYTES: u64 = 2 << 20;
-/// Payload bytes that are read ahead from a remote store for each thread: what one thread computes with while a
-/// request is under way, with room to spare.
+/// Payload bytes that are read ahead from a remote store for each thread: more than one thread can process while a request
+/// is under way.
 const AHEAD_BYTES: u64 = 24 << 20;
 /// Batches that are begun for each thread on a remote store.
 const AHEAD_BATCHES: usize = 16;
@@ -41,10 +41,10 @@ pub struct LocalEngine {
 }
 
 impl LocalEngine {
-    /// How many bytes of rows are held in memory unless told otherwise.
+    /// The bytes of rows that are held in memory by default.
     pub const ROW_MEMORY: usize = 48 << 20;
 
-    /// An engine with so many threads; 0 means one for each processor.
+    /// An engine with this number of threads; 0 means one for each processor.
     pub fn new(threads: usize) -> LocalEngine {
         let threads = match threads {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -53,16 +53,16 @@ impl LocalEngine {
         LocalEngine { threads, row_memory: LocalEngine::ROW_MEMORY, ranges: 1, pool: OnceLock::new() }
     }
 
-    /// Holds about so many bytes of rows in memory; what is beyond goes to temporary files.
+    /// Holds about this number of bytes of rows in memory; the rest goes to temporary files.
     #[must_use]
     pub fn with_row_memory(mut self, bytes: usize) -> LocalEngine {
         self.row_memory = bytes;
         self
     }
 
-    /// Runs a full stage over this number of key ranges, one after the other. Each range writes its part of every tree, and the
-    /// parts are stitched: the output is the same. On one machine it gains nothing. It is how a stage is divided among several, and
-    /// for tests of that.
+    /// Runs a full stage over this number of key ranges, one after the other. Each range writes its part of every tree, and
+    /// the parts are stitched: the output is the same. On one machine this gains nothing. It is how a stage can be divided
+    /// among several machines, and tests use it.
     #[must_use]
     pub fn with_ranges(mut self, ranges: usize) -> LocalEngine {
         self.ranges = ranges.max(1);
@@ -80,7 +80,7 @@ impl LocalEngine {
             .map_err(|error| Error::machine("threads could not be started", std::io::Error::other(error.clone()), ""))
     }
 
-    /// How batches of a stage are run.
+    /// The workers that run the batches of a stage.
     fn workers<'a>(&'a self, kernel: &'a dyn Kernel) -> Workers<'a> {
         let ahead = kernel.is_remote();
         let threads = self.threads as u64;
@@ -109,7 +109,7 @@ impl Engine for LocalEngine {
     }
 
     fn side_by_side(&self) -> usize {
-        // One task leaves threads idle where it comes to an end, hardly where another one runs beside it.
+        // A task leaves threads idle when it ends, and two tasks seldom end together.
         self.threads.min(2)
     }
 
@@ -217,7 +217,7 @@ fn cut(items: &mut std::iter::Peekable<&mut dyn Iterator<Item = Result<Item>>>) 
     Ok((!batch.is_empty()).then_some(batch))
 }
 
-/// A batch of whole groups, or a group too large for one that has been compiled already.
+/// A batch of whole groups, or the result of a group that is too large for a batch and was compiled as a stream.
 enum Batch {
     Rows(Rows),
     Done(Vec<Reduced>),
@@ -226,7 +226,7 @@ enum Batch {
 /// Cuts sorted rows into batches of whole groups.
 struct Groups<'w> {
     rows: &'w mut Sorted,
-    /// The output at which to end.
+    /// The output before which to end.
     end: Option<&'w [u8]>,
     wanted: Option<Walk<'w>>,
     /// The first rows of the next batch.
@@ -237,7 +237,7 @@ impl Groups<'_> {
     fn cut(&mut self, kernel: &dyn Kernel, sink: &RefCell<&mut dyn ReduceSink>) -> Result<Option<Batch>> {
         let mut batch = std::mem::take(&mut self.carried);
         let (mut group, mut before) = (0, 0);
-        // What the batch will take in memory besides its rows.
+        // The bytes that the batch will take in memory besides its rows.
         let mut weight: u64 = batch.iter().map(|row| kernel.weight(row)).sum();
         loop {
             let last = batch.len().checked_sub(1).map(|last| batch.get(last));
@@ -246,7 +246,7 @@ impl Groups<'_> {
             if starts_group {
                 let own = (row.out.len() + row.item.len() + row.value.len()) as u64 + kernel.weight(row);
                 let is_full = batch.len() >= BATCH_ITEMS || batch.bytes() as u64 + weight >= BATCH_BYTES;
-                // What is large is not copied behind others.
+                // A large row begins a batch of its own, and is not copied behind others.
                 if is_full || own >= BATCH_BYTES && !batch.is_empty() {
                     return Ok(Some(Batch::Rows(batch)));
                 }
@@ -258,19 +258,19 @@ impl Groups<'_> {
             self.rows.advance()?;
             if (batch.bytes() - before) as u64 > HOT_BYTES {
                 if group > 0 {
-                    // The groups before it first.
+                    // First the groups before it: results come in the order of outputs.
                     self.carried = batch.split_off(group);
                     batch.trim();
                     return Ok(Some(Batch::Rows(batch)));
                 }
-                let mut hot = HotGroup { head: batch, next: 0, rest: self.rows, sink, told: false };
+                let mut hot = HotGroup { head: batch, next: 0, rest: self.rows, sink, is_passed_on: false };
                 return Ok(Some(Batch::Done(kernel.reduce(&mut hot, Fetch::default())?)));
             }
         }
         Ok((!batch.is_empty()).then_some(Batch::Rows(batch)))
     }
 
-    /// The next row of a wanted output, up to where it ends; the others are passed over.
+    /// The next row of a wanted output before `end`; rows of other outputs are passed over.
     fn next_wanted(&mut self) -> Result<Option<crate::sort::rows::Row<'_>>> {
         let end = self.end;
         if let Some(wanted) = &mut self.wanted {
@@ -288,14 +288,14 @@ impl Groups<'_> {
     }
 }
 
-/// One group as a stream: the rows in memory already, then those still to come.
+/// One group as a stream: its rows in memory, then the rest.
 struct HotGroup<'a, 'b> {
     head: Rows,
     next: usize,
     rest: &'a mut Sorted,
     sink: &'a RefCell<&'b mut dyn ReduceSink>,
-    /// Whether the sink was told of the row at hand, once the head is through.
-    told: bool,
+    /// Whether the sink has the current row. The sink got all rows of the head before.
+    is_passed_on: bool,
 }
 
 impl RowStream for HotGroup<'_, '_> {
@@ -305,7 +305,7 @@ impl RowStream for HotGroup<'_, '_> {
         }
         let out = self.head.get(0).out;
         let Some(row) = self.rest.peek()?.filter(|row| row.out == out) else { return Ok(None) };
-        if !std::mem::replace(&mut self.told, true) {
+        if !std::mem::replace(&mut self.is_passed_on, true) {
             self.sink.borrow_mut().row(row)?;
         }
         Ok(Some(row))
@@ -316,7 +316,7 @@ impl RowStream for HotGroup<'_, '_> {
             self.next += 1;
             return Ok(());
         }
-        self.told = false;
+        self.is_passed_on = false;
         self.rest.advance()
     }
 }

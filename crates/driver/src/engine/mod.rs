@@ -1,8 +1,8 @@
-//! The one seam between the driver and the machine.
+//! The interface between the driver and the machine.
 //!
-//! An engine runs a stage's kernel over a stream of work: `map` over inputs, a shuffle by output, `reduce` over
-//! groups. It decides where and in what order; the driver decides what. Everything that crosses the seam is plain data
-//! made of bytes, so a kernel can as well run behind a pipe.
+//! An engine runs a stage's kernel over a stream of work: `map` over inputs, a shuffle by output, `reduce` over groups. It
+//! decides where and in what order the kernel runs; the driver decides on what. All that passes through the interface is
+//! plain data, so a kernel could as well run in another process.
 //!
 //! An engine must hand over results in the order of their keys, whatever the number of workers: nothing that the
 //! driver writes may depend on timing.
@@ -21,20 +21,20 @@ use crate::sort::key_set::KeySet;
 use crate::sort::rows::{Row, RowStream, Rows};
 use crate::{Failure, Result};
 
-/// Where the code of tasks runs. Engines differ in speed only: what they make is the same, byte for byte.
+/// Runs the code of tasks. Engines differ in speed only: their results are the same, byte for byte.
 ///
-/// There is [`LocalEngine`](crate::LocalEngine). What crosses this seam is not part of the public interface yet, so nobody else can
-/// implement it.
+/// There is one, [`LocalEngine`](crate::LocalEngine). The types of its methods are not public yet, so other crates can not
+/// implement one.
 pub trait Engine: Sealed + Send + Sync {
-    /// About how many bytes of rows may be held in memory; what is beyond goes to files.
+    /// About the bytes of rows that may be held in memory; the rest goes to files.
     fn row_memory(&self) -> usize;
 
-    /// Over how many ranges of keys a full stage runs, one after the other.
+    /// The number of key ranges over which a full stage runs, one after the other.
     fn ranges(&self) -> usize {
         1
     }
 
-    /// How many tasks may run at the same time. Each of them may take the row memory.
+    /// The most tasks that may run at the same time. Each of them may take the row memory.
     fn side_by_side(&self) -> usize {
         1
     }
@@ -43,13 +43,13 @@ pub trait Engine: Sealed + Send + Sync {
     fn stage<'a>(&'a self, kernel: &'a dyn Kernel) -> Box<dyn StageSession + 'a>;
 }
 
-/// Keeps [`Engine`] to this crate.
+/// Limits implementations of [`Engine`] to this crate.
 pub trait Sealed {}
 
-/// One stage being run: any number of `map`s and `add`s, whose rows are kept until they are sorted.
+/// The run of one stage: any number of `map`s and `add`s, whose rows are kept until they are sorted.
 pub trait StageSession {
-    /// Runs front-ends over items, which come in the order of their keys, and hands over what each said, in the same order. Rows
-    /// stay with the session for the reduce.
+    /// Runs front-ends over items, which come in the order of their keys, and passes the result of each to `take`, in the
+    /// same order. Rows stay with the session for the reduce.
     fn map(
         &mut self,
         items: &mut dyn Iterator<Item = Result<Item>>,
@@ -72,52 +72,53 @@ pub trait BackSession {
     fn reduce(&mut self, end: Option<&[u8]>, wanted: Option<&KeySet>, sink: &mut dyn ReduceSink) -> Result<()>;
 }
 
-/// Takes what a reduce finds and makes. Each of the two comes in order, but they are not in step with each other.
+/// Takes the rows and the results of a reduce. Each of the two comes in order, but they are not in step with each other.
 pub trait ReduceSink {
-    /// A row that is given to a back-end, in order.
+    /// Takes a row that a back-end gets, in order.
     fn row(&mut self, row: Row<'_>) -> Result<()>;
 
-    /// What became of an output, in order.
+    /// Takes the result of an output, in order.
     fn reduced(&mut self, reduced: Reduced) -> Result<()>;
 }
 
-/// The code of a stage as a worker runs it: pure, and safe to run twice.
+/// The code of a stage as a worker runs it: a pure function of its batch, which may run twice.
 pub trait Kernel: Sync {
-    /// Whether payloads come over a network, so that an engine should have many batches begun at once.
+    /// Whether payloads come over a network, so that an engine should begin to read for many batches at once.
     fn is_remote(&self) -> bool;
 
-    /// Fails when the run was asked to end, and after [`give_up`](Kernel::give_up); an engine asks between batches.
+    /// Fails if the run was stopped, and after [`give_up`](Kernel::give_up). An engine calls it between batches.
     fn go_on(&self) -> Result<()>;
 
-    /// Ends what runs before its next call of user code, because the stage has failed. An engine that does so reports why.
+    /// Makes running batches fail before their next call of user code, because the stage has failed. The engine reports its
+    /// own error.
     fn give_up(&self);
 
-    /// Begins to read the payloads that `map` will look at, and returns at once.
+    /// Begins to read the payloads that `map` will need, and returns at once.
     fn begin_map(&self, items: &[Item]) -> Result<Fetch>;
 
-    /// Runs the front-ends of items, in order, until all have run or what they emitted is enough for one batch. What was
-    /// not begun is read now.
+    /// Runs the front-ends of items, in order, until all have run or have emitted enough for one batch. Payloads that were
+    /// not begun are read now.
     fn map(&self, items: Vec<Item>, fetch: Fetch) -> Result<MapBatch>;
 
-    /// Begins to read the payloads that `reduce` will look at, and returns at once.
+    /// Begins to read the payloads that `reduce` will need, and returns at once.
     fn begin_reduce(&self, rows: &Rows) -> Result<Fetch>;
 
-    /// Bytes that a row takes in memory while its group is compiled, besides its own: a payload that it stands for.
+    /// The bytes that a row takes in memory while its group is compiled, besides its own: those of the payload it refers to.
     fn weight(&self, row: Row<'_>) -> u64;
 
-    /// Runs the back-end of each group of sorted rows, hashes what it made and stores what is not published already.
-    /// What was not begun is read now.
+    /// Runs the back-end of each group of sorted rows, hashes its results and stores those that are not published already.
+    /// Payloads that were not begun are read now.
     fn reduce(&self, rows: &mut dyn RowStream, fetch: Fetch) -> Result<Vec<Reduced>>;
 }
 
-/// The payloads of a batch on their way; nothing by default.
+/// The payloads of a batch that are being read; none by default.
 #[derive(Debug, Default)]
 pub struct Fetch {
-    /// For each layer that payloads are read from, which of the batch's they are.
+    /// For each layer that payloads are read from, their places in the batch.
     pub(crate) begun: Option<Vec<(Vec<usize>, Payloads)>>,
-    /// Those that were read already.
+    /// Payloads that were read already.
     pub(crate) ready: Option<Vec<Payload>>,
-    /// The bytes of those that are on their way.
+    /// The bytes that are being read.
     pub(crate) bytes: u64,
 }
 
@@ -127,7 +128,7 @@ impl Fetch {
         Fetch { ready: Some(payloads), ..Fetch::default() }
     }
 
-    /// Waits for the payloads, in the order of the batch; `None` when nothing was begun.
+    /// Waits for the payloads, in the order of the batch; `None` if nothing was begun.
     pub(crate) fn wait(self) -> Result<Option<Vec<Payload>>> {
         if self.ready.is_some() {
             return Ok(self.ready);
@@ -146,21 +147,21 @@ impl Fetch {
 /// An input and where its payload lies.
 #[derive(Debug, Clone)]
 pub struct Item {
-    /// Which input.
+    /// The input.
     pub key: InputKey,
-    /// Its meta and place.
+    /// Its entry in the layer.
     pub entry: Entry,
 }
 
-/// What the front-ends of a batch said.
+/// The results of the front-ends of a batch.
 #[derive(Debug, Default)]
 pub struct MapBatch {
-    /// What is known of each item, in order.
+    /// The result of each item, in order.
     pub mapped: Vec<Mapped>,
     /// The rows for the shuffle, in order of items and of emission.
     pub rows: Rows,
-    /// The items that were not run because others had emitted enough, in order, as batches: each with what was read for
-    /// it. An engine runs them next.
+    /// The items that did not run because the others emitted enough, in order, as batches with the payloads that were read
+    /// for them. An engine runs them next.
     pub rest: Vec<(Vec<Item>, Fetch)>,
 }
 
@@ -193,46 +194,46 @@ impl Reduced {
     }
 }
 
-/// What is known of a front-end's work on one item.
+/// The result of a front-end for one item.
 #[derive(Debug)]
 pub struct Mapped {
     /// The item.
     pub item: InputKey,
-    /// The outputs it goes into, in order, each with the digest of what is said to it.
+    /// The outputs to which it emitted, in order, each with the digest of the values.
     pub edges: Vec<(OutputKey, Digest)>,
-    /// What it looked at, in order.
+    /// What it read, in order.
     pub reads: Vec<Seen>,
-    /// Why it said nothing, if it failed.
+    /// The failure, if it failed; then it has no edges and no reads.
     pub failed: Option<Box<Failure>>,
 }
 
-/// What became of one output.
+/// The result of a back-end for one output.
 #[derive(Debug)]
 pub struct Reduced {
     /// The output.
     pub out: OutputKey,
-    /// The first of the items it was made from.
+    /// Its first contributor.
     pub item: InputKey,
-    /// What the back-end made.
+    /// The outcome.
     pub outcome: Outcome,
-    /// What the back-end looked at, in order.
+    /// What the back-end read, in order.
     pub reads: Vec<Seen>,
 }
 
-/// What a back-end made.
+/// The outcome of a back-end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// No payload.
     Nothing,
-    /// Just what is published already.
+    /// The payload that is published already.
     Same,
-    /// Something new, stored already.
+    /// A new payload, which is stored.
     New(Entry),
-    /// Any number of partitions, in order of their keys, of a group that is no partition itself: stored already, or
-    /// none for one that is published just so.
+    /// The partitions of a group that is no partition itself, in the order of their keys: each with its entry if its
+    /// payload is new, and none if just that is published.
     Several(Vec<(OutputKey, Option<Entry>)>),
-    /// None, because the back-end failed.
+    /// No result, because the back-end failed.
     Failed(Box<Failure>),
-    /// None, because the back-end was not run: an input that the output is made from failed.
+    /// No result, because the back-end was not run: an input that contributes to the output failed.
     Held,
 }

@@ -1,13 +1,16 @@
 //! Batches on threads: several at once, results in order, in bounded memory.
 //!
-//! A single batch runs on the calling thread, and the thread pool is started when there is a second one, so small runs
-//! cost nothing. What a batch will emit shows only when it runs: a batch that has emitted enough is ended, and the rest of
-//! it becomes batches of their own, right behind it. While results that wait for their turn are heavy, no more batches are
-//! started than there are threads, and at last only the one whose turn it is.
+//! A single batch runs on the calling thread, and the thread pool is started with the second one, so a small run starts no
+//! threads. How much a batch emits is known only when it has run: a batch that has emitted enough is ended, and the rest of
+//! it becomes batches right behind it.
 //!
-//! After an error nothing new is cut or started behind it. What comes before it still runs, because it may fail too, and
-//! the first error in order is the one to report. Then the rest is given up, wherever it is. A failure of a store is that of
-//! all batches that ask it later: which of them reports it, and what comes before, is up to timing.
+//! Results are taken in order, so finished ones wait for a slow batch before them, and take memory. The more they take, the
+//! fewer batches are started: at first no more than threads, and in the end only the one whose turn it is, which is always
+//! started, or nothing would ever be taken.
+//!
+//! After an error no batch behind it is cut or started. Batches before it still run, because they may fail too, and the
+//! first error in order is the one that is reported, whatever the timing. Then all that runs is given up. One exception: a
+//! store that fails does so for all batches that use it later, so timing decides which of them reports it.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,31 +19,31 @@ use std::sync::mpsc;
 use crate::engine::Kernel;
 use crate::{Error, Result};
 
-/// What was made of a batch.
+/// The result of a batch.
 pub(crate) struct Done<B, R> {
     pub(crate) result: R,
-    /// Bytes that the result takes until it is taken.
+    /// The bytes that the result takes while it waits.
     pub(crate) weight: u64,
-    /// What is left of the batch, as batches, in order.
+    /// The rest of the batch that did not run, as batches, in order.
     pub(crate) rest: Vec<B>,
 }
 
-/// Runs batches, with these limits.
+/// Runs batches within these limits.
 pub(crate) struct Workers<'a> {
     pub(crate) kernel: &'a dyn Kernel,
     pub(crate) pool: Box<dyn Fn() -> Result<&'a rayon::ThreadPool> + 'a>,
     pub(crate) threads: usize,
-    /// Whether batches are to be cut early, because cutting one begins to read for it.
+    /// Whether to cut batches early, because cutting one begins to read for it.
     pub(crate) reads_ahead: bool,
-    /// Batches that are cut and whose results are not taken.
+    /// The most batches that are cut and whose results are not taken.
     pub(crate) batches: usize,
-    /// Bytes of such batches, as far as they are known before.
+    /// The most bytes of such batches, as far as they are known before they run.
     pub(crate) coming_bytes: u64,
-    /// Bytes of results that wait for their turn.
+    /// The most bytes of results that wait for their turn.
     pub(crate) done_bytes: u64,
 }
 
-/// A batch in its place.
+/// A batch at its place in the order.
 struct Slot<B, R> {
     number: u64,
     bytes: u64,
@@ -54,10 +57,10 @@ enum State<B, R> {
 }
 
 impl Workers<'_> {
-    /// Applies `work` to batches, several at once, and hands results over in order. Batches come with the bytes that they
-    /// take.
+    /// Applies `work` to batches, several at once, and passes results to `take` in order. Batches come with the bytes that
+    /// they take.
     ///
-    /// Errors: the first in order, of a batch or of `next`, whichever happened first. What runs then is given up.
+    /// Errors: the first in order, of a batch or of `next`, whichever happened first in time. Running batches are given up.
     pub(crate) fn each<B: Send, R: Send>(
         &self,
         mut next: impl FnMut() -> Result<Option<(B, u64)>>,
@@ -99,9 +102,12 @@ impl Workers<'_> {
         let mut slots: VecDeque<Slot<B, R>> = VecDeque::new();
         let mut next = || ready.next().map_or_else(&mut *next, |batch| batch.map(Some));
         let (mut coming, mut running, mut held, mut ended) = (0, 0, 0, false);
-        // About how heavy results have been lately, once there were any.
-        let mut usual: Option<u64> = None;
+        // The weight to expect of a result: the greatest of late, which decays by an eighth with each smaller one. None
+        // before the first result.
+        let mut expected: Option<u64> = None;
         (self.pool)()?.in_place_scope(|scope| {
+            // In each round: take the results whose turn it is, cut batches, start some, and wait for one to end. Taking first
+            // frees memory for what is started, and an error that is taken ends the loop before anything new is cut.
             let mut go = || loop {
                 while let Some(Slot { bytes, state: State::Done(result, weight), .. }) =
                     slots.pop_front_if(|slot| matches!(slot.state, State::Done(..)))
@@ -126,22 +132,25 @@ impl Workers<'_> {
                 for (place, Slot { number, state, .. }) in slots.iter_mut().enumerate() {
                     match state {
                         State::Ready(_) => {}
+                        // What is behind an error will not be taken.
                         State::Done(Err(_), _) => break,
                         State::Running | State::Done(..) => continue,
                     }
-                    let fits = |usual: u64| held + (running as u64 + 1) * usual <= self.done_bytes;
+                    let fits = |weight: u64| held + (running as u64 + 1) * weight <= self.done_bytes;
                     let is_idle = running < self.threads && held < self.done_bytes;
-                    if place > 0 && !is_idle && !usual.is_some_and(fits) {
+                    // The first one always starts. Before the first result nothing is known of weights, so as many start as there
+                    // are threads.
+                    if place > 0 && !is_idle && !expected.is_some_and(fits) {
                         break;
                     }
                     let State::Ready(batch) = std::mem::replace(state, State::Running) else { continue };
                     running += 1;
                     let (sender, number) = (sender.clone(), *number);
                     scope.spawn(move |_| {
-                        // User code is guarded already; this keeps a mistake of ours from waiting for ever.
+                        // Panics of user code are caught already. A panic of this crate must not leave the receiver waiting.
                         let done = catch_unwind(AssertUnwindSafe(|| kernel.go_on().and_then(|()| work(batch))));
                         let failed = |_| Err(Error::internal("a worker panicked"));
-                        // Nobody listens any more when an earlier batch failed.
+                        // The receiver is gone if an earlier batch failed.
                         let _ = sender.send((number, done.unwrap_or_else(failed)));
                     });
                 }
@@ -153,6 +162,7 @@ impl Workers<'_> {
                 let gone = || Error::internal("the workers are gone");
                 let (number, done) = receiver.recv().map_err(|_| gone())?;
                 running -= 1;
+                // By number: the place of a batch moves when others are taken, or leave a rest.
                 let place = slots.iter().position(|slot| slot.number == number).ok_or_else(gone)?;
                 slots[place].state = match done {
                     Err(error) => {
@@ -161,7 +171,7 @@ impl Workers<'_> {
                     }
                     Ok(Done { result, weight, rest }) => {
                         held += weight;
-                        usual = Some(usual.map_or(weight, |usual| weight.max(usual - usual / 8)));
+                        expected = Some(expected.map_or(weight, |expected| weight.max(expected - expected / 8)));
                         for (after, piece) in rest.into_iter().enumerate() {
                             slots.insert(place + 1 + after, slot(State::Ready(piece), 0));
                         }
@@ -169,7 +179,7 @@ impl Workers<'_> {
                     }
                 };
             };
-            // The scope ends when all that runs has ended.
+            // The scope waits for running batches: they are made to end early.
             go().inspect_err(|_| kernel.give_up())
         })
     }
@@ -194,10 +204,10 @@ mod tests {
             false
         }
         fn go_on(&self) -> Result<()> {
-            if self.0.is_asked() { Err(error("given up")) } else { Ok(()) }
+            if self.0.is_requested() { Err(error("given up")) } else { Ok(()) }
         }
         fn give_up(&self) {
-            self.0.ask();
+            self.0.request();
         }
         fn begin_map(&self, _: &[Item]) -> Result<Fetch> {
             Ok(Fetch::default())
@@ -220,7 +230,7 @@ mod tests {
         Error::internal(message)
     }
 
-    /// Waits until something holds, and says whether it did within a minute.
+    /// Waits at most a minute until a condition holds; returns whether it does.
     fn comes(holds: impl Fn() -> bool) -> bool {
         let start = Instant::now();
         while !holds() && start.elapsed() < Duration::from_secs(60) {
@@ -229,7 +239,7 @@ mod tests {
         holds()
     }
 
-    /// What `each` makes of batches 0, 1, 2 and so on: what was taken, and how it ended.
+    /// Runs `each` on batches 0, 1, 2 and so on: returns what was taken, and how it ended.
     fn each(
         threads: usize,
         next: impl Fn(u64) -> Result<Option<u64>>,
@@ -307,7 +317,7 @@ mod tests {
             let work = |batch: u64, kernel: &Signals| {
                 *begun.lock().unwrap() += 1;
                 if batch == 0 {
-                    // All threads are at work by then.
+                    // Until all threads work.
                     assert!(comes(|| *begun.lock().unwrap() == threads));
                     return Err(error("the first failed"));
                 }

@@ -1,4 +1,4 @@
-//! Rules of patterns that a compiler broke. Each message names the output, who made it, and the way out.
+//! Rules of patterns that a compiler broke. Each message names the output, what made it, and what to do.
 
 use deltic_core::TaskId;
 
@@ -27,13 +27,13 @@ pub(crate) fn two_groups(task: &TaskId, output: String, first: &str, second: &st
 }
 
 /// A dependency graph sets the outputs of one input twice.
-pub(crate) fn set_twice(task: &TaskId, input: String) -> Error {
+pub(crate) fn duplicate_edges(task: &TaskId, input: String) -> Error {
     let message = format!("{task}: the outputs of input {input} are set twice: set them once, all together");
     broken(task, Phase::Graph, input, message)
 }
 
 /// A global compiler publishes one output twice.
-pub(crate) fn published_twice(task: &TaskId, output: String) -> Error {
+pub(crate) fn duplicate_output(task: &TaskId, output: String) -> Error {
     let message = format!("{task}: output {output} is published twice: publish each partition once");
     broken(task, Phase::Back, output, message)
 }

@@ -1,4 +1,4 @@
-//! Where two payloads differ first, for people who want to know why.
+//! The first place where two payloads differ, as a person reads it.
 
 use std::fmt;
 
@@ -8,20 +8,20 @@ use serde::Serialize;
 /// Bytes that are shown of each payload.
 const SHOWN: usize = 16;
 
-/// Where two payloads differ first: of what was there and of what came out now, or of two times, in this order.
+/// The first place where two payloads differ: the published and the compiled one, or those of a first and a second compilation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FirstDifference {
-    /// The first byte that is not the same, counted from 0; none where only the user fields differ.
+    /// The offset in bytes, from 0; none if only the user fields differ.
     pub offset: Option<u64>,
-    /// How many bytes each has.
+    /// The length of each, in bytes.
     pub lengths: [u64; 2],
-    /// A few bytes of each from there on: text in quotes where it is text, else hexadecimal digits. Of payloads that
-    /// differ in their user fields alone, these.
+    /// A few bytes of each from there on: in quotes if they are text, else as hexadecimal digits. The user fields, if only
+    /// these differ.
     pub shown: [String; 2],
 }
 
 impl FirstDifference {
-    /// Compares payloads; none where they are equal, user fields included.
+    /// Compares payloads; none if they are equal, user fields included.
     pub fn of(one: &Payload, other: &Payload) -> Option<FirstDifference> {
         let lengths = [one.len(), other.len()];
         if one.bytes() == other.bytes() {
@@ -45,13 +45,13 @@ impl fmt::Display for FirstDifference {
     }
 }
 
-/// The first of some bytes, as text if they are, with a mark where there are more.
+/// The first of some bytes, as text if they are text, with a mark if there are more.
 fn shown(bytes: &[u8]) -> String {
     let first = &bytes[..bytes.len().min(SHOWN)];
     let more = if bytes.len() > SHOWN { "…" } else { "" };
     let text = match std::str::from_utf8(first) {
         Ok(text) => Some(text),
-        // A character that is cut at the end is left out.
+        // A character that is cut off at the end is left out.
         Err(error) if error.error_len().is_none() && error.valid_up_to() > 0 => {
             std::str::from_utf8(&first[..error.valid_up_to()]).ok()
         }
@@ -75,20 +75,20 @@ fn shown(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn told(one: impl Into<Payload>, other: impl Into<Payload>) -> String {
+    fn text(one: impl Into<Payload>, other: impl Into<Payload>) -> String {
         FirstDifference::of(&one.into(), &other.into()).map_or_else(String::new, |found| found.to_string())
     }
 
     #[test]
-    fn the_first_difference_is_told() {
-        assert_eq!(told("same", "same"), "");
-        assert_eq!(told("abcd", "abxd"), "from byte 2 of 4: \"cd\" and \"xd\"");
-        assert_eq!(told("ab", "abc\n"), "from byte 2 of 2 and 4: its end and \"c\\n\"");
-        assert_eq!(told(vec![1, 2, 255], vec![1, 3]), "from byte 1 of 3 and 2: 0x02ff and 0x03");
-        assert_eq!(told("a", "0123456789012345678"), "from byte 0 of 1 and 19: \"a\" and \"0123456789012345\"…");
+    fn the_first_difference_is_shown() {
+        assert_eq!(text("same", "same"), "");
+        assert_eq!(text("abcd", "abxd"), "from byte 2 of 4: \"cd\" and \"xd\"");
+        assert_eq!(text("ab", "abc\n"), "from byte 2 of 2 and 4: its end and \"c\\n\"");
+        assert_eq!(text(vec![1, 2, 255], vec![1, 3]), "from byte 1 of 3 and 2: 0x02ff and 0x03");
+        assert_eq!(text("a", "0123456789012345678"), "from byte 0 of 1 and 19: \"a\" and \"0123456789012345\"…");
         // The ö is cut in the middle.
-        assert_eq!(told("", "012345678901234ö"), "from byte 0 of 0 and 17: its end and \"012345678901234\"…");
+        assert_eq!(text("", "012345678901234ö"), "from byte 0 of 0 and 17: its end and \"012345678901234\"…");
         let field = Payload::from("a").with_field("k", "v").unwrap();
-        assert!(told("a", field).starts_with("in its user fields: "));
+        assert!(text("a", field).starts_with("in its user fields: "));
     }
 }

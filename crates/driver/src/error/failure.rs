@@ -1,8 +1,7 @@
-//! What compilers fail on, as data: which partition, in which part of the task, and what was said.
+//! Failures of compilers, as data: which partition failed, in which phase of the task, and with which message.
 //!
-//! A stage does not end at the first partition that fails. It goes on to the end of its front-ends, or of its
-//! back-ends, so that whoever repairs inputs hears of all of them at once; unless so many fail that it is the compiler
-//! which is broken.
+//! A stage does not end at the first partition that fails. It runs to the end of its front-ends, or of its back-ends, so
+//! that one report lists all inputs to repair. It ends early if very many fail, because then the compiler is broken.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,31 +10,31 @@ use deltic_core::{Key, TaskId};
 use deltic_store::Secrets;
 use serde::Serialize;
 
-use crate::error::alike::alike;
+use crate::error::groups::group_failures;
 use crate::{Error, Phase, Result};
 
-/// So many failures of a task are listed; with more, its stage ends at once.
+/// The most failures of a task that are listed; with more, its stage ends at once.
 pub(crate) const LISTED: usize = 100;
 
-/// So many lines of a task follow where it is the limit of its quarantine that ended the run.
+/// The most failures of a task that are listed if the limit of its quarantine ended the run.
 const EXAMPLES: usize = 5;
 
-/// The most bytes of a message that are kept: one that quotes a payload must not become one.
+/// The most bytes of a message that are kept: a message may quote a whole payload, and is stored with the state.
 const MESSAGE_BYTES: usize = 2048;
 
-/// A partition that a compiler failed on, or panicked.
+/// A partition on which a compiler failed or panicked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// The task.
     pub task: TaskId,
-    /// Where in the task.
+    /// The part of the task that failed.
     pub phase: Phase,
-    /// The partition it was working on.
+    /// The partition it ran for.
     pub key: String,
-    /// An input to look at, where there is one.
+    /// An input to look at, if there is one.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
     pub input: Option<Key>,
-    /// What it said, causes included; cut where it is long.
+    /// The error or panic with its causes; cut if it is long.
     pub message: String,
 }
 
@@ -51,7 +50,7 @@ impl Failure {
         input: Option<&Key>,
         source: &anyhow::Error,
     ) -> Failure {
-        // It is kept with what is in quarantine, and shown by whoever looks.
+        // It may be stored in the table of errors, where anybody who reads the catalog can see it.
         let mut message = Secrets::of_environment().hide(&format!("{source:#}")).into_owned();
         if message.len() > MESSAGE_BYTES {
             message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
@@ -62,7 +61,7 @@ impl Failure {
 }
 
 impl fmt::Display for Failure {
-    /// On one line: a line break of the message is written `\n`, so that the next line is never the message's own.
+    /// On one line: a line break of the message is written `\n`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let message = self.message.replace('\n', "\\n");
         write!(f, "{}: {} {}: {message}", self.task, self.phase, self.key)
@@ -75,7 +74,7 @@ impl From<Failure> for Error {
     }
 }
 
-/// Tells a failure of user code from what the driver itself can not go on after.
+/// Separates a failure of user code, which is a result, from an error that ends the run.
 pub(crate) fn attempt<T>(result: Result<T>) -> Result<std::result::Result<T, Box<Failure>>> {
     match result.map_err(Error::into_failures) {
         Ok(done) => Ok(Ok(done)),
@@ -95,26 +94,26 @@ pub(crate) fn attempt<T>(result: Result<T>) -> Result<std::result::Result<T, Box
 pub struct Failures {
     /// The failures; never none in an error.
     pub all: Vec<Failure>,
-    /// Whether some task was left before its end because too much failed.
+    /// Whether a task ended early because too many partitions failed: there may be more failures.
     pub cut_short: bool,
-    /// Why nothing could be put in quarantine, where a task is to do so.
+    /// Why a task that has a quarantine could not use it.
     pub because: Option<String>,
-    /// The quarantines that too much was to go into.
-    pub passed: Vec<PassedLimit>,
+    /// The quarantines that are full.
+    pub full: Vec<QuarantineFull>,
 }
 
-/// A quarantine that more was to go into than may be in it.
+/// A quarantine whose limit was reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PassedLimit {
+pub struct QuarantineFull {
     /// The task.
     pub task: TaskId,
-    /// The most partitions that it may fail on.
+    /// The most partitions that may fail.
     pub most: usize,
 }
 
-impl fmt::Display for PassedLimit {
+impl fmt::Display for QuarantineFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let PassedLimit { task, most } = self;
+        let QuarantineFull { task, most } = self;
         write!(
             f,
             "the quarantine of task `{task}` is full: at most {most} of its partitions may fail; raise the limit with \
@@ -124,7 +123,7 @@ impl fmt::Display for PassedLimit {
 }
 
 impl Failures {
-    /// Adds one; an error with all of them when that is too many to go on.
+    /// Adds a failure; returns an error with all of them if they are too many to go on.
     pub(crate) fn add(&mut self, failure: Failure, most: usize) -> Result<()> {
         self.all.push(failure);
         if self.all.len() <= most.max(LISTED) {
@@ -134,19 +133,19 @@ impl Failures {
         Err(Error::compiler(std::mem::take(self)))
     }
 
-    /// Those of a later task behind these.
+    /// Adds the failures of a later task.
     pub(crate) fn extend(&mut self, other: Failures) {
         self.all.extend(other.all);
         self.cut_short |= other.cut_short;
         self.because = self.because.take().or(other.because);
-        self.passed.extend(other.passed);
+        self.full.extend(other.full);
     }
 }
 
 impl fmt::Display for Failures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines = alike(&self.all);
-        self.passed.iter().try_for_each(|limit| write!(f, "{limit}\n  "))?;
+        let lines = group_failures(&self.all);
+        self.full.iter().try_for_each(|limit| write!(f, "{limit}\n  "))?;
         match &self.all[..] {
             [one] => write!(f, "{one}")?,
             all => write!(f, "{} failures", all.len())?,
@@ -155,8 +154,8 @@ impl fmt::Display for Failures {
         for line in lines.iter().filter(|_| self.all.len() > 1) {
             let of_task = listed.entry(line.task).or_default();
             *of_task += 1;
-            let has_passed = self.passed.iter().any(|limit| limit.task == *line.task);
-            match *of_task > if has_passed { EXAMPLES } else { LISTED } {
+            let is_full = self.full.iter().any(|limit| limit.task == *line.task);
+            match *of_task > if is_full { EXAMPLES } else { LISTED } {
                 true => more += line.count,
                 false => write!(f, "\n  {}: {line}", line.task)?,
             }
@@ -182,7 +181,7 @@ pub struct Quarantined {
     pub phase: Phase,
     /// The partition.
     pub key: String,
-    /// What the compiler said, or which inputs hold an output back.
+    /// The message of the compiler, or which inputs hold the output back.
     pub message: String,
 }
 
@@ -206,18 +205,18 @@ mod tests {
             message: format!("no {number}"),
         };
         let all: Vec<Failure> = (0..EXAMPLES + 2).map(|number| failure("a", number)).chain([failure("b", 7)]).collect();
-        let passed = vec![PassedLimit { task: TaskId::new("a").unwrap(), most: EXAMPLES }];
-        let text = Failures { all, passed, ..Failures::default() }.to_string();
+        let full = vec![QuarantineFull { task: TaskId::new("a").unwrap(), most: EXAMPLES }];
+        let text = Failures { all, full, ..Failures::default() }.to_string();
         let of = |task: &str| text.matches(&format!("\n  {task}: ")).count();
         assert_eq!((of("a"), of("b")), (EXAMPLES, 1), "{text}");
         assert!(text.ends_with("\n  and 2 more"), "{text}");
-        let full = |task: &str| Failures {
+        let reached = |task: &str| Failures {
             all: vec![failure(task, 1)],
-            passed: vec![PassedLimit { task: TaskId::new(task).unwrap(), most: 1 }],
+            full: vec![QuarantineFull { task: TaskId::new(task).unwrap(), most: 1 }],
             ..Failures::default()
         };
-        let mut both = full("a");
-        both.extend(full("b"));
+        let mut both = reached("a");
+        both.extend(reached("b"));
         let text = both.to_string();
         assert!(
             ["`a` is full", "`b` is full", "a: front-end", "b: front-end"].iter().all(|one| text.contains(one)),

@@ -1,9 +1,9 @@
-//! What an error tells of user code, where it is a finding of a check and not the end of it.
+//! Errors of user code, as findings: a verification reports them and goes on.
 
 use crate::{Error, ErrorKind, Failures};
 
-/// What an error tells of user code or of what it made, a line each; the error itself where it is one of stores or
-/// engines: that is no finding.
+/// The findings in an error of user code or of what it made, one line each. An error of a store or an engine is no finding
+/// and is returned.
 pub(crate) fn findings(error: Error) -> Result<Vec<String>, Error> {
     match error.kind() {
         ErrorKind::Compiler(Failures { all, because, cut_short, .. }) => {
@@ -22,7 +22,7 @@ mod tests {
     use crate::{Failure, Phase};
 
     #[test]
-    fn a_list_that_was_cut_short_says_so() {
+    fn a_list_that_was_cut_short_shows_it() {
         let task = deltic_core::TaskId::new("words").unwrap();
         let (key, message) = ("in/texts/a".to_owned(), "no".to_owned());
         let all = vec![Failure { task, phase: Phase::Front, key, input: None, message }];

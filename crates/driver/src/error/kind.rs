@@ -14,7 +14,7 @@ pub enum ErrorKind {
     /// A compiler broke a rule of its pattern: two inputs or two groups made one output, or it named one partition twice.
     /// Fix the compiler, or register it with another pattern.
     Contract,
-    /// Compiled twice, partitions came out differently. Make the compilers functions of their inputs: no order of hash
+    /// Results differ when they are compiled twice. Make the compilers functions of their inputs: no order of hash
     /// maps, clocks, randomness, threads, or anything kept between calls.
     NotDeterministic {
         /// The first by task, part and key.
@@ -22,28 +22,28 @@ pub enum ErrorKind {
         /// How many others there are.
         more: u64,
     },
-    /// What is asked for can not be done with what is there. Nothing was compiled. Ask for something else.
+    /// The request does not fit the catalogs. Nothing was compiled. Request something else.
     Refused,
     /// Tasks, layers and catalogs do not fit together. Nothing has run. Fix the job.
     Setup,
-    /// Somebody else writes to the catalog, and would lose what is there. Nothing was written. Choose another catalog, or
+    /// The catalog belongs to another writer, whose data would be lost. Nothing was written. Choose another catalog, or
     /// take it over.
     Owned {
         /// The catalog.
         url: String,
-        /// Who writes to it.
+        /// The writer it belongs to.
         owner: Owner,
-        /// Who was about to: `a run of other tasks`, `an import`.
+        /// What was refused: `a run of other tasks`, `an import`.
         by: &'static str,
     },
-    /// An import would take more away than its [`ImportLimits`](crate::ImportLimits) allow. Nothing was imported. Look at
+    /// An import would take more away than its [`ImportLimits`](crate::ImportLimits) allow. Nothing was imported. Check
     /// the source, or raise the limits.
     Guarded {
         /// The catalog.
         url: String,
         /// The layer.
         layer: LayerId,
-        /// Whether nothing would be left of it, because the source is empty.
+        /// Whether the layer would become empty, because the source is.
         is_empty: bool,
         /// How many partitions would be deleted.
         deleted: u64,
@@ -52,9 +52,9 @@ pub enum ErrorKind {
     },
     /// The output catalog is not at the version that the caller expected. Plan again.
     BaseMoved {
-        /// What the caller expected.
+        /// The version that the caller expected.
         expected: Version,
-        /// What is there.
+        /// The version that was found.
         found: Version,
     },
     /// The stored state does not fit the stored layers. Run with `--full`.
@@ -66,15 +66,14 @@ pub enum ErrorKind {
         /// What is wrong, without the layer.
         what: String,
     },
-    /// It was asked to end early, by [`Stop`](crate::Stop).
+    /// It was stopped by [`Stop`](crate::Stop).
     Stopped {
         /// The version that it started from, which is unchanged.
-        stands: Version,
+        base: Version,
     },
-    /// This machine could not do its part: start threads, or write temporary files. See to its disk and memory, and try
-    /// again.
+    /// This machine could not start threads or write temporary files. Check its disk and memory, and try again.
     Machine,
-    /// The store failed, or another run committed first. Its own kind says what to do.
+    /// The store failed, or another run committed first. See the kind of its own error.
     Store(deltic_store::Error),
     /// A bug in this crate.
     Internal,

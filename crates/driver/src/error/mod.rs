@@ -1,16 +1,16 @@
-//! What can go wrong in a run: one error, with a kind to decide by, a place, and a message for people.
+//! The error of a run: a kind to decide by, a place, and a message for people.
 //!
-//! The kinds are sorted by what the caller should do, as those of `deltic_store` are. No kind is a catch-all: what the
-//! store reports keeps its own kind, what this machine could not do is [`ErrorKind::Machine`], and what can only be a bug
-//! in this crate is [`ErrorKind::Internal`].
+//! There is one kind for each thing that a caller can do, as in `deltic_store`. No kind is a catch-all: an error of the
+//! store keeps its own kind, a failure of this machine is [`ErrorKind::Machine`], and a bug in this crate is
+//! [`ErrorKind::Internal`].
 //!
 //! After an error of a run no new version exists, and the base is unchanged.
 
-pub(crate) mod alike;
 pub(crate) mod contract;
 pub(crate) mod difference;
 pub(crate) mod failure;
 pub(crate) mod findings;
+pub(crate) mod groups;
 mod kind;
 pub(crate) mod offender;
 pub(crate) mod panics;
@@ -90,19 +90,19 @@ impl Error {
         }
     }
 
-    /// Says which task it happened in.
+    /// Adds the task it happened in.
     fn in_task(mut self, task: &TaskId) -> Error {
         self.0.task = Some(task.clone());
         self
     }
 
-    /// Says which part of its task, and which partition, it is about.
+    /// Adds the part of the task, and the partition, that it is about.
     fn about(mut self, phase: Phase, key: impl Into<String>) -> Error {
         (self.0.phase, self.0.key) = (Some(phase), Some(key.into()));
         self
     }
 
-    /// Says what it was caused by. The message holds the cause already, as text.
+    /// Adds the cause. The message contains its text already.
     fn because(mut self, source: std::io::Error) -> Error {
         self.0.source = Some(source);
         self
@@ -142,7 +142,7 @@ impl Error {
         Error::new(ErrorKind::Compiler(failures), "")
     }
 
-    /// What user code failed on, where that is what happened.
+    /// The failures of user code, if it is an error of these.
     pub(crate) fn into_failures(self) -> std::result::Result<Failures, Error> {
         match self.0.kind {
             ErrorKind::Compiler(failures) => Ok(failures),
@@ -179,9 +179,9 @@ impl Error {
         Error::new(ErrorKind::BaseMoved { expected, found }, message)
     }
 
-    pub(crate) fn stopped(stands: Version) -> Error {
-        let message = format!("stopped: nothing was published; version {stands} stands");
-        Error::new(ErrorKind::Stopped { stands }, message)
+    pub(crate) fn stopped(base: Version) -> Error {
+        let message = format!("stopped: nothing was published; version {base} stands");
+        Error::new(ErrorKind::Stopped { base }, message)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What does not come out the same when it is compiled twice.
+//! Results that differ when they are compiled twice.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,18 +13,18 @@ use crate::{Error, Phase, Result};
 /// The most differences and offenders that are listed.
 pub(crate) const MOST: usize = 100;
 
-/// Something that came out differently the second time.
+/// A result that differed the second time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Offender {
     /// The task.
     pub task: TaskId,
     /// Which part of it.
     pub phase: Phase,
-    /// The partition that it worked on.
+    /// The partition.
     pub key: String,
     /// What differs, as text.
     pub what: String,
-    /// Where the bytes differ first, the first time and the second: of the partition, or of what was said to an output.
+    /// The first place where the bytes differ: of the partition, or of the values emitted to an output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first: Option<FirstDifference>,
 }
@@ -37,14 +37,14 @@ impl fmt::Display for Offender {
     }
 }
 
-/// What came out differently: the first by task, part and key, and how many others.
+/// The results that differed: the first by task, phase and key, and the number of others.
 #[derive(Default)]
-pub(crate) struct Offenders(Mutex<(Known, u64)>);
+pub(crate) struct Offenders(Mutex<(ByPlace, u64)>);
 
-type Known = BTreeMap<(TaskId, &'static str, String), Offender>;
+type ByPlace = BTreeMap<(TaskId, &'static str, String), Offender>;
 
 impl Offenders {
-    pub(crate) fn note(&self, offender: Offender) {
+    pub(crate) fn record(&self, offender: Offender) {
         let key = (offender.task.clone(), offender.phase.id(), offender.key.clone());
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.0.entry(key).or_insert(offender);
@@ -54,7 +54,7 @@ impl Offenders {
         }
     }
 
-    /// An error if anything was found.
+    /// Returns an error if any result differed.
     pub(crate) fn refuse(&self) -> Result<()> {
         match self.take() {
             (offenders, _) if offenders.is_empty() => Ok(()),
@@ -62,7 +62,7 @@ impl Offenders {
         }
     }
 
-    /// What was found, and how much there is besides.
+    /// The results that differed, and the number of those that are not listed.
     pub(crate) fn take(&self) -> (Vec<Offender>, u64) {
         let (known, more) = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         (known.into_values().collect(), more)

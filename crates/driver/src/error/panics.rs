@@ -1,30 +1,31 @@
-//! Panics of user code, which are errors about what it was called for.
+//! Panics of user code, which become errors of the partition it was called for.
 //!
-//! Where a panic happened only a hook is told, and hooks are the program's, not a library's: one that reports to
-//! [`on_panic`] has the place in the error, and need not show what the error will say.
+//! Only a panic hook knows the place of a panic, and hooks belong to the program, not to a library. If the program's hook
+//! calls [`on_panic`], the error contains the place, and the hook need not print what the error will report.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 thread_local! {
     static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
-    /// Where this thread panicked last, as a hook was told.
+    /// Where this thread panicked last, as the hook reported it.
     static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// For the hook of a program: notes where this thread panics, and says whether that becomes an error, with the place in it.
+/// To be called by the program's panic hook. Records where this thread panics; returns whether the panic becomes an error,
+/// which then contains the place.
 pub fn on_panic(place: &str) -> bool {
     let _ = PLACE.try_with(|known| known.replace(place.to_owned()));
     IS_CAUGHT.try_with(Cell::get).unwrap_or(false)
 }
 
-/// Calls user code, and gives what it panicked with as text: where, if a hook has noted it, and what it says.
-pub fn caught<T>(code: impl FnOnce() -> T) -> std::result::Result<T, String> {
+/// Calls user code. If it panics, returns the place, if a hook has recorded it, and the message.
+pub fn catch_panic<T>(code: impl FnOnce() -> T) -> std::result::Result<T, String> {
     PLACE.take();
-    let before = IS_CAUGHT.replace(true);
-    // What the code leaves half done after a panic is its own: nothing of it is looked at afterwards.
+    let outer = IS_CAUGHT.replace(true);
+    // Unwind-safe: after a panic nothing that the code has changed is used.
     let ran = catch_unwind(AssertUnwindSafe(code));
-    IS_CAUGHT.set(before);
+    IS_CAUGHT.set(outer);
     ran.map_err(|panic| {
         let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
         match (PLACE.take(), text.unwrap_or_default()) {
@@ -42,18 +43,18 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_error() {
-        assert_eq!(caught(|| 1), Ok(1));
-        let text = |code: fn()| caught(code).unwrap_err();
-        assert_eq!(text(|| panic!("no {}", "luck")), "panicked: no luck", "no hook has told");
+        assert_eq!(catch_panic(|| 1), Ok(1));
+        let text = |code: fn()| catch_panic(code).unwrap_err();
+        assert_eq!(text(|| panic!("no {}", "luck")), "panicked: no luck", "no hook has reported it");
         assert_eq!(text(|| std::panic::panic_any(7)), "panicked without a message");
-        let told = |code: fn()| caught(|| (assert!(on_panic("a.rs:1:2")), code())).unwrap_err();
-        assert_eq!(told(|| panic!("no luck")), "panicked at a.rs:1:2: no luck");
-        assert_eq!(told(|| std::panic::panic_any(7)), "panicked at a.rs:1:2");
+        let reported = |code: fn()| catch_panic(|| (assert!(on_panic("a.rs:1:2")), code())).unwrap_err();
+        assert_eq!(reported(|| panic!("no luck")), "panicked at a.rs:1:2: no luck");
+        assert_eq!(reported(|| std::panic::panic_any(7)), "panicked at a.rs:1:2");
         assert!(!on_panic("b.rs:1:2"), "nobody catches it");
         assert_eq!(text(|| panic!("later")), "panicked: later", "a place is of one panic");
         // One within another, whether it panics or not, leaves the outer one caught.
-        caught(|| {
-            let _ = (caught(|| ()), caught(|| panic!("within")));
+        catch_panic(|| {
+            let _ = (catch_panic(|| ()), catch_panic(|| panic!("within")));
             assert!(on_panic("c.rs:1:2"));
         })
         .unwrap();

@@ -1,6 +1,7 @@
-//! What a task sees: layers as the base saw them and as they are now, payloads through a cache, and which inputs it compiles.
+//! What a task can read: layers as they were in the base and as they are now, payloads through a cache, and the inputs that
+//! its filter takes.
 //!
-//! Nothing here changes anything: it reads trees, and records nothing of what was looked at.
+//! This room only reads. It does not record what compilers read.
 
 pub(crate) mod filter;
 pub(crate) mod payloads;

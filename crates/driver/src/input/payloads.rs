@@ -1,4 +1,4 @@
-//! Payloads that compilers look at: a whole layer in order, or any partition, through a cache.
+//! Payloads that compilers read: a whole layer in order, or any partition, through a cache.
 
 use std::collections::VecDeque;
 use std::iter::Peekable;
@@ -14,7 +14,7 @@ use crate::Result;
 const SCAN_ITEMS: usize = 256;
 const SCAN_BYTES: u64 = 2 << 20;
 
-/// Goes through a tree with payloads: those of the next batch are on their way while one is looked at.
+/// A scan of a tree with payloads. Those of the next batch are read while the current ones are used.
 pub(crate) struct PayloadScan<'a> {
     tree: &'a Tree,
     found: Peekable<Scan>,

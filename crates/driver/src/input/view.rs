@@ -1,4 +1,4 @@
-//! What a run sees of layers, as the base saw them and as they are now, and what one task sees of the run.
+//! Layers in a run, as they were in the base and as they are now, and the view of one task on them.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,24 +11,24 @@ use crate::key::{InputKey, LayerIndex};
 use crate::sort::key_set::read_ahead;
 use crate::{Error, ErrorKind, Result};
 
-/// How many partitions of a layer changed.
+/// The number of partitions of a layer that changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Changed {
-    /// They changed, came or went.
+    /// Those that were added, changed or removed.
     pub(crate) all: u64,
-    /// Those of them that went.
+    /// Of these, those that were removed.
     pub(crate) deleted: u64,
 }
 
 /// A layer in a run.
 pub(crate) struct RunLayer {
     settings: Layer,
-    /// As it was when the base was made; `None` when the base knows nothing comparable.
+    /// The layer when the base was made; `None` if that is not known.
     before: Option<Tree>,
-    /// Why not, where a person should know.
+    /// Why it is not known, if a person should know.
     why: Option<String>,
     now: Tree,
-    /// How many partitions changed, once somebody has walked them.
+    /// The number of partitions that changed, once they were walked to the end.
     counted: OnceLock<Changed>,
 }
 
@@ -37,7 +37,7 @@ impl RunLayer {
         RunLayer { settings, before, why: None, now, counted: OnceLock::new() }
     }
 
-    /// The same, with a reason why the base knows nothing comparable, if it is so.
+    /// The same, with the reason why its content in the base is not known, if it is not.
     pub(crate) fn because(self, why: Option<String>) -> RunLayer {
         RunLayer { why, ..self }
     }
@@ -50,23 +50,23 @@ impl RunLayer {
         &self.now
     }
 
-    /// Whether what changed since the base can be told at all.
+    /// Whether its content in the base is known, so that changes are too.
     pub(crate) fn is_comparable(&self) -> bool {
         self.before.is_some()
     }
 
-    /// Why that can not be told.
+    /// Why it is not known.
     pub(crate) fn why(&self) -> Option<&str> {
         self.why.as_deref().filter(|_| !self.is_comparable())
     }
 
-    /// Whether the content is not what the base was made from.
+    /// Whether the content differs from that in the base, or may.
     pub(crate) fn has_changed(&self) -> bool {
         self.before.as_ref().is_none_or(|before| before.digest() != self.now.digest())
     }
 
-    /// The partitions that changed since the base, in order; none where that can not be told. Cost: the differing
-    /// nodes, which stay cached for whoever asks next.
+    /// The partitions that changed since the base, in order; none if that is not known. Cost: the differing nodes, which stay
+    /// cached.
     pub(crate) fn changes(&self) -> impl Iterator<Item = Result<Change>> + '_ {
         let diff = self.before.as_ref().filter(|_| self.has_changed()).map(|before| before.diff(&self.now));
         let mut diff = diff.into_iter().flatten();
@@ -86,7 +86,7 @@ impl RunLayer {
         })
     }
 
-    /// How many partitions changed, if somebody asked which or none did.
+    /// The number of partitions that changed, if they were walked, or if none did.
     pub(crate) fn known_changes(&self) -> Option<Changed> {
         if self.is_comparable() && !self.has_changed() { Some(Changed::default()) } else { self.counted.get().copied() }
     }
@@ -98,7 +98,7 @@ pub(crate) struct View {
     layers: Vec<Arc<RunLayer>>,
     projections: Projections,
     payloads: PayloadCache,
-    /// What a store failed on while compilers looked at something.
+    /// The first error of the store in a read of user code.
     failed: OnceLock<deltic_store::Error>,
 }
 
@@ -117,23 +117,23 @@ impl View {
         View { names, layers: all, projections, payloads: PayloadCache::default(), failed: OnceLock::new() }
     }
 
-    /// The same, for the same task, with nothing that is remembered.
-    pub(crate) fn forgetful(&self, projections: Vec<Projection>) -> View {
+    /// The same view with empty caches, for the same task.
+    pub(crate) fn without_caches(&self, projections: Vec<Projection>) -> View {
         View::new(self.names.iter().map(|(name, _)| name.clone()).zip(self.layers.iter().cloned()), projections)
     }
 
-    /// An answer for compilers. What a store fails on is noted: they may make anything of an error, or nothing.
+    /// Passes a result on to user code. An error of the store is recorded, because user code may ignore it.
     pub(crate) fn answer<T>(&self, found: Result<T>) -> deltic_compiler::Result<T> {
         if let Err(error) = &found
             && let ErrorKind::Store(error) = error.kind()
         {
-            // The first is told.
+            // The first is kept.
             let _ = self.failed.set(error.clone());
         }
         Ok(found?)
     }
 
-    /// The first failure of a store that compilers were answered with. After it nothing that they make counts.
+    /// The first error of the store that user code got. After it no result of user code is valid.
     pub(crate) fn check(&self) -> Result<()> {
         self.failed.get().map_or(Ok(()), |error| Err(error.clone().into()))
     }

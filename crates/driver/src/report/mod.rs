@@ -1,4 +1,4 @@
-//! What a run did, as data. Programs read it as JSON, people as the text that the command line makes of it.
+//! The report of a run, as data. Programs read it as JSON, people as text of the command line.
 
 pub(crate) mod observe;
 pub(crate) mod stop;
@@ -11,24 +11,24 @@ use serde::Serialize;
 
 use crate::Quarantined;
 
-/// The account of one run.
+/// The report of one run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// The version the run started from.
     pub base: Version,
-    /// The version it committed; `None` when nothing had changed.
+    /// The version it committed; `None` if nothing changed.
     pub version: Option<Version>,
     /// The input catalogs, by id.
     pub inputs: Vec<InputReport>,
-    /// Where the job says something of an input that is not so, and where an input has another history than the one that
-    /// the base was made from.
+    /// Inputs of which the job states something that is not true, and inputs that have another history than when the base was
+    /// made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// The tasks, in the order they ran.
     pub tasks: Vec<TaskReport>,
-    /// What the base has of tasks that are gone.
+    /// Layers and state of tasks that are no longer registered.
     pub orphans: Vec<Orphan>,
-    /// Who wrote to the output so far, where that was somebody else.
+    /// The writer that the output belonged to before, if it was another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub taken_over_from: Option<Owner>,
     /// Bytes uploaded.
@@ -41,7 +41,7 @@ pub struct Report {
     pub phases: Phases,
 }
 
-/// Where the time went.
+/// The time of the phases of a run.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Phases {
     /// Opening catalogs and finding versions.
@@ -57,42 +57,42 @@ pub struct Phases {
 pub struct InputReport {
     /// Its symbolic id.
     pub catalog: CatalogId,
-    /// The version that the base was made from; `None` when the base knows nothing of this catalog.
+    /// The version that the base was made from; `None` if the base was not made from this catalog.
     pub from: Option<Version>,
-    /// The version that was read; `None` where there is none yet: all layers are empty.
+    /// The version that was read; `None` if there is none yet: all layers are empty.
     pub to: Option<Version>,
     /// Partitions at that version, in the layers that tasks read.
     pub partitions: u64,
-    /// How many partitions changed, came or went since `from`, where a task had to find out. Those that went are not among
-    /// `partitions`.
+    /// The number of partitions that were added, changed or removed since `from`, if a task had to compare them. Removed ones
+    /// are not among `partitions`.
     pub changed: Option<u64>,
-    /// How many of these went.
+    /// The number of these that were removed.
     pub deleted: Option<u64>,
 }
 
-/// Something that a task left behind which is not registered any more.
+/// A layer or the state of a task that is no longer registered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Orphan {
-    /// A layer that no task writes any more: kept as it is.
+    /// A layer that no task writes any more: it is kept.
     Layer(LayerId),
-    /// The state of a task, private layers included: not kept. A task that only has another id now takes it over, if it
-    /// says so by [`Task::previously`](deltic_compiler::Task::previously).
+    /// The state of a task, with its private layers: it is not kept. A task that has another id now gets it, if it names the old
+    /// one by [`Task::previously`](deltic_compiler::Task::previously).
     State(TaskId),
 }
 
-/// How a task ran, and why so.
+/// How a task ran, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "mode", rename_all = "kebab-case")]
 pub enum Mode {
-    /// Not at all: nothing it reads has changed.
+    /// It did not run: nothing it reads has changed.
     Skipped,
-    /// From what changed.
+    /// It ran from what changed.
     Incremental {
         /// The layers that changed. With none, partitions in quarantine are tried again.
         changed: Vec<String>,
     },
-    /// From everything.
+    /// It ran in full.
     Full {
         /// Why.
         reason: String,
@@ -110,7 +110,7 @@ impl fmt::Display for Mode {
     }
 }
 
-/// What one task did.
+/// The report of one task.
 #[derive(Debug, Clone, Serialize)]
 pub struct TaskReport {
     /// The task.
@@ -118,46 +118,46 @@ pub struct TaskReport {
     /// How it ran.
     #[serde(flatten)]
     pub mode: Mode,
-    /// What it counted.
+    /// Its counts.
     #[serde(flatten)]
     pub counts: Counts,
-    /// What is in quarantine after the run, inputs before outputs.
+    /// The partitions in quarantine after the run, inputs before outputs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub in_quarantine: Vec<Quarantined>,
 }
 
-/// What one task counted.
+/// The counts of one task.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Inputs that changed, came or went, or read something that did.
+    /// Inputs that were added, changed or removed, or that read something that was.
     pub inputs: u64,
     /// Of these, those that only read something that changed.
     pub inputs_through_reads: u64,
     /// Front-ends run for them.
     pub fronts: u64,
-    /// Of these, those that said just what they had said before.
+    /// Of these, those that emitted the same as before.
     pub cut_off: u64,
-    /// Front-ends of unchanged inputs run again, because an output they contribute to was compiled.
+    /// Front-ends of unchanged inputs that ran again, because an output they contribute to was compiled.
     pub fronts_again: u64,
-    /// Unchanged inputs whose front-end need not run again for that, because what it said is remembered.
+    /// Unchanged inputs whose front-ends need not run again for that, because a memo has what they emitted.
     pub remembered: u64,
-    /// Of `fronts` and `fronts_again`, those that did not run, because a run that was interrupted had run them.
+    /// Of `fronts` and `fronts_again`, those that did not run, because an interrupted run had run them.
     #[serde(skip_serializing_if = "is_zero")]
     pub fronts_resumed: u64,
     /// Outputs compiled.
     pub compiled: u64,
-    /// Outputs that were not compiled, because a run that was interrupted had compiled them; not among `compiled`.
+    /// Outputs that were not compiled, because an interrupted run had compiled them; not among `compiled`.
     #[serde(skip_serializing_if = "is_zero")]
     pub resumed: u64,
-    /// Of both, those compiled only because the back-end had read something that changed.
+    /// Of both, those that were affected only because the back-end had read something that changed.
     pub through_reads: u64,
-    /// Of all these, those that came out as published.
+    /// Of all these, those that are equal to what was published.
     pub same: u64,
     /// Partitions published, new or changed.
     pub put: u64,
     /// Partitions deleted.
     pub deleted: u64,
-    /// Partitions that were in quarantine before the run, and so were tried again.
+    /// Partitions that were in quarantine before the run, and were tried again.
     #[serde(skip_serializing_if = "is_zero")]
     pub retried: u64,
     /// Partitions that are in quarantine after the run.
@@ -170,23 +170,23 @@ pub(crate) fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// What a run would do.
+/// The plan of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan {
     /// The version it would start from.
     pub base: Version,
-    /// Who writes to the output, where that is somebody else: a run refuses to, unless it is to take the catalog over.
+    /// The writer that the output belongs to, if it is another one: a run refuses to write unless it takes the catalog over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owned_by: Option<Owner>,
     /// The input catalogs, by id.
     pub inputs: Vec<InputReport>,
-    /// Where the job says something of an input that is not so, and where an input has another history than the one that
-    /// the base was made from.
+    /// Inputs of which the job states something that is not true, and inputs that have another history than when the base was
+    /// made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// The tasks in order, and how each would run.
     pub tasks: Vec<PlannedTask>,
-    /// What the base has of tasks that are gone.
+    /// Layers and state of tasks that are no longer registered.
     pub orphans: Vec<Orphan>,
 }
 
@@ -198,15 +198,15 @@ pub struct PlannedTask {
     /// How it would run.
     #[serde(flatten)]
     pub mode: Mode,
-    /// Inputs that changed, came or went; reads are not followed.
+    /// Inputs that were added, changed or removed; reads are not followed.
     pub inputs: u64,
-    /// Layers that changed and are only read: which inputs have read what changed is found in the run.
+    /// Layers that changed and are only read. The run finds the inputs that read what changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub readers_of: Vec<String>,
-    /// Partitions in quarantine, which it would try again.
+    /// The number of partitions in quarantine, which it would try again.
     #[serde(skip_serializing_if = "is_zero")]
     pub in_quarantine: u64,
-    /// Tasks before it whose output it reads and which would run: whether it runs depends on what they make.
+    /// Tasks that would run and whose output it reads: whether it runs depends on their results.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub awaits: Vec<TaskId>,
 }

@@ -1,4 +1,4 @@
-//! Watching a run: progress bars, logs and tests that state which partitions ran.
+//! Events of a run: for progress bars, logs, and tests that check which partitions ran.
 
 use deltic_compiler::OutKey;
 use deltic_core::{Key, TaskId, Version};
@@ -7,7 +7,7 @@ use crate::Failure;
 use crate::error::Phase;
 use crate::report::TaskReport;
 
-/// Something that happens in a run. Front- and back-end events come from worker threads, in no particular order.
+/// An event of a run. Events of front- and back-ends come from worker threads, in no particular order.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -15,7 +15,7 @@ pub enum Event<'a> {
     TaskStarted {
         /// The task.
         task: &'a TaskId,
-        /// How many inputs it has to look at first, if known.
+        /// The number of inputs, if it is known.
         inputs: Option<u64>,
     },
     /// A map-group's front-end is about to run.
@@ -33,11 +33,11 @@ pub enum Event<'a> {
         key: &'a OutKey,
     },
     /// User code that reads ahead for a batch is about to run.
-    Ahead {
+    ReadAhead {
         /// The task.
         task: &'a TaskId,
     },
-    /// User code that looks at everything is about to run.
+    /// User code over the whole input or output is about to run.
     Whole {
         /// The task.
         task: &'a TaskId,
@@ -49,7 +49,7 @@ pub enum Event<'a> {
         /// The task.
         task: &'a TaskId,
     },
-    /// A published output goes, because nothing is made for it any more.
+    /// A published output is deleted, because no payload is made for it any more.
     Deleted {
         /// The task.
         task: &'a TaskId,
@@ -58,27 +58,27 @@ pub enum Event<'a> {
     },
     /// A front- or back-end has failed.
     Failed {
-        /// What it said.
+        /// The failure.
         failure: &'a Failure,
     },
     /// A task has ended.
     TaskDone {
-        /// What it did.
+        /// Its report.
         report: &'a TaskReport,
     },
-    /// What was done so far is being kept for the next run, in case this one is interrupted.
-    Keeping {
-        /// Batches of work.
+    /// A checkpoint begins.
+    Checkpoint {
+        /// The number of batches whose results it stores.
         results: u64,
     },
-    /// All tasks have ended, and the version is about to be committed: from here on a run does not stop any more.
+    /// All tasks have ended, and the version is about to be committed. From here on a run can not be stopped.
     Committing {
-        /// The version that it would be.
+        /// The number of the version.
         version: Version,
     },
 }
 
-/// Gets the events of a run.
+/// Receives the events of a run.
 pub trait Observer: Send + Sync {
     /// Called for each event, from any thread.
     fn event(&self, event: &Event<'_>);

@@ -1,28 +1,28 @@
-//! Asking a run to end early.
+//! Stopping a run early.
 //!
-//! A run looks at it between batches and before each call of user code, never once the version is being committed: so
-//! a run that ends by it has published nothing.
+//! A run checks for it between batches and before each call of user code, and no more once the version is being committed.
+//! So a run that was stopped has published nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Asks a run to end early; by default nobody does. Cheap to clone; clones are the same.
+/// A request to end early, which is not made yet. Cheap to clone; all clones are one request.
 #[derive(Debug, Clone, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Nobody has asked yet.
+    /// A request that is not made yet.
     pub fn new() -> Stop {
         Stop::default()
     }
 
-    /// Asks for the end. It can not be taken back.
-    pub fn ask(&self) {
+    /// Makes the request. It can not be withdrawn.
+    pub fn request(&self) {
         self.0.store(true, Ordering::Release);
     }
 
-    /// Whether somebody has asked.
-    pub fn is_asked(&self) -> bool {
+    /// Whether the request was made.
+    pub fn is_requested(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }

@@ -1,7 +1,7 @@
-//! What the base remembers of tasks and of the layers they write, under whatever names it kept them.
+//! The layers and the state of tasks in the base, under the names that they have there.
 //!
-//! A layer lies among the catalog's layers, or among the tables of the state while its task keeps it private. A task
-//! that changes its mind about that, or gets another id, finds everything where it was and writes it where it belongs.
+//! A layer is one of the catalog's layers, or a table of the state if its task has it as a private one. If a task makes a
+//! layer private or public, or gets another id, it reads everything under the old name and writes it under the new one.
 
 use std::collections::BTreeSet;
 
@@ -14,18 +14,18 @@ use crate::state::fingerprint;
 use crate::state::quarantined;
 use crate::state::tables::{State, table_name};
 
-/// The version that a run starts from, as tasks look at it.
+/// The version that a run starts from.
 #[derive(Clone, Copy)]
 pub(crate) struct Base<'a>(pub(crate) &'a Snapshot);
 
 impl<'a> Base<'a> {
-    /// The record of a task: under its id, else under the first of its earlier ids that there is one for.
+    /// The record of a task: under its id, or under the first of its earlier ids that has one.
     pub(crate) fn task(self, task: &Task) -> Option<&'a TaskRecord> {
         let find = |id: &TaskId| self.0.record().tasks.iter().find(|record| record.id == *id);
         std::iter::once(task.id()).chain(task.earlier_ids()).find_map(find)
     }
 
-    /// A layer that a task writes; `None` where there is none, or one with names of another kind.
+    /// A layer that a task writes; `None` if there is none, or it has another scheme.
     pub(crate) fn layer(self, layer: &Layer) -> Option<Tree> {
         if let Some(settings) = self.0.layer_settings(&layer.id) {
             return self.0.tree(&layer.id).filter(|_| settings.scheme == layer.scheme);
@@ -34,30 +34,30 @@ impl<'a> Base<'a> {
         self.0.state_table(&private_table(&keeper.id, &layer.id))
     }
 
-    /// A layer that a task writes, in a draft; empty where the base has none that it could go on from.
+    /// A layer that a task writes, in a draft; empty if [`Base::layer`] has none.
     pub(crate) fn published(self, layer: &Layer, draft: &Draft) -> Tree {
         self.layer(layer).map_or_else(|| draft.empty_tree(), |tree| draft.adopt(&tree))
     }
 
-    /// A layer that a task publishes and that is not there any more: somebody has dropped it.
+    /// A layer that a task publishes and that was dropped.
     pub(crate) fn dropped(self, task: &Task) -> Option<&LayerId> {
         let mut public = task.outputs().iter().filter(|layer| !task.is_private(&layer.id));
         public.find(|layer| self.layer(layer).is_none()).map(|layer| &layer.id)
     }
 
-    /// What a task remembers, under its present id.
+    /// The state of a task, under its present id.
     pub(crate) fn state(self, task: &Task, draft: &Draft) -> State {
         let known = self.task(task).map_or(task.id(), |record| &record.id);
         State::load(known, self.0, draft).renamed(task.id())
     }
 
-    /// How many partitions of a task are in quarantine.
+    /// The number of partitions of a task in quarantine.
     pub(crate) fn in_quarantine(self, task: &Task) -> u64 {
         let known = self.task(task).map_or(task.id(), |record| &record.id);
         self.0.state_table(&table_name(known, quarantined::TABLE)).map_or(0, |table| table.count())
     }
 
-    /// What the base has of tasks that are gone.
+    /// Layers and state of tasks that are no longer registered.
     pub(crate) fn orphans(self, tasks: &[Task]) -> Vec<Orphan> {
         let written: BTreeSet<&LayerId> = tasks.iter().flat_map(Task::outputs).map(|layer| &layer.id).collect();
         let known: BTreeSet<&TaskId> =

@@ -1,37 +1,37 @@
-//! What an input was when the base was made: the version that the base records, or one of equal content.
+//! The content of an input when the base was made: the version that the base records, or one with the same digest.
 //!
-//! A uuid and a number do not say which content that was. A catalog that was restored from a copy, or lost its latest
-//! record, goes on under the numbers that it had before. So the digest in the record decides: what is found under the
-//! recorded number is compared with it, and where it differs the content is looked for under other numbers. Where it is
-//! not found, nothing is known of what changed, and why is said.
+//! A uuid and a version number do not identify a content. A catalog that was restored from a copy, or that lost its latest
+//! record, uses its numbers again. So the recorded digest decides: the version with the recorded number must have it;
+//! otherwise other versions are searched for it. If none has it, it is not known what changed, and the reason is kept for
+//! the report.
 
 use deltic_core::{CatalogId, Version};
 use deltic_store::{Catalog, Dependency, ErrorKind, Snapshot};
 
 use crate::{Error, Result};
 
-/// What an input was.
+/// An input when the base was made.
 pub(crate) struct InputBefore {
-    /// The content, where it can be read.
+    /// The content, if it can be read.
     pub(crate) snapshot: Option<Snapshot>,
-    /// The number that the content has in the catalog as it is now; the recorded one where it is not found.
+    /// The number of the content in the catalog now; the recorded one if it is not found.
     pub(crate) version: Version,
     /// Why it can not be read.
     pub(crate) why: Option<String>,
-    /// What is to be said of a catalog that has another history than the one the base was made from.
+    /// A note for the report, if the catalog has another history than when the base was made.
     pub(crate) note: Option<String>,
 }
 
 impl InputBefore {
-    /// An input that is just what it was.
+    /// An input that is the same now.
     pub(crate) fn unchanged(known: &Dependency, now: Option<Snapshot>) -> InputBefore {
         InputBefore { snapshot: now, version: known.version, why: None, note: None }
     }
 
-    /// What was found under the recorded number, or what has that content otherwise. `base` is the version that the
-    /// record is of, `searched` whether equal digests are enough.
+    /// Takes the version that was found under the recorded number, if it has the recorded digest, else searches one that
+    /// has. `base` is the version with the record; `searched` is false if an equal digest is not enough.
     ///
-    /// Cost: nothing where the recorded content was found; else up to 64 requests, all at once.
+    /// Cost: nothing if the recorded content was found; else up to 64 requests, all at once.
     pub(crate) fn of(
         id: &CatalogId,
         known: &Dependency,
@@ -82,16 +82,15 @@ pub(crate) fn is_recorded(found: &Snapshot, known: &Dependency) -> bool {
     (found.uuid(), found.version(), found.digest()) == known.identity()
 }
 
-/// Says that a number stands for another content than was recorded.
+/// The text for a version number that has another content than was recorded.
 fn other_content(id: &CatalogId, found: &Snapshot, recorded: &str) -> String {
     format!("version {} of `{id}` has digest {}, and {recorded}", found.version(), found.digest().short())
 }
 
-/// The content that some earlier run read under the id `of`, which `id` is bound to; `opened` is a version of that
-/// catalog that is at hand.
+/// The content that an earlier run read under the id `of`, to which `id` is bound; `opened` is any version of that catalog.
 ///
-/// Errors: it can not be read any more, under any number. Cost: a request where it is not at hand, and a search where
-/// its number stands for another content.
+/// Errors: it can not be read any more, under any number. Cost: a request if it is not `opened`, and a search if its
+/// number has another content now.
 pub(crate) fn as_read(id: &CatalogId, of: &CatalogId, known: &Dependency, opened: &Snapshot) -> Result<Snapshot> {
     let catalog = opened.catalog();
     let found = match known.version == opened.version() {

@@ -1,4 +1,4 @@
-//! What a run is asked to do.
+//! The job of a run: what it reads, what it writes, and how.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::checkpoint::Checkpoint;
 use crate::report::observe::{Observer, Silent};
 use crate::report::stop::Stop;
 
-/// Everything that a run works with, but where its code runs.
+/// Everything that a run needs, except the engine.
 ///
 /// ```no_run
 /// # use deltic_compiler::Task;
@@ -29,11 +29,11 @@ pub struct Job<'a> {
     pub output: Catalog,
     /// The tasks.
     pub tasks: &'a [Task],
-    /// Who watches.
+    /// Receives the events of the run.
     pub observer: &'a dyn Observer,
     /// How to run.
     pub options: Options,
-    /// Who may ask for an early end.
+    /// Stops the run early.
     pub stop: Stop,
 }
 
@@ -45,7 +45,7 @@ pub struct JobInput {
     pub catalog: Catalog,
     /// The version to read.
     pub at: At,
-    /// What whoever asks for the run says of it.
+    /// What the job states about it.
     pub processing: Processing,
 }
 
@@ -55,60 +55,60 @@ pub enum At {
     /// The latest.
     #[default]
     Latest,
-    /// This one. Another one is a change as any other.
+    /// This one. A change to another version is a change like any other.
     Version(Version),
-    /// The one that one of the last committed runs of the output read. Where there is none yet all layers are empty.
-    /// Versions may be passed over, and seen twice: what was read decides, not what there was.
+    /// The one that an earlier committed run of the output read. If there is no such run yet, all layers are empty. Versions
+    /// may be skipped, or read again: what that run read decides.
     RunsAgo {
-        /// The id that it was read under; it is recorded from now on, whether a task reads it or not.
+        /// The id under which it was read. From now on that is recorded, whether a task reads it or not.
         of: CatalogId,
-        /// How many runs ago; 1 is the last one. Cost: a request for each run beyond that.
+        /// The number of runs ago; 1 is the last one. Cost: a request for each run beyond that.
         runs: u64,
     },
-    /// The output catalog itself as the base has it, private layers included: what the tasks made last time. Before the
-    /// first run all layers are empty. A run ends in the same layers and state as one from the same base that compiles
-    /// everything; a run into another catalog does not.
+    /// The output catalog itself at the base, with private layers: what the tasks made last time. Before the first run all
+    /// layers are empty. A run gives the same layers and state as a full run on the same base, but not as a run into
+    /// another catalog.
     Feedback,
 }
 
-/// What is said of an input when a run is asked for. The base records what it was made from, so nothing rests on it but
-/// `Reprocess`; what proves wrong is noted in the report.
+/// What a job states about an input. Only `Reprocess` has an effect, because the base records what it was made from. The
+/// report notes a statement that is not true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Processing {
-    /// Nothing: it is what the record says.
+    /// Nothing.
     #[default]
-    Unsaid,
+    Unspecified,
     /// No layer that is read has changed.
     NoChanges,
-    /// The base was made from this version of it. One that never was is an error.
+    /// The base was made from this version of it. A version that never existed is an error.
     Changes {
-        /// That version.
+        /// The version.
         since: Version,
     },
-    /// Tasks that read it are to be compiled in full.
+    /// Tasks that read it run in full.
     Reprocess,
 }
 
 impl<'a> Job<'a> {
-    /// A job of these tasks that writes a catalog. It reads nothing yet, nobody watches, and nobody stops it.
+    /// A job of these tasks that writes a catalog. It has no inputs, no observer, and nothing stops it.
     pub fn new(output: &Catalog, tasks: &'a [Task], options: Options) -> Job<'a> {
         Job { inputs: BTreeMap::new(), output: output.clone(), tasks, observer: &Silent, options, stop: Stop::new() }
     }
 
-    /// Reads a catalog under an id: at its latest version, or as the input says. It replaces what was read under that id.
+    /// Adds an input catalog under an id: at its latest version, or as `input` states. It replaces an earlier one of that id.
     #[must_use]
     pub fn input(mut self, id: CatalogId, input: impl Into<JobInput>) -> Job<'a> {
         self.inputs.insert(id, input.into());
         self
     }
 
-    /// Tells somebody what happens.
+    /// Sends events to an observer.
     #[must_use]
     pub fn watched_by(self, observer: &'a dyn Observer) -> Job<'a> {
         Job { observer, ..self }
     }
 
-    /// Lets somebody ask for an early end.
+    /// Makes the run end early when `stop` is requested.
     #[must_use]
     pub fn stopped_by(self, stop: &Stop) -> Job<'a> {
         Job { stop: stop.clone(), ..self }
@@ -122,52 +122,49 @@ impl From<Catalog> for JobInput {
 }
 
 impl JobInput {
-    /// A catalog at a version, of which nothing is said.
+    /// A catalog at a version, with no statement about it.
     pub fn new(catalog: Catalog, at: At) -> JobInput {
-        JobInput { catalog, at, processing: Processing::Unsaid }
+        JobInput { catalog, at, processing: Processing::Unspecified }
     }
 }
 
 impl From<Option<Version>> for At {
-    /// The latest where no version is named.
+    /// The latest if no version is given.
     fn from(version: Option<Version>) -> At {
         version.map_or(At::Latest, At::Version)
     }
 }
 
-/// How to run. Nothing here is part of a fingerprint, but `code`.
+/// How to run. Of these only `code` is part of fingerprints.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The identity of the code of tasks that state no version of their own; empty where all state one.
+    /// The identity of the code of tasks that have no version of their own; empty if all have one.
     pub code: String,
     /// The run's id: random, never used twice.
     pub run: RunId,
-    /// When the run started; recorded, never decided by.
+    /// When the run started. It is recorded, and decides nothing.
     pub started: Timestamp,
     /// `false` makes every task full.
     pub incremental: bool,
-    /// The version that the output catalog must be at; anything else is an error before work begins.
+    /// The version that the output catalog must have; another one is an error before work begins.
     pub expect_base: Option<Version>,
-    /// Refuses to read a catalog, and what was made from another version of it, together; otherwise that is a note.
+    /// Refuses inputs of which one was made from another version of a catalog than the run reads; otherwise that is a note.
     pub compatible: bool,
-    /// Writes to a catalog that somebody else writes to so far, and replaces what is there; otherwise that is
+    /// Writes to a catalog that belongs to another writer, and replaces its data; otherwise that is
     /// [`ErrorKind::Owned`](crate::ErrorKind::Owned).
     pub take_over: bool,
-    /// The id that no task may write, because the catalog's state goes under it.
+    /// The layer id that no task may write, because the state of the catalog has it.
     pub state_layer: LayerId,
     /// A text recorded with the version.
     pub note: String,
-    /// When what was done is kept for the next run, in case this one is interrupted; `None` for never, and then nothing is
-    /// taken over either.
+    /// When the run makes checkpoints; `None` for never, and then it does not use those of an interrupted run either.
     pub checkpoint: Option<Checkpoint>,
-    /// Runs every front- and back-end twice, and publishes nothing if anything comes out differently the second time.
-    /// Cost: more than twice the time.
+    /// Runs all user code twice, and publishes nothing if any result differs the second time. Cost: more than twice the time.
     pub check_determinism: bool,
 }
 
 impl Options {
-    /// Incremental, for tasks that state their code's version: no checkpoints, no checks, no note, from whatever version the
-    /// output is at.
+    /// An incremental run from the latest version, for tasks that have a version of their own: no checkpoints, no checks, no note.
     pub fn new(run: RunId, started: Timestamp, state_layer: LayerId) -> Options {
         Options {
             code: String::new(),

@@ -18,10 +18,10 @@ use deltic_compiler::Task;
 use deltic_core::{LayerId, LayerRef, NameBytes, TaskId};
 use deltic_store::{Committed, Draft, DraftOptions, KeyRange, NextVersion, Owner, Requests};
 
-use crate::checkpoint::Progress;
+use crate::checkpoint::Checkpoints;
 use crate::engine::Engine;
 use crate::error::offender::Offenders;
-use crate::input::filter::subjects;
+use crate::input::filter::filtered;
 use crate::input::view::{RunLayer, View};
 use crate::key::{InputKey, LayerIndex};
 use crate::report::observe::Event;
@@ -37,151 +37,145 @@ use crate::{Error, ErrorKind, Result};
 impl Job<'_> {
     /// Runs the job on an engine and commits one new version, or none when nothing has changed.
     ///
-    /// Cost: a handful of requests when nothing has changed, O(changed · log n) otherwise. On any error, and when the
-    /// process ends early, the base stands as it was. With a checkpoint, what was done until then is kept for the next run.
+    /// Cost: a few requests if nothing has changed, O(changed · log n) otherwise. After any error, and if the process ends
+    /// early, the base is unchanged. With [`Options::checkpoint`](crate::Options::checkpoint), the next run goes on from the
+    /// last checkpoint.
     pub fn run(&self, engine: &dyn Engine) -> Result<Report> {
-        run(self, engine)
+        let mut clock = Laps::start();
+        let before = Usage::of(self);
+        let order = order(self)?;
+        let resolved = resolve(self)?;
+        let resolve_ms = clock.lap();
+        let other = owner::other_than_runs(&resolved.base, self.tasks);
+        if let Some(owner) = other.clone().filter(|_| !self.options.take_over) {
+            return Err(Error::owned(self.output.url(), owner, "a run of other tasks"));
+        }
+
+        let draft = Draft::begin(&resolved.base, self.options.run, DraftOptions::default());
+        let (offenders, is_checked) = (Offenders::default(), self.options.check_determinism);
+        // What is found in a checkpoint is not compiled again, so there would be nothing to compare.
+        let checkpoint = self.options.checkpoint.as_ref().filter(|_| !is_checked);
+        let (base, incremental) = (&resolved.base, self.options.incremental);
+        let checkpoints =
+            checkpoint.map(|checkpoint| Checkpoints::new(&draft, base, checkpoint, incremental, self.observer));
+        let execution = Execution::new(self, engine, &resolved, &draft, checkpoints.as_ref());
+        let executed = if is_checked { execution.checked(&offenders).run(&order) } else { execution.run(&order) };
+        // Not after an error of the store, which would fail again. The checkpoints that were made before stay.
+        let is_flushed = self.stop.is_requested()
+            || executed.as_ref().is_err_and(|error| !matches!(error.kind(), ErrorKind::Store(_)));
+        if let Some(checkpoints) = checkpoints.as_ref().filter(|_| is_flushed) {
+            checkpoints.flush();
+        }
+        offenders.refuse()?;
+        let (tasks, Next { layers, state, records }) = executed?;
+        let execute_ms = clock.lap();
+
+        let inputs = resolved.report();
+        let next = NextVersion {
+            layers: layers.into_values().collect(),
+            state,
+            dependencies: resolved.dependencies()?,
+            owner: Some(Owner::tasks(records.iter().map(|task| task.id.clone()))),
+            tasks: records,
+            created: self.options.started,
+            note: self.options.note.clone(),
+            statistics: statistics(&tasks),
+        };
+        if self.stop.is_requested() {
+            return Err(Error::stopped(resolved.base.version()));
+        }
+        self.observer.event(&Event::Committing { version: resolved.base.version().next() });
+        let committed = draft.commit(next);
+        // No run can use the checkpoints any more: this version, or another one on the same base, was made.
+        let is_over = |error: &deltic_store::Error| matches!(error.kind(), deltic_store::ErrorKind::Conflict { .. });
+        if let Some(checkpoints) = checkpoints.filter(|_| committed.as_ref().err().is_none_or(is_over)) {
+            checkpoints.remove();
+        }
+        let committed = committed?;
+        let commit_ms = clock.lap();
+        let used = Usage::of(self) - before;
+        Ok(Report {
+            base: resolved.base.version(),
+            version: match committed {
+                Committed::New(snapshot) => Some(snapshot.version()),
+                Committed::Unchanged => None,
+            },
+            inputs,
+            notes: resolved.notes,
+            tasks,
+            orphans: Base(&resolved.base).orphans(self.tasks),
+            taken_over_from: other,
+            bytes_written: used.output.bytes_written,
+            output_requests: used.output,
+            input_requests: used.inputs,
+            phases: Phases { resolve_ms, execute_ms, commit_ms },
+        })
     }
 
-    /// Says what a run would do, without running any compiler and without writing anything.
+    /// The plan of a run: what it would do. Runs no compiler but filters, and writes nothing.
     pub fn plan(&self) -> Result<Plan> {
-        plan(self)
-    }
-}
-
-fn run(job: &Job<'_>, engine: &dyn Engine) -> Result<Report> {
-    let mut clock = Laps::start();
-    let before = Usage::of(job);
-    let order = order(job)?;
-    let resolved = resolve(job)?;
-    let resolve_ms = clock.lap();
-    let other = owner::other_than_runs(&resolved.base, job.tasks);
-    if let Some(owner) = other.clone().filter(|_| !job.options.take_over) {
-        return Err(Error::owned(job.output.url(), owner, "a run of other tasks"));
-    }
-
-    let draft = Draft::begin(&resolved.base, job.options.run, DraftOptions::default());
-    let (offenders, twice) = (Offenders::default(), job.options.check_determinism);
-    // What is found need not be run, and could not be compared.
-    let checkpoint = job.options.checkpoint.as_ref().filter(|_| !twice);
-    let (base, incremental) = (&resolved.base, job.options.incremental);
-    let progress = checkpoint.map(|checkpoint| Progress::new(&draft, base, checkpoint, incremental, job.observer));
-    let execution = Execution::new(job, engine, &resolved, &draft, progress.as_ref());
-    let executed = if twice { execution.twice(&offenders).run(&order) } else { execution.run(&order) };
-    // A store that fails would fail again: what it took before is kept.
-    let is_worth_it =
-        job.stop.is_asked() || executed.as_ref().is_err_and(|error| !matches!(error.kind(), ErrorKind::Store(_)));
-    if let Some(progress) = progress.as_ref().filter(|_| is_worth_it) {
-        progress.keep();
-    }
-    offenders.refuse()?;
-    let (tasks, Next { layers, state, records }) = executed?;
-    let execute_ms = clock.lap();
-
-    let inputs = resolved.report();
-    let next = NextVersion {
-        layers: layers.into_values().collect(),
-        state,
-        dependencies: resolved.dependencies()?,
-        owner: Some(Owner::tasks(records.iter().map(|task| task.id.clone()))),
-        tasks: records,
-        created: job.options.started,
-        note: job.options.note.clone(),
-        statistics: statistics(&tasks),
-    };
-    if job.stop.is_asked() {
-        return Err(Error::stopped(resolved.base.version()));
-    }
-    job.observer.event(&Event::Committing { version: resolved.base.version().next() });
-    let committed = draft.commit(next);
-    // Of use to nobody any more: the version is there, or another one on the same base.
-    let is_over = |error: &deltic_store::Error| matches!(error.kind(), deltic_store::ErrorKind::Conflict { .. });
-    if let Some(progress) = progress.filter(|_| committed.as_ref().err().is_none_or(is_over)) {
-        progress.remove();
-    }
-    let committed = committed?;
-    let commit_ms = clock.lap();
-    let used = Usage::of(job) - before;
-    Ok(Report {
-        base: resolved.base.version(),
-        version: match committed {
-            Committed::New(snapshot) => Some(snapshot.version()),
-            Committed::Unchanged => None,
-        },
-        inputs,
-        notes: resolved.notes,
-        tasks,
-        orphans: Base(&resolved.base).orphans(job.tasks),
-        taken_over_from: other,
-        bytes_written: used.output.bytes_written,
-        output_requests: used.output,
-        input_requests: used.inputs,
-        phases: Phases { resolve_ms, execute_ms, commit_ms },
-    })
-}
-
-fn plan(job: &Job<'_>) -> Result<Plan> {
-    let order = order(job)?;
-    let resolved = resolve(job)?;
-    let base = Base(&resolved.base);
-    let mut layers = resolved.layers();
-    let mut running: BTreeMap<LayerId, TaskId> = BTreeMap::new();
-    let mut tasks = Vec::new();
-    let draft = Draft::begin(base.0, job.options.run, DraftOptions::default());
-    for task in order {
-        let view = view(task, &layers)?;
-        let record = fingerprint::record(task, deltic_compiler::Lookup::layers(&view), &job.options.code);
-        let mut awaits: Vec<TaskId> = task
-            .readable()
-            .iter()
-            .filter(|layer| layer.catalog.is_none())
-            .filter_map(|layer| running.get(&layer.layer).cloned())
-            .collect();
-        awaits.sort();
-        awaits.dedup();
-        let in_quarantine = base.in_quarantine(task);
-        let mode = decide(base, task, &record, &view, job.options.incremental, resolved.reprocessed(task));
-        let mode = match mode {
-            Mode::Skipped if !awaits.is_empty() => Mode::Incremental { changed: Vec::new() },
-            mode => mode,
-        };
-        let mut inputs = 0;
-        for (number, name, layer) in view.iter().filter(|(_, name, _)| task.inputs().contains(name)) {
-            let in_full = matches!(mode, Mode::Full { .. }) && name.catalog.is_some();
-            inputs += planned_inputs(task, &view, number, layer, in_full)?;
-        }
-        for layer in task.outputs() {
-            if mode != Mode::Skipped {
-                running.insert(layer.id.clone(), task.id().clone());
+        let order = order(self)?;
+        let resolved = resolve(self)?;
+        let base = Base(&resolved.base);
+        let mut layers = resolved.layers();
+        let mut running: BTreeMap<LayerId, TaskId> = BTreeMap::new();
+        let mut tasks = Vec::new();
+        let draft = Draft::begin(base.0, self.options.run, DraftOptions::default());
+        for task in order {
+            let view = view(task, &layers)?;
+            let record = fingerprint::record(task, deltic_compiler::Lookup::layers(&view), &self.options.code);
+            let mut awaits: Vec<TaskId> = task
+                .readable()
+                .iter()
+                .filter(|layer| layer.catalog.is_none())
+                .filter_map(|layer| running.get(&layer.layer).cloned())
+                .collect();
+            awaits.sort();
+            awaits.dedup();
+            let in_quarantine = base.in_quarantine(task);
+            let mode = decide(base, task, &record, &view, self.options.incremental, resolved.reprocessed(task));
+            let mode = match mode {
+                Mode::Skipped if !awaits.is_empty() => Mode::Incremental { changed: Vec::new() },
+                mode => mode,
+            };
+            let mut inputs = 0;
+            for (number, name, layer) in view.iter().filter(|(_, name, _)| task.inputs().contains(name)) {
+                let in_full = matches!(mode, Mode::Full { .. }) && name.catalog.is_some();
+                inputs += planned_inputs(task, &view, number, layer, in_full)?;
             }
-            let tree = base.published(layer, &draft);
-            let run_layer = RunLayer::new(layer.clone(), Some(tree.clone()), tree);
-            layers.insert(LayerRef { catalog: None, layer: layer.id.clone() }, Arc::new(run_layer));
-        }
-        let readers_of = match &mode {
-            Mode::Incremental { changed } => {
-                let own: Vec<String> = task.inputs().iter().map(ToString::to_string).collect();
-                changed.iter().filter(|layer| !own.contains(layer)).cloned().collect()
+            for layer in task.outputs() {
+                if mode != Mode::Skipped {
+                    running.insert(layer.id.clone(), task.id().clone());
+                }
+                let tree = base.published(layer, &draft);
+                let run_layer = RunLayer::new(layer.clone(), Some(tree.clone()), tree);
+                layers.insert(LayerRef { catalog: None, layer: layer.id.clone() }, Arc::new(run_layer));
             }
-            Mode::Skipped | Mode::Full { .. } => Vec::new(),
-        };
-        tasks.push(PlannedTask { task: task.id().clone(), mode, inputs, readers_of, in_quarantine, awaits });
+            let readers_of = match &mode {
+                Mode::Incremental { changed } => {
+                    let own: Vec<String> = task.inputs().iter().map(ToString::to_string).collect();
+                    changed.iter().filter(|layer| !own.contains(layer)).cloned().collect()
+                }
+                Mode::Skipped | Mode::Full { .. } => Vec::new(),
+            };
+            tasks.push(PlannedTask { task: task.id().clone(), mode, inputs, readers_of, in_quarantine, awaits });
+        }
+        Ok(Plan {
+            base: base.0.version(),
+            owned_by: owner::other_than_runs(base.0, self.tasks),
+            inputs: resolved.report(),
+            tasks,
+            orphans: base.orphans(self.tasks),
+            notes: resolved.notes.clone(),
+        })
     }
-    Ok(Plan {
-        base: base.0.version(),
-        owned_by: owner::other_than_runs(base.0, job.tasks),
-        inputs: resolved.report(),
-        tasks,
-        orphans: base.orphans(job.tasks),
-        notes: resolved.notes.clone(),
-    })
 }
 
-/// How many inputs of a layer a task would look at. Cost: with a filter, all of them are.
+/// The number of inputs of a layer that a run would take. Cost: with a filter, a walk over them.
 fn planned_inputs(task: &Task, view: &View, number: LayerIndex, layer: &RunLayer, in_full: bool) -> Result<u64> {
     let named = |name: NameBytes| InputKey::new(number, name);
     let count = |found: &mut dyn Iterator<Item = Result<InputKey>>| -> Result<u64> {
-        let taken = subjects(task, view, found, InputKey::clone);
+        let taken = filtered(task, view, found, InputKey::clone);
         taken.map(|one| one.map(|_| 1)).sum()
     };
     match (in_full, task.filter()) {
@@ -195,7 +189,7 @@ fn order<'a>(job: &Job<'a>) -> Result<Vec<&'a Task>> {
     task_order::order(job.tasks, &job.inputs.keys().collect::<Vec<_>>(), &job.options)
 }
 
-/// What the version record keeps of the run: counts alone, so that equal work leaves equal records.
+/// The statistics in the version record: counts alone, so that equal runs make equal records.
 fn statistics(tasks: &[TaskReport]) -> serde_json::Value {
     let task = |report: &TaskReport| (report.task.to_string(), serde_json::json!(report.counts));
     serde_json::Value::Object(tasks.iter().map(task).collect())

@@ -1,5 +1,5 @@
-//! How a task is to run: skipped, incremental or full, and why. One task never drags another along: its neighbours see
-//! the layers that it changed, nothing else.
+//! The mode of a task in a run: skipped, incremental or full, and why. The mode of one task does not decide that of another:
+//! other tasks only see the layers that it changed.
 
 use deltic_compiler::Task;
 use deltic_core::CatalogId;
@@ -10,8 +10,8 @@ use crate::report::Mode;
 use crate::run::base::Base;
 use crate::state::fingerprint;
 
-/// Decides for one task, by what the base has of it. `now` is its fingerprint in this run, `reprocessed` an input of which
-/// everything is to be compiled.
+/// Decides the mode of one task. `now` is its fingerprint in this run, `reprocessed` an input that it reads and that is to be
+/// reprocessed.
 pub(crate) fn decide(
     base: Base<'_>,
     task: &Task,

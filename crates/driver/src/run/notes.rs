@@ -1,4 +1,4 @@
-//! What is odd about inputs and hinders no run: for the plan and the report.
+//! Notes for the plan and the report: what is unusual about inputs, but ends no run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use deltic_store::{Dependency, Snapshot};
 use crate::input::view::RunLayer;
 use crate::run::job::Processing;
 
-/// Where what is said of an input is not so.
+/// The note for a statement about an input that is not true.
 pub(crate) fn contradiction(
     id: &CatalogId,
-    said: Processing,
+    stated: Processing,
     from: Option<Version>,
     layers: &BTreeMap<LayerId, Arc<RunLayer>>,
     base: Version,
 ) -> Option<String> {
     let made = format!("version {base} of the output was made");
-    match (said, from) {
-        (Processing::Unsaid | Processing::Reprocess, _) => None,
+    match (stated, from) {
+        (Processing::Unspecified | Processing::Reprocess, _) => None,
         (Processing::Changes { since }, Some(from)) if since == from => None,
         (Processing::Changes { since }, Some(from)) => Some(format!(
             "`{id}` is said to have changed since version {since}, and {made} from its version {from}: what changed since \
@@ -42,8 +42,8 @@ pub(crate) fn contradiction(
     }
 }
 
-/// Says of each version that is read, or that what is read was made from, where it has two digests: then the same number
-/// of one catalog stands for two contents.
+/// Notes each version that is read, or that an input was made from, with two digests: then one number of a catalog has two
+/// contents.
 pub(crate) fn two_histories(read: &[(&CatalogId, &Snapshot)]) -> Vec<String> {
     let mut known: BTreeMap<(CatalogUuid, Version), BTreeMap<Digest, String>> = BTreeMap::new();
     for (id, now) in read {
@@ -68,15 +68,15 @@ pub(crate) fn two_histories(read: &[(&CatalogId, &Snapshot)]) -> Vec<String> {
 /// An input, and the versions of a catalog that it was made from, by content.
 type User<'a> = (&'a CatalogId, BTreeMap<Digest, Version>);
 
-/// Says where what is read was made from other versions of a catalog than the run reads, or than what else it reads was made
-/// from: then what comes out mixes them. Ids that are bound to an earlier run's version are not among `read`: that is meant.
+/// Notes inputs that were made from different versions of one catalog, or from another one than the run reads: the output
+/// mixes these. `read` is without ids that are bound to the version of an earlier run, which is intended.
 pub(crate) fn mixed_versions(read: &[(&CatalogId, &Snapshot)]) -> Vec<String> {
     let mut notes = Vec::new();
-    // Of each catalog, who uses it, and in which versions.
+    // The inputs that were made from each catalog, and from which versions.
     let mut users: BTreeMap<CatalogUuid, Vec<User<'_>>> = BTreeMap::new();
     for (id, now) in read {
         let all = &now.record().dependencies;
-        // A job that binds one catalog by two ids, to two versions of it, means to.
+        // A job that binds two ids to two versions of one catalog intends to.
         let is_meant = |one: &Dependency| {
             let mut others = all.iter().filter(|other| other.uuid == one.uuid && other.direct);
             one.direct && others.any(|other| other.version > one.version)
@@ -96,7 +96,7 @@ pub(crate) fn mixed_versions(read: &[(&CatalogId, &Snapshot)]) -> Vec<String> {
         if let Some((id, now)) = own.first() {
             for (user, mut versions) in users {
                 versions.retain(|digest, version| {
-                    // One number and two contents: that is a note of its own.
+                    // One number with two contents has a note of its own.
                     own.iter().all(|(_, now)| now.digest() != *digest && now.version() != *version)
                 });
                 if !versions.is_empty() {

@@ -1,14 +1,14 @@
-//! Who may write to a catalog: whoever wrote it so far. A run keeps the state of its own tasks alone and replaces layers of
-//! the same name; an import keeps no state at all. So what others made would be lost to a wrong URL, unless whoever asks
-//! for it says that the catalog is to be taken over.
+//! The owner of a catalog: the writer of its last version. A run keeps the state of its own tasks only, and replaces layers of
+//! the same name; an import keeps no state. So a wrong URL would destroy the data of another writer, and writers refuse a
+//! catalog that is not theirs, unless they are to take it over.
 
 use deltic_compiler::Task;
 use deltic_store::{Owner, Snapshot};
 
 use crate::{Error, Result};
 
-/// The owner of a catalog where runs of these tasks are not: another kind of writer, or tasks of which none is among these
-/// under its id or an earlier one. A catalog that nothing was written to yet has none.
+/// The owner of a catalog, if it is not runs of these tasks: another kind of writer, or tasks of which these have none, under
+/// its id or an earlier one. A catalog without versions has no owner.
 pub(crate) fn other_than_runs(base: &Snapshot, tasks: &[Task]) -> Option<Owner> {
     let owner = base.record().owner.as_ref()?;
     let is_own = match owner {
@@ -21,7 +21,7 @@ pub(crate) fn other_than_runs(base: &Snapshot, tasks: &[Task]) -> Option<Owner> 
     (!is_own).then(|| owner.clone())
 }
 
-/// Refuses what is done in the place of imports, `by`, to a catalog that somebody else writes to.
+/// Refuses what only the owner of an imported catalog may do; `by` names it in the error.
 pub(crate) fn check_imports(base: &Snapshot, by: &'static str) -> Result<()> {
     match &base.record().owner {
         None | Some(Owner::Imports) => Ok(()),
@@ -30,8 +30,8 @@ pub(crate) fn check_imports(base: &Snapshot, by: &'static str) -> Result<()> {
     }
 }
 
-/// Refuses to drop a layer, `by`, of a catalog that somebody else writes to. What tasks leave behind anybody may drop: whether a
-/// layer is that is for whoever drops it to find out.
+/// Refuses to drop a layer of a catalog with another owner; `by` names that in the error. A layer that its task has left behind
+/// may be dropped by anybody; the caller checks that no task writes it.
 pub(crate) fn check_drop(base: &Snapshot, by: &'static str) -> Result<()> {
     match &base.record().owner {
         Some(Owner::Tasks(_)) => Ok(()),

@@ -1,7 +1,8 @@
-//! The catalogs of a job opened, each at the version that the run reads and at the one that the base was made from.
+//! Opens the catalogs of a job, each at the version that the run reads and at the one that the base was made from.
 //!
-//! What an input was is what the base itself records, whatever the job says of it. An input can be absent at a version:
-//! no run was so many runs ago, or the output has no such layer yet. Its layers are empty then, and are known to be.
+//! What an input was before is taken from the record of the base, whatever the job states about it: a job may skip versions
+//! or go back, and only the record states what the outputs were compiled from. An input can be absent at a version: there
+//! were not as many runs yet, or the output has no such layer. Then its layers are empty, and that is known and not missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,18 +20,18 @@ use crate::run::notes::{contradiction, mixed_versions, two_histories};
 use crate::state::tables::{TABLES, table_name};
 use crate::{Error, Result};
 
-/// A job whose catalogs were opened at their versions.
+/// A job with its catalogs opened.
 pub(crate) struct Resolved {
     pub(crate) base: Snapshot,
     pub(crate) inputs: BTreeMap<CatalogId, ResolvedInput>,
-    /// Where what is said of an input proves wrong, and where an input is not of the history that it was of.
+    /// Statements about inputs that are not true, and inputs that have another history than when the base was made.
     pub(crate) notes: Vec<String>,
 }
 
 pub(crate) struct ResolvedInput {
-    /// What the next version is made from; `None` while there is nothing to read.
+    /// The version that is read; `None` if there is nothing to read yet.
     now: Option<Snapshot>,
-    /// The version that the base was made from, if it was made from this very catalog.
+    /// The version that the base was made from, if it was made from this catalog.
     from: Option<Version>,
     is_feedback: bool,
     is_reprocessed: bool,
@@ -38,11 +39,13 @@ pub(crate) struct ResolvedInput {
     pub(crate) layers: BTreeMap<LayerId, Arc<RunLayer>>,
 }
 
-/// Opens everything at its version, all catalogs at once. Cost: three requests a catalog and one more for an input that
-/// moved; on a remote store two round trips, and two more when an input moved, in which the roots that the run will
-/// look at are read too. An input as of an earlier run is one more request, and one for each run between. An input that has
-/// another content under the recorded number than was recorded is up to 64 more, all at once. Errors: what [`Processing`]
-/// says of a version that never was, and of the store.
+/// Opens all catalogs at their versions. They are opened together, in two steps: first the versions to be read, because
+/// only these and the base show which other versions are needed.
+///
+/// Cost: three requests for each catalog, and one more for an input that moved; on a remote store two round trips, and two
+/// more if an input moved, in which the roots that the run will need are read too. An input as of an earlier run takes one
+/// more request, and one for each run between. An input whose recorded number has another content now takes up to 64 more,
+/// all at once. Errors: a version of [`Processing`] that never existed, and errors of the store.
 pub(crate) fn resolve(job: &Job<'_>) -> Result<Resolved> {
     let wanted = wanted(job)?;
     let mut catalogs = vec![(&job.output, None)];
@@ -68,6 +71,7 @@ pub(crate) fn resolve(job: &Job<'_>) -> Result<Resolved> {
             _ => found.next().ok_or_else(missing)??,
         };
         let input = Input::new(id, layers, at, opened, &base)?;
+        // Before anything else is opened, as it is an error of the job.
         if let Some(Processing::Changes { since }) = job.inputs.get(&input.id).map(|input| input.processing) {
             input.check_since(since)?;
         }
@@ -76,11 +80,11 @@ pub(crate) fn resolve(job: &Job<'_>) -> Result<Resolved> {
 
     let moved: Vec<&Input> = inputs.iter().filter(|input| input.has_moved()).collect();
     let earlier: Vec<_> =
-        moved.iter().filter_map(|input| Some((input.opened.catalog(), Some(input.asked()?)))).collect();
+        moved.iter().filter_map(|input| Some((input.opened.catalog(), Some(input.to_open()?)))).collect();
     let mut befores = Catalog::snapshots(&earlier, &roots(job, Base(&base), &moved)).into_iter();
     let mut opened = Vec::with_capacity(inputs.len());
     for input in inputs {
-        let found = input.asked().map(|_| befores.next().ok_or_else(missing)).transpose()?;
+        let found = input.to_open().map(|_| befores.next().ok_or_else(missing)).transpose()?;
         let before = input.before(base.version(), found)?;
         opened.push((input, before));
     }
@@ -93,9 +97,10 @@ pub(crate) fn resolve(job: &Job<'_>) -> Result<Resolved> {
         let has_changed = layers.values().any(|layer| layer.has_changed());
         let (from, since) = (from.map(|from| from.version), before.as_ref().map(|before| before.version));
         let (before, note) = before.map_or((None, None), |before| (before.snapshot, before.note));
-        // A version that was made from the last one is another one: that alone is not to make the next.
+        // Each version of the output is a new one of this input. If the layers that tasks read did not change, the old one is
+        // recorded again, or each run would make a version because the last one did.
         let now = if is_feedback && !has_changed { before.or(now) } else { now };
-        let processing = job.inputs.get(&id).map_or(Processing::Unsaid, |input| input.processing);
+        let processing = job.inputs.get(&id).map_or(Processing::Unspecified, |input| input.processing);
         let is_reprocessed = processing == Processing::Reprocess;
         resolved.notes.extend(note);
         resolved.notes.extend(contradiction(&id, processing, since, &layers, resolved.base.version()));
@@ -103,6 +108,7 @@ pub(crate) fn resolve(job: &Job<'_>) -> Result<Resolved> {
     }
     let read = resolved.inputs.iter().filter(|(_, input)| !input.is_feedback);
     let read: Vec<_> = read.filter_map(|(id, input)| Some((id, input.now.as_ref()?))).collect();
+    // A job that binds an id to an earlier run's version intends to mix versions.
     let is_meant = |id: &CatalogId| matches!(job.inputs.get(id).map(|input| &input.at), Some(At::RunsAgo { .. }));
     let as_they_are: Vec<_> = read.iter().copied().filter(|(id, _)| !is_meant(id)).collect();
     let mixed = mixed_versions(&as_they_are);
@@ -114,7 +120,7 @@ pub(crate) fn resolve(job: &Job<'_>) -> Result<Resolved> {
     Ok(resolved)
 }
 
-/// The layers that tasks read, by catalog; and the catalogs that have to be recorded for runs to come.
+/// The layers that tasks read, by catalog. Catalogs without one are there to be recorded for later runs.
 fn wanted(job: &Job<'_>) -> Result<BTreeMap<CatalogId, BTreeSet<LayerId>>> {
     let mut wanted: BTreeMap<CatalogId, BTreeSet<LayerId>> = BTreeMap::new();
     for LayerRef { catalog, layer } in job.tasks.iter().flat_map(Task::readable) {
@@ -128,6 +134,7 @@ fn wanted(job: &Job<'_>) -> Result<BTreeMap<CatalogId, BTreeSet<LayerId>>> {
             return Err(Error::setup(format!("catalog `{id}` is `{of}` 0 runs ago, which is this run: at least 1")));
         }
         match job.inputs.get(of).map(|input| &input.at) {
+            // It is opened although no task may read it: a later run finds in this version's record what this run had under it.
             Some(At::Latest | At::Version(_)) => drop(wanted.entry(of.clone()).or_default()),
             Some(At::RunsAgo { .. } | At::Feedback) => {
                 let message =
@@ -143,12 +150,12 @@ fn wanted(job: &Job<'_>) -> Result<BTreeMap<CatalogId, BTreeSet<LayerId>>> {
     Ok(wanted)
 }
 
-/// What a version was made from under an id.
+/// What a version records for an input id.
 fn recorded<'a>(version: &'a Snapshot, id: &CatalogId) -> Option<&'a Dependency> {
     version.record().dependencies.iter().find(|known| known.direct && known.catalog.as_ref() == Some(id))
 }
 
-/// What one of the last runs read under an id. Cost: a request for each run beyond the last.
+/// What an earlier run read under an id. Cost: a request for each run beyond the last.
 fn runs_ago(base: &Snapshot, of: &CatalogId, runs: u64) -> Result<Option<Dependency>> {
     let mut run = base.clone();
     for _ in 1..runs {
@@ -164,14 +171,14 @@ struct Input<'a> {
     /// The layers that tasks read.
     layers: BTreeSet<LayerId>,
     at: &'a At,
-    /// The catalog at the version that layer settings are taken from where `now` has none.
+    /// The catalog at the version that layer settings are taken from if `now` does not have them.
     opened: Snapshot,
     now: Option<Snapshot>,
-    /// What the base was made from, if it was made from this very catalog.
+    /// What the base was made from, if it was made from this catalog.
     from: Option<Dependency>,
-    /// Whether the base was made without this input, or while there was nothing in it.
+    /// Whether the base was made without this input, or while it was absent.
     is_new: bool,
-    /// Whether the id was bound to another catalog.
+    /// Whether the id was bound to another catalog when the base was made.
     was_another: bool,
 }
 
@@ -184,6 +191,7 @@ impl<'a> Input<'a> {
         base: &Snapshot,
     ) -> Result<Input<'a>> {
         let known = recorded(base, &id);
+        // Version numbers of another catalog that had this id mean nothing in this one.
         let from = known.filter(|known| known.uuid == opened.uuid()).cloned();
         let now = match at {
             At::RunsAgo { of, runs } => match runs_ago(base, of, *runs)?.filter(|known| known.uuid == opened.uuid()) {
@@ -196,8 +204,8 @@ impl<'a> Input<'a> {
         Ok(Input { id, layers, at, opened, now, from, is_new, was_another })
     }
 
-    /// Refuses to be told of changes since a version that never was. Cost: a request where the version is later than the one
-    /// that is read, if that is not the latest for sure.
+    /// Refuses a statement about changes since a version that never existed. Cost: a request if that version is later than
+    /// the one that is read, and this may not be the latest.
     fn check_since(&self, since: Version) -> Result<()> {
         let is_recorded = self.from.as_ref().is_some_and(|from| from.version == since);
         if since <= self.opened.version() || is_recorded {
@@ -217,8 +225,8 @@ impl<'a> Input<'a> {
         )))
     }
 
-    /// Whether the base was made from another content than there is now. Equal digests are equal layers; but of the output
-    /// itself private layers are read too, which no digest of a catalog covers.
+    /// Whether the base was made from another content than is read now. Equal digests mean equal layers. But tasks may read
+    /// private layers of the output itself, which its digest does not cover, so there the version has to be equal too.
     fn has_moved(&self) -> bool {
         let is_as_it_was = |from: &Dependency| {
             let now = self.now.as_ref().filter(|now| now.digest() == from.digest);
@@ -227,13 +235,13 @@ impl<'a> Input<'a> {
         self.from.as_ref().is_some_and(|from| !is_as_it_was(from))
     }
 
-    /// The version that has to be opened to know what the input was, where that is another one than now.
-    fn asked(&self) -> Option<Version> {
+    /// The version that has to be opened to know the input before, if it is not the one that is read.
+    fn to_open(&self) -> Option<Version> {
         let from = self.from.as_ref().filter(|_| self.has_moved())?;
         self.now.as_ref().is_none_or(|now| from.version != now.version()).then_some(from.version)
     }
 
-    /// What the input was, given what was found under the number that was asked for; `None` where the base knows nothing of
+    /// The input when the base was made, given what was found under the number to open; `None` if the base was not made from
     /// this catalog.
     fn before(&self, base: Version, found: Option<deltic_store::Result<Snapshot>>) -> Result<Option<InputBefore>> {
         let Some(from) = &self.from else { return Ok(None) };
@@ -249,7 +257,7 @@ impl<'a> Input<'a> {
     }
 
     fn run_layers(&self, job: &Job<'_>, before: Option<&InputBefore>) -> Result<BTreeMap<LayerId, Arc<RunLayer>>> {
-        // A tree that is known to be empty. Nothing is ever drafted.
+        // An empty tree needs a draft, to which nothing is written.
         let empty = || Draft::begin(&self.opened, job.options.run, DraftOptions::default()).empty_tree();
         let why = match before {
             Some(before) => before.why.clone(),
@@ -267,7 +275,8 @@ impl<'a> Input<'a> {
             };
             let (before, now) = match self.at {
                 At::Latest | At::Version(_) => (tree(before), tree(self.now.as_ref())),
-                // A task that has run, and did so without a recorded version, found nothing.
+                // If the base records no version of it, the input was absent, and tasks found empty layers. An unknown content
+                // would make them run in full.
                 At::RunsAgo { .. } | At::Feedback => {
                     let is_known = before.is_some() || self.is_new;
                     let before = tree(before).or_else(|| is_known.then(empty));
@@ -280,8 +289,7 @@ impl<'a> Input<'a> {
         Ok(layers)
     }
 
-    /// The settings of a layer at the version that is read; where it may be missing there, as the catalog or a task has
-    /// them.
+    /// The settings of a layer at the version that is read; if it may be missing there, those of the catalog or of a task.
     fn settings(&self, job: &Job<'_>, layer: &LayerId) -> Result<Layer> {
         let of = |snapshot: &Snapshot| snapshot.layer_settings(layer).cloned();
         let found = self.now.as_ref().and_then(of).or_else(|| match self.at {
@@ -301,7 +309,8 @@ impl<'a> Input<'a> {
     }
 }
 
-/// The trees whose roots the tasks that read a moved input will look at: these inputs, and the tasks' outputs and state.
+/// The trees that tasks with a moved input will need: these inputs, and the outputs and state of the tasks. Their roots are
+/// read in the same round trip as the earlier versions, and not one by one later.
 fn roots(job: &Job<'_>, base: Base<'_>, moved: &[&Input<'_>]) -> Vec<Tree> {
     let of_input = |input: &&Input<'_>| {
         let now = input.now.clone();
@@ -321,7 +330,7 @@ fn roots(job: &Job<'_>, base: Base<'_>, moved: &[&Input<'_>]) -> Vec<Tree> {
     roots
 }
 
-/// Reads the roots of layers that changed as they were: those as they are have been read.
+/// Reads the roots of earlier versions of layers that changed. Those of current versions have been read.
 fn read_earlier_roots(inputs: &[(Input<'_>, Option<InputBefore>)]) {
     let roots = inputs.iter().flat_map(|(input, before)| {
         let before = before.as_ref().and_then(|before| before.snapshot.as_ref());
@@ -329,7 +338,7 @@ fn read_earlier_roots(inputs: &[(Input<'_>, Option<InputBefore>)]) {
         let changed = input.layers.iter().filter_map(trees);
         changed.filter(|(before, now)| before.digest() != now.digest()).map(|(before, _)| before)
     });
-    // One by itself is read as soon as it is needed.
+    // A single one is read when it is needed: that is one round trip too.
     let roots: Vec<Tree> = roots.collect();
     if roots.len() > 1 {
         Catalog::snapshots(&[], &roots);
@@ -337,7 +346,7 @@ fn read_earlier_roots(inputs: &[(Input<'_>, Option<InputBefore>)]) {
 }
 
 impl ResolvedInput {
-    /// An input that nothing was made from before.
+    /// An input without an earlier version.
     pub(crate) fn anew(
         now: Option<Snapshot>,
         is_feedback: bool,
@@ -359,14 +368,14 @@ impl Resolved {
         layers
     }
 
-    /// The first input that a task reads of which everything is to be compiled.
+    /// The first input of a task that is to be reprocessed.
     pub(crate) fn reprocessed(&self, task: &Task) -> Option<&CatalogId> {
         let read: BTreeSet<CatalogId> = task.readable().into_iter().filter_map(|layer| layer.catalog).collect();
         self.inputs.iter().find(|(id, input)| input.is_reprocessed && read.contains(id)).map(|(id, _)| id)
     }
 
-    /// What the next version is made from. The output itself is named, and what it was made from in turn is not: that
-    /// would grow with each version.
+    /// The dependencies of the next version. For the output itself as an input, only the version is recorded: with its own
+    /// dependencies the record would grow with each version.
     pub(crate) fn dependencies(&self) -> Result<Vec<Dependency>> {
         let read = |is_feedback: bool| {
             let of_kind = self.inputs.iter().filter(move |(_, input)| input.is_feedback == is_feedback);

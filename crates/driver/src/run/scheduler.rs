@@ -1,10 +1,9 @@
-//! The tasks of a run, each as soon as those that it reads are done, some side by side.
+//! Runs the tasks of a run, each as soon as the tasks whose output it reads are done, some at the same time.
 //!
-//! Nothing that comes out depends on timing: a task sees what earlier ones made and nothing of those beside it, results
-//! go into the version by name, reports are in the order of the graph. When a compiler fails, the tasks that do not read
-//! what it would have made are still run, so that whoever repairs inputs hears of everything at once. When something
-//! else fails, tasks before it in this order are run to the end and those after it are not begun. Which error is
-//! reported follows the order of the tasks, never that of the clock.
+//! No result depends on timing: a task sees the results of tasks that it reads and of no others, results go into the
+//! version by name, and reports are in the order of tasks. If a compiler fails, tasks that do not read its output still run,
+//! so that one report has all failures. After another error, tasks before it in the order run to their end, and those
+//! behind it are not begun. The order of tasks decides which error is reported, and not the time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,8 +13,8 @@ use deltic_compiler::{Lookup, Task};
 use deltic_core::{Layer, LayerId, LayerRef};
 use deltic_store::{Draft, TaskRecord, Tree};
 
-use crate::checkpoint::Progress;
-use crate::checkpoint::resume::StageProgress;
+use crate::checkpoint::Checkpoints;
+use crate::checkpoint::resume::StageCheckpoint;
 use crate::engine::Engine;
 use crate::error::failure::Failures;
 use crate::error::offender::Offenders;
@@ -36,7 +35,7 @@ use crate::{Error, Result};
 /// The layers that tasks can read so far.
 pub(crate) type Layers = BTreeMap<LayerRef, Arc<RunLayer>>;
 
-/// What the version in the making holds so far.
+/// The content of the next version, so far.
 #[derive(Default)]
 pub(crate) struct Next {
     pub(crate) layers: BTreeMap<LayerId, (Layer, Tree)>,
@@ -44,7 +43,7 @@ pub(crate) struct Next {
     pub(crate) records: Vec<TaskRecord>,
 }
 
-/// What a task sees of the layers.
+/// The view of a task on the layers.
 pub(crate) fn view(task: &Task, layers: &Layers) -> Result<View> {
     let found = task.readable().into_iter().map(|layer| {
         let run_layer = layers.get(&layer).cloned();
@@ -61,20 +60,20 @@ pub(crate) struct Execution<'a> {
     engine: &'a dyn Engine,
     resolved: &'a Resolved,
     draft: &'a Draft,
-    progress: Option<&'a Progress<'a>>,
+    checkpoints: Option<&'a Checkpoints<'a>>,
     checks: Checks<'a>,
     layers: Layers,
     next: Next,
 }
 
-/// A task that can run: all that it reads is there.
+/// A task that can run: all layers that it reads are complete.
 struct Ready<'a> {
     task: &'a Task,
     view: View,
     record: TaskRecord,
     mode: Mode,
     published: Vec<Tree>,
-    /// Whether everything is to be compiled because an input is to be reprocessed.
+    /// Whether it runs in full because an input is to be reprocessed.
     is_reprocessed: bool,
 }
 
@@ -84,22 +83,22 @@ impl<'a> Execution<'a> {
         engine: &'a dyn Engine,
         resolved: &'a Resolved,
         draft: &'a Draft,
-        progress: Option<&'a Progress<'a>>,
+        checkpoints: Option<&'a Checkpoints<'a>>,
     ) -> Execution<'a> {
         let (layers, next) = (resolved.layers(), Next::default());
         let checks = Checks::default();
-        let mut execution = Execution { job, engine, resolved, draft, progress, checks, layers, next };
+        let mut execution = Execution { job, engine, resolved, draft, checkpoints, checks, layers, next };
         execution.keep_foreign_layers();
         execution
     }
 
-    /// Runs everything twice, and notes what comes out differently.
-    pub(crate) fn twice(mut self, offenders: &'a Offenders) -> Execution<'a> {
-        self.checks.twice = Some(offenders);
+    /// Runs all user code twice, and records results that differ.
+    pub(crate) fn checked(mut self, offenders: &'a Offenders) -> Execution<'a> {
+        self.checks.offenders = Some(offenders);
         self
     }
 
-    /// Layers that no task writes stay as the base has them.
+    /// Layers that no task writes stay as in the base.
     fn keep_foreign_layers(&mut self) {
         let written: BTreeSet<&LayerId> =
             self.job.tasks.iter().flat_map(Task::outputs).map(|layer| &layer.id).collect();
@@ -115,7 +114,7 @@ impl<'a> Execution<'a> {
     pub(crate) fn run(mut self, order: &[&'a Task]) -> Result<(Vec<TaskReport>, Next)> {
         let most = self.engine.side_by_side();
         let (job, engine, base, draft) = (self.job, self.engine, Base(&self.resolved.base), self.draft);
-        let (progress, checks) = (self.progress, self.checks);
+        let (checkpoints, checks) = (self.checkpoints, self.checks);
         let mut waiting: BTreeSet<usize> = (0..order.len()).collect();
         let mut ready: BTreeMap<usize, Ready<'a>> = BTreeMap::new();
         let mut reports: BTreeMap<usize, TaskReport> = BTreeMap::new();
@@ -133,13 +132,13 @@ impl<'a> Execution<'a> {
                     let task = self.prepare(order[index])?;
                     if task.mode == Mode::Skipped {
                         let result = task.skip(base, draft);
-                        reports.insert(index, self.settle(task, result));
+                        reports.insert(index, self.record(task, result));
                     } else {
                         ready.insert(index, task);
                     }
                 }
                 ready.retain(|index, _| *index < before_failed);
-                // A task by itself needs no thread.
+                // A single task runs on this thread.
                 while running < most
                     && running + ready.len() > 1
                     && let Some((index, task)) = ready.pop_first()
@@ -147,11 +146,11 @@ impl<'a> Execution<'a> {
                     running += 1;
                     let sender = sender.clone();
                     scope.spawn(move || {
-                        // User code is guarded already; this keeps a mistake of ours from waiting for ever.
+                        // Panics of user code are caught already. A panic of this crate must not leave the receiver waiting.
                         let run =
-                            catch_unwind(AssertUnwindSafe(|| task.run(job, engine, base, draft, progress, checks)));
+                            catch_unwind(AssertUnwindSafe(|| task.run(job, engine, base, draft, checkpoints, checks)));
                         let run = run.unwrap_or_else(|_| Err(Error::internal("a task panicked")));
-                        // Nobody listens any more when the run could not go on.
+                        // The receiver is gone if the run could not go on.
                         let _ = sender.send((index, task, run));
                     });
                 }
@@ -159,13 +158,13 @@ impl<'a> Execution<'a> {
                     running -= 1;
                     receiver.recv().map_err(|_| Error::internal("the tasks are gone"))?
                 } else if let Some((index, task)) = ready.pop_first() {
-                    let result = task.run(job, engine, base, draft, progress, checks);
+                    let result = task.run(job, engine, base, draft, checkpoints, checks);
                     (index, task, result)
                 } else {
                     break;
                 };
                 match result {
-                    Ok(result) => drop(reports.insert(index, self.settle(task, result))),
+                    Ok(result) => drop(reports.insert(index, self.record(task, result))),
                     Err(error) => match error.into_failures() {
                         Ok(failures) => drop(compilers.insert(index, failures)),
                         Err(error) if failed.as_ref().is_none_or(|(first, _)| index < *first) => {
@@ -190,7 +189,7 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Whether all that a task reads is there.
+    /// Whether all layers that a task reads are complete.
     fn can_run(&self, task: &Task) -> bool {
         task.readable().iter().all(|layer| self.layers.contains_key(layer))
     }
@@ -205,8 +204,8 @@ impl<'a> Execution<'a> {
         Ok(Ready { task, view, record, mode, published, is_reprocessed: reprocessed.is_some() })
     }
 
-    /// Takes what a task made, for later tasks and for the version.
-    fn settle(&mut self, done: Ready<'_>, result: StageResult) -> TaskReport {
+    /// Records the result of a task, for later tasks and for the version.
+    fn record(&mut self, done: Ready<'_>, result: StageResult) -> TaskReport {
         let Ready { task, record, mode, published, .. } = done;
         let StageResult { outputs, state, counts, quarantined: in_quarantine } = result;
         for ((layer, before), now) in task.outputs().iter().zip(published).zip(outputs) {
@@ -227,7 +226,7 @@ impl<'a> Execution<'a> {
 }
 
 impl Ready<'_> {
-    /// What a task has made that does not run.
+    /// The result of a task that is skipped.
     fn skip(&self, base: Base<'_>, draft: &Draft) -> StageResult {
         let state = base.state(self.task, draft);
         StageResult { outputs: self.published.clone(), state, counts: Counts::default(), quarantined: Vec::new() }
@@ -239,7 +238,7 @@ impl Ready<'_> {
         engine: &dyn Engine,
         base: Base<'_>,
         draft: &Draft,
-        progress: Option<&Progress<'_>>,
+        checkpoints: Option<&Checkpoints<'_>>,
         checks: Checks<'_>,
     ) -> Result<StageResult> {
         let Ready { task, view, record, mode, published, is_reprocessed } = self;
@@ -254,11 +253,11 @@ impl Ready<'_> {
             false => base.state(task, draft),
         };
         let before = BaseTables::new(base.state(task, draft), base.task(task), record);
-        let progress = progress.map(|progress| {
-            let key = progress.key_of_task(task, record, view, published, *is_reprocessed);
-            StageProgress { progress, key }
+        let checkpoint = checkpoints.map(|checkpoints| {
+            let key = checkpoints.key_of_task(task, record, view, published, *is_reprocessed);
+            StageCheckpoint { checkpoints, key }
         });
         let (observer, stop) = (job.observer, &job.stop);
-        Stage { task, view, published, state, before, full, draft, engine, observer, stop, progress, checks }.run()
+        Stage { task, view, published, state, before, full, draft, engine, observer, stop, checkpoint, checks }.run()
     }
 }

@@ -1,7 +1,7 @@
 //! The order of tasks: a task that reads a layer runs after the task that writes it.
 //!
-//! Everything that can be known to be wrong before a run is found here: two producers of a layer, a layer that nobody
-//! has, a cycle, the reserved state layer, a task whose code nothing names.
+//! All errors of a job that can be found before a run are found here: two tasks that write one layer, a layer that does not
+//! exist, a cycle, the reserved state layer, a task whose code nothing names.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,11 @@
 //! Sorting rows by output and input in bounded memory.
 //!
-//! Rows are held until they fill the budget, then sorted and written to a file as one run; at the end runs are merged.
-//! Runs of one size that have become many are merged into one on the way, so open files are few however many rows there
-//! are, and a row is rewritten a logarithm of times. The sort is stable over the order in which rows came: rows of equal
-//! keys come out as they went in.
+//! Rows are held until they fill the budget, then sorted and written to a file as one run; at the end the runs are merged.
+//! When there are many runs that were merged equally often, they are merged into one before that. So open files are few
+//! for any number of rows, and each row is rewritten O(log n) times.
+//!
+//! The sort is stable: rows of equal keys keep the order in which they came. So back-ends get the values of an input in the
+//! order of emission, on which their output and the digests of edges may depend.
 
 use std::io::{ErrorKind, Read};
 
@@ -11,16 +13,16 @@ use crate::sort::rows::{Row, RowStream, Rows};
 use crate::sort::spill::{Spill, SpillReader, SpillWriter, damaged};
 use crate::{Error, Result};
 
-/// So many runs of one size become one.
+/// The number of runs of one size that are merged into one.
 const MERGED_RUNS: usize = 32;
 
-/// Takes rows in any order, gives them back sorted.
+/// Takes rows in any order, and returns them sorted.
 #[derive(Debug)]
 pub(crate) struct Shuffle {
     budget: usize,
     held: usize,
     chunks: Vec<Rows>,
-    /// In the order in which their rows came; with each, how often its rows were merged.
+    /// In the order in which their rows came, each with the number of times that its rows were merged.
     runs: Vec<(Spill, u32)>,
 }
 
@@ -35,7 +37,7 @@ impl Shuffle {
             return Ok(());
         }
         rows.trim();
-        // Eight bytes more for each row's place in the sorted order.
+        // Plus eight bytes for each row in the vector that is sorted.
         self.held += rows.memory() + 8 * rows.len();
         self.chunks.push(rows);
         if self.held > self.budget {
@@ -45,8 +47,10 @@ impl Shuffle {
         Ok(())
     }
 
-    /// Makes one run of the last ones, as long as enough of them were merged equally often. It takes their place, so
-    /// the order of equal rows stays.
+    /// Merges the last runs into one while enough of them were merged equally often, like the carries of a counter.
+    ///
+    /// Only neighbours are merged, and the result takes their place: a run's place is the order in which its rows came,
+    /// by which rows of equal keys are sorted.
     fn merge_runs(&mut self) -> Result<()> {
         while let Some((_, merged)) = self.runs.last() {
             let merged = *merged;
@@ -117,6 +121,7 @@ fn sorted(chunks: &[Rows]) -> Vec<(u32, u32)> {
     let places = (0u32..).zip(chunks).flat_map(|(chunk, rows)| (0..rows.len() as u32).map(move |row| (chunk, row)));
     let mut order: Vec<(u32, u32)> = places.collect();
     let key = |&(chunk, row): &(u32, u32)| chunks[chunk as usize].key(row as usize);
+    // A stable sort of places that are in the order in which rows came.
     order.sort_by(|a, b| key(a).cmp(key(b)));
     order
 }
@@ -140,13 +145,14 @@ pub(crate) struct Sorted {
     chunks: Vec<Rows>,
     order: Vec<(u32, u32)>,
     next: usize,
-    /// Which source has the least row, once that is known: a run, or past them the rows in memory.
+    /// The source of the least row, once it is known: the number of a run, or behind these the rows in memory. It is kept
+    /// between `peek` and `advance`, because finding it compares the keys of all runs.
     least: Option<usize>,
 }
 
-/// A run being read: the key of its next row is at hand, and the value once it is asked for, so that of many runs with
-/// large values one value is in memory. Memory: a key and a block, and a value, which is never longer than what is left of
-/// the file.
+/// A run that is being read. It has read the key of its next row, and reads the value when the row is asked for: a merge
+/// of many runs compares keys alone, so one value is in memory and not one for each run. Memory: a key and a block, and a
+/// value, which is never longer than the rest of the file.
 #[derive(Debug)]
 struct Run {
     file: SpillReader,
@@ -158,7 +164,7 @@ struct Run {
     ended: bool,
 }
 
-/// Room that a run keeps for the next row.
+/// The capacity that a run keeps for its next row: a large row is freed when it was read.
 const KEPT_BYTES: usize = 1 << 16;
 
 impl Run {
@@ -173,6 +179,7 @@ impl Run {
             self.row = Vec::new();
         }
         if self.unread > 0 {
+            // Read and not skipped, because blocks are checked as they are read.
             std::io::copy(&mut self.file.by_ref().take(self.unread), &mut std::io::sink())?;
             self.unread = 0;
         }
@@ -185,6 +192,7 @@ impl Run {
         let [a, b, c, d, value @ ..] = head;
         let (out, item) = (u16::from_le_bytes([a, b]) as usize, u16::from_le_bytes([c, d]) as usize);
         let (key, value) = (out + item, u64::from(u32::from_le_bytes(value)));
+        // Before anything of this length is allocated: a length that is wrong must not take all memory.
         if key as u64 + value > self.file.left() {
             return Err(damaged());
         }
@@ -193,7 +201,7 @@ impl Run {
         self.file.read_exact(&mut self.row)
     }
 
-    /// Reads the value of the row at hand.
+    /// Reads the value of the current row.
     fn read_value(&mut self) -> std::io::Result<()> {
         let key = self.lengths.0 + self.lengths.1;
         let value = usize::try_from(self.unread).map_err(|_| damaged())?;
@@ -220,9 +228,10 @@ impl Sorted {
         Some((&self.chunks[chunk as usize], row as usize))
     }
 
-    /// The source of the least row; of equal ones the first, which is the one that was filled first.
+    /// The source of the least row. Of equal ones it is the first: its rows came first.
     fn find_least(&self) -> Option<usize> {
         let runs = self.runs.iter().enumerate().filter(|(_, run)| !run.ended).map(|(n, run)| (run.key(), n));
+        // Rows in memory came last, so their source has the greatest number.
         let memory = self.in_memory().map(|(rows, row)| (rows.key(row), self.runs.len()));
         runs.chain(memory).min().map(|(_, source)| source)
     }
@@ -270,7 +279,7 @@ impl Shuffle {
 mod tests {
     use super::*;
 
-    /// Rows with few different keys; the value says in which order they came.
+    /// Rows with few different keys. Their values ascend in the order in which they came.
     fn shuffled(budget: usize) -> (Vec<[Vec<u8>; 3]>, usize) {
         let mut shuffle = Shuffle::new(budget);
         let mut number = 7u32;

@@ -1,7 +1,7 @@
-//! Sorted sets of keys that may be larger than memory: which inputs and outputs a change affects.
+//! Sorted sets of encoded keys that may be larger than memory: the inputs and outputs that a change affects.
 //!
-//! Keys are added in any order ([`KeySorter`]) or in order ([`KeyWriter`]), each with marks; equal ones become one with
-//! the marks of all. What is beyond its share of memory lies in a file without a name. A set is walked in order, any
+//! Keys are added in any order ([`KeySorter`]) or in order ([`KeyWriter`]), each with marks; equal keys become one with
+//! the marks of all. A set that exceeds its memory is written to a file without a name. It can be walked in order, any
 //! number of times.
 
 use deltic_core::TaskId;
@@ -14,10 +14,11 @@ use crate::sort::marks::Marks;
 use crate::sort::rows::{RowStream, Rows};
 use crate::sort::spill::{Spill, SpillWriter, damaged};
 
-/// So many keys are looked up together, and results settled together.
+/// The number of keys that are looked up together, and of results that are recorded together: on a remote store these
+/// take a few round trips and not one each.
 pub(crate) const TOGETHER: usize = 256;
 
-/// About how many bytes of them, whatever their number.
+/// About the most bytes of them.
 pub(crate) const TOGETHER_BYTES: usize = 1 << 20;
 
 /// A sorted set of encoded keys, each with eight bits of marks.
@@ -37,7 +38,7 @@ impl KeySet {
         self.count
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -50,29 +51,29 @@ impl KeySet {
 
 const HEAD: usize = 3;
 
-/// Goes through a set in order.
+/// A walk over a set, in order.
 #[derive(Debug)]
 pub struct Walk<'a> {
     set: &'a KeySet,
-    /// Of a set in a file: what was read of it last.
+    /// Of a set in a file: the bytes that were read last.
     block: Vec<u8>,
     /// Where the next key begins: in the block, or in a set in memory.
     at: usize,
-    /// How many blocks of the file were read.
+    /// The number of blocks that were read.
     read: u64,
 }
 
 impl Walk<'_> {
-    /// The key at hand and its marks; `None` at the end.
+    /// The current key and its marks; `None` at the end.
     pub fn peek(&mut self) -> Result<Option<(&[u8], Marks)>> {
-        let Some([low, high, marks, ..]) = self.at_hand(HEAD)? else { return Ok(None) };
+        let Some([low, high, marks, ..]) = self.bytes_ahead(HEAD)? else { return Ok(None) };
         let (len, marks) = (usize::from(u16::from_le_bytes([*low, *high])), Marks::from_bits_retain(*marks));
-        let key = self.at_hand(HEAD + len)?.and_then(|bytes| bytes.get(HEAD..));
+        let key = self.bytes_ahead(HEAD + len)?.and_then(|bytes| bytes.get(HEAD..));
         key.map(|key| Some((key, marks))).ok_or_else(|| failed(damaged()))
     }
 
-    /// The next so many bytes; `None` at the end, and an error where it comes before there are so many.
-    fn at_hand(&mut self, wanted: usize) -> Result<Option<&[u8]>> {
+    /// The next `wanted` bytes; `None` at the end, and an error if the set ends within them.
+    fn bytes_ahead(&mut self, wanted: usize) -> Result<Option<&[u8]>> {
         if let Some(file) = &self.set.file {
             while self.block.len() - self.at < wanted {
                 self.block.drain(..self.at);
@@ -112,7 +113,7 @@ impl Walk<'_> {
         Ok(some)
     }
 
-    /// Passes all keys before `key`; says whether it is in the set, and passes it too then.
+    /// Advances behind `key`; returns whether the set contains it. Keys are asked for in order.
     pub fn take(&mut self, key: &[u8]) -> Result<bool> {
         while let Some((next, _)) = self.peek()? {
             if next > key {
@@ -132,7 +133,7 @@ impl Walk<'_> {
     }
 }
 
-/// Takes keys in order.
+/// Makes a set of keys that come in order.
 #[derive(Debug)]
 pub(crate) struct KeyWriter {
     budget: usize,
@@ -141,7 +142,7 @@ pub(crate) struct KeyWriter {
 }
 
 impl KeyWriter {
-    /// A writer that holds about so many bytes in memory.
+    /// A writer that holds about `budget` bytes in memory.
     pub(crate) fn new(budget: usize) -> KeyWriter {
         KeyWriter { budget, set: KeySet::default(), file: None }
     }
@@ -175,7 +176,7 @@ impl KeyWriter {
     }
 }
 
-/// Takes keys in any order, equal ones any number of times.
+/// Makes a set of keys that come in any order, equal ones any number of times.
 #[derive(Debug)]
 pub(crate) struct KeySorter {
     budget: usize,
@@ -184,7 +185,7 @@ pub(crate) struct KeySorter {
 }
 
 impl KeySorter {
-    /// A sorter that holds about so many bytes in memory.
+    /// A sorter that holds about `budget` bytes in memory.
     pub(crate) fn new(budget: usize) -> KeySorter {
         KeySorter { budget, sorted: Shuffle::new(budget), batch: Rows::default() }
     }
@@ -197,7 +198,7 @@ impl KeySorter {
         self.sorted.push(std::mem::take(&mut self.batch))
     }
 
-    /// The set of what was added, without the keys of another set.
+    /// The set of the added keys, without those of another set.
     pub(crate) fn finish_without(mut self, others: &KeySet) -> Result<KeySet> {
         self.sorted.push(self.batch)?;
         let mut rows = self.sorted.finish()?;
@@ -219,13 +220,13 @@ impl KeySorter {
         set.finish()
     }
 
-    /// The set of what was added.
+    /// The set of the added keys.
     pub(crate) fn finish(self) -> Result<KeySet> {
         self.finish_without(&KeySet::default())
     }
 }
 
-/// Look-ups in a table that go through a set in order: reads the leaves of many of them together, ahead of the first.
+/// Look-ups in a table, for the keys of a set in order. Reads the leaves of many of them together, ahead of the first.
 pub(crate) struct Ahead<'a> {
     table: Tree,
     walk: Walk<'a>,
@@ -233,12 +234,12 @@ pub(crate) struct Ahead<'a> {
 }
 
 impl<'a> Ahead<'a> {
-    /// Look-ups of keys of a set, which the table's keys begin with.
+    /// Look-ups of rows that begin with a key of a set.
     pub(crate) fn new(table: &Tree, wanted: &'a KeySet) -> Ahead<'a> {
         Ahead { table: table.clone(), walk: wanted.walk(), reached: EncodedKey::default() }
     }
 
-    /// To be called before the look-up of a key.
+    /// Prepares the look-up of a key. To be called before it.
     pub(crate) fn reach(&mut self, key: &[u8]) -> Result<()> {
         if key <= &self.reached[..] || self.table.is_empty() || self.walk.set.len() < 2 {
             return Ok(());
@@ -257,7 +258,7 @@ impl<'a> Ahead<'a> {
     }
 }
 
-/// Reads the leaves of ascending keys together. One key on a local store is as well looked up when it is needed.
+/// Reads the leaves of ascending keys together. For one key on a local store this gains nothing, so it does nothing.
 pub(crate) fn read_ahead<K: AsRef<[u8]>>(table: &Tree, keys: &[K]) -> Result<()> {
     if !table.is_empty() && (keys.len() > 1 || table.is_remote() && !keys.is_empty()) {
         table.read_ahead(&keys.iter().map(AsRef::as_ref).collect::<Vec<_>>())?;
@@ -265,8 +266,8 @@ pub(crate) fn read_ahead<K: AsRef<[u8]>>(table: &Tree, keys: &[K]) -> Result<()>
     Ok(())
 }
 
-/// The same for all keys that begin with some ascending prefixes, none of which begins with another: the leaves that
-/// each of them begins and ends in.
+/// The same for all keys that begin with one of some ascending prefixes, none of which begins with another. Reads the
+/// leaves in which each prefix begins and ends.
 pub(crate) fn read_ahead_within<K: AsRef<[u8]>>(table: &Tree, prefixes: &[K]) -> Result<()> {
     if table.is_empty() || prefixes.len() < 2 && !table.is_remote() {
         return Ok(());

@@ -1,11 +1,11 @@
-//! Two sorted streams side by side.
+//! The merge of two sorted streams.
 
 use std::cmp::Ordering;
 use std::iter::Peekable;
 
 use crate::Result;
 
-/// What stands at one place of the order.
+/// What the streams have at one place of the order.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Side<A, B> {
     Left(A),
@@ -13,15 +13,15 @@ pub(crate) enum Side<A, B> {
     Both(A, B),
 }
 
-/// Goes through two streams that are sorted by the same order, each place once. Where a stream fails the error comes in the
-/// place of what it would have given, and nothing after it means anything.
+/// A merge of two streams that are sorted by the same order, place by place. If a stream fails, its error takes the place
+/// of its next item; items behind an error have no meaning.
 pub(crate) struct MergeJoin<I: Iterator, J: Iterator, F> {
     left: Peekable<I>,
     right: Peekable<J>,
     order: F,
 }
 
-/// Joins two streams, of which the second is at hand.
+/// Merges two streams, of which the second can not fail.
 pub(crate) fn merge_join<A, B, I, J, F>(left: I, right: J, order: F) -> MergeJoin<I::IntoIter, J::IntoIter, F>
 where
     I: IntoIterator<Item = Result<A>>,
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_given_on() {
+    fn an_error_is_passed_on() {
         let failing = [Ok(2), Err(crate::Error::internal("no"))];
         let mut all = merge_join(failing, [1, 2, 3], |a: &u8, b: &u8| a.cmp(b));
         assert!(matches!(all.next(), Some(Ok(Side::Right(1)))));

@@ -1,4 +1,4 @@
-//! Rows on their way from front-ends to back-ends, as flat bytes: many rows in one buffer, nothing allocated for each.
+//! Rows that front-ends emit and back-ends read, as flat bytes: many rows in one buffer, no allocation for each.
 
 use crate::Result;
 
@@ -48,7 +48,7 @@ impl Rows {
         self.index.len()
     }
 
-    /// Whether there are none.
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
@@ -69,7 +69,7 @@ impl Rows {
         (0..self.len()).map(|number| self.get(number))
     }
 
-    /// Bytes in memory, room to grow included.
+    /// Bytes in memory, including unused capacity.
     pub fn memory(&self) -> usize {
         self.bytes.capacity() + self.index.capacity() * size_of::<Place>()
     }
@@ -79,7 +79,7 @@ impl Rows {
         self.bytes.len() + self.index.len() * size_of::<Place>()
     }
 
-    /// Gives back room to grow, if it is much.
+    /// Frees unused capacity, if it is more than an eighth.
     pub(crate) fn trim(&mut self) {
         if self.memory() > self.bytes() + self.bytes() / 8 {
             self.bytes.shrink_to_fit();
@@ -104,13 +104,13 @@ impl Rows {
 
 /// Rows one after another, sorted by output, then input, then emission. May be larger than memory.
 pub trait RowStream {
-    /// The row at hand; `None` at the end.
+    /// The current row; `None` at the end.
     fn peek(&mut self) -> Result<Option<Row<'_>>>;
 
     /// Goes on to the next row.
     fn advance(&mut self) -> Result<()>;
 
-    /// All rows of the stream, where they are in memory together.
+    /// All rows of the stream, if all of them are in memory.
     fn in_memory(&self) -> Option<&Rows> {
         None
     }

@@ -1,9 +1,8 @@
-//! Files for what does not fit into memory: written once, then read in order, any number of times.
+//! Files for data that does not fit into memory: written once, then read in order, any number of times.
 //!
-//! A file has no name from the moment it is made, so nothing is left behind however the process ends. It is a sequence of
-//! blocks of 64 KiB, the last one shorter, each followed by a check: the first eight bytes of the BLAKE3 of its number
-//! and its bytes. A block is checked before anything of it is used, for what a disk gives back wrong would otherwise end
-//! in a layer.
+//! A file never has a name, so nothing is left behind however the process ends. It is a sequence of blocks of 64 KiB, of
+//! which the last may be shorter. Each is followed by a check: the first eight bytes of the BLAKE3 of its number and its
+//! bytes. A block is checked before any of it is used; otherwise an error of the disk would become part of a layer.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom, Write};
@@ -25,7 +24,7 @@ pub(crate) struct Spill {
 }
 
 impl Spill {
-    /// Appends the bytes of a block to `into`; none when there is no such block.
+    /// Appends the bytes of a block to `into`; none if there is no such block.
     pub(crate) fn read_block(&self, number: u64, into: &mut Vec<u8>) -> Result<()> {
         let bytes = self.len.saturating_sub(number * BLOCK as u64).min(BLOCK as u64) as usize;
         if bytes == 0 {
@@ -50,7 +49,7 @@ impl Spill {
     }
 }
 
-/// What is read is not what was written.
+/// The error for a file that differs from what was written.
 pub(crate) fn damaged() -> Error {
     Error::new(ErrorKind::InvalidData, "what was written to it is not what is read back")
 }
@@ -104,7 +103,7 @@ impl SpillWriter {
     }
 }
 
-/// Goes through a file. Memory: a block.
+/// Reads a file from its beginning. Memory: a block.
 #[derive(Debug)]
 pub(crate) struct SpillReader {
     spill: Spill,

@@ -1,8 +1,11 @@
-//! What back-ends came to, in the order of outputs: the output layers, and the tables of contributors, of what they emitted, of
-//! what back-ends read, and of the partitions that groups make.
+//! The results of back-ends, in the order of outputs: the output layers, and the tables of contributors, of memos, of what
+//! back-ends read, and of the partitions that groups make.
 //!
-//! It is the second of the three parts of a stage. Where groups become several partitions, these do not come in order:
+//! This is the second of the three parts of a stage. Partitions of groups do not come in the order of partitions, so
 //! [`reverse`](crate::stage::reverse) publishes them.
+//!
+//! Rows and results reach the sink in two streams, each in order but not in step. Rows alone decide contributors and
+//! memos; results alone decide everything else. So no step waits for the other stream.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +27,7 @@ use crate::stage::publisher::Publishers;
 use crate::stage::quarantine::Quarantine;
 use crate::state::reads::{Reader, ReadsWriter};
 
-/// Takes what back-ends came to.
+/// Takes rows and the results of back-ends.
 pub(crate) struct BackSink<'a, 's> {
     stage: &'s Stage<'s>,
     kernel: &'s TaskKernel<'s>,
@@ -33,24 +36,24 @@ pub(crate) struct BackSink<'a, 's> {
     publishers: Publishers<'s>,
     contributors: Contributors<'s>,
     reads: ReadsWriter<'s>,
-    /// Where groups become several partitions.
+    /// If groups become several partitions.
     claims: Option<Claims<'s>>,
-    /// The affected outputs of an incremental stage that no result has come for yet; in a full one, those held back.
+    /// The affected outputs of an incremental stage that have no result yet; in a full one, those that are held back.
     waiting: Walk<'s>,
-    /// Results that are taken together.
+    /// Results that are recorded together.
     reduced: Vec<Reduced>,
     /// Their bytes.
     reduced_bytes: u64,
     counts: Counts,
 }
 
-/// What back-ends came to, and what front-ends had before.
+/// The results of all back-ends, with those of front-ends.
 pub(crate) struct Backs<'a> {
     pub(crate) edges: Tree,
     pub(crate) contributors: Tree,
     pub(crate) values: Tree,
     pub(crate) errors: Tree,
-    /// What is in quarantine, if anything is.
+    /// The readers in quarantine, if there are any.
     pub(crate) failed: Option<BTreeSet<Reader>>,
     pub(crate) reads: ReadsWriter<'a>,
     pub(crate) publishers: Publishers<'a>,
@@ -60,7 +63,7 @@ pub(crate) struct Backs<'a> {
 }
 
 impl<'a, 's> BackSink<'a, 's> {
-    /// A full stage: all outputs are affected, and `held` are held back.
+    /// The sink of a full stage: all outputs are affected, and `held` are held back.
     pub(crate) fn full(
         stage: &'s Stage<'s>,
         kernel: &'s TaskKernel<'s>,
@@ -72,16 +75,17 @@ impl<'a, 's> BackSink<'a, 's> {
         BackSink::new(stage, kernel, fronts, quarantine, held, contributors)
     }
 
-    /// An incremental stage: `wanted` are the affected outputs, `asked` the affected inputs that had something to emit.
+    /// The sink of an incremental stage: `wanted` are the affected outputs, `ran` the dirty inputs without those
+    /// that failed.
     pub(crate) fn incremental(
         stage: &'s Stage<'s>,
         kernel: &'s TaskKernel<'s>,
         fronts: Fronts<'s>,
         quarantine: &'s mut Quarantine<'a>,
         wanted: &'s KeySet,
-        asked: &'s KeySet,
+        ran: &'s KeySet,
     ) -> BackSink<'a, 's> {
-        let contributors = Contributors::new(stage, kernel, Some(wanted), Some(asked));
+        let contributors = Contributors::new(stage, kernel, Some(wanted), Some(ran));
         BackSink::new(stage, kernel, fronts, quarantine, wanted, contributors)
     }
 
@@ -110,23 +114,26 @@ impl<'a, 's> BackSink<'a, 's> {
         }
     }
 
-    /// Affected outputs before `out`, or all that are left: nobody contributes to them any more.
-    fn nothing_left_before(&mut self, out: Option<&[u8]>) -> Result<()> {
+    /// Records that affected outputs before `out`, or all that are left, have no contributors any more.
+    ///
+    /// No row comes for such an output, so no back-end runs and no result names it: that it is passed over is the only
+    /// sign that it must be deleted. What is held back looks the same here, and stays as it is published.
+    fn record_without_rows(&mut self, out: Option<&[u8]>) -> Result<()> {
         while let Some((next, _)) = self.waiting.peek()?.filter(|(next, _)| out.is_none_or(|out| *next < out)) {
             let gone: OutputKey = self.stage.decode(next)?;
             self.waiting.advance()?;
             if self.kernel.is_held(&gone.to_bytes()) {
-                self.became(&gone, &Outcome::Held)?;
+                self.record(&gone, &Outcome::Held)?;
                 continue;
             }
-            self.reads.note(&self.stage.state, &Reader::Back(gone.clone()), &[])?;
+            self.reads.record(&self.stage.state, &Reader::Back(gone.clone()), &[])?;
             self.contributors.sole(&gone, None)?;
-            self.became(&gone, &Outcome::Nothing)?;
+            self.record(&gone, &Outcome::Nothing)?;
         }
         Ok(())
     }
 
-    /// Takes the results that have come so far.
+    /// Records the results that have come so far.
     fn flush(&mut self) -> Result<()> {
         self.reduced_bytes = 0;
         let state = &self.stage.state;
@@ -136,34 +143,40 @@ impl<'a, 's> BackSink<'a, 's> {
         }
         for Reduced { out, item, outcome, reads } in std::mem::take(&mut self.reduced) {
             let bytes = out.to_bytes();
-            self.nothing_left_before(Some(&bytes))?;
+            // In this order: the writers of tables and layers take keys in order only.
+            self.record_without_rows(Some(&bytes))?;
             self.waiting.take(&bytes)?;
             match outcome {
                 Outcome::Held => {
-                    self.became(&out, &outcome)?;
+                    self.record(&out, &outcome)?;
                     continue;
                 }
                 Outcome::Failed(failure) => {
                     self.counts.compiled += 1;
                     self.quarantine.back_failed(&out, *failure)?;
+                    // Its reads of the base stay: a back-end that failed returns none, and the next run tries it again in
+                    // any case.
                     self.contributors.sole(&out, Some(&item))?;
-                    self.became(&out, &Outcome::Held)?;
+                    self.record(&out, &Outcome::Held)?;
                     continue;
                 }
                 _ => {}
             }
             self.counts.compiled += 1;
             self.counts.same += u64::from(outcome.is_same());
-            self.reads.note(&self.stage.state, &Reader::Back(out.clone()), &reads)?;
-            let told_by_key = outcome != Outcome::Nothing && reads.is_empty();
-            self.contributors.sole(&out, (!told_by_key).then_some(&item))?;
-            self.became(&out, &outcome)?;
+            self.reads.record(&self.stage.state, &Reader::Back(out.clone()), &reads)?;
+            // The producer of a published output is the input that maps to it, which an affected input finds by its key.
+            // That fails in two cases, and they need a row: nothing is published, or a read affects the output while its
+            // producer is unchanged.
+            let is_implied = outcome != Outcome::Nothing && reads.is_empty();
+            self.contributors.sole(&out, (!is_implied).then_some(&item))?;
+            self.record(&out, &outcome)?;
         }
         Ok(())
     }
 
-    /// What became of a group: of the partition that it is, or of those that it makes.
-    fn became(&mut self, group: &OutputKey, outcome: &Outcome) -> Result<()> {
+    /// Records the outcome of an output, or of a group with the partitions that it makes.
+    fn record(&mut self, group: &OutputKey, outcome: &Outcome) -> Result<()> {
         match (&mut self.claims, outcome) {
             (Some(claims), Outcome::Several(made)) => claims.group_ran(&group.to_bytes(), made),
             (Some(claims), Outcome::Held | Outcome::Failed(_)) => claims.group_kept(group),
@@ -172,10 +185,10 @@ impl<'a, 's> BackSink<'a, 's> {
         }
     }
 
-    /// Ends a range of outputs: nothing that comes from here on lies before `end`.
+    /// Ends a range of outputs: all later ones lie behind `end`.
     pub(crate) fn end_range(&mut self, end: Option<&[u8]>) -> Result<()> {
         self.flush()?;
-        self.nothing_left_before(end)?;
+        self.record_without_rows(end)?;
         self.contributors.end_range(end)?;
         self.reads.end_range()?;
         match &mut self.claims {
@@ -184,10 +197,10 @@ impl<'a, 's> BackSink<'a, 's> {
         }
     }
 
-    /// Ends the run where too much failed.
+    /// Ends the run if too many partitions failed.
     pub(crate) fn finish(mut self) -> Result<Backs<'s>> {
         self.flush()?;
-        self.nothing_left_before(None)?;
+        self.record_without_rows(None)?;
         let failed = self.quarantine.readers();
         let (errors, quarantined) = self.quarantine.finish()?;
         self.counts.quarantined = quarantined.len() as u64;

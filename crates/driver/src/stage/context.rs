@@ -1,9 +1,9 @@
-//! What a stage works with, and what it comes to.
+//! The input and the result of a stage.
 
 use deltic_compiler::{Pattern, Task};
 use deltic_store::{Draft, Tree};
 
-use crate::checkpoint::resume::StageProgress;
+use crate::checkpoint::resume::StageCheckpoint;
 use crate::engine::Engine;
 use crate::error::failure::Quarantined;
 use crate::input::view::View;
@@ -17,49 +17,49 @@ use crate::state::tables::State;
 use crate::state::tree_writer::Writers;
 use crate::{Error, Result};
 
-/// What a stage works with.
+/// The input of a stage.
 pub(crate) struct Stage<'a> {
     pub(crate) task: &'a Task,
     pub(crate) view: &'a View,
     /// The output layers as published, by number.
     pub(crate) published: &'a [Tree],
-    /// What the task remembers; empty tables for a full run.
+    /// The state that the stage goes on from; empty tables for a full stage.
     pub(crate) state: State,
-    /// What it remembered in the base, which a full run does not go on from; none where that says nothing to it.
+    /// The state in the base, also for a full stage; none if its tables have no meaning for the task.
     pub(crate) before: Option<BaseTables>,
     pub(crate) full: bool,
     pub(crate) draft: &'a Draft,
     pub(crate) engine: &'a dyn Engine,
     pub(crate) observer: &'a dyn Observer,
     pub(crate) stop: &'a Stop,
-    /// Where it keeps what it has done, if it does.
-    pub(crate) progress: Option<StageProgress<'a>>,
+    /// Where it records its results for a later run, if it does.
+    pub(crate) checkpoint: Option<StageCheckpoint<'a>>,
     pub(crate) checks: Checks<'a>,
 }
 
-/// What a stage made.
+/// The result of a stage.
 pub(crate) struct StageResult {
     /// The output layers, by number.
     pub(crate) outputs: Vec<Tree>,
     pub(crate) state: State,
     pub(crate) counts: Counts,
-    /// What is in quarantine now.
+    /// The partitions in quarantine after the stage.
     pub(crate) quarantined: Vec<Quarantined>,
 }
 
 impl Stage<'_> {
-    /// Whether it runs over ranges: a full one does, whose front-ends run input by input.
+    /// Whether it runs over ranges: a full stage does whose front-ends run input by input.
     pub(crate) fn is_in_ranges(&self) -> bool {
         let by_input = matches!(self.task.pattern(), Pattern::Direct { .. } | Pattern::Group(_));
         self.full && by_input && self.engine.ranges() > 1
     }
 
-    /// How trees are written: in parts where the stage runs over ranges.
+    /// How trees are written: in parts if the stage runs over ranges.
     pub(crate) fn writers(&self) -> Writers<'_> {
         Writers { draft: self.draft, in_parts: self.is_in_ranges() }
     }
 
-    /// Whether a sample is compiled, and not what changed.
+    /// Whether the stage compiles a sample, and not what changed.
     pub(crate) fn is_sampled(&self) -> bool {
         self.checks.sample.is_some()
     }
@@ -74,17 +74,17 @@ impl Stage<'_> {
         matches!(self.task.pattern(), Pattern::Group(_))
     }
 
-    /// Whether the state has which outputs each input goes into, and the digest of what it emits to them.
+    /// Whether the state has edges: the outputs of each input, with the digest of what it emits to them.
     pub(crate) fn keeps_edges(&self) -> bool {
         matches!(self.task.pattern(), Pattern::Group(_) | Pattern::IncrementalDep(_))
     }
 
-    /// Up to how many bytes of what one input says to one output are remembered, if any are.
+    /// The most bytes of what one input emits to one output that a memo keeps; none if the task has no memo.
     pub(crate) fn memo_limit(&self) -> Option<u32> {
         self.task.memo_limit().filter(|_| self.is_group())
     }
 
-    /// What each set of affected partitions may hold in memory.
+    /// The bytes of memory that each set of affected keys may take.
     pub(crate) fn set_memory(&self) -> usize {
         self.engine.row_memory() / 8
     }

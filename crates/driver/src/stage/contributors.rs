@@ -1,7 +1,11 @@
-//! The table of contributors in the making, and what they said where the task has a memo.
+//! Writes the table of contributors, and the memo of a task that has one.
 //!
-//! For most tasks it follows the rows, which come sorted by output and input. A direct task with one producer an output
-//! writes it by what became of each output instead; a front-end over the whole input is nobody's contributor.
+//! For most tasks it follows the rows that back-ends get, which are sorted by output, then input: the inputs of an output's
+//! rows are its contributors. A direct task with one producer per output needs few rows of the table, and writes them by
+//! the outcomes of its outputs instead. A front-end over the whole input contributes to everything and is not recorded.
+//!
+//! The base is read as a stream beside the rows, and only differences are written. Neither side is collected: one output
+//! may have every input as a contributor.
 
 use deltic_compiler::Pattern;
 use deltic_core::Digest;
@@ -17,7 +21,7 @@ use crate::stage::context::Stage;
 use crate::state::listed::Listed;
 use crate::state::tables::TableWriter;
 
-/// What decides what is written.
+/// What the table follows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Follows {
     Rows,
@@ -31,30 +35,31 @@ pub(crate) struct Contributors<'a> {
     follows: Follows,
     table: TableWriter<'a>,
     memo: Option<Memo<'a>>,
-    /// In an incremental stage: the affected inputs that were asked.
-    asked: Option<&'a KeySet>,
-    /// In an incremental stage: the affected outputs that no row has come for yet.
+    /// In an incremental stage: the dirty inputs without those that failed.
+    ran: Option<&'a KeySet>,
+    /// In an incremental stage: the affected outputs that have no row yet.
     waiting: Option<Walk<'a>>,
     ahead: Option<Ahead<'a>>,
-    /// The output whose rows are coming, the input that they come from, and the output's contributors in the base that
-    /// are still to be met.
+    /// The output of the current rows, their input, and the contributors of the output in the base that come after that
+    /// input.
     out: EncodedKey,
     item: Option<EncodedKey>,
     before: Before<'a>,
 }
 
 impl<'a> Contributors<'a> {
-    /// `wanted` are the affected outputs of an incremental stage, `asked` the affected inputs that had something to say.
+    /// For an incremental stage, `wanted` are the affected outputs, and `ran` the dirty inputs without those
+    /// that failed.
     pub(crate) fn new(
         stage: &'a Stage<'a>,
         kernel: &'a TaskKernel<'a>,
         wanted: Option<&'a KeySet>,
-        asked: Option<&'a KeySet>,
+        ran: Option<&'a KeySet>,
     ) -> Contributors<'a> {
         Contributors {
             stage,
             kernel,
-            asked,
+            ran,
             follows: match stage.task.pattern() {
                 Pattern::Direct { one_producer: true, .. } => Follows::Outcomes,
                 Pattern::Direct { .. } | Pattern::Group(_) | Pattern::IncrementalDep(_) => Follows::Rows,
@@ -70,7 +75,7 @@ impl<'a> Contributors<'a> {
         }
     }
 
-    /// A row that is given to a back-end, in order.
+    /// Takes a row that a back-end gets, in order.
     pub(crate) fn row(&mut self, row: Row<'_>) -> Result<()> {
         if self.follows != Follows::Rows {
             return Ok(());
@@ -81,8 +86,10 @@ impl<'a> Contributors<'a> {
             self.out.assign(row.out);
             self.begin_output()?;
         }
+        // An input that emits several values to an output has several rows, and is one contributor.
         if self.item.as_deref() != Some(row.item) {
             self.end_item()?;
+            // Both are sorted by input, so a contributor of the base that is passed here has no row: it contributes no more.
             while let Some((gone, _)) = self.before.next_if(|before| before < row.item)? {
                 self.table.set_row(&self.out, &gone, None)?;
             }
@@ -92,19 +99,19 @@ impl<'a> Contributors<'a> {
             self.item = Some(row.item.into());
         }
         if let Some(memo) = &mut self.memo {
-            memo.said(row.value);
+            memo.emitted(row.value);
         }
         Ok(())
     }
 
-    /// What is kept for an output of a task with one producer an output.
+    /// Sets the one contributor that the table has for an output of a task with one producer per output, or none.
     pub(crate) fn sole(&mut self, out: &OutputKey, item: Option<&InputKey>) -> Result<()> {
         if self.follows != Follows::Outcomes {
             return Ok(());
         }
         let out = out.to_bytes();
         let now = item.map(InputKey::to_bytes);
-        for side in merge_join(self.known(&out)?, now, |(was, _), is| was.cmp(is)) {
+        for side in merge_join(self.in_base(&out)?, now, |(was, _), is| was.cmp(is)) {
             match side? {
                 Side::Both(..) => {}
                 Side::Left((gone, _)) => self.table.set_row(&out, &gone, None)?,
@@ -114,7 +121,7 @@ impl<'a> Contributors<'a> {
         Ok(())
     }
 
-    /// Ends a range of outputs: nothing that comes from here on lies before `end`.
+    /// Ends a range of outputs: all later ones lie behind `end`.
     pub(crate) fn end_range(&mut self, end: Option<&[u8]>) -> Result<()> {
         self.end_output()?;
         self.pass_over(end)?;
@@ -124,7 +131,7 @@ impl<'a> Contributors<'a> {
         self.table.end_range()
     }
 
-    /// The tables of contributors and of what they said.
+    /// The tables of contributors and of the memo.
     pub(crate) fn finish(mut self) -> Result<(Tree, Tree)> {
         self.end_range(None)?;
         let values = match self.memo {
@@ -135,12 +142,14 @@ impl<'a> Contributors<'a> {
     }
 
     fn begin_output(&mut self) -> Result<()> {
+        // Taken out while `self` is borrowed to look it up.
         let out = std::mem::take(&mut self.out);
-        // Nobody but affected inputs is asked for an output that is held back: the others stay.
-        let asked = self.asked.filter(|_| self.kernel.is_held(&out));
-        self.before = Before { listed: self.known(&out)?, asked: asked.map(KeySet::walk) };
+        // For an output that is held back the front-ends of its other contributors did not run. That they have no rows does not
+        // mean that they contribute no more, so only those of inputs that ran are compared; the others stay.
+        let ran = self.ran.filter(|_| self.kernel.is_held(&out));
+        self.before = Before { listed: self.in_base(&out)?, ran: ran.map(KeySet::walk) };
         if let Some(memo) = &mut self.memo {
-            memo.before = Before { listed: self.stage.state.values_of(&out), asked: asked.map(KeySet::walk) };
+            memo.before = Before { listed: self.stage.state.values_of(&out), ran: ran.map(KeySet::walk) };
         }
         self.out = out;
         Ok(())
@@ -163,7 +172,7 @@ impl<'a> Contributors<'a> {
         Ok(())
     }
 
-    /// Affected outputs without rows lose all contributors.
+    /// Affected outputs without rows lose all contributors. Nothing else names them, so they are found by passing them over.
     fn pass_over(&mut self, out: Option<&[u8]>) -> Result<()> {
         while self.follows == Follows::Rows
             && let Some(waiting) = &mut self.waiting
@@ -181,7 +190,7 @@ impl<'a> Contributors<'a> {
     }
 
     /// The contributors of an output in the base.
-    fn known(&mut self, out: &[u8]) -> Result<Listed> {
+    fn in_base(&mut self, out: &[u8]) -> Result<Listed> {
         if let Some(ahead) = &mut self.ahead {
             ahead.reach(out)?;
         }
@@ -189,23 +198,23 @@ impl<'a> Contributors<'a> {
     }
 }
 
-/// What the base has of an output that is still to be met, as a stream. One output may be made from everything.
+/// The rows that the base has of an output, as a stream, from the current input on.
 struct Before<'a> {
     listed: Listed,
-    /// Others than these are passed over, where there are any.
-    asked: Option<Walk<'a>>,
+    /// If set, only rows of these inputs count, and the others are passed over.
+    ran: Option<Walk<'a>>,
 }
 
 impl Before<'_> {
     fn nothing() -> Before<'static> {
-        Before { listed: Listed::nothing(), asked: None }
+        Before { listed: Listed::nothing(), ran: None }
     }
 
-    /// The next one, if it is one that is wanted; otherwise it stays.
+    /// The next row, if its input is wanted; otherwise the row stays the next.
     fn next_if(&mut self, is_wanted: impl Fn(&[u8]) -> bool) -> Result<Option<(EncodedKey, Entry)>> {
         while let Some((input, entry)) = self.listed.next_if(&is_wanted)? {
-            let counts = match &mut self.asked {
-                Some(asked) => asked.take(&input)?,
+            let counts = match &mut self.ran {
+                Some(ran) => ran.take(&input)?,
                 None => true,
             };
             if counts {
@@ -216,14 +225,14 @@ impl Before<'_> {
     }
 }
 
-/// The table of what contributors said, in the making.
+/// Writes the memo: the table of the values that contributors emitted.
 struct Memo<'a> {
     limit: usize,
     table: TableWriter<'a>,
-    /// What is kept of the output at hand, by input, and is still to be met.
+    /// The rows that the base has of the current output.
     before: Before<'a>,
-    /// What the input at hand says, framed; no more of it than shows that it is too much.
-    said: Vec<u8>,
+    /// The values of the current input, each with its length; cut behind the value that exceeds the limit.
+    values: Vec<u8>,
 }
 
 impl<'a> Memo<'a> {
@@ -232,13 +241,13 @@ impl<'a> Memo<'a> {
             limit: limit as usize,
             table: TableWriter::new(stage.writers(), &stage.state.values),
             before: Before::nothing(),
-            said: Vec::new(),
+            values: Vec::new(),
         }
     }
 
-    fn said(&mut self, value: &[u8]) {
-        if self.said.len() <= self.limit {
-            write_value(value, &mut self.said);
+    fn emitted(&mut self, value: &[u8]) {
+        if self.values.len() <= self.limit {
+            write_value(value, &mut self.values);
         }
     }
 
@@ -247,8 +256,10 @@ impl<'a> Memo<'a> {
             self.table.set_row(out, &gone, None)?;
         }
         let before = self.before.next_if(|before| before == item)?.map(|(_, entry)| entry.meta.digest);
-        let said = std::mem::take(&mut self.said);
-        let now = (said.len() <= self.limit).then_some(&said[..]);
+        let values = std::mem::take(&mut self.values);
+        // A row with a part of the values would be taken for all of them: what exceeds the limit has no row.
+        let now = (values.len() <= self.limit).then_some(&values[..]);
+        // By digest, which the entry has: the old values need not be read.
         if before != now.map(Digest::of) {
             self.table.set_row(out, item, now)?;
         }
@@ -269,7 +280,7 @@ fn write_value(value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(value);
 }
 
-/// The values that were written; `None` for bytes that are cut short. Memory: at most 16 times the bytes.
+/// The values of a row of the memo; `None` for bytes that are cut short. Memory: at most 16 times the bytes.
 pub(crate) fn read_values(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
     let mut values = Vec::new();
     while !bytes.is_empty() {

@@ -1,8 +1,12 @@
-//! Steps 1 and 2 of an incremental stage: which inputs and outputs a change can affect at all.
+//! The inputs and outputs that a change can affect, before anything runs.
 //!
-//! Cost follows the change: the differing nodes of the layers' trees, and for each changed partition the look-ups in
-//! the reverse read index that its layer calls for. Changed partitions are streamed from the difference of two trees,
-//! and looked up many at a time; sets of readers go to a file beyond their share of memory.
+//! An input is dirty for one of three reasons: it changed itself, its front-end read something that changed, or it was in
+//! quarantine. An output is affected from here if its back-end read something that changed, or if it was in quarantine;
+//! the outputs to which dirty inputs emit are found when front-ends have run.
+//!
+//! Cost follows the change: the differing nodes of the layers' trees, and for each changed partition the look-ups in the
+//! table `readers` that its layer needs. Changed partitions are streamed from the difference of two trees and looked up
+//! many at a time; sets of readers that exceed their memory go to a file.
 
 use std::collections::VecDeque;
 
@@ -10,8 +14,8 @@ use deltic_compiler::{Lookup as _, Task, part_digest};
 use deltic_core::NameBytes;
 use deltic_store::{Change, Entry};
 
-use crate::error::panics::caught;
-use crate::input::filter::subjects;
+use crate::error::panics::catch_panic;
+use crate::input::filter::filtered;
 use crate::input::view::{RunLayer, View};
 use crate::key::{InputKey, LayerIndex};
 use crate::report::Counts;
@@ -21,11 +25,12 @@ use crate::state::reads::{PartNow, Reader};
 use crate::state::tables::State;
 use crate::{Error, Result};
 
-/// Counts why outputs are affected: some only because their back-end read something that changed, some because they
-/// were in quarantine.
+/// Counts the outputs that are affected only because their back-end read something that changed, and those that were in
+/// quarantine.
 pub(crate) fn count_marks(outputs: &KeySet, counts: &mut Counts) -> Result<()> {
     let mut walk = outputs.walk();
     while let Some((_, marks)) = walk.peek()? {
+        // Equal and not contained: an output that is affected for another reason too would be compiled without the read.
         counts.through_reads += u64::from(marks == Marks::READ);
         counts.retried += u64::from(marks.contains(Marks::RETRIED));
         walk.advance()?;
@@ -33,31 +38,33 @@ pub(crate) fn count_marks(outputs: &KeySet, counts: &mut Counts) -> Result<()> {
     Ok(())
 }
 
-/// An affected input.
+/// A dirty input.
 #[derive(Debug)]
 pub(crate) struct Dirty {
-    /// Which.
+    /// The input.
     pub(crate) key: InputKey,
-    /// Whether the base was made from it, in whatever content.
+    /// Whether it existed when the base was made, with any content.
     pub(crate) existed: bool,
-    /// What it is now; `None` when it is gone.
+    /// Its entry now; `None` if it was removed.
     pub(crate) now: Option<Entry>,
-    /// Whether it did not change itself, but something it read did, or it was in quarantine.
+    /// Whether it did not change itself: it is dirty because of a read or the quarantine.
     pub(crate) through_reads: bool,
     /// Whether it was in quarantine.
     pub(crate) retried: bool,
 }
 
-/// Finds what is affected without having changed itself: whoever looked at something that is not what it was, and what
-/// was in quarantine. Returns inputs, some of which may have changed too, and adds outputs to `outputs`.
+/// Finds what is affected without a change of its own: readers of something that changed, and the partitions in
+/// quarantine. Returns inputs, some of which may have changed too, and adds outputs to `outputs`.
 pub(crate) fn readers(view: &View, state: &State, memory: usize, outputs: &mut KeySorter) -> Result<KeySet> {
     let mut inputs = KeySorter::new(memory);
     state.retry(&mut inputs, outputs)?;
     if state.readers.is_empty() {
         return inputs.finish();
     }
+    // All readable layers, and not only the inputs: a compiler reads reference layers too, and other partitions of its inputs.
     for (number, _, layer) in view.iter().filter(|(_, _, layer)| layer.has_changed()) {
         let watch = state.watch(number)?;
+        // Most layers are read as inputs only: without this each of their changes would cost look-ups that find nothing.
         if watch.is_idle() {
             continue;
         }
@@ -81,8 +88,8 @@ pub(crate) fn readers(view: &View, state: &State, memory: usize, outputs: &mut K
     inputs.finish()
 }
 
-/// The parts of a partition as they are now, by the projection that somebody looked with. Where user code fails, that is
-/// for the reader to find, who may make anything of it: only a failure of a store is one here.
+/// The current parts of a partition, by projection. If user code fails here, the readers of the part are affected: they run
+/// again and meet the failure themselves, and may handle it. Only an error of the store is an error here.
 fn parts_now<'a>(view: &'a View, layer: LayerIndex, name: &NameBytes, projection: &str) -> Result<PartNow<'a>> {
     let parts = unless_it_fails(view, || {
         let meta = view.meta(layer.0, name)?;
@@ -96,18 +103,19 @@ fn parts_now<'a>(view: &'a View, layer: LayerIndex, name: &NameBytes, projection
     }))
 }
 
-/// What code of a projection comes to; none where it fails or panics.
+/// The result of a projection's code; none if it fails or panics.
 fn unless_it_fails<T>(view: &View, code: impl FnOnce() -> deltic_compiler::Result<T>) -> Result<Option<T>> {
-    let ran = caught(code);
+    let ran = catch_panic(code);
+    // First the store: a part that could not be read must end the run, and not count as a part that changed.
     view.check()?;
     Ok(ran.ok().and_then(deltic_compiler::Result::ok))
 }
 
-/// The inputs that changed, came or went, and those that read something that did: in order.
+/// The dirty inputs, in order: a merge of the changes of each input layer with the readers.
 pub(crate) struct DirtyInputs<'a> {
     task: &'a Task,
     view: &'a View,
-    /// The input layers that are still to come, by number.
+    /// The input layers that are not begun, by number.
     layers: VecDeque<(LayerIndex, &'a RunLayer)>,
     current: Option<Changes<'a>>,
     readers: Walk<'a>,
@@ -121,26 +129,33 @@ struct Changes<'a> {
 }
 
 impl<'a> DirtyInputs<'a> {
-    /// `readers` are the inputs whose front-end read something that changed.
+    /// `readers` are the inputs that [`readers`] returned.
     pub(crate) fn new(task: &'a Task, view: &'a View, readers: &'a KeySet) -> DirtyInputs<'a> {
         let inputs = view.iter().filter(|(_, name, _)| task.inputs().contains(name));
         let layers = inputs.map(|(number, _, layer)| (number, layer)).collect();
         DirtyInputs { task, view, layers, current: None, readers: readers.walk(), ready: VecDeque::new() }
     }
 
-    /// The next affected input, before it is known what an input is now that did not change itself.
+    /// The next dirty input. Of one that did not change itself the entry is not looked up yet, so that [`fill`] can look up many
+    /// together.
+    ///
+    /// An input that is among both the changes and the readers must come once, as changed, or its front-end would run
+    /// twice and its rows count twice.
+    ///
+    /// [`fill`]: DirtyInputs::fill
     fn found(&mut self) -> Result<Option<Dirty>> {
         loop {
             let Some(Changes { layer, changes }) = &mut self.current else {
                 let Some((layer, run_layer)) = self.layers.pop_front() else { return Ok(None) };
                 let changes = run_layer.changes();
                 let key = move |change: &Change| InputKey::new(layer, change.key.clone());
-                let changes: Box<dyn Iterator<Item = _>> = Box::new(subjects(self.task, self.view, changes, key));
+                let changes: Box<dyn Iterator<Item = _>> = Box::new(filtered(self.task, self.view, changes, key));
                 self.current = Some(Changes { layer, changes: changes.peekable() });
                 continue;
             };
             let layer = *layer;
             let reader = self.readers.peek()?.and_then(|(mut bytes, marks)| Some((InputKey::read(&mut bytes)?, marks)));
+            // Readers are sorted by layer first, like the layers here, so one of another layer belongs to a later one.
             let reader = reader.filter(|(reader, _)| reader.layer == layer);
             let reader_is_next = match (&reader, changes.peek()) {
                 (Some((reader, _)), Some(Ok(change))) => reader.name < change.key,
@@ -195,6 +210,7 @@ impl Iterator for DirtyInputs<'_> {
         if self.ready.is_empty()
             && let Err(error) = self.fill()
         {
+            // The place in the merge is lost: the stream ends here instead of passing inputs over.
             self.layers.clear();
             self.current = None;
             return Some(Err(error));
@@ -203,7 +219,8 @@ impl Iterator for DirtyInputs<'_> {
     }
 }
 
-/// Inputs that did not change and so must be there, in order: looked up together.
+/// The entries of inputs that did not change, in order, looked up together. Such an input must exist; if it does not, the
+/// state does not fit the layers.
 pub(crate) fn present(task: &Task, view: &View, inputs: &[InputKey]) -> Result<Vec<Entry>> {
     let mut entries = Vec::with_capacity(inputs.len());
     for of_layer in inputs.chunk_by(|a, b| a.layer == b.layer) {

@@ -1,7 +1,7 @@
-//! What front-ends came to, in the order of their inputs: the tables of edges and of what front-ends read.
+//! The results of front-ends, in the order of their inputs: the tables of edges and of what front-ends read.
 //!
-//! It is the first of the three parts of a stage. Its keys are inputs; what it leaves for the parts behind it is keyed by
-//! outputs, and goes as rows through the session, and what was read by whom, which [`reverse`](crate::stage::reverse) turns round.
+//! This is the first of the three parts of a stage, and its keys are inputs. The later parts need its results by output
+//! and by what was read: the session sorts the emitted rows by output, and [`reverse`](crate::stage::reverse) the reads.
 
 use deltic_core::Digest;
 use deltic_store::Tree;
@@ -16,7 +16,7 @@ use crate::stage::quarantine::Quarantine;
 use crate::state::reads::{Reader, ReadsWriter};
 use crate::state::tables::{TableWriter, row_key};
 
-/// Takes what front-ends came to.
+/// Takes the results of front-ends.
 pub(crate) struct FrontSink<'a, 'q> {
     stage: &'a Stage<'a>,
     quarantine: &'q mut Quarantine<'a>,
@@ -25,10 +25,10 @@ pub(crate) struct FrontSink<'a, 'q> {
     pub(crate) counts: Counts,
 }
 
-/// What front-ends came to.
+/// The results of all front-ends.
 pub(crate) struct Fronts<'a> {
     pub(crate) edges: Tree,
-    /// Goes on with what back-ends read, which lies behind it in the same table.
+    /// Goes on with the reads of back-ends, which are behind those of front-ends in the same table.
     pub(crate) reads: ReadsWriter<'a>,
     pub(crate) counts: Counts,
 }
@@ -44,7 +44,7 @@ impl<'a, 'q> FrontSink<'a, 'q> {
         }
     }
 
-    /// Notes what a front-end emitted and read; `dirty` takes the outputs to which it emits something new, in order.
+    /// Records what a front-end emitted and read; `dirty` takes the outputs to which it emits something new, in order.
     pub(crate) fn front_ran(
         &mut self,
         mapped: &Mapped,
@@ -53,43 +53,45 @@ impl<'a, 'q> FrontSink<'a, 'q> {
     ) -> Result<()> {
         if let Some(failure) = &mapped.failed {
             self.counts.fronts += 1;
+            // Its rows of the base are not touched. In a full stage there are none yet, and `reverse` copies them.
             return self.quarantine.front_failed(&mapped.item, (**failure).clone());
         }
         if !self.stage.keeps_edges() {
             return Ok(());
         }
         self.counts.fronts += u64::from(self.stage.is_group());
-        let is_new = self.note_front(mapped, existed, dirty)?;
+        let is_new = self.record(mapped, existed, dirty)?;
         if !is_new && !self.stage.full && self.stage.is_group() {
             self.counts.cut_off += 1;
         }
         Ok(())
     }
 
-    /// Notes that an input is gone; `dirty` takes the outputs that it went into.
+    /// Records that an input was removed; `dirty` takes the outputs to which it contributed.
     pub(crate) fn front_gone(
         &mut self,
         input: &InputKey,
         dirty: &mut dyn FnMut(&OutputKey) -> Result<()>,
     ) -> Result<()> {
         let nothing = Mapped { item: input.clone(), edges: Vec::new(), reads: Vec::new(), failed: None };
-        self.note_front(&nothing, true, dirty).map(drop)
+        self.record(&nothing, true, dirty).map(drop)
     }
 
-    /// Returns whether anything is new to any output.
-    fn note_front(
+    /// Returns whether it emits anything new to any output.
+    fn record(
         &mut self,
         mapped: &Mapped,
         existed: bool,
         dirty: &mut dyn FnMut(&OutputKey) -> Result<()>,
     ) -> Result<bool> {
         let reader = Reader::Front(mapped.item.clone());
-        self.reads.note(&self.stage.state, &reader, &mapped.reads)?;
+        self.reads.record(&self.stage.state, &reader, &mapped.reads)?;
         let (stage, mut is_new) = (self.stage, false);
-        // Not collected: an input may have gone into every output there is.
+        // Not collected: an input may have contributed to every output.
         let before = existed.then(|| stage.state.edges_of(&mapped.item)).into_iter().flatten();
         for side in merge_join(before, &mapped.edges, |(was, _), (is, _)| was.cmp(is)) {
             let (out, is) = match side? {
+                // Early cut-off: the same values as before do not affect the output.
                 Side::Both((_, was), (_, is)) if was == *is => continue,
                 Side::Both((out, _), (_, is)) => (out, Some(is)),
                 Side::Left((out, _)) => (out, None),
@@ -97,6 +99,7 @@ impl<'a, 'q> FrontSink<'a, 'q> {
             };
             self.edges.set(&row_key(&mapped.item, &out), is.map(|digest| &digest.as_bytes()[..]))?;
             is_new = true;
+            // In a full stage all outputs are affected.
             if !stage.full {
                 dirty(&out)?;
             }
@@ -104,7 +107,7 @@ impl<'a, 'q> FrontSink<'a, 'q> {
         Ok(is_new)
     }
 
-    /// Notes what a front-end over the whole input emits to an output, in order; returns whether that is new.
+    /// Records what a front-end over the whole input emits to an output, in order; returns whether that is new.
     pub(crate) fn whole_emitted(
         &mut self,
         whole: &InputKey,

@@ -1,8 +1,12 @@
-//! An incremental stage: what a change can affect, and nothing else.
+//! An incremental stage: compiles what a change can affect, and nothing else.
 //!
-//! Whatever follows the number of affected partitions is a sorted stream or a set that may lie in a file, so memory is
-//! bounded with everything changed too; look-ups are made many at a time, so that on a remote store they are a few
-//! round trips and not one each.
+//! To compile an output all of its values are needed, and not only the changed ones. So front-ends run in two rounds: first
+//! those of dirty inputs, which gives the affected outputs, then those of the unchanged inputs that contribute to these. If
+//! a memo has the values of an unchanged input, its front-end need not run.
+//!
+//! Everything that grows with the number of affected partitions is a sorted stream, or a set that may be in a file. So
+//! memory is bounded if everything changed, too. Look-ups are made many at a time, so that on a remote store they take
+//! a few round trips and not one each.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -12,7 +16,7 @@ use deltic_store::{Entry, KeyRange};
 
 use crate::engine::kernel::TaskKernel;
 use crate::engine::{Item, Mapped, StageSession};
-use crate::input::filter::is_subject;
+use crate::input::filter::passes_filter;
 use crate::key::{EncodedKey, InputKey, OutputKey};
 use crate::sort::external::Shuffle;
 use crate::sort::key_set::{
@@ -51,18 +55,19 @@ pub(crate) fn run<'s>(
         done_bytes: 0,
     };
 
-    // Inputs that are gone have no item; they wait here for their place in the order.
-    let on_their_way: RefCell<VecDeque<Dirty>> = RefCell::default();
+    // A removed input has no payload, so the engine gets no item for it. But tables are written in the order of inputs:
+    // each input waits here until the engine has returned all items before it.
+    let waiting: RefCell<VecDeque<Dirty>> = RefCell::default();
     let mut items = DirtyInputs::new(stage.task, stage.view, &reading).filter_map(|found| match found {
         Ok(input) => {
             let item = input.now.clone().map(|entry| Item { key: input.key.clone(), entry });
-            on_their_way.borrow_mut().push_back(input);
+            waiting.borrow_mut().push_back(input);
             item.map(Ok)
         }
         Err(error) => Some(Err(error)),
     });
     session.map(&mut items, &mut |mapped| {
-        while let Some(input) = on_their_way.borrow_mut().pop_front() {
+        while let Some(input) = waiting.borrow_mut().pop_front() {
             if input.key == mapped.item {
                 return fronts.done(input, Some(mapped));
             }
@@ -71,14 +76,15 @@ pub(crate) fn run<'s>(
         Ok(())
     })?;
     drop(items);
-    on_their_way.into_inner().into_iter().try_for_each(|input| fronts.done(input, None))?;
+    waiting.into_inner().into_iter().try_for_each(|input| fronts.done(input, None))?;
 
     let (mut fronts, inputs, mut outputs) = fronts.finish()?;
+    // Before other contributors are looked for: nothing needs to run for an output that is held back.
     for out in quarantine.hold_back(None)? {
         outputs.add(&out, Marks::HELD)?;
     }
     let dirty = Affected { inputs, outputs: outputs.finish()? };
-    let Others { again, remembered } = dirty.other_contributors(stage, kernel)?;
+    let OtherContributors { again, remembered } = dirty.other_contributors(stage, kernel)?;
     count_marks(&dirty.outputs, &mut fronts.counts)?;
     if stage.is_group() {
         fronts.counts.fronts_again = again.len();
@@ -88,6 +94,8 @@ pub(crate) fn run<'s>(
         Some(failure) => quarantine.front_failed(&mapped.item, *failure),
         None => Ok(()),
     })?;
+    // A front-end that ran again may fail too, because of what it reads. It can hold back affected outputs only: no other
+    // output is compiled, whatever it contributes to.
     quarantine.hold_back(Some(&dirty.outputs))?;
 
     let mut backs = BackSink::incremental(stage, kernel, fronts, &mut quarantine, &dirty.outputs, &dirty.inputs);
@@ -95,14 +103,14 @@ pub(crate) fn run<'s>(
     reverse_all(stage, kernel, backs.finish()?)
 }
 
-/// Step 3: what comes of the front-ends of affected inputs.
+/// Takes the results of the front-ends of dirty inputs.
 struct DirtyFronts<'a, 'q> {
     stage: &'a Stage<'a>,
     kernel: &'a TaskKernel<'a>,
     sink: FrontSink<'a, 'q>,
     inputs: KeyWriter,
     outputs: KeySorter,
-    /// Taken together: affected inputs in order, each with what its front-end said unless it is gone.
+    /// Results that are recorded together: dirty inputs in order, each with the result of its front-end unless it was removed.
     done: Vec<(Dirty, Option<Mapped>)>,
     /// Their bytes.
     done_bytes: u64,
@@ -129,6 +137,7 @@ impl<'a> DirtyFronts<'a, '_> {
             self.sink.counts.inputs += 1;
             self.sink.counts.inputs_through_reads += u64::from(input.through_reads && !input.retried);
             self.sink.counts.retried += u64::from(input.retried);
+            // An input that failed keeps its contributions of the base, so it does not count as one that ran.
             if mapped.as_ref().is_none_or(|mapped| mapped.failed.is_none()) {
                 self.inputs.push(&input.key.to_bytes(), Marks::empty())?;
             }
@@ -145,6 +154,7 @@ impl<'a> DirtyFronts<'a, '_> {
                     let claim = if input.existed { Marks::CLAIMED_BEFORE } else { Marks::CLAIMED_ANEW };
                     self.affect(mapped.edges.into_iter().map(|(out, _)| out), claim)?;
                 }
+                // Nothing is stored of it, but the outputs of an input of a direct task follow from its key.
                 (Pattern::Direct { stage, .. }, None) => {
                     self.affect(self.kernel.outputs_of(stage.as_ref(), &input.key)?, Marks::CLAIMED_BEFORE)?;
                 }
@@ -159,21 +169,25 @@ impl<'a> DirtyFronts<'a, '_> {
         outs.into_iter().try_for_each(|out| self.outputs.add(&out.to_bytes(), marks))
     }
 
-    /// What front-ends came to, the inputs that had something to emit, and the outputs that this affects.
+    /// The results of front-ends, the dirty inputs without those that failed, and the outputs that these affect.
     fn finish(mut self) -> Result<(Fronts<'a>, KeySet, KeySorter)> {
         self.flush()?;
         Ok((self.sink.finish()?, self.inputs.finish()?, self.outputs))
     }
 }
 
-/// What an incremental stage has found to be affected.
+/// The keys that an incremental stage has found to be affected.
 struct Affected {
     inputs: KeySet,
     outputs: KeySet,
 }
 
 impl Affected {
-    /// Gives back-ends what is remembered of inputs that are not asked in this run; returns of how many.
+    /// Adds rows from the memo, for inputs whose front-ends do not run in this stage; returns the number of inputs.
+    ///
+    /// Rows of an input whose front-end runs are left out, for all outputs alike. A dirty input emits new values, and an
+    /// unchanged one that runs because it has no memo for some output emits to its other outputs too: with rows of the memo
+    /// beside these, the back-end would get values twice.
     fn recall(
         &self,
         stage: &Stage<'_>,
@@ -186,12 +200,12 @@ impl Affected {
         let (mut count, mut rows) = (0, Rows::default());
         while let Some(first) = remembered.peek()? {
             let input = EncodedKey::from(first.out);
-            let asked = changed.take(&input)? || again.take(&input)?;
-            count += u64::from(!asked);
+            let runs = changed.take(&input)? || again.take(&input)?;
+            count += u64::from(!runs);
             while let Some(row) = remembered.peek()?.filter(|row| *row.out == *input) {
-                let said =
+                let values =
                     read_values(row.value).ok_or_else(|| stage.broken("values that are cut short".to_owned()))?;
-                said.iter().filter(|_| !asked).for_each(|value| rows.push(row.item, &input, value));
+                values.iter().filter(|_| !runs).for_each(|value| rows.push(row.item, &input, value));
                 remembered.advance()?;
             }
             if rows.bytes() >= TOGETHER_BYTES {
@@ -202,8 +216,8 @@ impl Affected {
         Ok(count)
     }
 
-    /// Step 5: the unchanged inputs whose word is needed to compile the affected outputs.
-    fn other_contributors(&self, stage: &Stage<'_>, kernel: &TaskKernel<'_>) -> Result<Others> {
+    /// Finds the unchanged inputs that contribute to affected outputs.
+    fn other_contributors(&self, stage: &Stage<'_>, kernel: &TaskKernel<'_>) -> Result<OtherContributors> {
         let sole = match stage.task.pattern() {
             Pattern::Direct { stage, one_producer: true } => Some(stage.as_ref()),
             _ => None,
@@ -214,26 +228,26 @@ impl Affected {
         loop {
             let mut some = walk.some()?;
             if some.is_empty() {
-                return Ok(Others { again: again.finish_without(&self.inputs)?, remembered });
+                return Ok(OtherContributors { again: again.finish_without(&self.inputs)?, remembered });
             }
-            // For what is held back nobody is asked.
+            // What is held back is not compiled and needs no values.
             some.retain(|(_, marks)| !marks.contains(Marks::HELD));
             read_ahead_within(&stage.state.contributors, &some.iter().map(|(out, _)| out).collect::<Vec<_>>())?;
-            // Claimed by inputs that are new, and nobody is known to have made it before.
+            // Outputs that only new inputs map to, and that have no contributor in the table.
             let mut unknown = Vec::new();
             for (out, marks) in &some {
-                let mut is_known = false;
+                let mut has_contributors = false;
                 let (mut values, mut recalled) = (stage.state.values_of(out), Recalled::new(stage, out));
                 for input in stage.state.contributors_of(out) {
                     let (input, _) = input?;
-                    is_known = true;
-                    match values.next_if(|known| *known == *input)? {
+                    has_contributors = true;
+                    match values.next_if(|of| *of == *input)? {
                         Some(value) => recalled.add(value, &mut remembered)?,
                         None => again.add(&input, Marks::empty())?,
                     }
                 }
                 recalled.flush(&mut remembered)?;
-                if !is_known
+                if !has_contributors
                     && sole.is_some()
                     && *marks & (Marks::CLAIMED_ANEW | Marks::CLAIMED_BEFORE) == Marks::CLAIMED_ANEW
                 {
@@ -247,15 +261,15 @@ impl Affected {
     }
 }
 
-/// What unchanged inputs say to affected outputs.
-struct Others {
-    /// Those that must be asked again.
+/// The unchanged inputs that contribute to affected outputs.
+struct OtherContributors {
+    /// Those whose front-ends must run again.
     again: KeySet,
-    /// What is remembered of all contributors, turned round: by input, then output.
+    /// The rows of the memo for all contributors, sorted by input, then output.
     remembered: Shuffle,
 }
 
-/// What is remembered for an output, on its way to be read, many at a time.
+/// Rows of the memo for one output, whose values are read many at a time.
 struct Recalled<'a> {
     stage: &'a Stage<'a>,
     out: &'a [u8],
@@ -285,8 +299,8 @@ impl<'a> Recalled<'a> {
             return Ok(());
         }
         let mut rows = Rows::default();
-        for (input, said) in self.inputs.iter().zip(self.stage.state.values.read_all(&self.entries)?) {
-            rows.push(input, self.out, said.bytes());
+        for (input, values) in self.inputs.iter().zip(self.stage.state.values.read_all(&self.entries)?) {
+            rows.push(input, self.out, values.bytes());
         }
         self.inputs.clear();
         self.entries.clear();
@@ -295,8 +309,10 @@ impl<'a> Recalled<'a> {
     }
 }
 
-/// An output that state knows no producer of, but that is published, has one: an input that did not change, unless an
-/// affected input had claimed it before. Then nobody else may claim it now.
+/// Checks that outputs to which only new inputs map are not published.
+///
+/// The table of contributors has no row for most outputs of such a task, so a published output has a producer that is not
+/// recorded. No dirty input mapped to it in the base, so that producer is an unchanged input, and the new one is a second.
 fn check_sole_producers(
     stage: &Stage<'_>,
     kernel: &TaskKernel<'_>,
@@ -316,30 +332,30 @@ fn check_sole_producers(
     Ok(())
 }
 
-/// The error for an output with two producers. Looks through all inputs, only for the message.
+/// The error for an output with two producers. Maps all inputs to find them, as the message names both.
 fn second_producer(
     stage: &Stage<'_>,
     kernel: &TaskKernel<'_>,
     direct: &dyn DirectStage,
     out: &OutputKey,
 ) -> Result<Error> {
-    let mut claimants: Vec<InputKey> = Vec::new();
+    let mut producers: Vec<InputKey> = Vec::new();
     for (layer, tree) in stage.inputs() {
         for found in tree.scan(KeyRange::all()) {
             let input = InputKey::new(layer, found?.0);
-            if is_subject(stage.task, stage.view, &input)? && kernel.outputs_of(direct, &input)?.contains(out) {
-                claimants.push(input);
+            if passes_filter(stage.task, stage.view, &input)? && kernel.outputs_of(direct, &input)?.contains(out) {
+                producers.push(input);
             }
         }
     }
     let key = kernel.out_key(out)?;
-    Ok(match &claimants[..] {
+    Ok(match &producers[..] {
         [first, second, ..] => kernel.two_producers(&key, first, second),
         _ => stage.broken(format!("output {key} is published, but no input is known to make it")),
     })
 }
 
-/// Inputs that did not change, with what they are.
+/// Inputs that did not change, as items with their current entries.
 fn items_of<'a>(stage: &'a Stage<'a>, inputs: &'a KeySet) -> impl Iterator<Item = Result<Item>> + 'a {
     let mut inputs = decoded(stage.task.id(), inputs);
     let mut ready: VecDeque<Item> = VecDeque::new();

@@ -1,12 +1,17 @@
-//! The one executor: runs a task's stage in full or from what changed.
+//! The executor: runs a task's stage in full, or from what changed.
 //!
-//! The steps, as the design numbers them: changed inputs and readers of changes (1, 2: [`affected`](crate::stage::dirty)),
-//! front-ends and early cut-off (3), affected outputs (4), their other contributors (5), back-ends and the comparison
-//! with what is published (6), new state (7: [`fronts`](crate::stage::fronts), [`backs`](crate::stage::backs),
-//! [`reverse`](crate::stage::reverse)). [`incremental`](crate::stage::incremental) takes all of them; a full stage is the same with an empty base, every input and no step 5.
+//! 1. The changed inputs, and the inputs and outputs that read something that changed: [`dirty`](crate::stage::dirty).
+//! 2. Front-ends of the affected inputs, early cut-off, the table of edges: [`fronts`](crate::stage::fronts).
+//! 3. The affected outputs and their other contributors: [`incremental`](crate::stage::incremental).
+//! 4. Back-ends, the comparison with what is published, layers and tables: [`backs`](crate::stage::backs).
+//! 5. The tables that are sorted the other way: [`reverse`](crate::stage::reverse).
 //!
-//! Everything goes through in order, so state and layers are written as they come and a stage holds no more than the
-//! engine does.
+//! An incremental stage takes all of these steps. A full stage takes 2, 4 and 5 with an empty base and every input. Stages
+//! of three patterns differ more: a front-end over the whole input and a global compiler
+//! ([`whole_input`](crate::stage::whole_input)), and a graph that the user keeps ([`user_graph`](crate::stage::user_graph)).
+//!
+//! Inputs and outputs come in the order of their keys. So tables and layers are written as results come, and a stage needs
+//! no more memory than its engine.
 
 pub(crate) mod backs;
 pub(crate) mod base_tables;
@@ -30,10 +35,10 @@ use deltic_store::Tree;
 
 use crate::Result;
 use crate::checkpoint::resume::Resuming;
-use crate::determinism::Twice;
+use crate::determinism::DeterminismCheck;
 use crate::engine::kernel::{Held, TaskKernel};
 use crate::engine::{Item, StageSession};
-use crate::input::filter::subjects;
+use crate::input::filter::filtered;
 use crate::key::{EncodedKey, InputKey, InputSide, LayerIndex, OutputSide, TaskKey};
 use crate::report::stop::Stop;
 use crate::sort::key_set::KeyWriter;
@@ -45,7 +50,7 @@ use crate::stage::fronts::FrontSink;
 use crate::stage::quarantine::Quarantine;
 use crate::stage::range::Range;
 use crate::stage::reverse::reverse;
-use crate::state::looks::Look;
+use crate::state::read_keys::RecordedRead;
 
 impl Stage<'_> {
     pub(crate) fn run(self) -> Result<StageResult> {
@@ -60,17 +65,17 @@ impl Stage<'_> {
             failed: Stop::new(),
             keeps: true,
         };
-        let Checks { twice, shuffled, .. } = self.checks;
-        let forgetful = twice.map(|_| self.view.forgetful(self.task.projections()));
-        let second = forgetful.as_ref().map(|view| kernel.to_compare(view));
-        let twice = twice.zip(second.as_ref());
-        let twice = twice.map(|(offenders, second)| Twice { first: &kernel, second, offenders, shuffled });
-        let resuming = Resuming::new(&kernel, self.progress.as_ref());
-        let session = match &twice {
-            Some(twice) => self.engine.stage(twice),
+        let Checks { offenders, shuffled, .. } = self.checks;
+        let uncached = offenders.map(|_| self.view.without_caches(self.task.projections()));
+        let second = uncached.as_ref().map(|view| kernel.to_compare(view));
+        let check = offenders.zip(second.as_ref());
+        let check = check.map(|(offenders, second)| DeterminismCheck { first: &kernel, second, offenders, shuffled });
+        let resuming = Resuming::new(&kernel, self.checkpoint.as_ref());
+        let session = match &check {
+            Some(check) => self.engine.stage(check),
             None => self.engine.stage(&resuming),
         };
-        let mut result = self.run_in(&kernel, twice.as_ref(), session)?;
+        let mut result = self.run_in(&kernel, check.as_ref(), session)?;
         resuming.count(&mut result.counts);
         Ok(result)
     }
@@ -78,21 +83,21 @@ impl Stage<'_> {
     fn run_in<'s>(
         &'s self,
         kernel: &'s TaskKernel<'s>,
-        twice: Option<&Twice<'_>>,
+        check: Option<&DeterminismCheck<'_>>,
         session: Box<dyn StageSession + 's>,
     ) -> Result<StageResult> {
         match self.task.pattern() {
-            Pattern::Dep(dep) => whole_input::dep(self, kernel, twice, dep.as_ref(), session),
-            Pattern::Global(global) => whole_input::global(self, kernel, twice, global.as_ref()),
-            Pattern::IncrementalDep(graph) => user_graph::run(self, kernel, twice, graph.as_ref(), session),
+            Pattern::Dep(dep) => whole_input::dep(self, kernel, check, dep.as_ref(), session),
+            Pattern::Global(global) => whole_input::global(self, kernel, check, global.as_ref()),
+            Pattern::IncrementalDep(graph) => user_graph::run(self, kernel, check, graph.as_ref(), session),
             _ if self.full => self.full(kernel, session),
             _ => incremental::run(self, kernel, session),
         }
     }
 
-    /// All of a full stage: its three parts, each range after range. The engine says over how many.
+    /// A full stage: its three parts, each range after range. The engine decides the number of ranges.
     fn full<'s>(&'s self, kernel: &'s TaskKernel<'s>, mut session: Box<dyn StageSession + 's>) -> Result<StageResult> {
-        let Ranges { inputs, outputs, seen } = self.ranges()?;
+        let Ranges { inputs, outputs, read_keys } = self.ranges()?;
         let mut quarantine = Quarantine::new(self, kernel);
         let mut fronts = FrontSink::new(self, &mut quarantine);
         inputs.iter().try_for_each(|range| self.fronts(range, session.as_mut(), &mut fronts))?;
@@ -106,11 +111,12 @@ impl Stage<'_> {
             sorted.reduce(range.end(), None, &mut backs)?;
             backs.end_range(range.end())?;
         }
+        // The rows are not needed any more, and take memory and disk.
         drop(sorted);
-        reverse(self, kernel, backs.finish()?, &seen, &outputs)
+        reverse(self, kernel, backs.finish()?, &read_keys, &outputs)
     }
 
-    /// Runs the front-ends of the inputs in a range. What they emit stays with the session.
+    /// Runs the front-ends of the inputs in a range. The session keeps the rows that they emit.
     fn fronts(&self, range: &Range, session: &mut dyn StageSession, sink: &mut FrontSink<'_, '_>) -> Result<()> {
         let mut items = self.inputs().flat_map(|(layer, tree)| {
             let found = range.names(layer).map(|names| tree.scan(names)).into_iter().flatten();
@@ -119,7 +125,7 @@ impl Stage<'_> {
                 Ok(Item { key: InputKey::new(layer, name), entry })
             })
         });
-        let mut items = subjects(self.task, self.view, &mut items, |item: &Item| item.key.clone());
+        let mut items = filtered(self.task, self.view, &mut items, |item: &Item| item.key.clone());
         session.map(&mut items, &mut |mapped| {
             sink.counts.inputs += 1;
             sink.front_ran(&mapped, false, &mut |_| Ok(()))
@@ -127,12 +133,12 @@ impl Stage<'_> {
         sink.end_range()
     }
 
-    /// The ranges that a full stage runs over. Where they are cut decides nothing but how much each of them has to do.
+    /// The ranges that a full stage runs over. Where they are cut decides only how much work each of them has.
     fn ranges(&self) -> Result<Ranges> {
         let wanted = self.engine.ranges();
         if !self.is_in_ranges() {
             let all = || vec![Range::all()];
-            return Ok(Ranges { inputs: all(), outputs: all(), seen: all() });
+            return Ok(Ranges { inputs: all(), outputs: all(), read_keys: all() });
         }
         let encoded = |keys: &[InputKey]| keys.iter().map(TaskKey::to_bytes).collect::<Vec<_>>();
         let inputs = spread::<InputSide>(self.inputs(), wanted)?;
@@ -142,9 +148,9 @@ impl Stage<'_> {
             true => encoded(&inputs),
             false => published.iter().map(TaskKey::to_bytes).collect(),
         };
-        let look = |input: &InputKey| Look::of(&Seen::Partition(input.layer.0, input.name.clone())).bytes;
+        let read_key = |input: &InputKey| RecordedRead::of(&Seen::Partition(input.layer.0, input.name.clone())).key;
         Ok(Ranges {
-            seen: Range::behind(inputs.iter().map(look)),
+            read_keys: Range::behind(inputs.iter().map(read_key)),
             inputs: Range::behind(encoded(&inputs)),
             outputs: Range::behind(outputs),
         })
@@ -166,9 +172,9 @@ fn spread<'a, S>(
     Ok(cuts)
 }
 
-/// Ranges of inputs, of outputs, and of what compilers look at. Each list covers everything.
+/// Ranges of inputs, of outputs, and of read keys. Each list covers everything.
 struct Ranges {
     inputs: Vec<Range>,
     outputs: Vec<Range>,
-    seen: Vec<Range>,
+    read_keys: Vec<Range>,
 }

@@ -1,8 +1,11 @@
-//! Which group each published partition belongs to, where groups become any number of partitions.
+//! The group that each published partition belongs to, for tasks whose groups become any number of partitions.
 //!
-//! Groups come in their own order and say which partitions they make; turned round, each partition learns whether its
-//! group still makes it, whether another does now, and that no two do. The check is the same in a full and in an
-//! incremental stage: the tables know the groups that did not run.
+//! Back-ends run by group, but a layer is written by partition, and a partition that leaves one group may come to another
+//! in the same run. So nothing is published when a group has run. Each group makes claims: it makes a partition now, or
+//! makes it no more. Sorted by partition, the claims show the owner of each, and whether there are two.
+//!
+//! An unchanged group makes no claim. The table `owners` of the base has it, so two owners are found in an incremental
+//! stage just as in a full one.
 
 use deltic_store::{Entry, Tree};
 
@@ -19,19 +22,19 @@ use crate::state::listed::Listed;
 use crate::state::tables::TableWriter;
 use crate::{Error, Result};
 
-/// The group does not make the partition any more.
+/// The group no longer makes the partition.
 const GONE: u8 = 0;
-/// The group makes the partition, and did not in the base.
+/// The group makes the partition, which it did not in the base.
 const NEW: u8 = 1;
-/// The group makes the partition as it did.
+/// The group makes the partition, as in the base.
 const KEPT: u8 = 2;
 
-/// What groups say of partitions, and the tables `published` and `owners` in the making.
+/// Takes the claims of groups, and writes the table `published`.
 pub(crate) struct Claims<'a> {
     stage: &'a Stage<'a>,
     kernel: &'a TaskKernel<'a>,
     published: TableWriter<'a>,
-    turned: Shuffle,
+    by_partition: Shuffle,
     batch: Rows,
 }
 
@@ -41,12 +44,12 @@ impl<'a> Claims<'a> {
             stage,
             kernel,
             published: TableWriter::new(stage.writers(), &stage.state.published),
-            turned: Shuffle::new(stage.set_memory()),
+            by_partition: Shuffle::new(stage.set_memory()),
             batch: Rows::default(),
         }
     }
 
-    /// Notes what a group makes now: partitions in order, each with what is new of it. Groups come in order.
+    /// Records what a group makes: partitions in order, each with its entry if it is new. Groups come in order.
     pub(crate) fn group_ran(&mut self, group: &[u8], made: &[(OutputKey, Option<Entry>)]) -> Result<()> {
         let mut before = Listed::new(&self.stage.state.published, group);
         for (out, entry) in made {
@@ -55,6 +58,7 @@ impl<'a> Claims<'a> {
                 self.release(group, &gone)?;
             }
             let kept = before.next_if(|before| *before == *out)?.is_some();
+            // No claim if nothing changes. It is not needed to find a second owner: the base names this one.
             if kept && entry.is_none() {
                 continue;
             }
@@ -62,7 +66,7 @@ impl<'a> Claims<'a> {
             if let Some(entry) = entry {
                 write_entry(entry, &mut value);
             }
-            self.say(&out, group, &value)?;
+            self.claim(&out, group, &value)?;
             if !kept {
                 self.published.set_row(group, &out, Some(&[]))?;
             }
@@ -70,26 +74,28 @@ impl<'a> Claims<'a> {
         before.try_for_each(|gone| self.release(group, &gone?.0))
     }
 
-    /// Notes that a group keeps what it made: its back-end failed, or did not run. Groups come in order.
+    /// Records that a group keeps its partitions of the base: its back-end failed or was not run. Groups come in order.
+    ///
+    /// An incremental stage needs no claim for that. A full stage begins with an empty table and would delete them.
     pub(crate) fn group_kept(&mut self, group: &OutputKey) -> Result<()> {
         let Some(before) = self.stage.before.as_ref().filter(|_| self.stage.full) else { return Ok(()) };
         let bytes = group.to_bytes();
         for out in before.published_of(group)? {
             let out = out.to_bytes();
             self.published.set_row(&bytes, &out, Some(&[]))?;
-            self.say(&out, &bytes, &[NEW])?;
+            self.claim(&out, &bytes, &[NEW])?;
         }
         Ok(())
     }
 
     fn release(&mut self, group: &[u8], out: &[u8]) -> Result<()> {
         self.published.set_row(group, out, None)?;
-        self.say(out, group, &[GONE])
+        self.claim(out, group, &[GONE])
     }
 
-    fn say(&mut self, out: &[u8], group: &[u8], value: &[u8]) -> Result<()> {
+    fn claim(&mut self, out: &[u8], group: &[u8], value: &[u8]) -> Result<()> {
         self.batch.push(out, group, value);
-        if self.batch.len() < 4096 { Ok(()) } else { self.turned.push(std::mem::take(&mut self.batch)) }
+        if self.batch.len() < 4096 { Ok(()) } else { self.by_partition.push(std::mem::take(&mut self.batch)) }
     }
 
     /// Ends a range of groups.
@@ -97,16 +103,16 @@ impl<'a> Claims<'a> {
         self.published.end_range()
     }
 
-    /// The table of what groups publish, and what makes that of owners.
+    /// The table `published`, and the writer of `owners`.
     pub(crate) fn finish(mut self) -> Result<(Tree, Owners<'a>)> {
-        self.turned.push(std::mem::take(&mut self.batch))?;
+        self.by_partition.push(std::mem::take(&mut self.batch))?;
         let (stage, kernel) = (self.stage, self.kernel);
         let table = TableWriter::new(stage.writers(), &stage.state.owners);
-        Ok((self.published.finish()?, Owners { stage, kernel, claims: self.turned.finish()?, table }))
+        Ok((self.published.finish()?, Owners { stage, kernel, claims: self.by_partition.finish()?, table }))
     }
 }
 
-/// Writes the table of owners: the claims of all groups, by partition.
+/// Writes the table `owners` from the claims of all groups, by partition.
 pub(crate) struct Owners<'a> {
     stage: &'a Stage<'a>,
     kernel: &'a TaskKernel<'a>,
@@ -115,8 +121,8 @@ pub(crate) struct Owners<'a> {
 }
 
 impl Owners<'_> {
-    /// Hands over what became of each partition before `end` that a group claims or gives up and that was not handed over yet,
-    /// in order.
+    /// Writes the rows of the partitions before `end` that have claims and are not written yet; `offer` gets the outcome of
+    /// each, in order.
     pub(crate) fn write_range(
         &mut self,
         end: Option<&[u8]>,
@@ -125,7 +131,10 @@ impl Owners<'_> {
         while let Some(first) = self.claims.peek()?.filter(|row| end.is_none_or(|end| row.out < end)) {
             let out = EncodedKey::from(first.out);
             let before = Listed::new(&self.stage.state.owners, &out).map(|owner| Ok(owner?.0));
+            // Collected, unlike contributors: a partition has one owner, or none.
             let before = before.collect::<Result<Vec<_>>>()?;
+            // All claims are applied before owners are counted: the claim of a new owner may sort before the release by
+            // the old one.
             let mut now = before.clone();
             let mut outcome = Outcome::Same;
             while let Some(row) = self.claims.peek()?.filter(|row| *row.out == *out) {
@@ -138,10 +147,11 @@ impl Owners<'_> {
                         if !entry.is_empty() {
                             let entry = read_entry(entry);
                             let cut = || self.stage.broken("an entry that is cut short".to_owned());
+                            // A second entry would replace this one, but then there are two owners, which is an error.
                             outcome = Outcome::New(entry.ok_or_else(cut)?);
                         }
                     }
-                    None => return Err(self.stage.broken("a group without a word".to_owned())),
+                    None => return Err(self.stage.broken("an empty claim of a group".to_owned())),
                 }
                 self.claims.advance()?;
             }

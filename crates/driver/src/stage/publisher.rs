@@ -1,7 +1,8 @@
-//! The publisher: what was compiled becomes the next state of the output layers.
+//! The publisher: writes compiled partitions into the output layers.
 //!
-//! Two modes. *Incremental*: what was not offered stays as it is. *Full snapshot*: what was not offered goes. In both,
-//! what equals the published partition is left alone, so the tree keeps every node that nothing changed in.
+//! It has two modes. *Incremental*: partitions that were not offered stay. *Full snapshot*: partitions that were not
+//! offered are deleted. In both, an offer that equals the published partition changes nothing, so the tree keeps every
+//! node in which nothing changed.
 
 use std::iter::Peekable;
 
@@ -17,7 +18,7 @@ use crate::report::observe::Event;
 use crate::stage::context::Stage;
 use crate::state::tree_writer::{TreeWriter, Writers};
 
-/// Publishing into all output layers of a task. Outcomes come in the order of their keys.
+/// Publishes into all output layers of a task. Outcomes come in the order of their keys.
 pub(crate) struct Publishers<'a> {
     stage: &'a Stage<'a>,
     kernel: &'a TaskKernel<'a>,
@@ -26,13 +27,13 @@ pub(crate) struct Publishers<'a> {
 }
 
 impl<'a> Publishers<'a> {
-    /// With `full`, what is not offered goes.
+    /// With `full`, partitions that are not offered are deleted.
     pub(crate) fn new(stage: &'a Stage<'a>, kernel: &'a TaskKernel<'a>, full: bool) -> Publishers<'a> {
         let layers = stage.published.iter().map(|tree| Publisher::new(stage.writers(), tree, full)).collect();
         Publishers { stage, kernel, layers }
     }
 
-    /// Takes what became of one output.
+    /// Takes the outcome of one output.
     pub(crate) fn offer(&mut self, out: &OutputKey, outcome: &Outcome) -> Result<()> {
         let (stage, kernel) = (self.stage, self.kernel);
         let Some(publisher) = self.layers.get_mut(out.layer.place()) else {
@@ -42,7 +43,7 @@ impl<'a> Publishers<'a> {
         publisher.offer(&out.name, outcome, &mut |name| deleted(stage, kernel, out.layer, name))
     }
 
-    /// Ends a range of outputs: nothing that is offered from here on lies before `end`.
+    /// Ends a range of outputs: all later offers lie behind `end`.
     pub(crate) fn end_range(&mut self, end: Option<&[u8]>) -> Result<()> {
         let (stage, kernel) = (self.stage, self.kernel);
         for (layer, publisher) in LayerIndex::all().zip(&mut self.layers) {
@@ -51,7 +52,7 @@ impl<'a> Publishers<'a> {
         Ok(())
     }
 
-    /// The next trees of the layers, by number; what was put and deleted is counted.
+    /// The new trees of the layers, by number; counts what was put and deleted.
     pub(crate) fn finish(self, counts: &mut Counts) -> Result<Vec<Tree>> {
         let (stage, kernel) = (self.stage, self.kernel);
         let mut trees = Vec::with_capacity(self.layers.len());
@@ -65,17 +66,17 @@ impl<'a> Publishers<'a> {
     }
 }
 
-/// Tells whoever watches that a partition goes.
+/// Reports to the observer that a partition is deleted.
 fn deleted(stage: &Stage<'_>, kernel: &TaskKernel<'_>, layer: LayerIndex, name: &[u8]) -> Result<()> {
     let key = kernel.out_key(&OutputKey::new(layer, name))?;
     stage.observer.event(&Event::Deleted { task: stage.task.id(), key: &key });
     Ok(())
 }
 
-/// Publishing into one layer. Offers come in name order and take effect at once; memory is a few tree nodes.
+/// Publishes into one layer. Offers come in the order of names and are written at once. Memory: a few tree nodes.
 struct Publisher<'a> {
     tree: TreeWriter<'a>,
-    /// In a full snapshot: what is published and was not offered so far.
+    /// In a full snapshot: the published partitions behind the last offer.
     rest: Option<Peekable<Scan>>,
     put: u64,
     deleted: u64,
@@ -87,7 +88,7 @@ impl<'a> Publisher<'a> {
         Publisher { tree: writers.tree(published), rest, put: 0, deleted: 0 }
     }
 
-    /// Takes what became of one output; `gone` gets the names of published partitions that go.
+    /// Takes the outcome of one output; `gone` gets the names of published partitions that are deleted.
     fn offer(&mut self, name: &NameBytes, outcome: &Outcome, gone: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         self.pass_over(|published| published < name, gone)?;
         let in_rest = self.rest.as_mut().map(|rest| rest.next_if(|found| is_name(found, name)).is_some());
@@ -96,7 +97,7 @@ impl<'a> Publisher<'a> {
                 self.put += 1;
                 self.tree.set(name, Some(entry))
             }
-            // Those of a group are offered one by one.
+            // Partitions of a group are offered one by one.
             Outcome::Same | Outcome::Several(_) | Outcome::Failed(_) | Outcome::Held => Ok(()),
             Outcome::Nothing => {
                 let is_published = match in_rest {
@@ -120,7 +121,7 @@ impl<'a> Publisher<'a> {
         self.tree.end_range()
     }
 
-    /// In a full snapshot, deletes what is published, comes before the place at hand and so was not offered.
+    /// In a full snapshot, deletes the published partitions before the current one, which were not offered.
     fn pass_over(
         &mut self,
         is_before: impl Fn(&NameBytes) -> bool,

@@ -1,7 +1,11 @@
 //! Ranges of a stage's keys, over which its three parts can run one by one.
 //!
-//! A key is that of an input, an output or a group, encoded, or a look. Ranges that follow each other and cover
-//! everything make the same as one that does: each key belongs to one of them, and everything is written in the order of keys.
+//! A key is an encoded one of an input, an output or a group, or a read key. Ranges that are adjacent and cover everything
+//! give the same result as one that covers everything: each key is in one of them, and all trees are written in the order
+//! of keys.
+//!
+//! The bounds of a range need not be keys: they are cut from trees, and a cut may be any bytes. So the encoded keys of a
+//! range and the names that it selects from a layer's tree are computed in different ways, and must agree.
 
 use std::ops::Bound;
 
@@ -22,9 +26,9 @@ impl Range {
         Range::default()
     }
 
-    /// The ranges that end with ascending keys, and the rest: together they cover everything.
+    /// The ranges that end with each of some ascending keys, and the rest. Together they cover everything.
     pub(crate) fn behind(last: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Vec<Range> {
-        // The least key that is greater.
+        // Such a key belongs to the range that it ends, and the bound is excluded: this is the least greater one.
         let cuts: Vec<Vec<u8>> = last.into_iter().map(|key| [key.as_ref(), &[0]].concat()).collect();
         Range::between(&cuts)
     }
@@ -36,12 +40,12 @@ impl Range {
         from.zip(to).map(|(from, to)| Range { from, to }).collect()
     }
 
-    /// The key that ends it and is not in it; none where everything behind its beginning is.
+    /// The excluded bound at its end; none if it has no end.
     pub(crate) fn end(&self) -> Option<&[u8]> {
         self.to.as_deref()
     }
 
-    /// Which names of a layer it holds; none where it holds none.
+    /// The names of a layer that are in the range; none if there are none.
     pub(crate) fn names(&self, layer: LayerIndex) -> Option<KeyRange> {
         let lower = match bound(&self.from, layer) {
             At::Before => Bound::Unbounded,
@@ -57,7 +61,7 @@ impl Range {
     }
 }
 
-/// Where a key lies among those of a layer.
+/// Where a bound lies among the keys of a layer.
 enum At<'a> {
     /// Before all of them.
     Before,
@@ -75,7 +79,7 @@ fn bound(key: &[u8], layer: LayerIndex) -> At<'_> {
     };
     match layer.cmp(&number) {
         std::cmp::Ordering::Less => At::Behind,
-        // A name ends with a zero byte, which no name has in it.
+        // A key ends with a zero byte. The tree has names without it, and as no name contains the byte, they sort alike.
         std::cmp::Ordering::Equal => At::Name(name.strip_suffix(&[0]).unwrap_or(name)),
         std::cmp::Ordering::Greater => At::Before,
     }

@@ -1,5 +1,5 @@
-//! The last of the three parts of a stage. It sorts looks by what was looked at, which makes the table of readers. Where groups become
-//! several partitions, it sorts their claims by partition, which makes the table of owners and the output layers.
+//! The last of the three parts of a stage: the tables that are sorted the other way. Reads by what was read make the table
+//! `readers`. Claims of groups that become several partitions, by partition, make the table `owners` and the output layers.
 
 use crate::Result;
 use crate::engine::Kernel as _;
@@ -8,13 +8,13 @@ use crate::stage::backs::Backs;
 use crate::stage::context::{Stage, StageResult};
 use crate::stage::range::Range;
 
-/// Sorts what back-ends left the other way, range after range, and makes the stage's result of it all. `seen` are ranges of what was
-/// looked at, `partitions` of outputs; both cover everything.
+/// Writes these tables, range after range, and returns the result of the stage. `read_keys` and `partitions` are ranges of
+/// read keys and of outputs; both cover everything.
 pub(crate) fn reverse(
     stage: &Stage<'_>,
     kernel: &TaskKernel<'_>,
     backs: Backs<'_>,
-    seen: &[Range],
+    read_keys: &[Range],
     partitions: &[Range],
 ) -> Result<StageResult> {
     let Backs { edges, contributors, values, errors, failed, reads, mut publishers, claims, mut counts, quarantined } =
@@ -34,11 +34,11 @@ pub(crate) fn reverse(
     let outputs = publishers.finish(&mut counts)?;
     (state.edges, state.contributors, state.values, state.errors) = (edges, contributors, values, errors);
     let (reads, mut readers) = reads.finish()?;
-    seen.iter().try_for_each(|range| readers.write_range(range.end(), || kernel.go_on()))?;
+    read_keys.iter().try_for_each(|range| readers.write_range(range.end(), || kernel.go_on()))?;
     (state.reads, state.readers) = (reads, readers.finish()?);
-    // A full stage has forgotten what the base has of what failed now.
+    // A full stage began with empty tables, and what failed has written no rows: those of the base are kept.
     if let Some((before, failed)) = stage.before.as_ref().filter(|_| stage.full).zip(failed) {
-        before.keep(stage.draft, stage.memo_limit(), &failed, &mut state)?;
+        before.copy_failed(stage.draft, stage.memo_limit(), &failed, &mut state)?;
     }
     Ok(StageResult { outputs, state, counts, quarantined })
 }

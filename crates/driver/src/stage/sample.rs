@@ -1,7 +1,7 @@
-//! Which inputs and outputs a verification takes: a share of each, told by the digest of their keys and a seed.
+//! The sample of inputs and outputs that a verification compiles: the digest of a key and a seed decides about each.
 //!
-//! So a sample is the same each time and on each machine, another seed takes another one, and a partition that comes or
-//! goes changes nothing for the others. Where a task has too little for its share, the one with the least digest is taken.
+//! So a sample is the same each time and on each machine, another seed gives another sample, and a partition that is added
+//! or removed changes nothing for the others. If a task is so small that none is taken, the one with the least digest is.
 
 use deltic_compiler::{Lookup as _, Pattern};
 use deltic_core::LayerRef;
@@ -9,7 +9,7 @@ use deltic_store::KeyRange;
 
 use crate::Result;
 use crate::engine::kernel::TaskKernel;
-use crate::input::filter::is_subject;
+use crate::input::filter::passes_filter;
 use crate::key::{EncodedKey, InputKey, LayerIndex, OutputKey, TaskKey};
 use crate::sort::key_set::{KeySet, KeySorter, KeyWriter, TOGETHER, read_ahead_within};
 use crate::sort::marks::Marks;
@@ -18,7 +18,7 @@ use crate::stage::context::Stage;
 use crate::stage::dirty::readers;
 use crate::state::listed::Listed;
 
-/// What a change affects through reads, or what a sample takes: returns inputs, and adds outputs to `outputs`.
+/// What a change affects through reads, or the sample: returns inputs, and adds outputs to `outputs`.
 pub(crate) fn affected(stage: &Stage<'_>, kernel: &TaskKernel<'_>, outputs: &mut KeySorter) -> Result<KeySet> {
     match stage.checks.sample {
         Some(sample) => sample.affected(stage, kernel, outputs),
@@ -27,11 +27,11 @@ pub(crate) fn affected(stage: &Stage<'_>, kernel: &TaskKernel<'_>, outputs: &mut
 }
 
 impl Sample {
-    /// The inputs that are taken, and those that taken outputs are made from; adds the taken outputs to `outputs`. At least
-    /// one output is taken, or one input where there is no output.
+    /// The inputs that are taken, and the contributors of taken outputs; adds these outputs to `outputs`. At least one output
+    /// is taken, or one input if there is no output.
     ///
-    /// Cost: a walk over the keys of all inputs and outputs. Which input makes an output of a direct task follows from
-    /// keys alone, so each of its inputs is also asked which outputs it maps to.
+    /// Cost: a walk over the keys of all inputs and outputs. The inputs of a direct task are mapped to outputs too: its
+    /// contributors are not recorded, and follow from keys.
     fn affected(&self, stage: &Stage<'_>, kernel: &TaskKernel<'_>, outputs: &mut KeySorter) -> Result<KeySet> {
         let mut inputs = KeySorter::new(stage.set_memory());
         let (has_outputs, beyond) = self.outputs(stage, outputs, &mut inputs)?;
@@ -51,7 +51,7 @@ impl Sample {
             let layer = layers.get(number.place()).map(|(layer, _)| layer.to_string()).unwrap_or_default();
             for found in tree.scan(KeyRange::all()) {
                 let input = InputKey::new(number, found?.0);
-                if !is_subject(stage.task, stage.view, &input)? {
+                if !passes_filter(stage.task, stage.view, &input)? {
                     continue;
                 }
                 let number = self.number(&layer, &input.name);
@@ -63,7 +63,7 @@ impl Sample {
                                 |out| self.number_of_output(stage, out).is_some_and(|number| self.takes(number));
                             outs.iter().any(|out| takes(out) || beyond.as_ref() == Some(out))
                         }
-                        // The failure is told when the input is compiled.
+                        // The failure is reported when the input is compiled.
                         Err(_) => true,
                     };
                 }
@@ -81,14 +81,14 @@ impl Sample {
         inputs.finish()
     }
 
-    /// What decides about an output, of a layer that the task has.
+    /// The number by which an output is taken or not; none if the task does not have its layer.
     fn number_of_output(&self, stage: &Stage<'_>, out: &OutputKey) -> Option<u64> {
         let layer = stage.task.outputs().get(out.layer.place())?;
         Some(self.number(&own(&layer.id), &out.name))
     }
 
-    /// Takes published partitions: they, or the groups that make them, and the inputs that contribute to those. Returns
-    /// whether there are any, and the one that is taken beyond its share.
+    /// Takes published partitions, or the groups that make them, and their contributors. Returns whether there are any, and
+    /// the one that is taken only because no other is.
     fn outputs(
         &self,
         stage: &Stage<'_>,
@@ -132,7 +132,7 @@ impl<S: Clone> Least<S> {
     }
 }
 
-/// Adds partitions, or the groups that make them, and who contributes to these.
+/// Adds partitions, or the groups that make them, and their contributors.
 fn made_by(
     stage: &Stage<'_>,
     partitions: &[EncodedKey],
@@ -179,7 +179,7 @@ fn every_input(stage: &Stage<'_>) -> Result<KeySet> {
     inputs.finish()
 }
 
-/// How a layer of the output is called in a key.
+/// A layer of the output as keys name it.
 fn own(layer: &deltic_core::LayerId) -> String {
     LayerRef { catalog: None, layer: layer.clone() }.to_string()
 }

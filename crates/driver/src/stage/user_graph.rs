@@ -1,14 +1,14 @@
 //! Stages whose dependency graph the user keeps up to date.
 //!
-//! What the user says of inputs takes the place of front-ends: an input that is mentioned, or that changed, says the
-//! digest of its content to its outputs, so the outputs of a changed input, and those that an input joins or leaves, are compiled.
+//! The edges that the user sets take the place of front-ends: an input emits the digest of its content to its outputs. So
+//! the outputs of a changed input are compiled, and those that an input begins or ceases to contribute to.
 
 use deltic_compiler::{Graph, IncrementalDepStage, InputChange, OutKey};
 use deltic_core::Key;
 use deltic_store::{Change, Entry, KeyRange};
 
 use crate::Result;
-use crate::determinism::{TakeEdges, Twice};
+use crate::determinism::{DeterminismCheck, TakeEdges};
 use crate::engine::codec::write_entry;
 use crate::engine::kernel::TaskKernel;
 use crate::engine::{Mapped, StageSession};
@@ -30,18 +30,18 @@ use crate::stage::sample::affected;
 pub(crate) fn run<'s>(
     stage: &'s Stage<'s>,
     kernel: &'s TaskKernel<'s>,
-    twice: Option<&Twice<'_>>,
+    check: Option<&DeterminismCheck<'_>>,
     graph: &dyn IncrementalDepStage,
     mut session: Box<dyn StageSession + 's>,
 ) -> Result<StageResult> {
-    let (mut said, mentioned) = Said::ask(stage, kernel, twice, graph)?;
+    let (mut edges, mentioned) = UserEdges::collect(stage, kernel, check, graph)?;
     let mut quarantine = Quarantine::new(stage, kernel);
     let mut sink = FrontSink::new(stage, &mut quarantine);
     let mut rows = Rows::default();
     let mut take = |input: Dirty, sink: &mut FrontSink<'_, '_>, dirty: &mut dyn FnMut(&OutputKey) -> Result<()>| {
         sink.counts.inputs += 1;
         let bytes = input.key.to_bytes();
-        let outs = match said.outputs_of(&bytes, stage)? {
+        let outs = match edges.outputs_of(&bytes, stage)? {
             Some(outs) => outs,
             None if input.existed && !stage.is_sampled() => {
                 stage.state.edges_of(&input.key).map(|edge| Ok(edge?.0)).collect::<Result<_>>()?
@@ -100,15 +100,15 @@ fn push(rows: &mut Rows, out: &OutputKey, input: &[u8], entry: &Entry) {
     rows.push(&out.to_bytes(), input, &value);
 }
 
-/// Gives back-ends the unchanged inputs of affected outputs.
+/// Adds rows for the unchanged inputs of affected outputs.
 fn other_contributors(
     stage: &Stage<'_>,
     inputs: &KeySet,
     outputs: &KeySet,
     session: &mut dyn StageSession,
 ) -> Result<()> {
-    // Turned round, so that inputs are looked up in order.
-    let mut turned = Shuffle::new(stage.set_memory());
+    // Sorted by input, so that inputs are looked up in order.
+    let mut by_input = Shuffle::new(stage.set_memory());
     let mut walk = outputs.walk();
     loop {
         let some = walk.some()?;
@@ -121,26 +121,26 @@ fn other_contributors(
             for input in stage.state.contributors_of(out) {
                 batch.push(&input?.0, out, &[]);
                 if batch.bytes() >= TOGETHER_BYTES {
-                    turned.push(std::mem::take(&mut batch))?;
+                    by_input.push(std::mem::take(&mut batch))?;
                 }
             }
         }
-        turned.push(batch)?;
+        by_input.push(batch)?;
     }
-    let (mut turned, mut changed) = (turned.finish()?, inputs.walk());
+    let (mut by_input, mut changed) = (by_input.finish()?, inputs.walk());
     loop {
         let (mut again, mut pairs): (Vec<InputKey>, Vec<(usize, OutputKey)>) = Default::default();
         while again.len() < TOGETHER
             && pairs.len() < 16 * TOGETHER
-            && let Some(first) = turned.peek()?
+            && let Some(first) = by_input.peek()?
         {
             let input = EncodedKey::from(first.out);
             let is_changed = changed.take(&input)?;
-            while let Some(row) = turned.peek()?.filter(|row| *row.out == *input) {
+            while let Some(row) = by_input.peek()?.filter(|row| *row.out == *input) {
                 if !is_changed {
                     pairs.push((again.len(), stage.decode(row.item)?));
                 }
-                turned.advance()?;
+                by_input.advance()?;
             }
             if !is_changed {
                 again.push(stage.decode(&input)?);
@@ -161,20 +161,20 @@ fn other_contributors(
     }
 }
 
-/// What the user said of inputs: sorted, to be asked for in order.
-struct Said {
-    /// Input and output; and for each input one row without an output.
-    edges: Sorted,
+/// The edges that the user set, sorted by input.
+struct UserEdges {
+    /// Input and output; and for each input one row without an output: an input may be set to have none.
+    rows: Sorted,
 }
 
-impl Said {
-    /// Asks the user; returns also which inputs were mentioned.
-    fn ask(
+impl UserEdges {
+    /// Calls the user's code. Returns also the inputs whose outputs were set.
+    fn collect(
         stage: &Stage<'_>,
         kernel: &TaskKernel<'_>,
-        twice: Option<&Twice<'_>>,
+        check: Option<&DeterminismCheck<'_>>,
         graph: &dyn IncrementalDepStage,
-    ) -> Result<(Said, KeySet)> {
+    ) -> Result<(UserEdges, KeySet)> {
         let mut edges = Shuffle::new(stage.set_memory());
         let mut mentioned = KeySorter::new(stage.set_memory());
         let mut take = |input: InputKey, outs: Vec<OutputKey>| {
@@ -188,7 +188,7 @@ impl Said {
             edges.push(rows)
         };
         let ask = |kernel: &TaskKernel<'_>, take: TakeEdges<'_>| {
-            // What the graph was is nothing to go by when it is verified.
+            // A verification must not go by the graph of the base, which is what it checks.
             if stage.full || stage.is_sampled() {
                 return kernel.edges_of_user(graph, None, take);
             }
@@ -203,36 +203,36 @@ impl Said {
             });
             kernel.edges_of_user(graph, Some((&mut changes, &before)), take)
         };
-        match twice {
-            Some(twice) => twice.edges(&ask, &mut take)?,
+        match check {
+            Some(check) => check.edges(&ask, &mut take)?,
             None => ask(kernel, &mut take)?,
         }
-        Ok((Said { edges: edges.finish()? }, mentioned.finish()?))
+        Ok((UserEdges { rows: edges.finish()? }, mentioned.finish()?))
     }
 
-    /// The outputs that were set for an input; none when it was not mentioned. Inputs are asked for in order.
+    /// The outputs that were set for an input; none if none were set. Inputs are asked for in order.
     fn outputs_of(&mut self, input: &[u8], stage: &Stage<'_>) -> Result<Option<Vec<OutputKey>>> {
-        while self.edges.peek()?.is_some_and(|row| row.out < input) {
-            self.edges.advance()?;
+        while self.rows.peek()?.is_some_and(|row| row.out < input) {
+            self.rows.advance()?;
         }
         let (mut mentioned, mut outs) = (0, Vec::new());
-        while let Some(row) = self.edges.peek()?.filter(|row| *row.out == *input) {
+        while let Some(row) = self.rows.peek()?.filter(|row| *row.out == *input) {
             if row.item.is_empty() {
                 mentioned += 1;
             } else {
                 outs.push(stage.decode(row.item)?);
             }
-            self.edges.advance()?;
+            self.rows.advance()?;
         }
         if mentioned > 1 {
             let input = stage.view.show(&stage.decode(input)?);
-            return Err(contract::set_twice(stage.task.id(), input));
+            return Err(contract::duplicate_edges(stage.task.id(), input));
         }
         Ok((mentioned > 0).then_some(outs))
     }
 }
 
-/// The graph as the base has it.
+/// The graph in the base.
 struct GraphBefore<'a> {
     stage: &'a Stage<'a>,
     kernel: &'a TaskKernel<'a>,

@@ -1,13 +1,13 @@
-//! Stages whose front-end goes through the whole input.
+//! Stages of code that runs over the whole input.
 //!
-//! A dep task's front-end says everything anew in each run; only outputs to which it says something else than before are
-//! compiled. A global task publishes all of its output in each run, and what differs counts.
+//! The front-end of a dep task emits everything again in each run; only outputs to which it emits other values than before
+//! are compiled. A global task makes all of its output in each run, and what differs is published.
 
 use deltic_compiler::{DepStage, GlobalStage};
 use deltic_core::Hasher;
 
 use crate::Result;
-use crate::determinism::Twice;
+use crate::determinism::DeterminismCheck;
 use crate::engine::codec::{read_entry, write_entry};
 use crate::engine::kernel::TaskKernel;
 use crate::engine::{Outcome, StageSession};
@@ -29,14 +29,14 @@ use crate::stage::sample::affected;
 use crate::state::listed::Listed;
 use crate::state::tables::State;
 
-/// Bytes of rows that are handed on together.
+/// The bytes of rows that are passed on together.
 const BATCH_BYTES: usize = 1 << 20;
 
 /// Runs a dep stage, in full or incrementally.
 pub(crate) fn dep<'s>(
     stage: &'s Stage<'s>,
     kernel: &'s TaskKernel<'s>,
-    twice: Option<&Twice<'_>>,
+    check: Option<&DeterminismCheck<'_>>,
     dep: &dyn DepStage,
     mut session: Box<dyn StageSession + 's>,
 ) -> Result<StageResult> {
@@ -46,37 +46,37 @@ pub(crate) fn dep<'s>(
     sink.counts.inputs = inputs(stage)?;
     sink.counts.fronts = 1;
 
-    let mut said = Shuffle::new(stage.engine.row_memory() / 2);
-    match twice {
-        Some(twice) => twice.map_whole(dep, &whole, &mut |rows| said.push(rows))?,
-        None => kernel.map_whole(dep, &whole, &mut |rows| said.push(rows))?,
+    let mut emitted = Shuffle::new(stage.engine.row_memory() / 2);
+    match check {
+        Some(check) => check.map_whole(dep, &whole, &mut |rows| emitted.push(rows))?,
+        None => kernel.map_whole(dep, &whole, &mut |rows| emitted.push(rows))?,
     }
-    let mut said = said.finish()?;
+    let mut emitted = emitted.finish()?;
 
     let mut wanted = KeySorter::new(stage.set_memory());
     if !stage.full {
         affected(stage, kernel, &mut wanted)?;
     }
 
-    // What the front-end emitted in the base.
+    // What the front-end emitted in the base, in the order of outputs.
     let mut before = Listed::new(&stage.state.edges, &whole.to_bytes());
     let mut batch = Rows::default();
-    while let Some(first) = said.peek()? {
+    while let Some(first) = emitted.peek()? {
         let out = EncodedKey::from(first.out);
         let mut hasher = Hasher::new("deltic edge 1");
-        while let Some(row) = said.peek()?.filter(|row| *row.out == *out) {
+        while let Some(row) = emitted.peek()?.filter(|row| *row.out == *out) {
             hasher.bytes(row.value);
             batch.push(row.out, row.item, row.value);
             if batch.bytes() > BATCH_BYTES {
                 session.add(std::mem::take(&mut batch))?;
             }
-            said.advance()?;
+            emitted.advance()?;
         }
         while let Some((gone, was)) = before.next_if(|gone| *gone < out[..])? {
             sink.whole_emitted(&whole, &gone, Some(stage.state.edge_digest(&was)?), None)?;
             wanted.add(&gone, Marks::EMITTED)?;
         }
-        let was = before.next_if(|known| *known == out[..])?;
+        let was = before.next_if(|of| *of == out[..])?;
         let was = was.map(|(_, was)| stage.state.edge_digest(&was)).transpose()?;
         if sink.whole_emitted(&whole, &out, was, Some(hasher.finish()))? {
             wanted.add(&out, Marks::EMITTED)?;
@@ -103,7 +103,7 @@ pub(crate) fn dep<'s>(
     reverse_all(stage, kernel, backs.finish()?)
 }
 
-/// How many partitions changed in the input layers; in a full stage, how many there are.
+/// The number of partitions in the input layers; in an incremental stage, of those that changed.
 fn inputs(stage: &Stage<'_>) -> Result<u64> {
     let mut count = 0;
     for (_, _, layer) in stage.view.iter().filter(|(_, name, _)| stage.task.inputs().contains(name)) {
@@ -123,11 +123,11 @@ fn inputs(stage: &Stage<'_>) -> Result<u64> {
 pub(crate) fn global(
     stage: &Stage<'_>,
     kernel: &TaskKernel<'_>,
-    twice: Option<&Twice<'_>>,
+    check: Option<&DeterminismCheck<'_>>,
     global: &dyn GlobalStage,
 ) -> Result<StageResult> {
     let mut counts = Counts { inputs: inputs(stage)?, ..Counts::default() };
-    let mut made = Shuffle::new(stage.engine.row_memory());
+    let mut results = Shuffle::new(stage.engine.row_memory());
     let mut batch = Rows::default();
     let mut take = |out: OutputKey, outcome: Outcome| {
         let mut value = Vec::new();
@@ -135,17 +135,17 @@ pub(crate) fn global(
             write_entry(entry, &mut value);
         }
         batch.push(&out.to_bytes(), &[], &value);
-        if batch.bytes() < BATCH_BYTES { Ok(()) } else { made.push(std::mem::take(&mut batch)) }
+        if batch.bytes() < BATCH_BYTES { Ok(()) } else { results.push(std::mem::take(&mut batch)) }
     };
-    match twice {
-        Some(twice) => twice.compile_whole(global, &mut take)?,
+    match check {
+        Some(check) => check.compile_whole(global, &mut take)?,
         None => kernel.compile_whole(global, &mut take)?,
     }
-    made.push(batch)?;
-    let mut made = made.finish()?;
+    results.push(batch)?;
+    let mut results = results.finish()?;
     let mut publishers = Publishers::new(stage, kernel, true);
     let mut last: Option<OutputKey> = None;
-    while let Some(row) = made.peek()? {
+    while let Some(row) = results.peek()? {
         let out = stage.decode(row.out)?;
         let outcome = match row.value {
             [] => Outcome::Same,
@@ -153,10 +153,10 @@ pub(crate) fn global(
                 Outcome::New(read_entry(entry).ok_or_else(|| stage.broken("an entry that is cut short".to_owned()))?)
             }
         };
-        made.advance()?;
+        results.advance()?;
         if last.as_ref() == Some(&out) {
             let output = kernel.out_key(&out)?.to_string();
-            return Err(contract::published_twice(stage.task.id(), output));
+            return Err(contract::duplicate_output(stage.task.id(), output));
         }
         counts.compiled += 1;
         counts.same += u64::from(outcome == Outcome::Same);

@@ -1,7 +1,7 @@
 //! Fingerprints: everything besides partitions that a task's output depends on.
 //!
-//! Kept in parts, so that a report can say which part differed. A part holds readable text where it is short and a
-//! digest where it is not; the fingerprint is the digest of all parts.
+//! It is stored in parts, so that a report can name the part that differs. A part is readable text if that is short, and
+//! a digest otherwise; the fingerprint is the digest of all parts.
 
 use std::collections::BTreeMap;
 
@@ -11,22 +11,21 @@ use deltic_store::TaskRecord;
 
 use crate::key::LayerIndex;
 
-/// The version of the rules by which stages keep state. A change makes every task full; one that concerns some tasks
-/// alone makes these full.
+/// The version of the rules by which stages write state. A change makes tasks full: all, or those that it concerns.
 fn state_format(task: &Task) -> u32 {
     match task.pattern() {
-        // 2: edges of inputs with user fields hold these.
+        // 2: edges of inputs with user fields cover these.
         Pattern::IncrementalDep(_) => 2,
-        // 2: a look with a projection that failed is kept, and what is decoded follows user fields.
+        // 2: a read by a projection that failed is recorded, and decoding depends on user fields.
         _ if !task.projections().is_empty() => 2,
         _ => 1,
     }
 }
 
-/// The part that lists private layers; not there where there are none.
+/// The part that lists private layers; absent if there are none.
 const PRIVATE: &str = "private layers";
 
-/// Stands between the items of a list. Neither ids nor schemes hold it.
+/// Separates the items of a list. Neither ids nor schemes contain it.
 const SEPARATOR: &str = ", ";
 
 /// The fingerprint of a task in a run; `layers` are the settings of all layers it can read.
@@ -64,26 +63,26 @@ pub(crate) fn record(task: &Task, layers: &[(LayerRef, Layer)], code: &str) -> T
     }
 }
 
-/// Whether a task that has run kept this layer private, with names of the same kind.
+/// Whether a task of the base had this layer as a private one, with names of the same scheme.
 pub(crate) fn keeps_private(record: &TaskRecord, layer: &Layer) -> bool {
     let private = record.parts.get(PRIVATE).map(|part| part.split(SEPARATOR));
     private.into_iter().flatten().any(|kept| kept == private_layer(layer))
 }
 
-/// Whether a task reads and writes the layers that it did before, so that these are numbered as they were.
+/// Whether a task reads and writes the same layers as before, so that their numbers are the same.
 pub(crate) fn same_layers(base: &TaskRecord, now: &TaskRecord) -> bool {
     let parts = ["pattern", "input layers", "reference layers", "input layer settings", "output layers", PRIVATE];
     parts.into_iter().all(|part| base.parts.get(part) == now.parts.get(part))
 }
 
-/// The numbers that layers of the base have now: those that a task can read, and those that it writes. `None` for one that
-/// is not among them any more, or has other settings.
+/// The numbers that layers of the base have now: those that a task can read, and those that it writes. `None` for a layer
+/// that the task no longer has, or that has other settings.
 pub(crate) struct Numbering {
     pub(crate) inputs: Vec<Option<LayerIndex>>,
     pub(crate) outputs: Vec<Option<LayerIndex>>,
 }
 
-/// How layers were numbered and are now. `None` where the task has another pattern, so that its tables say nothing to it.
+/// The new numbers of the layers. `None` if the task has another pattern, so that its old tables have no meaning for it.
 pub(crate) fn numbering(base: &TaskRecord, now: &TaskRecord) -> Option<Numbering> {
     let numbers = |part: &str| {
         let (before, now) = (layers_in(base.parts.get(part)?)?, layers_in(now.parts.get(part)?)?);
@@ -95,17 +94,17 @@ pub(crate) fn numbering(base: &TaskRecord, now: &TaskRecord) -> Option<Numbering
     same_pattern.then_some(Numbering { inputs, outputs })
 }
 
-/// Whether a task that has run published this layer, with names of the same kind.
+/// Whether a task of the base published this layer, with names of the same scheme.
 pub(crate) fn writes(record: &TaskRecord, layer: &Layer) -> bool {
     let wanted = private_layer(layer);
-    // A content type may hold the separator, and then nobody can tell where an item ends; where it begins is clear.
+    // A content type may contain the separator. Then the end of an item is unclear, but not its beginning.
     let mut items = record.parts.get("output layers").into_iter().flat_map(|part| part.split(SEPARATOR));
     let named =
         items.any(|item| item.strip_prefix(&wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with(" (")));
     named && !keeps_private(record, layer)
 }
 
-/// The layers in a part, each with its scheme. `None` where a content type makes it unclear where one ends.
+/// The layers in a part, each with its scheme. `None` if a content type makes the end of one unclear.
 fn layers_in(part: &str) -> Option<Vec<&str>> {
     let layer = |item: &'_ str| match item.split_once(" (") {
         None => !item.ends_with(')'),
@@ -116,17 +115,17 @@ fn layers_in(part: &str) -> Option<Vec<&str>> {
     is_clear.then(|| items.into_iter().map(|item| item.split_once(" (").map_or(item, |(layer, _)| layer)).collect())
 }
 
-/// Whether the tables of a task are written as they were.
+/// Whether the tables of a task have the same format.
 pub(crate) fn same_formats(base: &TaskRecord, now: &TaskRecord) -> bool {
     base.parts.get("formats") == now.parts.get("formats")
 }
 
-/// Whether a task can read what it remembers from when it was another one.
+/// Whether a task can go on from the state that it had with another fingerprint.
 pub(crate) fn same_state(base: &TaskRecord, now: &TaskRecord) -> bool {
     same_layers(base, now) && base.parts.get("memo") == now.parts.get("memo") && same_formats(base, now)
 }
 
-/// Each part that differs: its name, and what it was and is, as people can read it.
+/// Each part that differs: its name, and its old and its new text.
 pub(crate) fn other_parts(before: &TaskRecord, now: &TaskRecord) -> Vec<(String, String, String)> {
     let names: std::collections::BTreeSet<&String> = before.parts.keys().chain(now.parts.keys()).collect();
     let text = |record: &TaskRecord, name: &str| match (name, record.parts.get(name)) {
@@ -137,7 +136,7 @@ pub(crate) fn other_parts(before: &TaskRecord, now: &TaskRecord) -> Vec<(String,
     differ.map(|name| (name.clone(), text(before, name), text(now, name))).collect()
 }
 
-/// Says which parts differ, as the reason of a full run.
+/// The parts that differ, as the reason of a full run.
 pub(crate) fn difference(base: &TaskRecord, now: &TaskRecord) -> String {
     let names: std::collections::BTreeSet<&String> = base.parts.keys().chain(now.parts.keys()).collect();
     let differ: Vec<&str> =

@@ -1,9 +1,9 @@
-//! The table `errors` of a task's state: the partitions that a compiler failed on and that a run went on without.
+//! The table `errors` of a task's state: the partitions in quarantine.
 //!
 //! | key | value |
 //! |---|---|
-//! | input whose front-end failed, as a reader of the table `reads` | its key and message, as JSON |
-//! | output whose back-end failed, or that is held back | the same, and the inputs that hold it back |
+//! | a [`Reader`]: the input whose front-end failed | its key as text and the message, as JSON |
+//! | a [`Reader`]: the output whose back-end failed, or that is held back | the same, and the inputs that hold it back |
 
 use std::collections::BTreeSet;
 
@@ -22,9 +22,9 @@ use crate::{Error, Phase, Result};
 /// The table's name.
 pub(crate) const TABLE: &str = "errors";
 
-/// What the table says of a partition.
+/// A row of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Said {
+pub(crate) struct ErrorRow {
     pub(crate) key: String,
     pub(crate) message: String,
     /// The inputs that hold an output back: encoded, in hexadecimal digits.
@@ -32,8 +32,8 @@ pub(crate) struct Said {
     pub(crate) held_by: BTreeSet<String>,
 }
 
-impl Said {
-    /// Gives the inputs that hold it back other numbers; those that have none do not hold it back any more.
+impl ErrorRow {
+    /// Changes the layer numbers of the inputs that hold it back; an input whose layer is gone no longer does.
     pub(crate) fn renumber(&mut self, now: impl Fn(&InputKey) -> Option<InputKey>) {
         let held_by = self.held_by.iter().filter_map(|digits| now(&InputKey::read(&mut &bytes_of(digits)?[..])?));
         self.held_by = held_by.map(|input| hex(&input.to_bytes())).collect();
@@ -51,16 +51,16 @@ pub fn quarantined(snapshot: &Snapshot) -> Result<Vec<Quarantined>> {
     let mut all = Vec::new();
     for task in snapshot.record().tasks.iter().map(|record| &record.id) {
         if let Some(table) = snapshot.state_table(&table_name(task, TABLE)) {
-            for (reader, said) in read(task, &table)? {
-                all.push(said.quarantined(task, reader.phase()));
+            for (reader, row) in read(task, &table)? {
+                all.push(row.quarantined(task, reader.phase()));
             }
         }
     }
     Ok(all)
 }
 
-/// The whole table: what failed, which a budget keeps small, and the outputs that it holds back.
-pub(crate) fn read(task: &TaskId, table: &Tree) -> Result<Vec<(Reader, Said)>> {
+/// The whole table. The limit of the quarantine bounds the failures in it, and so the outputs that these hold back.
+pub(crate) fn read(task: &TaskId, table: &Tree) -> Result<Vec<(Reader, ErrorRow)>> {
     if table.is_empty() {
         return Ok(Vec::new());
     }
@@ -68,8 +68,8 @@ pub(crate) fn read(task: &TaskId, table: &Tree) -> Result<Vec<(Reader, Said)>> {
     let one = |found: deltic_store::Result<(deltic_core::NameBytes, deltic_store::Entry)>| {
         let (key, entry) = found?;
         let reader = Reader::read(&mut &key[..]).ok_or_else(|| broken("an error of an unknown partition"))?;
-        let said = serde_json::from_slice(table.read(&entry)?.bytes());
-        Ok((reader, said.map_err(|_| broken("an error that can not be read"))?))
+        let row = serde_json::from_slice(table.read(&entry)?.bytes());
+        Ok((reader, row.map_err(|_| broken("an error that can not be read"))?))
     };
     table.scan(KeyRange::all()).map(one).collect()
 }
@@ -84,7 +84,7 @@ impl Reader {
 }
 
 impl State {
-    /// Adds what is in quarantine to the inputs and outputs that a run looks at.
+    /// Adds the partitions in quarantine to the affected inputs and outputs: each run tries them again.
     pub(crate) fn retry(&self, inputs: &mut KeySorter, outputs: &mut KeySorter) -> Result<()> {
         for (reader, _) in read(self.task(), &self.errors)? {
             match reader {
@@ -96,22 +96,22 @@ impl State {
     }
 }
 
-/// A partition in quarantine as a task remembers it.
-pub(crate) struct Known {
+/// A partition in quarantine.
+pub(crate) struct InQuarantine {
     pub(crate) reader: Reader,
-    pub(crate) said: Quarantined,
-    /// Whether it is there only because an input that it is made from is.
+    pub(crate) partition: Quarantined,
+    /// Whether it is there only because an input that contributes to it is.
     pub(crate) is_held: bool,
 }
 
 impl State {
-    /// What is in quarantine, inputs before outputs.
-    pub(crate) fn in_quarantine(&self) -> Result<Vec<Known>> {
-        let known = read(self.task(), &self.errors)?.into_iter().map(|(reader, said)| {
-            let (phase, is_held) = (reader.phase(), !said.held_by.is_empty());
-            Known { reader, said: said.quarantined(self.task(), phase), is_held }
+    /// The partitions in quarantine, inputs before outputs.
+    pub(crate) fn in_quarantine(&self) -> Result<Vec<InQuarantine>> {
+        let all = read(self.task(), &self.errors)?.into_iter().map(|(reader, row)| {
+            let (phase, is_held) = (reader.phase(), !row.held_by.is_empty());
+            InQuarantine { reader, partition: row.quarantined(self.task(), phase), is_held }
         });
-        Ok(known.collect())
+        Ok(all.collect())
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_those_that_the_digits_say() {
+    fn digits_give_the_bytes_back() {
         for bytes in [&b""[..], b"\x00", b"\xff\x00a", &(0..=255).collect::<Vec<u8>>()] {
             assert_eq!(bytes_of(&hex(bytes)).as_deref(), Some(bytes));
         }

@@ -1,8 +1,8 @@
-//! Who looked at what: the tables `reads` and `readers`, one the other turned round.
+//! What front- and back-ends read through their contexts: the tables `reads`, by reader, and `readers`, by what was read.
 //!
-//! A look is kept as its kind, its layer and the name asked for, so that all looks at one partition lie together; a
-//! listing by its length first, so that all prefixes of one length do. A look at a part of a partition also keeps which
-//! part it was, and the digest of what was found.
+//! `reads` gives the old reads of a reader that ran again, so that rows which are no longer true can be removed.
+//! `readers` gives the readers that a change affects. Both have the same rows, so they are written together: a row of one
+//! table without that of the other would be a change that nobody notices, or a reader that is affected for ever.
 
 use std::ops::Bound;
 
@@ -15,12 +15,12 @@ use crate::sort::external::{Shuffle, Sorted};
 use crate::sort::key_set::read_ahead_within;
 use crate::sort::merge_join::{Side, merge_join};
 use crate::sort::rows::{RowStream, Rows};
-use crate::state::looks::{Look, LookKind, part_prefix, split_field, within_length};
+use crate::state::read_keys::{ReadKind, RecordedRead, part_prefix, split_field, within_length};
 use crate::state::tables::{State, TableWriter};
 use crate::state::tree_writer::Writers;
 use crate::{Error, Result};
 
-/// Who read something: a front-end of an input or a back-end of an output.
+/// Code that reads: the front-end of an input or the back-end of an output.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Reader {
     Front(InputKey),
@@ -30,7 +30,10 @@ pub(crate) enum Reader {
 const FRONT: u8 = 0;
 const BACK: u8 = 1;
 
-/// The kinds of looks that somebody made at a layer.
+/// The kinds of reads that any reader made of a layer.
+///
+/// They decide which look-ups a changed partition needs: a layer that is only listed by one length of prefix needs one,
+/// and not one for each kind and each length.
 pub(crate) struct Watch {
     layer: LayerIndex,
     partition: bool,
@@ -44,51 +47,53 @@ impl Watch {
         !self.partition && !self.presence && !self.part && self.within.is_empty()
     }
 
-    /// What is kept of looks at one partition, or at what it lies in, before the reader.
+    /// The read keys that a change of one partition can affect, each as rows of `readers` begin with it.
     fn prefixes(&self, name: &NameBytes, came_or_went: bool, out: &mut Vec<Vec<u8>>) {
-        let mut look = |seen: &Seen| {
-            let mut prefix = Look::of(seen).bytes;
+        let mut add = |seen: &Seen| {
+            let mut prefix = RecordedRead::of(seen).key;
+            // Ends the read key: without it, rows of longer names would match too.
             prefix.push(0);
             out.push(prefix);
         };
         if self.partition {
-            look(&Seen::Partition(self.layer.0, name.clone()));
+            add(&Seen::Partition(self.layer.0, name.clone()));
         }
+        // Whether a partition exists does not change with its content.
         if self.presence && came_or_went {
-            look(&Seen::Presence(self.layer.0, name.clone()));
+            add(&Seen::Presence(self.layer.0, name.clone()));
         }
         for length in self.within.iter().map(|length| usize::from(*length)).filter(|length| *length <= name.len()) {
-            look(&Seen::Within(self.layer.0, name[..length].into()));
+            add(&Seen::Within(self.layer.0, name[..length].into()));
         }
     }
 }
 
-/// The parts of a partition as they are now: the layer, the name, the projection.
+/// The current parts of a partition, by layer, name and projection.
 pub(crate) type PartsNow<'a> = dyn Fn(LayerIndex, &NameBytes, &str) -> Result<PartNow<'a>> + 'a;
 
-/// What a part is now, by the argument that it is asked for with; none where the projection fails on it.
+/// The digest of a current part, by its argument; none if the projection fails.
 pub(crate) type PartNow<'a> = Box<dyn Fn(&str) -> Result<Option<Digest>> + 'a>;
 
 impl State {
-    /// What a reader looked at last time, in order.
-    pub(crate) fn reads_of(&self, reader: &Reader) -> Result<Vec<Look>> {
+    /// What a reader read in the base, in order.
+    pub(crate) fn reads_of(&self, reader: &Reader) -> Result<Vec<RecordedRead>> {
         if self.reads.is_empty() {
             return Ok(Vec::new());
         }
         let prefix = reader.bytes();
-        let look = |found: deltic_store::Result<(NameBytes, Entry)>| {
+        let read = |found: deltic_store::Result<(NameBytes, Entry)>| {
             let (key, entry) = found?;
-            Ok(Look { bytes: key[prefix.len()..].to_vec(), found: self.digest(&self.reads, &entry)? })
+            Ok(RecordedRead { key: key[prefix.len()..].to_vec(), part: self.digest(&self.reads, &entry)? })
         };
-        self.reads.scan(KeyRange::prefix(&prefix)).map(look).collect()
+        self.reads.scan(KeyRange::prefix(&prefix)).map(read).collect()
     }
 
-    /// Everybody whose look at a layer can have had another answer because of some changes: names in order, each with
-    /// whether it came or went.
+    /// The readers that some changes of a layer affect. Changes are names in order, each with whether the partition was
+    /// added or removed.
     ///
-    /// Cost: for each change a look-up in `readers` for each kind of look that anybody made at the layer, and for
-    /// listings one for each length of prefix that anybody used; the leaves of all of them are read together. A partition
-    /// that somebody looked at a part of is decoded once for each projection, and the part is taken once.
+    /// Cost: for each change a look-up in `readers` for each kind of read that `watch` has, and for listings one for each
+    /// length of prefix; the leaves of all of them are read together. A partition of which parts were read is decoded once
+    /// for each projection, and each part is taken once.
     pub(crate) fn readers_of(
         &self,
         watch: &Watch,
@@ -100,6 +105,7 @@ impl State {
         for (name, came_or_went) in changes {
             watch.prefixes(name, *came_or_went, &mut prefixes);
         }
+        // Many changes lie within one listed prefix: each is looked up once, in the order of the table.
         prefixes.sort_unstable();
         prefixes.dedup();
         read_ahead_within(&self.readers, &prefixes)?;
@@ -117,7 +123,8 @@ impl State {
         Ok(())
     }
 
-    /// Everybody who looked at a part of a partition that is not what it was, or that can not be taken any more.
+    /// The readers of those parts of a partition that changed. A part that can not be taken any more counts as changed: its
+    /// readers run again, and fail or not.
     fn readers_of_parts(
         &self,
         layer: LayerIndex,
@@ -126,12 +133,12 @@ impl State {
         take: &mut dyn FnMut(Reader) -> Result<()>,
     ) -> Result<()> {
         let prefix = part_prefix(layer, name);
-        // Looks come by projection, then argument.
+        // Rows are sorted by projection, then argument, so only the last of each has to be remembered.
         let mut parts: Option<(String, PartNow<'_>)> = None;
         let mut last: Option<(String, Option<Digest>)> = None;
         for found in self.readers.scan(KeyRange::prefix(&prefix)) {
             let (key, entry) = found?;
-            let cut_short = || self.broken("a look at a part that is cut short");
+            let cut_short = || self.broken("a read of a part that is cut short");
             let text = |field| std::str::from_utf8(field).map_err(|_| cut_short());
             let (projection, rest) = split_field(&key[prefix.len()..]).ok_or_else(cut_short)?;
             let (argument, reader) = split_field(rest).ok_or_else(cut_short)?;
@@ -159,21 +166,22 @@ impl State {
         Ok(())
     }
 
-    /// Which kinds of looks were made at a layer at all.
+    /// The kinds of reads that any reader made of a layer. Cost: a look-up for each kind and each length of prefix.
     pub(crate) fn watch(&self, layer: LayerIndex) -> Result<Watch> {
         let mut watch = Watch { layer, partition: false, presence: false, part: false, within: Vec::new() };
         if self.readers.is_empty() {
             return Ok(watch);
         }
-        let any = |kind: LookKind| {
+        let any = |kind: ReadKind| {
             let found = self.readers.scan(KeyRange::prefix(&kind.prefix(layer))).next();
             Ok::<bool, Error>(found.transpose()?.is_some())
         };
-        watch.partition = any(LookKind::Partition)?;
-        watch.presence = any(LookKind::Presence)?;
-        watch.part = any(LookKind::Part)?;
-        // The prefix lengths in use: jump from the first key of one length to the first of the next.
-        let start = LookKind::Within.prefix(layer);
+        watch.partition = any(ReadKind::Partition)?;
+        watch.presence = any(ReadKind::Presence)?;
+        watch.part = any(ReadKind::Part)?;
+        // The lengths are few and the listings may be many, so this jumps from the first key of one length to that of
+        // the next greater one.
+        let start = ReadKind::Within.prefix(layer);
         let mut next = Some(0u16);
         while let Some(length) = next {
             let from = [&start[..], &length.to_be_bytes()].concat();
@@ -200,7 +208,7 @@ impl State {
         }
         let bytes = table.read(entry)?;
         let digest = bytes.bytes().as_ref().try_into().map(Digest::from_bytes);
-        digest.map(Some).map_err(|_| self.broken("a look at a part without a digest"))
+        digest.map(Some).map_err(|_| self.broken("a read of a part without a digest"))
     }
 }
 
@@ -214,7 +222,7 @@ impl Reader {
         }
     }
 
-    /// The reader as tables have it: which part of the task, and the key.
+    /// The reader as tables have it: front- or back-end, and the key.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         match self {
@@ -231,54 +239,57 @@ impl Reader {
     }
 }
 
-/// Writes the table of reads. Readers come in order; [`ReadersWriter`] sorts their looks by what was looked at.
+/// Writes the table `reads`. Readers come in order; their reads are sorted the other way for [`ReadersWriter`].
 pub(crate) struct ReadsWriter<'a> {
     reads: TableWriter<'a>,
     readers: TableWriter<'a>,
-    turned: Shuffle,
+    /// Changes of rows, to be sorted for the table `readers`.
+    reversed: Shuffle,
     batch: Rows,
 }
 
-/// Rows that are turned round at a time.
-const TURN: usize = 4096;
+/// The number of reversed rows that are sorted as one batch.
+const REVERSED_ROWS: usize = 4096;
 
 impl<'a> ReadsWriter<'a> {
     pub(crate) fn new(writers: Writers<'a>, state: &State, memory: usize) -> ReadsWriter<'a> {
         ReadsWriter {
             reads: TableWriter::new(writers, &state.reads),
             readers: TableWriter::new(writers, &state.readers),
-            turned: Shuffle::new(memory),
+            reversed: Shuffle::new(memory),
             batch: Rows::default(),
         }
     }
 
-    /// Notes what a reader saw; `base` has what it saw last time.
-    pub(crate) fn note(&mut self, base: &State, reader: &Reader, now: &[Seen]) -> Result<()> {
+    /// Records what a reader read; `base` has what it read before.
+    pub(crate) fn record(&mut self, base: &State, reader: &Reader, now: &[Seen]) -> Result<()> {
         let before = base.reads_of(reader)?;
         if before.is_empty() && now.is_empty() {
             return Ok(());
         }
-        let who = reader.bytes();
-        let mut now: Vec<Look> = now.iter().map(Look::of).collect();
+        let reader = reader.bytes();
+        let mut now: Vec<RecordedRead> = now.iter().map(RecordedRead::of).collect();
+        // Reads come in their own order. The table has them by key, which sorts listings by the length of their prefix.
         now.sort_unstable();
-        for side in merge_join(before.iter().map(Ok), &now, |was: &&Look, is| was.bytes.cmp(&is.bytes)) {
+        for side in merge_join(before.iter().map(Ok), &now, |was: &&RecordedRead, is| was.key.cmp(&is.key)) {
             match side? {
-                Side::Both(was, is) if was.found == is.found => {}
-                Side::Both(_, is) | Side::Right(is) => self.set(&who, &is.bytes, Some(is.found))?,
-                Side::Left(gone) => self.set(&who, &gone.bytes, None)?,
+                Side::Both(was, is) if was.part == is.part => {}
+                Side::Both(_, is) | Side::Right(is) => self.set(&reader, &is.key, Some(is.part))?,
+                Side::Left(gone) => self.set(&reader, &gone.key, None)?,
             }
         }
         Ok(())
     }
 
-    /// Sets a look with the digest of its part, or removes it.
-    fn set(&mut self, who: &[u8], seen: &[u8], look: Option<Option<Digest>>) -> Result<()> {
-        let part = look.flatten();
+    /// Sets a row with the digest of its part, or removes it.
+    fn set(&mut self, reader: &[u8], read: &[u8], row: Option<Option<Digest>>) -> Result<()> {
+        let part = row.flatten();
         let part = part.as_ref().map_or(&[][..], |digest| &digest.as_bytes()[..]);
-        self.reads.set_row(who, seen, look.map(|_| part))?;
-        let value = [&[u8::from(look.is_some())], part].concat();
-        self.batch.push(&[seen, &[0], who].concat(), &[], &value);
-        if self.batch.len() >= TURN { self.turned.push(std::mem::take(&mut self.batch)) } else { Ok(()) }
+        self.reads.set_row(reader, read, row.map(|_| part))?;
+        // The first byte tells a row that is set from one that is removed.
+        let value = [&[u8::from(row.is_some())], part].concat();
+        self.batch.push(&[read, &[0], reader].concat(), &[], &value);
+        if self.batch.len() >= REVERSED_ROWS { self.reversed.push(std::mem::take(&mut self.batch)) } else { Ok(()) }
     }
 
     /// Ends a range of readers.
@@ -286,21 +297,22 @@ impl<'a> ReadsWriter<'a> {
         self.reads.end_range()
     }
 
-    /// The table of reads, and what makes that of readers.
+    /// The table `reads`, and the writer of `readers`.
     pub(crate) fn finish(mut self) -> Result<(Tree, ReadersWriter<'a>)> {
-        self.turned.push(self.batch)?;
-        Ok((self.reads.finish()?, ReadersWriter { rows: self.turned.finish()?, readers: self.readers }))
+        self.reversed.push(self.batch)?;
+        Ok((self.reads.finish()?, ReadersWriter { rows: self.reversed.finish()?, readers: self.readers }))
     }
 }
 
-/// Writes the table of readers: the looks of all readers, by what was looked at.
+/// Writes the table `readers`: the changes of `reads`, sorted by read key.
 pub(crate) struct ReadersWriter<'a> {
     rows: Sorted,
     readers: TableWriter<'a>,
 }
 
 impl ReadersWriter<'_> {
-    /// Writes what was seen before `end` and is not written yet, or all, for as long as `go_on` lets it.
+    /// Writes the rows whose read key is before `end` and that are not written yet, or all that are left, for as long as `go_on`
+    /// lets it.
     pub(crate) fn write_range(&mut self, end: Option<&[u8]>, go_on: impl Fn() -> Result<()>) -> Result<()> {
         while let Some(row) = self.rows.peek()?.filter(|row| end.is_none_or(|end| row.out < end)) {
             go_on()?;

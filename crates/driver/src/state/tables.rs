@@ -1,18 +1,18 @@
-//! What a task remembers between runs: tables in the output catalog's reserved layer.
+//! The state of a task between runs: tables in the output catalog's reserved layer.
 //!
-//! | table | key | value | kept for |
+//! | table | key | value | of |
 //! |---|---|---|---|
-//! | `edges` | input, output | digest of what the front-end said | patterns with intermediate values |
+//! | `edges` | input, output | digest of the emitted values | patterns with intermediate values |
 //! | `contributors` | output, input | – | all but dep and global, see below |
-//! | `values` | output, input | what the front-end said | tasks with a memo |
-//! | `reads` | reader, what it saw | digest of a part, if it saw one | whoever read through its context |
-//! | `readers` | what was seen, reader | the same | the same, turned round |
+//! | `values` | output, input | the emitted values | tasks with a memo |
+//! | `reads` | reader, [read key](crate::state::read_keys) | digest of the part, if it read one | front- and back-ends that read through their context |
+//! | `readers` | read key, reader | the same | `reads`, reversed |
 //! | `published` | group, output | – | groups that become several partitions |
-//! | `owners` | output, group | – | the same, turned round |
-//! | `errors` | reader | what failed | partitions in [quarantine](crate::state::quarantined) |
+//! | `owners` | output, group | – | `published`, reversed |
+//! | `errors` | reader | the failure | partitions in [quarantine](crate::state::quarantined) |
 //!
-//! A direct task with one producer per output keeps a contributor only where the published key alone does not tell
-//! everything: the output was not published although claimed, or its back-end read something.
+//! A direct task with one producer per output has a contributor only where the published key does not imply one: an input
+//! maps to the output but it is not published, or its back-end read something.
 //!
 //! All are functions of inputs and tasks alone, like outputs: a chain of runs ends in the tables of a scratch run.
 
@@ -49,7 +49,7 @@ impl State {
         State::new(task, |_| draft.empty_tree())
     }
 
-    /// The tables as the base left them.
+    /// The tables of the base.
     pub(crate) fn load(task: &TaskId, base: &Snapshot, draft: &Draft) -> State {
         State::new(task, |table| match base.state_table(&table_name(task, table)) {
             Some(tree) => draft.adopt(&tree),
@@ -62,7 +62,7 @@ impl State {
         State { task: task.clone(), edges, contributors, values, reads, readers, published, owners, errors }
     }
 
-    /// The same, as what another task remembers.
+    /// The same tables, as the state of another task.
     pub(crate) fn renamed(self, task: &TaskId) -> State {
         State { task: task.clone(), ..self }
     }
@@ -73,7 +73,7 @@ impl State {
         [edges, contributors, values, reads, readers, published, owners, errors]
     }
 
-    /// The tables that hold something, under the names they have in a version record.
+    /// The tables that are not empty, under their names in a version record.
     pub(crate) fn into_tables(self) -> impl Iterator<Item = (String, Tree)> {
         let State { task, edges, contributors, values, reads, readers, published, owners, errors } = self;
         let trees = TABLES.into_iter().zip([edges, contributors, values, reads, readers, published, owners, errors]);
@@ -84,7 +84,7 @@ impl State {
         &self.task
     }
 
-    /// What an input's front-end emitted last time, as a stream: outputs in order, each with its digest.
+    /// The edges of an input in the base, as a stream: outputs in order, each with its digest.
     pub(crate) fn edges_of(&self, input: &InputKey) -> impl Iterator<Item = Result<(OutputKey, Digest)>> + use<'_> {
         let found = Listed::new(&self.edges, &input.to_bytes());
         found.map(|found| {
@@ -93,23 +93,23 @@ impl State {
         })
     }
 
-    /// The digest that an edge holds.
+    /// The digest of an edge.
     pub(crate) fn edge_digest(&self, entry: &Entry) -> Result<Digest> {
         let digest = self.edges.read(entry)?.bytes().as_ref().try_into().map(Digest::from_bytes);
         digest.map_err(|_| self.broken("an edge without a digest"))
     }
 
-    /// The inputs that an output is known to be made from, as a stream in order, encoded as the output is.
+    /// The contributors of an output, as a stream in order. Keys are encoded.
     pub(crate) fn contributors_of(&self, output: &[u8]) -> Listed {
         Listed::new(&self.contributors, output)
     }
 
-    /// What inputs are remembered to have emitted to an output, as [`State::contributors_of`] has them.
+    /// The memo of an output: its rows by input, as [`State::contributors_of`] returns contributors.
     pub(crate) fn values_of(&self, output: &[u8]) -> Listed {
         Listed::new(&self.values, output)
     }
 
-    /// The key at the front of the key of a row.
+    /// The first key in the key of a row.
     pub(crate) fn decode<S>(&self, encoded: &[u8]) -> Result<TaskKey<S>> {
         TaskKey::decode(&self.task, encoded)
     }
@@ -119,10 +119,10 @@ impl State {
     }
 }
 
-/// A table that is being written, in key order.
+/// A table that is being written, in the order of its keys.
 pub(crate) struct TableWriter<'a> {
     tree: TreeWriter<'a>,
-    /// The key of a row, while it is put together.
+    /// The key of the current row; here to reuse its memory.
     key: Vec<u8>,
 }
 
@@ -154,7 +154,7 @@ impl<'a> TableWriter<'a> {
     }
 }
 
-/// The key of a row: of an edge, or with its sides exchanged of a contributor or a value.
+/// The key of a row: input and output of an edge, output and input of a contributor or a value.
 pub(crate) fn row_key<A, B>(first: &TaskKey<A>, second: &TaskKey<B>) -> Vec<u8> {
     let mut key = Vec::with_capacity(first.name.len() + second.name.len() + 6);
     first.write(&mut key);

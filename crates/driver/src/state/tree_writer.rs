@@ -1,9 +1,9 @@
 //! Writes trees in the order of their keys: tables of the state, and output layers.
 //!
-//! A tree is written by one editor, or in parts: each range of keys by an editor of its own, as if it were on a machine of its
-//! own, and what comes of them is stitched. The tree is the same; see [`PartEditor`].
+//! A tree is written by one editor, or in parts: each range of keys by an editor of its own, which could as well run on
+//! another machine, and the parts are stitched. The tree is the same; see [`PartEditor`].
 //!
-//! Most tables of most runs change nothing, so nothing is begun before the first change.
+//! In most runs most tables do not change, so an editor is begun with the first change.
 
 use deltic_core::Payload;
 use deltic_store::{Draft, Entry, PartEditor, Tree, TreeEditor};
@@ -14,7 +14,7 @@ use crate::Result;
 /// until it ends, and a stage may remove all that there was.
 const PART_KEYS: usize = 1 << 16;
 
-/// Begins to write trees.
+/// Makes writers of trees.
 #[derive(Clone, Copy)]
 pub(crate) struct Writers<'a> {
     pub(crate) draft: &'a Draft,
@@ -28,26 +28,26 @@ impl<'a> Writers<'a> {
         Writers { draft, in_parts: false }
     }
 
-    /// A writer on top of what a tree was.
+    /// A writer that changes a tree.
     pub(crate) fn tree(self, before: &Tree) -> TreeWriter<'a> {
         TreeWriter { writers: self, before: before.clone(), editor: None, part: None, part_keys: 0 }
     }
 }
 
-/// A tree that is being written, on top of what it was.
+/// A tree that is being changed.
 pub(crate) struct TreeWriter<'a> {
     writers: Writers<'a>,
     before: Tree,
     /// Writes the tree, or stitches its parts.
     editor: Option<TreeEditor>,
-    /// Writes the range at hand.
+    /// Writes the current range.
     part: Option<PartEditor>,
     /// How many keys that part has set.
     part_keys: usize,
 }
 
 impl TreeWriter<'_> {
-    /// The tree as it was.
+    /// The tree before the changes.
     pub(crate) fn before(&self) -> &Tree {
         &self.before
     }
@@ -75,7 +75,7 @@ impl TreeWriter<'_> {
         self.set(key, entry.as_ref())
     }
 
-    /// Ends a range of keys: none that is set from here on lies before it.
+    /// Ends a range of keys: all keys that are set later lie behind it.
     pub(crate) fn end_range(&mut self) -> Result<()> {
         let Some(part) = self.part.take() else { return Ok(()) };
         self.part_keys = 0;

@@ -1,7 +1,7 @@
-//! Layers that no task of a version writes: carried over, version by version, from the last one whose task did.
+//! Layers that no task of a version writes: they were carried over, version by version, from the last one with a task that did.
 //!
-//! What such a layer holds is accounted for by that version, which can be rebuilt itself; so it is copied. A layer that no
-//! retained version made, such as one that was imported, is accounted for by nothing.
+//! Such a layer is copied, because that earlier version can be rebuilt to prove it. A layer that no retained version made,
+//! such as an imported one, can not be proved.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +20,8 @@ pub(super) struct Carried<'a> {
 }
 
 impl<'a> Carried<'a> {
-    /// Finds them. Cost: where there is a layer that no task writes, a request for each retained version back to the one that
-    /// made it; else nothing.
+    /// Finds them. Cost: if there is a layer that no task writes, a request for each retained version back to the one that made
+    /// it; else nothing.
     pub(super) fn find(version: &'a Snapshot, tasks: &[Task]) -> Result<Carried<'a>> {
         let written: BTreeSet<&LayerId> = tasks.iter().flat_map(Task::outputs).map(|layer| &layer.id).collect();
         let mut looked_for: Vec<&Layer> = version.layers().filter(|layer| !written.contains(&layer.id)).collect();
@@ -47,12 +47,12 @@ impl<'a> Carried<'a> {
         Ok(Carried { version, from })
     }
 
-    /// The version that made a layer as it is, if it is carried over.
+    /// The version that made a layer with its present content, if it is carried over.
     pub(super) fn from(&self, layer: &LayerId) -> Option<Version> {
         self.from.get(layer).copied()
     }
 
-    /// Copies them. Cost: what they hold is read, a batch ahead, and written once; memory is two batches.
+    /// Copies them. Cost: payloads are read, a batch ahead, and written once; memory is two batches.
     pub(super) fn copy(&self, draft: &Draft) -> Result<Vec<(Layer, Tree)>> {
         let mut copies = Vec::new();
         for layer in self.version.layers().filter(|layer| self.from.contains_key(&layer.id)) {

@@ -1,7 +1,7 @@
-//! Rebuilding: a version made again from what its record names, into a catalog of its own, and compared with it.
+//! Rebuilding: makes a version again from what its record names, in a catalog of its own, and compares the two.
 //!
-//! The inputs are those that the record names, at their versions; the tasks must have the very fingerprints that it
-//! holds. What comes out is a statement of what was compared, which can be kept.
+//! The inputs are those of the record, at their versions; the tasks must have the recorded fingerprints. The result is a
+//! statement of what was compared, which can be kept.
 
 mod carried;
 mod statement;
@@ -30,25 +30,25 @@ use crate::{Error, Result, Stop};
 
 use carried::Carried;
 
-pub use statement::{Made, Rebuilt, RebuiltPart, RebuiltTask, Statement, Verdict};
+pub use statement::{LayerContent, Rebuilt, RebuiltLayer, RebuiltTask, Statement, Verdict};
 
 /// What to rebuild, and with what.
 pub struct Rebuild<'a> {
     /// The version.
     pub version: Snapshot,
-    /// What it was made from: see [`recorded_inputs`].
+    /// Its inputs: see [`recorded_inputs`].
     pub inputs: BTreeMap<CatalogId, Snapshot>,
-    /// What ids are bound to now, for inputs that were absent: some runs ago, or what the output was.
+    /// The bindings of ids now, for inputs that were absent: those of earlier runs, or of the output itself.
     pub bound: BTreeMap<CatalogId, At>,
-    /// The tasks, with the configurations and filters that the version records. Others than it names are left out.
+    /// The tasks, with the configurations and filters that the version records. Tasks that it does not record are ignored.
     pub tasks: &'a [Task],
-    /// Where kernels run.
+    /// The engine.
     pub engine: &'a dyn Engine,
-    /// Who watches.
+    /// Receives events.
     pub observer: &'a dyn Observer,
-    /// The identity of code, the run, the time; that a version stands before it is of no concern.
+    /// The identity of code, the run, the time. The expected base and checkpoints are not used.
     pub options: Options,
-    /// Ends it early when it is set.
+    /// Stops it early.
     pub stop: Stop,
 }
 
@@ -58,10 +58,10 @@ impl std::fmt::Debug for Rebuild<'_> {
     }
 }
 
-/// Opens what a version was made from: each input at its recorded version, at the URL where it was then, or where its id
-/// is bound now if that is the same catalog.
+/// Opens the inputs of a version: each at its recorded version, at the recorded URL, or where its id is bound now if that is
+/// the same catalog.
 ///
-/// Errors: an input is not there, has been removed by retention, or is another one.
+/// Errors: an input is not found, was removed by retention, or has another content.
 pub fn recorded_inputs(
     version: &Snapshot,
     stores: &Stores,
@@ -81,7 +81,7 @@ pub fn recorded_inputs(
     Ok(Recorded::open(version, |_| true, places)?.inputs)
 }
 
-/// What a version records of its tasks' settings, to register tasks with: see [`deltic_compiler::register_recorded`].
+/// The settings of tasks that a version records, to register tasks with: see [`deltic_compiler::register_recorded`].
 pub fn recorded_tasks(version: &Snapshot) -> Vec<RecordedTask> {
     let recorded = |record: &TaskRecord| RecordedTask {
         id: record.id.to_string(),
@@ -91,13 +91,12 @@ pub fn recorded_tasks(version: &Snapshot) -> Vec<RecordedTask> {
     version.record().tasks.iter().map(recorded).collect()
 }
 
-/// Makes a version again and compares. `into` creates the catalog that it is made in, once it is sure that it can be;
-/// that catalog keeps what was made.
+/// Makes a version again and compares. `into` creates the catalog for it, after all checks; that catalog keeps the result.
 ///
-/// Cost: that of a build from nothing, and a comparison of trees, which is nothing where they are equal.
+/// Cost: that of a build from scratch, and a comparison of trees, which costs nothing if they are equal.
 ///
-/// Errors: the version was not made by tasks, or by tasks that are not these, which [`ErrorKind::Refused`] tells before
-/// anything is compiled; or whatever ends a run. That something differs is no error: the statement says it.
+/// Errors: [`ErrorKind::Refused`] before anything is compiled, if the version was not made by tasks, or by other tasks; or
+/// any error of a run. A difference is no error: it is in the statement.
 pub fn rebuild(what: &Rebuild<'_>, into: impl FnOnce() -> deltic_store::Result<Catalog>) -> Result<Statement> {
     let version = &what.version;
     let tasks = tasks(what)?;
@@ -105,7 +104,7 @@ pub fn rebuild(what: &Rebuild<'_>, into: impl FnOnce() -> deltic_store::Result<C
     let order = task_order::order(&tasks, &inputs.collect::<Vec<_>>(), &what.options)?;
     let recorded = Recorded::of(version, what.inputs.clone());
     let bound = |id: &CatalogId| what.bound.get(id);
-    // Where layers are empty; nothing is drafted.
+    // An empty tree needs a draft, to which nothing is written.
     let nothing = Draft::begin(version, what.options.run, DraftOptions::default()).empty_tree();
     let layers = recorded.layers(&order, &bound, &nothing, false)?;
     let settings = layers.iter().map(|(layer, run_layer)| (layer.clone(), run_layer.settings().clone()));
@@ -124,7 +123,7 @@ pub fn rebuild(what: &Rebuild<'_>, into: impl FnOnce() -> deltic_store::Result<C
     let offenders = Offenders::default();
     let execution = Execution::new(&job, what.engine, &resolved, &draft, None);
     let executed = match what.options.check_determinism {
-        true => execution.twice(&offenders).run(&order),
+        true => execution.checked(&offenders).run(&order),
         false => execution.run(&order),
     };
     offenders.refuse()?;
@@ -167,10 +166,10 @@ fn tasks(what: &Rebuild<'_>) -> Result<Vec<Task>> {
     }
     let find = |record: &TaskRecord| {
         let task = what.tasks.iter().find(|task| *task.id() == record.id).cloned();
-        // One that got another id since is made under the one that it had: its state goes by that.
+        // A task that got another id since runs under its old one, which is in the names of its state.
         let others = || what.tasks.iter().filter(|task| !records.iter().any(|record| record.id == *task.id()));
         let task = task.or_else(|| others().find_map(|task| task.called_earlier(&record.id)));
-        // Nothing can be kept as it was.
+        // There is no base from which partitions in quarantine could be kept.
         task.map(|task| task.on_error(OnError::Abort)).ok_or_else(|| {
             Error::refused(format!(
                 "task `{}` made version {version} of {url}, and no such task is registered: use the binary that has it",
@@ -181,7 +180,7 @@ fn tasks(what: &Rebuild<'_>) -> Result<Vec<Task>> {
     records.iter().map(find).collect()
 }
 
-/// Refuses unless each task is the very one that the version records.
+/// Refuses unless each task has the fingerprint that the version records.
 fn check_fingerprints(what: &Rebuild<'_>, order: &[&Task], mut settings: BTreeMap<LayerRef, Layer>) -> Result<()> {
     for layer in order.iter().flat_map(|task| task.outputs()) {
         settings.insert(LayerRef { catalog: None, layer: layer.id.clone() }, layer.clone());
@@ -209,7 +208,7 @@ fn check_fingerprints(what: &Rebuild<'_>, order: &[&Task], mut settings: BTreeMa
     Err(Error::refused(format!("version {version} was made by other tasks than these: {}", differ.join("; "))))
 }
 
-/// States how the rebuilt version compares.
+/// The statement of how the rebuilt version compares.
 fn compare(
     recorded: &Snapshot,
     rebuilt: &Snapshot,
@@ -229,9 +228,9 @@ fn compare(
             true if compared.has_other_settings() => Some("its settings are others".to_owned()),
             true => first_difference(&part, &compared)?,
         };
-        let (recorded, rebuilt) = (compared.before().map(Made::of), compared.after().map(Made::of));
+        let (recorded, rebuilt) = (compared.before().map(LayerContent::of), compared.after().map(LayerContent::of));
         let (name, equal) = (id.to_string(), first.is_none());
-        layers.push(RebuiltPart { name, is_covered, carried_from, recorded, rebuilt, equal, first });
+        layers.push(RebuiltLayer { name, is_covered, carried_from, recorded, rebuilt, equal, first });
     }
     let tables: BTreeSet<&str> = recorded.state_tables().chain(rebuilt.state_tables()).collect();
     let mut first = None;

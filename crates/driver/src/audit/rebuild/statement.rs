@@ -1,7 +1,7 @@
-//! What a rebuild states, in a form that can be kept and checked later.
+//! The statement of a rebuild, as a document that can be kept and checked later.
 //!
-//! The digest covers all else that the document says: BLAKE3 of it as JSON, without the digest, with the keys of objects
-//! sorted and without white space.
+//! Its digest covers all else in the document: BLAKE3 of it as JSON, without the digest, with the keys of objects sorted and
+//! without white space.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -18,20 +18,20 @@ const SCHEMA: &str = "deltic.rebuild/2";
 pub struct Statement {
     /// The version as it is recorded.
     pub recorded: Rebuilt,
-    /// What was made.
+    /// The rebuilt version.
     pub rebuilt: Rebuilt,
-    /// What it was made from.
+    /// The inputs.
     pub dependencies: Vec<Dependency>,
     /// The tasks that made it.
     pub tasks: Vec<RebuiltTask>,
     /// The layers.
-    pub layers: Vec<RebuiltPart>,
+    pub layers: Vec<RebuiltLayer>,
     /// Whether the state is the same.
     pub state_equal: bool,
     /// The first row in which it differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_first: Option<String>,
-    /// What follows.
+    /// The verdict.
     pub verdict: Verdict,
     /// The version of Deltic that rebuilt it.
     pub deltic: String,
@@ -48,16 +48,16 @@ fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> std::result::Resul
     serializer.collect_str(&humantime::format_rfc3339_millis(time))
 }
 
-/// What follows from a rebuild.
+/// The verdict of a rebuild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// All layers and the state came out as they are recorded.
+    /// All layers and the state are equal.
     Equal,
-    /// Something came out differently.
+    /// A layer or the state differs.
     Differs,
-    /// What tasks write came out as it is recorded; there are layers that no task writes, and that no version is known to
-    /// have made.
+    /// All layers that tasks write are equal, and the state; but there are layers that no task writes, and that no known version
+    /// has made.
     NotCovered,
 }
 
@@ -66,7 +66,7 @@ pub enum Verdict {
 pub struct Rebuilt {
     /// The catalog.
     pub catalog: CatalogUuid,
-    /// Where it is.
+    /// Its URL.
     pub url: String,
     /// Its number.
     pub version: Version,
@@ -89,48 +89,48 @@ pub struct RebuiltTask {
     pub code: String,
 }
 
-/// A layer, both times.
+/// A layer, recorded and rebuilt.
 #[derive(Debug, Clone, Serialize)]
-pub struct RebuiltPart {
+pub struct RebuiltLayer {
     /// Its id.
     pub name: String,
     /// Whether a task writes it.
     #[serde(rename = "covered")]
     pub is_covered: bool,
-    /// Where no task writes it: the last version whose task did, if it is as that one made it. It was copied, and a rebuild
-    /// of that version accounts for it. Else nothing can be said of it.
+    /// If no task writes it: the last version with a task that did, if the content is the same. Then the layer was copied, and
+    /// a rebuild of that version proves it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub carried_from: Option<Version>,
-    /// As it is recorded.
-    pub recorded: Option<Made>,
-    /// As it came out.
-    pub rebuilt: Option<Made>,
+    /// The recorded content.
+    pub recorded: Option<LayerContent>,
+    /// The rebuilt content.
+    pub rebuilt: Option<LayerContent>,
     /// Whether they are equal.
     pub equal: bool,
-    /// The first partition that differs, or why there is nothing to compare.
+    /// The first partition that differs, or why it was not compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first: Option<String>,
 }
 
 /// The content of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Made {
+pub struct LayerContent {
     /// The digest.
     pub digest: Digest,
-    /// How many partitions.
+    /// The number of partitions.
     pub partitions: u64,
 }
 
-impl RebuiltPart {
-    /// Whether it is known what made it.
+impl RebuiltLayer {
+    /// Whether a task of this or of an earlier version made it.
     pub fn is_accounted_for(&self) -> bool {
         self.is_covered || self.carried_from.is_some()
     }
 }
 
-impl Made {
-    pub(crate) fn of(tree: &Tree) -> Made {
-        Made { digest: tree.digest(), partitions: tree.count() }
+impl LayerContent {
+    pub(crate) fn of(tree: &Tree) -> LayerContent {
+        LayerContent { digest: tree.digest(), partitions: tree.count() }
     }
 }
 
@@ -145,7 +145,7 @@ impl Statement {
         document
     }
 
-    /// Whether a document that was kept is what it was when it was made.
+    /// Whether a document has the digest that it states.
     pub fn is_intact(document: &Value) -> bool {
         let known = document.get("digest").and_then(Value::as_str).and_then(|text| text.parse::<Digest>().ok());
         document.get("schema").and_then(Value::as_str) == Some(SCHEMA) && known == Some(digest_of(document))
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_that_was_changed_is_told() {
+    fn a_document_that_was_changed_is_noticed() {
         let mut document = serde_json::json!({ "schema": SCHEMA, "b": [1, { "d": "x", "c": null }], "a": "\"" });
         document["digest"] = digest_of(&document).to_string().into();
         assert!(Statement::is_intact(&document));

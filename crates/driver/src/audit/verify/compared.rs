@@ -1,4 +1,4 @@
-//! What is published beside what was compiled: which partitions and which rows of the state differ, and how.
+//! The comparison of what is published with what was compiled: the partitions and the rows of the state that differ.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,42 +14,41 @@ use crate::key::{self, EncodedKey, InputKey, LayerIndex, OutputKey};
 use crate::run::base::Base;
 use crate::stage::context::StageResult;
 use crate::state::listed::Listed;
-use crate::state::looks::{LookKind, StoredLook};
-use crate::state::quarantined;
-use crate::state::quarantined::Known;
+use crate::state::quarantined::{self, InQuarantine};
+use crate::state::read_keys::{ReadKey, ReadKind};
 use crate::state::reads::Reader;
 use crate::state::tables::{State, TABLES};
 use crate::{Error, Result};
 
-/// Something that is not as it should be.
+/// A difference between what is published and what was compiled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Difference {
-    /// A published partition is not what is compiled now.
+    /// A published partition differs from the compiled one.
     Content {
         /// The task.
         task: TaskId,
         /// The partition.
         key: String,
-        /// Where: what is published, then what was compiled.
+        /// The first place: what is published, then what was compiled.
         first: FirstDifference,
     },
-    /// A partition is published that nothing makes.
+    /// A published partition is not made by any input.
     Surplus {
         /// The task.
         task: TaskId,
         /// The partition.
         key: String,
     },
-    /// A partition is not published that should be.
+    /// A partition should be published and is not.
     Missing {
         /// The task.
         task: TaskId,
         /// The partition.
         key: String,
     },
-    /// A row of the state is not what it should be.
+    /// A row of the state is wrong.
     State {
         /// The task.
         task: TaskId,
@@ -60,11 +59,11 @@ pub enum Difference {
         /// How it differs.
         how: RowDifference,
     },
-    /// Something can not be compiled.
+    /// A partition can not be compiled.
     Failed {
         /// The task.
         task: TaskId,
-        /// What went wrong, with the partition.
+        /// The failure, with the partition.
         message: String,
     },
 }
@@ -75,9 +74,9 @@ pub enum Difference {
 pub enum RowDifference {
     /// It has another value.
     Other,
-    /// It is there and should not be.
+    /// It should not exist.
     Surplus,
-    /// It should be there and is not.
+    /// It should exist and does not.
     Missing,
 }
 
@@ -103,7 +102,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Differences as they are found: the first ones, and how many others.
+/// The differences that were found: the first ones, and the number of others.
 #[derive(Default)]
 pub(crate) struct Differences {
     pub(crate) listed: Vec<Difference>,
@@ -111,8 +110,8 @@ pub(crate) struct Differences {
 }
 
 impl Differences {
-    /// Notes one; it is only made if it is listed.
-    pub(crate) fn note(&mut self, make: impl FnOnce() -> Result<Difference>) -> Result<()> {
+    /// Adds a difference. `make` is only called if it is listed.
+    pub(crate) fn add(&mut self, make: impl FnOnce() -> Result<Difference>) -> Result<()> {
         if self.listed.len() < MOST {
             self.listed.push(make()?);
         } else {
@@ -126,9 +125,9 @@ impl Differences {
     }
 }
 
-/// What differs only because something is in quarantine, or failed and was told already.
+/// Keys that are not compared: they may differ because of partitions in quarantine, or that failed and are reported.
 #[derive(Default)]
-pub(crate) struct PassedOver {
+pub(crate) struct Excluded {
     inputs: BTreeSet<EncodedKey>,
     /// Outputs, or groups.
     outs: BTreeSet<EncodedKey>,
@@ -136,16 +135,16 @@ pub(crate) struct PassedOver {
     partitions: BTreeSet<EncodedKey>,
 }
 
-impl PassedOver {
-    /// Adds what is in quarantine, and what may differ because of it: outputs to which an input says something else now,
-    /// for it need not fail again, and the partitions that groups were known to make, or make now.
-    pub(crate) fn add(&mut self, quarantine: &[Known], known: &State, now: &State) -> Result<()> {
+impl Excluded {
+    /// Adds partitions in quarantine, and what may differ because of them: outputs to which an input emits other values now,
+    /// as it need not fail again, and the partitions that groups make in the base, or make now.
+    pub(crate) fn add(&mut self, quarantine: &[InQuarantine], in_base: &State, now: &State) -> Result<()> {
         let mut outs = BTreeSet::new();
-        for Known { reader, .. } in quarantine {
+        for InQuarantine { reader, .. } in quarantine {
             match reader {
                 Reader::Front(input) => {
                     self.inputs.insert(input.to_bytes());
-                    let before = known.edges_of(input).collect::<Result<Vec<_>>>()?;
+                    let before = in_base.edges_of(input).collect::<Result<Vec<_>>>()?;
                     let after = now.edges_of(input).collect::<Result<Vec<_>>>()?;
                     let all = before.iter().chain(&after).map(|(out, _)| out);
                     outs.extend(all.filter(|out| find(&before, out) != find(&after, out)).map(OutputKey::to_bytes));
@@ -154,7 +153,7 @@ impl PassedOver {
             }
         }
         for out in &outs {
-            for table in [&known.published, &now.published] {
+            for table in [&in_base.published, &now.published] {
                 for partition in Listed::new(table, out) {
                     self.partitions.insert(partition?.0);
                 }
@@ -165,17 +164,17 @@ impl PassedOver {
     }
 }
 
-/// A task whose results are compared with what the base has of it.
+/// A task whose results are compared with its layers and state in the base.
 pub(crate) struct Compared<'a> {
     pub(crate) task: &'a deltic_compiler::Task,
     pub(crate) view: &'a View,
     pub(crate) published: &'a [Tree],
-    pub(crate) known: &'a State,
-    pub(crate) passed_over: &'a PassedOver,
+    pub(crate) in_base: &'a State,
+    pub(crate) excluded: &'a Excluded,
 }
 
 impl Compared<'_> {
-    /// Notes which partitions differ.
+    /// Adds the partitions that differ.
     pub(crate) fn outputs(&self, result: &StageResult, differences: &mut Differences) -> Result<()> {
         for (number, (published, compiled)) in LayerIndex::all().zip(self.published.iter().zip(&result.outputs)) {
             if published.digest() == compiled.digest() {
@@ -185,11 +184,11 @@ impl Compared<'_> {
                 let Change { key, before, after } = change?;
                 let out = OutputKey::new(number, key);
                 let bytes = out.to_bytes();
-                if self.passed_over.outs.contains(&bytes) || self.passed_over.partitions.contains(&bytes) {
+                if self.excluded.outs.contains(&bytes) || self.excluded.partitions.contains(&bytes) {
                     continue;
                 }
                 let task = self.task.id().clone();
-                differences.note(|| {
+                differences.add(|| {
                     let key = self.out_text(&out);
                     Ok(match (before, after) {
                         (Some(before), Some(after)) => {
@@ -208,26 +207,27 @@ impl Compared<'_> {
         Ok(())
     }
 
-    /// Notes which rows of the state differ. A table that is another one turned round is looked at only where that one
-    /// is as it should be.
+    /// Adds the rows of the state that differ. A table that is the reverse of another one, or follows from it, is compared only
+    /// if that one does not differ: otherwise each difference would be reported twice.
     pub(crate) fn state(&self, result: &StageResult, differences: &mut Differences) -> Result<()> {
         let mut differ: BTreeSet<&str> = BTreeSet::new();
-        for (table, (known, now)) in TABLES.into_iter().zip(self.known.tables().into_iter().zip(result.state.tables()))
+        for (table, (in_base, now)) in
+            TABLES.into_iter().zip(self.in_base.tables().into_iter().zip(result.state.tables()))
         {
-            let told = match table {
+            let is_reported = match table {
                 "readers" => differ.contains("reads"),
                 "owners" => differ.contains("published"),
                 "values" => differ.contains("edges"),
-                // What failed is told by itself.
+                // Failures are reported as such.
                 quarantined::TABLE => true,
                 _ => false,
             };
-            if told || known.digest() == now.digest() {
+            if is_reported || in_base.digest() == now.digest() {
                 continue;
             }
-            for change in known.diff(now) {
+            for change in in_base.diff(now) {
                 let Change { key, before, after } = change?;
-                if self.is_passed_over(table, &key) {
+                if self.is_excluded(table, &key) {
                     continue;
                 }
                 differ.insert(table);
@@ -238,15 +238,15 @@ impl Compared<'_> {
                 };
                 let (task, table_name) = (self.task.id().clone(), table.to_owned());
                 differences
-                    .note(|| Ok(Difference::State { task, table: table_name, row: self.row_text(table, &key), how }))?;
+                    .add(|| Ok(Difference::State { task, table: table_name, row: self.row_text(table, &key), how }))?;
             }
         }
         Ok(())
     }
 
-    /// Whether a row is that of something that failed.
-    fn is_passed_over(&self, table: &str, key: &[u8]) -> bool {
-        let PassedOver { inputs, outs, partitions } = self.passed_over;
+    /// Whether a row is one of an excluded key.
+    fn is_excluded(&self, table: &str, key: &[u8]) -> bool {
+        let Excluded { inputs, outs, partitions } = self.excluded;
         let is_in = |set: &BTreeSet<EncodedKey>, bytes: &[u8]| key::first(bytes).is_some_and(|key| set.contains(key));
         let is_reader = |mut bytes: &[u8]| match Reader::read(&mut bytes) {
             Some(Reader::Front(input)) => inputs.contains(&input.to_bytes()),
@@ -258,7 +258,7 @@ impl Compared<'_> {
             "contributors" | "values" | "published" => is_in(outs, key),
             "owners" => is_in(partitions, key),
             "reads" => is_reader(key),
-            // The reader is behind what it saw, of which any byte may be 0.
+            // The reader is behind the read key, in which any byte may be 0.
             _ => (0..key.len()).any(|at| key[at] == 0 && is_reader(&key[at + 1..])),
         }
     }
@@ -297,22 +297,22 @@ impl Compared<'_> {
                     Reader::Front(input) => format!("front-end of {}", self.in_text(&input)),
                     Reader::Back(out) => format!("back-end of {}", self.out_text(&out)),
                 };
-                format!("that the {reader} looks at {}", self.look_text(rest)?)
+                format!("that the {reader} looks at {}", self.read_text(rest)?)
             }
             _ => return None,
         })
     }
 
-    fn look_text(&self, look: &[u8]) -> Option<String> {
-        let StoredLook { kind, layer, name, part } = StoredLook::read(look)?;
+    fn read_text(&self, read_key: &[u8]) -> Option<String> {
+        let ReadKey { kind, layer, name, part } = ReadKey::parse(read_key)?;
         let partition = || self.view.show(&InputKey::new(layer, name));
         Some(match kind {
-            LookKind::Partition | LookKind::Presence => partition(),
-            LookKind::Within => {
+            ReadKind::Partition | ReadKind::Presence => partition(),
+            ReadKind::Within => {
                 let (layer, _) = deltic_compiler::Lookup::layers(self.view).get(layer.place())?;
                 format!("what begins with `{}` in {layer}", String::from_utf8_lossy(name))
             }
-            LookKind::Part => {
+            ReadKind::Part => {
                 let (projection, argument) = part?;
                 let [projection, argument] = [projection, argument].map(String::from_utf8_lossy);
                 format!("`{projection}` of {} for `{argument}`", partition())
@@ -321,7 +321,7 @@ impl Compared<'_> {
     }
 }
 
-/// Layers that a version has and that no task writes.
+/// The layers of a version that no task writes.
 pub(crate) fn foreign(base: Base<'_>, tasks: &[deltic_compiler::Task]) -> Vec<deltic_core::LayerId> {
     let orphans = base.orphans(tasks).into_iter();
     orphans
@@ -334,5 +334,5 @@ pub(crate) fn foreign(base: Base<'_>, tasks: &[deltic_compiler::Task]) -> Vec<de
 
 /// The digest of an edge, if there is one to this output.
 fn find<'a>(edges: &'a [(OutputKey, Digest)], out: &OutputKey) -> Option<&'a Digest> {
-    edges.binary_search_by(|(known, _)| known.cmp(out)).ok().map(|index| &edges[index].1)
+    edges.binary_search_by(|(of, _)| of.cmp(out)).ok().map(|index| &edges[index].1)
 }

@@ -1,9 +1,9 @@
-//! Whether an input has another history than the one that earlier versions of the output were made from.
+//! Inputs that have another history than when earlier versions of the output were made.
 //!
-//! What a version publishes was made from its inputs and from the version before it, and so on back. If one of these names
-//! a content that its input has no more under that number, then what was compared with it may have been compared with
-//! something else, which no record shows. What came of that is in any partition, and a sample would miss it: such an input
-//! has everything verified that reads it.
+//! A version was compiled from its inputs and from the version before it, and so on. If one of these versions records a
+//! content that its input no longer has under that number, a run between may have compared with a wrong content, and no
+//! record shows it. The effect can be in any partition, and a sample would miss it. So all tasks that read such an input
+//! are verified in full.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,14 +13,14 @@ use deltic_store::{Dependency, Snapshot};
 use crate::Result;
 use crate::run::job::Job;
 
-/// How many versions of the output are looked back at.
+/// The number of earlier versions of the output that are checked.
 const LOOKED_BACK: u64 = 64;
 
-/// The inputs of which an earlier version of the output names another content than there is now under that number, each
-/// with a text that says so. What the inputs of `version` itself are is known already.
+/// The inputs of which an earlier version of the output records another content than that number has now, each with a note.
+/// The inputs of `version` itself are opened by their digests already.
 ///
-/// Cost: a request for each version of the output that is looked back at, and one for each version of an input that they
-/// name and `version` does not; all of a catalog at once.
+/// Cost: a request for each version of the output that is checked, and one for each version of an input that these record
+/// and `version` does not; all of a catalog at once.
 pub(super) fn replaced(job: &Job<'_>, version: &Snapshot) -> Result<BTreeMap<CatalogId, String>> {
     let last = version.version().0;
     let earlier: Vec<Version> = (last.saturating_sub(LOOKED_BACK)..last).rev().map(Version).collect();
@@ -28,7 +28,7 @@ pub(super) fn replaced(job: &Job<'_>, version: &Snapshot) -> Result<BTreeMap<Cat
     let direct =
         |of: &Snapshot| of.record().dependencies.iter().filter(|known| known.direct).cloned().collect::<Vec<_>>();
     let current = direct(version);
-    // Each once, with the last version that names it.
+    // Each once, with the last version that records it.
     let mut named: BTreeMap<CatalogId, Vec<(Dependency, Version)>> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     for snapshot in earlier.into_iter().flatten() {

@@ -1,13 +1,12 @@
-//! Verification: what is published, compiled again from what it was made from, and compared.
+//! Verification: published partitions are compiled again from the recorded inputs, and compared.
 //!
-//! Each task runs on what the version records: its inputs at their recorded versions, and what earlier tasks published.
-//! So a task whose code went wrong is one finding, and not one for each task after it; where no task differs from what
-//! is published, neither does a build from nothing.
+//! Each task runs on what the version records: its inputs at their recorded versions, and the published output of earlier
+//! tasks. So a task with wrong code is one finding, and not one for each task that reads its output. If no task differs
+//! from what is published, neither does a build from scratch.
 //!
-//! A task is run by the executor of runs. For a sample, what is taken stands in place of what changed: then the trees
-//! that come out differ from the published ones just where something is wrong. With everything taken the task runs in
-//! full, and all of its state is compared as well. Trees go to a folder which is removed; the output catalog gets reads
-//! alone.
+//! The executor of runs compiles a task here too. For a sample, the taken keys replace what changed: then the new trees
+//! differ from the published ones only where something is wrong. Without a sample the task runs in full, and all of its
+//! state is compared as well. New trees go to a temporary folder; the output catalog is only read.
 
 mod compared;
 mod history;
@@ -33,62 +32,62 @@ use crate::stage::base_tables::BaseTables;
 use crate::stage::checks::{Checks, MOST_FAILURES, Sample};
 use crate::stage::context::Stage;
 use crate::state::fingerprint;
-use crate::state::quarantined::Known;
+use crate::state::quarantined::InQuarantine;
 use crate::state::reads::Reader;
 use crate::state::tables::State;
 use crate::{Error, Result};
 
-use compared::{Compared, Differences, PassedOver, foreign};
+use compared::{Compared, Differences, Excluded, foreign};
 pub use compared::{Difference, RowDifference};
 
 /// What to verify.
 #[derive(Debug, Clone, Default)]
 pub struct Verify {
-    /// A share of all partitions; without it all of them, all of the state, and that nothing is missing. All of a task is
-    /// verified in any case if an input of it has another history than an earlier version of the output was made from, of
-    /// the last 64.
+    /// A share of all partitions. Without it all partitions and all of the state are verified, and that nothing is missing. All
+    /// of a task is verified in any case if one of its inputs has another history than when one of the last 64 versions of
+    /// the output was made.
     pub sample: Option<Sampling>,
-    /// These tasks; without any, all.
+    /// The tasks; all if empty.
     pub tasks: Vec<TaskId>,
 }
 
 /// A share of all partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Sampling {
-    /// About so many of a million.
+    /// About this number of a million partitions.
     pub millionths: u32,
-    /// Another number takes others.
+    /// Another seed takes other partitions.
     pub seed: u64,
 }
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Debug, Clone, Serialize)]
 pub struct Verification {
     /// The catalog.
     pub catalog: CatalogUuid,
-    /// Where it is.
+    /// Its URL.
     pub url: String,
     /// The version that was verified.
     pub version: Version,
-    /// The share that was; none for all.
+    /// The share that was verified; none for all.
     pub sample: Option<Sampling>,
     /// The inputs, at the versions that the version was made from.
     pub inputs: Vec<VerifiedInput>,
-    /// Where an input has another history than the one that earlier versions of the output were made from.
+    /// Inputs that have another history than when earlier versions of the output were made.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// The tasks, in the order they ran.
     pub tasks: Vec<VerifiedTask>,
-    /// What no task writes, and nothing can be said of.
+    /// Layers that no task writes, which can not be verified.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_covered: Vec<LayerId>,
-    /// What differs: the first, by task and key.
+    /// The first differences, by task and key.
     pub differences: Vec<Difference>,
-    /// How many differences there are besides.
+    /// The number of differences that are not listed.
     pub more_differences: u64,
-    /// What came out differently when it was compiled twice, where that was asked for.
+    /// Results that differ when compiled twice, if that was checked.
     pub offenders: Vec<Offender>,
-    /// How many of these there are besides.
+    /// The number of these that are not listed.
     pub more_offenders: u64,
 }
 
@@ -101,116 +100,112 @@ pub struct VerifiedInput {
     pub version: Version,
 }
 
-/// What was done for a task.
+/// The result of the verification of a task.
 #[derive(Debug, Clone, Serialize)]
 pub struct VerifiedTask {
     /// The task.
     pub task: TaskId,
-    /// How it compares with what the version records of it.
+    /// Whether it is the task that the version records.
     #[serde(flatten)]
-    pub standing: Standing,
-    /// Inputs that were looked at, and whose front-ends ran where there are any.
+    pub record: RecordMatch,
+    /// The number of inputs that were read. Their front-ends ran, if the task has one.
     pub inputs: u64,
-    /// Outputs or groups compiled.
+    /// The number of outputs or groups compiled.
     pub outputs: u64,
-    /// Partitions in quarantine, which are passed over: what is published of them is not of their inputs.
+    /// The number of partitions in quarantine. They are not compared: what is published of them was not made from their inputs.
     #[serde(skip_serializing_if = "crate::report::is_zero")]
     pub in_quarantine: u64,
-    /// Differences found.
+    /// The number of differences found.
     pub differences: u64,
 }
 
-/// How a task compares with what a version records of it.
+/// Whether a task is the one that a version records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "standing", rename_all = "kebab-case")]
-pub enum Standing {
-    /// It is the very same.
+pub enum RecordMatch {
+    /// It has the recorded fingerprint.
     Same,
-    /// Its fingerprint is another one: the next run compiles it in full.
+    /// It has another fingerprint: the next run compiles it in full.
     Changed {
         /// What changed.
         reason: String,
-        /// Whether its state was left out, because it says nothing to such a task.
+        /// Whether its state was not compared, because it has no meaning for the changed task.
         outputs_only: bool,
     },
-    /// The version was made without it.
+    /// The version does not record it.
     New,
 }
 
 impl Verification {
-    /// Whether nothing was found.
+    /// Whether no difference was found.
     pub fn is_clean(&self) -> bool {
         self.differences.is_empty() && self.offenders.is_empty()
     }
 }
 
 impl Job<'_> {
-    /// Compiles again what the latest version of a job's output publishes, from the input versions that it records, and
-    /// compares. With [`Options::check_determinism`](crate::Options::check_determinism) everything runs twice, in unusual
-    /// order both times. Versions that the job names for its inputs are of no concern, catalogs are.
+    /// Compiles again what the latest version of the output publishes, from the input versions that it records, and
+    /// compares. With [`Options::check_determinism`](crate::Options::check_determinism) everything runs twice, in shuffled
+    /// order both times. The job's input catalogs are used, but at the recorded versions.
     ///
-    /// Writes nothing to the output catalog. Cost of all: that of a full run, without the uploads, and space in the folder
-    /// for temporary files for state and for what differs. Cost of a sample: a walk over all keys, its share of compiling,
-    /// the front-ends of whatever else contributes to the outputs taken, and in full the front-ends over whole inputs and
-    /// the global tasks; and a request for each of the last 64 versions of the output and of the inputs that they name.
+    /// Writes nothing to the output catalog. Cost of all: that of a full run without the uploads, and space in the folder for
+    /// temporary files for the state and for what differs. Cost of a sample: a walk over all keys, its share of compiling, the
+    /// front-ends of all contributors to the outputs that are taken, and in full the front-ends over whole inputs and the
+    /// global tasks; and a request for each of the last 64 versions of the output, and of the inputs that these record.
     ///
-    /// Errors: nothing has been made by tasks yet, an input version can not be read any more, or a store failed. What user
-    /// code can not compile is a difference.
+    /// Errors: no task has made the version, an input version can not be read any more, or a store failed. What user code
+    /// can not compile is a difference.
     pub fn verify(&self, engine: &dyn Engine, what: &Verify) -> Result<Verification> {
-        verify(self, engine, what)
-    }
-}
-
-fn verify(job: &Job<'_>, engine: &dyn Engine, what: &Verify) -> Result<Verification> {
-    let order = task_order::order(job.tasks, &job.inputs.keys().collect::<Vec<_>>(), &job.options)?;
-    if let Some(unknown) = what.tasks.iter().find(|id| !job.tasks.iter().any(|task| task.id() == *id)) {
-        let known: Vec<String> = job.tasks.iter().map(|task| format!("`{}`", task.id())).collect();
-        return Err(Error::setup(format!("there is no task `{unknown}`, expected {}", known.join(", "))));
-    }
-    let failed = |error| Error::machine("a folder for temporary files could not be made", error, "");
-    let folder = tempfile::tempdir().map_err(failed)?;
-    let base = job.output.under(folder.path())?.latest()?;
-    if let Some(expected) = job.options.expect_base.filter(|expected| *expected != base.version()) {
-        return Err(Error::base_moved(expected, base.version()));
-    }
-    if base.record().tasks.is_empty() {
-        let (url, version) = (job.output.url(), base.version());
-        return Err(Error::refused(format!(
-            "version {version} of {url} was made by no task: there is nothing to verify"
-        )));
-    }
-    let mut verifying = Verifying::new(job, engine, &base, order.iter().copied())?;
-    if what.sample.is_some() {
-        verifying.replaced = history::replaced(job, &base)?;
-    }
-    let (mut tasks, mut differences) = (Vec::new(), Differences::default());
-    for task in order {
-        if what.tasks.is_empty() || what.tasks.contains(task.id()) {
-            tasks.push(verifying.task(task, what, &mut differences)?);
+        let order = task_order::order(self.tasks, &self.inputs.keys().collect::<Vec<_>>(), &self.options)?;
+        if let Some(unknown) = what.tasks.iter().find(|id| !self.tasks.iter().any(|task| task.id() == *id)) {
+            let known: Vec<String> = self.tasks.iter().map(|task| format!("`{}`", task.id())).collect();
+            return Err(Error::setup(format!("there is no task `{unknown}`, expected {}", known.join(", "))));
         }
+        let failed = |error| Error::machine("a folder for temporary files could not be made", error, "");
+        let folder = tempfile::tempdir().map_err(failed)?;
+        let base = self.output.under(folder.path())?.latest()?;
+        if let Some(expected) = self.options.expect_base.filter(|expected| *expected != base.version()) {
+            return Err(Error::base_moved(expected, base.version()));
+        }
+        if base.record().tasks.is_empty() {
+            let (url, version) = (self.output.url(), base.version());
+            return Err(Error::refused(format!(
+                "version {version} of {url} was made by no task: there is nothing to verify"
+            )));
+        }
+        let mut verifying = Verifying::new(self, engine, &base, order.iter().copied())?;
+        if what.sample.is_some() {
+            verifying.replaced = history::replaced(self, &base)?;
+        }
+        let (mut tasks, mut differences) = (Vec::new(), Differences::default());
+        for task in order {
+            if what.tasks.is_empty() || what.tasks.contains(task.id()) {
+                tasks.push(verifying.task(task, what, &mut differences)?);
+            }
+        }
+        let (offenders, more_offenders) = verifying.offenders.take();
+        let input = |(catalog, input): (&CatalogId, &Snapshot)| VerifiedInput {
+            catalog: catalog.clone(),
+            version: input.version(),
+        };
+        Ok(Verification {
+            catalog: base.uuid(),
+            url: self.output.url().to_owned(),
+            version: base.version(),
+            sample: what.sample,
+            inputs: verifying.recorded.inputs.iter().map(input).collect(),
+            notes: verifying.replaced.into_values().collect(),
+            tasks,
+            not_covered: foreign(Base(&base), self.tasks),
+            differences: differences.listed,
+            more_differences: differences.more,
+            offenders,
+            more_offenders,
+        })
     }
-    let (offenders, more_offenders) = verifying.offenders.take();
-    let input = |(catalog, input): (&CatalogId, &Snapshot)| VerifiedInput {
-        catalog: catalog.clone(),
-        version: input.version(),
-    };
-    Ok(Verification {
-        catalog: base.uuid(),
-        url: job.output.url().to_owned(),
-        version: base.version(),
-        sample: what.sample,
-        inputs: verifying.recorded.inputs.iter().map(input).collect(),
-        notes: verifying.replaced.into_values().collect(),
-        tasks,
-        not_covered: foreign(Base(&base), job.tasks),
-        differences: differences.listed,
-        more_differences: differences.more,
-        offenders,
-        more_offenders,
-    })
 }
 
-/// A verification on its way.
+/// A verification while it runs.
 struct Verifying<'a> {
     job: &'a Job<'a>,
     engine: &'a dyn Engine,
@@ -218,7 +213,7 @@ struct Verifying<'a> {
     draft: Draft,
     recorded: Recorded<'a>,
     layers: Layers,
-    /// The inputs that have another history than earlier versions were made from.
+    /// The inputs that have another history than when earlier versions were made.
     replaced: BTreeMap<CatalogId, String>,
     offenders: Offenders,
 }
@@ -231,7 +226,7 @@ impl<'a> Verifying<'a> {
         order: impl Iterator<Item = &'a Task>,
     ) -> Result<Verifying<'a>> {
         let draft = Draft::begin(base, job.options.run, DraftOptions::default());
-        // A task that the version knows nothing of may read what it was not made from.
+        // A task that the version does not record may read inputs that it was not made from.
         let tasks: Vec<&Task> = order.filter(|task| Base(base).task(task).is_some()).collect();
         let mut read: BTreeSet<CatalogId> =
             tasks.iter().flat_map(|task| task.readable()).filter_map(|layer| layer.catalog).collect();
@@ -263,62 +258,63 @@ impl<'a> Verifying<'a> {
         let (job, base) = (self.job, Base(self.base));
         let id = task.id().clone();
         let Some(record) = base.task(task) else {
-            let standing = Standing::New;
-            return Ok(VerifiedTask { task: id, standing, inputs: 0, outputs: 0, in_quarantine: 0, differences: 0 });
+            let record = RecordMatch::New;
+            return Ok(VerifiedTask { task: id, record, inputs: 0, outputs: 0, in_quarantine: 0, differences: 0 });
         };
         let before = differences.count();
         let view = view(task, &self.layers)?;
         let now = fingerprint::record(task, view.layers(), &job.options.code);
         let outputs_only = !fingerprint::same_state(record, &now);
-        let standing = match record.fingerprint == now.fingerprint {
-            true => Standing::Same,
-            false => Standing::Changed { reason: fingerprint::difference(record, &now), outputs_only },
+        let matches = match record.fingerprint == now.fingerprint {
+            true => RecordMatch::Same,
+            false => RecordMatch::Changed { reason: fingerprint::difference(record, &now), outputs_only },
         };
-        // A filter says which inputs there are at all, so that what contributed says nothing either.
+        // With another filter there are other inputs, so the recorded contributors do not show what to compile for a sample.
         let is_replaced = |layer: &LayerRef| layer.catalog.as_ref().is_some_and(|id| self.replaced.contains_key(id));
         let in_full = outputs_only
             || record.parts.get("filter") != now.parts.get("filter")
             || task.readable().iter().any(is_replaced);
         let sample = what.sample.filter(|_| !in_full);
         let sample = sample.map(|Sampling { millionths, seed }| Sample::new(millionths, seed));
-        let known = base.state(task, &self.draft);
-        let quarantine = known.in_quarantine()?;
+        let in_base = base.state(task, &self.draft);
+        let quarantine = in_base.in_quarantine()?;
         let published: Vec<_> = task.outputs().iter().map(|layer| base.published(layer, &self.draft)).collect();
-        let twice = job.options.check_determinism.then_some(&self.offenders);
+        let offenders = job.options.check_determinism.then_some(&self.offenders);
         let state = match sample {
-            Some(_) => known.clone(),
+            Some(_) => in_base.clone(),
             None => State::empty(&id, &self.draft),
         };
-        let (shuffled, failures) = (twice.is_some(), Some(MOST_FAILURES));
+        let (shuffled, failures) = (offenders.is_some(), Some(MOST_FAILURES));
         let stage = Stage {
             task,
             view: &view,
             published: &published,
             state,
-            before: BaseTables::new(known.clone(), Some(record), &now)
+            before: BaseTables::new(in_base.clone(), Some(record), &now)
                 .filter(|_| fingerprint::same_layers(record, &now)),
             full: sample.is_none(),
             draft: &self.draft,
             engine: self.engine,
             observer: job.observer,
             stop: &job.stop,
-            progress: None,
-            checks: Checks { twice, shuffled, failures, sample: sample.as_ref() },
+            checkpoint: None,
+            checks: Checks { offenders, shuffled, failures, sample: sample.as_ref() },
         };
         let counts = match stage.run() {
             Ok(result) => {
                 let failed = result.state.in_quarantine()?;
-                let mut passed_over = PassedOver::default();
-                passed_over.add(&quarantine, &known, &result.state)?;
-                passed_over.add(&failed, &known, &result.state)?;
-                let before: BTreeSet<&Reader> = quarantine.iter().map(|known| &known.reader).collect();
-                for Known { reader, said, is_held } in failed {
+                let mut excluded = Excluded::default();
+                excluded.add(&quarantine, &in_base, &result.state)?;
+                excluded.add(&failed, &in_base, &result.state)?;
+                let before: BTreeSet<&Reader> = quarantine.iter().map(|one| &one.reader).collect();
+                for InQuarantine { reader, partition, is_held } in failed {
                     if !is_held && !before.contains(&reader) {
-                        differences.note(|| Ok(Difference::Failed { task: id.clone(), message: said.to_string() }))?;
+                        differences
+                            .add(|| Ok(Difference::Failed { task: id.clone(), message: partition.to_string() }))?;
                     }
                 }
                 let compared =
-                    Compared { task, view: &view, published: &published, known: &known, passed_over: &passed_over };
+                    Compared { task, view: &view, published: &published, in_base: &in_base, excluded: &excluded };
                 compared.outputs(&result, differences)?;
                 if !outputs_only {
                     compared.state(&result, differences)?;
@@ -327,7 +323,7 @@ impl<'a> Verifying<'a> {
             }
             Err(error) => {
                 for message in findings(error)? {
-                    differences.note(|| Ok(Difference::Failed { task: id.clone(), message }))?;
+                    differences.add(|| Ok(Difference::Failed { task: id.clone(), message }))?;
                 }
                 crate::Counts::default()
             }
@@ -335,7 +331,7 @@ impl<'a> Verifying<'a> {
         let differences = differences.count() - before;
         Ok(VerifiedTask {
             task: id,
-            standing,
+            record: matches,
             inputs: counts.inputs,
             outputs: counts.compiled,
             in_quarantine: quarantine.len() as u64,

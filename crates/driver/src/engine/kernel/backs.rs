@@ -1,4 +1,4 @@
-//! Back-ends: partitions from what inputs say to them, one by one or all at once; hashed, and stored where they are new.
+//! Back-ends: compile partitions, one by one or all at once, hash them, and store those that are new.
 
 use anyhow::Context as _;
 use deltic_compiler::{
@@ -17,13 +17,13 @@ use crate::sort::rows::RowStream;
 use crate::{Phase, Result};
 
 impl TaskKernel<'_> {
-    /// Runs a compiler of everything; `take` takes what became of each output, in its order.
+    /// Runs a compiler of the whole output; `take` takes the outcome of each output, in the order in which they are made.
     pub(crate) fn compile_whole(
         &self,
         stage: &dyn GlobalStage,
         take: &mut dyn FnMut(OutputKey, Outcome) -> Result<()>,
     ) -> Result<()> {
-        // What it looks at is not recorded: it runs whenever anything changed that it could look at.
+        // Its reads are not recorded: it runs whenever anything changed that it can read.
         let context = Context::new(self.view);
         let whole = Whole::new(self.view, self.task.inputs());
         self.observer.event(&Event::Whole { task: self.task.id(), phase: Phase::Back });
@@ -44,7 +44,7 @@ impl TaskKernel<'_> {
         std::iter::from_fn(|| self.reduce_group(stage, rows).transpose()).collect()
     }
 
-    /// Runs a back-end for the group at hand, which is a stream.
+    /// Runs a back-end for the next group, which is a stream.
     fn reduce_group(&self, stage: &dyn BackEnd, rows: &mut dyn RowStream) -> Result<Option<Reduced>> {
         let Some(first) = rows.peek()? else { return Ok(None) };
         let (out, item): (OutputKey, InputKey) = (self.decode(first.out)?, self.decode(first.item)?);
@@ -59,7 +59,7 @@ impl TaskKernel<'_> {
         let mut values = GroupValues { rows: &mut *rows, out: &bytes, used: false };
         let mut made: Vec<(OutputKey, Outcome)> = Vec::new();
         let ran = self.guard(Phase::Back, &key, None, || {
-            // Stored as they come: all of a group's partitions need not fit into memory.
+            // Stored at once: all partitions of a group need not fit into memory.
             let mut take = |layer: u16, name: Name, payload: Payload| {
                 self.go_on()?;
                 let out = OutputKey::new(LayerIndex(layer), name.to_bytes());
@@ -71,7 +71,7 @@ impl TaskKernel<'_> {
             stage.back(&key, &mut values, self.view.layers(), &context, &mut publish)?;
             publish.check()
         });
-        // A back-end need not look at all its values.
+        // A back-end need not read all its values.
         pass(rows, &bytes)?;
         let outcome = ran.and_then(|()| match stage.splits() {
             true => self.several(&key, made),
@@ -115,7 +115,7 @@ impl TaskKernel<'_> {
         let mut all = Vec::with_capacity(groups.len());
         for (out, count) in groups {
             let key = self.out_key(&out)?;
-            // They go when their output is made: what it was made from is not held beside the others.
+            // Taken out, so that they are freed when their output is made.
             let group: Vec<Input> = inputs.by_ref().take(count).collect();
             let mut producers = producers.by_ref().take(count).collect::<Vec<InputKey>>().into_iter();
             let Some(item) = producers.next() else { continue };
@@ -150,7 +150,7 @@ impl TaskKernel<'_> {
         Ok(())
     }
 
-    /// Hashes a payload and stores it, unless just this is published already.
+    /// Hashes a payload and stores it, unless the same one is published already.
     fn publish(&self, out: &OutputKey, payload: Option<Payload>) -> Result<Outcome> {
         let Some(payload) = payload else { return Ok(Outcome::Nothing) };
         self.check_put(out)?;
@@ -168,12 +168,12 @@ impl TaskKernel<'_> {
         Ok(Outcome::New(self.draft.put_known(meta, &payload)?))
     }
 
-    /// Checks that a layer takes a partition. Looked at where one is put: what older programs put can still be deleted.
+    /// Checks that a layer may have a partition. Only puts are checked, so that partitions of older programs can be deleted.
     fn check_put(&self, out: &OutputKey) -> Result<()> {
         let Some(layer) = self.task.outputs().get(out.layer.place()) else { return Ok(()) };
-        // A private layer knows no grid: it takes tiles of any.
-        let bears_any = !matches!(layer.scheme, Scheme::Tile(grid, _) if !grid.is_all_on_earth());
-        if bears_any || self.task.is_private(&layer.id) {
+        // A private layer has no grid and may have tiles of any.
+        let has_any_tile = !matches!(layer.scheme, Scheme::Tile(grid, _) if !grid.is_all_on_earth());
+        if has_any_tile || self.task.is_private(&layer.id) {
             return Ok(());
         }
         layer.name_from_bytes(&out.name).and_then(|name| layer.check_put(&name)).map_err(|error| {
@@ -184,11 +184,11 @@ impl TaskKernel<'_> {
         })
     }
 
-    /// What became of a group, given what became of its partitions.
+    /// The outcome of a group, from those of its partitions.
     fn several(&self, group: &OutKey, mut made: Vec<(OutputKey, Outcome)>) -> Result<Outcome> {
         made.sort_by(|a, b| a.0.cmp(&b.0));
-        if let Some(twice) = made.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            let problem = anyhow::anyhow!("it publishes {} twice", self.out_key(&twice[0].0)?);
+        if let Some(pair) = made.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            let problem = anyhow::anyhow!("it publishes {} twice", self.out_key(&pair[0].0)?);
             return Err(self.failed(Phase::Back, group.to_string(), None, &problem));
         }
         let entry = |outcome| if let Outcome::New(entry) = outcome { Some(entry) } else { None };
@@ -196,7 +196,7 @@ impl TaskKernel<'_> {
     }
 }
 
-/// What became of an output, given what its back-end came to.
+/// The result of an output, from the outcome of its back-end.
 fn reduced(out: OutputKey, item: InputKey, outcome: Result<Outcome>, context: Context<'_>) -> Result<Reduced> {
     Ok(match attempt(outcome)? {
         Ok(outcome) => Reduced { out, item, outcome, reads: context.into_seen() },
@@ -204,7 +204,7 @@ fn reduced(out: OutputKey, item: InputKey, outcome: Result<Outcome>, context: Co
     })
 }
 
-/// Passes over the rest of a group.
+/// Advances behind a group.
 fn pass(rows: &mut dyn RowStream, out: &[u8]) -> Result<()> {
     while rows.peek()?.is_some_and(|row| row.out == out) {
         rows.advance()?;
@@ -216,7 +216,7 @@ fn pass(rows: &mut dyn RowStream, out: &[u8]) -> Result<()> {
 struct GroupValues<'a, 'b> {
     rows: &'a mut (dyn RowStream + 'b),
     out: &'a [u8],
-    /// Whether the row at hand was given out already.
+    /// Whether the current row was returned already.
     used: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Front-ends: what inputs say to outputs, one by one or all at once.
+//! Front-ends: what inputs emit to outputs, one by one or all at once.
 
 use anyhow::Context as _;
 use deltic_compiler::{
@@ -66,7 +66,7 @@ impl TaskKernel<'_> {
             let emitted = self.guard(Phase::Front, &input.key, Some(&input.key), || {
                 stage.front(&input, self.task.outputs(), &context)
             });
-            // What was emitted is copied next: not beside what it was made from.
+            // The emitted values are copied next. The input is freed first, so that both are not in memory.
             drop(input);
             let (edges, reads, failed) = match attempt(emitted)? {
                 Ok(emitted) => {
@@ -85,7 +85,7 @@ impl TaskKernel<'_> {
         Ok(batch)
     }
 
-    /// Runs a front-end over the whole input; `rows` takes what it says, as said by `item`.
+    /// Runs a front-end over the whole input; `rows` takes what it emits, with `item` as the input.
     pub(crate) fn map_whole(
         &self,
         stage: &dyn DepStage,
@@ -93,7 +93,7 @@ impl TaskKernel<'_> {
         rows: &mut dyn FnMut(Rows) -> Result<()>,
     ) -> Result<()> {
         let from = item.to_bytes();
-        // What it looks at is not recorded: it runs whenever anything changed that it could look at.
+        // Its reads are not recorded: it runs whenever anything changed that it can read.
         let context = Context::new(self.view);
         let whole = Whole::new(self.view, self.task.inputs());
         self.observer.event(&Event::Whole { task: self.task.id(), phase: Phase::Front });
@@ -107,8 +107,8 @@ impl TaskKernel<'_> {
         })
     }
 
-    /// Asks for the dependency graph, or for what is new in it: `changes` and the graph of the base say what that is.
-    /// `take` takes the outputs of each input that was mentioned.
+    /// Calls the user's code for the dependency graph, or, given the changes and the graph of the base, for what is new in it.
+    /// `take` takes each input whose outputs are set, with these.
     pub(crate) fn edges_of_user(
         &self,
         stage: &dyn IncrementalDepStage,
@@ -138,7 +138,7 @@ impl TaskKernel<'_> {
     }
 }
 
-/// Cuts what is left of a batch into batches of so many items, with the payloads that were read for them.
+/// Cuts the rest of a batch into batches of `size` items, with the payloads that were read for them.
 pub(crate) fn pieces(items: Vec<Item>, payloads: Option<Vec<Payload>>, size: usize) -> Vec<(Vec<Item>, Fetch)> {
     let mut payloads = payloads.map(Vec::into_iter);
     let mut items = items.into_iter().peekable();
@@ -151,7 +151,7 @@ pub(crate) fn pieces(items: Vec<Item>, payloads: Option<Vec<Payload>>, size: usi
     pieces
 }
 
-/// Makes rows of what a front-end emitted; returns its edges.
+/// Adds rows for what a front-end emitted; returns its edges.
 fn push_rows(emitted: &Emitted, from: &[u8], rows: &mut Rows) -> Vec<(OutputKey, Digest)> {
     let mut to = Vec::new();
     let mut outs: Vec<(OutputKey, &[u8])> = Vec::with_capacity(emitted.rows.len());

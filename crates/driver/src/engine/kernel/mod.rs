@@ -1,9 +1,9 @@
-//! A task's stage as a worker runs it: reads payloads, calls user code, hashes and stores what comes back.
+//! A task's stage as a worker runs it: reads payloads, calls user code, hashes and stores the results.
 //!
-//! `fronts` and `backs` are the two halves of a stage; here is what both need, and how an engine calls them.
+//! `fronts` and `backs` are the two halves of a stage; this file has what both need, and how an engine calls them.
 //!
-//! User code may fail or panic; both become a failure that names task, part and partition. One of a front- or back-end
-//! is a result like any other, so that its stage goes on.
+//! User code may fail or panic. Both become a failure with task, phase and partition. A failure of a front- or back-end is
+//! a result of its batch, so that the stage goes on.
 
 mod backs;
 mod fronts;
@@ -21,7 +21,7 @@ use deltic_store::{Draft, Entry, Tree};
 use crate::engine::codec::{entry_len, read_entry};
 use crate::engine::{Fetch, Item, Kernel, MapBatch, Reduced};
 use crate::error::contract;
-use crate::error::panics::caught;
+use crate::error::panics::catch_panic;
 use crate::input::view::View;
 use crate::key::{EncodedKey, InputKey, InputSide, LayerIndex, OutputKey, TaskKey};
 use crate::report::observe::{Event, Observer, Silent};
@@ -33,28 +33,29 @@ use crate::{Error, Failure, Phase, Result};
 pub(crate) struct TaskKernel<'a> {
     pub(crate) task: &'a Task,
     pub(crate) view: &'a View,
-    /// What is published now, by number of output layer.
+    /// The output layers as published, by number.
     pub(crate) published: &'a [Tree],
     pub(crate) draft: &'a Draft,
     pub(crate) observer: &'a dyn Observer,
     pub(crate) stop: &'a Stop,
-    /// Asked once the stage has failed.
+    /// Set when the stage has failed.
     pub(crate) failed: Stop,
     pub(crate) held: Held,
-    /// Whether what is made goes into the draft. Else an entry holds it itself, and is good for comparison only.
+    /// Whether results are stored in the draft. Otherwise an entry contains its payload, which serves comparisons only.
     pub(crate) keeps: bool,
 }
 
-/// Outputs whose back-end is not to run.
+/// The outputs that are held back.
 #[derive(Default)]
 pub(crate) struct Held {
-    /// Hardly ever true, and asked for each group.
+    /// Checked for each group and almost never true, so it saves the lock.
     any: AtomicBool,
     outs: RwLock<BTreeSet<EncodedKey>>,
 }
 
 impl<'a> TaskKernel<'a> {
-    /// The same, to compare with what it makes: nothing is kept, nobody watches, and nothing counts as published.
+    /// A second kernel, whose results are compared with those of this one: it stores nothing, has no observer, and nothing
+    /// counts as published.
     pub(crate) fn to_compare(&self, view: &'a View) -> TaskKernel<'a> {
         let (task, draft, stop, failed) = (self.task, self.draft, self.stop, self.failed.clone());
         let held = Held::default();
@@ -63,25 +64,25 @@ impl<'a> TaskKernel<'a> {
 }
 
 impl TaskKernel<'_> {
-    /// Does not run the back-ends of these outputs from now on.
+    /// Holds outputs back: their back-ends do not run from now on.
     pub(crate) fn hold(&self, outs: impl IntoIterator<Item = EncodedKey>) {
         let mut held = self.held.outs.write().unwrap_or_else(PoisonError::into_inner);
         held.extend(outs);
         self.held.any.store(!held.is_empty(), Ordering::Release);
     }
 
-    /// Whether there is any back-end that is not to run.
+    /// Whether any output is held back.
     pub(crate) fn holds_any(&self) -> bool {
         self.held.any.load(Ordering::Acquire)
     }
 
-    /// Whether the back-end of an output is not to run.
+    /// Whether an output is held back.
     pub(crate) fn is_held(&self, out: &[u8]) -> bool {
         let Held { any, outs } = &self.held;
         any.load(Ordering::Acquire) && outs.read().unwrap_or_else(PoisonError::into_inner).contains(out)
     }
 
-    /// The outputs that a direct task maps an input to, whether or not the input exists.
+    /// The outputs that a direct task maps an input to, whether the input exists or not.
     pub(crate) fn outputs_of(&self, stage: &dyn DirectStage, input: &InputKey) -> Result<Vec<OutputKey>> {
         let key = self.key(input, Phase::MapKey)?;
         let named = self.guard(Phase::MapKey, &key, Some(&key), || {
@@ -113,20 +114,20 @@ impl TaskKernel<'_> {
         failure.into()
     }
 
-    /// Reads together what a batch is going to look at, where that saves round trips. User code that fails here fails again
-    /// where it needs what it reads; a store that fails is the store's failure.
+    /// Lets user code read together what a batch will need, if that saves round trips. A failure of user code is ignored: it
+    /// fails again where it needs the data. An error of the store is returned.
     fn read_ahead(&self, code: impl FnOnce(&Context<'_>) -> anyhow::Result<()>) -> Result<()> {
         if self.is_remote() {
             let (context, task) = (Context::new(self.view), self.task.id());
-            self.observer.event(&Event::Ahead { task });
-            let _ = caught(|| code(&context));
+            self.observer.event(&Event::ReadAhead { task });
+            let _ = catch_panic(|| code(&context));
             self.observer.event(&Event::Returned { task });
         }
         self.view.check()
     }
 
-    /// Runs user code, unless the run is to end; an error or a panic in it becomes an error that says where. What a store
-    /// failed on meanwhile is the store's failure, whatever the code made of it.
+    /// Calls user code, unless the run was stopped. An error or a panic becomes a failure with its place. If the store failed
+    /// meanwhile, its error is returned, whatever the code made of it.
     fn guard<T>(
         &self,
         phase: Phase,
@@ -135,12 +136,12 @@ impl TaskKernel<'_> {
         code: impl FnOnce() -> anyhow::Result<T>,
     ) -> Result<T> {
         let code = || self.go_on().map_err(anyhow::Error::from).and_then(|()| code());
-        let result = caught(code).unwrap_or_else(|panicked| Err(anyhow::Error::msg(panicked)));
+        let result = catch_panic(code).unwrap_or_else(|panicked| Err(anyhow::Error::msg(panicked)));
         if phase != Phase::MapKey {
             self.observer.event(&Event::Returned { task: self.task.id() });
         }
         self.view.check()?;
-        // What went wrong in the driver on behalf of user code is not user code's fault.
+        // An error of the driver in a call that user code made is not a failure of user code.
         result.map_err(|source| match source.downcast::<Error>() {
             Ok(error) => error,
             Err(source) => self.failed(phase, key.to_string(), input, &source),
@@ -165,7 +166,7 @@ impl TaskKernel<'_> {
         Ok(Fetch { begun: Some(begun), ready: None, bytes })
     }
 
-    /// The payloads of entries: those that were begun, else they are read now.
+    /// The payloads of entries. They are read now, unless they were begun.
     fn payloads(&self, wanted: &[(LayerIndex, &Entry)], fetch: Fetch) -> Result<Vec<Payload>> {
         match fetch.wait()? {
             Some(payloads) => Ok(payloads),
@@ -178,7 +179,7 @@ impl TaskKernel<'_> {
         TaskKey::decode(self.task.id(), encoded)
     }
 
-    /// The input that a row of a direct task carries.
+    /// The input's entry in a row of a direct task.
     fn input_of(&self, value: &[u8]) -> Result<Entry> {
         read_entry(value).ok_or_else(|| self.broken("a row without its input"))
     }
@@ -200,22 +201,22 @@ impl Kernel for TaskKernel<'_> {
     }
 
     fn go_on(&self) -> Result<()> {
-        if self.stop.is_asked() {
+        if self.stop.is_requested() {
             return Err(Error::stopped(self.draft.base().version()));
         }
-        match self.failed.is_asked() {
+        match self.failed.is_requested() {
             true => Err(Error::internal("given up, because another part of the stage has failed")),
             false => Ok(()),
         }
     }
 
     fn give_up(&self) {
-        self.failed.ask();
+        self.failed.request();
     }
 
     fn begin_map(&self, items: &[Item]) -> Result<Fetch> {
         match self.task.pattern() {
-            // Looks at keys alone.
+            // Needs keys alone.
             Pattern::Direct { .. } | Pattern::Dep(_) | Pattern::Global(_) | Pattern::IncrementalDep(_) => {
                 Ok(Fetch::default())
             }
@@ -247,7 +248,7 @@ impl Kernel for TaskKernel<'_> {
         match self.task.pattern() {
             Pattern::Direct { stage, .. } => self.map_direct(stage.as_ref(), items),
             Pattern::Group(stage) => self.map_group(stage.as_ref(), items, fetch),
-            // Their front-end is run over the whole input instead.
+            // Their code runs over the whole input instead.
             Pattern::Dep(_) | Pattern::Global(_) | Pattern::IncrementalDep(_) => Ok(MapBatch::default()),
         }
     }

@@ -1,7 +1,7 @@
-//! Failures that say the same, on one line.
+//! Failures with one message, on one line.
 //!
-//! One mistake in a compiler fails on a hundred partitions with one message: it is told once, with how many there are and
-//! a few of them.
+//! One mistake in a compiler fails on a hundred partitions with one message. It is reported once, with the number of
+//! partitions and a few of their keys.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,26 +10,26 @@ use deltic_core::TaskId;
 
 use crate::{Failure, Phase, Quarantined};
 
-/// So many partitions of a group are named. A group that has no more than that is none: each has its own line.
+/// The number of partitions of a group whose keys are shown. A group that is not larger is split into lines of its own.
 const EXAMPLES: usize = 3;
 
-/// Partitions of a task that one message is about; shown on one line.
+/// Partitions of a task that failed with one message. Its text is one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Alike<'a> {
+pub struct FailureGroup<'a> {
     /// The task.
     pub task: &'a TaskId,
     /// Where in the task.
     pub phase: Phase,
-    /// How many partitions it is about.
+    /// The number of partitions.
     pub count: usize,
-    /// Some of them: all, where it is one.
+    /// The keys of at most three of them.
     pub keys: Vec<&'a str>,
-    /// What is said about each.
+    /// The message of each.
     pub message: &'a str,
 }
 
-impl fmt::Display for Alike<'_> {
-    /// Without the task. A line break of the message is written `\n`, so that the next line is never the message's own.
+impl fmt::Display for FailureGroup<'_> {
+    /// Without the task. A line break of the message is written `\n`, so that a message is always one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (phase, keys) = (self.phase, self.keys.join(", "));
         let message = self.message.replace('\n', "\\n");
@@ -40,34 +40,35 @@ impl fmt::Display for Alike<'_> {
     }
 }
 
-/// What can be told together.
-pub trait Told {
-    /// It alone.
-    fn alone(&self) -> Alike<'_>;
+/// A failure that can be grouped with others.
+pub trait Groupable {
+    /// The failure as a group of one.
+    fn ungrouped(&self) -> FailureGroup<'_>;
 }
 
-impl Told for Failure {
-    fn alone(&self) -> Alike<'_> {
+impl Groupable for Failure {
+    fn ungrouped(&self) -> FailureGroup<'_> {
         let Failure { task, phase, key, message, .. } = self;
-        Alike { task, phase: *phase, count: 1, keys: vec![key], message }
+        FailureGroup { task, phase: *phase, count: 1, keys: vec![key], message }
     }
 }
 
-impl Told for Quarantined {
-    fn alone(&self) -> Alike<'_> {
+impl Groupable for Quarantined {
+    fn ungrouped(&self) -> FailureGroup<'_> {
         let Quarantined { task, phase, key, message } = self;
-        Alike { task, phase: *phase, count: 1, keys: vec![key], message }
+        FailureGroup { task, phase: *phase, count: 1, keys: vec![key], message }
     }
 }
 
-/// Puts together what says the same of more than three partitions of a task, at the place of the first; the order stays.
-pub fn alike<T: Told>(all: &[T]) -> Vec<Alike<'_>> {
-    let group = |one: &Alike<'_>| (one.task.to_string(), one.phase.to_string(), one.message.to_owned());
+/// Groups failures of a task that have one phase and one message, if there are more than three of them. A group takes the
+/// place of its first failure; otherwise the order is kept.
+pub fn group_failures<T: Groupable>(all: &[T]) -> Vec<FailureGroup<'_>> {
+    let group = |one: &FailureGroup<'_>| (one.task.to_string(), one.phase.to_string(), one.message.to_owned());
     let mut counts: BTreeMap<_, usize> = BTreeMap::new();
-    all.iter().for_each(|one| *counts.entry(group(&one.alone())).or_default() += 1);
+    all.iter().for_each(|one| *counts.entry(group(&one.ungrouped())).or_default() += 1);
     let mut places: BTreeMap<_, usize> = BTreeMap::new();
-    let mut lines: Vec<Alike<'_>> = Vec::new();
-    for one in all.iter().map(Told::alone) {
+    let mut lines: Vec<FailureGroup<'_>> = Vec::new();
+    for one in all.iter().map(Groupable::ungrouped) {
         let group = group(&one);
         let count = counts.get(&group).copied().unwrap_or(1);
         if count <= EXAMPLES {
@@ -78,7 +79,7 @@ pub fn alike<T: Told>(all: &[T]) -> Vec<Alike<'_>> {
             }
         } else {
             places.insert(group, lines.len());
-            lines.push(Alike { count, ..one });
+            lines.push(FailureGroup { count, ..one });
         }
     }
     lines
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_than_three_that_say_the_same_are_one_line() {
+    fn more_than_three_with_one_message_are_one_line() {
         let of = |task: &str, phase, key: String, message: &str| Quarantined {
             task: TaskId::new(task).unwrap(),
             phase,
@@ -97,12 +98,12 @@ mod tests {
             message: message.to_owned(),
         };
         let same = |n: usize| (0..n).map(|i| of("a", Phase::Front, format!("in/{i}"), "no\nway"));
-        let lines = |all: &[Quarantined]| alike(all).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let lines = |all: &[Quarantined]| group_failures(all).iter().map(ToString::to_string).collect::<Vec<_>>();
         let three: Vec<_> = same(3).collect();
         assert_eq!(lines(&three), [0, 1, 2].map(|i| format!("front-end of in/{i}: no\\nway")));
         let mut all = vec![of("a", Phase::Front, "in/x".to_owned(), "other")];
         all.extend(same(5));
-        // The same words about another part or task are not the same.
+        // One message of another phase or task is another group.
         all.insert(3, of("a", Phase::Back, "out/x".to_owned(), "no\nway"));
         all.push(of("b", Phase::Front, "in/0".to_owned(), "no\nway"));
         let expected = [
@@ -112,6 +113,6 @@ mod tests {
             "front-end of in/0: no\\nway",
         ];
         assert_eq!(lines(&all), expected);
-        assert_eq!(alike(&all).iter().map(|one| one.count).sum::<usize>(), all.len());
+        assert_eq!(group_failures(&all).iter().map(|one| one.count).sum::<usize>(), all.len());
     }
 }
