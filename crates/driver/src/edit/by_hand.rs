@@ -25,8 +25,9 @@ pub enum LayerEdit {
 
 /// Changes layers of the catalog whose latest version is `base`; returns the version that was made, `None` if nothing differs.
 ///
-/// Fails with [`ErrorKind::Setup`] if an added layer exists, if another one does not, if a name would not be legal, or if a
-/// task writes a dropped layer; and with [`ErrorKind::Owned`] if layers are added or changed in a catalog that tasks write.
+/// Fails with [`ErrorKind::Setup`](crate::ErrorKind::Setup) if an added layer exists, if another one does not, if a name
+/// would not be legal, or if a task writes a dropped layer; and with [`ErrorKind::Owned`](crate::ErrorKind::Owned) if
+/// layers are added or changed in a catalog that tasks write.
 pub fn edit_layers(
     base: &Snapshot,
     edits: &[LayerEdit],
@@ -82,7 +83,7 @@ pub fn edit_layers(
 
 /// Gives the catalog whose latest version is `base` the layers of an earlier version; `None` if it has them.
 ///
-/// Fails with [`ErrorKind::Owned`] if tasks write the catalog: their state would not fit.
+/// Fails with [`ErrorKind::Owned`](crate::ErrorKind::Owned) if tasks write the catalog: their state would not fit.
 pub fn revert(base: &Snapshot, to: &Snapshot, run: RunId, created: Timestamp, note: &str) -> Result<Option<Snapshot>> {
     owner::check_imports(base, "an earlier version")?;
     let draft = Draft::begin(base, run, DraftOptions::default());

@@ -115,8 +115,8 @@ pub struct ImportCounts {
 impl Import {
     /// Begins the version after `base`, which must be the catalog's latest. `run` is drawn anew for each import.
     ///
-    /// Fails with [`ErrorKind::Owned`] if the catalog belongs to another writer, such as tasks: their next run would not notice
-    /// the change.
+    /// Fails with [`ErrorKind::Owned`](crate::ErrorKind::Owned) if the catalog belongs to another writer, such as tasks:
+    /// their next run would not notice the change.
     pub fn begin(base: &Snapshot, run: RunId) -> Result<Import> {
         owner::check_imports(base, "an import")?;
         Import::taking_over(base, run)
@@ -211,8 +211,9 @@ impl Import {
 
     /// Makes the version. `created` and `note` are recorded with it.
     ///
-    /// Fails with the store's conflict if another writer made that version first, and with [`ErrorKind::Guarded`] if more would be
-    /// deleted than the limits allow. Then nothing was imported.
+    /// Fails with the store's conflict if another writer made that version first, and with
+    /// [`ErrorKind::Guarded`](crate::ErrorKind::Guarded) if more would be deleted than the limits allow. Then nothing was
+    /// imported.
     pub fn commit(self, created: Timestamp, note: &str) -> Result<ImportReport> {
         let Import { base, draft, before, layers, limits, is_dry } = self;
         // After it has taken over from tasks, the catalog no longer depends on what these read.

@@ -95,8 +95,8 @@ pub fn recorded_tasks(version: &Snapshot) -> Vec<RecordedTask> {
 ///
 /// Cost: that of a build from scratch, and a comparison of trees, which costs nothing if they are equal.
 ///
-/// Errors: [`ErrorKind::Refused`] before anything is compiled, if the version was not made by tasks, or by other tasks; or
-/// any error of a run. A difference is no error: it is in the statement.
+/// Errors: [`ErrorKind::Refused`](crate::ErrorKind::Refused) before anything is compiled, if the version was not made by
+/// tasks, or by other tasks; or any error of a run. A difference is no error: it is in the statement.
 pub fn rebuild(what: &Rebuild<'_>, into: impl FnOnce() -> deltic_store::Result<Catalog>) -> Result<Statement> {
     let version = &what.version;
     let tasks = tasks(what)?;
