@@ -1,8 +1,8 @@
-//! The parts that every run is made of, one by one, on catalogs in memory: hashing, packing, and trees being built,
-//! edited, compared, looked up and walked.
+//! The parts of every run, one by one, on catalogs in memory: hashing, packing, and building, editing, comparing, searching and
+//! walking trees.
 //!
-//! Trees have the keys of the workload and entries as its partitions have them. `cold` means through a catalog that
-//! was opened anew, so that nodes are read and decoded; `warm` means that they lie decoded in the catalog's cache.
+//! Trees have the keys and entries of the workload. `cold` means through a newly opened catalog, so that nodes are read and
+//! decoded; `warm` means that decoded nodes are in the catalog's cache.
 
 #![expect(clippy::panic, reason = "a benchmark that can not go on has failed")]
 
@@ -32,8 +32,8 @@ fn text() -> String {
 
 type Operation = (NameBytes, Option<Entry>);
 
-/// Puts partitions into a tree, with entries as payloads in packs have them. The payloads are not there: one pack of
-/// the draft is named as the place of all.
+/// Puts partitions into a tree, with entries like those of payloads in packs. The payloads do not exist: all entries name
+/// one pack of the draft as their place.
 fn operations(draft: &Draft, numbers: impl Iterator<Item = u64>, version: u64) -> Vec<Operation> {
     let written = draft.put(&Payload::from(text())).expect("a payload");
     let Place::Pack { pack, .. } = written.place else { panic!("a payload of kilobytes lies in a pack") };
@@ -121,7 +121,7 @@ fn put_1000_payloads(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Reads what was put, out of committed packs.
+/// Reads the payloads back from committed packs.
 #[divan::bench(sample_count = 20)]
 fn read_256_payloads(bencher: Bencher<'_, '_>) {
     let ground = Ground::new(COUNT);
@@ -158,7 +158,7 @@ fn tree_build(bencher: Bencher<'_, '_>, count: u64) {
     });
 }
 
-/// Edits of a tree of `COUNT` entries: so many changes, spread out evenly.
+/// Edits of a tree of `COUNT` entries: the given number of changes, spread evenly.
 #[divan::bench(args = [1, 100, 10_000], sample_count = 20)]
 fn tree_edit_warm(bencher: Bencher<'_, '_>, changes: u64) {
     let ground = Ground::new(COUNT);
@@ -174,7 +174,7 @@ fn tree_edit_warm(bencher: Bencher<'_, '_>, changes: u64) {
     });
 }
 
-/// Differences of two trees of `COUNT` entries, of which so many differ.
+/// Differences of two trees of `COUNT` entries, of which the given number differ.
 #[divan::bench(args = [1, 100, 10_000], sample_count = 20)]
 fn tree_diff_cold(bencher: Bencher<'_, '_>, changes: u64) {
     let ground = Ground::new(COUNT / changes);
@@ -211,7 +211,7 @@ fn tree_get_cold(bencher: Bencher<'_, '_>) {
         .bench_values(|catalog| ground.tree(&catalog, 2).get(&key(54_321)).expect("a look-up").expect("an entry"));
 }
 
-/// Walks all entries: nearly all of it is reading, checking and decoding leaves.
+/// Walks all entries: nearly all of the cost is reading, checking and decoding leaves.
 #[divan::bench(sample_count = 10)]
 fn tree_scan_cold(bencher: Bencher<'_, '_>) {
     let ground = Ground::new(COUNT);

@@ -1,7 +1,7 @@
 //! The three jobs as compilers.
 //!
-//! They do to the records what the reference programs do, in the same way: serde borrows from the input, names are
-//! upper-cased into strings, serde writes. So what differs between the two is what lies around them.
+//! They process the records in the same way as the reference programs: serde borrows from the input, names are upper-cased into
+//! strings, serde writes. So the two differ only in the code around the processing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -187,10 +187,10 @@ struct Aggregated<'a> {
     records: Vec<Scored>,
 }
 
-/// What job `m` sends of a record: id, score, class.
+/// The part of a record that job `m` emits: id, score, class.
 type Value = Vec<(u64, i64, u8)>;
 
-/// Gathers the records of one output.
+/// Collects the records of one output.
 struct Gathering {
     classes: Vec<Class>,
     records: Vec<Scored>,
@@ -232,7 +232,7 @@ impl DirectCompiler for Aggregate {
     fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
         match key.name.tile().and_then(|tile| tile.ancestor(GROUP_DIGITS as u8)) {
             Some(group) => out.add(OUTPUT, group),
-            // Not legal there: the run ends with an error that says so.
+            // Not legal there: the run ends with an error.
             None => out.add(OUTPUT, &key.name),
         }
     }

@@ -1,4 +1,4 @@
-//! Fan-out: one changed input that says something to k outputs, found in its content.
+//! Fan-out: one changed input that emits to k outputs, which it finds in its content.
 
 use std::fmt::Write as _;
 use std::time::Instant;
@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     runs: usize,
 }
 
-/// Sends an input's word to as many outputs as it says, or to one of its own.
+/// Emits an input's word to the number of outputs that its content states, or to one output of its own.
 struct Fan;
 
 impl HasLayers for Fan {
@@ -88,7 +88,7 @@ pub(crate) fn fan(arguments: &Arguments) -> Result<()> {
             for output in 0..*outputs {
                 std::hint::black_box(made(output * 1000 + version).meta());
             }
-            // The first makes the outputs; from then on they change.
+            // The first run makes the outputs; later runs change them.
             if version > 0 {
                 cpu.push(took);
                 wall.push(waited.as_secs_f64() * 1000.0);
@@ -107,7 +107,7 @@ pub(crate) fn fan(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Makes one input the hub of so many outputs.
+/// Makes one input contribute to a number of outputs.
 fn put_hub(session: &Session, number: u64, outputs: u64, version: u64) -> Result<()> {
     let import = Import::begin(&session.input().latest()?, deltic_bench::new_run_id()?)?;
     let name = Name::Tile(tile(&key(number))?);

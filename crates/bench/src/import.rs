@@ -1,4 +1,4 @@
-//! The next version of an input catalog: from the packed form, or from the generator without a detour.
+//! The next version of an input catalog: from the packed form, or directly from the generator.
 
 use anyhow::{Result, ensure};
 use deltic_core::{LayerId, Name, Payload};
@@ -14,8 +14,8 @@ use deltic_cli::{new_run_id, now};
 /// Partitions that are generated at once.
 const CHUNK: usize = 4096;
 
-/// Makes the version after `base` hold exactly what a packed folder does. Only payloads that differ are read and
-/// uploaded; partitions that the folder does not have are deleted.
+/// Makes the version after `base` equal to a packed folder. Only payloads that differ are read and uploaded; partitions
+/// that the folder does not have are deleted.
 pub fn import_packed(base: &Snapshot, packed: &Packed) -> Result<ImportReport> {
     let layer = LayerId::new(INPUT)?;
     let import = Import::begin(base, new_run_id()?)?;
@@ -45,7 +45,7 @@ pub fn import_packed(base: &Snapshot, packed: &Packed) -> Result<ImportReport> {
     Ok(import.commit(now(), "")?)
 }
 
-/// Puts generated partitions into the version after `base`: those that `kind` says change among `count`, with content
+/// Puts generated partitions into the version after `base`: of `count` partitions those that `kind` changes, with content
 /// `version`; with [`Kind::Base`] all of them, with content 0. All others stay.
 pub fn import_generated(base: &Snapshot, count: u64, kind: Kind, version: u64) -> Result<ImportReport> {
     let layer = LayerId::new(INPUT)?;
@@ -60,7 +60,7 @@ pub fn import_generated(base: &Snapshot, count: u64, kind: Kind, version: u64) -
             payload(*number, version, &mut text);
             text
         };
-        // What is made on several threads is put in order: neighbours lie together in packs.
+        // Payloads from several threads are put in order, so that neighbours are close together in packs.
         let made: Vec<String> = match numbers {
             [one] => vec![make(one)],
             many => many.par_iter().map(make).collect(),

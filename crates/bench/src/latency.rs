@@ -1,9 +1,9 @@
-//! Full builds on a remote store whose every request takes a round trip, against local files.
+//! Full builds on a remote store, where every request takes a round trip, compared with local files.
 //!
-//! The remote store is an `s3:` URL, driven as any remote store is, with a store in memory in the place of the network
-//! and a sleep before each request. So what is measured is how well requests overlap with each other and with
-//! computing; what a network client itself costs (TLS, HTTP, bandwidth) is not in it. The same store without the sleep
-//! is measured too: it tells the cost of waiting from all other differences.
+//! The remote store has an `s3:` URL and is used like any remote store. A store in memory replaces the network, and there is a
+//! sleep before each request. So this measures how well requests overlap with each other and with computing. It does not
+//! measure the cost of a network client (TLS, HTTP, bandwidth). The same store without the sleep is measured too: this
+//! separates the cost of waiting from all other differences.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! A workload to measure Deltic with: inputs, compilers, and the way in and out.
+//! A workload to measure Deltic with: inputs, compilers, import, and comparison of outputs.
 //!
 //! N input partitions, named by quadkeys of twelve digits, hold JSON of 8 to 72 records (4.8 KB on average) that is a
 //! function of the partition's number and a version. Three jobs run over them:
@@ -9,10 +9,10 @@
 //! | `b` | [`DirectMany`](deltic_compiler::DirectMany) | the sixteen inputs below one tile of level 10 to one output: aggregate, sort |
 //! | `m` | [`MapGroup`](deltic_compiler::MapGroup) | the bytes of `b`, with keys from the content and typed values between |
 //!
-//! The same inputs and outputs, byte for byte, are made by a set of reference programs that read, hash, compute and
-//! write with nothing in between: no versions, no commit, no state. They are the floor that ours is measured against.
+//! A set of reference programs makes the same inputs and outputs, byte for byte. They only read, hash, compute and write: they have
+//! no versions, no commit and no state. They are the floor that Deltic is compared with.
 //!
-//! The binary `deltic-bench` imports, runs and compares; `docs/benchmarks.md` says how and what came out.
+//! The binary `deltic-bench` imports, runs and compares; `docs/benchmarks.md` describes how, and has the results.
 
 mod compilers;
 mod import;

@@ -26,7 +26,7 @@ mod warm;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Measures full and incremental builds against what the machine can do.
+/// Compares full and incremental builds with the best that the machine can do.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Arguments {
@@ -41,15 +41,15 @@ enum Command {
         /// How many partitions.
         #[arg(value_parser = count)]
         count: u64,
-        /// The folder, which is made.
+        /// The folder to create.
         folder: PathBuf,
-        /// Which partitions have the content version: 0 none, 1 the one in the middle, m one of a thousand, all.
+        /// The partitions that have the content version: 0 none, 1 the one in the middle, m one of a thousand, all.
         #[arg(default_value = "0")]
         kind: Kind,
         /// The content version of those; all others have version 0.
         #[arg(default_value_t = 1)]
         version: u64,
-        /// A folder of kind 0 to share the data file with: what changed is appended to it.
+        /// A folder of kind 0 to share the data file with: changed payloads are appended to it.
         #[arg(long)]
         on: Option<PathBuf>,
     },
@@ -57,10 +57,10 @@ enum Command {
     Import {
         /// The folder.
         folder: PathBuf,
-        /// The catalog's URL; created when there is none.
+        /// The catalog's URL; the catalog is created if it does not exist.
         url: String,
     },
-    /// Runs a job once: in full when the output is empty or absent, else from what changed. Prints the report as JSON.
+    /// Runs a job once: in full if the output is empty or absent, else incrementally. Prints the report as JSON.
     Run {
         /// The job: a, b or m.
         job: Workload,
@@ -71,7 +71,7 @@ enum Command {
         /// How many threads; 0 is one for each processor.
         #[arg(long, default_value_t = 0)]
         threads: usize,
-        /// Runs in full, whatever was made before.
+        /// Runs in full, even if there is an output.
         #[arg(long)]
         full: bool,
     },
@@ -80,7 +80,7 @@ enum Command {
         /// The URL of an output catalog, or the folder that a reference program wrote.
         place: String,
     },
-    /// Runs ours and the reference programs in turn and prints medians and ratios.
+    /// Runs Deltic and the reference programs in turn and prints medians and ratios.
     #[cfg(target_os = "linux")]
     Compare(compare::Arguments),
     /// Measures runs as library calls, catalogs kept open: one input changes before each.
@@ -89,10 +89,10 @@ enum Command {
     /// Measures runs after a change of one input that many outputs are made from.
     #[cfg(target_os = "linux")]
     Fan(fan::Arguments),
-    /// Measures full builds on a remote store whose every request takes a round trip, against local files.
+    /// Compares full builds on a remote store, where every request takes a round trip, with local files.
     #[cfg(target_os = "linux")]
     Latency(latency::Arguments),
-    /// Works out what runs cost on an object store at any size, and checks that against real trees and runs.
+    /// Calculates the cost of runs on an object store at any size, and checks it on real trees and runs.
     #[cfg(target_os = "linux")]
     Scale(scale::Arguments),
 }

@@ -1,8 +1,8 @@
-//! What a command costs: CPU of its process tree, wall time, memory, bytes written.
+//! The cost of a command: CPU of its process tree, wall time, memory, bytes written.
 //!
 //! CPU is user plus system time of the command and of everything that it waited for, as the kernel accounts for it to
 //! the microsecond. Memory is sampled from `/proc`, so a peak of a run of a few milliseconds may be missed; bytes
-//! written are read between the command's end and its burial. One command at a time: two would share the account.
+//! written are read after the command's end, before it is reaped. Only one command may run at a time: two would share the account.
 
 use std::io::{Read as _, Seek as _};
 use std::process::{Child, Command, Stdio};
@@ -23,18 +23,18 @@ pub(crate) struct Sample {
     pub(crate) cpu_ms: f64,
     /// From start to end, in milliseconds.
     pub(crate) wall_ms: f64,
-    /// The most anonymous memory seen; 0 when the command ended before the first look.
+    /// The peak of anonymous memory; 0 if the command ended before the first sample.
     pub(crate) anonymous_bytes: u64,
-    /// The most resident memory, mapped files included; 0 as above.
+    /// The peak of resident memory, mapped files included; 0 as above.
     pub(crate) resident_bytes: u64,
-    /// Bytes given to write calls, by the process itself.
+    /// Bytes passed to write calls, by the process itself.
     pub(crate) written_bytes: u64,
     /// What it printed.
     #[serde(skip)]
     pub(crate) printed: String,
 }
 
-/// Runs a command to its end. A command that fails is an error with what it said.
+/// Runs a command to its end. A command that fails is an error with its standard error.
 pub(crate) fn measure(command: &mut Command) -> Result<Sample> {
     let what = format!("{command:?}");
     let mut printed = tempfile::tempfile().context("making a file for the command's output")?;
@@ -50,9 +50,9 @@ pub(crate) fn measure(command: &mut Command) -> Result<Sample> {
     let cpu_ms = children_ms()? - before;
     if !status.success() {
         complaints.rewind()?;
-        let mut said = String::new();
-        complaints.read_to_string(&mut said)?;
-        bail!("{what} failed with {status}: {}", said.trim());
+        let mut message = String::new();
+        complaints.read_to_string(&mut message)?;
+        bail!("{what} failed with {status}: {}", message.trim());
     }
     printed.rewind()?;
     let mut text = String::new();
@@ -86,7 +86,7 @@ struct Memory {
     resident: u64,
 }
 
-/// Waits until a child has ended, and leaves it unburied, so that its accounts can still be read.
+/// Waits until a child has ended, and does not reap it, so that its accounts can still be read.
 fn watch(child: &Child) -> Result<(Memory, Instant)> {
     let pid = child.id();
     let done = AtomicBool::new(false);
@@ -102,7 +102,7 @@ fn watch(child: &Child) -> Result<(Memory, Instant)> {
     })
 }
 
-/// Looks at a process's memory, often at first and every ten milliseconds later.
+/// Samples the memory of a process, often at first and every ten milliseconds later.
 fn sample_memory(pid: u32, done: &AtomicBool) -> Memory {
     let mut memory = Memory::default();
     let mut pause = Duration::from_micros(300);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_says_what_was_said() {
+    fn a_failure_has_the_standard_error() {
         let error = measure(Command::new("sh").args(["-c", "echo broken >&2; exit 3"])).unwrap_err();
         assert!(error.to_string().contains("broken"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! What a build made, in a form that can be compared: of ours, of the reference programs', or computed anew.
+//! The outputs of a build, in a form that can be compared: from Deltic, from the reference programs, or computed again.
 
 use std::path::Path;
 
@@ -47,7 +47,7 @@ impl Outputs {
         Ok(outputs)
     }
 
-    /// As [`Outputs::of_catalog`], trusting what the metadata says. Cost: a scan of the layer's tree.
+    /// Like [`Outputs::of_catalog`], but trusts the metadata. Cost: a scan of the layer's tree.
     pub fn of_metadata(snapshot: &Snapshot) -> Result<Outputs> {
         let mut outputs = Outputs::default();
         for found in output_tree(snapshot)?.scan(KeyRange::all()) {
@@ -96,7 +96,7 @@ impl Outputs {
         hasher.finish()
     }
 
-    /// These outputs with those in their place that `newer` has, and the bytes that are new.
+    /// These outputs, replaced by those of `newer` where it has them, and the number of new bytes.
     #[must_use]
     pub fn patched(&self, newer: Outputs) -> Outputs {
         let mut entries = self.entries.clone();
@@ -129,8 +129,8 @@ fn output_tree(snapshot: &Snapshot) -> Result<Tree> {
     tree.with_context(|| format!("{}: no layer `{layer}`; run a job first", snapshot.catalog().url()))
 }
 
-/// Computes outputs by calling the compiler alone, without catalogs: those that the partitions which `kind` changes go
-/// into, or all of them for [`Kind::Base`] and [`Kind::All`].
+/// Computes outputs by calling the compiler alone, without catalogs: the outputs that the changed partitions of `kind`
+/// contribute to, or all outputs for [`Kind::Base`] and [`Kind::All`].
 pub fn expected_outputs(workload: Workload, count: u64, kind: Kind, version: u64) -> Result<Outputs> {
     let mut changed = match kind {
         Kind::Base => (0..count).collect(),
@@ -142,7 +142,7 @@ pub fn expected_outputs(workload: Workload, count: u64, kind: Kind, version: u64
         }
         changed.dedup();
     }
-    // Job `m` makes what `b` does.
+    // Job `m` makes the same outputs as `b`.
     let task = if workload == Workload::A { Workload::A } else { Workload::B }.task()?;
     let Pattern::Direct { stage, .. } = task.pattern() else { anyhow::bail!("not a direct compiler") };
     let fixture = Fixture::default();

@@ -54,7 +54,7 @@ impl PackedEntry {
         }
     }
 
-    /// The name without what fills it up.
+    /// The name without its padding.
     pub fn digits(&self) -> &[u8] {
         let len = self.key.iter().position(|byte| *byte == b'-').unwrap_or(KEY_DIGITS);
         &self.key[..len]
@@ -151,7 +151,7 @@ impl PackedWriter {
     }
 }
 
-/// Generates `count` partitions into a folder: `kind` says which of them have content `version`, the others have 0.
+/// Generates `count` partitions into a folder. `kind` selects those with content `version`; the others have content 0.
 pub fn generate(folder: &Path, count: u64, kind: Kind, version: u64) -> Result<()> {
     let mut writer = PackedWriter::create(folder)?;
     for first in (0..count).step_by(CHUNK as usize) {
@@ -172,8 +172,8 @@ pub fn generate(folder: &Path, count: u64, kind: Kind, version: u64) -> Result<(
     writer.finish()
 }
 
-/// As [`generate`], beside a folder that holds kind [`Kind::Base`]: the data file is shared with it (a hard link), and
-/// what changed is appended. Cost: the index and what changed, in time and space.
+/// Like [`generate`], beside a folder of kind [`Kind::Base`]: it shares the data file of that folder (a hard link), and appends
+/// the changed payloads. Cost: the index and the changes, in time and space.
 pub fn generate_on(base: &Path, folder: &Path, kind: Kind, version: u64) -> Result<()> {
     let packed = Packed::open(base)?;
     let count = packed.entries().len() as u64;

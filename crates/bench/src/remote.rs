@@ -1,5 +1,5 @@
-//! Remote stores without a network: stores in memory that wait before each request, opened by `s3:` URLs and driven as
-//! any remote store is.
+//! Remote stores without a network: stores in memory that wait before each request, opened by `s3:` URLs and used like any
+//! remote store.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ pub(crate) fn bucket(name: &str) -> String {
     format!("s3://{name}")
 }
 
-/// Stores in memory by the text of the remote store whose place they take.
+/// Stores in memory by the text of the remote store that they replace.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Remote(Arc<Mutex<HashMap<String, Arc<dyn ObjectStore>>>>);
 

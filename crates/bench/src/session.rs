@@ -1,4 +1,4 @@
-//! One job between two catalogs: open once, run any number of times.
+//! One job between two catalogs: opened once, run any number of times.
 
 use anyhow::{Context as _, Result};
 use deltic_compiler::Task;
@@ -21,13 +21,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// Opens a job between two catalogs; the output catalog is created when there is no folder for it. No request is
-    /// made of an input or output that exists. 0 threads are one for each processor.
+    /// Opens a job between two catalogs. The output catalog is created if its folder does not exist. An existing input or output
+    /// gets no request. 0 threads are one for each processor.
     pub fn open(stores: &Stores, workload: Workload, input: &str, output: &str, threads: usize) -> Result<Session> {
         Session::with_task(stores, workload.task()?, input, output, threads)
     }
 
-    /// The same for a task that is none of the jobs. It reads catalog `in`.
+    /// The same for another task than those of the jobs. It reads catalog `in`.
     pub fn with_task(stores: &Stores, task: Task, input: &str, output: &str, threads: usize) -> Result<Session> {
         let output = match Catalog::open(stores, output) {
             Err(error) if *error.kind() == ErrorKind::NotFound => {
@@ -45,12 +45,12 @@ impl Session {
         })
     }
 
-    /// Makes every run a full one from now on.
+    /// Runs in full from now on.
     pub fn full(&mut self, full: bool) {
         self.full = full;
     }
 
-    /// Runs once: in full when nothing was made yet, else from what changed.
+    /// Runs once: in full if there is no output yet, else incrementally.
     pub fn run(&mut self) -> Result<Report> {
         match self.try_run() {
             // A folder without a catalog in it: create one and try again. Only a run that finds none pays for this.
@@ -78,7 +78,7 @@ impl Session {
         &self.input
     }
 
-    /// What the last run made.
+    /// The version that the last run made.
     pub fn output(&self) -> Result<Snapshot> {
         Ok(self.output.latest()?)
     }

@@ -1,4 +1,4 @@
-//! Runs as library calls, with catalogs kept open: what a service pays that compiles after each change.
+//! Runs as library calls, with catalogs kept open: the cost for a service that compiles after each change.
 
 use std::path::PathBuf;
 use std::time::Instant;

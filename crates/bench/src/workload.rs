@@ -31,7 +31,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The content version of partition `number` among `count`, where what changes has content `version`.
+    /// The content version of partition `number` among `count`, if changed partitions have content `version`.
     pub fn version_of(self, number: u64, count: u64, version: u64) -> u64 {
         let changes = match self {
             Kind::Base => false,

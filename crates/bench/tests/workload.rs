@@ -15,8 +15,8 @@ use deltic_store::Stores;
 /// Sixty-two whole groups and a partial one.
 const COUNT: u64 = 1003;
 
-/// What the reference programs make of `COUNT` partitions: as digests of `gen`'s index (which holds digests of all
-/// payloads) and of `floor`'s outputs, first in version 0, then with one partition of a thousand in version 3.
+/// The results of the reference programs for `COUNT` partitions: digests of the index of `gen` (which holds digests of all
+/// payloads) and of the outputs of `floor`, first in version 0, then with one partition of a thousand in version 3.
 const INDEX: [&str; 2] = [
     "a634269e23772833e0ab5bca36b6f31d5face007c4425943a02bdfe74e7553ad",
     "edb8111fd2c1c6e5944c3eca19fa4990286b56c1244581b9b579bcd8c09cb4b5",
@@ -80,7 +80,7 @@ fn outputs_are_those_of_the_reference_programs() {
         assert_eq!(outputs(), expected_outputs(job, COUNT, Kind::Base, 0).unwrap());
         assert_eq!(full.tasks[0].counts.put, outputs().len() as u64);
 
-        // Only what changed is uploaded, and only what it goes into is compiled.
+        // Only changed partitions are uploaded, and only their outputs are compiled.
         let report = import_packed(&session.input().latest().unwrap(), &Packed::open(&two).unwrap()).unwrap();
         assert_eq!((report.counts.modified, report.counts.added, report.counts.unchanged), (1, 0, 0));
         let some = session.run().unwrap();

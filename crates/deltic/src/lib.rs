@@ -66,10 +66,10 @@ pub use deltic_store as store;
 #[cfg(feature = "mimalloc")]
 pub use mimalloc::MiMalloc as Allocator;
 
-/// Everything that compilers and the `main` of a driver binary are written with.
+/// Everything that is needed to write compilers and the `main` of a driver binary.
 ///
 /// Functions of your own return [`Result`](prelude::Result); any error becomes its [`Error`](prelude::Error) by `?`, and
-/// `bail!`, `ensure!` and `context` make one. What a compiler fails with is reported with its task and partition.
+/// `bail!`, `ensure!` and `context` make one. The error of a compiler is reported with its task and partition.
 ///
 /// ```
 /// use deltic::prelude::*;
@@ -86,7 +86,7 @@ pub use mimalloc::MiMalloc as Allocator;
 ///     }
 /// }
 ///
-/// /// What went wrong, in full: each error with what caused it.
+/// /// The full message: each error with its cause.
 /// fn in_full(error: &Error) -> String {
 ///     format!("{error:#}")
 /// }

@@ -22,14 +22,14 @@ pub struct Edit {
 /// Runs the tasks incrementally over the history on 1, 2 and 8 threads, the last with no memory for rows and with full stages
 /// over five ranges of keys, and from scratch at every version; fails with the step and the first layer, table and key that
 /// differ in outputs or state. A run over unchanged inputs must commit nothing and run nothing. On 2 threads everything is
-/// compiled twice and must come out the same, and in the end all that is published is verified.
+/// compiled twice and must give the same results, and at the end everything published is verified.
 ///
-/// Layers that a tile is put into are tile layers, of the `here` grid if it has all of them, all others generic.
+/// Layers with tiles are tile layers, of the `here` grid if it has all these tiles. All other layers are generic.
 pub fn check_incremental(tasks: &[Task], history: &[Step]) {
     let mut digests: Vec<Vec<String>> = Vec::new();
     for threads in [1, 2, 8] {
         let mut lab = Lab::new(tasks.to_vec());
-        // In the grid of web maps where there are tiles that the other one does not have.
+        // In the grid of web maps if the other grid does not have all tiles.
         for grid in [Grid::Here, Grid::Mercator] {
             let has =
                 |edit: &&Edit| edit.name.tile().is_some_and(|tile| grid == Grid::Here || !Grid::Here.is_on_earth(tile));

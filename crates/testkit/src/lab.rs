@@ -1,4 +1,4 @@
-//! A laboratory: input catalogs in memory to edit, a driver to run, and the means to look.
+//! A laboratory: input catalogs in memory to edit, a driver to run, and methods to inspect the output.
 
 mod held;
 
@@ -16,11 +16,11 @@ use crate::log::RunLog;
 
 /// Catalogs in memory and the tasks under test.
 ///
-/// Input catalogs and their layers are those that the tasks name; all are generic unless [`Lab::tiles`] says otherwise.
+/// Input catalogs and their layers are those that the tasks name. All layers are generic, except those of [`Lab::tiles`].
 #[derive(Debug)]
 pub struct Lab {
     stores: Stores,
-    /// What the URLs of all catalogs begin with.
+    /// The prefix of the URLs of all catalogs.
     place: String,
     tasks: Vec<Task>,
     settings: BTreeMap<LayerRef, Layer>,
@@ -49,13 +49,13 @@ pub struct LabRun {
 }
 
 impl LabRun {
-    /// Which front- and back-ends ran and what was deleted, a line each, sorted.
+    /// The front- and back-ends that ran and the partitions that were deleted, a line each, sorted.
     pub fn log(&self) -> String {
         self.log.text()
     }
 
     /// Fails unless exactly these front- and back-ends ran and these partitions were deleted, in any order: a line each, such
-    /// as `front shout notes/text/a`, `back shout loud/a`, `gone shout loud/a`. One that ran twice is there twice.
+    /// as `front shout notes/text/a`, `back shout loud/a`, `gone shout loud/a`. One that ran twice is listed twice.
     ///
     /// ```
     /// # use deltic_compiler::prelude::*;
@@ -81,7 +81,7 @@ impl LabRun {
 }
 
 impl Lab {
-    /// A lab for these tasks. State a version for each, or each build of the test binary is other code.
+    /// A lab for these tasks. State a version for each; otherwise each build of the test binary counts as other code.
     pub fn new(tasks: Vec<Task>) -> Lab {
         Lab::on(Stores::new(), tasks)
     }
@@ -114,7 +114,7 @@ impl Lab {
         }
     }
 
-    /// Puts all catalogs under URLs that begin so, instead of `memory:`.
+    /// Puts all catalogs under URLs with this prefix, instead of `memory:`.
     #[must_use]
     pub fn at(mut self, place: &str) -> Lab {
         place.clone_into(&mut self.place);
@@ -130,43 +130,43 @@ impl Lab {
         self
     }
 
-    /// Runs on so many threads from now on; 1 at first.
+    /// Runs on this many threads from now on; the default is 1.
     pub fn threads(&mut self, threads: usize) {
         self.threads = threads;
     }
 
-    /// Holds so many bytes of rows in memory from now on; with 0 every batch goes through a file.
+    /// Holds this many bytes of rows in memory from now on; with 0 every batch goes through a file.
     pub fn row_memory(&mut self, bytes: usize) {
         self.row_memory = bytes;
     }
 
-    /// Runs full stages over so many ranges of keys from now on, each of which writes its part of every tree.
+    /// Runs full stages over this many ranges of keys from now on, each of which writes its part of every tree.
     pub fn ranges(&mut self, ranges: usize) {
         self.ranges = ranges;
     }
 
-    /// Makes every task full from now on, or no longer.
+    /// Runs every task in full from now on, or no longer.
     pub fn full(&mut self, full: bool) {
         self.full = full;
     }
 
-    /// Keeps what runs have done so often from now on, so that a run which is interrupted can be gone on from; or no longer.
+    /// Writes checkpoints this often from now on, so that the next run can resume from an interrupted one; or no longer.
     pub fn checkpoint(&mut self, checkpoint: Option<Checkpoint>) {
         self.checkpoint = checkpoint;
     }
 
-    /// Runs every front- and back-end twice from now on, or no longer: a run fails that has something come out
-    /// differently.
+    /// Runs every front- and back-end twice from now on, or no longer: a run fails if any result differs the second
+    /// time.
     pub fn check_determinism(&mut self, check: bool) {
         self.check_determinism = check;
     }
 
-    /// Takes the output over from other tasks from now on, or no longer.
+    /// Allows runs to take the output over from other tasks from now on, or no longer.
     pub fn take_over(&mut self, take_over: bool) {
         self.take_over = take_over;
     }
 
-    /// Runs as another build of the program from now on: what counts for tasks that state no version.
+    /// Runs as another build of the program from now on, which matters for tasks that state no version.
     pub fn code(&mut self, code: &str) {
         code.clone_into(&mut self.code);
     }
@@ -186,7 +186,7 @@ impl Lab {
         self.bound.remove(&must(CatalogId::new(catalog), "catalog"));
     }
 
-    /// Binds an id to what the last runs read of an input, whose layers are those that are read under either id.
+    /// Binds an id to the versions of an input that the last runs read. Its layers are those that are read under either id.
     #[must_use]
     pub fn runs_ago(mut self, id: &str, of: &str, runs: u64) -> Lab {
         let (id, of) = (must(CatalogId::new(id), "catalog"), must(CatalogId::new(of), "catalog"));
@@ -198,8 +198,8 @@ impl Lab {
         self
     }
 
-    /// Binds an id to the output as the base has it. What comes out depends on the runs before then, so that there is no
-    /// such thing as a run from scratch: hold the lab against one that is always [`full`](Lab::full).
+    /// Binds an id to the output in the base. The result then depends on earlier runs, so it can not be compared with a run
+    /// from scratch: compare the lab with one that is always [`full`](Lab::full).
     #[must_use]
     pub fn feedback(mut self, id: &str) -> Lab {
         let id = must(CatalogId::new(id), "catalog");
@@ -208,7 +208,7 @@ impl Lab {
         self
     }
 
-    /// Says of an input what a job can say of it, from now on.
+    /// Makes the statement of a job about an input, from now on.
     pub fn processing(&mut self, catalog: &str, processing: Processing) {
         self.processing.insert(must(CatalogId::new(catalog), "catalog"), processing);
     }
@@ -230,7 +230,7 @@ impl Lab {
         self.pending.insert((catalog, layer.layer, must(name.into_name(), "name")), payload);
     }
 
-    /// Commits what was put and deleted as new versions of the inputs.
+    /// Commits the put and deleted partitions as new versions of the inputs.
     pub fn commit_inputs(&mut self) {
         let catalogs: Vec<CatalogId> = self.settings.keys().filter_map(|layer| layer.catalog.clone()).collect();
         for id in catalogs {
@@ -252,12 +252,12 @@ impl Lab {
         }
     }
 
-    /// Commits what was put and deleted, then runs the driver. A failure fails the test.
+    /// Commits the edits of the inputs, then runs the driver. A failure fails the test.
     pub fn run(&mut self) -> LabRun {
         must(self.try_run(), "the run failed")
     }
 
-    /// Commits what was put and deleted, then runs the driver.
+    /// Commits the edits of the inputs, then runs the driver.
     pub fn try_run(&mut self) -> deltic_driver::Result<LabRun> {
         self.commit_inputs();
         let output = match &self.output {
@@ -268,7 +268,7 @@ impl Lab {
         self.run_into(&output, !self.full)
     }
 
-    /// Runs every task from nothing into a catalog of its own and returns what it made.
+    /// Runs every task from scratch into a separate catalog, and returns the result.
     pub fn scratch(&mut self) -> Snapshot {
         self.commit_inputs();
         let id = self.next_id();
@@ -277,7 +277,7 @@ impl Lab {
         must(output.latest(), "opening the scratch catalog")
     }
 
-    /// What the last run committed.
+    /// The version that the last run committed.
     pub fn output(&self) -> Snapshot {
         let Some(output) = &self.output else { panic!("nothing has run yet") };
         must(output.latest(), "opening the output")
@@ -288,7 +288,7 @@ impl Lab {
         self.output.as_ref()
     }
 
-    /// Opens all catalogs anew, as another process would: nothing is cached.
+    /// Opens all catalogs again, as another process would: nothing is cached.
     pub fn forget_caches(&mut self) {
         for catalog in self.inputs.values_mut().chain(&mut self.output) {
             *catalog = must(Catalog::open(&self.stores, catalog.url()), "opening a catalog again");
@@ -336,7 +336,7 @@ impl Lab {
         self.with_job(output, incremental, |job, engine, log| Ok(LabRun { report: job.run(engine)?, log }))
     }
 
-    /// Does something with the job that a run is given, and the log of who watches it.
+    /// Calls a closure with the job of a run, and with the log that observes it.
     fn with_job<T>(
         &mut self,
         output: &Catalog,

@@ -37,7 +37,7 @@
 //! # }
 //! ```
 //!
-//! Nothing here returns errors: what is wrong fails the test, with a message.
+//! Most functions return no errors: a failure fails the test, with a message.
 
 #![expect(clippy::panic, reason = "a failed check must fail the test that asked for it")]
 

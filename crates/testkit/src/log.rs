@@ -1,11 +1,11 @@
-//! A log of which front- and back-ends ran: the first thing to assert of an incremental system.
+//! A log of the front- and back-ends that ran: the first thing that a test of an incremental system should check.
 
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
 use deltic_driver::{Event, Observer};
 
-/// Collects what ran. Lines come out sorted, so that a log does not depend on threads.
+/// Collects the calls that ran. Its lines are sorted, so that a log does not depend on threads.
 #[derive(Debug, Default)]
 pub struct RunLog {
     lines: Mutex<Vec<(&'static str, String, String)>>,
@@ -23,8 +23,8 @@ impl RunLog {
         text
     }
 
-    /// How the log differs from the lines that were expected, in any order and with any number of blanks: those that ran or
-    /// went and were not expected, or more often than expected, begin with `+`; those that are missing with `-`.
+    /// The differences between the log and the expected lines, in any order and with any number of blanks. Lines that were not
+    /// expected, or not as often, begin with `+`; missing lines begin with `-`.
     pub(crate) fn difference(&self, expected: &[&str]) -> Vec<String> {
         let mut missing: Vec<String> = expected.iter().map(|line| with_single_blanks(line)).collect();
         let mut difference = Vec::new();

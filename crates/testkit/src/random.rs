@@ -36,9 +36,9 @@ impl Random {
     }
 }
 
-/// What a random history is made of. Few names and few contents, so that partitions meet, go and come back, and equal
-/// bytes are written again. Some partitions have the user field [`FIELD`](RandomHistory::FIELD): it differs where bytes are
-/// equal, and changes alone.
+/// The parameters of a random history. Few names and few contents let partitions share outputs, disappear and come back, and
+/// write equal bytes again. Some partitions have the user field [`FIELD`](RandomHistory::FIELD): it differs between equal
+/// bytes, and changes alone.
 #[derive(Debug, Clone)]
 pub struct RandomHistory {
     /// The layers that are edited, and the names that each may have.
@@ -49,7 +49,7 @@ pub struct RandomHistory {
     pub contents: u64,
 }
 
-/// What is put so far.
+/// The current partitions.
 type Present = BTreeMap<(String, Name), Payload>;
 
 impl RandomHistory {

@@ -1,4 +1,4 @@
-//! The folder that a comparison works in: in memory if the system has such a place, and removed whatever happens.
+//! The work folder of a comparison: in memory if the system has such a place, and removed in every case.
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ impl Drop for Area {
     }
 }
 
-/// Removes the folders of processes that are no more.
+/// Removes the folders of processes that have ended.
 fn remove_left_overs(parent: &Path) {
     let Ok(entries) = std::fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
@@ -49,14 +49,14 @@ fn remove_left_overs(parent: &Path) {
     }
 }
 
-/// Blocks the signals that end a program by hand, and waits for them on a thread of its own, which cleans up.
-/// Commands that are started do not inherit the block.
+/// Blocks the signals with which a user ends a program, and waits for them on a separate thread, which cleans up. Commands
+/// that are started do not inherit the block.
 fn remove_on_signal(folder: PathBuf) -> Result<()> {
     let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
     signals.thread_block().context("blocking signals")?;
     std::thread::spawn(move || {
         if let Ok(signal) = signals.wait() {
-            // A command that is being measured may still write; it got the signal too, or fails soon.
+            // The measured command may still write; it got the signal too, or fails soon.
             let _ = std::fs::remove_dir_all(&folder);
             let _ = std::fs::remove_dir_all(&folder);
             std::process::exit(128 + signal as i32);
@@ -84,7 +84,7 @@ pub(crate) fn clone_catalog(from: &Path, to: &Path) -> Result<()> {
     copy().with_context(|| format!("linking {} to {}", from.display(), to.display()))
 }
 
-/// Removes a folder if it is there.
+/// Removes a folder if it exists.
 pub(crate) fn remove(folder: &Path) -> Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -1,4 +1,4 @@
-//! The goals, and how far what was measured is from them.
+//! The goals, and how far the measured figures are from them.
 
 use std::fmt::Write as _;
 
@@ -36,9 +36,9 @@ impl Line {
     }
 }
 
-/// The goals that this comparison can tell of.
+/// The goals that this comparison measures.
 ///
-/// On a `busy` machine nothing is said about wall times.
+/// On a `busy` machine, goals about wall times are left out.
 pub(crate) fn table(rows: &[Row], busy: bool) -> String {
     let mut lines = Vec::new();
     full(rows, &mut lines);
@@ -83,14 +83,14 @@ fn full(rows: &[Row], lines: &mut Vec<Line>) {
     }
 }
 
-/// G2, G3: runs that find little or nothing, and how they grow.
+/// G2, G3: runs with one change or none, and how their cost grows.
 fn short(rows: &[Row], lines: &mut Vec<Line>) {
     let cases =
         [("G2", Scenario::Noop, "nothing changed", (3.0, 2.0)), ("G3", Scenario::One, "one changed input", (4.0, 2.0))];
     for (goal, scenario, what, limits) in cases {
         for job in [Workload::A, Workload::B, Workload::M] {
             let of_job: Vec<&Row> = of_scenario(rows, scenario).filter(|row| row.job == job).collect();
-            // G2 names a limit at 100k; beyond that it is the exponent that counts.
+            // G2 has a limit at 100k; beyond that the exponent counts.
             let counts = |row: &&&Row| row.partitions == 100_000 || row.partitions > 100_000 && goal == "G3";
             for row in of_job.iter().filter(counts) {
                 lines.push(Line::at_most(goal, named(row, what), row.ours(CPU), limits, time));
@@ -117,7 +117,7 @@ fn changes(rows: &[Row], lines: &mut Vec<Line>) {
             let limit = row.changed as f64 * 0.08 + if row.partitions == 100_000 { 2.0 } else { 0.0 };
             lines.push(Line::at_most("G4", what, row.ours(CPU), (limit, limit / 2.0), time));
         } else if let Some(factor) = row.ratio(CPU) {
-            // Sixteen inputs for each that changed: the reference programs do not reach the limits of job `a` here.
+            // Sixteen inputs for each changed one: the reference programs do not reach the limits of job `a` here.
             let against = row.rival;
             let measured = format!("{}, {factor:.2} × {against}", time(row.ours(CPU)));
             let none = || "–".to_owned();
@@ -149,7 +149,7 @@ fn memory_and_bytes(rows: &[Row], lines: &mut Vec<Line>) {
     }
 }
 
-/// G13: what a second thread brings.
+/// G13: the gain of a second thread.
 fn threads(rows: &[Row], busy: bool, lines: &mut Vec<Line>) {
     let full = |threads: usize| {
         rows.iter()

@@ -1,7 +1,7 @@
-//! Everything that runs at one size need, made when first asked for: inputs as catalogs and in packed form.
+//! Everything that the runs at one size need, made on first use: inputs as catalogs and in packed form.
 //!
-//! Versions of inputs are catalogs of their own that share objects by hard links, and so are copies of a base output,
-//! so that a measured run can be repeated any number of times with exactly the same work to do.
+//! Each version of the inputs is a separate catalog that shares objects by hard links, and so is each copy of a base output. So a
+//! measured run can be repeated any number of times with exactly the same work.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use super::area::{clone_catalog, remove};
 use super::reference::Reference;
 use crate::measure::measure;
 
-/// The content version of everything that changes.
+/// The content version of all changed partitions.
 pub(crate) const CHANGED: u64 = 1;
 
 /// A folder with the inputs of one size.
@@ -36,14 +36,14 @@ impl Ground {
         self.folder.join(name)
     }
 
-    /// A place in the folder with nothing at it.
+    /// A place in the folder where nothing exists.
     pub(crate) fn fresh(&self, name: &str) -> Result<PathBuf> {
         let path = self.path(name);
         remove(&path)?;
         Ok(path)
     }
 
-    /// The input catalog whose latest version holds what `kind` says. It is made on top of the base version.
+    /// The input catalog whose latest version has the changes of `kind`. It is made on top of the base version.
     pub(crate) fn input(&self, kind: Kind) -> Result<String> {
         let folder = self.path(&format!("in-{kind:?}"));
         if !folder.exists() {
@@ -69,7 +69,7 @@ impl Ground {
         Ok(folder)
     }
 
-    /// Removes what only the reference programs need.
+    /// Removes the files that only the reference programs need.
     pub(crate) fn drop_packed(&self) -> Result<()> {
         for kind in [Kind::Base, Kind::One, Kind::Permille, Kind::All] {
             remove(&self.path(&format!("packed-{kind:?}")))?;
@@ -77,7 +77,7 @@ impl Ground {
         ["tree-in", "tree-out", "floor-out", "floor-inc"].iter().try_for_each(|name| remove(&self.path(name)))
     }
 
-    /// A copy of an output catalog, to be changed.
+    /// A copy of an output catalog, which a run may change.
     pub(crate) fn copy_of(&self, base: &Path) -> Result<String> {
         let copy = self.fresh("out-work")?;
         clone_catalog(base, &copy)?;

@@ -1,5 +1,5 @@
-//! The comparison: for each size, job and scenario our run and the reference program's in turn, and what that says
-//! about the goals.
+//! The comparison: for each size, job and scenario, Deltic's run and the reference program's in turn, and the resulting verdicts on
+//! the goals.
 
 pub(crate) mod area;
 mod goals;
@@ -22,7 +22,7 @@ use self::rows::{Rival, Row, Scenario};
 use self::table::Machine;
 use crate::measure::{Sample, measure};
 
-/// At more partitions than this, what is not needed for a while is removed and made again.
+/// At more partitions than this, files that are not needed for a while are removed and made again.
 const MUCH: u64 = 250_000;
 
 /// What to compare.
@@ -40,10 +40,10 @@ pub(crate) struct Arguments {
     /// Measured runs of each.
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Threads of our full builds, the first one of all other runs; 0 is one for each processor.
+    /// Numbers of threads of full builds; all other runs use the first one. 0 is one thread for each processor.
     #[arg(long, value_delimiter = ',', default_value = "0")]
     threads: Vec<usize>,
-    /// The sources of the reference programs; without them ours is measured alone.
+    /// The sources of the reference programs; without them Deltic is measured alone.
     #[arg(long)]
     bench_dir: Option<PathBuf>,
     /// Where to work; best a file system in memory.
@@ -97,7 +97,7 @@ struct Lane<'a> {
 impl Lane<'_> {
     fn measure_all(&self) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
-        // The other scenarios need its output, whether or not it is asked for.
+        // The other scenarios need its output, even if it was not requested.
         let (full, expected) = self.full()?;
         if self.wants(Scenario::Full) {
             rows.extend(full);
@@ -144,7 +144,7 @@ impl Lane<'_> {
         }
     }
 
-    /// The numbers of threads that were asked for.
+    /// The requested numbers of threads.
     fn all_threads(&self) -> impl Iterator<Item = usize> {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.arguments.threads.iter().map(move |threads| if *threads == 0 { processors } else { *threads })
@@ -154,22 +154,22 @@ impl Lane<'_> {
         self.all_threads().next().unwrap_or(1)
     }
 
-    /// How often to run: once is enough for an output that others need.
+    /// How often to run: once is enough for an output that only other scenarios need.
     fn rounds(&self, scenario: Scenario) -> usize {
         if self.wants(scenario) { self.arguments.runs } else { 1 }
     }
 
-    fn say(&self, scenario: Scenario) {
+    fn print(&self, scenario: Scenario) {
         eprintln!("{} partitions, job {}: {scenario}", self.ground.count, self.job);
     }
 
-    /// Full builds. What they make stays in `out-base` and `floor-out`, and is the same.
+    /// Full builds. Their outputs stay in `out-base` and `floor-out`, and are equal.
     fn full(&self) -> Result<(Vec<Row>, Outputs)> {
         let ground = self.ground;
         let input = ground.input(Kind::Base)?;
         let mut rows: Vec<Row> =
             self.all_threads().map(|threads| self.row(Scenario::Full, threads, Rival::Floor)).collect();
-        self.say(Scenario::Full);
+        self.print(Scenario::Full);
         for _ in 0..self.rounds(Scenario::Full) {
             for row in &mut rows {
                 let output = ground.fresh("out-base")?;
@@ -199,7 +199,7 @@ impl Lane<'_> {
         let ground = self.ground;
         let (input, output) = (ground.input(Kind::Base)?, url(&ground.path("out-base")));
         let mut row = self.row(Scenario::Noop, self.threads(), Rival::Floor);
-        self.say(Scenario::Noop);
+        self.print(Scenario::Noop);
         for _ in 0..self.short_rounds() {
             row.took(measure(&mut self.run(&input, &output, row.threads))?)?;
             if let Some(reference) = self.reference {
@@ -227,7 +227,7 @@ impl Lane<'_> {
         let mut row = self.row(scenario, self.threads(), rival);
         row.changed = kind.changed(ground.count).len() as u64;
         row.output_bytes = changed.bytes();
-        self.say(scenario);
+        self.print(scenario);
         for _ in 0..self.short_rounds() {
             let output = ground.copy_of(&ground.path("out-base"))?;
             row.took(measure(&mut self.run(&input, &output, row.threads))?)?;
@@ -259,7 +259,7 @@ impl Lane<'_> {
         let input = ground.input(Kind::All)?;
         let mut row = self.row(Scenario::All, self.threads(), Rival::OwnFull);
         row.changed = ground.count;
-        self.say(Scenario::All);
+        self.print(Scenario::All);
         for _ in 0..self.arguments.runs {
             let output = ground.copy_of(&ground.path("out-base"))?;
             row.took(measure(&mut self.run(&input, &output, row.threads))?)?;
@@ -277,7 +277,7 @@ impl Lane<'_> {
         Ok(row)
     }
 
-    /// Runs of milliseconds are repeated more often: they scatter more.
+    /// Runs of milliseconds are repeated more often: they vary more.
     fn short_rounds(&self) -> usize {
         self.arguments.runs.max(3) * 3
     }
@@ -291,7 +291,7 @@ impl Lane<'_> {
 }
 
 impl Row {
-    /// Takes a run of ours.
+    /// Records a run of Deltic.
     fn took(&mut self, sample: Sample) -> Result<()> {
         self.reports.push(serde_json::from_str(&sample.printed).context("reading the report of a run")?);
         self.ours.push(sample);

@@ -1,4 +1,4 @@
-//! The reference programs: found, built in a folder of our own, and what they are called with.
+//! The reference programs: how they are found, built in a separate folder, and called.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use deltic_bench::Workload;
 
-/// Where their sources are looked for, besides the folder that is given.
+/// Where their sources are searched, in addition to the given folder.
 const PLACES: [&str; 2] = ["../shared/bench", "shared/bench"];
 
 /// The built programs.
@@ -16,7 +16,7 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// Builds the programs from `given`, or from where they are usually found; none when they are nowhere.
+    /// Builds the programs from `given`, or from the usual place; none if they are not found.
     ///
     /// The sources are copied first: their folder is not written to.
     pub(crate) fn find_and_build(given: Option<&Path>, build: &Path) -> Result<Option<Reference>> {
@@ -63,7 +63,7 @@ impl Reference {
         self.program("floor", &[workload.reference().as_ref(), packed, output])
     }
 
-    /// A look at two indexes that hold the same.
+    /// A comparison of two equal indexes.
     pub(crate) fn nothing_changed(&self, packed: &Path) -> Command {
         self.program("floor", &["nop".as_ref(), packed, packed])
     }
@@ -95,7 +95,7 @@ impl Reference {
     }
 }
 
-/// Copies a file, unless the copy is there: cargo looks at times.
+/// Copies a file, unless the copy exists: cargo compares times.
 fn write_if_changed(from: &Path, to: &Path) -> std::io::Result<()> {
     let bytes = std::fs::read(from)?;
     if std::fs::read(to).is_ok_and(|there| there == bytes) { Ok(()) } else { std::fs::write(to, bytes) }

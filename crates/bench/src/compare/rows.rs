@@ -1,4 +1,4 @@
-//! What was measured: samples by size, job and scenario, and figures made of them.
+//! The measurements: samples by size, job and scenario, and figures calculated from them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,13 +13,13 @@ use crate::measure::Sample;
 pub(crate) enum Scenario {
     /// No output yet.
     Full,
-    /// Nothing that changed.
+    /// No changes.
     Noop,
-    /// One input that changed.
+    /// One changed input.
     One,
-    /// One input of a thousand that changed.
+    /// One changed input of a thousand.
     Permille,
-    /// All inputs changed, and an output made of what they were.
+    /// All inputs changed, and an output made from the earlier inputs.
     All,
 }
 
@@ -61,7 +61,7 @@ impl FromStr for Scenario {
     }
 }
 
-/// What ours is measured against.
+/// What Deltic's figures are compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Rival {
@@ -110,22 +110,22 @@ pub(crate) struct Row {
 pub(crate) type Figure = fn(&Sample) -> f64;
 
 impl Row {
-    /// The median of a figure of ours.
+    /// The median of one of Deltic's figures.
     pub(crate) fn ours(&self, figure: Figure) -> f64 {
         median(self.ours.iter().map(figure).collect()).unwrap_or(0.0)
     }
 
-    /// The median of a figure of theirs.
+    /// The median of a figure of the other side.
     pub(crate) fn theirs(&self, figure: Figure) -> Option<f64> {
         median(self.theirs.iter().map(figure).collect())
     }
 
-    /// Ours over theirs.
+    /// Our median divided by theirs.
     pub(crate) fn ratio(&self, figure: Figure) -> Option<f64> {
         self.theirs(figure).filter(|theirs| *theirs > 0.0).map(|theirs| self.ours(figure) / theirs)
     }
 
-    /// The least of ours over the least of theirs: what a busy machine disturbs least.
+    /// Our minimum divided by theirs: a busy machine disturbs this least.
     pub(crate) fn ratio_of_least(&self, figure: Figure) -> Option<f64> {
         let least = |samples: &[Sample]| samples.iter().map(figure).reduce(f64::min);
         Some(least(&self.ours)? / least(&self.theirs).filter(|theirs| *theirs > 0.0)?)

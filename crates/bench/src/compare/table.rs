@@ -15,12 +15,12 @@ use crate::measure::{Sample, measure};
 pub(crate) struct Machine {
     line: String,
     start: String,
-    /// Whether something else was running when we began.
+    /// Whether other work was running at the start.
     pub(crate) busy: bool,
 }
 
 impl Machine {
-    /// Looks at the machine; measures what starting a process costs, since no run can cost less.
+    /// Inspects the machine, and measures the cost of starting a process, because no run can cost less.
     pub(crate) fn look(ours: &Path, work: &Path) -> Result<Machine> {
         let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let field = |text: &str, name: &str| -> Option<String> {
@@ -76,7 +76,7 @@ pub(crate) fn report(machine: &Machine, rows: &[Row]) -> String {
 const CPU: Figure = |sample| sample.cpu_ms;
 const WALL: Figure = |sample| sample.wall_ms;
 
-/// The main table: medians of ours and of what it is compared with.
+/// The main table: medians of Deltic's figures, and of those that they are compared with.
 fn measured(rows: &[Row]) -> String {
     let mut text = "\
         | partitions | job | run | threads | n | CPU | against | CPU | ratio (of least) | wall | wall | ratio | anonymous | theirs | written | theirs |\n\
@@ -113,7 +113,7 @@ fn measured(rows: &[Row]) -> String {
     text
 }
 
-/// What our own reports say of the same runs.
+/// Figures from the reports of the same runs.
 fn phases(rows: &[Row]) -> String {
     let mut text = "\
         | partitions | job | run | resolve ms | execute ms | commit ms | compiled | equal | put | output requests | input requests | bytes read | catalog bytes |\n\
@@ -158,7 +158,7 @@ fn dash() -> String {
     "–".to_owned()
 }
 
-/// Milliseconds with three digits that count.
+/// Milliseconds with three significant digits.
 pub(crate) fn time(ms: f64) -> String {
     match ms {
         ms if ms < 10.0 => format!("{ms:.2} ms"),
@@ -169,7 +169,7 @@ pub(crate) fn time(ms: f64) -> String {
     }
 }
 
-/// Bytes in the unit that suits them.
+/// Bytes in a suitable unit.
 pub(crate) fn amount(bytes: f64) -> String {
     match bytes {
         bytes if bytes < 1024.0 => format!("{bytes:.0} B"),
@@ -178,7 +178,7 @@ pub(crate) fn amount(bytes: f64) -> String {
     }
 }
 
-/// A number of partitions as it is given on the command line.
+/// A number of partitions in the form of the command line.
 pub(crate) fn count(partitions: u64) -> String {
     match partitions {
         n if n % 1_000_000 == 0 => format!("{}m", n / 1_000_000),

@@ -1,8 +1,8 @@
-//! What a run asks of an object store, worked out from what changes touch in trees and how the driver reads them.
+//! The requests of a run to an object store, calculated from the nodes that changes touch and from how the driver reads them.
 //!
 //! Two jobs over `n` inputs: *direct* makes one output from each; *group* makes one output from sixteen neighbours, and
-//! keeps edges and contributors. What is said here of requests follows the driver step by step; it must be changed with
-//! it. [`reading`](super::reading) says what each look at trees and payloads takes.
+//! keeps edges and contributors. The requests here follow the driver step by step; this file must be changed together with it.
+//! [`reading`](super::reading) calculates the cost of each read of trees and payloads.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::reading::{BATCH, INNER_ENTRY, INPUTS, PACK, Table};
 /// Inputs in a group.
 const GROUP: f64 = 16.0;
 
-/// Bytes of an entry in a leaf, as real trees have them; of edges and of contributors, which lie inline.
+/// Bytes of an entry in a leaf, as in real trees; of edges and of contributors, which are inline.
 const LEAF_ENTRY: f64 = 37.6;
 const EDGE_ENTRY: f64 = 45.0;
 const CONTRIBUTOR_ENTRY: f64 = 14.0;
@@ -24,13 +24,13 @@ const AHEAD: f64 = 12.0 * BATCH_BYTES;
 const UPLOADS: f64 = 4.0;
 /// Requests, and of these one after another, of opening both catalogs: the hint, then the record and the one after it.
 const OPEN: (f64, f64) = (6.0, 2.0);
-/// The same of what a run reads then that has something to do: the input as it was, beside the roots that are needed.
+/// The same for the next reads of a run that has something to do: the earlier version of the input, and the needed roots.
 const MOVED: (f64, f64) = (3.0, 1.0);
 /// Writes beside packs, and waits, of a commit: packs, then the record with the hint.
 const COMMIT: (f64, f64) = (2.0, 2.0);
 /// Bytes of the records that opening reads when their runs were small.
 const RECORDS: f64 = 12_000.0;
-/// Decoded nodes that a catalog keeps, and memory of a decoded entry.
+/// Decoded nodes that a catalog caches, and memory of a decoded entry.
 const CACHE: f64 = 32.0 * 1024.0 * 1024.0;
 const DECODED_ENTRY: f64 = 120.0;
 
@@ -76,10 +76,10 @@ pub(crate) struct Bill {
     pub(crate) puts: f64,
     pub(crate) read: f64,
     pub(crate) written: f64,
-    /// Requests that wait for one another; of these, those that wait beside the rest.
+    /// Requests that wait for one another; of these, those that wait while other work continues.
     pub(crate) chain: f64,
     pub(super) beside: f64,
-    /// Seconds until what they ask for is there, from its first byte on.
+    /// Seconds to transfer their answers, from the first byte on.
     pub(super) transfer: f64,
     /// Seconds of the rest, which overlaps: computing, bandwidth, requests in flight.
     busy: f64,
@@ -136,7 +136,7 @@ pub(super) fn transfer(request: f64, bytes: f64) -> f64 {
     (request / CONNECTION).max(bytes / NETWORK)
 }
 
-/// What one version of inputs, outputs and metadata takes, and its price a month.
+/// The bytes of one version of inputs, outputs and metadata, and their price a month.
 pub(crate) fn storage(partitions: f64) -> (f64, f64) {
     let job = Job::of(Pattern::Direct);
     let bytes = partitions * (job.input + job.output) + 2.0 * node_bytes(&Tree { keys: partitions }.shape());
@@ -186,7 +186,7 @@ impl Bill {
 
     fn direct(&mut self, job: Job, inputs: &Table, changed: f64, spread: Spread, threads: f64) {
         self.begin(inputs, changed, spread);
-        // What is published of a batch's outputs is looked up by its thread while its payloads are on their way.
+        // The thread of a batch looks up the published outputs while its payloads are being read.
         self.payloads(changed * job.input, self::batch(job), threads);
         let published = Table { payload: job.output, ..*inputs };
         self.look_up(&published, changed, spread, (changed * job.input / self::batch(job)).ceil(), threads);
@@ -215,14 +215,14 @@ impl Bill {
         self.chain += 1.0;
         self.look_up(&edges, changed, spread, (changed / BATCH).ceil(), 1.0);
         self.strays(&edges, if spread == Spread::Scattered { changed } else { 0.0 }, 1.0);
-        // Contributors of affected groups: once to know whom to run again, once to compare.
+        // Contributors of affected groups: once to find the inputs to run again, once to compare.
         let kept = tree.touched(changed, spread).leaf_entries + tree.touched(of_groups, spread).leaf_entries;
         let kept = kept * DECODED_ENTRY < CACHE;
         for _ in 0..if kept { 1 } else { 2 } {
             self.look_up(&contributors, of_groups, spread, (groups / BATCH).ceil(), 1.0);
             self.strays(&contributors, walks, GROUP);
         }
-        // Where the inputs lie that are to run again: the diff has read most of these leaves.
+        // The places of the inputs that run again: the diff has read most of these leaves.
         let again = groups * GROUP - changed.min(groups * GROUP);
         if kept {
             let strays = walks * Tree::crosses(GROUP);
@@ -233,11 +233,11 @@ impl Bill {
         }
         match spread {
             Spread::Region => self.payloads(again * job.input, BATCH_BYTES, threads),
-            // A request for each group, since its inputs lie together.
+            // A request for each group, because its inputs are close together.
             Spread::Scattered => self.payloads(again * job.input, GROUP * job.input, threads),
         }
         self.chain += f64::from(again > 0.0);
-        // What is published. A batch has so many rows, sixteen of a group.
+        // The published outputs. A batch has this many rows, sixteen for a group.
         self.look_up(&published, groups, spread, (groups * GROUP / BATCH).ceil(), threads);
 
         let outputs = groups * GROUP * job.output;
@@ -246,14 +246,14 @@ impl Bill {
         self.overlap(changed + again, outputs, threads);
     }
 
-    /// What every run does that has something to do: reads the roots, and looks for what changed.
+    /// The first steps of every run that has something to do: it reads the roots, and finds the changes.
     fn begin(&mut self, inputs: &Table, changed: f64, spread: Spread) {
         self.gets += MOVED.0;
         self.chain += MOVED.1;
         self.diff(inputs, changed, spread);
     }
 
-    /// Payloads that lie together in packs, in requests of a batch each, many at once.
+    /// Payloads that are close together in packs, in requests of a batch each, many at once.
     fn payloads(&mut self, bytes: f64, batch: f64, threads: f64) {
         if bytes <= 0.0 {
             return;
@@ -266,7 +266,7 @@ impl Bill {
         self.busy += (batches * (LATENCY + batch.min(bytes) / CONNECTION) / flying).max(bytes / NETWORK);
     }
 
-    /// What goes on beside the reading of payloads takes longer, or does not show.
+    /// Work in parallel with the reading of payloads: only the longer of both counts.
     fn overlap(&mut self, partitions: f64, written: f64, threads: f64) {
         let uploads = threads.max(UPLOADS);
         let packs = written / PACK;

@@ -1,7 +1,7 @@
-//! The expected shape of a tree, and of what changes touch in it.
+//! The expected shape of a tree, and the nodes that changes touch in it.
 //!
 //! A key ends a node of level `l` when `6 + 7·l` bits of its hash are zero, so the number of keys below such a node is
-//! geometrically distributed with mean `m = 64·128^l`, independently of its neighbours. What follows from that alone,
+//! geometrically distributed with mean `m = 64·128^l`, independently of its neighbours. From that follows,
 //! with `n` keys, `L = n / m` nodes, and `k` changed keys:
 //!
 //! | | scattered | one region |
@@ -9,7 +9,7 @@
 //! | nodes touched | `k·L / (k + L)` | `1 + (k - 1) / m` |
 //! | keys below them | `n·(1 - (L / (L + k))²)` | `k - 1 + 2·m` |
 //!
-//! One changed key is both: one node, with twice the mean below it, since a random key meets large nodes more often.
+//! One changed key is in both columns: one node, with twice the mean below it, because a random key is in a large node more often.
 
 /// Mean number of entries of a leaf, and of a node of any other level.
 const LEAF: f64 = 64.0;
@@ -21,7 +21,7 @@ pub(crate) struct Tree {
     pub(crate) keys: f64,
 }
 
-/// Where changed keys lie.
+/// The distribution of changed keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spread {
     Scattered,
@@ -48,8 +48,8 @@ impl Tree {
         (0..9).find(|level| self.nodes(*level) < 1.5).unwrap_or(9)
     }
 
-    /// The chance that some neighbouring keys do not end in the leaf that they begin in, or only where it ends: then a
-    /// walk over them goes on to the next.
+    /// The probability that some neighbouring keys do not all lie in one leaf, or end exactly where it ends: then a walk over
+    /// them continues to the next leaf.
     pub(crate) fn crosses(neighbours: f64) -> f64 {
         1.0 - (1.0 - 1.0 / LEAF).powf(neighbours)
     }
@@ -113,7 +113,7 @@ impl Tree {
 mod tests {
     use super::*;
 
-    /// Cuts a line of keys by coins of the right bias, and counts what changes touch.
+    /// Cuts a line of keys at random, with the right probability, and counts the nodes that changes touch.
     fn cut(keys: u64, changed: &[u64]) -> (u64, u64) {
         let (mut touched, mut below, mut size, mut hit) = (0, 0, 0, false);
         let mut state = 1u64;
@@ -136,13 +136,13 @@ mod tests {
     }
 
     #[test]
-    fn formulas_say_what_coins_do() {
+    fn formulas_agree_with_random_draws() {
         let tree = Tree { keys: 2_000_000.0 };
         for (step, spread) in [(400, Spread::Scattered), (4000, Spread::Scattered), (1, Spread::Region)] {
             let changed: Vec<u64> = match spread {
-                // Even steps would be too regular: each key changes or not on its own.
+                // Even steps would be too regular: each key changes or not independently.
                 Spread::Scattered => (0..2_000_000).filter(|n| spread_out(*n).is_multiple_of(step)).collect(),
-                // Large, as the number of nodes in a region scatters by its root.
+                // Large, because the number of nodes in a region varies by its square root.
                 Spread::Region => (1_000_000..1_400_000).collect(),
             };
             let (nodes, below) = cut(2_000_000, &changed);

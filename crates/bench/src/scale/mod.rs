@@ -1,7 +1,8 @@
-//! What runs cost on an object store at sizes that nobody builds for a test: requests, bytes, dollars, time.
+//! The cost of runs on an object store at sizes that are too large for a test: requests, bytes, dollars, time.
 //!
-//! [`geometry`] says what changes touch in a tree, [`reading`] what it takes to read that, [`cost`] makes requests, bytes
-//! and waits of it, as the driver does; [`trees`] and [`runs`] do the same for real at sizes that fit, and both are printed side by side.
+//! [`geometry`] calculates the nodes that changes touch in a tree, and [`reading`] the cost of reading them. [`cost`] combines these
+//! to requests, bytes and waits, in the order of the driver. [`trees`] and [`runs`] measure the same at smaller sizes, and both are
+//! printed side by side.
 
 mod cost;
 mod geometry;
@@ -18,19 +19,19 @@ use self::cost::{Bill, Case, Job, Pattern};
 use self::geometry::{Spread, Tree};
 use crate::remote::Remote;
 
-/// What to work out.
+/// What to calculate.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Number of partitions to work costs out for.
+    /// The number of partitions in the calculation.
     #[arg(long, default_value = "100000000")]
     size: u64,
     /// Threads of the driver in the calculation.
     #[arg(long, default_value_t = 16)]
     threads: u32,
-    /// Sizes of trees that are built for real and compared; none skips that.
+    /// Sizes of real trees to build and compare; an empty list skips this.
     #[arg(long, value_delimiter = ',', value_parser = crate::count, default_value = "100k,1m")]
     trees: Vec<u64>,
-    /// Sizes at which jobs are run for real; none skips that.
+    /// Sizes at which real jobs run; an empty list skips this.
     #[arg(long, value_delimiter = ',', value_parser = crate::count, default_value = "20k,100k")]
     runs: Vec<u64>,
 }

@@ -1,8 +1,8 @@
-//! What it takes to read nodes of trees and payloads: requests, bytes, and how many wait for one another.
+//! The cost of reading nodes of trees and payloads: requests, bytes, and how many requests wait for one another.
 //!
-//! Nodes lie in packs in the order in which a run from nothing made them, a parent after its children: the first of
-//! them between payloads, the others in packs of their own. Ranges of a pack that are close to each other share a
-//! request, which then reads what lies between.
+//! Nodes are in packs in the order in which a run from scratch wrote them, a parent after its children: the first of them
+//! between payloads, the others in separate packs. Ranges of a pack that are close to each other share a request, which also
+//! reads the bytes between them.
 
 use super::cost::Bill;
 use super::geometry::{Spread, Tree};
@@ -26,7 +26,7 @@ pub(super) const INPUTS: f64 = 1024.0;
 const DIFF_AHEAD: f64 = 64.0;
 const PARENTS: f64 = 8.0;
 
-/// A layer or a table of the state, as a run from nothing wrote it.
+/// A layer or a table of the state, as a run from scratch wrote it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Table {
     pub(super) tree: Tree,
@@ -49,7 +49,7 @@ impl Table {
         if level == 0 { self.entry } else { INNER_ENTRY }
     }
 
-    /// Requests and bytes for so many nodes of `own` bytes that lie in a part of the table.
+    /// Requests and bytes for a number of nodes of `own` bytes in a part of the table.
     fn near(&self, nodes: f64, own: f64, keys: f64) -> (f64, f64) {
         let all = self.all_bytes();
         let mixed = (MIXED / all).min(1.0);
@@ -69,20 +69,20 @@ impl Table {
 }
 
 impl Bill {
-    /// A scan of a whole table: some parents of leaves, then all their leaves, beside the reading of payloads.
+    /// A scan of a whole table: some parents of leaves, then all their leaves, while payloads are read.
     pub(super) fn scan(&mut self, table: &Table) {
         let tree = table.tree;
         let scans = 2.0 * (tree.nodes(1) / PARENTS).ceil() + f64::from(tree.root_level());
         let all = table.all_bytes();
         self.gets += scans.max(all / REQUEST);
-        // Parents lie so close that reading some of them reads what lies between.
+        // Parents are so close that one request for some of them reads everything between.
         self.read += all * (2.0 - 1.0 / PARENTS);
         self.chain += scans;
         self.beside += scans;
     }
 
-    /// The difference of two trees: below each node that differs, the children that do, on both sides at once. The new
-    /// root is known, the nodes of the new tree lie together.
+    /// The difference of two trees: below each node that differs, it reads the children that differ, in both trees at once. The
+    /// new root is known, and the nodes of the new tree are close together.
     pub(super) fn diff(&mut self, table: &Table, changed: f64, spread: Spread) {
         let tree = table.tree;
         self.gets += 1.0;
@@ -104,8 +104,8 @@ impl Bill {
         }
     }
 
-    /// Look-ups of keys in order, a batch of them read together, a level after the other; the root is known. Done by so
-    /// many threads at once.
+    /// Look-ups of keys in order. A batch of them is read together, level after level; the root is known. The given number of
+    /// threads does this at once.
     pub(super) fn look_up(&mut self, table: &Table, changed: f64, spread: Spread, batches: f64, threads: f64) {
         let tree = table.tree;
         let threads = threads.min(batches);
@@ -122,14 +122,14 @@ impl Bill {
         }
     }
 
-    /// Walks over neighbours from where a look-up has led: some go on to the next leaf, which lies beside the first and is
-    /// read with it.
+    /// Walks over neighbours from the place of a look-up: some continue to the next leaf, which is beside the first and is read
+    /// with it.
     pub(super) fn strays(&mut self, table: &Table, walks: f64, neighbours: f64) {
         let strays = walks * Tree::crosses(neighbours);
         self.read += strays * table.entry * table.tree.keys / table.tree.nodes(0);
     }
 
-    /// Requests after one another, each time for so many bytes, several requests at once.
+    /// Requests one after another, each time for a number of bytes, several requests at once.
     fn wait(&mut self, times: f64, bytes: f64) {
         self.chain += times;
         self.transfer += times * super::cost::transfer(bytes.min(REQUEST), bytes);
@@ -145,11 +145,11 @@ mod tests {
         let table = Table { tree: Tree { keys: 1e8 }, entry: 40.0, payload: 10_000.0, others: 0.0 };
         let own = 100.0 * 2_560.0;
         let (apart, read) = table.near(100.0, own, 1e8);
-        // Two or three of them are close by chance, and what lies between is read.
+        // Two or three of them are close by chance, and the bytes between them are read too.
         assert!(apart > 95.0 && read < own + 3.0 * GAP, "{apart} requests for {read} bytes");
         let (close, read) = table.near(100.0, own, 100.0 * 640.0);
         assert!(close < 1.5 && read > 5.0 * own, "{close} requests for {read} bytes");
-        // A request has an end.
+        // A request has a limited length.
         let (long, read) = table.near(10_000.0, 25.6e6, 6.4e6);
         assert!((long * REQUEST / read - 1.0).abs() < 0.01 && read > 200e6, "{long} requests for {read} bytes");
     }
@@ -163,7 +163,7 @@ mod tests {
         let (chain, read) = (bill.chain, bill.read);
         bill.strays(&table, 25_600.0, 16.0);
         assert!(bill.chain <= chain, "{bill:?}");
-        // 22 of 100 walks go on to a leaf of 64 entries.
+        // Of 100 walks, 22 continue to another leaf of 64 entries.
         assert!(((bill.read - read) / (25_600.0 * 64.0 * 40.0) - 0.223).abs() < 0.001, "{bill:?}");
     }
 }

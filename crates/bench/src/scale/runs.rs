@@ -1,7 +1,7 @@
 //! Real runs on a remote store: requests, bytes, and how many requests had to wait for one another.
 //!
-//! The last is told by the clock: a run is made on a store that waits before each request and again, in the same state
-//! of the catalogs, on one that does not; the difference in waits is the length of the chain.
+//! The clock measures the last one: a run is made on a store that waits before each request, and again, with the catalogs in the
+//! same state, on a store that does not wait. The difference, in waits, is the length of the chain.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use deltic_store::Requests;
 
 use crate::remote::{Remote, bucket, create};
 
-/// Long enough that computing is small beside it.
+/// Long enough that the time of computing is small in comparison.
 const WAIT: Duration = Duration::from_millis(40);
 
 /// What a run cost.

@@ -12,7 +12,7 @@ use crate::remote::bucket;
 
 const BUCKET: &str = "trees";
 
-/// A tree of so many keys, committed.
+/// A committed tree of a number of keys.
 pub(crate) struct Grown {
     stores: Stores,
     layer: Layer,
@@ -35,7 +35,7 @@ fn name(number: u64) -> NameBytes {
     (0..14).map(|digit| b'0' + (number >> (2 * (13 - digit)) & 3) as u8).collect()
 }
 
-/// An entry whose payload of 10 KB would lie in a pack of the draft's run.
+/// An entry with a payload of 10 KB in a pack of the draft's run, which does not exist.
 fn entry(number: u64, version: u64, draft: (deltic_core::Version, RunId)) -> Entry {
     let digest = Digest::of(&[number.to_le_bytes(), version.to_le_bytes()].concat());
     let len = 5_000 + u64::from(digest.as_bytes()[0]) * 40;
@@ -78,7 +78,7 @@ impl Grown {
         Ok(Edited { expected, nodes, bytes, requests: base.catalog().requests() - before })
     }
 
-    /// Puts entries; the nodes that were written and their bytes.
+    /// Puts entries; returns the number of written nodes and their bytes.
     fn edit(&self, base: &Snapshot, version: u64, numbers: &mut dyn Iterator<Item = u64>) -> Result<(u64, u64)> {
         let run = RunId(100 + version);
         let draft = Draft::begin(base, run, DraftOptions::default());

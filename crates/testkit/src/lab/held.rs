@@ -1,4 +1,4 @@
-//! What a lab's output is held against: a run from scratch, another lab, a verification, a rebuild.
+//! Comparisons of a lab's output: with a run from scratch, another lab, a verification, a rebuild.
 
 use deltic_core::{CatalogUuid, RunId, Timestamp, Version};
 use deltic_driver::{LocalEngine, Plan, Rebuild, Statement, Stop, Verification, Verify};
@@ -28,27 +28,27 @@ impl Lab {
         assert_eq!(versions(&one), versions(&other), "the labs were made from different versions");
     }
 
-    /// Compares layers and state with a run from nothing; says what differs first.
+    /// Compares layers and state with a run from scratch; returns the first difference.
     pub fn compare_with_scratch(&mut self) -> Result<(), String> {
         let scratch = self.scratch();
         compare(&self.output(), &scratch)
     }
 
-    /// Says what a run would do, once there is an output.
+    /// Plans a run. The output must exist.
     pub fn plan(&mut self) -> deltic_driver::Result<Plan> {
         self.commit_inputs();
         let Some(output) = self.output.clone() else { panic!("nothing has run yet") };
         self.with_job(&output, true, |job, _, _| job.plan())
     }
 
-    /// Compiles again what was published, or a sample of it, and says what differs.
+    /// Compiles published partitions, or a sample of them, again, and returns the differences.
     pub fn verify(&mut self, what: &Verify) -> deltic_driver::Result<Verification> {
         let Some(output) = self.output.clone() else { panic!("nothing has run yet") };
         self.with_job(&output, true, |job, engine, _| job.verify(engine, what))
     }
 
-    /// Fails unless all that was published, state included, is what is compiled from what it was made from: by the
-    /// tasks of now, and the same when it is compiled twice in another order.
+    /// Fails unless everything published, state included, equals what the current tasks compile from its inputs, also
+    /// when it is compiled twice in another order.
     pub fn assert_verified(&mut self) {
         let before = std::mem::replace(&mut self.check_determinism, true);
         let found = must(self.verify(&Verify::default()), "verifying");
@@ -61,7 +61,7 @@ impl Lab {
         }
     }
 
-    /// Makes a version of the output again in a catalog of its own, and states how it compares.
+    /// Makes a version of the output again in a separate catalog, and states whether both are equal.
     pub fn rebuild(&mut self, version: u64) -> deltic_driver::Result<Statement> {
         let Some(output) = self.output.clone() else { panic!("nothing has run yet") };
         let version = output.snapshot(Version(version))?;
