@@ -1,4 +1,4 @@
-//! Histories of real data as they are packed: a tar stream of what each version put and deleted.
+//! Packed histories of real data: a tar stream of the partitions that each version put and deleted.
 
 use std::fs::File;
 use std::io::Read;
@@ -17,7 +17,7 @@ pub struct Step {
     pub deleted: Vec<(String, String)>,
 }
 
-/// A line of a data set's own account of its changes.
+/// A line of the data set's own list of its changes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ChangeLine {
     /// The version.
@@ -33,8 +33,8 @@ pub fn data(set: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(set)
 }
 
-/// Reads `history.tar.zst` of a data set version by version, in order, never more than one in memory. Stops after the
-/// first error, or when `each` says so by returning `false`.
+/// Reads `history.tar.zst` of a data set version by version, in order, with only one in memory. Stops after the first
+/// error, or when `each` returns `false`.
 pub fn replay(set: &Path, mut each: impl FnMut(Step) -> Result<bool>) -> Result<()> {
     let path = set.join("history.tar.zst");
     let packed = File::open(&path).with_context(|| format!("opening {}", path.display()))?;

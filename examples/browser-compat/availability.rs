@@ -17,7 +17,7 @@ pub struct Availability {
     pub reads: Reads,
 }
 
-/// What of a table a look-up depends on.
+/// The part of a table that a look-up depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reads {
     /// The row alone.
@@ -71,7 +71,7 @@ impl DirectCompiler for Availability {
     }
 }
 
-/// The look-ups of one file, each made once: features of a file name the same releases over and over.
+/// The look-ups of one file, each made once: the features of a file name the same releases many times.
 struct Looks<'a> {
     reads: Reads,
     context: &'a Context<'a>,

@@ -1,5 +1,5 @@
-//! Dates the features of 373 versions of the web's compatibility data, and counts what it saves to depend on rows of
-//! tables rather than on tables: the same versions are compiled once more with whole tables read.
+//! Dates the features of 373 versions of the web's compatibility data, and counts the savings of depending on rows of tables
+//! rather than on tables: the same versions are compiled once more with whole tables read.
 //!
 //! `cargo run --release --bin browser-compat -- --help`
 

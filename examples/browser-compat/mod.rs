@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Every file of features looks releases up in nearly all 17 tables of browsers. A table changes with each release of
-//! its browser, and then mostly in what no feature names. So a look-up reads one row: [`Reads::Parts`]. For comparison
-//! the same compiler can read whole tables, [`Reads::Whole`]: what it says is the same, what it costs is not.
+//! its browser, and then mostly in rows that no feature names. So a look-up reads one row: [`Reads::Parts`]. For comparison
+//! the same compiler can read whole tables, [`Reads::Whole`]: the result is the same, the cost is not.
 
 mod availability;
 mod model;

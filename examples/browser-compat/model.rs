@@ -1,4 +1,4 @@
-//! The files of the data set, as far as they are read.
+//! The parts of the files of the data set that are read.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use deltic::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A browser: what of its file matters here.
+/// A browser: the part of its file that is used.
 #[derive(Debug, Deserialize)]
 pub struct Browser {
-    /// The browser that it is built from, whose features it has unless its own are stated.
+    /// The browser that it is built from. It has the features of that browser, unless its own are stated.
     pub upstream: Option<String>,
     releases: BTreeMap<String, Release>,
 }
@@ -37,7 +37,7 @@ impl Browser {
     }
 }
 
-/// A feature of the web: where it stands, such as `api.Document.title`, and what is said of browsers.
+/// A feature of the web: its path, such as `api.Document.title`, and the statements about browsers.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Feature {
     /// The keys on the way to it.
@@ -46,12 +46,12 @@ pub struct Feature {
     pub support: BTreeMap<String, Statement>,
 }
 
-/// What is said of a browser.
+/// The statement about a browser.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Statement {
     /// It has the feature since this release, fully, and without anything to switch on. The version may begin with `≤`.
     Since(String),
-    /// It has what the browser has that it is built from.
+    /// It has the same support as the browser that it is built from.
     Mirror,
 }
 
@@ -67,7 +67,7 @@ fn collect(node: &Value, path: &str, found: &mut Vec<Feature>) {
     for (key, below) in entries {
         if key == "__compat" {
             let stated = below["support"].as_object().into_iter().flatten();
-            let stated = stated.filter_map(|(browser, said)| Some((browser.clone(), statement(said)?)));
+            let stated = stated.filter_map(|(browser, support)| Some((browser.clone(), statement(support)?)));
             found.push(Feature { path: path.to_owned(), support: stated.collect() });
         } else {
             let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
@@ -77,18 +77,18 @@ fn collect(node: &Value, path: &str, found: &mut Vec<Feature>) {
 }
 
 /// A browser has one statement or a list of them, the latest first.
-fn statement(said: &Value) -> Option<Statement> {
-    match said {
+fn statement(support: &Value) -> Option<Statement> {
+    match support {
         Value::String(text) if text == "mirror" => Some(Statement::Mirror),
         Value::Array(all) => all.iter().find_map(since),
         one => since(one),
     }
 }
 
-fn since(said: &Value) -> Option<Statement> {
+fn since(support: &Value) -> Option<Statement> {
     let limits = ["flags", "prefix", "alternative_name", "partial_implementation", "version_removed"];
-    if limits.iter().any(|limit| said.get(limit).is_some()) {
+    if limits.iter().any(|limit| support.get(limit).is_some()) {
         return None;
     }
-    said.get("version_added")?.as_str().map(|version| Statement::Since(version.to_owned()))
+    support.get("version_added")?.as_str().map(|version| Statement::Since(version.to_owned()))
 }

@@ -5,7 +5,7 @@ use deltic::prelude::*;
 use super::report::compare;
 use crate::osm;
 
-/// Compares each partition with what it was.
+/// Compares each partition with its earlier version.
 #[derive(Debug)]
 pub struct Difference;
 
@@ -20,7 +20,7 @@ impl HasLayers for Difference {
 }
 
 impl DirectCompiler for Difference {
-    /// A partition and what it was come together under one name.
+    /// A partition and its earlier version meet under one name.
     fn map_key(&self, key: &Key, out: &mut Outputs) {
         out.add(&format!("{}-changes", key.layer.layer), &key.name);
     }

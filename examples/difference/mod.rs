@@ -6,8 +6,8 @@
 //! before/node, way, relation (the one before that)  ─┘
 //! ```
 //!
-//! Both are one and the same catalog, bound twice: a compiler knows catalogs by symbolic ids, and the job says at which
-//! version each is read. When both move on by a version, only partitions that differ in one of the two steps are
+//! Both ids are bound to the same catalog: a compiler knows catalogs by symbolic ids, and the job decides at which
+//! version each is read. When both advance by a version, only partitions that differ in one of the two steps are
 //! compared again. (c) OpenStreetMap contributors, ODbL 1.0
 
 mod compare;

@@ -1,4 +1,4 @@
-//! What differs between two lists of elements.
+//! The differences between two lists of elements.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,27 +8,27 @@ use serde_json::Value;
 
 use crate::osm::Id;
 
-/// A line of a report: an element, and what became of it.
+/// A line of a report: an element, and its change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Line {
     /// The element's id.
     pub id: u64,
-    /// What became of it.
+    /// Its change.
     pub change: Change,
-    /// What was modified: `lat`, `nodes`, `tags.name`, …
+    /// The modified fields: `lat`, `nodes`, `tags.name`, …
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub fields: BTreeSet<String>,
 }
 
-/// What became of an element in a partition. One that moved to another tile is removed here and added there.
+/// The change of an element in a partition. An element that moved to another tile is removed here and added there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
-    /// It came.
+    /// It was added.
     Added,
-    /// It went.
+    /// It was removed.
     Removed,
-    /// It is another.
+    /// It was modified.
     Modified,
 }
 

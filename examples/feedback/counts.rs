@@ -6,11 +6,11 @@ use deltic::prelude::*;
 
 use super::memory::{LAYER, Memory};
 
-/// What a partition holds, as JSON: in how many versions a node changed, by id. Nodes that never did are left out, and
-/// so are tiles without any other.
+/// The content of a partition, as JSON: in how many versions a node changed, by id. Nodes that never changed are left out,
+/// and so are tiles without other nodes.
 pub type Counts = BTreeMap<u64, u64>;
 
-/// Puts what is known of nodes back into their tiles.
+/// Puts the known facts about nodes back into their tiles.
 #[derive(Debug)]
 pub struct CountChanges;
 

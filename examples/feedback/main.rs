@@ -1,5 +1,5 @@
-//! Counts how often each node of OpenStreetMap in Andorra changed in six versions, each from what the run before wrote,
-//! and proves at the end that full runs over the same versions come to the same. (c) OpenStreetMap contributors, ODbL 1.0
+//! Counts how often each node of OpenStreetMap in Andorra changed in six versions, each from the output of the run before, and
+//! proves at the end that full runs over the same versions give the same result. (c) OpenStreetMap contributors, ODbL 1.0
 //!
 //! `cargo run --release --bin feedback -- --help`
 

@@ -1,9 +1,8 @@
 //! `node-memory`: each node as it was in the last run, and in how many versions it had changed until then.
 //!
-//! The task reads what it wrote itself, so it needs no other record of the past. A partition holds a range of ids, as
-//! in the index of nodes, so that a node that moves into another tile is still the same node. Each partition reads its
-//! own predecessor and nothing else: what a run reads does not depend on what it finds, and a run over what is known
-//! already makes the same again.
+//! The task reads its own earlier output, so it needs no other record of the past. A partition holds a range of ids, as in
+//! the index of nodes, so a node that moves into another tile is still the same node. Each partition reads only its own
+//! predecessor: the reads of a run do not depend on the content, and a run over known nodes gives the same result again.
 
 use std::collections::BTreeMap;
 
@@ -13,29 +12,29 @@ use serde::{Deserialize, Serialize};
 use crate::osm::{Node, Point, Tags, range, read_lines};
 use crate::replay::BEFORE;
 
-/// The private layer that is written, and read as it was before.
+/// The private layer that is written, and read in its earlier version.
 pub(super) const LAYER: &str = "node-memory";
 
-/// What is known of a node, by id.
+/// The known facts about nodes, by id.
 pub type Memory = BTreeMap<u64, Known>;
 
-/// What is known of a node.
+/// The known facts about a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// The tile that it is in.
     pub tile: Tile,
-    /// The node as it is.
+    /// The current node.
     pub node: State,
-    /// In how many versions it was moved or tagged anew. A node that goes and comes back begins at 0.
+    /// In how many versions it was moved, or its tags changed. A node that is deleted and comes back begins at 0.
     pub changes: u64,
 }
 
-/// What can change of a node.
+/// The parts of a node that can change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// Where it is.
+    /// Its position.
     pub point: Point,
-    /// What is said of it.
+    /// Its tags.
     pub tags: Tags,
 }
 

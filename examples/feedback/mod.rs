@@ -1,4 +1,4 @@
-//! How often has each node of the map changed? Each run adds to what the run before it wrote: feedback.
+//! How often has each node of the map changed? Each run adds to the output of the run before: feedback.
 //!
 //! ```text
 //!                  ┌──────────────── (read, as of the last run) ─┐
@@ -7,12 +7,12 @@
 //!                                   └──► node-changes ──► node-changes   (tiles)
 //! ```
 //!
-//! What comes out depends on the versions that were compiled and not on the last one alone, so a build from scratch is
-//! something else: it has seen one version. What holds instead is that a run which compiles what has changed makes the
-//! same as one from the same base which compiles everything; so a chain of the former is held against a chain of the
-//! latter, over the same versions. What a run wrote is a change that the next one sees: it compiles what that touched
-//! once more, and says the same unless the map has changed there too. So with nothing else new, the run after a change
-//! puts no partition, and those after it have nothing to do and commit nothing. (c) OpenStreetMap contributors, ODbL 1.0
+//! The result depends on all versions that were compiled, not only on the last one. So a build from scratch differs: it has
+//! seen one version. Instead, an incremental run equals a full run from the same base, and the example compares a chain of
+//! incremental runs with a chain of full runs over the same versions. The output of a run is a change for the next one: it
+//! compiles the affected partitions once more, with the same result unless the map has changed there too. So if nothing else
+//! changed, the run after a change puts no partition, and later runs have nothing to do and commit nothing.
+//! (c) OpenStreetMap contributors, ODbL 1.0
 
 mod counts;
 mod memory;

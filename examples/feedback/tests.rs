@@ -34,7 +34,7 @@ fn some(text: &str) -> Option<String> {
 }
 
 /// A lab in which nothing is left to do, with nodes 1 and 2 in the west.
-fn settled() -> Lab {
+fn up_to_date() -> Lab {
     let mut lab = lab();
     lab.put("osm/node", tile(WEST), node(1, 1.5) + &node(2, 1.5));
     lab.run();
@@ -45,7 +45,7 @@ fn settled() -> Lab {
 
 #[test]
 fn what_moves_and_what_is_tagged_has_changed() {
-    let mut lab = settled();
+    let mut lab = up_to_date();
     lab.put("osm/node", tile(WEST), node(1, 1.6) + &node(2, 1.5));
     lab.run();
     assert_eq!(counts(&lab), [some(r#"{"1":1}"#), None]);
@@ -57,12 +57,12 @@ fn what_moves_and_what_is_tagged_has_changed() {
 
 #[test]
 fn a_node_that_moves_into_another_tile_takes_its_count_along() {
-    let mut lab = settled();
+    let mut lab = up_to_date();
     lab.put("osm/node", tile(WEST), node(2, 1.5));
     lab.put("osm/node", tile(EAST), node(1, 1.9));
     lab.run();
     assert_eq!(counts(&lab), [None, some(r#"{"1":1}"#)]);
-    // One that goes and comes back is new.
+    // A node that is deleted and comes back is new.
     lab.delete("osm/node", tile(EAST));
     lab.run();
     assert_eq!(counts(&lab), [None, None]);
@@ -73,9 +73,9 @@ fn a_node_that_moves_into_another_tile_takes_its_count_along() {
 
 #[test]
 fn a_run_without_a_change_counts_nothing_and_then_commits_nothing() {
-    let mut lab = settled();
+    let mut lab = up_to_date();
     assert_eq!(lab.run().report.version, None);
-    // Of two ranges of ids one is touched.
+    // One of the two ranges of ids is affected.
     lab.put("osm/node", tile(EAST), node(1_000_000, 1.9));
     lab.run();
     lab.put("osm/node", tile(EAST), node(1_000_000, 1.8));
@@ -89,6 +89,6 @@ fn a_run_without_a_change_counts_nothing_and_then_commits_nothing() {
     let again = lab.run();
     let puts: u64 = again.report.tasks.iter().map(|task| task.counts.put + task.counts.deleted).sum();
     assert_eq!((puts, counts(&lab)), (0, before));
-    let settled = lab.run();
-    assert_eq!((settled.log().as_str(), settled.report.version), ("", None));
+    let idle = lab.run();
+    assert_eq!((idle.log().as_str(), idle.report.version), ("", None));
 }

@@ -5,8 +5,8 @@ use deltic::prelude::*;
 use super::json_layer;
 use super::model::{Form, Kind, Preset, preset_id, read};
 
-/// Files of presets to presets by id, without what no later task needs. From version 61 on, some ids have two files: the
-/// last one by name counts, as where the source itself is built.
+/// Files of presets to presets by id, without the parts that no later task needs. From version 61 on, some ids have two
+/// files: the last one by name counts, as in the source's own build.
 #[derive(Debug)]
 pub struct PresetIndex;
 
@@ -36,7 +36,7 @@ impl HasLayers for Forms {
         Ok(Layers::new()
             .input_layers(["presets-by-id"])
             .reference_layers(["schema/fields"])
-            // A field's label is of no matter to the forms that it is in.
+            // The label of a field does not affect the forms that it is in.
             .projections([Projection::new("kind", read::<Kind>, |kind: &Option<Kind>, _: &str| Ok(kind.clone()))])
             .output_layers([json_layer("forms")?]))
     }
@@ -111,7 +111,7 @@ impl Resolver<'_> {
             return Ok(Vec::new());
         }
         let Some(other) = self.context.read("presets-by-id", from)? else {
-            // Nobody says that there is a preset above one.
+            // A preset need not have another one above it.
             if named {
                 self.problems.push(format!("there is no preset `{from}`"));
             }

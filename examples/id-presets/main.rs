@@ -1,5 +1,5 @@
-//! Works out the forms of 1,003 versions of the presets of the editor iD, each from what changed, and proves at the end
-//! that the result equals a build from scratch.
+//! Compiles the forms of 1,003 versions of the presets of the editor iD, each incrementally, and proves at the end that
+//! the result equals a build from scratch.
 //!
 //! `cargo run --release --bin id-presets -- --help`
 

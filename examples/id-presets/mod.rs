@@ -9,8 +9,8 @@
 //! ```
 //!
 //! A preset lists fields, and `{shop}` for those of the preset `shop`, which may do the same. One without fields takes
-//! those of the preset above it in its path. How far a chain goes stands in the data, so it is followed by plain tracked
-//! reads; a menu's two levels are known beforehand, so they are declared. The rules are those of the editor iD.
+//! those of the preset above it in its path. The length of a chain depends on the data, so it is followed by plain tracked
+//! reads. A menu's two levels are known in advance, so they are declared. The rules are those of the editor iD.
 
 mod forms;
 mod menus;

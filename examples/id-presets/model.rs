@@ -1,4 +1,4 @@
-//! What is read of the data set, and what is made of it.
+//! The parts of the data set that are read, and the outputs.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use deltic::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// A preset, as far as its form and its menus need it.
+/// The parts of a preset that its form and its menus need.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all(deserialize = "camelCase"))]
 pub struct Preset {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// The tags that define it.
     #[serde(default)]
@@ -23,7 +23,7 @@ pub struct Preset {
     pub more_fields: Vec<String>,
 }
 
-/// What of a field decides whether it is taken over from another preset.
+/// The part of a field that decides whether it is taken over from another preset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kind {
     pub(super) key: Option<String>,
@@ -34,7 +34,7 @@ pub(super) struct Kind {
 /// The form of a preset.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Form {
-    /// What the preset is called.
+    /// The name of the preset.
     pub name: String,
     /// The fields that are shown.
     pub fields: Vec<String>,
@@ -50,7 +50,7 @@ pub fn preset_id(file: &str) -> String {
     file.split('/').map(|part| part.strip_prefix('_').unwrap_or(part)).collect::<Vec<_>>().join("/")
 }
 
-/// Reads a file of the data set. One that is no JSON at all is as good as none: versions 58, 369 and 550 have some.
+/// Reads a file of the data set. A file that is no JSON is ignored: versions 58, 369 and 550 have some.
 pub(super) fn read<T: DeserializeOwned>(payload: &Payload) -> Result<Option<T>> {
     match serde_json::from_slice(payload.bytes()) {
         Ok(found) => Ok(Some(found)),

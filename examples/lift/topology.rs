@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::osm::{LEVEL, Node, Tags, Way, read_lines};
 
-/// Merges the tiles below a coarser one. Which tiles go where follows from their names alone, so nothing is looked
-/// into that is not compiled.
+/// Merges the tiles below a coarser one. The names of tiles alone decide their target, so no other content is read.
 #[derive(Debug)]
 pub struct Lift(pub LiftConfig);
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::geometry::{Degrees, Point};
 
-/// What is said about an element, sorted.
+/// The tags of an element, sorted.
 pub type Tags = BTreeMap<String, String>;
 
 /// A point of the map, part of a way or something by itself.
@@ -83,7 +83,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// An element of any kind, for those who need its id alone.
+/// An element of any kind, for code that needs only its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Id {
     /// The id.
@@ -97,7 +97,7 @@ impl Node {
     }
 }
 
-/// Reads a partition of elements. An error says which line is wrong.
+/// Reads a partition of elements. An error names the wrong line.
 pub fn read_lines<T: DeserializeOwned>(partition: &Partition) -> Result<Vec<T>> {
     let line = |(index, line): (usize, &str)| {
         serde_json::from_str(line).with_context(|| format!("line {} of {}", index + 1, partition.key))

@@ -1,7 +1,7 @@
-//! Coordinates, and where the nodes of ways are.
+//! Coordinates, and the places of the nodes of ways.
 //!
-//! A coordinate is kept as the source has it, in steps of 1e-7 degrees: what is printed is what was read, digit for
-//! digit, on every machine.
+//! A coordinate is kept as in the source, in steps of 1e-7 degrees: it is printed as it was read, digit for digit, on every
+//! machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,8 +62,8 @@ impl From<Point> for (Degrees, Degrees) {
     }
 }
 
-/// Finds nodes wherever they are: the index says in which tiles, and each of these tiles is read once. Nodes that do
-/// not exist are left out.
+/// Finds nodes in any tile: the index gives the tiles, and each of these tiles is read once. Nodes that do not exist are
+/// left out.
 ///
 /// Reads `osm/node` and the index of nodes, so both must be among the task's layers.
 pub fn locate(context: &Context, ids: impl IntoIterator<Item = u64>) -> Result<BTreeMap<u64, Located>> {

@@ -1,4 +1,4 @@
-//! OpenStreetMap as the data set holds it, and what several examples make of it. (c) OpenStreetMap contributors, ODbL 1.0
+//! OpenStreetMap in the form of the data set, and the parts that several examples share. (c) OpenStreetMap contributors, ODbL 1.0
 //!
 //! | module | holds |
 //! |---|---|
@@ -18,7 +18,7 @@ pub use places::{Entries, Places, find, places_layer, range};
 
 use crate::replay::DataSet;
 
-/// What the licence asks to be said of the data and of what is made of it.
+/// The notice that the licence requires for the data and for products of it.
 pub const ATTRIBUTION: &str = "(c) OpenStreetMap contributors, ODbL 1.0";
 
 /// The level of the tiles that nodes and ways are in.

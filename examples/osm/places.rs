@@ -1,9 +1,8 @@
 //! `node-places`, `way-places`, `relation-places`: an index from ids to tiles.
 //!
-//! A way names its nodes by id, and an id does not say where a node is. The index does: a partition holds a range of
-//! ids. Elements that were drawn together have ids close together, so a way needs few partitions of it; and new
-//! elements have new ids, so an update of the map touches few as well. Moving a node within its tile, or tagging it,
-//! touches none.
+//! A way names its nodes by id, and an id does not show where a node is. The index does: a partition holds a range of ids.
+//! Elements that were drawn together have ids close together, so a way needs few partitions of the index. New elements have
+//! new ids, so an update of the map changes few partitions too. Moving a node within its tile, or tagging it, changes none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +10,10 @@ use deltic::prelude::*;
 
 use super::element::{Id, Kind, read_lines};
 
-/// How many low bits of an id do not count for the partition it is in.
+/// How many low bits of an id are ignored for the partition that it is in.
 const BITS: u32 = 16;
 
-/// What a partition of the index holds, as JSON: the tile of each element. Relations exist, but are in no tile.
+/// The content of a partition of the index, as JSON: the tile of each element. Relations exist, but are in no tile.
 pub type Entries = BTreeMap<u64, Option<Tile>>;
 
 /// Indexes the elements of a kind.
@@ -88,7 +87,7 @@ fn by_range(ids: impl IntoIterator<Item = u64>) -> BTreeMap<String, BTreeSet<u64
 mod tests {
     use super::*;
 
-    /// What reads nodes by id.
+    /// The task that reads nodes by id.
     struct Reader;
 
     impl HasLayers for Reader {

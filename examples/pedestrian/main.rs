@@ -31,7 +31,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Fails unless the layers of all ways are equal at every version; says what the last version cost in each.
+/// Fails unless the layers of all three methods are equal at every version; prints the cost of the last version in each.
 fn compare_ways(replayed: &Replayed) -> Result<()> {
     let [(first, _), others @ ..] = WAYS;
     let expected = replayed.chain.digests(first)?;

@@ -7,9 +7,9 @@
 //! osm/way ───────────────────────► pedestrian ──► pedestrian   (tiles)
 //! ```
 //!
-//! A way names its nodes by id; where they are stands in other partitions, often in other tiles. The index says in
-//! which. Both look-ups are tracked reads, so a way is drawn again when one of its nodes moves, and when a node that it
-//! waited for appears. (c) OpenStreetMap contributors, ODbL 1.0
+//! A way names its nodes by id. Their positions are in other partitions, often in other tiles, which the index gives. Both
+//! look-ups are tracked reads, so a way is drawn again when one of its nodes moves, and when a missing node appears.
+//! (c) OpenStreetMap contributors, ODbL 1.0
 //!
 //! The same network is made in two other ways, into layers of their own, whose digests are equal at every version. Of
 //! the three files the one with tracked reads is the shortest:

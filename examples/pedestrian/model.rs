@@ -1,5 +1,5 @@
-//! What may be walked, how it is drawn, and how a tile of it is written. However paths find their nodes, this makes
-//! the same bytes of them.
+//! Which ways may be walked, how they are drawn, and how a tile of them is written. All three methods to find nodes use this,
+//! and give the same bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::osm::{ATTRIBUTION, LEVEL, Located, Point, Tags, Way, read_lines};
 
-/// Kinds of `highway` that are for walking unless their tags say otherwise.
+/// Kinds of `highway` that are for walking unless their tags forbid it.
 const WALKABLE: [&str; 9] =
     ["bridleway", "corridor", "footway", "living_street", "path", "pedestrian", "residential", "steps", "track"];
 
@@ -39,7 +39,7 @@ pub struct Path {
     pub missing: usize,
 }
 
-/// A path as GeoJSON has it.
+/// A path in GeoJSON.
 #[derive(Serialize)]
 struct Feature<'a> {
     r#type: &'static str,
@@ -89,7 +89,7 @@ pub fn draw(ways: &[Way], nodes: &BTreeMap<u64, Located>, config: &NetworkConfig
     drawn
 }
 
-/// Whether a way may be walked: `foot` decides, then `access`, then what kind of way it is.
+/// Whether a way may be walked: `foot` decides, then `access`, then the kind of the way.
 pub fn is_walkable(tags: &Tags) -> bool {
     let tag = |key: &str| tags.get(key).map(String::as_str);
     let Some(kind) = tag("highway") else { return false };
@@ -106,7 +106,7 @@ pub fn walkable_ways(partition: &Partition) -> Result<Vec<Way>> {
     Ok(ways.into_iter().filter(|way| is_walkable(&way.tags)).collect())
 }
 
-/// A layer that the network goes to.
+/// A layer for the network.
 pub fn network_layer(id: &str, config: &NetworkConfig) -> Result<Layer> {
     let level = config.level;
     ensure!(level <= LEVEL, "level {level}: tiles of level {LEVEL} can not go deeper");
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_say_what_may_be_walked() {
+    fn tags_decide_what_may_be_walked() {
         for (text, walkable) in [
             ("highway=footway", true),
             ("highway=primary", false),

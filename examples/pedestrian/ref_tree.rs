@@ -1,8 +1,8 @@
-//! The network by reference trees: what a way refers to is declared, level by level, and followed before the front-end
+//! The network by reference trees: the references of a way are declared, level by level, and resolved before the front-end
 //! runs.
 //!
-//! A reference is resolved from one partition alone, and neither a way nor the index says by itself in which tiles the
-//! way's nodes are. So a first task writes that down, and the second follows it:
+//! A reference is resolved from one partition alone, and neither a way nor the index alone shows in which tiles the way's
+//! nodes are. So a first task writes these tiles, and the second follows them:
 //!
 //! ```text
 //! osm/way ──► ranges (node-places)                             ──► node-tiles   (private)
@@ -16,7 +16,7 @@ use deltic::prelude::*;
 use super::model::{NetworkConfig, Path, draw, encode, network_layer, walkable_ways};
 use crate::osm::{Entries, located_in, range};
 
-/// Writes down for each tile of ways in which tiles their nodes are.
+/// Writes, for each tile of ways, the tiles of their nodes.
 #[derive(Debug)]
 pub struct NodeTiles;
 

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 
-/// What every example can be asked for.
+/// The options of every example.
 #[derive(Debug, Parser)]
 pub struct Arguments {
-    /// Keep the catalogs here, as DIR/in and DIR/out, to look at with `deltic log`, `ls` and `diff`; a later run goes
-    /// on where this one stopped
+    /// Keep the catalogs here, as DIR/in and DIR/out, to inspect with `deltic log`, `ls` and `diff`; a later run continues
+    /// where this one stopped
     #[arg(long)]
     pub dir: Option<PathBuf>,
     /// Stop after this version

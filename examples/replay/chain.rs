@@ -38,8 +38,8 @@ impl Chain {
         })
     }
 
-    /// Imports and compiles version after version up to `last`, and hands what each run did to `each`. What was
-    /// imported before is not imported again; its last version is compiled again, in case a run stopped in between.
+    /// Imports and compiles version after version up to `last`, and calls `each` with the report of each run. Versions that
+    /// were imported before are not imported again; the last of them is compiled again, in case a run stopped in between.
     pub fn replay(&self, last: Option<u64>, mut each: impl FnMut(u64, &Report, Duration)) -> Result<()> {
         let done = self.input_version()?;
         history::replay(&history::data(self.example.data.folder), |step| {
@@ -92,14 +92,14 @@ impl Chain {
             .collect()
     }
 
-    /// Builds the latest version of the input from nothing, into a catalog of its own.
+    /// Builds the latest version of the input from scratch, into a separate catalog.
     pub fn scratch(&self, dir: &Path) -> Result<Snapshot> {
         let scratch = open_or_create(dir, Vec::new())?;
         self.compile(&scratch, self.input_version()?, true)?;
         Ok(scratch.latest()?)
     }
 
-    /// Whether a task reads what the run before wrote, so that a build from nothing is something else.
+    /// Whether a task reads the output of the run before, so that a build from scratch differs.
     pub fn has_feedback(&self) -> bool {
         let catalogs = self.tasks.iter().flat_map(Task::readable).filter_map(|layer| layer.catalog);
         catalogs.into_iter().any(|catalog| catalog.as_str() == BEFORE)
@@ -154,7 +154,7 @@ impl Chain {
         Ok(layers)
     }
 
-    /// Commits what a version changed as the next version of the input catalog.
+    /// Commits the changes of a version as the next version of the input catalog.
     fn import(&self, step: &Step) -> Result<()> {
         let import = Import::begin(&self.input.latest()?, deltic::new_run_id()?)?;
         for (layer, name, bytes) in &step.put {
@@ -175,7 +175,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Where a file of the data set goes.
+    /// The partition of a file of the data set.
     fn place(&self, import: &Import, layer: &str, file: &str) -> Result<(LayerId, Name)> {
         let extension = self.example.data.extension;
         let name = file.strip_suffix(extension);

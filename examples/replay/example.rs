@@ -1,4 +1,4 @@
-//! What an example says of itself.
+//! The description of an example.
 
 use deltic::compiler::Setup;
 use deltic::core::Layer;
@@ -9,7 +9,7 @@ pub const BEFORE: &str = "before-this-run";
 /// An example: a data set and the tasks that compile it.
 #[derive(Debug, Clone)]
 pub struct Example {
-    /// What it does, as `--help` says it.
+    /// What it does, as in `--help`.
     pub about: &'static str,
     /// The data set.
     pub data: DataSet,
@@ -26,10 +26,10 @@ pub struct Example {
 pub struct DataSet {
     /// Its folder in `examples/data`.
     pub folder: &'static str,
-    /// What its licence asks to be said wherever it is used.
+    /// The notice that its licence requires wherever it is used.
     pub attribution: Option<&'static str>,
     /// The layers of the input catalog.
     pub layers: fn() -> anyhow::Result<Vec<Layer>>,
-    /// What file names of the data set end in after the partition's name.
+    /// The end of file names of the data set, after the partition's name.
     pub extension: &'static str,
 }

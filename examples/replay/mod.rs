@@ -1,12 +1,12 @@
-//! Replaying the history of a data set: what the `main.rs` of every example has in common.
+//! Replays the history of a data set: the common part of the `main.rs` of every example.
 //!
-//! Version after version is imported into an input catalog and compiled into an output catalog, each from what changed.
-//! At the end the last version is built once more from nothing, and must come out equal, digest for digest. Where tasks
-//! read what they wrote before, all versions are built once more, each in full from the one before.
+//! Version after version is imported into an input catalog and compiled into an output catalog, each incrementally. At the end
+//! the last version is built once more from scratch, and must be equal, digest for digest. If tasks read their own earlier
+//! output, all versions are built once more, each in full from the one before.
 //!
 //! | module | holds |
 //! |---|---|
-//! | `example` | what an example says of itself: its data, its tasks |
+//! | `example` | the description of an example: its data, its tasks |
 //! | `arguments` | the command line |
 //! | `chain` | the two catalogs, and the runs from one to the other |
 //! | `totals` | the table that is printed |
@@ -34,7 +34,7 @@ use totals::Totals;
 pub struct Replayed {
     /// The catalogs.
     pub chain: Chain,
-    /// What ran, in order.
+    /// The runs, in order.
     pub ran: Vec<Ran>,
     /// Where the catalogs are, unless they are kept; removed with this.
     _scratch: TempDir,
@@ -45,7 +45,7 @@ pub struct Replayed {
 pub struct Ran {
     /// The version of the input.
     pub number: u64,
-    /// What compiling it did.
+    /// The report of its run.
     pub report: Report,
     /// How long that took.
     pub time: Duration,
@@ -102,7 +102,7 @@ pub fn main(example: &Example) -> Result<Replayed> {
     Ok(Replayed { chain, ran, _scratch: scratch })
 }
 
-/// Builds the last version from nothing, compares digests, and says how long the build took.
+/// Builds the last version from scratch, compares digests, and prints how long the build took.
 fn compare_with_scratch(chain: &Chain, dir: &Path) -> Result<Duration> {
     let started = Instant::now();
     let scratch = chain.scratch(dir)?;
@@ -112,7 +112,7 @@ fn compare_with_scratch(chain: &Chain, dir: &Path) -> Result<Duration> {
     Ok(full)
 }
 
-/// Builds all versions once more, each in full from the output before it; compares the digests of each, and says how long
+/// Builds all versions once more, each in full from the output before it; compares the digests of each, and prints how long
 /// the last one took.
 fn compare_with_full_runs(chain: &Chain, dir: &Path) -> Result<Duration> {
     let mut last = Duration::ZERO;
@@ -130,7 +130,7 @@ fn print_layers(layers: &[(LayerId, u64, Digest)]) {
     }
 }
 
-/// Says how to look at the catalogs that are kept.
+/// Prints how to inspect the catalogs that are kept.
 fn invite(example: &Example, dir: &Path, last: u64) {
     let url = format!("file:{}/out", dir.display());
     let url = if url.contains(char::is_whitespace) { format!("'{url}'") } else { url };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deltic::driver::{Counts, Mode, Report};
 
-/// What all runs did together.
+/// The sums over all runs.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
     inputs: u64,
@@ -46,7 +46,7 @@ impl Totals {
         println!("\n{} versions compiled, one after another, in {:.1} s", self.times.len(), time.as_secs_f64());
     }
 
-    /// Says what the last change and a middling one cost beside `what` compiles everything.
+    /// Prints the cost of the last change and of a median one, compared with `what`, which compiles everything.
     pub(super) fn print_beside(&self, what: &str, full: Duration) {
         let ms = |time: Duration| time.as_secs_f64() * 1000.0;
         let mut times = self.times.clone();

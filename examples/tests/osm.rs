@@ -1,7 +1,7 @@
 //! The examples over all six versions of the map: which partitions ran for the small update, and that a chain of runs
 //! equals a build from scratch.
 
-#![expect(clippy::unwrap_used, reason = "a failure fails the test, and says where")]
+#![expect(clippy::unwrap_used, reason = "a failure fails the test, and names the place")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ struct Replayed {
     _dir: TempDir,
 }
 
-/// Replays an example, with catalogs opened anew before the small update and after it. Fails unless layers and state
+/// Replays an example, with catalogs opened again before the small update and after it. Fails unless layers and state
 /// equal, at each of these stops and at the end, those of a build from scratch.
 fn replay(example: &Example) -> Replayed {
     let dir = tempfile::tempdir().unwrap();
@@ -87,7 +87,7 @@ fn lift_merges_what_the_update_touched() {
 #[test]
 fn pedestrian_redraws_what_reads_what_the_update_touched_in_three_ways() {
     let replayed = replay(&pedestrian::EXAMPLE);
-    // 17 of 179 tiles of ways read a part of the index or a tile of nodes that changed; one says something new.
+    // 17 of 179 tiles of ways read a part of the index or a tile of nodes that changed; one emits something new.
     assert_eq!(
         ran(&replayed, 3),
         [
@@ -98,7 +98,7 @@ fn pedestrian_redraws_what_reads_what_the_update_touched_in_three_ways() {
             "pedestrian.pedestrian-data-sets: 17 inputs (11 through reads), 17 front-ends, 16 cut off, 0 again, 3 back-ends, 3 put, 0 deleted",
         ]
     );
-    // However ways find their nodes, they come to the same, at every version.
+    // All methods to find nodes give the same result, at every version.
     let [expected, others @ ..] = pedestrian::WAYS.map(|(layer, _)| replayed.chain.digests(layer).unwrap());
     assert_eq!(expected.keys().map(|version| version.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
     assert_eq!(expected.values().collect::<BTreeSet<_>>().len(), 6, "each version changed the network");
@@ -119,8 +119,8 @@ fn pedestrian_redraws_what_reads_what_the_update_touched_in_three_ways() {
 #[test]
 fn validate_rolls_up_what_the_update_touched() {
     let replayed = replay(&validate::EXAMPLE);
-    // 16 of 209 inputs refer to what may have come or gone. The update adds nodes and ways, so the sums change up to
-    // the root.
+    // 16 of 209 inputs refer to elements that may have been added or removed. The update adds nodes and ways, so the sums
+    // change up to the root.
     assert_eq!(
         ran(&replayed, 3),
         [
@@ -135,7 +135,7 @@ fn validate_rolls_up_what_the_update_touched() {
             "assessment: 1 inputs (0 through reads), 0 front-ends, 0 cut off, 0 again, 1 back-ends, 1 put, 0 deleted",
         ]
     );
-    // What the last version holds, counted in the extract itself.
+    // The content of the last version, counted in the extract itself.
     let root = replayed.chain.partitions("metrics-0").unwrap();
     let metrics: validate::Metrics = root[0].1.json().unwrap();
     for (name, count) in [
@@ -156,14 +156,14 @@ fn validate_rolls_up_what_the_update_touched() {
 #[test]
 fn difference_compares_what_either_step_changed() {
     let replayed = replay(&difference::EXAMPLE);
-    // 14 partitions differ now; 487 did in the step before, which `before` takes now: their reports go, or are others.
+    // 14 partitions differ now. 487 differed in the step before, which `before` takes now: their reports are deleted or changed.
     assert_eq!(
         ran(&replayed, 3),
         [
             "difference: 501 inputs (0 through reads), 0 front-ends, 0 cut off, 0 again, 486 back-ends, 14 put, 475 deleted"
         ]
     );
-    // There is a report for each change that the data set's own account names, and no other.
+    // There is a report for each change in the data set's own list, and no other.
     let mut reports = BTreeSet::new();
     for layer in ["node", "way", "relation"] {
         for (name, _) in replayed.chain.partitions(&format!("{layer}-changes")).unwrap() {
@@ -213,7 +213,7 @@ fn feedback_adds_to_what_it_wrote() {
     chain.replay(None, |_, report, _| reports.push(report.clone())).unwrap();
     assert_eq!(reports.iter().map(|report| report.version.unwrap().0).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
 
-    // From one base, what a change can affect and everything come to the same: at every version.
+    // From one base, an incremental and a full run give the same result, at every version.
     let full = chain.full_runs(&dir.path().join("full"), |report, _| {
         assert!(report.tasks.iter().all(|task| matches!(task.mode, Mode::Full { .. })));
     });

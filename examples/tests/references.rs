@@ -1,6 +1,6 @@
 //! Look-ups in real data: browsers' releases by rows and by tables, and chains of references among presets.
 
-#![expect(clippy::unwrap_used, reason = "a failure fails the test, and says where")]
+#![expect(clippy::unwrap_used, reason = "a failure fails the test, and names the place")]
 
 use deltic::driver::Report;
 use deltic_examples::replay::{Chain, Example};
@@ -58,7 +58,7 @@ fn a_form_follows_its_presets_and_the_kinds_of_its_fields() {
     let replayed = replay(&id_presets::EXAMPLE, 64);
     let form = replayed.json("forms", "shop/books");
     assert_eq!(form["name"], "Bookstore");
-    // What `{shop}` stands for, without the field for the tag that makes it a book store.
+    // The fields of `{shop}`, without the field for the tag that makes it a book store.
     assert_eq!(
         form["fields"],
         serde_json::json!([

@@ -4,8 +4,8 @@
 //! continued by `> `, and below them what they print; `UPDATE_EXPECT=1` writes what they print now. Any other fence is the
 //! content of the file that the line above it names, as in "`Cargo.toml`:".
 //!
-//! Two things differ from what a reader does: versions of dependencies are those of this repository, so that nothing is fetched, and
-//! what is built here already is not built again.
+//! Two things differ from what a reader does: versions of dependencies are those of this repository, so that nothing is
+//! downloaded, and crates that are built already are not built again.
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 
 use expect_test::expect_file;
 
-/// Printed by the shell behind what a command has printed; the exit code follows.
+/// The shell prints this after the output of a command; the exit code follows.
 const END: &str = "end of command ";
 
 fn root() -> PathBuf {
@@ -51,7 +51,7 @@ fn the_tutorial_is_followed_to_the_letter() {
             now.extend(fence.iter().map(|line| format!("{line}\n")));
             match above.strip_suffix("`:").and_then(|above| above.rsplit('`').next()) {
                 Some(file) if language != "sh" => shell.write(file, &format!("{}\n", fence.join("\n"))),
-                // Each line has to end well.
+                // Each line must succeed.
                 None if language == "sh" => drop(shell.run(&fence.join(" &&\n"))),
                 _ => panic!("a fence of `{language}` below {above:?}"),
             }
@@ -62,7 +62,7 @@ fn the_tutorial_is_followed_to_the_letter() {
     expect_file![path].assert_eq(&now);
 }
 
-/// The commands of a fence, each with the lines that it stands on. What does not begin with a prompt is what was printed.
+/// The commands of a fence, each with its lines. Lines without a prompt are the output.
 fn commands(fence: &[&str]) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> = Vec::new();
     for line in fence {
@@ -100,7 +100,7 @@ impl Shell {
         Shell { child, printed, folder: folder.to_owned() }
     }
 
-    /// Runs a command, which must end well, and gives what it prints.
+    /// Runs a command, which must succeed, and returns its output.
     fn run(&mut self, command: &str) -> String {
         let all = format!("{{ {command}\n}} 2>&1 < /dev/null; printf '\\n{END}%s\\n' $?; pwd\n");
         self.child.stdin.as_mut().unwrap().write_all(all.as_bytes()).unwrap();
@@ -146,7 +146,7 @@ fn target() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
 }
 
-/// A line without what differs from run to run: sizes in KiB and times.
+/// A line without the parts that differ between runs: sizes in KiB and times.
 fn measured(line: &str) -> String {
     let words: Vec<&str> = line.split(' ').collect();
     let is_unit = |index: usize| words.get(index + 1).is_some_and(|next| ["KiB", "ms", "ms)"].contains(next));

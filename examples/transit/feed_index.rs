@@ -1,15 +1,15 @@
-//! `feeds-by-id`: what is known of a feed under the number that others refer to it by.
+//! `feeds-by-id`: the known facts about a feed, under the number by which others refer to it.
 
 use deltic::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::model::Feed;
 
-/// Groups all descriptions by feed number. Numbers should be unique and are not: an entry lists every file.
+/// Groups all descriptions by feed number. Numbers should be unique but are not: an entry lists every file.
 #[derive(Debug)]
 pub struct FeedIndex;
 
-/// What others want to know of a feed.
+/// The facts about a feed that others need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedLine {
     pub(super) file: String,

@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::feed_index::FeedLine;
 use super::model::Feed;
 
-/// Joins a realtime feed with its schedules, found by tracked reads in what `feed-index` has just published. A
-/// reference to a feed that does not exist is kept as such, and heals when the feed appears.
+/// Joins a realtime feed with its schedules, found by tracked reads in the layer that `feed-index` has just published. A
+/// reference to a feed that does not exist is kept, and is resolved when the feed appears.
 #[derive(Debug)]
 pub struct Feeds;
 

@@ -1,4 +1,4 @@
-//! Compiles 378 real versions of 3,400 transit feed descriptions, each from what changed, and proves at the end that
+//! Compiles 378 real versions of 3,400 transit feed descriptions, each incrementally, and proves at the end that
 //! the result equals a build from scratch.
 //!
 //! `cargo run --release --bin transit -- --help`

@@ -1,4 +1,4 @@
-//! What can be made of the descriptions of 3,400 transit feeds: four tasks, one reading another's output.
+//! Products of the descriptions of 3,400 transit feeds: four tasks, one reading another's output.
 //!
 //! ```text
 //! gtfs-schedule ─┬─► feed-index ──► feeds-by-id ─┐ (read)
@@ -34,8 +34,8 @@ pub const EXAMPLE: Example = Example {
 
 /// Registers the four tasks.
 ///
-/// The code's versions are stated, so that a rebuilt binary does not compile everything again; whoever changes a
-/// compiler changes its version.
+/// The versions of the code are stated, so that a rebuilt binary does not compile everything again. If you change a
+/// compiler, change its version.
 pub fn setup(setup: &mut Setup) -> Result<()> {
     let coverage: CoverageConfig = setup.config("coverage")?;
     setup.add(Task::new("feed-index", MapGroup(FeedIndex))?.version("1"))?;

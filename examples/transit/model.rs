@@ -1,4 +1,4 @@
-//! The descriptions as their authors write them, with what four years of hand editing left in them.
+//! The descriptions as their authors write them, with the irregularities of four years of manual editing.
 
 use deltic::prelude::*;
 use serde::{Deserialize, Deserializer};
@@ -20,7 +20,7 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// Reads a description. Some say a thing twice: the last word counts.
+    /// Reads a description. Some have a field twice: the last one counts.
     pub(super) fn read(input: &Input) -> Result<Feed> {
         let value: serde_json::Value = input.json()?;
         Ok(serde_json::from_value(value)?)
@@ -43,7 +43,7 @@ struct Corners {
 }
 
 impl Location {
-    /// The area that is served; many feeds do not say.
+    /// The area that is served; many feeds do not state it.
     ///
     /// A box whose west lies east of its east crosses the antimeridian, unless it would then go round more than half of
     /// the world: such a box has its corners swapped.

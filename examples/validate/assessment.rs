@@ -25,7 +25,7 @@ impl Default for Limits {
     }
 }
 
-/// What is said of the whole map.
+/// The verdict on the whole map.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Whether all criteria are met.
@@ -34,7 +34,7 @@ pub struct Verdict {
     pub criteria: Vec<Criterion>,
 }
 
-/// One of the limits, and what it was compared with.
+/// One of the limits, and the figure that it was compared with.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Criterion {
     /// The kind of references.

@@ -1,4 +1,4 @@
-//! What is counted in a tile, and how counts of several are added up.
+//! The counts of a tile, and how the counts of several tiles are added up.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub fn add(sum: &mut Metrics, metrics: Metrics) {
     }
 }
 
-/// The layer of the metrics of a level. What is not in one tile of that level is in a coarser one.
+/// The layer of the metrics of a level. Elements that are not in one tile of that level are counted in a coarser one.
 pub fn metrics_layer(level: u8) -> Result<Layer> {
     let layer = Layer::tiles(&format!("metrics-{level}"), Grid::Mercator, 0..=level)?;
     Ok(layer.with_content_type("application/json"))

@@ -1,5 +1,5 @@
-//! Validating the topology of a map: do the nodes of ways and the members of relations exist? What is wrong is listed
-//! by tile, and what was counted is rolled up the tree of tiles, level by level, to one verdict.
+//! Validating the topology of a map: do the nodes of ways and the members of relations exist? Problems are listed by
+//! tile, and counts are added up the tree of tiles, level by level, to one verdict.
 //!
 //! ```text
 //! osm/node, way, relation ──► node-places, way-places, relation-places ─┐ (read)
@@ -9,8 +9,8 @@
 //! metrics-14 ──► metrics-12 ──► metrics-10 ──► metrics-8 ──► metrics-0 ──► assessment
 //! ```
 //!
-//! Each step reads what the one before it has just published, so a change climbs the tree only as far as it changes a
-//! sum. (c) OpenStreetMap contributors, ODbL 1.0
+//! Each step reads the layer that the one before it has just published, so a change goes up the tree only as far as it
+//! changes a sum. (c) OpenStreetMap contributors, ODbL 1.0
 
 mod assessment;
 mod metrics;

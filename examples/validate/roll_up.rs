@@ -4,7 +4,7 @@ use deltic::prelude::*;
 
 use super::metrics::{Metrics, add, metrics_layer};
 
-/// One step up the tree. What lies higher than the step already stays in its tile.
+/// One step up the tree. Metrics that are already higher than the step stay in their tile.
 #[derive(Debug)]
 pub struct RollUp {
     /// The level that is read.

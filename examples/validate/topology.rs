@@ -8,38 +8,38 @@ use serde::{Deserialize, Serialize};
 use super::metrics::{Metrics, add, metrics_layer};
 use crate::osm::{Kind, LEVEL, Relation, Way, find, read_lines, write_lines};
 
-/// Checks that what ways and relations refer to exists.
+/// Checks that the elements to which ways and relations refer exist.
 #[derive(Debug)]
 pub struct Topology;
 
-/// What the check of an input says to a tile.
+/// The values that the check of an input emits to a tile.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Finding {
-    /// To its problems.
+    /// For its problems.
     Problem(Problem),
-    /// To its metrics.
+    /// For its metrics.
     Counted(Metrics),
 }
 
-/// An element with references that dangle, as a line of `problems` says it.
+/// An element with dangling references: a line of `problems`.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The element's kind.
     pub kind: Kind,
     /// The element's id.
     pub id: u64,
-    /// What it refers to and what does not exist.
+    /// The elements that it refers to and that do not exist.
     pub dangling: BTreeSet<(Kind, u64)>,
 }
 
-/// A way or relation: what it is, and what it refers to.
+/// A way or relation, and its references.
 struct Element {
     kind: Kind,
     id: u64,
     references: Vec<(Kind, u64)>,
 }
 
-/// The tile of everything that exists, of all that was looked for; relations are in none.
+/// The tiles of the existing elements among those that were searched; relations are in none.
 type Found = BTreeMap<(Kind, u64), Option<Tile>>;
 
 impl HasLayers for Topology {
@@ -111,7 +111,7 @@ fn elements(input: &Input) -> Result<Vec<Element>> {
     })
 }
 
-/// Looks for everything that some elements refer to.
+/// Searches everything that some elements refer to.
 fn look_up(context: &Context, elements: &[Element]) -> Result<Found> {
     let mut found = Found::new();
     for kind in Kind::ALL {
@@ -122,7 +122,7 @@ fn look_up(context: &Context, elements: &[Element]) -> Result<Found> {
     Ok(found)
 }
 
-/// The deepest tile that holds all references, as far as they are found: the root if none is.
+/// The deepest tile that holds all references that were found: the root if none was.
 fn enclosing(references: &[(Kind, u64)], found: &Found) -> Tile {
     let mut tiles = references.iter().filter_map(|reference| *found.get(reference)?);
     let Some(first) = tiles.next() else { return Tile::ROOT };
