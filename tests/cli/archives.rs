@@ -1,5 +1,5 @@
-//! Archives as the programs of this machine make them are read as the folder that they were made of, or refused; and
-//! nothing of a catalog goes because an archive is damaged.
+//! Archives of the programs on this machine are read as the folder that they were made from, or refused. A damaged archive never
+//! deletes partitions.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -30,7 +30,7 @@ fn layer_digest(shell: &Shell, catalog: &str) -> String {
     digests.lines().next().unwrap().to_owned()
 }
 
-/// Makes an archive, and checks that a catalog becomes what `digest` says by it.
+/// Makes an archive, and checks that its import gives a catalog with this digest.
 fn check(shell: &Shell, make: &str, digest: &str) {
     shell.ok("rm -rf x.tar* x.tgz back && deltic init file:back --layer a=generic");
     shell.ok(make);
@@ -40,7 +40,7 @@ fn check(shell: &Shell, make: &str, digest: &str) {
     assert_eq!(layer_digest(shell, "back"), digest, "{make}: {}", shell.ok("deltic diff file:back a 0 1"));
 }
 
-/// Whether there is a program; tests that need it say so and pass if there is not.
+/// Whether a program exists; without it, tests that need it print that and pass.
 fn there_is(shell: &Shell, program: &str) -> bool {
     let there = shell.run(&format!("command -v {program}")).code == 0;
     if !there {
@@ -87,13 +87,13 @@ fn gnu_tar() {
     ] {
         check(&shell, make, &digest);
     }
-    // Forms that have no long names.
+    // Forms without long names.
     shell.ok("rm -r tree/long cat && deltic init file:cat --layer a=generic && deltic import file:cat --layer a=tree");
     let digest = layer_digest(&shell, "cat");
     for form in ["v7", "ustar"] {
         check(&shell, &format!("tar cf x.tar --format={form} -C tree ."), &digest);
     }
-    // Those that do not hold all files.
+    // Archives that do not hold all files.
     shell.ok("deltic init file:whole --layer a=generic && deltic import file:whole --layer a=tree");
     for make in [
         "rm -f snar && tar cf x.tar --listed-incremental=snar -C tree .",
@@ -113,7 +113,7 @@ fn gnu_tar_with_holes() {
     if !there_is(&shell, "tar") || !shell.ok("tar --version").contains("GNU") {
         return;
     }
-    // More pieces than a header of the old form and than its first extension have room for, and a map of several blocks.
+    // More pieces than fit into a header of the old form and its first extension, and a map of several blocks.
     for pieces in [0, 1, 4, 60] {
         with_holes(&shell, pieces);
         let digest = layer_digest(&shell, "cat");
@@ -186,7 +186,7 @@ fn python() {
     check(&shell, &make("USTAR_FORMAT", ""), &layer_digest(&shell, "cat"));
 }
 
-/// Twenty files are in the catalog, and stay there whatever happens to the archive that they came from.
+/// Twenty files are in the catalog, and stay there however their archive is damaged.
 #[test]
 fn nothing_goes_because_an_archive_is_damaged() {
     let shell = Shell::new();
@@ -198,7 +198,7 @@ fn nothing_goes_because_an_archive_is_damaged() {
     assert_eq!(shell.ok("deltic ls file:cat a").lines().count(), 20);
     let whole = std::fs::read(shell.work().join("in.tar")).unwrap();
     let mut holed = whole.clone();
-    // The headers of `.` and of six files, and what these hold, come before.
+    // The headers of `.` and of six files, and their content, come before.
     let at = 512 + 6 * 1536;
     holed[at..at + 4096].fill(0);
     shell.write("holed.tar", &holed);
@@ -208,24 +208,27 @@ fn nothing_goes_because_an_archive_is_damaged() {
     shell.ok("(zstd -qc more.tar; zstd -qc in.tar) > both.tar.zst");
     shell.ok("head -c 9000 in.tar > cut.tar; gzip -c in.tar | head -c 300 > cut.tgz; zstd -qc in.tar | head -c 300 > cut.tzst");
     for (archive, why) in [
-        ("holed.tar", "goes on after its end mark"),
+        ("holed.tar", "follows the archive's end mark"),
         ("zeros.tar", "no members"),
         ("half.tar", "more zeros follow"),
-        ("both.tar", "goes on after its end mark"),
-        ("both.tar.gz", "goes on after its end mark"),
-        ("both.tar.zst", "goes on after its end mark"),
+        ("both.tar", "follows the archive's end mark"),
+        ("both.tar.gz", "follows the archive's end mark"),
+        ("both.tar.zst", "follows the archive's end mark"),
         ("cut.tar", "cut off"),
         ("cut.tgz", "can not be read"),
         ("cut.tzst", "can not be read"),
     ] {
         let ran = shell.run(&format!("deltic import file:cat --layer a={archive}"));
         assert_eq!(ran.code, 1, "{archive}: {ran:?}");
-        assert!(ran.stderr.contains(why) && ran.stderr.contains("nothing was imported; version 1 stands"), "{ran:?}");
+        assert!(
+            ran.stderr.contains(why) && ran.stderr.contains("nothing was imported; the latest version is 1"),
+            "{ran:?}"
+        );
     }
-    assert_eq!(shell.ok("deltic import file:cat --layer a=in.tar"), "nothing changed: version 1 stands\n");
+    assert_eq!(shell.ok("deltic import file:cat --layer a=in.tar"), "nothing changed: version 1 is up to date\n");
 }
 
-/// Compressed archives with something behind them: what it is, and how to be rid of it.
+/// Compressed archives with trailing bytes: the error names them, and how to remove them.
 #[test]
 fn what_follows_a_compressed_archive_is_named() {
     let shell = Shell::new();
@@ -238,18 +241,18 @@ fn what_follows_a_compressed_archive_is_named() {
         shell.ok(&format!("{program} -c in.tar > in.{ending}"));
         for (make, what) in [
             ("head -c 10000 /dev/zero", "10000 bytes of zeros".to_owned()),
-            ("echo more", format!("5 bytes of something that is no {program} stream")),
-            ("cat in.tar", format!("bytes of something that is no {program} stream")),
+            ("echo more", format!("5 bytes of data that is no {program} stream")),
+            ("cat in.tar", format!("bytes of data that is no {program} stream")),
         ] {
             shell.ok(&format!("(cat in.{ending}; {make}) > more.{ending}"));
             let ran = shell.run(&format!("deltic import file:cat --layer a=more.{ending}"));
             assert!(ran.code == 1 && ran.stderr.contains(&format!("its {program} stream is followed by ")), "{ran:?}");
             assert!(ran.stderr.contains(&what), "{ran:?}");
             assert!(ran.stderr.contains(&format!("`{program} -dc OLD | {program} -c > NEW`")), "{ran:?}");
-            // As the hint has it, whatever the program says of what follows.
+            // The command in the hint, whatever the program prints about the trailing bytes.
             shell.ok(&format!("{program} -dc more.{ending} 2> /dev/null | {program} -c > new.{ending}"));
-            let told = shell.ok(&format!("deltic import file:cat --layer a=new.{ending}"));
-            assert!(told.contains("version"), "{told}");
+            let report = shell.ok(&format!("deltic import file:cat --layer a=new.{ending}"));
+            assert!(report.contains("version"), "{report}");
         }
     }
 }

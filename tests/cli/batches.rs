@@ -1,5 +1,4 @@
-//! The batches that commands cut their work into, crossed more than twice: files that are imported together, partitions
-//! that are exported together.
+//! More than two batches of work: of files that are imported together, and of partitions that are exported together.
 
 use crate::shell::Shell;
 

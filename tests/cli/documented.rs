@@ -1,4 +1,4 @@
-//! Each field that a command writes as JSON is in `docs/json.md`, and what is there is written.
+//! Each field that a command writes as JSON is in `docs/json.md`, and each field in there is written by a command.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use crate::shell::Shell;
 
 const PAGE: &str = include_str!("../../docs/json.md");
 
-/// What the page says of a form: paths of fields, and whether a field is there always.
+/// A form on the page: paths of fields, and whether a field is always written.
 type Fields = BTreeMap<String, bool>;
 
-/// The forms of the page. What is written of several goes for each; what is written of every result for all.
+/// The forms of the page. A section about several forms is for each of them; the section about every result is for all.
 fn page() -> BTreeMap<String, Fields> {
     let mut forms: BTreeMap<String, Fields> = BTreeMap::new();
     let (mut of_all, mut names): (Fields, Vec<String>) = (Fields::new(), Vec::new());
@@ -39,7 +39,7 @@ fn quoted(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// The paths of a document, down to what is no object and no list.
+/// The paths of a document, down to values that are no objects and no lists.
 fn paths(value: &Value, at: &str, out: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {
@@ -52,8 +52,8 @@ fn paths(value: &Value, at: &str, out: &mut BTreeSet<String>) {
     }
 }
 
-/// Whether a field stands for a path: `*` for any name, and at its end for all below it.
-fn stands_for(field: &str, path: &str) -> bool {
+/// Whether a field covers a path: `*` is any name, and at its end everything below.
+fn covers(field: &str, path: &str) -> bool {
     let (mut field, mut path) = (field.split('.').peekable(), path.split('.').peekable());
     loop {
         match (field.next(), path.next()) {
@@ -66,7 +66,7 @@ fn stands_for(field: &str, path: &str) -> bool {
     }
 }
 
-/// Whether a field lies below a path, which is null or empty there.
+/// Whether a field is below a path that is null or empty in the document.
 fn is_below(field: &str, path: &str) -> bool {
     field.strip_prefix(path).is_some_and(|rest| rest.starts_with(['.', '[']))
 }
@@ -111,7 +111,7 @@ fn documents() -> Vec<(String, Value)> {
     ] {
         take(&shell, line, &mut all);
     }
-    // What fails, what is in quarantine, and what differs.
+    // Failures, partitions in quarantine, and differences.
     let shell = Shell::new();
     shell.write("application.conf", "[catalogs]\nin = 'file:in'\nout = 'file:out'\n");
     shell.write("notes/good", "a word");
@@ -138,14 +138,14 @@ fn every_field_is_documented_and_what_is_documented_is_there() {
         let found = seen.entry(schema.clone()).or_default();
         paths(&document, "", found);
         for path in found.iter() {
-            let is_known = fields.keys().any(|field| stands_for(field, path) || is_below(field, path));
+            let is_known = fields.keys().any(|field| covers(field, path) || is_below(field, path));
             assert!(is_known, "{line}: `{path}` of {schema} is not in docs/json.md");
         }
     }
     for (schema, found) in seen {
         let always = forms[&schema].iter().filter(|(_, is_always)| **is_always).map(|(field, _)| field);
         for field in always {
-            let is_there = found.iter().any(|path| stands_for(field, path) || is_below(field, path));
+            let is_there = found.iter().any(|path| covers(field, path) || is_below(field, path));
             assert!(is_there, "`{field}` of {schema} is in docs/json.md, and no command has written it");
         }
     }

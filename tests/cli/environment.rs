@@ -1,4 +1,4 @@
-//! The environment that remote stores are found by, when it is wrong; and servers that have nothing, or say nothing.
+//! Wrong environment variables of remote stores; and servers that have no catalog, or never answer.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::server::Server;
 use crate::shell::{Ran, Shell};
 
-/// A configuration whose catalogs are at a URL, in a shell of its own.
+/// A configuration whose catalogs are at a URL, in a new shell.
 fn site(url: &str) -> Shell {
     let shell = Shell::new();
     shell.write("names/a", "a");
@@ -20,7 +20,7 @@ fn site(url: &str) -> Shell {
     shell
 }
 
-/// A variable that can not be meant ends every command before a request is made, with its name, and with no panic.
+/// A wrong variable ends every command before a request is made, with an error that names it, and without a panic.
 #[test]
 fn variables_that_are_wrong_are_named() {
     let keys = "AWS_ACCESS_KEY_ID=a AWS_SECRET_ACCESS_KEY=b AZURE_STORAGE_ACCOUNT_NAME=a AZURE_STORAGE_TOKEN=c";
@@ -57,7 +57,7 @@ fn variables_that_are_wrong_are_named() {
         assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{name}={value:?}: {ran:?}");
         assert!(ran.stderr.contains(name) && !ran.stderr.contains("panicked"), "{name}={value:?}: {ran:?}");
     }
-    // Every command, by way of one.
+    // Every command, with one of the variables.
     let site = site("s3://bucket/x");
     for line in
         ["deltic init s3://bucket/x --layer a=generic", "deltic doctor s3://bucket/x", "deltic run", "deltic plan"]
@@ -65,12 +65,12 @@ fn variables_that_are_wrong_are_named() {
         let ran = site.run(&format!("env {keys} AWS_ENDPOINT_URL=localhost:9000 {line}"));
         assert!(ran.code == 2 && ran.stderr.contains("AWS_ENDPOINT_URL"), "{line}: {ran:?}");
     }
-    // What is not read is nobody's concern.
+    // Variables that are not read do not matter.
     let ran = site.run("env AWS_ENDPOINT_URL=localhost:9000 HTTP_PROXY=: deltic log file:in");
     assert_eq!(ran.code, 0, "{ran:?}");
 }
 
-/// A bucket that is missing is no catalog that is missing: nothing is to be created there.
+/// A missing bucket is not a missing catalog: no catalog can be created there.
 #[test]
 fn a_missing_bucket_is_not_a_missing_catalog() {
     for (url, code) in [("s3://bucket/x", "NoSuchBucket"), ("az://container/x", "ContainerNotFound")] {
@@ -93,14 +93,14 @@ fn a_missing_bucket_is_not_a_missing_catalog() {
             assert!(ran.stderr.contains("no such bucket") && ran.stderr.contains(code), "{line}: {ran:?}");
             assert!(!ran.stderr.contains("does not exist") && !ran.stderr.contains("no catalog"), "{line}: {ran:?}");
         }
-        // An object that is not there has another code.
+        // A missing object has another code.
         let empty = Server::saying("404 Not Found", "<Error><Code>NoSuchKey</Code></Error>");
         let ran = shell.run(&format!("env {} deltic log {url}", empty.variables()));
         assert!(ran.code == 1 && ran.stderr.contains("no catalog"), "{ran:?}");
     }
 }
 
-/// A server that never answers, and one that begins to and stops, are given up; here with less patience than by default.
+/// A command gives up a server that never answers, or stops in the middle of an answer; here sooner than by default.
 #[test]
 fn silence_comes_to_an_end() {
     let stalling = Server::start(|client| {
@@ -117,7 +117,7 @@ fn silence_comes_to_an_end() {
     }
 }
 
-/// Without `AWS_ALLOW_HTTP=true` a client takes no such server, and does not say why.
+/// Without `AWS_ALLOW_HTTP=true` the client accepts no such server, and its own error gives no reason.
 #[test]
 fn a_server_without_tls_has_to_be_allowed() {
     let server = Server::saying("404 Not Found", "<Error><Code>NoSuchKey</Code></Error>");
@@ -133,9 +133,9 @@ fn a_server_without_tls_has_to_be_allowed() {
     assert!(server.asked.try_iter().all(|head| !head.to_lowercase().contains("security-token")));
 }
 
-/// Why there is no answer is at the end of a chain of errors; which server it was, and by what way, the client says.
+/// The reason for a missing answer is at the end of a chain of errors; the message also names the server and the proxy.
 #[test]
-fn no_answer_says_why_once() {
+fn no_answer_gives_its_reason_once() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let nobody = Server { port, asked: std::sync::mpsc::channel().1 };
     let shell = Shell::new();
@@ -144,11 +144,14 @@ fn no_answer_says_why_once() {
         let line = format!("env {} AWS_TIMEOUT=5s {proxy} timeout 120 deltic log {url}", nobody.variables());
         let ran = shell.run(&line);
         assert_eq!(ran.code, 1, "{ran:?}");
-        let said = ran.stderr.lines().find(|line| line.starts_with("error: ")).unwrap();
-        assert!(said.contains("Connection refused") && said.contains(&format!("127.0.0.1:{port}")), "{said}");
-        assert_eq!(said.matches("versions/").count(), 1, "{said}");
-        assert!(!said.contains("Generic") && !said.contains("proxypassword") && !said.contains("http://"), "{said}");
-        assert_eq!(said.contains("through the proxy of HTTP_PROXY"), !proxy.is_empty(), "{said}");
+        let message = ran.stderr.lines().find(|line| line.starts_with("error: ")).unwrap();
+        assert!(message.contains("Connection refused") && message.contains(&format!("127.0.0.1:{port}")), "{message}");
+        assert_eq!(message.matches("versions/").count(), 1, "{message}");
+        assert!(
+            !message.contains("Generic") && !message.contains("proxypassword") && !message.contains("http://"),
+            "{message}"
+        );
+        assert_eq!(message.contains("through the proxy of HTTP_PROXY"), !proxy.is_empty(), "{message}");
     }
     let line = "env AWS_REGION=x AWS_ACCESS_KEY_ID=keykey AWS_SECRET_ACCESS_KEY=secretsecret AWS_ALLOW_HTTP=true \
                 AWS_ENDPOINT_URL=http://nowhere.invalid:9 timeout 120 deltic log s3://bucket/x";
@@ -156,7 +159,7 @@ fn no_answer_says_why_once() {
     assert!(ran.code == 1 && ran.stderr.contains("nowhere.invalid:9") && ran.stderr.contains("lookup"), "{ran:?}");
 }
 
-/// A store that asks to slow down, so many times, and then has nothing.
+/// A store that asks to slow down a number of times, and then has no object.
 fn throttled(times: usize, status: &'static str, headers: &'static str) -> Server {
     let asked = Arc::new(AtomicUsize::new(0));
     Server::start(move |client| {
@@ -168,7 +171,7 @@ fn throttled(times: usize, status: &'static str, headers: &'static str) -> Serve
     })
 }
 
-/// It is time that counts, and not tries: many more than a client makes by itself are waited out.
+/// The limit is a time, not a number of tries: a command tries much more often than the client itself does.
 #[test]
 fn a_store_that_asks_to_slow_down_is_waited_for() {
     for (url, status) in [("s3://bucket/x", "503 Slow Down"), ("az://container/x", "429 Too Many Requests")] {
@@ -196,12 +199,12 @@ fn how_long_a_store_is_waited_for_is_a_setting() {
     assert!(server.asked.try_iter().count() < 7, "not at all");
 }
 
-/// A port that nobody listens at.
+/// A port on which no server listens.
 fn closed() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Keys, a region and an endpoint come from the files of Amazon's own tools, where the environment has no keys.
+/// Without keys in the environment, keys, region and endpoint come from the files of Amazon's own tools.
 #[test]
 fn profiles_are_read() {
     let server = Server::saying("404 Not Found", "<Error><Code>NoSuchKey</Code></Error>");
@@ -214,39 +217,39 @@ fn profiles_are_read() {
             shell.run(&format!("env HOME=$PWD AWS_ALLOW_HTTP=true {variables} timeout 60 deltic log s3://bucket/x"));
         (ran.code, ran.stderr, server.asked.try_iter().last().unwrap_or_default().to_lowercase())
     };
-    let (code, said, head) = run("");
-    assert!(code == 1 && said.contains("no catalog"), "{said}");
+    let (code, message, head) = run("");
+    assert!(code == 1 && message.contains("no catalog"), "{message}");
     assert!(head.contains("credential=first/") && head.contains("/here-1/s3/"), "{head}");
-    let (_, said, head) = run("AWS_PROFILE=team");
-    assert!(head.contains("credential=second/") && head.contains("/there-1/s3/"), "{said}: {head}");
+    let (_, message, head) = run("AWS_PROFILE=team");
+    assert!(head.contains("credential=second/") && head.contains("/there-1/s3/"), "{message}: {head}");
     assert!(head.contains("x-amz-security-token: third"), "{head}");
     let keys =
         format!("AWS_PROFILE=team AWS_ACCESS_KEY_ID=own AWS_SECRET_ACCESS_KEY=secretsecret AWS_ENDPOINT_URL={url}");
     assert!(run(&keys).2.contains("credential=own/"), "the environment goes over files");
-    // What the environment has of other keys does not go with those of a file.
-    let (_, said, head) = run("AWS_SESSION_TOKEN=other");
-    assert!(head.contains("credential=first/") && !head.contains("x-amz-security-token"), "{said}: {head}");
-    // The usual place may be none, or closed: then there are no files.
+    // Other keys in the environment are not combined with those of a file.
+    let (_, message, head) = run("AWS_SESSION_TOKEN=other");
+    assert!(head.contains("credential=first/") && !head.contains("x-amz-security-token"), "{message}: {head}");
+    // The usual folder may be missing or not readable: then there are no files.
     let away = format!(
         "env HOME=/dev/null AWS_ALLOW_HTTP=true AWS_ENDPOINT_URL={url} AWS_METADATA_ENDPOINT=http://127.0.0.1:{} timeout 60 deltic log s3://bucket/x",
         closed()
     );
-    let said = shell.run(&away).stderr;
-    assert!(said.contains("no credentials were found"), "{said}");
+    let message = shell.run(&away).stderr;
+    assert!(message.contains("no credentials were found"), "{message}");
     for (variables, says) in [
         ("AWS_PROFILE=nobody", "the profile `nobody` of AWS_PROFILE is not in"),
         ("AWS_PROFILE=log-in", "`aws configure export-credentials --profile log-in --format env`"),
         ("AWS_PROFILE=bare", "`endpoint_url` in the files of AWS profiles is `localhost`, which is not the URL"),
         ("AWS_ALLOW_HTTP=false", "`endpoint_url` in the files of AWS profiles is `http://"),
     ] {
-        let (code, said, head) = run(variables);
-        assert!(code == 2 && said.contains(says) && head.is_empty(), "{variables}: {said}");
+        let (code, message, head) = run(variables);
+        assert!(code == 2 && message.contains(says) && head.is_empty(), "{variables}: {message}");
     }
 }
 
-/// The address that virtual machines get theirs from is not what is missing.
+/// The error names missing credentials, not the address from which virtual machines get theirs.
 #[test]
-fn no_credentials_are_told_as_such() {
+fn missing_credentials_are_reported_as_such() {
     let (server, shell) = (Server::saying("404 Not Found", ""), Shell::new());
     let nobody = closed();
     let variables = format!(
@@ -264,7 +267,7 @@ fn no_credentials_are_told_as_such() {
     );
 }
 
-/// A server whose certificate an authority of one's own has signed, as inside many a company.
+/// A server with a certificate of a private authority, as in many companies.
 fn with_own_authority() -> u16 {
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -281,7 +284,7 @@ fn with_own_authority() -> u16 {
     std::thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
             let mut line = rustls::StreamOwned::new(rustls::ServerConnection::new(config.clone()).unwrap(), client);
-            // A client that does not trust it goes away.
+            // A client that does not trust it closes the connection.
             let mut head = Vec::new();
             let mut byte = [0];
             while !head.ends_with(b"\r\n\r\n") && line.read_exact(&mut byte).is_ok() {

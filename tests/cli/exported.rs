@@ -1,5 +1,5 @@
-//! What `export` writes, `import` reads back as the same layer: with user fields from archives, without from folders,
-//! which says so.
+//! `import` reads an export back as the same layer: with user fields from archives, without them from folders, which a note
+//! reports.
 
 use deltic::core::{CatalogUuid, Fields, Layer, LayerId, Name, Payload, RunId, Timestamp};
 use deltic::driver::Import;
@@ -22,7 +22,7 @@ fn partitions() -> impl Strategy<Value = Partitions> {
     proptest::collection::btree_map(name, (bytes, fields), 0..12)
 }
 
-/// Makes a catalog of one layer, and gives the digest of that and how many partitions have user fields.
+/// Makes a catalog of one layer, and returns its digest and how many partitions have user fields.
 fn catalog(shell: &Shell, partitions: &Partitions) -> (String, usize) {
     let url = format!("file:{}", shell.work().join("cat").display());
     let identity = NewCatalog { uuid: CatalogUuid(7), run: RunId(1), created: Timestamp(0) };
@@ -53,14 +53,14 @@ proptest! {
         let shell = Shell::new();
         let (before, with_fields) = catalog(&shell, &partitions);
         for target in ["out.tar", "out.tar.gz", "out.tzst", "out"] {
-            let said = shell.ok(&format!("rm -rf back; deltic export file:cat a {target}"));
+            let message = shell.ok(&format!("rm -rf back; deltic export file:cat a {target}"));
             shell.ok(&format!("deltic init file:back --layer a=generic && deltic import file:back --layer a={target}"));
             if target != "out" || with_fields == 0 {
                 prop_assert_eq!(digest(&shell, "back"), before.clone(), "{}", target);
-                prop_assert!(!said.contains("user fields"), "{}", said);
+                prop_assert!(!message.contains("user fields"), "{}", message);
             } else {
-                let expected = format!("note: a folder keeps no user fields, which {with_fields} partition");
-                prop_assert!(said.contains(&expected), "{}", said);
+                let expected = format!("note: a folder does not keep user fields, and {with_fields} partition");
+                prop_assert!(message.contains(&expected), "{}", message);
                 prop_assert_ne!(digest(&shell, "back"), before.clone());
             }
         }
@@ -75,22 +75,22 @@ fn large_layers_come_back() {
     partitions.insert("3big".to_owned(), (vec![3; (8 << 20) + 7], vec![("k".to_owned(), "v".to_owned())]));
     let (before, _) = catalog(&shell, &partitions);
     for target in ["out.tar", "out.tar.zst"] {
-        let said = shell.ok(&format!("rm -rf back; deltic export file:cat a {target} --format json"));
-        assert!(said.contains("\"without_fields\": 0"), "{said}");
+        let message = shell.ok(&format!("rm -rf back; deltic export file:cat a {target} --format json"));
+        assert!(message.contains("\"without_fields\": 0"), "{message}");
         shell.ok(&format!("deltic init file:back --layer a=generic && deltic import file:back --layer a={target}"));
         assert_eq!(digest(&shell, "back"), before, "{target}");
     }
-    let said = shell.ok("deltic export file:cat a out --format json");
-    assert!(said.contains("\"without_fields\": 1"), "{said}");
-    // The archive is one for everybody, the same each time, and not written over.
+    let message = shell.ok("deltic export file:cat a out --format json");
+    assert!(message.contains("\"without_fields\": 1"), "{message}");
+    // The archive is readable for everybody, the same each time, and is not overwritten.
     assert_eq!(shell.ok("tar tf out.tar 2> /dev/null | wc -l").trim(), "602");
     shell.ok("deltic export file:cat a again.tar && cmp out.tar again.tar");
     let ran = shell.run("deltic export file:cat a out.tar");
-    assert!(ran.code == 2 && ran.stderr.contains("out.tar: the archive is there already"), "{ran:?}");
+    assert!(ran.code == 2 && ran.stderr.contains("out.tar: the archive exists already"), "{ran:?}");
     shell.ok("cmp out.tar again.tar");
 }
 
-/// What can not be exported leaves no archive behind.
+/// A layer that can not be exported leaves no archive behind.
 #[test]
 fn no_part_of_an_archive_is_left() {
     let shell = Shell::new();
@@ -98,7 +98,7 @@ fn no_part_of_an_archive_is_left() {
     let ran = shell.run("deltic export file:cat a out.tar");
     assert!(ran.code == 1 && ran.stderr.contains("can not be exported"), "{ran:?}");
     assert!(!shell.work().join("out.tar").exists());
-    // One that fails in the middle.
+    // An export that fails in the middle.
     let shell = Shell::new();
     catalog(&shell, &[("x".to_owned(), (vec![1; 500], vec![])), ("y".to_owned(), (vec![2; 500], vec![]))].into());
     shell.ok("for pack in cat/packs/*; do printf z | dd of=$pack bs=1 seek=600 conv=notrunc 2> /dev/null; done");
@@ -107,8 +107,8 @@ fn no_part_of_an_archive_is_left() {
     assert!(!shell.work().join("out.tar").exists());
 }
 
-/// An export into a catalog, its own or another one, would lie among the objects of that: an import refuses such places, and
-/// so does an export, by the same words and before anything is written.
+/// An export into the folder of a catalog would mix with its objects. Imports refuse such places, and so do exports, with the same
+/// message and before anything is written.
 #[test]
 fn catalogs_take_no_exports() {
     let shell = Shell::new();
@@ -141,12 +141,12 @@ fn catalogs_take_no_exports() {
         let ran = shell.run(&format!("deltic import file:cat --layer a={source}"));
         assert!(ran.code == 2 && ran.stderr.contains(" the folder of the catalog file:"), "{source}: {ran:?}");
     }
-    // A file that is called as one of a catalog's makes none; and beside a catalog there is room.
+    // A file with a name like one of a catalog's makes no catalog; and a folder beside a catalog is accepted.
     shell.write("stac/catalog.json", "{}");
     shell.ok("deltic export file:cat a stac/out && deltic export file:cat a deep/out");
 }
 
-/// Of two names one of which is the folder of the other, a folder can hold one. An archive holds both, and says so.
+/// When one name is the folder of another, a folder can hold only one of them. An archive holds both, and a note reports it.
 #[test]
 fn a_name_that_is_the_folder_of_another() {
     let shell = Shell::new();
@@ -159,21 +159,21 @@ fn a_name_that_is_the_folder_of_another() {
         assert_eq!(ran.code, 1, "{ran:?}");
         assert!(ran.stderr.contains("partitions `a` and `a/b` can not both be files"), "{ran:?}");
         assert!(!shell.work().join("out").exists(), "nothing is made of a layer that can not be written");
-        let said = shell.ok("deltic export file:cat a out.tar");
-        assert!(said.contains("note: `a` and `a/b` are both in it"), "{said}");
+        let message = shell.ok("deltic export file:cat a out.tar");
+        assert!(message.contains("note: the archive holds `a` and `a/b`: `import` reads both"), "{message}");
         shell.ok("deltic init file:back --layer a=generic && deltic import file:back --layer a=out.tar");
         assert_eq!(digest(&shell, "back"), before);
     }
-    // Names that only begin alike.
+    // Names that only have the same beginning.
     let partitions = ["a", "a-b/c", "ab", "ab c"].map(|name| (name.to_owned(), (vec![], vec![]))).into();
     shell.ok("rm -rf cat out*");
     catalog(&shell, &partitions);
     shell.ok("deltic export file:cat a out");
-    let said = shell.ok("deltic export file:cat a out.tar");
-    assert!(!said.contains("note:"), "{said}");
+    let message = shell.ok("deltic export file:cat a out.tar");
+    assert!(!message.contains("note:"), "{message}");
 }
 
-/// What an archive can bring, an archive can take away; a folder can not have such a name.
+/// Names that an archive can import, an archive can export; a folder can not have such names.
 #[test]
 fn names_that_no_file_system_takes_go_into_archives() {
     let shell = Shell::new();
@@ -193,7 +193,7 @@ fn names_that_no_file_system_takes_go_into_archives() {
     }
 }
 
-/// What is refused leaves nothing behind, and what was there stays.
+/// A refused export leaves nothing behind, and existing files stay.
 #[test]
 fn a_refused_export_leaves_no_folder() {
     let shell = Shell::new();

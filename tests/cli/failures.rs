@@ -1,4 +1,4 @@
-//! What programs and people see of a command that fails: one document, and labels in colours.
+//! The output of a command that fails, for programs and for people: one document, and coloured labels.
 
 use serde_json::Value;
 
@@ -32,20 +32,20 @@ fn a_failure_is_a_document() {
         ("deltic import file:in --layer names=nowhere", 1, "failed", Some("file:in")),
         ("deltic run --set driver.threads=many", 2, "usage", None),
         ("deltic explain --set compiler.copy.layers=5", 2, "usage", None),
-        // What the parser refuses, wherever it was typed what is to be read.
+        // Errors of the parser, wherever `--format` was typed.
         ("deltic log", 2, "usage", None),
         ("deltic jump", 2, "usage", None),
     ] {
-        // What is asked for may be typed in two ways.
+        // The format may be typed in two ways.
         let ran = shell.run(&format!("{line} --format=json"));
         assert!(ran.code == code && ran.stdout.starts_with('{'), "{line}: {ran:?}");
         let (document, ran) = fails(&shell, line, code);
         assert_eq!(document["schema"], "deltic.failure/1", "{line}");
         assert_eq!((document["kind"].as_str(), document["url"].as_str()), (Some(kind), url), "{line}: {document}");
-        // The same as people read it.
+        // The same for people.
         let message = document["message"].as_str().unwrap();
-        let said = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(!message.is_empty() && said.starts_with(&format!("error: {message}")), "{line}: {ran:?}");
+        let text = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(!message.is_empty() && text.starts_with(&format!("error: {message}")), "{line}: {ran:?}");
         for hint in document["hints"].as_array().unwrap() {
             assert!(ran.stderr.contains(hint.as_str().unwrap()), "{line}: {ran:?}");
         }
@@ -56,7 +56,7 @@ fn a_failure_is_a_document() {
     assert!(document["message"].as_str().unwrap().ends_with("<URL>"), "what is missing is in it: {document}");
 }
 
-/// A lost race, and what an error of compilers says besides.
+/// A lost race, and the further fields of an error of compilers.
 #[test]
 fn a_failure_has_what_its_kind_has() {
     let shell = site();
@@ -72,7 +72,7 @@ fn a_failure_has_what_its_kind_has() {
     let (document, ran) = fails(&shell, "notes run", 1);
     assert_eq!((document["kind"].as_str(), document["cut_short"].as_bool()), (Some("compiler"), Some(false)));
     assert_eq!(document["failures"].as_array().map(Vec::len), Some(3), "{document}");
-    // They are listed once, and are no hints; what is to be typed begins with the program's name.
+    // They are listed once, and are no hints; commands begin with the program's name.
     assert!(!document["hints"].to_string().contains("bad word"), "{document}");
     assert!(document["hints"].to_string().contains("`notes get file:in notes a"), "{document}");
     assert!(ran.stderr.contains("`notes get file:in notes a"), "{ran:?}");
@@ -96,7 +96,7 @@ fn what_fails_at_once_begins_no_document() {
     );
 }
 
-/// Why a command failed is more than that nobody could be told by a document.
+/// The failure of a command is more important than that its document could not be written.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_failure_that_can_not_be_written_is_the_failure() {
@@ -104,7 +104,7 @@ fn a_failure_that_can_not_be_written_is_the_failure() {
     assert!(ran.code == 1 && !ran.stderr.contains("No space left"), "{ran:?}");
 }
 
-/// A result that is there stays the only document: the exit code says that it is not a good one.
+/// A result stays the only document: the exit code shows that it is not a good one.
 #[test]
 fn a_result_is_alone_in_the_output() {
     let shell = site();
@@ -147,7 +147,7 @@ const GREEN: &str = "\u{1b}[1;32m";
 const YELLOW: &str = "\u{1b}[1;33m";
 
 #[test]
-fn colours_are_for_whoever_asks_for_them() {
+fn colours_are_printed_on_request() {
     let shell = site();
     shell.ok("deltic run");
     let plain = |ran: &Ran| !ran.stdout.contains('\u{1b}') && !ran.stderr.contains('\u{1b}');
@@ -187,7 +187,7 @@ fn a_driver_has_its_own_version() {
     assert_eq!(shell.ok("notes --version"), format!("notes 7.1, made with {deltic}"));
 }
 
-/// What the latest versions of configured catalogs were made from is named when it expires.
+/// When versions expire, a warning names the configured catalogs whose latest versions were made from them.
 #[test]
 fn whoever_reads_an_expired_version_is_named() {
     let shell = site();
@@ -206,32 +206,35 @@ fn whoever_reads_an_expired_version_is_named() {
     let ran = shell.ok("deltic run");
     assert!(ran.contains("full") && ran.contains("expired"), "{ran}");
     assert_eq!(shell.run("deltic retain in --last 1").stderr, "", "the latest is read");
-    // A reader that can not be asked is named as such; one that is not there yet is no reader.
+    // A reader that can not be opened is named; a catalog that does not exist yet is no reader.
     shell.write("application.conf", "[catalogs]\nin = 'file:before'\nout = 'file:broken'\nnext = 'file:nowhere'\n");
     shell.ok("cp -r out broken && for f in broken/versions/*; do printf x > $f; done");
-    let said = shell.run("deltic retain file:before --last 2").stderr;
-    assert!(said.starts_with("warning: whether file:broken was made from what has expired is not known: "), "{said}");
-    assert_eq!(said.lines().count(), 1, "{said}");
+    let text = shell.run("deltic retain file:before --last 2").stderr;
+    assert!(
+        text.starts_with("warning: it is not known whether file:broken was made from a version that has expired: "),
+        "{text}"
+    );
+    assert_eq!(text.lines().count(), 1, "{text}");
     shell.write("application.conf", "[catalogs\n");
-    let said = shell.run("deltic retain file:other --last 2").stderr;
-    assert!(said.starts_with("warning: which catalogs read this one is not known: "), "{said}");
+    let text = shell.run("deltic retain file:other --last 2").stderr;
+    assert!(text.starts_with("warning: it is not known which catalogs read this one: "), "{text}");
 }
 
-/// What was committed is known before anybody else is asked.
+/// The committed version is printed before other catalogs are opened.
 #[test]
 fn a_reader_that_does_not_answer_holds_nothing_up() {
     let (server, shell) = (Server::silent(), site());
     shell.write("application.conf", "[catalogs]\nin = 'file:in'\nfar = 's3://bucket/x'\nfarther = 's3://bucket/y'\n");
     let line = format!("exec env {} deltic retain in --last 1 --format json", server.variables());
     let mut child = shell.command(&line).spawn().unwrap();
-    // Both are asked before either has answered.
+    // Both are opened before either has answered.
     let asked: Vec<String> = server.asked.iter().take(2).collect();
     assert!(asked[0] != asked[1], "{asked:?}");
     let mut written = [0; 4096];
     let length = std::io::Read::read(child.stdout.as_mut().unwrap(), &mut written).unwrap();
     let document: Value = serde_json::from_slice(&written[..length]).unwrap();
     assert_eq!((document["schema"].as_str(), document["version"].as_u64()), (Some("deltic.retain/1"), Some(3)));
-    // To `sh`, which is the command by then.
+    // Sent to `sh`, which has become the command by then.
     shell.ok(&format!("kill -TERM {}", child.id()));
     let ran = Ran::from(child.wait_with_output().unwrap());
     assert!(ran.stderr.contains("stopped: version 3 was committed"), "{ran:?}");

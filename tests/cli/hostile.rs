@@ -1,5 +1,5 @@
-//! Whatever is in names, arguments, archives, records and messages, nothing that the commands print commands a terminal, and
-//! no line is anybody's but theirs.
+//! Whatever names, arguments, archives, records and messages contain, nothing that the commands print controls a terminal, and
+//! every line is really a line of the command.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,15 +9,15 @@ use deltic::store::{Catalog, NewCatalog, Stores};
 use crate::server::Server;
 use crate::shell::{Ran, Shell};
 
-/// Moves a cursor, rings, changes colours (also by a C1 control), turns the direction of writing, and begins a line that looks
-/// like one of ours.
+/// Moves the cursor, rings the bell, changes colours (also by a C1 control), changes the direction of writing, and begins a line
+/// that looks like one of ours.
 const BAD: &str =
     "\u{1b}[2J\u{1b}]0;t\u{7}\u{9b}31m\u{85}\u{202e}\u{2066}\u{200f}\u{61c}\u{2028}\r\t\u{7f}\nerror: forged\n  forged";
 
-/// The same as far as a name of a partition can hold it.
+/// The part of it that a name of a partition can hold.
 const BAD_NAME: &str = "\u{202e}a\u{2066}\u{200f}\u{61c}\u{2028}b";
 
-/// What must not reach a terminal, said again by its meaning.
+/// Characters that must not reach a terminal, by their meaning, independent of the code under test.
 fn commands(c: char) -> bool {
     let code = u32::from(c);
     let control = code < 0x20 && c != '\n' || (0x7f..0xa0).contains(&code);
@@ -25,7 +25,7 @@ fn commands(c: char) -> bool {
     control || turns || (0x2028..=0x202e).contains(&code)
 }
 
-/// Runs a command with the hostile texts in variables, and looks at what it prints.
+/// Runs a command with the hostile texts in variables, and checks its output.
 fn look(shell: &Shell, line: &str) -> Ran {
     let mut command = shell.command(line);
     command.env("BAD", BAD).env("BADNAME", BAD_NAME).env("RUST_BACKTRACE", "1");
@@ -39,7 +39,7 @@ fn look(shell: &Shell, line: &str) -> Ran {
     ran
 }
 
-/// In text and as JSON, which is read.
+/// The same as text and as JSON, which is parsed.
 fn look_both(shell: &Shell, line: &str) -> Ran {
     let json = look(shell, &format!("{line} --format json"));
     if json.code == 0 {
@@ -131,9 +131,9 @@ fn arguments() {
     shell.assert_covers(LINES.map(|line| &line[line.find("notes").unwrap()..]));
     for line in LINES {
         look(&shell, line);
-        // With everything that is logged.
+        // With all logs.
         look(&shell, &format!("{line} -vvv"));
-        // Where the parser stops, and names what it did not expect.
+        // Errors of the parser, which name the unexpected argument.
         look(&shell, &format!("{line} \"$BAD\" \"--$BAD\""));
         let ran = look(&shell, &format!("{line} --format \"$BAD\""));
         assert_eq!(ran.code, 2, "{line}: {ran:?}");
@@ -175,7 +175,7 @@ fn configurations() {
         ] {
             look_both(&shell, line);
         }
-        // What is shown is a configuration, and the same one.
+        // The output is a configuration, and equal to the original.
         let shown = shell.run("notes config show --config bad.conf --format json > a.json && notes config show --config bad.conf > shown.conf");
         if shown.code == 0 {
             shell.ok("notes config show --config shown.conf --format json > b.json");
@@ -188,7 +188,7 @@ fn configurations() {
             assert_eq!(values("a.json"), values("b.json"), "{text}");
         }
     }
-    // Hostile names of files and variables, where a value came from.
+    // Hostile names of files and variables, which are the origins of values.
     shell.ok("cp application.conf \"$(printf 'x\\033[2J\\nerror: forged\\n')\"");
     let ran = look_both(&shell, "notes config show --origin --config \"$(printf 'x\\033[2J\\nerror: forged\\n')\"");
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -248,7 +248,7 @@ fn archives_and_folders() {
         look_both(&shell, "notes import file:in --layer notes=bad.tar");
         look(&shell, "notes import file:in --layer notes=bad.tar -vvv");
     }
-    // The archive and the folder themselves, and what is in folders.
+    // The archive and the folder themselves, and the files in folders.
     for make in [
         "cp bad.tar \"$BAD.tar\"",
         "mkdir -p \"$BAD.tar\"/x",
@@ -259,7 +259,7 @@ fn archives_and_folders() {
     ] {
         look(&shell, &format!("{make}; notes import file:in --layer \"notes=$BAD.tar\"; rm -rf \"$BAD.tar\""));
     }
-    // Names of partitions may turn the direction of writing: they are shown, and found by what they are.
+    // Names of partitions may change the direction of writing: they are printed escaped, and found unescaped.
     shell.write(format!("odd/{BAD_NAME}"), "odd");
     let ran = look_both(&shell, "notes import file:in --layer notes=odd -vvv");
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -282,7 +282,7 @@ fn compilers() {
             let ran = look_both(&shell, line);
             assert!(ran.code == 1 && ran.stderr.contains("\\u{1b}[2J"), "{line}: {ran:?}");
         }
-        // Written down, and said again later.
+        // Stored, and printed again later.
         let keep = "--set compiler.noise.on_error='\"quarantine\"'";
         for line in ["notes run", "notes errors file:out", "notes plan", "notes verify --all", "notes run --full"] {
             let keep = if line.contains("errors") { "" } else { keep };
@@ -294,12 +294,12 @@ fn compilers() {
     }
     let ran = look(&shell, "notes plan --set \"compiler.noise.setup='fail $BADNAME'\"");
     assert!(ran.code == 1 && ran.stderr.contains("\\u{202e}"), "{ran:?}");
-    // A remark beside a result.
+    // A note beside a result.
     let ran = look(&shell, "notes plan --set \"catalogs.out='file:$BADNAME'\"");
     assert!(ran.stderr.contains("\\u{202e}") && ran.stderr.contains("does not exist yet"), "{ran:?}");
 }
 
-/// Changes a text of a record and makes its check right, as somebody does who can write to the store.
+/// Changes a text of a record and corrects its check, as an attacker can do who can write to the store.
 fn forge(record: &str, changes: &[(&str, String)]) -> String {
     let mut text = record.to_owned();
     for (from, to) in changes {
@@ -310,7 +310,7 @@ fn forge(record: &str, changes: &[(&str, String)]) -> String {
     format!("{}  \"check\": \"{}\"\n}}\n", &text[..sealed], Digest::of(&text.as_bytes()[..sealed]))
 }
 
-/// A record with nothing in it compressed.
+/// A record without compressed parts.
 fn unpacked(record: &[u8]) -> String {
     let mut json: serde_json::Value = serde_json::from_slice(record).unwrap();
     let fields = json.as_object_mut().unwrap();
@@ -324,7 +324,7 @@ fn unpacked(record: &[u8]) -> String {
     forge(&format!("{},\n  \"check\": \"\"\n}}\n", text.strip_suffix("\n}").unwrap()), &[])
 }
 
-/// Records that somebody else has written.
+/// Records that an attacker has written.
 #[test]
 fn records() {
     let shell = site();
@@ -374,7 +374,7 @@ fn records() {
     }
 }
 
-/// What programs can put into a catalog that no command would.
+/// Content that programs can put into a catalog, but no command would.
 #[test]
 fn content_types() {
     let shell = Shell::new();

@@ -1,4 +1,4 @@
-//! Importing from a program: `deltic::driver::Import`, on which the command stands.
+//! Importing from a program: `deltic::driver::Import`, which the command uses.
 
 use deltic::core::{CatalogUuid, Layer, LayerId, Name, Payload, RunId, Timestamp, Version};
 use deltic::driver::{ErrorKind, Import, ImportCounts};
@@ -37,7 +37,7 @@ fn name(text: &str) -> Name {
     Name::generic(text).unwrap()
 }
 
-/// What a layer has, and an import puts and deletes, is what the layer has then; and the counts say so.
+/// After an import a layer has its earlier partitions with the puts and deletions applied, and the counts agree.
 #[test]
 fn changes_are_applied_and_counted() {
     let mut lab = Lab::new();
@@ -62,7 +62,7 @@ fn changes_are_applied_and_counted() {
     assert_eq!(lab.catalog.latest().unwrap().record().note, "");
 }
 
-/// A replaced layer holds what was put and nothing else; other layers stay.
+/// A replaced layer holds only the put partitions; other layers stay.
 #[test]
 fn a_replaced_layer_is_what_was_put() {
     let mut lab = Lab::new();
@@ -94,7 +94,7 @@ fn a_replaced_layer_is_what_was_put() {
     assert!(lab.names(&id("a")).is_empty());
 }
 
-/// One version says one thing of a partition.
+/// An import has one edit for a partition.
 #[test]
 fn what_is_named_twice_is_refused() {
     let mut lab = Lab::new();
@@ -113,7 +113,7 @@ fn what_is_named_twice_is_refused() {
     assert!(matches!(error.kind(), ErrorKind::Setup) && error.to_string().contains("it has `a`, `b`"), "{error}");
 }
 
-/// Many threads may put; of those that put the same name, one does.
+/// Many threads may put; of those that put the same name, one succeeds.
 #[test]
 fn threads_may_put_at_once() {
     let mut lab = Lab::new();
@@ -139,7 +139,7 @@ fn threads_may_put_at_once() {
     }
 }
 
-/// Of two imports on one base, the later one is refused, and the earlier one stands.
+/// Of two imports on one base, the later one is refused, and the earlier one is kept.
 #[test]
 fn an_import_on_an_old_base_is_refused() {
     let mut lab = Lab::new();
@@ -156,7 +156,7 @@ fn an_import_on_an_old_base_is_refused() {
     assert_eq!(lab.names(&id("a")), ["one"]);
 }
 
-/// However much is put: a pack is written as soon as it is full.
+/// Even with much data, when a real import would write each full pack at once.
 #[test]
 fn a_dry_import_writes_nothing() {
     let mut lab = Lab::new();

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: a command ends, or says what it waits for, and a second one ends it; the catalog is as it was.
+//! Ctrl-C and SIGTERM: a command ends, or prints what it waits for, and a second signal ends it; the catalog is unchanged.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,7 +12,7 @@ use crate::shell::{Ran, Shell};
 const CONFIGURATION: &str =
     "[catalogs]\nin = 'file:in'\nout = 'file:out'\n[compiler.slow]\non = true\nrounds = 2000000\n";
 
-/// A catalog with one note: of many outputs that take long, or one that takes what comes through a pipe.
+/// A catalog with one note: for many slow outputs, or for one that reads a pipe.
 fn shell(note: &str) -> Shell {
     let shell = Shell::new();
     shell.write("notes/n", note);
@@ -21,16 +21,16 @@ fn shell(note: &str) -> Shell {
     shell
 }
 
-/// A command that is being run, and what it says on standard error.
+/// A running command, and its standard error.
 struct Running<'a> {
     shell: &'a Shell,
     child: Child,
-    said: BufReader<ChildStderr>,
+    stderr: BufReader<ChildStderr>,
     text: String,
     _guarded: Sender<()>,
 }
 
-/// Kills a process that does not end in a minute, so that a signal without effect is a failure and not a wait for ever.
+/// Kills a process that does not end within a minute, so that a signal without effect is a failure and no endless wait.
 fn guard(process: u32) -> Sender<()> {
     let (guarded, ended) = channel::<()>();
     std::thread::spawn(move || {
@@ -45,16 +45,16 @@ impl<'a> Running<'a> {
     fn start(shell: &'a Shell, line: &str) -> Running<'a> {
         // Whoever runs the tests in the background has interrupts ignored, and so would all its children.
         let mut child = shell.command(&format!("exec env --default-signal=INT {line}")).spawn().unwrap();
-        let said = BufReader::new(child.stderr.take().unwrap());
+        let stderr = BufReader::new(child.stderr.take().unwrap());
         let guarded = guard(child.id());
-        Running { shell, child, said, text: String::new(), _guarded: guarded }
+        Running { shell, child, stderr, text: String::new(), _guarded: guarded }
     }
 
-    /// Waits until it says something.
-    fn says(&mut self, what: &str) {
+    /// Waits until it prints a text.
+    fn prints(&mut self, what: &str) {
         loop {
             let mut line = String::new();
-            assert!(self.said.read_line(&mut line).unwrap() > 0, "`{what}` was not said: {}", self.text);
+            assert!(self.stderr.read_line(&mut line).unwrap() > 0, "`{what}` was not printed: {}", self.text);
             self.text.push_str(&line);
             if line.contains(what) {
                 return;
@@ -68,7 +68,7 @@ impl<'a> Running<'a> {
 
     /// Waits for the end.
     fn ended(mut self) -> Ran {
-        self.said.read_to_string(&mut self.text).unwrap();
+        self.stderr.read_to_string(&mut self.text).unwrap();
         let mut ran = Ran::from(self.child.wait_with_output().unwrap());
         ran.stderr = self.text;
         ran
@@ -84,14 +84,14 @@ fn a_run_that_computes() {
     let shell = shell("outputs 100000");
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let mut run = Running::start(&shell, "notes -vv run");
-        run.says("back-end");
+        run.prints("back-end");
         run.signal(signal);
         let ran = run.ended();
         assert_eq!((ran.code, ran.stdout.as_str()), (code, ""), "{}", ran.stderr);
-        assert!(ran.stderr.ends_with("\nstopped: nothing was published; version 0 stands\n"), "{}", ran.stderr);
+        assert!(ran.stderr.ends_with("\nstopped: nothing was published; the latest version is 0\n"), "{}", ran.stderr);
         assert_eq!(versions(&shell, "out"), 1);
     }
-    // What is left of it hinders nobody.
+    // Its remains do not hinder the next run.
     shell.ok("deltic fsck file:out && notes run --set compiler.slow.rounds=1");
     assert_eq!(versions(&shell, "out"), 2);
 }
@@ -101,27 +101,27 @@ fn a_run_that_is_stuck() {
     let shell = shell("pipe pipe");
     for again in [true, false] {
         let mut run = Running::start(&shell, "notes run");
-        // Opens once the compiler does.
+        // Opens when the compiler opens it.
         let mut pipe = OpenOptions::new().write(true).open(shell.work().join("pipe")).unwrap();
         run.signal("INT");
-        run.says("waiting for the back-end of slow: slow/n");
-        run.says("press Ctrl-C again to leave at once");
-        let said = if again {
+        run.prints("waiting for the back-end of slow: slow/n");
+        run.prints("press Ctrl-C again to end at once");
+        let stderr = if again {
             run.signal("INT");
             "\nstopped: nothing was published\n"
         } else {
             pipe.write_all(b"enough").unwrap();
             drop(pipe);
-            "\nstopped: nothing was published; version 0 stands\n"
+            "\nstopped: nothing was published; the latest version is 0\n"
         };
         let ran = run.ended();
         assert_eq!((ran.code, ran.stdout.as_str()), (130, ""), "{}", ran.stderr);
-        assert!(ran.stderr.ends_with(said), "{}", ran.stderr);
+        assert!(ran.stderr.ends_with(stderr), "{}", ran.stderr);
         assert_eq!(versions(&shell, "out"), 1);
     }
 }
 
-/// An import that does not get on with its source does not wait for it.
+/// An import whose source blocks does not wait for it.
 #[test]
 fn an_import_that_is_stuck() {
     let shell = shell("");
@@ -131,12 +131,12 @@ fn an_import_that_is_stuck() {
     import.signal("TERM");
     let ran = import.ended();
     drop(pipe);
-    let said = "stopped: nothing was imported; version 1 stands\n";
-    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (143, "", said));
+    let expected = "stopped: nothing was imported; the latest version is 1\n";
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (143, "", expected));
     assert_eq!(versions(&shell, "in"), 2);
 }
 
-/// A command that publishes nothing ends where it is.
+/// A command that publishes nothing ends at once.
 #[test]
 fn a_listing_that_nobody_reads() {
     let shell = shell("outputs 3");
@@ -149,11 +149,11 @@ fn a_listing_that_nobody_reads() {
     let mut first = [0; 1];
     listing.child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
     listing.signal("INT");
-    listing.says("stopped");
+    listing.prints("stopped");
     assert_eq!(listing.child.wait().unwrap().code(), Some(130));
 }
 
-/// Whoever is started with interrupts ignored goes on ignoring them.
+/// A process that is started with interrupts ignored continues to ignore them.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_interrupt_that_is_ignored() {
@@ -163,13 +163,13 @@ fn an_interrupt_that_is_ignored() {
     run.signal("INT");
     pipe.write_all(b"on it goes").unwrap();
     drop(pipe);
-    run.says("created catalog");
+    run.prints("created catalog");
     let ran = run.ended();
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(shell.ok("deltic get file:out slow n"), "on it goes");
 }
 
-/// Every command, with what it waits for at a server that never answers.
+/// Every command, with what it waits for from a server that never answers.
 const LINES: [&str; 22] = [
     "deltic init URL --layer notes=generic",
     "deltic import URL --layer notes=notes",
@@ -195,7 +195,7 @@ const LINES: [&str; 22] = [
     "deltic run --set catalogs.in=URL",
 ];
 
-/// Those that open no catalog.
+/// The commands that open no catalog.
 const AT_ONCE: [&str; 4] = ["deltic explain", "deltic config show", "deltic completions bash", "deltic man ."];
 
 /// One signal ends every command that waits for a server.
@@ -222,12 +222,12 @@ fn a_server_that_never_answers() {
     }
 }
 
-/// What is waited for is said, without being asked.
+/// A command that waits long prints what it waits for, even without a signal.
 #[test]
-fn silence_is_said() {
+fn silence_is_reported() {
     let (shell, server) = (shell(""), Server::silent());
     let mut run = Running::start(&shell, &format!("env {} deltic log s3://bucket/x", server.variables()));
-    run.says("s3://bucket/x: waiting for versions/");
+    run.prints("s3://bucket/x: waiting for versions/");
     run.signal("INT");
     assert_eq!(run.ended().code, 130);
 }

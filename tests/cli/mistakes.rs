@@ -1,17 +1,17 @@
-//! Arguments that are mixed up, misspelt or out of reach: what is refused says so, says what to do, and leaves nothing behind.
+//! Arguments that are mixed up, misspelt or not reachable: the error gives advice, and the command leaves nothing behind.
 
 use std::path::Path;
 
 use crate::shell::{Ran, Shell};
 
-/// Runs a command line that must be refused, and gives what it says.
+/// Runs a command line that must be refused, and returns its message.
 fn refused(shell: &Shell, line: &str, code: i32) -> String {
     let ran = shell.run(line);
     assert!(ran.code == code && ran.stdout.is_empty(), "{line}: {ran:?}");
     ran.stderr
 }
 
-/// All that there is.
+/// All files.
 fn everything(shell: &Shell) -> String {
     shell.ok("find . | LC_ALL=C tr -c '[:print:]\n' '?' | sort")
 }
@@ -28,10 +28,10 @@ fn site() -> Shell {
     shell
 }
 
-/// Runs a command line as somebody who is not allowed everything; nothing where that can not be done.
+/// Runs a command line as a user without special rights; `None` if that is not possible.
 fn as_nobody(shell: &Shell, line: &str) -> Option<Ran> {
     let become_nobody = "setpriv --reuid=65534 --clear-groups";
-    // The folders above that of the test are for its user alone.
+    // The folders above that of the test are open to its user only.
     let above = shell.work().parent().map(Path::to_path_buf)?;
     shell.ok(&format!("chmod 755 '{}'", above.display()));
     let binary = shell.run(&format!("{become_nobody} deltic --version"));
@@ -42,7 +42,7 @@ fn as_nobody(shell: &Shell, line: &str) -> Option<Ran> {
     Some(shell.run(&format!("{become_nobody} {line}")))
 }
 
-/// Every command that looks at a catalog, and what is at the end of a path that can not be walked.
+/// Every command that opens a catalog, with a path that can not be followed.
 #[test]
 fn what_can_not_be_reached_is_not_called_absent() {
     let shell = site();
@@ -87,15 +87,15 @@ fn what_can_not_be_reached_is_not_called_absent() {
         }
         assert_eq!(everything(&shell), before, "{url}");
     }
-    // What is not there is said not to be, as before.
-    let said = refused(&shell, "deltic log file:none", 1);
-    assert!(said.contains("there is no such folder; create the catalog with `deltic init file:none"), "{said}");
+    // A catalog that does not exist is still reported as missing.
+    let message = refused(&shell, "deltic log file:none", 1);
+    assert!(message.contains("there is no such folder; create the catalog with `deltic init file:none"), "{message}");
     for line in lines {
         let Some(ran) = as_nobody(&shell, &format!("deltic {}", line.replace("URL", "file:locked/c"))) else { return };
         assert!(ran.code == 1 && ran.stderr.contains("Permission denied"), "{line}: {ran:?}");
         assert!(!ran.stderr.contains("no such folder") && !ran.stderr.contains("exist yet"), "{line}: {ran:?}");
     }
-    // A record behind a link that may not be followed is no damage.
+    // A record behind a link that can not be followed is no damage.
     let record = "versions/00000000000000000001";
     shell.ok(&format!(
         "cp -r in linked && mv linked/{record} locked/record && ln -s $PWD/locked/record linked/{record}"
@@ -108,7 +108,7 @@ fn what_can_not_be_reached_is_not_called_absent() {
     }
 }
 
-/// A refusal is certain: nobody has to look whether it worked all the same.
+/// A refusal is certain: the message does not ask to check whether it worked nevertheless.
 #[test]
 fn a_version_that_may_not_be_written_was_not_made() {
     let shell = site();
@@ -128,30 +128,30 @@ fn a_time_that_is_to_come_expires_nothing() {
     let before = everything(&shell);
     for since in ["2999-01-01", "2999-01-01T00:00:00Z"] {
         for more in ["", " --last 2", " --dry-run", " --keep 0"] {
-            let said = refused(&shell, &format!("deltic retain file:in --since {since}{more}"), 2);
+            let message = refused(&shell, &format!("deltic retain file:in --since {since}{more}"), 2);
             assert!(
-                said.contains(
+                message.contains(
                     "versions since 2999-01-01T00:00:00.000Z are to be kept, but that time is in the future: it is 2"
                 ),
-                "{said}"
+                "{message}"
             );
         }
     }
     assert_eq!(everything(&shell), before);
-    // Nothing that may be expired by mistake: all versions stood within the last day.
+    // No version expires by mistake: all were the latest within the last day.
     assert!(shell.ok("deltic retain file:in --since 1d").contains("nothing expires"));
 }
 
 #[test]
 fn what_to_retain_is_asked_for() {
     let shell = site();
-    let said = refused(&shell, "deltic retain file:in", 2);
+    let message = refused(&shell, "deltic retain file:in", 2);
     for option in ["--last", "--keep", "--since"] {
-        assert!(said.contains(option), "{said}");
+        assert!(message.contains(option), "{message}");
     }
 }
 
-/// Files of somebody's are no place for a catalog.
+/// A folder with other files is no place for a catalog.
 #[test]
 fn a_folder_with_other_files_becomes_no_catalog() {
     let shell = site();
@@ -169,18 +169,18 @@ fn a_folder_with_other_files_becomes_no_catalog() {
             format!("deltic plan --set catalogs.out=file:{folder}"),
             format!("deltic rebuild file:out --version 1 --into file:{folder}"),
         ] {
-            let said = refused(&shell, &line, 2);
-            assert!(said.contains("the folder is not empty: it has `"), "{line}: {said}");
-            assert!(said.contains("name an empty folder, or one that does not exist yet"), "{line}: {said}");
+            let message = refused(&shell, &line, 2);
+            assert!(message.contains("the folder is not empty: it has `"), "{line}: {message}");
+            assert!(message.contains("name an empty folder, or one that does not exist yet"), "{line}: {message}");
             assert_eq!(everything(&shell), before, "{line}");
         }
     }
-    let said = refused(&shell, "deltic init file:photos --layer a=generic", 2);
-    assert!(said.contains("it has `a.jpg` and 1 other"), "{said}");
-    // An empty one, and what an interrupted creation left.
+    let message = refused(&shell, "deltic init file:photos --layer a=generic", 2);
+    assert!(message.contains("it has `a.jpg` and 1 other"), "{message}");
+    // An empty folder, and the remains of an interrupted creation.
     for (folder, objects) in [
         ("empty", vec![]),
-        // What systems put into folders and volumes.
+        // Files that systems put into folders and volumes.
         ("volume", vec![".DS_Store", "lost+found"]),
         ("begun", vec!["catalog.json"]),
         ("more", vec!["probe-0000000000000007", "versions/00000000000000000000#1", "catalog.json#12"]),
@@ -194,18 +194,18 @@ fn a_folder_with_other_files_becomes_no_catalog() {
         }
         shell.ok(&format!("deltic init file:{folder} --layer a=generic && deltic log file:{folder}"));
     }
-    // A run has been there, so there was a version.
+    // A run has written there, so there was a version.
     shell.ok("mkdir -p packed/packs && touch packed/packs/0000000000000000-0000000000000007-0003");
-    let said = refused(&shell, "deltic init file:packed --layer a=generic", 1);
-    assert!(said.contains("a run on version 0 has left packs"), "{said}");
-    // What comes into a catalog later is passed over, as before.
+    let message = refused(&shell, "deltic init file:packed --layer a=generic", 1);
+    assert!(message.contains("a run on version 0 has left packs"), "{message}");
+    // Files that are added to a catalog later are ignored, as before.
     shell.write("begun/notes.txt", "x");
-    let said = refused(&shell, "deltic init file:begun --layer a=generic", 1);
-    assert!(said.contains("a catalog exists already"), "{said}");
+    let message = refused(&shell, "deltic init file:begun --layer a=generic", 1);
+    assert!(message.contains("a catalog exists already"), "{message}");
     shell.ok("deltic import file:begun --layer a=src");
 }
 
-/// A URL where a path is meant, and what only a shell knows.
+/// A URL instead of a path, and `~`, which only a shell replaces.
 #[test]
 fn folders_and_urls_are_not_mixed_up() {
     let shell = site();
@@ -219,10 +219,10 @@ fn folders_and_urls_are_not_mixed_up() {
         ("'~/out1'", "`$HOME/out1`"),
         ("'~'", "`$HOME`"),
     ] {
-        let said = refused(&shell, &format!("deltic export file:in a {target}"), 2);
-        assert!(said.contains(hint), "{target}: {said}");
-        let said = refused(&shell, &format!("deltic import file:in --layer a={target}"), 2);
-        assert!(said.contains(hint), "{target}: {said}");
+        let message = refused(&shell, &format!("deltic export file:in a {target}"), 2);
+        assert!(message.contains(hint), "{target}: {message}");
+        let message = refused(&shell, &format!("deltic import file:in --layer a={target}"), 2);
+        assert!(message.contains(hint), "{target}: {message}");
     }
     for (url, hint) in
         [("file:~/x", "`file:$HOME/x`"), ("file:~", "`file:$HOME`"), ("file:~anna/x", "`file:./~anna/x`")]
@@ -233,19 +233,19 @@ fn folders_and_urls_are_not_mixed_up() {
             format!("doctor {url}"),
             format!("run --set catalogs.out={url}"),
         ] {
-            let said = refused(&shell, &format!("deltic {line}"), 2);
-            assert!(said.contains(hint), "{line}: {said}");
+            let message = refused(&shell, &format!("deltic {line}"), 2);
+            assert!(message.contains(hint), "{line}: {message}");
         }
     }
     let statement = "deltic rebuild file:in --version 1 --into file:new --statement file:statement.json";
     assert!(refused(&shell, statement, 2).contains("write `statement.json`"));
     assert_eq!(everything(&shell), before);
-    // Who means it, and what is there, is understood.
+    // Clear names, and existing paths, are accepted.
     shell.ok("deltic export file:in a ./file:x && deltic import file:in --layer a=file:x");
     shell.ok("deltic export file:in a './~' && deltic init 'file:./~x' --layer a=generic && test -d '~x'");
 }
 
-/// Names of archives that are not written make no folders.
+/// Names of archives in other forms do not create folders.
 #[test]
 fn other_archives_are_not_folders() {
     let shell = site();
@@ -253,16 +253,16 @@ fn other_archives_are_not_folders() {
     for name in
         ["out.zip", "out.tar.bz2", "out.tar.xz", "out.TBZ2", "out.7z", "out.tar.lz4", "out.gz", "out.zst", "out.rar"]
     {
-        let said = refused(&shell, &format!("deltic export file:in a {name}"), 2);
-        let expected = "archives that are written: .tar, .tar.gz, .tgz, .tar.zst, .tzst";
-        assert!(said.contains(expected) && said.contains(name), "{name}: {said}");
+        let message = refused(&shell, &format!("deltic export file:in a {name}"), 2);
+        let expected = "write .tar, .tar.gz, .tgz, .tar.zst, .tzst";
+        assert!(message.contains(expected) && message.contains(name), "{name}: {message}");
     }
     assert_eq!(everything(&shell), before);
-    // A folder may have a dot in its name, and one that is there any name.
+    // A folder may have a dot in its name, and an existing one may have any name.
     shell.ok("mkdir is.zip; for name in v1.2 out.d names.json is.zip; do deltic export file:in a $name; test -f $name/one; done");
 }
 
-/// A packed archive under the name of another form is neither cut off nor damaged.
+/// A packed archive under the name of another form is not reported as cut off or damaged.
 #[test]
 fn archives_under_wrong_names_are_recognised() {
     let shell = site();
@@ -278,9 +278,9 @@ fn archives_under_wrong_names_are_recognised() {
         ("x.tar.gz", "y.tzst", "gzip", ".tar.gz"),
     ] {
         shell.ok(&format!("cp {from} {to}"));
-        let said = refused(&shell, &format!("deltic import file:in --layer a={to}"), 1);
-        assert!(said.contains(&format!("this is {what}: name it {name}")), "{from} as {to}: {said}");
-        assert!(!said.contains("damaged") && !said.contains("cut off"), "{from} as {to}: {said}");
+        let message = refused(&shell, &format!("deltic import file:in --layer a={to}"), 1);
+        assert!(message.contains(&format!("this is {what}: name it {name}")), "{from} as {to}: {message}");
+        assert!(!message.contains("damaged") && !message.contains("cut off"), "{from} as {to}: {message}");
     }
     for (what, bytes) in [
         ("bzip2", r"BZh91AY\046SY\001\002\003\004"),
@@ -290,17 +290,17 @@ fn archives_under_wrong_names_are_recognised() {
     ] {
         for name in ["y.tar", "y.tar.gz", "y.tar.zst"] {
             shell.ok(&format!("printf '{bytes}' > {name}; head -c 2000 /dev/zero >> {name}"));
-            let said = refused(&shell, &format!("deltic import file:in --layer a={name}"), 1);
-            assert!(said.contains(&format!("this is {what}")), "{what} as {name}: {said}");
-            assert!(said.contains("pack it anew as .tar, .tar.gz or .tar.zst"), "{what} as {name}: {said}");
+            let message = refused(&shell, &format!("deltic import file:in --layer a={name}"), 1);
+            assert!(message.contains(&format!("this is {what}")), "{what} as {name}: {message}");
+            assert!(message.contains("pack it again as .tar, .tar.gz or .tar.zst"), "{what} as {name}: {message}");
         }
     }
     assert_eq!(shell.ok("deltic digest file:in"), catalog);
-    // Files may be called as packed files begin.
+    // The name of a file may look like the first bytes of a packed file.
     shell.ok("mkdir odd && cp src/one odd/BZh91AYSY && tar cf odd.tar -C odd BZh91AYSY && deltic import file:in --layer a=odd.tar");
 }
 
-/// `doctor` leaves what it found: nothing where nothing was.
+/// `doctor` leaves everything as it was, also an empty place.
 #[test]
 fn the_doctor_leaves_nothing_behind() {
     let shell = site();
@@ -318,7 +318,7 @@ fn the_doctor_leaves_nothing_behind() {
     assert_eq!(everything(&shell), before);
 }
 
-/// Folders that are missing on the way are made, for an archive as for a folder, and go again where nothing came of it.
+/// Missing folders on the path are created, for an archive and for a folder, and removed again if the export fails.
 #[test]
 fn folders_on_the_way_are_made() {
     let shell = site();
@@ -326,7 +326,7 @@ fn folders_on_the_way_are_made() {
         shell.ok(&format!("deltic export file:in a {target} && test -e {target}"));
     }
     let before = everything(&shell);
-    // The payload is gone: the export fails when it has begun.
+    // The payload is missing: the export fails after it has begun.
     shell.ok("cp -r in broken && head -c 5000 /dev/urandom > src/big && deltic import file:broken --layer a=src");
     shell.ok("rm -r broken/packs/*-*-*");
     for target in ["six/seven/out", "six/seven/out.tar"] {
@@ -334,11 +334,11 @@ fn folders_on_the_way_are_made() {
     }
     shell.ok("rm -r broken src/big");
     assert_eq!(everything(&shell), before);
-    let said = refused(&shell, "deltic export file:in a application.conf/x/out.tar", 1);
-    assert!(said.contains("Not a directory"), "{said}");
+    let message = refused(&shell, "deltic export file:in a application.conf/x/out.tar", 1);
+    assert!(message.contains("Not a directory"), "{message}");
 }
 
-/// More partitions went than there are left: what changed and what went are counted apart.
+/// More partitions were deleted than remain: changes and deletions are counted separately.
 #[test]
 fn no_more_have_changed_than_there_are() {
     let shell = site();
@@ -346,27 +346,27 @@ fn no_more_have_changed_than_there_are() {
     shell.ok("rm src/[1-6] && echo x > src/7 && deltic import file:in --layer a=src");
     let expected = "in  2 → 3  1 of 2 changed, 6 deleted\n";
     for command in ["plan", "run"] {
-        let said = shell.ok(&format!("deltic {command}"));
-        assert!(said.starts_with(expected), "{said}");
+        let message = shell.ok(&format!("deltic {command}"));
+        assert!(message.starts_with(expected), "{message}");
     }
     shell.ok("rm src/7 src/one && deltic import file:in --layer a=src --allow-empty");
-    let said = shell.ok("deltic plan");
-    assert!(said.starts_with("in  3 → 4  0 of 0 changed, 2 deleted\n"), "{said}");
-    let said = shell.ok("deltic plan --format json");
-    assert!(said.contains("\"changed\": 2") && said.contains("\"deleted\": 2"), "{said}");
+    let message = shell.ok("deltic plan");
+    assert!(message.starts_with("in  3 → 4  0 of 0 changed, 2 deleted\n"), "{message}");
+    let message = shell.ok("deltic plan --format json");
+    assert!(message.contains("\"changed\": 2") && message.contains("\"deleted\": 2"), "{message}");
 }
 
-/// What is counted is said.
+/// The text states what was counted.
 #[test]
-fn the_check_says_which_payloads_it_read() {
+fn the_check_states_which_payloads_it_read() {
     let shell = site();
-    let said = shell.ok("deltic fsck file:in");
-    assert!(said.contains("the bytes of 1 payload within nodes (--payloads reads all): no damage"), "{said}");
-    let said = shell.ok("deltic fsck file:in --payloads");
-    assert!(said.contains(", the bytes of 1 payload: no damage"), "{said}");
+    let message = shell.ok("deltic fsck file:in");
+    assert!(message.contains("the bytes of 1 payload within nodes (--payloads reads all): no damage"), "{message}");
+    let message = shell.ok("deltic fsck file:in --payloads");
+    assert!(message.contains(", the bytes of 1 payload: no damage"), "{message}");
 }
 
-/// The manual's table of commands is that of the help, in its order.
+/// The manual's table of commands equals the list in the help, in its order.
 #[test]
 fn the_manual_lists_every_command() {
     let manual = include_str!("../../docs/cli.md");
@@ -375,7 +375,7 @@ fn the_manual_lists_every_command() {
     assert_eq!(named.collect::<Vec<_>>(), Shell::new().commands());
 }
 
-/// A number names another content once an input was restored and went on.
+/// After an input was restored and changed, a version number has other content.
 #[test]
 fn what_is_kept_is_known_by_content() {
     let shell = Shell::new();
@@ -389,16 +389,16 @@ fn what_is_kept_is_known_by_content() {
     shell.ok("deltic init file:in --layer names=generic && deltic import file:in --layer names=first && cp -r in copy");
     shell.ok("deltic import file:in --layer names=second && deltic run");
     let keep = |shell: &Shell| shell.run("deltic retain file:out --keep a=1").stderr;
-    assert!(keep(&shell).contains("version 2 of file:in, which nobody keeps"), "{}", keep(&shell));
+    assert!(keep(&shell).contains("version 2 of file:in, which is not kept by name"), "{}", keep(&shell));
     shell.ok("deltic retain file:in --for file:out@1 --reason audit");
     shell.ok("deltic retain file:in --for file:out@1");
     assert!(shell.ok("deltic log file:in").contains("version 1: audit"), "a reason that is there stays");
     assert!(!keep(&shell).contains("warning"), "{}", keep(&shell));
     shell.ok("rm -r in && mv copy in && deltic import file:in --layer names=third");
-    assert!(keep(&shell).contains("version 2 of file:in, which has another content now"), "{}", keep(&shell));
+    assert!(keep(&shell).contains("version 2 of file:in, which has other content now"), "{}", keep(&shell));
     let ran = shell.run("deltic retain file:in --for file:out@1");
-    assert!(ran.code == 1 && ran.stderr.contains("it has another content"), "{ran:?}");
-    // What can not be read can not be kept, and nothing is made.
+    assert!(ran.code == 1 && ran.stderr.contains("was made from another content"), "{ran:?}");
+    // A version that can not be read can not be kept, and no new version is made.
     shell.ok("deltic import file:in --layer names=first && printf x > in/versions/00000000000000000002");
     let before = shell.ok("deltic log file:in -n 1");
     for keep in ["--keep 2", "--keep b=2"] {
@@ -413,12 +413,12 @@ fn a_layer_is_changed_once_at_a_time() {
     let shell = Shell::new();
     shell.ok("deltic init file:in --layer a=generic");
     for line in ["drop file:in a a", "add file:in b=generic b=generic", "change file:in a=generic a=tile:here:3"] {
-        let said = refused(&shell, &format!("deltic layer {line}"), 2);
-        assert!(said.contains("is given twice"), "{line}: {said}");
+        let message = refused(&shell, &format!("deltic layer {line}"), 2);
+        assert!(message.contains("is given twice"), "{line}: {message}");
     }
 }
 
-/// Ten partitions may always go.
+/// Ten partitions may always be deleted.
 #[test]
 fn an_import_that_takes_much_away_is_asked_about() {
     let shell = Shell::new();
@@ -441,9 +441,9 @@ fn an_import_that_takes_much_away_is_asked_about() {
     }
 }
 
-/// What a compiler says is kept with what is in quarantine, and shown by whoever looks.
+/// Errors of compilers are stored with the quarantine, and everyone who can read the catalog can see them.
 #[test]
-fn secrets_in_what_compilers_say_are_not_kept() {
+fn secrets_in_errors_of_compilers_are_not_kept() {
     let shell = Shell::new();
     shell.write(
         "application.conf",

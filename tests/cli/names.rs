@@ -40,7 +40,7 @@ fn exports_stay_in_their_folder() {
         assert!(found(&shell, "out").is_empty(), "{name}: nothing is written of a layer that can not be");
     }
     assert_eq!(std::fs::read_dir(shell.work()).unwrap().count(), 2);
-    // Each of these is a name of its own, here; and comes back as it went.
+    // Each of these is a different name here, and comes back unchanged.
     let odd =
         ["a", "A", "é", "e\u{301}", "a\\b", "..a", "...", "a b", "%2e%2e", "~", "-rf", "$HOME", "deep/er/x", "C:"];
     catalog_of(&shell, &odd);
@@ -62,7 +62,7 @@ fn exports_follow_no_link() {
         assert!(ran.code == 2 && ran.stderr.contains("not empty"), "{ran:?}");
     }
     assert_eq!(found(&shell, "elsewhere"), ["./keep"]);
-    // The folder itself may be a link: it was named.
+    // The folder itself may be a link, because the user named it.
     shell.ok("rm -rf out && mkdir target && ln -s target out && deltic export file:cat a out");
     assert_eq!(found(&shell, "target"), ["./a", "./sub/b"]);
 }
@@ -92,7 +92,7 @@ fn imports_take_files_and_nothing_else() {
     assert_eq!(shell.ok("deltic ls file:cat a").lines().count(), 1);
 }
 
-/// One member of an archive, written as whoever attacks writes it.
+/// One member of an archive, in the form of an attacker.
 fn member(name: &[u8], kind: u8, link: &[u8]) -> Vec<u8> {
     let mut header = [0u8; 512];
     header[..name.len()].copy_from_slice(name);
@@ -124,7 +124,7 @@ fn members_of_archives_stay_in_their_archive() {
         (b"x", b'1', b"/etc/passwd", "a hard link"),
         (b"x", b'3', b"", "neither a file nor a folder"),
         (b"x", b'6', b"", "neither a file nor a folder"),
-        (b"x", b'S', b"", "a sparse file of a form that is not known"),
+        (b"x", b'S', b"", "a sparse file of an unknown form"),
         (b"a\nb", b'0', b"", "control character"),
         (b"\xff", b'0', b"", "not UTF-8"),
     ] {
@@ -153,7 +153,7 @@ fn ids_are_no_paths() {
     assert!(!shell.work().join("cat").exists());
 }
 
-/// Records and folders that somebody else has written lead no read and no sweep out of the catalog.
+/// Records and folders of an attacker lead no read and no sweep out of the catalog.
 #[test]
 fn hostile_catalogs_keep_to_themselves() {
     let shell = Shell::new();
@@ -162,7 +162,7 @@ fn hostile_catalogs_keep_to_themselves() {
         shell.ok(&format!("deltic init file:{cat} --layer a=generic && deltic import file:{cat} --layer a=names"));
     }
     let before = found(&shell, "other");
-    // The name of a pack in a record is one of a pack, or there is no record.
+    // A record with an illegal name of a pack is no record.
     let pack = shell.ok("ls mine/packs").trim().to_owned();
     let record = shell.work().join("mine/versions/00000000000000000001");
     let text = std::fs::read_to_string(&record).unwrap();
@@ -175,13 +175,13 @@ fn hostile_catalogs_keep_to_themselves() {
         }
     }
     std::fs::write(&record, &text).unwrap();
-    // Files beside the packs, whatever they are called, are none of a sweep's concern.
+    // A sweep ignores other files beside the packs, whatever their names.
     shell.write("mine/packs/..not-a-pack", "x");
     shell.write("mine/packs/sub/0000000000000000-0000000000000001-0000", "x");
     shell.ok("deltic gc file:mine");
     assert!(shell.work().join("mine/packs/..not-a-pack").exists());
     assert!(shell.work().join("mine/packs/sub/0000000000000000-0000000000000001-0000").exists());
-    // A link to the packs of another catalog, all of which a sweep here would take for left behind.
+    // A link to the packs of another catalog: a sweep here would treat all of them as unused.
     for part in ["packs", "versions"] {
         shell.ok(&format!("mv mine/{part} kept && ln -s ../other/{part} mine/{part}"));
         for command in

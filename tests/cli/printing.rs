@@ -1,4 +1,4 @@
-//! What compilers print, and compilers that end the process: results stay results, and nobody takes one for the other.
+//! Compilers that print, and compilers that end the process: results stay complete, and are not mixed with other output.
 
 use crate::shell::{Ran, Shell};
 
@@ -29,7 +29,7 @@ const KINDS: [&str; 4] = ["print", "eprint", "child", "panic no such luck"];
 #[test]
 fn what_compilers_print_goes_to_standard_error() {
     let shell = site(|n| KINDS[n % 3].to_owned());
-    let said = |ran: &Ran, text: &str| ran.stderr.matches(text).count();
+    let message = |ran: &Ran, text: &str| ran.stderr.matches(text).count();
     for (line, times) in [
         ("notes run", 1),
         ("notes run --full --format json", 1),
@@ -48,9 +48,9 @@ fn what_compilers_print_goes_to_standard_error() {
         if line.ends_with("json") {
             serde_json::from_str::<serde_json::Value>(&ran.stdout).unwrap();
         }
-        // Nothing is lost, the ends of lines that have none included.
-        assert_eq!(said(&ran, "printed for setup\n"), 1, "{line}: {ran:?}");
-        assert_eq!(said(&ran, "[printed without a line break for setup]"), 1, "{line}: {ran:?}");
+        // Nothing is lost, not even a last line without a line break.
+        assert_eq!(message(&ran, "printed for setup\n"), 1, "{line}: {ran:?}");
+        assert_eq!(message(&ran, "[printed without a line break for setup]"), 1, "{line}: {ran:?}");
         for n in 0..NOTES {
             let texts: &[String] = match n % 3 {
                 0 => &[format!("printed for {n:02}\n"), format!("[printed without a line break for {n:02}]")],
@@ -58,14 +58,14 @@ fn what_compilers_print_goes_to_standard_error() {
                 _ => &[format!("printed by a child for {n:02}\n"), format!("told by a child for {n:02}\n")],
             };
             for text in texts {
-                assert_eq!(said(&ran, text), times, "{line}: {text}: {ran:?}");
+                assert_eq!(message(&ran, text), times, "{line}: {text}: {ran:?}");
             }
         }
     }
 }
 
 #[test]
-fn panics_are_said_beside_what_is_printed() {
+fn panics_are_printed_beside_other_output() {
     let shell = site(|n| KINDS[if n == 7 { 3 } else { n % 3 }].to_owned());
     let ran = run(&shell, "notes run --format json");
     assert_eq!(ran.code, 1, "{ran:?}");
@@ -79,7 +79,7 @@ fn panics_are_said_beside_what_is_printed() {
     assert!(ran.stderr.contains("printed for 00\n"), "{ran:?}");
 }
 
-/// What a program prints before and after its command is its own.
+/// Text that a program prints before and after its command goes to standard output.
 #[test]
 fn around_the_command_standard_output_is_as_it_was() {
     let shell = site(|_| "print".to_owned());
@@ -88,13 +88,13 @@ fn around_the_command_standard_output_is_as_it_was() {
     assert!(ran.stdout.starts_with("<before>in ") && ran.stdout.ends_with("ms\n<after>\n"), "{ran:?}");
 }
 
-/// Children get no hand on the real standard output: one that lives on would keep its reader waiting.
+/// Child processes do not inherit the real standard output: one that outlives the command would keep the reader waiting.
 #[test]
 fn children_do_not_hold_standard_output() {
     let shell = site(|n| if n == 0 { "child".to_owned() } else { String::new() });
     shell.ok("mkfifo alive && mkdir bin && printf '#!/bin/sh\\nread x < alive &\\n' > bin/sh && chmod +x bin/sh");
     // The child leaves a process behind that waits for the pipe, which opens after the result was read to its end.
-    let ran = shell.run("(PATH=$PWD/bin:$PATH timeout 120 notes run 2> said) | timeout 60 cat && echo end > alive");
+    let ran = shell.run("(PATH=$PWD/bin:$PATH timeout 120 notes run 2> message) | timeout 60 cat && echo end > alive");
     assert!(ran.code == 0 && ran.stdout.contains("committed version 1"), "{ran:?}");
 }
 
@@ -105,30 +105,34 @@ fn an_exit_in_a_compiler_is_no_success() {
         for line in ["notes run", "notes run --format json", "notes run --check determinism"] {
             let ran = run(&shell, line);
             assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{line}: {ran:?}");
-            assert!(ran.stderr.contains("error: the process was ended from inside"), "{line}: {ran:?}");
-            // Which call it was, and no other.
+            assert!(
+                ran.stderr
+                    .contains("error: a compiler, or a library that it uses, called `exit` and ended the process"),
+                "{line}: {ran:?}"
+            );
+            // The error names this call, and no other.
             assert!(ran.stderr.contains("\n  it came from the back-end of noise: noise/30\n"), "{line}: {ran:?}");
-            assert!(!ran.stderr.contains("at work was"), "{line}: {ran:?}");
+            assert!(!ran.stderr.contains("was running"), "{line}: {ran:?}");
             assert_eq!(shell.ok("deltic log file:out").lines().count(), 1, "{line}: nothing was published");
         }
     }
-    // Also where tasks are set up; and what ends on purpose has its own code.
+    // Also in the set-up of tasks; a process that ends regularly has its own code.
     let shell = site(|_| String::new());
     for line in ["plan", "run", "explain", "config show", "verify"] {
         let ran = run(&shell, &format!("notes {line} --set compiler.noise.setup='\"exit 0\"'"));
         assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{line}: {ran:?}");
     }
-    // From a thread that a compiler started: whatever was at work then.
+    // From a thread that a compiler started: the error names all calls that were running.
     let threads = site(|n| if n == 30 { "exit-thread 0".to_owned() } else { String::new() });
     let ran = run(&threads, "notes run");
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
-    assert!(ran.stderr.contains("\n  at work was the back-end of noise: noise/30\n"), "{ran:?}");
+    assert!(ran.stderr.contains("\n  the back-end of noise: noise/30 was running\n"), "{ran:?}");
     shell.ok("notes run && notes --help && notes plan --help");
     assert_eq!(run(&shell, "notes nonsense").code, 2);
     assert_eq!(run(&shell, "env PRINTED_AFTER=x notes log file:out").code, 0);
 }
 
-/// A panic where tasks are set up is an error as any other: with its place, and an exit code of ours.
+/// A panic in the set-up of tasks is an error like any other: with its place, and the exit code of the command.
 #[test]
 fn a_panic_in_the_set_up_is_an_error() {
     let shell = site(|_| String::new());
@@ -136,7 +140,7 @@ fn a_panic_in_the_set_up_is_an_error() {
     for line in ["plan", "run", "explain", "config show", "verify", "rebuild file:out --version 1 --into file:again"] {
         let ran = run(&shell, &format!("notes {line} --set compiler.noise.setup='\"panic no such luck\"'"));
         if line.starts_with("rebuild") {
-            // Which sets up the tasks as it is recorded.
+            // `rebuild` sets up the tasks with recorded settings.
             assert_eq!(ran.code, 0, "{ran:?}");
             continue;
         }
@@ -148,9 +152,9 @@ fn a_panic_in_the_set_up_is_an_error() {
     }
 }
 
-/// Types of intermediate values are tried before a value is written, and a panic at that is nobody's mistake.
+/// Types of intermediate values are tried before a value is written. A panic during the trial is no error.
 #[test]
-fn a_type_that_panics_when_it_is_tried_is_not_spoken_of() {
+fn a_type_that_panics_when_it_is_tried_is_not_reported() {
     let shell = site(|n| if n == 7 { "panic no such luck".to_owned() } else { String::new() });
     let set = "--set compiler.noise.setup=insistent";
     for line in ["plan", "plan --format json", "explain", "config show"] {
@@ -158,7 +162,7 @@ fn a_type_that_panics_when_it_is_tried_is_not_spoken_of() {
         assert!(ran.code == 0 && !ran.stdout.is_empty(), "{line}: {ran:?}");
         assert!(!ran.stderr.contains("panicked") && !ran.stderr.contains("never 1"), "{line}: {ran:?}");
     }
-    // Other panics are said as ever, and with a backtrace where one is asked for.
+    // Other panics are printed as usual, with a backtrace if the environment asks for it.
     let ran = run(&shell, &format!("notes run {set}"));
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains(": no such luck\n") && !ran.stderr.contains("never 1"), "{ran:?}");
@@ -168,7 +172,7 @@ fn a_type_that_panics_when_it_is_tried_is_not_spoken_of() {
     shell.ok(&format!("notes run {set} --set compiler.noise.on=false"));
 }
 
-/// As a task that can not be one.
+/// Like an illegal task.
 #[test]
 fn a_plan_that_can_not_be_one_is_wrong_usage() {
     let shell = site(|_| String::new());

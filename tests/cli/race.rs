@@ -1,12 +1,11 @@
-//! Two processes that want to make the same version: one does, the other is told so with exit code 3, and nothing is
-//! lost.
+//! Two processes that want to make the same version: one succeeds, the other ends with exit code 3, and nothing is lost.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 
 use crate::shell::{Ran, Shell};
 
-/// Whatever the timing: every success is a version, every loser a conflict, and the versions are the winners' whole.
+/// With any timing, every success is a version, every loser gets a conflict, and each version is complete.
 #[test]
 fn runs_at_once() {
     let shell = Shell::new();
@@ -20,7 +19,7 @@ fn runs_at_once() {
         "[catalogs]\nin = 'file:in'\nout = 'file:out'\n[compiler.copy]\nfrom = 'in'\nlayers = ['names']\n",
     );
     for round in 0..4 {
-        // Each has something to do, whoever comes first: the prefix is part of the fingerprint, and new in this round.
+        // Each has something to do, in any order: the prefix is part of the fingerprint, and new in this round.
         let digits = if round % 2 == 0 { 1..=4 } else { 5..=8 };
         let start = |digit: u8| {
             let prefix = format!("--set compiler.copy.prefix='\"{digit}\"'");
@@ -33,7 +32,10 @@ fn runs_at_once() {
         for (digit, ran) in &ended {
             assert!(matches!(ran.code, 0 | 3), "{digit}: {ran:?}");
             if ran.code == 3 {
-                assert!(ran.stderr.contains("has made version") && ran.stderr.contains("stands"), "{ran:?}");
+                assert!(
+                    ran.stderr.contains("has made version") && ran.stderr.contains("the latest version is"),
+                    "{ran:?}"
+                );
                 assert_eq!(ran.stdout, "");
             }
         }
@@ -45,7 +47,7 @@ fn runs_at_once() {
             let published = log.lines().any(|line| line.ends_with(&format!("  {round} {digit}")));
             assert_eq!(published, won.contains(&&digit), "{log}");
         }
-        // The last version is one winner's, whole.
+        // The last version is that of one winner, complete.
         let last = log.lines().next().unwrap().chars().last().unwrap();
         let listed = shell.ok("deltic ls file:out names");
         let expected = (0..50).filter(|n| n.to_string().starts_with(last)).count();
@@ -58,17 +60,17 @@ fn versions(shell: &Shell) -> usize {
     if log.code == 0 { log.stdout.lines().count() } else { 1 }
 }
 
-/// Holds an import between its look at the base and its commit, by an archive that is a pipe, and lets another go first.
+/// Stops an import between reading the base and its commit, with a pipe as the archive, and lets another one go first.
 #[test]
 fn an_import_that_was_overtaken() {
     let shell = Shell::new();
     shell.write("slow/a", "slow");
     shell.write("fast/a", "fast");
     shell.ok("deltic init file:in --layer names=generic && tar cf slow.done.tar -C slow . && mkfifo slow.tar");
-    // Whoever runs the tests in the background has interrupts ignored, and so would all its children.
+    // When tests run in the background, interrupts are ignored, and child processes would ignore them too.
     let import = "exec env --default-signal=INT deltic import file:in --layer names=slow.tar";
     let slow = shell.command(import).spawn().unwrap();
-    // Opens once the import does, which has seen version 0 by then.
+    // Opens when the import opens it, which has read version 0 by then.
     let mut pipe = OpenOptions::new().write(true).open(shell.work().join("slow.tar")).unwrap();
     shell.ok("deltic import file:in --layer names=fast");
     pipe.write_all(&std::fs::read(shell.work().join("slow.done.tar")).unwrap()).unwrap();
@@ -78,13 +80,13 @@ fn an_import_that_was_overtaken() {
     assert!(slow.stderr.contains("has made version 1 first"), "{slow:?}");
     assert!(slow.stderr.contains("nothing was imported; version 1 stands"), "{slow:?}");
     assert_eq!(shell.ok("deltic get file:in names a"), "fast");
-    // Tried again, it goes through.
+    // The next attempt succeeds.
     shell.ok("deltic import file:in --layer names=slow");
     assert_eq!(shell.ok("deltic get file:in names a"), "slow");
     assert_eq!(shell.ok("deltic get file:in names a --version 1"), "fast");
 }
 
-/// What a plan was made for can be insisted on.
+/// A run can require the version that a plan was made for.
 #[test]
 fn a_base_that_has_moved() {
     let shell = Shell::new();
@@ -101,7 +103,7 @@ fn a_base_that_has_moved() {
     assert!(late.stderr.contains("is at version 1, not at 0 as expected"), "{late:?}");
     assert_eq!(versions(&shell), 2);
     shell.ok("deltic run --full --expect-base 1");
-    // A catalog that is not there has no version but the one it begins with.
+    // A catalog that does not exist has only the version that it begins with.
     let missing = shell.run("deltic run --set catalogs.out=file:other --expect-base 5");
     assert_eq!(missing.code, 3, "{missing:?}");
     assert!(!shell.work().join("other").exists());

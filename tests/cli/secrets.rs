@@ -1,4 +1,4 @@
-//! Secrets of the environment and of URLs get into nothing that is said or stored, whatever a store answers.
+//! Secrets of the environment and of URLs are neither printed nor stored, whatever a store answers.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use crate::server::head;
 use crate::shell::{Ran, Shell};
 
-/// What must not be seen. Each is also looked for as a URL escapes it.
+/// Texts that must not appear. Each is also searched in the form that URLs escape.
 const SECRETS: [&str; 8] = [
     "AKIASECRETSECRET1234",
     "wJalrXUtnFEMI/K7MDENG+bPxRfiCYSECRET",
@@ -21,7 +21,7 @@ const SECRETS: [&str; 8] = [
     "endpointpassword",
 ];
 
-/// A server that refuses everything and repeats all that it was asked, and what it was asked.
+/// A server that refuses everything and repeats each request in its answer, and the requests.
 struct Echo {
     port: u16,
     asked: Arc<Mutex<String>>,
@@ -35,7 +35,7 @@ impl Echo {
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let heard = Arc::clone(&heard);
-                // A client that goes away is none of its concern.
+                // A client may close the connection.
                 std::thread::spawn(move || answer(&client, status, &heard));
             }
         });
@@ -52,7 +52,7 @@ fn answer(mut client: &TcpStream, status: &str, heard: &Mutex<String>) -> std::i
     client.shutdown(Shutdown::Both)
 }
 
-/// Fails where one of the secrets is in a text.
+/// Fails if one of the secrets is in a text.
 fn look(what: &str, text: &str) {
     let text = text.to_lowercase();
     for secret in SECRETS {
@@ -116,7 +116,7 @@ fn site() -> Shell {
 }
 
 /// Runs every command against a server that refuses and repeats.
-fn against(status: &'static str, url: &str, secret: Option<(&str, &str)>, told: &str) {
+fn against(status: &'static str, url: &str, secret: Option<(&str, &str)>, sent: &str) {
     let (shell, echo) = (site(), Echo::start(status));
     for line in LINES {
         let line = format!("{} -vv", line.replace("URL", url));
@@ -129,7 +129,7 @@ fn against(status: &'static str, url: &str, secret: Option<(&str, &str)>, told: 
         assert!(refused || line.contains("config show"), "{line}: {ran:?}");
     }
     look_into(&shell.work());
-    assert!(echo.asked.lock().unwrap().contains(told), "the server was told {told}");
+    assert!(echo.asked.lock().unwrap().contains(sent), "the server got {sent}");
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn refused_by_azure_with_a_token() {
     against("403 Forbidden", "az://container/x", Some(("AZURE_STORAGE_TOKEN", SECRETS[5])), SECRETS[5]);
 }
 
-/// Nor does an error repeat one that it was given in another place.
+/// An error does not repeat a secret from another place either.
 #[test]
 fn what_names_a_file() {
     let (shell, secret) = (site(), SECRETS[2]);
@@ -164,7 +164,7 @@ fn what_names_a_file() {
     }
 }
 
-/// What is tried again is logged.
+/// Repeated requests are logged.
 #[test]
 fn a_server_that_fails() {
     let (shell, echo) = (site(), Echo::start("500 Internal Server Error"));
@@ -178,7 +178,7 @@ fn a_server_that_fails() {
     }
 }
 
-/// Nobody listens: then the error is the client's own, and names the address.
+/// Without a server, the error is that of the client, and names the address.
 #[test]
 fn a_server_that_is_not_there() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -191,7 +191,7 @@ fn a_server_that_is_not_there() {
     look_at("nobody", &ran);
 }
 
-/// A URL that holds a secret is refused by every command, and is said nowhere; what to do instead is.
+/// Every command refuses a URL that holds a secret, and does not print it, but gives advice.
 #[test]
 fn urls_with_secrets_are_refused() {
     let shell = site();
@@ -224,7 +224,7 @@ fn urls_with_secrets_are_refused() {
     look_into(&shell.work());
 }
 
-/// Notes and configurations are recorded: what is a secret by its form is refused there too.
+/// Notes and configurations are recorded: texts in the form of secrets are refused there too.
 #[test]
 fn records_take_no_secrets() {
     let shell = site();

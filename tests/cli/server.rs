@@ -1,4 +1,4 @@
-//! A server for one test, which answers as the test says.
+//! A server for one test, with the answers of the test.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -7,22 +7,22 @@ use std::sync::mpsc::{Receiver, channel};
 /// A server on this machine; it serves until the tests end.
 pub(crate) struct Server {
     pub(crate) port: u16,
-    /// What it was asked: the head of each request.
+    /// The head of each request.
     pub(crate) asked: Receiver<String>,
 }
 
 impl Server {
-    /// Starts a server. What the answer is, and whether there is one, is up to `answer`; the line is closed after it.
+    /// Starts a server. `answer` decides whether and what it answers; the connection is closed after that.
     pub(crate) fn start(answer: impl Fn(&mut TcpStream) + Clone + Send + 'static) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (port, (told, asked)) = (listener.local_addr().unwrap().port(), channel());
+        let (port, (heads, asked)) = (listener.local_addr().unwrap().port(), channel());
         std::thread::spawn(move || {
             for mut client in listener.incoming().map_while(Result::ok) {
-                let (told, answer) = (told.clone(), answer.clone());
+                let (heads, answer) = (heads.clone(), answer.clone());
                 std::thread::spawn(move || {
-                    // A client that goes away is none of its concern, and the test may be over.
+                    // A client may close the connection, and the test may be over.
                     if let Ok(head) = head(&client) {
-                        let _ = told.send(head);
+                        let _ = heads.send(head);
                         answer(&mut client);
                     }
                 });
@@ -31,19 +31,19 @@ impl Server {
         Server { port, asked }
     }
 
-    /// One that gives the same answer to all.
+    /// A server that gives the same answer to all requests.
     pub(crate) fn saying(status: &str, body: &str) -> Server {
         let length = body.len();
         let text = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
         Server::start(move |client| drop(client.write_all(text.as_bytes())))
     }
 
-    /// One that takes requests and never answers.
+    /// A server that reads requests and never answers.
     pub(crate) fn silent() -> Server {
         Server::start(|client| drop(client.read_to_end(&mut Vec::new())))
     }
 
-    /// The variables by which a command finds it, as `env` takes them.
+    /// The environment variables with which a command finds it, as arguments of `env`.
     pub(crate) fn variables(&self) -> String {
         let port = self.port;
         format!(
@@ -54,7 +54,7 @@ impl Server {
     }
 }
 
-/// Reads a request, and gives its head.
+/// Reads a request, and returns its head.
 pub(crate) fn head(client: &TcpStream) -> std::io::Result<String> {
     let mut from = BufReader::new(client);
     let (mut head, mut length) = (String::new(), 0);

@@ -34,7 +34,7 @@ impl Shell {
         std::fs::write(path, bytes).unwrap();
     }
 
-    /// A command line, ready to be started: nothing of the environment of the tests shows through.
+    /// A command line, ready to be started, without the environment of the tests.
     pub(crate) fn command(&self, line: &str) -> Command {
         let mut command = Command::new("sh");
         let bin = self.folder.path().join("bin");
@@ -49,11 +49,11 @@ impl Shell {
         Ran::from(self.command(line).output().unwrap())
     }
 
-    /// All commands that there are, as the help lists them: what a test of every command has to go through.
+    /// All commands, as the help lists them: a test of every command must cover these.
     pub(crate) fn commands(&self) -> Vec<String> {
         let help = self.ok("deltic --help");
         let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-        // What a command does may go on in the next line, further in.
+        // The description of a command may continue in the next line, indented.
         let names =
             listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next().filter(|name| !name.is_empty()));
         let names: Vec<String> = names.map(str::to_owned).collect();
@@ -69,7 +69,7 @@ impl Shell {
         }
     }
 
-    /// Runs a command line that must succeed, and gives its standard output.
+    /// Runs a command line that must succeed, and returns its standard output.
     pub(crate) fn ok(&self, line: &str) -> String {
         let ran = self.run(line);
         assert_eq!(ran.code, 0, "{line}: {}", ran.stderr);
@@ -77,7 +77,7 @@ impl Shell {
     }
 }
 
-/// What a command did.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,

@@ -1,4 +1,4 @@
-//! Tiles are filed under the addresses that their names say, and under no other.
+//! A tile gets the address in the name of its file, and no other.
 
 use deltic::core::{CatalogUuid, Grid, Layer, LayerId, Name, Payload, RunId, Tile, Timestamp};
 use deltic::driver::Import;
@@ -23,7 +23,7 @@ fn trees_of_web_tiles_are_read_as_such() {
     shell.ok("deltic import file:cat --layer web=tree --layer g=tree --names xyz");
     assert_eq!(shell.ok("deltic get file:cat web 12022010"), "a");
     assert_eq!(shell.ok("deltic ls file:cat web").lines().count(), 1);
-    // Where it can be nothing else, nobody is asked.
+    // If only one form is possible, `--names` is not needed.
     shell.ok("deltic import file:cat --layer eight=tree");
     assert_eq!(shell.ok("deltic get file:cat eight 12022010"), "a");
     for (wrong, why) in [
@@ -63,7 +63,7 @@ fn hidden_files_are_no_tiles() {
     assert!(ran.code == 2 && ran.stderr.contains("can not be empty"), "{ran:?}");
 }
 
-/// A tile that has not changed is where it was, whatever lies beside it.
+/// A tile that has not changed keeps its place, whatever other files there are.
 #[test]
 fn neighbours_do_not_decide_where_a_tile_lies() {
     let shell = Shell::new();
@@ -81,7 +81,7 @@ fn neighbours_do_not_decide_where_a_tile_lies() {
     shell.ok("deltic import file:cat --layer t=in --names here");
     assert_eq!(shell.ok("deltic get file:cat t here:1202"), "moves");
     assert_eq!(shell.ok("deltic diff file:cat 1 2"), "A t/02302\nD t/1202\n");
-    // Names of which each is one tile, but not in one way.
+    // Each name is one tile, but they have different forms.
     shell.ok("rm in/*; echo 1 > in/354; echo 2 > in/12022");
     let ran = shell.run("deltic import file:cat --layer t=in");
     assert!(ran.code == 1 && ran.stderr.contains("it is a tile only as a HERE tile id"), "{ran:?}");
@@ -105,7 +105,7 @@ fn tiles_beyond_the_pole_are_not_taken() {
     shell.ok("deltic import file:cat --layer web=in");
 }
 
-/// What older programs put there can be read, exported and deleted, but not put again.
+/// Tiles that older programs put can be read, exported and deleted, but not put again.
 #[test]
 fn catalogs_with_tiles_beyond_the_pole_can_be_read() {
     let shell = Shell::new();

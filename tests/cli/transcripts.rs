@@ -1,8 +1,8 @@
 //! Runs the commands in `transcripts/` and in the manual, and compares what they print.
 //!
-//! Commands stand in fences of language `console`, after `$ `, continued by `> `. What a command prints, on either
-//! stream, follows it, and `[exit N]` when it did not end with 0. All commands of one file run one after the other in
-//! one folder, which is empty at first.
+//! Commands are in fences of language `console`, after `$ `, continued by `> `. The output of a command, on either stream, follows
+//! it, and `[exit N]` if it did not end with 0. All commands of one file run one after the other in one folder, which is empty at
+//! first.
 
 use std::path::Path;
 
@@ -96,7 +96,7 @@ fn the_manual_of_the_configuration() {
     check("docs/configuration.md");
 }
 
-/// Runs the file's commands and compares the file with what it would be if it were written now.
+/// Runs the commands of a file, and compares the file with the same file with today's output.
 fn check(path: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     let text = std::fs::read_to_string(&path).unwrap();
@@ -110,7 +110,7 @@ fn check(path: &str) {
             continue;
         }
         while let Some(line) = lines.next_if(|line| *line != "```") {
-            // What does not begin with a prompt is what a command printed last time.
+            // A line without a prompt is earlier output.
             let Some(command) = line.strip_prefix("$ ") else { continue };
             now.push_str(&format!("{line}\n"));
             let mut command = format!("{command}\n");
@@ -126,10 +126,10 @@ fn check(path: &str) {
     expect_file![path].assert_eq(&now);
 }
 
-/// What a command prints.
+/// The output of a command.
 fn print(shell: &Shell, command: &str) -> String {
     let ran = shell.run(&format!("{{ {command} }} 2>&1"));
-    assert_eq!(ran.stderr, "", "{command}: the shell complains");
+    assert_eq!(ran.stderr, "", "{command}: the shell reports an error");
     let mut text: String = ran.stdout.lines().map(|line| redact(line) + "\n").collect();
     if ran.code != 0 {
         text.push_str(&format!("[exit {}]\n", ran.code));

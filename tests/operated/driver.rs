@@ -1,5 +1,5 @@
 //! The driver that `tests/operated/replay` runs: the tasks of two examples over one product, as they are released over a
-//! year. `compiler.release.number` says which release it is.
+//! year. `compiler.release.number` sets the release.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use deltic_examples::pedestrian::{Network, NetworkConfig};
 use deltic_examples::transit::{Countries, Coverage, CoverageConfig, FeedIndex, Feeds};
 use serde::{Deserialize, Serialize};
 
-/// Which release of the compilers this is.
+/// The release of the compilers.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Release {
     number: u64,
@@ -26,7 +26,7 @@ fn setup(setup: &mut Setup) -> Result<()> {
     setup.add(Task::new("feeds", Direct(Feeds))?.version("1"))?;
     // Other code from the second release on.
     setup.add(Task::new("coverage", MapGroup(Coverage(coverage)))?.version(if number < 2 { "1" } else { "2" }))?;
-    // Called otherwise from the third release on.
+    // Another name from the third release on.
     let countries = match number {
         0..3 => Task::new("countries", MapGroup(Countries))?,
         _ => Task::new("by-country", MapGroup(Countries))?.previously("countries")?,

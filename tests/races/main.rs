@@ -2,7 +2,7 @@
 //!
 //! `.ci/servers cargo test -p deltic-tests --test races -- --nocapture` starts servers and names them in
 //! `DELTIC_TEST_S3` and `DELTIC_TEST_AZURE`: URLs of catalogs, below which each test makes a folder of its own.
-//! `DELTIC_ROUNDS` says how many versions each of the processes makes.
+//! `DELTIC_ROUNDS` sets how many versions each of the processes makes.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
@@ -21,12 +21,12 @@ use store::Store;
 /// Processes that race.
 const WRITERS: u64 = 8;
 
-/// Versions that each of them makes, unless `DELTIC_ROUNDS` says otherwise.
+/// Versions that each of them makes, unless `DELTIC_ROUNDS` sets another number.
 fn rounds(short: u64) -> u64 {
     std::env::var("DELTIC_ROUNDS").map_or(short, |rounds| rounds.parse().unwrap())
 }
 
-/// Lets imports race, then runs, and holds what they were told against what is there.
+/// Lets imports race, then runs, and compares their acknowledgements with the catalog.
 fn race(store: &Store, mishap: Mishap, rounds: u64) {
     for kind in [Kind::Import, Kind::Run] {
         let race = Race::prepare(store, kind, mishap);
@@ -79,7 +79,7 @@ fn on_azure_over_a_line_that_loses_answers() {
     race(&store, Mishap::LosesAnswers, rounds(2));
 }
 
-/// The test of the tests: where creating writes over what is there, versions are lost, and that is noticed.
+/// The test of the tests: when a creation overwrites an existing object, versions are lost, and the test must notice.
 #[test]
 fn a_store_that_overwrites_is_noticed() {
     let store = Store::folder();

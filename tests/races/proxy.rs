@@ -1,24 +1,25 @@
-//! A line to a server that breaks: after a record was created, and before the server's answer is through.
+//! A connection to a server that breaks: after a record was created, and before the server's answer has arrived.
 //!
-//! Everything else is passed on as it is. One request a connection, so that where an answer ends needs no understanding.
+//! Everything else is passed on unchanged. There is one request for each connection, so the proxy need not find the end of an
+//! answer.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Of so many answers to the creation of a record one is lost.
+/// Of this many answers to the creation of a record, one is lost.
 const LOST: u64 = 3;
 
-/// The environment's servers, each behind a line of its own.
+/// The environment's servers, each behind a separate proxy.
 pub(crate) struct Proxy {
     environment: Vec<(&'static str, String)>,
-    /// Creations of records that went over the lines.
+    /// Creations of records that passed the proxies.
     records: Arc<AtomicU64>,
 }
 
 impl Proxy {
-    /// Lines to the servers that the environment names; none where it names none.
+    /// Proxies for the servers in the environment; none if it names none.
     pub(crate) fn for_servers() -> Option<Proxy> {
         let records = Arc::new(AtomicU64::new(0));
         let line = |variable: &'static str| {
@@ -36,13 +37,13 @@ impl Proxy {
         self.records.load(Ordering::Relaxed).div_ceil(LOST)
     }
 
-    /// What leads a process over the lines.
+    /// The environment variables with which a process uses the proxies.
     pub(crate) fn environment(&self) -> impl Iterator<Item = (&'static str, String)> {
         self.environment.iter().cloned()
     }
 }
 
-/// Starts a line to a server and says its URL. It ends with the process.
+/// Starts a proxy for a server and returns its URL. It ends with the process.
 fn start(server: String, records: Arc<AtomicU64>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -50,7 +51,7 @@ fn start(server: String, records: Arc<AtomicU64>) -> String {
     std::thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
             let (server, records) = (Arc::clone(&server), Arc::clone(&records));
-            // A client that goes away is none of the line's concern.
+            // A client may close the connection.
             std::thread::spawn(move || pass_on(&client, &server, &records));
         }
     });

@@ -1,8 +1,7 @@
-//! The processes that race: this test binary once more, told by its environment what to do.
+//! The processes that race: this test binary again, controlled by environment variables.
 //!
-//! Each makes so many versions of one catalog, beginning again from the latest whenever it is told that another was
-//! first, and says of each version that it was told it had made: number, run and digest. All wait for each other before
-//! they begin.
+//! Each makes a number of versions of one catalog, and starts again from the latest after each conflict. For each version that the
+//! store acknowledges, it prints number, run and digest. All wait for each other before they begin.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -24,26 +23,26 @@ const END: &str = "racer conflicts";
 /// Partitions of the input that runs read.
 pub(crate) const PARTITIONS: u64 = 20;
 
-/// What the processes do.
+/// The work of the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Imports into one catalog, each of a partition of its own.
+    /// Imports into one catalog, each of a different partition.
     Import,
     /// Runs of drivers on one output.
     Run,
 }
 
-/// What goes wrong on the way to the store.
+/// Failures of the connection to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mishap {
     None,
     /// Of every three records that are created, one gets no answer.
     LosesAnswers,
-    /// Creating writes over what is there.
+    /// A creation overwrites an existing object.
     Overwrites,
 }
 
-/// A version that a process was told it had made.
+/// A version that was acknowledged to a process.
 #[derive(Debug)]
 pub(crate) struct Ack {
     pub(crate) writer: u64,
@@ -53,7 +52,7 @@ pub(crate) struct Ack {
     pub(crate) digest: Digest,
 }
 
-/// What is raced for.
+/// The catalogs of a race.
 pub(crate) struct Race {
     pub(crate) kind: Kind,
     pub(crate) catalog: Catalog,
@@ -84,7 +83,7 @@ impl Race {
         Race { kind, catalog, mishap, input, proxy }
     }
 
-    /// Lets processes race, and gives what they were told, and how many conflicts.
+    /// Lets processes race, and returns their acknowledgements, and the number of conflicts.
     pub(crate) fn start(&self, writers: u64, rounds: u64) -> (Vec<Ack>, u64) {
         let mut racers: Vec<Racer> = (1..=writers).map(|writer| self.racer(writer, rounds)).collect();
         racers.iter_mut().for_each(|racer| assert_eq!(racer.line(), READY));
@@ -107,7 +106,7 @@ impl Race {
         (acks, conflicts)
     }
 
-    /// How many answers were lost on the lines to servers, if there are any lines.
+    /// How many answers were lost on the connections to servers, if there are any.
     pub(crate) fn lost(&self) -> Option<u64> {
         self.proxy.as_ref().map(Proxy::lost)
     }
@@ -135,7 +134,7 @@ struct Racer {
 
 impl Racer {
     fn line(&mut self) -> String {
-        // The harness says the test's name on the line that the process begins with.
+        // The harness prints the test's name on the first line of the process.
         self.lines.find(|line| [READY, ACK, END].iter().any(|known| line.starts_with(known))).unwrap()
     }
 }
@@ -163,21 +162,21 @@ impl Ack {
     }
 }
 
-/// What writer and round leave in a version.
+/// The content that a writer puts in a round.
 pub(crate) fn content(writer: u64, round: u64) -> String {
     // Half of them too long for a leaf.
     let width = 10 + round as usize % 2 * 500;
     format!("{writer} {round:>width$}")
 }
 
-/// Runs in the processes of their own only.
+/// Runs only in the separate processes.
 #[test]
 fn race_in_a_process_of_its_own() {
     let Ok(told) = std::env::var(VARIABLE) else { return };
     let told: Vec<&str> = told.split('\n').collect();
     let [kind, mishap, writer, rounds, url, input] = told[..] else { panic!("{told:?}") };
     let (writer, rounds): (u64, u64) = (writer.parse().unwrap(), rounds.parse().unwrap());
-    // Remote stores lose answers on the line to them, which is nearer to the truth.
+    // With remote stores, the proxy loses the answers, which is more realistic.
     let local = url.starts_with("file:");
     let (overwrites, loses) = (mishap == "Overwrites", local && mishap == "LosesAnswers");
     let created = std::sync::atomic::AtomicU64::new(writer);
@@ -216,7 +215,7 @@ fn race_in_a_process_of_its_own() {
         };
         let digest = match catalog.snapshot(made) {
             Ok(snapshot) => snapshot.digest(),
-            // It was acknowledged all the same.
+            // It was acknowledged nevertheless.
             Err(_) if overwrites => Digest::of(b""),
             Err(error) => panic!("writer {writer}: {error}"),
         };
@@ -232,7 +231,7 @@ fn import(catalog: &Catalog, run: RunId, writer: u64, round: u64) -> Result<Vers
     Ok(import.commit(Timestamp(0), "")?.version.unwrap())
 }
 
-/// Writes into each partition who has made it.
+/// Writes the maker of each partition into it.
 struct Stamp(String);
 
 impl HasLayers for Stamp {

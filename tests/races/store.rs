@@ -1,10 +1,10 @@
-//! Where a race takes place.
+//! The place of a race.
 
 use std::fmt;
 
 use tempfile::TempDir;
 
-/// A place for catalogs that is this test's own.
+/// A separate place for catalogs of this test.
 pub(crate) struct Store {
     name: &'static str,
     url: String,
@@ -39,13 +39,13 @@ impl Store {
             println!("skipped: {variable} names no store; .ci/servers does");
             return None;
         };
-        // Servers outlive tests, so no two tests may meet; and signs that a URL has to escape belong into every test.
+        // Servers outlive tests, so no two tests may use one place; and every test should have characters that URLs must escape.
         let own = tempfile::Builder::new().prefix("").rand_bytes(12).tempdir().unwrap();
         let own = own.path().file_name().unwrap().to_str().unwrap().to_owned();
         Some(Store { name, url: format!("{url}/a b+ä%26c/{own}"), folder: None })
     }
 
-    /// Whether it is on this machine's disk, so that no server stands between.
+    /// Whether it is on this machine's disk, without a server.
     pub(crate) fn is_folder(&self) -> bool {
         self.folder.is_some()
     }

@@ -1,5 +1,4 @@
-//! What must be so after a race: every version that a process was told it had made is there, whole, and there are no
-//! others.
+//! The state after a race: every version that a process got an acknowledgement for exists, complete, and there are no others.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +7,7 @@ use deltic::store::{Catalog, Snapshot, Stores};
 
 use crate::racer::{Ack, Kind, PARTITIONS, Race, content};
 
-/// Says what is not as it must be. Reads everything anew.
+/// Returns everything that is wrong. It reads everything again.
 pub(crate) fn problems(race: &Race, acks: &[Ack]) -> Vec<String> {
     let catalog = Catalog::open(&Stores::new(), race.catalog.url()).unwrap();
     let mut problems = Vec::new();
@@ -47,7 +46,7 @@ pub(crate) fn problems(race: &Race, acks: &[Ack]) -> Vec<String> {
     problems
 }
 
-/// What a version must hold: of imports the last of each writer so far, of runs what its own has made.
+/// The required content of a version: for imports the last one of each writer so far, for runs the output of its own run.
 fn wrong_content(kind: Kind, snapshot: &Snapshot, ack: &Ack, rounds: &BTreeMap<u64, u64>) -> Option<String> {
     let (layer, expected): (&str, BTreeMap<u64, String>) = match kind {
         Kind::Import => ("a", rounds.iter().map(|(writer, round)| (*writer, content(*writer, *round))).collect()),

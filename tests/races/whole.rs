@@ -1,4 +1,4 @@
-//! A catalog's whole life on each server, by the command line: checked, made, filled, compiled, kept short, swept.
+//! The whole life of a catalog on each server, by the command line: doctor, init, import, run, retention, sweep.
 
 use std::path::Path;
 use std::process::Command;
@@ -60,7 +60,7 @@ fn live(store: &Store) {
         let checked = deltic(&["fsck", catalog, "--payloads"]);
         assert!(checked.contains("no damage"), "{checked}");
     }
-    // What is there is what a full run makes.
+    // The content equals that of a full run.
     let digest = deltic(&["digest", &output]);
     assert!(deltic(&["run", "--full"]).contains("0 put") || deltic(&["digest", &output]) == digest);
     assert_eq!(deltic(&["digest", &output]), digest);

@@ -1,11 +1,11 @@
-//! Decoders against bytes that are wrong: right encodings that were changed, and random ones.
+//! Decoders on wrong bytes: valid encodings that were changed, and random ones.
 //!
 //! A crate lists its decoders in a table of [`Decoder`]s and gives it to [`check`]; the file is part of each crate that
-//! has such a table. What a decoder has to do with any input: return, not panic, and hold no more memory at a time than
-//! it promises for that length. Memory is what this thread asks of Rust's allocator, by the counting one of the crate
-//! `allocation-counter`; what a library in C takes is not seen.
+//! has such a table. With any input, a decoder must return, not panic, and hold no more memory at a time than it
+//! promises for that length. Memory is what this thread requests from Rust's allocator, counted by the crate
+//! `allocation-counter`; memory of libraries in C is not counted.
 //!
-//! Inputs are decided by a seed and the decoder's name, so a failure is found again with `DELTIC_SEEDS=SEED..SEED+1`.
+//! A seed and the decoder's name determine the inputs, so `DELTIC_SEEDS=SEED..SEED+1` repeats a failure.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,26 +15,26 @@ mod seeds;
 
 pub(crate) use seeds::seeds;
 
-/// A decoder, and what it is given.
+/// A decoder, and its inputs.
 pub(crate) struct Decoder<'a> {
     pub(crate) name: &'static str,
-    /// Encodings that it takes.
+    /// Encodings that it accepts.
     pub(crate) valid: Vec<Vec<u8>>,
-    /// What makes lengths and nesting go wrong where the encoding is text: put in anywhere, up to a thousand times.
+    /// For text encodings, words that break lengths and nesting: inserted anywhere, up to a thousand times.
     pub(crate) words: &'static [&'static str],
-    /// What is done to an input after it was changed: checks are made right again, or the decoder sees little else.
+    /// Corrects the checks of an input after it was changed; otherwise most inputs would fail at the check.
     pub(crate) seal: fn(Vec<u8>) -> Vec<u8>,
-    /// It holds at most so many times the length of its input, and so many bytes more.
+    /// It holds at most this many times the length of its input, and this many bytes more.
     pub(crate) times: u64,
     pub(crate) plus: u64,
     pub(crate) decode: Box<Decode<'a>>,
 }
 
-/// Decodes; says whether the input was taken.
+/// Decodes; returns whether the input was accepted.
 pub(crate) type Decode<'a> = dyn Fn(&[u8]) -> bool + 'a;
 
 impl<'a> Decoder<'a> {
-    /// A decoder that takes what `valid` has and holds at most `times` an input's length and `plus` bytes more.
+    /// A decoder that accepts the encodings in `valid`, and holds at most `times` an input's length and `plus` bytes more.
     pub(crate) fn new(
         name: &'static str,
         valid: Vec<Vec<u8>>,
@@ -53,7 +53,7 @@ impl<'a> Decoder<'a> {
         Decoder { words, ..self }
     }
 
-    /// Decodes an input; says whether it was taken and how much memory was held at most.
+    /// Decodes an input; returns whether it was accepted, and the peak of memory.
     fn measure(&self, input: &[u8], what: &dyn std::fmt::Display) -> (bool, u64) {
         let mut taken = false;
         let measured = AssertUnwindSafe(|| allocation_counter::measure(|| taken = (self.decode)(input)));
@@ -73,12 +73,12 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// What became of a decoder's inputs.
+/// The counts of a decoder's inputs.
 #[derive(Default)]
 struct Counts {
     inputs: u64,
     taken: u64,
-    /// The greatest share of what it may hold, in thousandths.
+    /// The greatest share of its bound of memory, in thousandths.
     used: u64,
 }
 
@@ -105,7 +105,7 @@ pub(crate) fn check(decoders: &[Decoder<'_>], seeds: Range<u64>) {
     }
 }
 
-/// A valid encoding that was changed, or random bytes, alone or behind what a valid encoding begins with.
+/// A valid encoding that was changed, or random bytes, alone or after the beginning of a valid encoding.
 fn input(decoder: &Decoder<'_>, random: &mut Random) -> Vec<u8> {
     let whole = &decoder.valid[random.below(decoder.valid.len())];
     match random.below(8) {
@@ -121,7 +121,7 @@ fn input(decoder: &Decoder<'_>, random: &mut Random) -> Vec<u8> {
     }
 }
 
-/// Changes bytes in one of the ways in which stored bytes go wrong, or that someone who means harm would think of.
+/// Changes bytes in one of the ways in which stored bytes are damaged, or which an attacker would try.
 fn change(bytes: &mut Vec<u8>, decoder: &Decoder<'_>, random: &mut Random) {
     let at = random.below(bytes.len() + 1);
     let end = (at + random.below(40)).min(bytes.len());

@@ -1,4 +1,4 @@
-//! Finds files of tests that nobody listed: they would never run, and nobody would miss them.
+//! Finds files of tests that are not listed: they would never run, and nobody would notice.
 
 use std::path::Path;
 

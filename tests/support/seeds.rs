@@ -1,4 +1,4 @@
-//! Which seeds a long mode goes through.
+//! The seeds of a long mode.
 
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
-//! Every batch that a run is cut into is crossed here more than twice, so that work which ends with its first batch shows:
-//! partitions that are cut into batches (`local::BATCH_ITEMS`), looked up, written and recalled together
-//! (`key_set::TOGETHER`, four times that in `incremental`), read together (`payloads::SCAN_ITEMS`), and reads that are turned
-//! round together (`reads::TURN`). Bytes are crossed by `bounded::`.
+//! Work of more than two batches, of every kind of batch, so that code which stops after its first batch fails: partitions that
+//! are cut into batches (`local::BATCH_ITEMS`), looked up, written and recalled together (`key_set::TOGETHER`, four times that in
+//! `incremental`), read together (`payloads::SCAN_ITEMS`), and reads that are reversed together (`reads::TURN`). `bounded::` does
+//! the same for limits in bytes.
 
 use deltic::prelude::*;
 use deltic_testkit::Lab;

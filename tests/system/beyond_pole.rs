@@ -1,4 +1,4 @@
-//! Tiles that lie beyond the pole of the `here` grid are published by no task; private layers have tiles of any grid.
+//! No task publishes tiles beyond the pole of the `here` grid; private layers may have them.
 
 use deltic::prelude::*;
 use deltic_testkit::{Edit, Lab, check_incremental};

@@ -1,8 +1,8 @@
-//! Invariant 6, pattern by pattern: what a run moves is several times the memory that it may take.
+//! Invariant 6, pattern by pattern: a run moves several times the memory that it may take.
 //!
-//! Each run is a process of its own, and the kernel says how much memory it took at most. Inputs are made once; then each
-//! pattern makes its output from them, and makes it again with every partition changed. All of it lies on the disk:
-//! a folder in memory would take what the machine needs.
+//! Each run is a separate process, and the kernel reports its peak memory. Inputs are made once; then each pattern makes its
+//! output from them, and makes it again with every partition changed. All files are on the disk: a folder in memory would take
+//! the memory that the machine needs.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,7 @@ use deltic::prelude::*;
 use deltic::store::{Catalog, Committed, Draft, DraftOptions, Error, NewCatalog, NextVersion, Stores};
 
 const MIB: usize = 1 << 20;
-/// What the process of its own is told.
+/// The instructions for the separate process.
 const TOLD: &str = "DELTIC_TEST_BOUNDED";
 
 /// Sends each partition to an output that another one far from it goes to as well, by any pattern.
@@ -176,7 +176,7 @@ impl IncrementalDepCompiler for Moves {
     }
 }
 
-/// A data set that is grouped anew, kept, and published.
+/// A data set that is grouped by content, persisted, and published.
 fn data_set(moves: Moves) -> Vec<Task> {
     let plan = DataPlan::new("p").version("1");
     let values: DataSet<String, String> = plan.layer("in/a").map_values(move |partition| moves.value(&partition));
@@ -251,7 +251,7 @@ fn catalog(folder: &Path, name: &str) -> Catalog {
     Catalog::open_or_create(&stores, &url(folder, name), vec![Layer::generic("a").unwrap()], new).unwrap()
 }
 
-/// Another text for each partition and version, of so many bytes.
+/// A different text for each partition and version, of the given length.
 fn text(number: usize, version: usize, bytes: usize) -> Payload {
     format!("{:016}", number * 10 + version).repeat(bytes / 16).into()
 }
@@ -330,7 +330,7 @@ fn one_run_in_a_process_of_its_own() {
     assert!(most <= most_mib * MIB, "{} MiB of {most_mib}", most / MIB);
 }
 
-/// Makes, and makes again with everything changed, what these patterns make of so many partitions.
+/// Makes the outputs of these patterns from a number of partitions, and makes them again with everything changed.
 fn within(most_mib: usize, patterns: &[&str], partitions: usize, payload_bytes: usize, value_bytes: Option<usize>) {
     let moved = partitions * value_bytes.unwrap_or(payload_bytes);
     assert!(moved >= 4 * most_mib * MIB, "{} MiB are not four times {most_mib}", moved / MIB);

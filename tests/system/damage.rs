@@ -1,5 +1,5 @@
-//! Runs over damaged catalogs: what a run reads of inputs, state and outputs is as it was written, or the run ends with
-//! an error that names the object, changes nothing, and can be made again when the object is back.
+//! Runs over damaged catalogs: everything that a run reads of inputs, state and outputs is as it was written. Otherwise the run
+//! ends with an error that names the object, changes nothing, and succeeds when the object is restored.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Data sets, operator by operator: over any history, incremental runs end where a run from scratch does.
+//! Data sets, operator by operator: over any history, incremental runs give the same result as a run from scratch.
 
 use deltic::compiler::{Data, DataKey};
 use deltic::core::Scheme;
@@ -15,12 +15,12 @@ pub(crate) fn tasks(build: fn(&DataPlan) -> Result<()>) -> Vec<Task> {
     plan.finish().unwrap().into_tasks()
 }
 
-/// The numbers that stand in a layer, under strings.
+/// The numbers in a layer, under strings.
 pub(crate) fn numbers(plan: &DataPlan, layer: &str) -> DataSet<String, u64> {
     plan.layer(layer).map_values(number)
 }
 
-/// The numbers that stand in the layer of tiles.
+/// The numbers in the layer of tiles.
 pub(crate) fn tiles(plan: &DataPlan) -> DataSet<Tile, u64> {
     plan.layer(TILES).map_values(number)
 }

@@ -1,4 +1,4 @@
-//! Plans of data sets: what stages they become, which ids these have, and what is refused.
+//! Plans of data sets: their stages, the ids of these, and the mistakes that are refused.
 
 use std::collections::BTreeMap;
 
@@ -310,7 +310,7 @@ fn a_set_that_is_made_earlier_in_the_program_changes_nothing() {
     .assert_eq(&replaced(plain, after));
 }
 
-/// Two stages that only their order tells apart: one before the other takes its name, and must not pass for it.
+/// Two stages that differ only in their order: a new one before the other takes its name, and must not count as the same stage.
 #[test]
 fn an_equal_stage_that_is_made_earlier_does_not_pass_for_another() {
     let after = |plan: &DataPlan| {
@@ -456,7 +456,7 @@ fn pedestrian(level: u8) -> Result<DataPlan> {
     Ok(plan)
 }
 
-/// The example of the manual does what the manual says.
+/// The example of the manual does what the manual describes.
 #[test]
 fn the_example_of_the_manual() {
     let stages = pedestrian(12).unwrap().finish().unwrap();

@@ -1,4 +1,4 @@
-//! Data sets, operator by operator: which partitions ran after one change, and what came out.
+//! Data sets, operator by operator: which partitions ran after one change, and the output.
 
 use deltic::prelude::*;
 use deltic_testkit::Lab;
@@ -302,10 +302,10 @@ fn joins_run_the_key_of_the_change() {
 }
 
 #[test]
-fn a_join_of_a_layer_with_itself_tells_the_sides_apart() {
+fn a_join_of_a_layer_with_itself_distinguishes_the_sides() {
     let mut lab = lab(|plan| {
         let all = numbers(plan, "in/a");
-        // What is called `01` stands beside what is called `02`.
+        // `01` is joined with `02`.
         let next = all.map_keys(
             |key| format!("{}{}", &key[..1], if &key[1..] == "1" { "2" } else { "3" }),
             |key| Some(format!("{}{}", &key[..1], if &key[1..] == "2" { "1" } else { "2" })),
@@ -477,7 +477,7 @@ fn a_look_up_runs_who_looked() {
 #[test]
 fn a_look_sees_the_set_and_not_the_layer_beneath() {
     let mut lab = lab(|plan| {
-        // The inverse says something of every string.
+        // The inverse is defined for every string.
         let set = numbers(plan, "in/b")
             .filter(|_, number| Ok(*number < 7))
             .map_keys(|key| format!("b{key}"), |key| Some(key.trim_start_matches('b').to_owned()));

@@ -1,5 +1,4 @@
-//! Plans and sets that get other ids: what was made under the earlier ones is taken over. Names of sets and names of layers
-//! do not meet.
+//! Plans and sets that get other ids keep the state of their earlier ids. Names of sets and names of layers are separate.
 
 use std::collections::BTreeMap;
 
@@ -88,7 +87,7 @@ fn unchanged(groups: Groups) -> Groups {
     groups
 }
 
-/// Two sets that only a number tells apart, and two layers made of each.
+/// Two sets that differ only by a number, and two layers made from each.
 fn alike(first: fn(Groups) -> Groups, second: fn(Groups) -> Groups) -> Vec<Task> {
     let plan = DataPlan::new("p").version("1");
     for (layer, shift, named) in [("one", 0, first), ("two", 1, second)] {
@@ -104,9 +103,9 @@ fn ids(tasks: &[Task]) -> [&str; 2] {
     [tasks[0].id().as_str(), tasks[3].id().as_str()]
 }
 
-/// Whichever of them got an id, and whatever is said of it: each keeps its own state, and nothing runs.
+/// Whichever of them gets an id, with any earlier id: each keeps its own state, and nothing runs.
 #[test]
-fn sets_that_a_number_told_apart_keep_their_state() {
+fn sets_that_differ_by_a_number_keep_their_state() {
     let before = alike(unchanged, unchanged);
     assert_eq!(ids(&before), ["p.group-by-43693cc4", "p.group-by-43693cc4-2"]);
     for (after, expected) in [
@@ -137,9 +136,9 @@ fn sets_that_a_number_told_apart_keep_their_state() {
     }
 }
 
-/// What stands first in the code has the first number, unless it says which it had.
+/// The first set in the code has the first number, unless it states an earlier one.
 #[test]
-fn sets_that_change_places_keep_their_numbers_if_they_say_them() {
+fn sets_that_change_places_keep_the_numbers_that_they_state() {
     let build = |is_turned: bool| {
         let plan = DataPlan::new("p").version("1");
         let mut sets = [("one", 0, "group-by-43693cc4"), ("two", 1, "group-by-43693cc4-2")];
@@ -190,7 +189,7 @@ fn a_set_that_comes_to_be_alike_gets_a_number_that_none_had() {
     lab.assert_equals_scratch();
 }
 
-/// The set that gets the id need not be the one that had it: what is said of any set of a stage counts.
+/// The set that gets the id need not be the one that had it: the statement of any set of a stage counts.
 #[test]
 fn what_a_stage_was_called_is_kept_behind_a_step_with_another_id() {
     let build = |shuffled: fn(Groups) -> Groups, named: fn(Groups) -> Groups| {
@@ -273,7 +272,7 @@ fn sets_that_got_other_ids_keep_their_state() {
 
 /// Without a word about it the groups and all that is made of them are compiled again: what the others show matters.
 #[test]
-fn another_id_that_nothing_is_said_of_compiles_everything() {
+fn another_id_without_an_earlier_one_compiles_everything() {
     let mut lab = run_once(chain(DataPlan::new("old"), |groups| groups.id("groups")));
     lab.set_tasks(chain(DataPlan::new("new"), |groups| groups.id("groups")));
     lab.take_over(true);

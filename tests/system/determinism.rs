@@ -1,4 +1,4 @@
-//! Compilers that are no functions of their inputs, and how running them twice tells.
+//! Compilers that are no functions of their inputs, and how running them twice reveals it.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -131,8 +131,11 @@ fn every_leak_is_caught_at_either_end() {
                 panic!("{leak:?} in {place:?} went unnoticed")
             };
             let phase = if place == Place::Front { "front-end of in/texts/" } else { "back-end of texts/" };
-            let said = offenders[0].to_string();
-            assert!(said.starts_with(&format!("leaks: {phase}")) && offenders[0].first.is_some(), "{leak:?}: {said}");
+            let offender = offenders[0].to_string();
+            assert!(
+                offender.starts_with(&format!("leaks: {phase}")) && offenders[0].first.is_some(),
+                "{leak:?}: {offender}"
+            );
             assert_eq!(lab.output().version().0, 0, "nothing is published");
         }
     }
@@ -159,12 +162,12 @@ fn other_reads_and_other_outputs() {
     let reads = found(Place::Reads);
     assert_eq!((reads.key.as_str(), reads.first), ("in/texts/a", None));
     let what = reads.what.trim_end_matches(" the first time only");
-    assert!(what.starts_with("looks at in/texts/fixed-") && what != reads.what, "{what}");
+    assert!(what.starts_with("reads in/texts/fixed-") && what != reads.what, "{what}");
     let reads = found(Place::BackReads);
     assert_eq!((reads.key.as_str(), reads.first), ("texts/a", None));
-    assert!(reads.what.starts_with("looks at in/texts/fixed-"), "{}", reads.what);
+    assert!(reads.what.starts_with("reads in/texts/fixed-"), "{}", reads.what);
     let edges = found(Place::Edges);
-    assert!(edges.what.starts_with("says something else to texts/a-"), "{}", edges.what);
+    assert!(edges.what.starts_with("emits something else to texts/a-"), "{}", edges.what);
 }
 
 #[test]
@@ -274,7 +277,7 @@ fn front_ends_over_the_whole_input_run_twice_as_well() {
             Task::new("graph", IncrementalDep(Numbers(leaks))),
         ];
         let expected =
-            ["dep: front-end of the whole input: says something else to texts/", "global: back-end of", "graph: "];
+            ["dep: front-end of the whole input: emits something else to texts/", "global: back-end of", "graph: "];
         for (task, expected) in tasks.into_iter().zip(expected) {
             let mut lab = Lab::new(vec![task.unwrap().version("1")]);
             for name in ["a", "b"] {
@@ -374,6 +377,6 @@ fn a_failure_the_second_time_is_an_offence() {
     lab.put("in/texts", "a", "x");
     lab.check_determinism(true);
     let error = lab.try_run().unwrap_err().to_string();
-    expect!["1 partition comes out differently when compiled twice: once: back-end of texts/a: succeeds the first time and fails the second: once only"]
+    expect!["1 partition gives different results when compiled twice: once: back-end of texts/a: succeeds the first time and fails the second: once only"]
     .assert_eq(&error);
 }

@@ -1,9 +1,9 @@
-//! Invariants 2 and 3: whatever operation of a store fails, and however, a version is there whole or not at all, what was
-//! said to be committed is there, and whoever begins again ends where an undisturbed history ends.
+//! Invariants 2 and 3: whichever operation of a store fails, in whichever way, a version exists completely or not at all, every
+//! acknowledged version exists, and a new attempt ends in the same state as an undisturbed history.
 //!
-//! A history is a list of acts, each as a process of its own does it: nothing is cached from one to the next. For each
-//! kind of act, each of its operations fails in turn: before its effect; after it, so that the answer is lost; done
-//! twice; read short; and as the last one that the process ever got through.
+//! A history is a list of acts, each done like a separate process: nothing is cached from one to the next. For each kind of act,
+//! each of its operations fails in turn: before its effect; after it, so that the answer is lost; with its effect twice; with a
+//! short read; and as the last operation before the process dies.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -95,7 +95,7 @@ impl Site {
         self.drawn.replace(self.drawn.get() + 1)
     }
 
-    /// Does something as a new process does; says which version was made.
+    /// Does an act as a new process would; returns the version that was made.
     fn act(&self, act: Act) -> Result<Option<Version>, deltic::driver::Error> {
         let id = RunId(self.draw());
         match act {
@@ -210,13 +210,13 @@ fn check(before: &[Option<Seen>; 2], site: &Site, made: Option<Option<Version>>,
     }
     if let Some(made) = made {
         let contents = after.each_ref().map(|seen| seen.as_ref().map(|seen| seen.content));
-        assert_eq!(contents, *expected, "it was said to be done");
+        assert_eq!(contents, *expected, "it was reported as done");
         let versions = |seen: &[Option<Seen>; 2]| -> Vec<usize> {
             seen.iter().map(|seen| seen.as_ref().map_or(0, |seen| seen.records.len())).collect()
         };
         let new = versions(before).into_iter().zip(versions(&after)).find(|(before, after)| before < after);
         let new = new.map(|(_, after)| Version(after as u64 - 1));
-        assert_eq!(made, new, "the version that was said to be made");
+        assert_eq!(made, new, "the version that was reported");
     }
 }
 

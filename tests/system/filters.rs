@@ -8,7 +8,7 @@ use expect_test::{Expect, expect};
 
 use crate::patterns::{TILES, random_tasks};
 
-/// Copies texts; `@name` in one is replaced by what that text says.
+/// Copies texts; `@name` in one is replaced by the content of that text.
 struct Quotes;
 
 impl HasLayers for Quotes {

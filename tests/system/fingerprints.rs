@@ -1,4 +1,4 @@
-//! Each part of a fingerprint, changed alone: its task runs in full and says why, once, and no other part differs.
+//! Each part of a fingerprint, changed alone: its task runs in full, once, with the reason, and no other part differs.
 
 use std::collections::BTreeSet;
 
@@ -207,7 +207,7 @@ fn each_part_alone_makes_its_task_full() {
         let names: BTreeSet<&String> = recorded.keys().chain(now.keys()).collect();
         let differ: Vec<&str> =
             names.into_iter().filter(|name| recorded.get(*name) != now.get(*name)).map(String::as_str).collect();
-        // Formats are those of this program before and after; between them the base said otherwise.
+        // Formats are those of this program before and after; between them the base records others.
         if part != "formats" {
             assert_eq!(differ, named, "{part}");
         }

@@ -1,4 +1,4 @@
-//! Invariant 1: for any tasks and any history, incremental runs end where a run from scratch does.
+//! Invariant 1: for any tasks and any history, incremental runs give the same result as a run from scratch.
 
 use deltic::prelude::*;
 use deltic_testkit::{Edit, RandomHistory, Step, check_incremental};

@@ -1,9 +1,9 @@
-//! Invariants 2 and 3 on files: a process that is killed with SIGKILL, at any moment, leaves every version whole, and the
-//! one that is started after it ends where an undisturbed history ends.
+//! Invariants 2 and 3 on files: a process that is killed with SIGKILL, at any moment, leaves every version complete, and the next
+//! process ends in the same state as an undisturbed history.
 //!
-//! The process is this test binary once more. It says each operation of its stores before it makes it, and that is what
-//! the killer listens to: it kills after a random number of lines, at once or after a moment. What was written by a
-//! process that is killed stays in the system's cache, so this says nothing of a machine that loses its power.
+//! The process is this test binary again. It prints each operation of its stores before it makes it, and the killer reads these
+//! lines: it kills after a random number of them, at once or after a moment. The system's cache keeps what a killed process
+//! wrote, so this does not test a machine that loses its power.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
@@ -21,7 +21,7 @@ use deltic_testkit::store::{Fault, faults};
 
 use crate::patterns::three_tasks;
 
-/// The variables that tell the process of its own where its catalogs are, and which process it is.
+/// The environment variables of the separate process: where its catalogs are, and which process it is.
 const FOLDER: &str = "DELTIC_TEST_KILLED_FOLDER";
 const ATTEMPT: &str = "DELTIC_TEST_KILLED_ATTEMPT";
 /// What each line of progress has in it.
@@ -56,7 +56,7 @@ impl Process {
         Catalog::open_or_create(&self.stores, &self.url(name), layers, identity).unwrap()
     }
 
-    /// Goes on with the history from wherever it stands to its end.
+    /// Continues the history from its current act to the end.
     fn go_on(&mut self) {
         let input = self.catalog("in", &["a"]);
         let output = self.catalog("out", &[]);
@@ -138,7 +138,7 @@ struct Kills {
     histories: u64,
 }
 
-/// Goes through histories, killing every process that works on them, until so many kills have hit.
+/// Goes through histories, killing every process that works on them, until the given number of kills have hit.
 fn kill(seed: u64, kills: u64) -> Kills {
     let undisturbed = tempfile::tempdir().unwrap();
     Process { folder: undisturbed.path().to_owned(), stores: Stores::new(), drawn: 0 }.go_on();
@@ -165,7 +165,7 @@ fn kill(seed: u64, kills: u64) -> Kills {
     counts
 }
 
-/// Starts a process and kills it; says whether that hit it, or it had ended well.
+/// Starts a process and kills it; returns whether the kill hit it, or it had ended before.
 fn kill_one(folder: &Path, attempt: u64, random: &mut Random) -> bool {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "killed::go_on_in_a_process_of_its_own", "--nocapture"])

@@ -1,4 +1,4 @@
-//! Leveling: the points are those of the definition, and a change runs only who has another point for it.
+//! Leveling: the points are those of the definition, and a change runs only the inputs that get another point.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -269,7 +269,7 @@ proptest! {
             lab.run();
             let points: BTreeSet<Tile> = lab.names("density").iter().map(|name| name.parse().unwrap()).collect();
             prop_assert_eq!(&points, &model(&weights, coarsest, threshold));
-            // What the definition promises: everything has a point, and a point stands for little or for one tile.
+            // What the definition promises: everything has a point, and a point covers little weight or one tile.
             let mut gathered: BTreeMap<Tile, BTreeMap<Tile, u64>> = BTreeMap::new();
             for (tile, weight) in weights.iter().filter(|(_, weight)| **weight > 0) {
                 let point = (0..=tile.level()).rev().filter_map(|level| tile.ancestor(level)).find(|at| points.contains(at));

@@ -1,5 +1,5 @@
-//! What reads through a context cost where every request is a round trip: payloads that many look at are read once, and
-//! what is known beforehand is read together. None of it changes what comes out.
+//! The cost of reads through a context if every request is a round trip: payloads with many readers are read once, and reads
+//! that are known in advance are made together. None of this changes the output.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -181,7 +181,7 @@ fn counted(by: By, asked: &'static AtomicU64) -> Task {
     task.unwrap().version("1")
 }
 
-/// Children, parents of so many bytes, and how many parents each child names.
+/// Children, the length of parents in bytes, and how many parents each child names.
 #[derive(Clone, Copy)]
 struct Family {
     children: u64,

@@ -1,4 +1,4 @@
-//! Maintenance beside compiling: what retention, sweeping and repacking leave as it was, and the commands that do them.
+//! Maintenance beside compiling: retention, sweeping and repacking change nothing that versions need; and their commands.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -167,7 +167,7 @@ fn the_commands_retain_sweep_and_repack() {
 }
 
 #[test]
-fn the_check_of_a_catalog_tells_damage_by_its_exit_code() {
+fn the_check_of_a_catalog_shows_damage_by_its_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     five(folder);

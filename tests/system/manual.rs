@@ -1,4 +1,4 @@
-//! The samples of the manual on patterns are lines of code that is tested.
+//! The samples in the manual on patterns are lines of tested code.
 
 /// What the samples are taken from.
 const SOURCES: [&str; 7] = [

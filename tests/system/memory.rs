@@ -1,7 +1,7 @@
 //! Invariant 6: memory is a setting, not a function of the catalog's size.
 //!
-//! A build of several times the memory it may take, and then a run with everything changed, each in a process of its
-//! own, which watches its anonymous memory.
+//! A build of several times the memory that it may take, and then a run with everything changed, each in a separate process,
+//! which measures its anonymous memory.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ use deltic::store::{Catalog, Committed, Draft, DraftOptions, Error, NewCatalog, 
 
 /// 128 MiB, and 64 MiB for each of two threads.
 const MOST_BYTES: u64 = 256 << 20;
-/// The variables that tell the process of its own where its catalogs are, and how many partitions there are.
+/// The environment variables of the separate process: where its catalogs are, and the number of partitions.
 const FOLDER: &str = "DELTIC_TEST_MEMORY_FOLDER";
 const PARTITIONS: &str = "DELTIC_TEST_MEMORY_PARTITIONS";
 

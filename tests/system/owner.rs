@@ -1,4 +1,4 @@
-//! Who may write to a catalog: what others made is not replaced, unless it is asked for.
+//! Who may write to a catalog: the output of others is not replaced, except on request.
 
 use deltic::core::{LayerId, Name, RunId, TaskId, Timestamp};
 use deltic::driver::{Error, ErrorKind, Import, LayerEdit, Mode, Orphan, edit_layers};
@@ -78,7 +78,7 @@ fn a_run_of_other_tasks_is_refused_before_anything_is_compiled() {
     let text = deltic::report::plan(&plan);
     assert_eq!(
         text.lines().next(),
-        Some("the output is written by tasks `a`, `b`: a run of these tasks refuses to, unless with `--take-over`")
+        Some("the output belongs to tasks `a`, `b`: a run of these tasks fails without `--take-over`")
     );
     assert_eq!(refused(lab.try_run()), ("memory:out".to_owned(), by(&["a", "b"]), "a run of other tasks"));
     assert_eq!((lab.output().version(), writes(&lab)), (before.version(), puts));
@@ -113,7 +113,7 @@ fn tasks_come_and_go_in_a_catalog_of_their_own() {
     // What was there before is of the past.
     lab.set_tasks(vec![copies("a", "first")]);
     assert_eq!(refused(lab.try_run()).1, by(&["d"]));
-    // A version that says nothing but who it was made by is not lost either.
+    // A version in which only the owner is new is not lost either.
     lab.set_tasks(Vec::new());
     assert_eq!(refused(lab.try_run()).1, by(&["d"]));
 }
@@ -138,7 +138,7 @@ fn an_import_over_a_product_is_refused_and_can_take_it_over() {
     assert_eq!(now.record().dependencies, [], "from now on nothing of it is made from the inputs of those tasks");
     assert!(import(&now, Import::begin, "again"), "imports go on");
 
-    let refusal = "catalog memory:out is written by imports, and a run of other tasks would replace what is there";
+    let refusal = "catalog memory:out belongs to imports, and a run of other tasks would replace its content";
     assert_eq!(lab.try_run().unwrap_err().to_string(), refusal);
     assert_eq!(lab.text("first", "x").as_deref(), Some("again"));
     lab.take_over(true);
@@ -157,7 +157,10 @@ fn a_layer_that_a_task_writes_is_not_dropped_whatever_is_in_it() {
         for layer in ["first", "second"] {
             let dropped = edit(&lab.output(), LayerEdit::Drop(LayerId::new(layer).unwrap()));
             let refused = dropped.err().map(|error| error.to_string()).unwrap_or_default();
-            assert!(refused.contains(&format!("layer `{layer}` is written by task")), "{content_type}: {refused}");
+            assert!(
+                refused.contains(&format!("writes layer `{layer}`, and a run would make it again")),
+                "{content_type}: {refused}"
+            );
         }
         // One that no task writes any more can go.
         lab.set_tasks(vec![copies("b", "second")]);
@@ -186,7 +189,7 @@ fn a_task_whose_layer_is_not_there_makes_all_of_it() {
     };
     assert!(matches!(draft.commit(next).unwrap(), deltic::store::Committed::New(_)));
     lab.forget_caches();
-    let full = Mode::Full { reason: "layer `first` is not there any more".to_owned() };
+    let full = Mode::Full { reason: "layer `first` no longer exists".to_owned() };
     let plan = lab.plan().unwrap();
     assert_eq!(plan.tasks.iter().map(|task| &task.mode).collect::<Vec<_>>(), [&full, &Mode::Skipped]);
     let report = lab.run().report;

@@ -1,4 +1,4 @@
-//! Compilers that do everything that can go wrong in an incremental system, driven by hashes of what they see.
+//! Compilers that do everything that can go wrong in an incremental system, controlled by hashes of their inputs.
 
 use deltic::core::{Digest, Tile};
 use deltic::prelude::*;
@@ -62,7 +62,7 @@ impl Shape {
     }
 }
 
-/// What a compiler makes of a look that may fail: it goes on, with what the error says.
+/// The result of a read that may fail: the compiler continues with the text of the error.
 fn caught<T: std::fmt::Debug>(found: Result<T>) -> String {
     found.map_or_else(|error| format!("{error:#}"), |found| format!("{found:?}"))
 }
@@ -191,7 +191,7 @@ impl MapSplitCompiler for Splits {
         context: &Context<'_>,
     ) -> Result<()> {
         let even = group.name.to_string() == "0";
-        // Sorted, so that it is no matter which of some inputs said it.
+        // Sorted, so that it does not matter which of several inputs emitted it.
         let seed = number(&[&self.0.salt, &values.sorted_by_key(|value| *value)]);
         for i in 0..seed % 4 {
             let name = 2 * (number(&[&seed, &i]) % 2 + 2 * i) + u64::from(!even);
@@ -203,7 +203,7 @@ impl MapSplitCompiler for Splits {
     }
 }
 
-/// A dep compiler: what it says depends on how many partitions there are, roughly.
+/// A dep compiler: what it emits depends roughly on the number of partitions.
 #[derive(Debug, Clone)]
 pub(crate) struct Counted(pub(crate) Shape);
 layers_of!(Counted);

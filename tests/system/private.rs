@@ -195,7 +195,7 @@ fn an_earlier_id_has_one_heir() {
 }
 
 #[test]
-fn what_a_task_left_behind_is_told() {
+fn the_remains_of_a_task_are_reported() {
     let mut lab = lab(private("letters"));
     lab.set_tasks(vec![letters("letters")]);
     lab.run();

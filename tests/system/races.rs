@@ -1,4 +1,4 @@
-//! Two drivers that start from one base: one wins, the other is told so, and nothing is lost.
+//! Two drivers that start from one base: one wins, the other gets an error, and nothing is lost.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,7 +71,7 @@ impl Observer for Overtaken<'_> {
 }
 
 #[test]
-fn of_two_runs_from_one_base_one_wins_and_the_other_is_told_who() {
+fn of_two_runs_from_one_base_one_wins_and_the_other_learns_which() {
     let site = Site::new();
     site.put(10, &["00", "01", "02", "10"]);
     site.run(100, &Silent, None).unwrap();

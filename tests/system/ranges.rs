@@ -1,4 +1,4 @@
-//! A full stage over ranges of keys, each of which writes its part of every tree, makes what one over everything does.
+//! A full stage over ranges of keys, each of which writes its part of every tree, gives the same result as one over everything.
 
 use deltic::prelude::*;
 use deltic_testkit::Lab;

@@ -1,4 +1,4 @@
-//! Versions made again from what their records name: equal where all is as it was, refused where it can not be.
+//! Versions made again from their records: equal if everything is unchanged, refused if that is impossible.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -147,7 +147,7 @@ fn other_tasks_are_refused_with_what_differs() {
 #[test]
 fn versions_that_no_task_made_are_refused() {
     let mut lab = lab();
-    expect!["version 0 of memory:out was made by no task: it was imported or just created, and there is nothing to rebuild it from"]
+    expect!["no task made version 0 of memory:out: it was imported or just created, so it can not be rebuilt"]
         .assert_eq(&refused(&mut lab, 0));
 }
 
@@ -167,7 +167,7 @@ fn an_input_version_that_was_removed_is_named() {
 }
 
 #[test]
-fn another_catalog_under_the_url_of_an_input_is_told() {
+fn another_catalog_under_the_url_of_an_input_is_reported() {
     let mut lab = lab();
     // The same URL, in stores of their own.
     let recorded = lab.output();
@@ -230,7 +230,7 @@ fn inputs_as_of_earlier_runs_and_feedback_are_versions_as_any_other() {
     }
 }
 
-/// Copies notes, fails on those that are `bad`, and looks whether there is one of a number that nobody has told it of.
+/// Copies notes, fails on those that are `bad`, and reads whether a note with a certain number exists, which no setting records.
 #[derive(Clone, Default)]
 struct Picky(Arc<AtomicU64>);
 
@@ -273,7 +273,7 @@ fn a_version_with_partitions_in_quarantine_is_refused() {
 }
 
 #[test]
-fn a_state_that_comes_out_differently_is_told_though_all_layers_are_equal() {
+fn a_state_that_differs_is_reported_though_all_layers_are_equal() {
     let compiler = Picky::default();
     let mut lab = picky(&compiler);
     lab.put("in/notes", "a", "good");

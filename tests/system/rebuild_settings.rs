@@ -1,5 +1,5 @@
-//! Rebuilding comes by the settings of tasks in whatever way these had them: from a section, from that of a plan, from code,
-//! from a section that is called after no task; under another id, with filters, and beside layers that no task writes.
+//! A rebuild finds the settings of tasks wherever these had them: in a section, in that of a plan, in code, in a section without a
+//! task; under another id, with filters, and beside layers that no task writes.
 
 use std::collections::BTreeMap;
 

@@ -6,7 +6,7 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
 /// Spells routes out: a route names stops, a stop names its town and, after a slash, a route that ends there; a route
-/// says which stop it belongs to with `*`.
+/// names the stop that it belongs to with `*`.
 struct Routes;
 
 impl HasLayers for Routes {
@@ -225,7 +225,7 @@ fn what_the_front_end_reads_besides_is_a_reference_as_well() {
     assert_eq!(lab.text("by-town", "bern").as_deref(), Some("r1: bern=140 thun=43 !"));
 }
 
-/// Refers to whatever its test says.
+/// Has the references that its test sets.
 struct Refers(fn() -> RefStructure, &'static str);
 
 impl HasLayers for Refers {
@@ -327,23 +327,23 @@ impl RefTreeCompiler for Random {
         out: &mut Emit<'_, String>,
         context: &Context<'_>,
     ) -> Result<()> {
-        let mut said = String::new();
+        let mut seen = String::new();
         for reference in ["own", "one", "two", "three"] {
             for (key, partition) in found.named(reference)? {
-                said += &format!("{key}{:?}", partition.map(|partition| &partition.payload));
+                seen += &format!("{key}{:?}", partition.map(|partition| &partition.payload));
             }
         }
-        if said.len().is_multiple_of(3) {
-            said += &format!("{}", context.exists("in/c", random_name(subject, "more", said.len() as u64))?);
+        if seen.len().is_multiple_of(3) {
+            seen += &format!("{}", context.exists("in/c", random_name(subject, "more", seen.len() as u64))?);
         }
         for number in 0..2 {
-            out.emit("out", &random_name(subject, &said, number)[..1], said.clone());
+            out.emit("out", &random_name(subject, &seen, number)[..1], seen.clone());
         }
         Ok(())
     }
 
-    fn compile_out(&self, _: &OutKey, said: Values<'_, String>, _: &Context<'_>) -> Result<Option<Payload>> {
-        Ok(Some(said.collect::<Vec<_>>().join(" ").into()))
+    fn compile_out(&self, _: &OutKey, values: Values<'_, String>, _: &Context<'_>) -> Result<Option<Payload>> {
+        Ok(Some(values.collect::<Vec<_>>().join(" ").into()))
     }
 }
 

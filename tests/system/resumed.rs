@@ -1,5 +1,5 @@
-//! A run that follows one which was interrupted goes on from there: it ends as an undisturbed one does, and what was kept
-//! is not compiled again. What is kept for other work, or is damaged, makes no difference.
+//! A run after an interrupted one resumes from its checkpoints: it gives the same result as an undisturbed run, and checkpointed
+//! results are not compiled again. Checkpoints of other work, or damaged ones, have no effect.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -129,7 +129,7 @@ fn resumed(report: &Report) -> u64 {
     outputs(report).into_iter().map(|(_, resumed)| resumed).sum()
 }
 
-/// Counts but those that say who had done it.
+/// All counts except those of resumed work.
 fn other_counts(report: &Report) -> Vec<deltic::driver::Counts> {
     let of = |counts: deltic::driver::Counts| deltic::driver::Counts {
         compiled: counts.compiled + counts.resumed,
@@ -263,7 +263,7 @@ fn other_work_is_not_taken_over() {
     assert_eq!(moved, [0, 0, 0], "another base");
 }
 
-/// An output for each input, with what another layer says.
+/// An output for each input, with the content of another layer.
 struct Flagged;
 
 impl HasLayers for Flagged {
@@ -381,7 +381,7 @@ fn packs_that_are_not_whole_are_not_referred_to() {
     assert_eq!(cut[1], 0);
 }
 
-/// An object of progress that is right in itself and names no packs; `docs/format.md` says how it is made.
+/// An object of progress that is valid in itself and names no packs, as `docs/format.md` describes it.
 fn without_packs(object: &[u8]) -> Vec<u8> {
     let footer = object.len() - 48;
     let len = u64::from_le_bytes(object[footer..footer + 8].try_into().unwrap());

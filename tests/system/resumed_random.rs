@@ -1,6 +1,5 @@
-//! Random tasks over random histories, with runs that are interrupted anywhere and gone on from: by runs with other inputs,
-//! tasks, policies and settings too. Every version that comes of it is the one that undisturbed runs make, quarantine and
-//! state included.
+//! Random tasks over random histories, with runs that are interrupted anywhere and resumed, also by runs with other inputs,
+//! tasks, policies and settings. Every resulting version equals that of undisturbed runs, quarantine and state included.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +70,7 @@ impl Pair {
     }
 }
 
-/// Counts but those that say who had done it.
+/// All counts except those of resumed work.
 fn counts(report: &Report) -> Vec<Counts> {
     let of =
         |counts: Counts| Counts { compiled: counts.compiled + counts.resumed, resumed: 0, fronts_resumed: 0, ..counts };

@@ -1,5 +1,5 @@
-//! Settings that can not be recorded are refused when they are set up, with their key; all others come back from a record
-//! as they were.
+//! Settings that can not be recorded are refused during the set-up, with their key; all others are read back from a record
+//! unchanged.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Debug;

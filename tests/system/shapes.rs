@@ -202,7 +202,7 @@ fn a_global_task_publishes_what_differs() {
     assert_eq!(lab.run().report.version, None);
 }
 
-/// Replaces words by what a table says of them.
+/// Replaces words by their entry in a table.
 struct Translates;
 
 impl HasLayers for Translates {
@@ -301,7 +301,7 @@ fn a_memo_spares_the_front_ends_of_unchanged_inputs() {
     lab.run();
     lab.put("in/texts", "a", "one three");
     let run = lab.run();
-    // What `c` says to `t` is too long to be remembered.
+    // The value that `c` emits to `t` is too long for the memo.
     run.assert_ran(&["front counts in/texts/a", "front counts in/texts/c", "back counts letters/t"]);
     assert_eq!((run.report.tasks[0].counts.fronts_again, run.report.tasks[0].counts.remembered), (1, 1));
     assert_eq!(lab.text("letters", "t").as_deref(), Some("three ten that-is-long"));
@@ -326,7 +326,7 @@ fn a_memo_spares_the_front_ends_of_unchanged_inputs() {
 
 /// Puts texts into drawers by the first letter of the text after them, so that what comes or goes moves the one before.
 struct Drawers {
-    /// Forgets to say so.
+    /// Does not report the change.
     forgets: bool,
 }
 

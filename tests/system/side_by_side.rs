@@ -1,4 +1,4 @@
-//! Tasks that do not read each other's output run at the same time, and nothing that comes out shows it.
+//! Tasks that do not read each other's output run at the same time, with no effect on the output.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::patterns::{Gathers, Groups, Pairs, Shape};
 struct Meeting(Arc<(Mutex<u32>, Condvar)>);
 
 impl Meeting {
-    /// Arrives, and waits until as many have; says whether they did.
+    /// Arrives, and waits for the others; returns whether they arrived.
     fn arrive(&self, wanted: u32, patience: Duration) -> bool {
         let (arrived, changed) = &*self.0;
         let mut arrived = arrived.lock().unwrap();

@@ -1,4 +1,4 @@
-//! Inputs that are not simply a catalog at its latest version: pinned, as some runs ago, and what the output was.
+//! Inputs that are not simply a catalog at its latest version: pinned, of some runs ago, and the earlier output.
 
 use deltic::core::{CatalogId, LayerId, RunId, Timestamp, Version};
 use deltic::driver::{Job, LocalEngine, Mode, Options, Processing};
@@ -215,7 +215,7 @@ fn a_pin_affects_what_reads_it() {
     assert_eq!(modes, [Mode::Skipped, Mode::Incremental { changed: vec!["map/places".to_owned()] }]);
 }
 
-/// What is said of an input is compared with what the base was made from; what comes out does not depend on it.
+/// Statements about an input are compared with the version that the base was made from; the output does not depend on them.
 #[test]
 fn what_a_job_states_of_its_inputs() {
     let of_map = Shape { salt: 1, inputs: vec!["map/places"], references: Vec::new(), output: "other" };
@@ -223,7 +223,7 @@ fn what_a_job_states_of_its_inputs() {
     lab.processing("in", Processing::NoChanges);
     lab.put("map/places", "0", "0");
     lab.put("in/notes", "a", "1");
-    expect!["`in` is said not to have changed, and version 0 of the output was made without it"]
+    expect!["the job states that `in` did not change, but version 0 of the output was made without it"]
         .assert_eq(&lab.run().report.notes.join("\n"));
 
     // Versions 2 and 3: one is passed over.
@@ -232,17 +232,17 @@ fn what_a_job_states_of_its_inputs() {
         lab.commit_inputs();
     }
     let run = lab.run();
-    expect!["`in` is said not to have changed, and version 1 of the output was made from its version 1, since when `in/notes` changed"]
+    expect!["the job states that `in` did not change, but version 1 of the output was made from its version 1, and `in/notes` changed since then"]
         .assert_eq(&run.report.notes.join("\n"));
     run.assert_ran(&["back plain plain/a"]);
     lab.assert_equals_scratch();
     assert_eq!(lab.run().report.notes, [""; 0], "it is true now");
 
-    // Back to version 2, said to be the next after 1.
+    // Back to version 2, stated to be the next after 1.
     lab.pin("in", 2);
     lab.processing("in", Processing::Changes { since: Version(1) });
     let run = lab.run();
-    expect!["`in` is said to have changed since version 1, and version 2 of the output was made from its version 3: what changed since 3 counts"]
+    expect!["the job states that `in` changed since version 1, but version 2 of the output was made from its version 3: the changes since 3 are compiled"]
         .assert_eq(&run.report.notes.join("\n"));
     run.assert_ran(&["back plain plain/a"]);
     lab.assert_equals_scratch();
@@ -255,7 +255,7 @@ fn what_a_job_states_of_its_inputs() {
     lab.processing("in", Processing::Reprocess);
     let run = lab.run();
     let modes: Vec<Mode> = run.report.tasks.iter().map(|task| task.mode.clone()).collect();
-    assert_eq!(modes, [Mode::Full { reason: "`in` is to be reprocessed".to_owned() }, Mode::Skipped]);
+    assert_eq!(modes, [Mode::Full { reason: "reprocessing of `in` was requested".to_owned() }, Mode::Skipped]);
     assert_eq!(run.report.version, None, "all came out as it was");
 }
 
@@ -275,13 +275,13 @@ fn changes_since_a_version_that_never_was() {
         lab.put("in/notes", "a", content);
         lab.commit_inputs();
     }
-    expect!["`in` can not have changed since version 4, which never was: … has versions 0 to 3"]
+    expect!["`in` can not have changed since version 4, which never existed: … has versions 0 to 3"]
         .assert_eq(&wrong(&mut lab, "in", 4));
     lab.processing("in", Processing::Changes { since: Version(3) });
     lab.run();
     // Where an earlier version is read, those after it are there all the same.
     lab.pin("in", 1);
-    expect!["`in` can not have changed since version 4, which never was: … has versions 0 to 3"]
+    expect!["`in` can not have changed since version 4, which never existed: … has versions 0 to 3"]
         .assert_eq(&wrong(&mut lab, "in", 4));
     for since in [2, 3] {
         lab.processing("in", Processing::Changes { since: Version(since) });

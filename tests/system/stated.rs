@@ -1,4 +1,4 @@
-//! What the manual states in a sentence and cites a test for, where no other theme holds it.
+//! Statements of the manual that cite a test, and that belong to no other theme.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -73,7 +73,7 @@ impl MapSplitCompiler for Copies {
     }
 }
 
-/// What stands before the bar as bytes, what stands behind it as a user field.
+/// The text before the bar as bytes, the text after it as a user field.
 fn fielded(text: &str) -> Result<Payload> {
     let (bytes, note) = text.split_once('|').unwrap_or((text, "none"));
     Ok(Payload::from(bytes.to_owned()).with_field("note", note)?)
@@ -96,7 +96,7 @@ fn another_build_is_other_code_unless_a_version_is_stated() {
     assert_eq!(modes(&mut lab), "Skipped");
 }
 
-/// Each input says several things to one output, in an order that no sorting makes.
+/// Each input emits several values to one output, in an order that no sorting gives.
 #[test]
 fn values_arrive_by_input_and_as_emitted() {
     for (threads, row_memory) in [(1, usize::MAX), (1, 0), (2, usize::MAX), (2, 0)] {

@@ -1,4 +1,4 @@
-//! A run that is asked to stop, at any moment: it has published nothing, or all; and the next one goes on from there.
+//! A run that is asked to stop, at any moment: it has published nothing, or everything; and the next run resumes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

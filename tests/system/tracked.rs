@@ -1,4 +1,4 @@
-//! No look gets lost: not one that fails, not one of code over the whole input, and not what it tells of user fields.
+//! No read is lost: not a read that fails, not a read of code over the whole input, and not a read of user fields.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -99,7 +99,7 @@ fn lab_of(task: Task, table: &str, texts: &[(&str, &str)]) -> Lab {
     lab
 }
 
-/// Changes the table, and says which back-ends ran.
+/// Changes the table, and returns which back-ends ran.
 fn ran(lab: &mut Lab, table: &str) -> String {
     lab.put("in/tables", "words", table);
     let run = lab.run();
@@ -173,15 +173,15 @@ fn with_quarantine_the_rest_is_published() {
             let run = lab.run();
             let mode = &run.report.tasks[0].mode;
             assert!(matches!(mode, Mode::Incremental { .. }), "{mode:?}");
-            let told = &run.report.tasks[0].in_quarantine;
-            let of = |key: &str| told.iter().filter(|one| one.key == key).map(|one| one.message.clone()).next();
+            let held = &run.report.tasks[0].in_quarantine;
+            let of = |key: &str| held.iter().filter(|one| one.key == key).map(|one| one.message.clone()).next();
             for name in &failed {
                 let key = if front { format!("in/texts/{name}") } else { format!("translated/{name}") };
-                let said = of(&key).unwrap_or_else(|| panic!("{key} is not among {told:?}"));
-                assert!(said.contains("in/tables/words"), "{said}");
+                let message = of(&key).unwrap_or_else(|| panic!("{key} is not among {held:?}"));
+                assert!(message.contains("in/tables/words"), "{message}");
             }
             // With front-ends, outputs are held back besides.
-            assert_eq!(told.len(), failed.len() * if front { 2 } else { 1 });
+            assert_eq!(held.len(), failed.len() * if front { 2 } else { 1 });
         }
         assert_eq!(made(&lab), "un zwei ", "as they were made last");
         lab.put("in/tables", "words", r#"{"one": "eins", "two": "zwei"}"#);

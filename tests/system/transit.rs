@@ -1,4 +1,4 @@
-//! The main job on real data: 378 versions, one after another, against the data set's own account and against scratch.
+//! The main job on real data: 378 versions, one after another, compared with the data set's own list of changes and with scratch.
 
 use deltic::core::LayerId;
 use deltic::prelude::*;

@@ -1,4 +1,4 @@
-//! Verification: clean where all is well, and what it finds where something is not.
+//! Verification: no finding if everything is correct, and the findings if something is not.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -61,7 +61,7 @@ proptest! {
     }
 }
 
-/// Counts the letters of each word of a text, and adds what it is told to besides.
+/// Counts the letters of each word of a text, and adds the number that a test sets.
 #[derive(Clone, Default)]
 struct Letters {
     added: Arc<AtomicU64>,
@@ -213,7 +213,7 @@ fn a_sample_takes_something_of_each_task() {
 }
 
 #[test]
-fn what_can_not_be_compiled_any_more_is_told_with_its_key_and_once() {
+fn a_partition_that_fails_now_is_reported_once_with_its_key() {
     let (letters, mut lab) = letters();
     lab.put("in/texts", "c", "four");
     lab.run();
@@ -238,7 +238,7 @@ fn what_is_in_quarantine_is_passed_over_and_counted() {
     let (letters, mut lab) = letters();
     lab.set_tasks(letters.tasks().into_iter().map(|task| task.on_error(OnError::QUARANTINE)).collect());
     "four".clone_into(&mut letters.hates.lock().unwrap());
-    // What `b` said last is kept, with what it went into; `c` never said anything.
+    // The values that `b` emitted last are kept, with their outputs; `c` never emitted any.
     lab.put("in/texts", "b", "two four");
     lab.put("in/texts", "c", "four");
     lab.run();
@@ -257,7 +257,7 @@ fn what_is_in_quarantine_is_passed_over_and_counted() {
     let error = lab.rebuild(2).unwrap_err().to_string();
     expect!["4 partitions of version 2 of memory:out are in quarantine, so that it is not made of its inputs alone: the first is count: front-end of in/texts/b: the word four"]
         .assert_eq(&error);
-    // What fails now for the first time is told, whatever the policy.
+    // A partition that fails now for the first time is reported, with any policy.
     "one".clone_into(&mut letters.hates.lock().unwrap());
     let found = lab.verify(&all()).unwrap();
     assert_eq!(found.differences[0].to_string(), "count: front-end of in/texts/a: the word one");
@@ -283,7 +283,7 @@ fn what_is_in_quarantine_may_come_out_meanwhile() {
     lab.assert_verified();
 }
 
-/// Makes something of an input unless it is told to keep quiet, and maps it to where it is told.
+/// Makes an output from an input unless the test forbids it, and maps it to the output that the test sets.
 #[derive(Clone, Default)]
 struct Moody(Arc<AtomicU64>);
 
@@ -322,13 +322,13 @@ fn partitions_that_are_missing_and_that_nothing_makes() {
     };
     for what in [all(), sample(100, 0)] {
         assert_eq!(found(&mut lab, 0, &what), "");
-        let none = "moody: made/a should not be there: nothing makes it\n\
-                    moody: state: contributors: that made/a is made from in/texts/a is missing\n";
+        let none = "moody: made/a should not exist: no input makes it\n\
+                    moody: state: contributors: the contribution of in/texts/a to made/a is missing\n";
         assert_eq!(found(&mut lab, 1, &what), none);
-        let elsewhere = "moody: made/a should not be there: nothing makes it\nmoody: made/elsewhere is missing\n";
+        let elsewhere = "moody: made/a should not exist: no input makes it\nmoody: made/elsewhere is missing\n";
         assert_eq!(found(&mut lab, 2, &what), elsewhere);
-        let looks = "moody: state: contributors: that made/a is made from in/texts/a is missing\n\
-                     moody: state: reads: that the back-end of made/a looks at in/texts/z is missing\n";
+        let looks = "moody: state: contributors: the contribution of in/texts/a to made/a is missing\n\
+                     moody: state: reads: the read of in/texts/z by the back-end of made/a is missing\n";
         assert_eq!(found(&mut lab, 3, &what), looks);
     }
     // The other way round.
@@ -344,21 +344,21 @@ fn partitions_that_are_missing_and_that_nothing_makes() {
 }
 
 #[test]
-fn another_code_is_said_and_compared() {
+fn other_code_is_reported_and_compared() {
     let (letters, mut lab) = letters();
     let other = Task::new("count", MapGroup(letters.clone())).unwrap().version("2");
     lab.set_tasks(vec![other, letters.tasks().remove(1)]);
     let found = lab.verify(&sample(100, 0)).unwrap();
     assert!(found.is_clean());
-    let said = |found: &Verification| serde_json::to_value(&found.tasks[0]).unwrap();
-    assert_eq!(said(&found)["reason"], "its code changed");
-    assert_eq!(said(&found)["outputs_only"], false);
+    let shown = |found: &Verification| serde_json::to_value(&found.tasks[0]).unwrap();
+    assert_eq!(shown(&found)["reason"], "its code changed");
+    assert_eq!(shown(&found)["outputs_only"], false);
     // A memo: what is remembered is laid out otherwise, so outputs alone are compared.
     let memo = letters.tasks().remove(0).memo(100);
     lab.set_tasks(vec![memo, letters.tasks().remove(1)]);
     let found = lab.verify(&sample(1, 0)).unwrap();
     assert!(found.is_clean());
-    assert_eq!(said(&found)["outputs_only"], true);
+    assert_eq!(shown(&found)["outputs_only"], true);
     assert_eq!(found.tasks[0].outputs, 3, "in full");
     // Tasks that come and go.
     let one = Task::new("count", MapGroup(letters.clone())).unwrap().version("1");
@@ -431,12 +431,12 @@ impl DirectCompiler for Long {
 #[test]
 fn what_differs_is_not_written_however_long_it_is() {
     let log = RequestLog::new();
-    let said = Arc::new(AtomicU64::new(1));
-    let task = Task::new("long", Direct(Long(Arc::clone(&said)))).unwrap().version("1");
+    let emitted = Arc::new(AtomicU64::new(1));
+    let task = Task::new("long", Direct(Long(Arc::clone(&emitted)))).unwrap().version("1");
     let mut lab = Lab::on(Stores::new().with_wrapper(log.wrapper()), vec![task]);
     lab.put("in/texts", "a", "a");
     lab.run();
-    said.store(2, Ordering::Relaxed);
+    emitted.store(2, Ordering::Relaxed);
     log.take();
     assert_eq!(lab.verify(&all()).unwrap().differences.len(), 1);
     let asked = log.take();
@@ -467,7 +467,7 @@ fn nothing_to_verify() {
     let mut none = Lab::new(Vec::new());
     none.run();
     let error = none.verify(&all()).unwrap_err().to_string();
-    assert!(error.ends_with("was made by no task: there is nothing to verify"), "{error}");
+    assert!(error.starts_with("no task made version") && error.ends_with(": there is nothing to verify"), "{error}");
 }
 
 #[test]

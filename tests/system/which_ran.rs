@@ -38,7 +38,7 @@ impl MapGroupCompiler for ByLength {
     }
 }
 
-/// Replaces `@name` in a text by what that text says, or by `?`; a `~prefix` by how many texts start so.
+/// Replaces `@name` in a text by the content of that text, or by `?`; a `~prefix` by how many texts start with it.
 struct Quotes;
 
 impl HasLayers for Quotes {

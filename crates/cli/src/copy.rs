@@ -1,5 +1,5 @@
-//! `copy`, the one compiler of the stock binary: mirrors layers of another catalog, all of them or those partitions
-//! whose names begin so or which lie in a box.
+//! `copy`, the one compiler of the stock binary: mirrors layers of another catalog: all partitions, or those whose names have a
+//! prefix, or those in a box.
 //!
 //! The layers keep their settings, which are read from the source catalog when the task is set up. Payloads are copied
 //! as they are, user fields included.
@@ -22,10 +22,10 @@ struct Config {
     from: CatalogId,
     /// Its layers to copy.
     layers: Vec<String>,
-    /// Only partitions whose names begin so.
+    /// Only partitions whose names begin with this text.
     #[serde(default)]
     prefix: String,
-    /// Only tiles that this box has points in: south, west, north, east, in degrees.
+    /// Only tiles that have points in this box: south, west, north, east, in degrees.
     #[serde(default, rename = "box", skip_serializing_if = "Option::is_none")]
     bounds: Option<[f64; 4]>,
 }
@@ -42,12 +42,12 @@ struct CopiedLayer {
     area: Option<Area>,
 }
 
-/// Registers the task, if its section is there.
+/// Registers the task, if its section exists.
 pub(crate) fn register(setup: &mut Setup, inputs: &Inputs<'_>) -> Result<()> {
     let sections = inputs.config.sections();
     if let Some(unknown) = sections.keys().find(|section| *section != TASK) {
         let message =
-            format!("unknown task `{unknown}`, expected `{TASK}`: tasks of your own need a driver of your own");
+            format!("unknown task `{unknown}`, expected `{TASK}`: other tasks need a driver binary of your own");
         return Err(ConfigError { path: vec!["compiler".to_owned(), unknown.clone()], message }.into());
     }
     if sections.is_empty() {
@@ -55,7 +55,7 @@ pub(crate) fn register(setup: &mut Setup, inputs: &Inputs<'_>) -> Result<()> {
     }
     let config: Config = setup.config(TASK)?;
     let copy = Copy::new(&config, inputs)?;
-    // What is copied does not depend on the build of this program, so neither does whether it is copied again.
+    // A new build of this program copies the same, so it must not copy everything again.
     setup.add(Task::new(TASK, Direct(copy))?.version("1"))
 }
 
@@ -80,7 +80,7 @@ impl Copy {
             let source = LayerRef { catalog: Some(config.from.clone()), layer: id.clone() };
             let settings = inputs.layer(&config.from, &id)?.map_err(here)?;
             let area = bounds.map(|bounds| Area::new(&settings, bounds)).transpose();
-            // Where catalogs stay closed, nobody knows yet whether the layer holds tiles.
+            // When catalogs are not opened, it is not known yet whether the layer has tiles.
             let area =
                 area.or_else(|error| if inputs.are_closed() { Ok(None) } else { Err(here(error.to_string())) })?;
             layers.push(CopiedLayer { source, settings, area });
@@ -110,7 +110,7 @@ impl DirectCompiler for Copy {
     }
 
     fn compile(&self, _: &OutKey, inputs: &[Input], _: &Context<'_>) -> Result<Option<Payload>> {
-        let [input] = inputs else { bail!("a copy is made from one partition, and these are {}", inputs.len()) };
+        let [input] = inputs else { bail!("a copy is made from one partition, not from {}", inputs.len()) };
         Ok(Some(input.payload.clone()))
     }
 }

@@ -1,4 +1,4 @@
-//! The files that people give to the commands, when they are wrong: configuration, jobs, archives to import.
+//! Wrong input files of the commands: configurations, job files, archives to import.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -41,7 +41,7 @@ roads = { no_changes = { version = 4 } }
 names = { reprocess = {} }
 "#;
 
-/// What TOML is made of.
+/// Elements of TOML.
 const WORDS: &[&str] = &[
     "[",
     "[[",
@@ -69,7 +69,7 @@ const WORDS: &[&str] = &[
     ",",
 ];
 
-/// A setting of the driver that stands in the environment.
+/// A setting of the driver in the environment.
 fn variable(name: &'static str, setting: &'static str, valid: &[&str]) -> Decoder<'static> {
     let valid = valid.iter().map(|text| text.as_bytes().to_vec()).collect();
     Decoder::new(name, valid, (512, 1 << 16), move |bytes| {
@@ -124,7 +124,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// The checksums of all headers that there are made right.
+/// Corrects the checksums of all headers.
 fn summed(mut archive: Vec<u8>) -> Vec<u8> {
     for block in archive.chunks_exact_mut(512).filter(|block| block[257..262] == *b"ustar") {
         block[148..156].fill(b' ');
@@ -151,7 +151,7 @@ fn check_all(range: std::ops::Range<u64>) {
     let (plain, zipped, zstd) = (at("a.tar"), at("a.tar.gz"), at("a.tar.zst"));
     let setting =
         |text: &str| Config::merge("x", None, &Sources { settings: vec![text.to_owned()], ..Sources::default() });
-    // What the archive itself takes: 1 MiB of it that is read ahead, and 64 MiB for a file that says it is as long.
+    // Memory for the archive itself: 1 MiB that is read ahead, and 64 MiB for a file whose header states that length.
     let archive = 68 << 20;
     check(
         &[

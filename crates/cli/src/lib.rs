@@ -1,8 +1,8 @@
 //! The `deltic` command line, and the `main` of a user's own driver binary.
 //!
-//! Everything here is the thin shell around the libraries: it reads arguments and configuration, draws randomness and
-//! reads the clock where they are needed, calls a library and writes down what came back. A driver binary gets all
-//! commands with its own compilers registered:
+//! This crate is the thin shell around the libraries: it reads arguments and configuration, takes randomness and the time
+//! from the system, calls a library and writes the result. A driver binary has all commands, with its own compilers
+//! registered:
 //!
 //! ```no_run
 //! # use std::process::ExitCode;
@@ -13,15 +13,15 @@
 //! }
 //! ```
 //!
-//! A program with a flow of its own calls [`Job::run`](deltic_driver::Job::run) instead, with [`now`], [`new_run_id`],
-//! [`new_catalog`], [`checkpoint`] and [`code_identity`] for what only the machine knows, and [`report`] for the text of a report.
+//! A program with its own control flow calls [`Job::run`](deltic_driver::Job::run) instead. It takes [`now`], [`new_run_id`],
+//! [`new_catalog`], [`checkpoint`] and [`code_identity`] from here, which only the machine knows, and [`report`] for the text of a report.
 //!
 //! | room | what it holds | uses |
 //! |---|---|---|
 //! | `terminal` | results, failures, progress, panics; how text, numbers and colours look | |
 //! | `system` | clock, randomness, the running executable, signals | `terminal` |
 //! | `tiles` | tiles in names of files, and in boxes | `terminal` |
-//! | `files` | archives, folders and paths that people name | `terminal` |
+//! | `files` | archives, folders and paths that users name | `terminal` |
 //! | `report` | the texts of runs, plans, verifications and rebuilds | `terminal` |
 //! | `config` | the configuration and job files | `terminal` |
 //! | `args` | options that commands share, values of options | `config`, `terminal` |
@@ -65,24 +65,24 @@ pub use system::identity::{code_identity, new_catalog, new_run_id};
 
 /// The `main` of a driver binary: all commands, with the tasks that `setup` registers.
 ///
-/// `setup` is called by the commands that need the tasks, with the configuration's `[compiler.<task>]` sections in it: once,
-/// and by `rebuild` twice where that is how it finds out which recorded configuration belongs to which section.
+/// Commands that need the tasks call `setup` once, with the `[compiler.<task>]` sections of the configuration in it. `rebuild` may
+/// call it twice, to find out which recorded configuration belongs to which section.
 ///
-/// While a command runs, standard output is kept for its result: what compilers and their child processes print there goes to
-/// standard error (on Unix). A panic is said on standard error in one form; a hook that `setup` sets takes the place of that. One
-/// of `setup` itself is an error of the command, with exit code 1.
+/// While a command runs, standard output is reserved for its result: what compilers and their child processes print there goes to
+/// standard error (on Unix). Panics are printed to standard error in one form, unless `setup` sets its own hook. A panic in `setup`
+/// itself is an error of the command, with exit code 1.
 pub fn main(mut setup: impl FnMut(&mut Setup) -> anyhow::Result<()>) -> ExitCode {
     start(None, Box::new(|into, _| setup(into)))
 }
 
-/// The same, for a driver that has a version of its own, which `--version` prints before that of Deltic:
-/// `deltic::main_with_version(env!("CARGO_PKG_VERSION"), setup)`. It means nothing to a run: the version of a task's code is set
-/// with the task.
+/// The same, for a driver with its own version, which `--version` prints before the version of Deltic:
+/// `deltic::main_with_version(env!("CARGO_PKG_VERSION"), setup)`. Runs do not use it: the version of a task's code is set with the
+/// task.
 pub fn main_with_version(version: &str, mut setup: impl FnMut(&mut Setup) -> anyhow::Result<()>) -> ExitCode {
     start(Some(version), Box::new(|into, _| setup(into)))
 }
 
-/// The `main` of the stock binary, which knows one compiler: `copy`.
+/// The `main` of the stock binary, which has one compiler: `copy`.
 pub fn stock() -> ExitCode {
     start(None, Box::new(copy::register))
 }

@@ -18,7 +18,7 @@ impl Default for Config {
     }
 }
 
-/// For each word, the notes it stands in.
+/// For each word, the notes that contain it.
 struct WordList(Config);
 
 impl HasLayers for WordList {
@@ -48,7 +48,7 @@ impl MapGroupCompiler for WordList {
     }
 }
 
-/// How often notes with the word `often` were copied: nothing that a compiler should look at.
+/// How often notes with the word `often` were copied: a compiler must not use such a counter.
 static TIMES: AtomicU64 = AtomicU64::new(0);
 
 /// Copies each note in capitals, below the notes it mentions with `@`.
@@ -89,7 +89,7 @@ struct DiaryConfig {
     on: bool,
 }
 
-/// All that a note ever said, a line for each run in which it was another.
+/// All contents that a note ever had, a line for each run in which it changed.
 struct Diary;
 
 impl HasLayers for Diary {
@@ -119,11 +119,11 @@ impl DirectCompiler for Diary {
 #[serde(default)]
 struct SlowConfig {
     on: bool,
-    /// How long an output takes, in rounds of arithmetic.
+    /// The work for an output, in rounds of arithmetic.
     rounds: u64,
 }
 
-/// Makes of `outputs N` so many outputs, with some work each; and of `pipe PATH` what comes through that pipe.
+/// Makes N outputs from `outputs N`, with some work each; and from `pipe PATH` the text that comes through that pipe.
 struct Slow(SlowConfig);
 
 impl HasLayers for Slow {
@@ -166,11 +166,11 @@ impl MapGroupCompiler for Slow {
 #[serde(default)]
 struct NoiseConfig {
     on: bool,
-    /// What is done while the tasks are set up.
+    /// The noise during the set-up of the tasks.
     setup: String,
 }
 
-/// Copies notes, and does on the way what each says.
+/// Copies notes, and does what each note demands.
 struct Noise;
 
 impl HasLayers for Noise {
@@ -191,7 +191,7 @@ impl DirectCompiler for Noise {
     }
 }
 
-/// What a user's code may do to the process: `print`, `eprint`, `child`, `exit CODE`, `exit-thread CODE`, and `panic` or `fail` with the rest.
+/// Actions of user code on the process: `print`, `eprint`, `child`, `exit CODE`, `exit-thread CODE`, and `panic` or `fail` with the rest.
 #[expect(clippy::panic, reason = "what it is there for")]
 fn make_noise(what: &str, name: &str) -> Result<()> {
     let (what, rest) = what.split_once(' ').unwrap_or((what, ""));
@@ -208,7 +208,7 @@ fn make_noise(what: &str, name: &str) -> Result<()> {
         "exit" => std::process::exit(rest.trim().parse()?),
         "exit-thread" => {
             let code = rest.trim().parse()?;
-            // It never comes back.
+            // It never returns.
             drop(std::thread::spawn(move || std::process::exit(code)).join());
         }
         "panic" => panic!("{rest}"),
@@ -218,7 +218,7 @@ fn make_noise(what: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// A number that is never 1, which its `Deserialize` insists on.
+/// A number that is never 1, which its `Deserialize` requires.
 #[derive(Serialize)]
 struct NotOne(u32);
 
@@ -230,7 +230,7 @@ impl<'de> Deserialize<'de> for NotOne {
     }
 }
 
-/// The length of each note and 2, by way of a [`NotOne`].
+/// The length of each note and 2, as a [`NotOne`].
 struct Insistent;
 
 impl HasLayers for Insistent {
@@ -252,7 +252,7 @@ impl MapGroupCompiler for Insistent {
     }
 }
 
-/// Tasks that are set up on demand: `insistent`, or `long`, a plan whose task gets an id that is too long.
+/// Tasks that are set up on request: `insistent`, or `long`, a plan whose task gets an id that is too long.
 fn add_odd_tasks(what: &str, setup: &mut Setup) -> Result<()> {
     match what {
         "insistent" => setup.add(Task::new("insistent", MapGroup(Insistent))?.version("1")),
@@ -302,7 +302,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> ExitCode {
-    // The version of a driver of one's own, which is not that of Deltic.
+    // The version of a user's driver, which is not that of Deltic.
     deltic::main_with_version("7.1", |setup| {
         setup.filter("short", |key| key.name.to_string().len() < 3);
         let words = WordList(setup.config("word-list")?);

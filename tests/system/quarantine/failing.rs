@@ -1,4 +1,4 @@
-//! Any task made to fail on some of what it is given, or of what it would make.
+//! Makes any task fail on some of its inputs, or on some of its outputs.
 
 use std::fmt::Debug;
 use std::sync::Arc;

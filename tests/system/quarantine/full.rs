@@ -1,5 +1,5 @@
-//! Quarantine in full runs: they keep just what incremental ones do, state included, and a task that reads or writes other
-//! layers than before keeps it too.
+//! Quarantine in full runs: they keep the same partitions as incremental ones, state included, and so does a task that reads or
+//! writes other layers than before.
 
 use std::fmt::Debug;
 
@@ -69,7 +69,7 @@ fn check(seed: u64) -> usize {
 
 #[test]
 fn a_full_run_keeps_what_an_incremental_one_does() {
-    // In history 16 a failed input of a task with a memo had said something before.
+    // In history 16 a failed input of a task with a memo had emitted something before.
     let met: usize = (0..10).chain([16]).map(check).sum();
     assert!(met > 100, "only {met} partitions were in quarantine");
 }
@@ -173,7 +173,7 @@ fn a_task_gets_other_layers_while_an_input_is_in_quarantine() {
     assert_eq!(lab.output().state_digest(), anew.output().state_digest());
 }
 
-/// What a task of another pattern remembers says nothing to it: the error says what to do, and that works.
+/// A task can not use the state of another pattern: the error gives advice, and the advice works.
 #[test]
 fn another_pattern_names_the_ways_out() {
     struct Copies;

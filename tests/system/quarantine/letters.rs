@@ -1,4 +1,4 @@
-//! What is reported of compilers that fail, and what stays of what they made: one case after the other.
+//! Reports about compilers that fail, and the outputs that they keep: one case after the other.
 
 use std::collections::BTreeSet;
 
@@ -88,7 +88,7 @@ fn a_compiler_that_fails_on_everything_ends_the_stage() {
 }
 
 #[test]
-fn a_failed_input_keeps_what_it_said_and_the_rest_goes_on() {
+fn a_failed_input_keeps_what_it_emitted_and_the_rest_continues() {
     let mut lab = texts(OnError::QUARANTINE, &[("a", "one two"), ("b", "ten"), ("c", "over"), ("d", "six")]);
     lab.run();
     put(&mut lab, &[("a", "bad"), ("b", "tea"), ("d", "seven")]);
@@ -131,7 +131,7 @@ fn a_failed_input_that_goes_takes_its_errors_along() {
     let mut lab = texts(OnError::QUARANTINE, &[("a", "bad"), ("b", "ten")]);
     let run = lab.run();
     assert_eq!(run.report.tasks[0].counts.quarantined, 1);
-    assert_eq!(lab.names("letters"), ["t"], "an input that never said anything goes nowhere");
+    assert_eq!(lab.names("letters"), ["t"], "an input that never emitted has no output");
     lab.delete("in/texts", "a");
     lab.run();
     assert_eq!(quarantined(&lab.output()).unwrap(), []);
@@ -209,7 +209,7 @@ fn the_policy_is_part_of_no_fingerprint() {
 }
 
 #[test]
-fn a_task_with_other_layers_goes_on_without_an_input_that_never_said_anything() {
+fn a_task_with_other_layers_continues_without_an_input_that_never_emitted() {
     let mut lab = texts(OnError::QUARANTINE, &[("a", "one"), ("b", "two")]);
     lab.run();
     struct More;
@@ -281,7 +281,7 @@ impl MapSplitCompiler for Split {
     }
 }
 
-/// Which partitions were a group's is told by state alone, where layers have other numbers.
+/// When layers get other numbers, only the state shows which partitions belong to a group.
 #[test]
 fn a_group_keeps_what_it_made_though_its_task_gets_other_layers() {
     let task = |references| {

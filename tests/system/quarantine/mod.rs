@@ -1,5 +1,5 @@
-//! Partitions that compilers fail on: all of them are named, and with `quarantine` the rest is published, what they
-//! were stays, and they are tried again until nothing shows that they ever failed.
+//! Partitions that compilers fail on: all of them are named. With `quarantine` the rest is published, their published content
+//! stays, and they are tried again until nothing shows that they ever failed.
 
 mod failing;
 mod full;
@@ -91,7 +91,7 @@ fn check(seed: u64) -> usize {
             apply(&mut lab, step);
             let wanted = number(&[&seed, &number_of, &"mood"]) % 3;
             mood.set(if wanted == 0 { 0 } else { number(&[&seed, &number_of]) });
-            // Sometimes everything is compiled anew, and then too what fails stays as it was.
+            // Sometimes everything is compiled again; failed partitions keep their content then too.
             lab.full(number(&[&seed, &number_of, &"full"]).is_multiple_of(5));
             let run = lab.run();
             lab.full(false);

@@ -1,4 +1,4 @@
-//! Inputs that were made from other versions of what else is read: what comes out of them mixes the two.
+//! Inputs that were made from another version of a catalog than the run reads: the output mixes the two versions.
 
 use deltic::driver::ErrorKind;
 
@@ -40,7 +40,7 @@ fn a_product_that_was_made_from_another_version_is_noted() {
     lab.run();
     assert_eq!(by_hand(7103, true).unwrap().notes, [""; 0]);
     assert_eq!(output.latest().unwrap().version(), Version(2));
-    // A version of the input that says the same is no other.
+    // A version of the input with the same content does not count as another one.
     let rules = Retention { last: Some(1), ..Retention::default() };
     input.retain(&rules, RunId(7104), Timestamp(1), false).unwrap();
     assert_eq!(by_hand(7105, true).unwrap().notes, [""; 0]);

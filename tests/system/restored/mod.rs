@@ -1,5 +1,5 @@
-//! Inputs that were restored from a copy and went on by themselves: the same uuid and the same numbers, with other
-//! contents. What was read is known by its digest, so nothing is ever compared with a content that it was not made from.
+//! Inputs that were restored from a copy and then changed: the same uuid and the same numbers, with other contents. A run knows
+//! the content that it read by its digest, so it never compares an output with a content that it was not made from.
 
 mod mixed;
 mod random;
@@ -279,7 +279,7 @@ fn an_expired_version_that_a_later_one_repeats() {
             let rules = Retention { keep: versions.iter().copied().map(Version).collect(), ..Retention::default() };
             input.retain(&rules, RunId(run), Timestamp(0), false).unwrap();
         };
-        // Version 3 says what version 2 does.
+        // Version 3 has the content of version 2.
         keep(&[2], 9000);
         folders.next(&[("b", "3")]);
         keep(kept, 9001);
@@ -301,12 +301,12 @@ fn an_expired_version_that_a_later_one_repeats() {
 }
 
 #[test]
-fn what_a_job_says_of_an_input_with_another_history() {
+fn what_a_job_states_of_an_input_with_another_history() {
     let since = |folders: &mut Folders, since: u64| {
         folders.lab.processing("in", Processing::Changes { since: Version(since) });
         let notes = folders.lab.run().report.notes;
         folders.lab.assert_equals_scratch();
-        notes.into_iter().filter(|note| note.contains("is said")).collect::<Vec<_>>().join("\n")
+        notes.into_iter().filter(|note| note.contains("the job states")).collect::<Vec<_>>().join("\n")
     };
     let shifted = || {
         let mut folders = at_2();

@@ -77,11 +77,11 @@ fn random_history(seed: u64, happened: &mut Happened) {
         }
         let run = folders.lab.run();
         let notes = run.report.notes.join("\n");
-        happened.found += u64::from(notes.contains("what changed is taken from"));
-        let is_full = notes.contains("is compiled in full");
+        happened.found += u64::from(notes.contains("the changes since its version"));
+        let is_full = notes.contains("are compiled in full");
         happened.full += u64::from(is_full);
         if number > 0 {
-            let full = |mode: &Mode| matches!(mode, Mode::Full { reason } if reason.contains("can not be told: "));
+            let full = |mode: &Mode| matches!(mode, Mode::Full { reason } if reason.contains("are not known: "));
             let by_task = run.report.tasks.iter().any(|task| full(&task.mode));
             assert_eq!(by_task, is_full, "seed {seed}, step {number}: {notes}");
         }
@@ -113,7 +113,7 @@ fn inputs_that_are_restored_now_and_then() {
     assert!(happened.full > 0 && happened.found > 0, "{happened:?}");
 }
 
-/// `DELTIC_SEEDS=FROM..TO` says which; 200 without.
+/// `DELTIC_SEEDS=FROM..TO` selects them; the default is 200.
 #[test]
 #[ignore = "long: run with --ignored and DELTIC_SEEDS=FROM..TO"]
 fn many_restored_inputs() {

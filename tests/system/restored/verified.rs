@@ -1,4 +1,4 @@
-//! What `verify` and `rebuild` make of inputs that have another history now.
+//! How `verify` and `rebuild` treat inputs that have another history now.
 
 use deltic::core::{RunId, Version};
 use deltic::driver::{Sampling, Verify};
@@ -34,7 +34,7 @@ fn by_number(folders: &mut Folders) {
     assert!(matches!(draft.commit(next).unwrap(), Committed::New(_)));
 }
 
-/// One partition of five hundred is not what the record says that it was made from, and is in no sample.
+/// One partition of five hundred differs from the recorded input, and is in no sample.
 #[test]
 fn a_sample_finds_what_was_compared_with_another_history() {
     let mut folders = Folders::new(vec![copies("one", "in/a", "x"), copies("two", "else/b", "y")]);

@@ -1,4 +1,4 @@
-//! The options that say where the configuration comes from.
+//! The options that select the sources of the configuration.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,10 @@ use crate::terminal::failure::Outcome;
 /// Where the configuration comes from.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct ConfigArgs {
-    /// The configuration file; without it, application.conf is read if it is there
+    /// The configuration file; the default is application.conf, if it exists
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Set a value over those of the file and the environment, such as driver.threads=4
+    /// Set a value, such as driver.threads=4; it overrides the file and the environment
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub(crate) settings: Vec<String>,
 }

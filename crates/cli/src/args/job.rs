@@ -15,19 +15,19 @@ pub(crate) struct JobArgs {
     /// Read an input catalog at this version; without it, at its latest
     #[arg(long = "input", value_name = "ID=VERSION", value_parser = input)]
     pub(crate) inputs: Vec<(CatalogId, Version)>,
-    /// A file that says what is known of inputs, which versions of them to read and what to compile in full
+    /// A job file: which versions of inputs to read, what changed in them, and what to compile in full
     #[arg(long, value_name = "FILE")]
     pub(crate) job: Option<PathBuf>,
-    /// Say that an input changed since this version; the report says where the output was made from another one
+    /// State that an input changed since this version; a note reports it if the output was made from another version
     #[arg(long, value_name = "ID=VERSION", value_parser = input)]
     pub(crate) since: Vec<(CatalogId, Version)>,
-    /// Say that an input did not change; the report says where it did, and what changed is compiled
+    /// State that an input did not change; if it did, a note reports it, and the changes are compiled
     #[arg(long, value_name = "ID")]
     pub(crate) no_changes: Vec<CatalogId>,
     /// Compile all tasks that read this input in full
     #[arg(long, value_name = "ID")]
     pub(crate) reprocess: Vec<CatalogId>,
-    /// Refuse inputs that were made from other versions of what else is read; otherwise that is a note
+    /// Refuse an input that was made from another version of a catalog than the run reads; otherwise a note reports it
     #[arg(long)]
     pub(crate) compatible: bool,
     /// Compile everything, changed or not
@@ -38,7 +38,7 @@ pub(crate) struct JobArgs {
     pub(crate) expect_base: Option<Version>,
 }
 
-/// What a run or a verification can check besides.
+/// What a run or a verification can check in addition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Check {
     // Not doc comments, as in `Format`.

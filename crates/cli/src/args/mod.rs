@@ -1,4 +1,4 @@
-//! Options that several commands share, and values of options as people type them. Those of one command stand with it.
+//! Options that several commands share, and values of options as people type them. The options of one command are in its file.
 //!
 //! Uses `config` and `terminal`.
 

@@ -1,4 +1,4 @@
-//! Values of options as people type them: layers, sources, versions, shares, boxes. An error says what form is expected.
+//! Values of options as people type them: layers, sources, versions, shares, boxes. An error names the expected form.
 
 use std::path::PathBuf;
 

@@ -24,7 +24,7 @@ pub(crate) fn layer<'a>(snapshot: &'a Snapshot, id: &LayerId) -> Outcome<LayerVi
         let known: Vec<&str> = snapshot.layers().map(|layer| layer.id.as_str()).collect();
         let known = if known.is_empty() { "none".to_owned() } else { format!("`{}`", known.join("`, `")) };
         Failure::failed(format!(
-            "{}: there is no layer `{id}` at version {}: there is {known}",
+            "{}: version {} has no layer `{id}`: its layers are {known}",
             snapshot.catalog().url(),
             snapshot.version()
         ))

@@ -4,11 +4,11 @@ use deltic_core::RunId;
 use deltic_store::Snapshot;
 use serde_json::json;
 
-use super::race::stands;
+use super::race::with_latest;
 use crate::terminal::failure::{Failure, Outcome};
 use crate::terminal::out::Out;
 
-/// Says which version was made of `base`, if any.
+/// Reports which version was made from `base`, if any.
 pub(crate) fn report(schema: &str, base: &Snapshot, made: Option<&Snapshot>, out: &mut Out) -> Outcome {
     let version = made.map(Snapshot::version);
     if let Some(version) = version {
@@ -17,19 +17,20 @@ pub(crate) fn report(schema: &str, base: &Snapshot, made: Option<&Snapshot>, out
     let layers: Vec<&str> = made.unwrap_or(base).layers().map(|layer| layer.id.as_str()).collect();
     let body = json!({ "url": base.catalog().url(), "base": base.version(), "version": version, "layers": layers });
     out.result(schema, body, || match version {
-        None => format!("nothing changed: version {} stands", base.version()),
+        None => format!("nothing changed: version {} is up to date", base.version()),
         Some(version) if layers.is_empty() => format!("committed version {version}: no layers"),
         Some(version) => format!("committed version {version}: {}", layers.join(", ")),
     })
 }
 
-/// Why no version was made of `base` by `run`.
+/// The error of `run`, which made no version from `base`.
 pub(crate) fn explained(error: deltic_driver::Error, base: &Snapshot, run: RunId) -> Failure {
     let owned = matches!(error.kind(), deltic_driver::ErrorKind::Owned { .. });
-    let failure = stands(Failure::from(error), base.catalog(), run, "nothing was changed");
+    let failure = with_latest(Failure::from(error), base.catalog(), run, "nothing was changed");
     match owned {
-        true => failure
-            .hint("tasks say what layers a product has; `layer drop` removes one that none of them writes any more"),
+        true => failure.hint(
+            "tasks decide which layers their output has; `layer drop` removes a layer that no task writes any more",
+        ),
         false => failure,
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::terminal::numbers::{bytes, count};
 
-/// What the names of tags begin with that keep versions. Tags of other kinds have other beginnings.
+/// The prefix of the tags that keep versions. Tags of other kinds have other prefixes.
 pub(crate) const KEEP: &str = "keep/";
 
 /// How many packs, and their size.
@@ -34,7 +34,7 @@ pub(crate) fn pairs(ranges: &[(Version, Version)]) -> Vec<[Version; 2]> {
     ranges.iter().map(|(first, last)| [*first, *last]).collect()
 }
 
-/// Under which name, and why, a tag keeps its version: `march (the audit)`.
+/// The name and the reason of a tag that keeps a version: `march (the audit)`.
 pub(crate) fn kept(tag: &Tag) -> Option<String> {
     let name = tag.name.strip_prefix(KEEP)?;
     Some(if tag.note.is_empty() { name.to_owned() } else { format!("{name} ({})", tag.note) })

@@ -1,4 +1,4 @@
-//! Commits that race against other runs: which are tried again, and which version stands after one that lost.
+//! Commits that compete with other runs: which are tried again, and which version is the latest after one that lost.
 
 use deltic_core::RunId;
 use deltic_store::{Catalog, ErrorKind};
@@ -6,10 +6,10 @@ use deltic_store::{Catalog, ErrorKind};
 use crate::system::identity::new_run_id;
 use crate::terminal::failure::{Failure, Outcome};
 
-/// How often a command that lost a race against a run begins again.
+/// How often a command starts again after it lost a race against a run.
 const TRIES: u32 = 5;
 
-/// Does something that may lose a race against runs, a few times, each as a run of its own.
+/// Does something that may lose a race against runs, a few times, each time with a new run id.
 pub(crate) fn again<T>(mut attempt: impl FnMut(RunId) -> deltic_store::Result<T>) -> Outcome<T> {
     let mut left = TRIES;
     loop {
@@ -21,12 +21,12 @@ pub(crate) fn again<T>(mut attempt: impl FnMut(RunId) -> deltic_store::Result<T>
     }
 }
 
-/// Adds to why run `run` made no version which one stands now: another one where it was overtaken. `nothing` says what was not
-/// done. Where the run could not tell whether its version was made, and it was, that is added.
-pub(crate) fn stands(failure: Failure, catalog: &Catalog, run: RunId, nothing: &str) -> Failure {
+/// Adds to the failure of run `run` which version is the latest now: another one if the run was overtaken. `nothing` states what
+/// was not done. If the run could not find out whether its version was made, and it was made, the hint states that instead.
+pub(crate) fn with_latest(failure: Failure, catalog: &Catalog, run: RunId, nothing: &str) -> Failure {
     match catalog.latest() {
-        Ok(now) if now.record().run == run => failure.hint(format!("version {} was made all the same", now.version())),
-        Ok(now) => failure.hint(format!("{nothing}; version {} stands", now.version())),
+        Ok(now) if now.record().run == run => failure.hint(format!("version {} was made nevertheless", now.version())),
+        Ok(now) => failure.hint(format!("{nothing}; the latest version is {}", now.version())),
         Err(_) => failure,
     }
 }

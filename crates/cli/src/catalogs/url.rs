@@ -6,9 +6,9 @@ use deltic_driver::At;
 use crate::args::ConfigArgs;
 use crate::terminal::failure::{Failure, Outcome};
 
-/// The URL that is meant: the text itself, or where the configuration has the catalog of this id.
+/// The URL that a text means: the text itself, or the URL that the configuration binds to this id.
 ///
-/// Every URL has a colon, and no id has. What is neither is left to whoever opens it, and is told how URLs look.
+/// Every URL has a colon, and no id has one. A text that is neither is returned as it is: opening it fails with the forms of URLs.
 pub(crate) fn url_of(text: &str, args: &ConfigArgs) -> Outcome<String> {
     let Some(id) = Some(text).filter(|text| !text.contains(':')).and_then(|text| CatalogId::new(text).ok()) else {
         return Ok(text.to_owned());
@@ -19,15 +19,15 @@ pub(crate) fn url_of(text: &str, args: &ConfigArgs) -> Outcome<String> {
             return Ok(text.to_owned());
         }
         let known: Vec<String> = config.catalogs.keys().map(|id| format!("`{id}`")).collect();
-        let failure = Failure::usage(format!("`{text}` is no URL, and no catalog of this id is configured"));
-        return Err(failure.hint(format!("there are {}; for a folder write `file:{text}`", known.join(", "))));
+        let failure = Failure::usage(format!("`{text}` is no URL, and no catalog with this id is configured"));
+        return Err(failure.hint(format!("configured are {}; for a folder write `file:{text}`", known.join(", "))));
     };
     let what = match &bound.at {
         At::Latest => return Ok(bound.url.clone()),
         At::Version(version) => format!("version {version} of {}", bound.url),
-        At::RunsAgo { of, .. } => format!("what `{of}` was for an earlier run"),
-        At::Feedback => "what the output was before a run".to_owned(),
+        At::RunsAgo { of, .. } => format!("the version of `{of}` that an earlier run read"),
+        At::Feedback => "the version of the output before a run".to_owned(),
     };
-    // A catalog as a whole is another thing, and to take it for that would be a surprise.
-    Err(Failure::usage(format!("`{id}` is bound to {what}, and stands for no catalog here: write its URL")))
+    // A command works on the whole catalog: using it for one version of it would surprise.
+    Err(Failure::usage(format!("`{id}` is bound to {what}, which is no whole catalog: write the URL of the catalog")))
 }

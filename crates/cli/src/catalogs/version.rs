@@ -1,4 +1,4 @@
-//! Versions on the command line: a number, `latest`, or how far before the latest.
+//! Versions on the command line: a number, `latest`, or the distance from the latest.
 
 use deltic_core::Version;
 use deltic_store::{Catalog, Snapshot};
@@ -9,7 +9,7 @@ use crate::terminal::failure::{Failure, Outcome};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
     Number(Version),
-    /// So many before the latest.
+    /// This many versions before the latest.
     Back(u64),
 }
 
@@ -22,14 +22,14 @@ impl std::str::FromStr for Which {
             ("latest", _) => Ok(Which::Back(0)),
             (_, Some(back)) => Ok(Which::Back(back)),
             (number, None) => number.parse().map(Which::Number).map_err(|_| {
-                "expected a version: a number, `latest`, or how far before the latest, for example -1".to_owned()
+                "expected a version: a number, `latest`, or for example -1 for the version before the latest".to_owned()
             }),
         }
     }
 }
 
 impl Which {
-    /// The version of a catalog that is meant.
+    /// The number of the version in a catalog.
     pub(crate) fn of(self, catalog: &Catalog) -> Outcome<Snapshot> {
         match self {
             Which::Number(version) => Ok(catalog.snapshot(version)?),
@@ -37,14 +37,14 @@ impl Which {
         }
     }
 
-    /// The version of a catalog that is meant, where this is its latest.
+    /// The number of the version in a catalog with this latest version.
     pub(crate) fn before(self, latest: &Snapshot) -> Outcome<Snapshot> {
         let number = match self {
             Which::Number(version) => version,
             Which::Back(0) => return Ok(latest.clone()),
             Which::Back(back) => latest.version().0.checked_sub(back).map(Version).ok_or_else(|| {
                 let (url, latest) = (latest.catalog().url(), latest.version());
-                Failure::failed(format!("{url}: no version is {back} before the latest, which is {latest}"))
+                Failure::failed(format!("{url}: there is no version {back} before the latest, which is {latest}"))
             })?,
         };
         Ok(latest.catalog().snapshot(number)?)

@@ -1,6 +1,6 @@
 //! The command line as a whole: its definition, and how it is parsed or refused.
 //!
-//! Uses `commands`, whose options it is made of, and `terminal`.
+//! Uses `commands`, which define the options, and `terminal`.
 
 pub(crate) mod definition;
 pub(crate) mod parse;

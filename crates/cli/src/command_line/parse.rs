@@ -19,14 +19,14 @@ pub(crate) fn parse(definition: &dyn Fn() -> clap::Command, typed: &[OsString]) 
         matches.and_then(|matches| Cli::from_arg_matches(&matches))
     };
     read(typed).map_err(|error| {
-        // The parser repeats what was typed, between its own lines and colours: so it is given text that can be shown.
+        // The parser repeats what was typed between its own lines and colours, so it gets text that is safe to print.
         let shown: Vec<OsString> =
             typed.iter().map(|typed| escape::line(&typed.to_string_lossy()).as_ref().into()).collect();
         read(&shown).err().unwrap_or_else(|| escaped(error))
     })
 }
 
-/// The same error, with what it repeats made fit to be shown: what is wrong may be just what can not be shown.
+/// The same error, with the repeated text made safe to print: characters that are not safe may be just what is wrong.
 fn escaped(mut error: clap::Error) -> clap::Error {
     let repeated: Vec<(ContextKind, ContextValue)> =
         error.context().map(|(kind, value)| (kind, value.clone())).collect();
@@ -42,14 +42,14 @@ fn escaped(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Prints help, or what is wrong with the arguments, which has exit code 2. Help that can not be written is a failure, as any
-/// result is.
+/// Prints help, or the error in the arguments, which has exit code 2. When help can not be written, that is a failure, as for
+/// any result.
 pub(crate) fn refuse(error: &clap::Error, typed: &[OsString]) -> ! {
     let text = error.render().to_string();
     let said = escape::lines(&text);
     let said = Secrets::of_environment().hide(&said).into_owned();
     let written = if said == text {
-        // In colours, where it is a terminal.
+        // With colours on a terminal.
         error.print()
     } else if error.use_stderr() {
         std::io::stderr().write_all(said.as_bytes())
@@ -60,13 +60,13 @@ pub(crate) fn refuse(error: &clap::Error, typed: &[OsString]) -> ! {
         let _ = Out::new(Format::Json, Box::new(std::io::stdout())).finish(Err(usage(&text)));
     }
     std::process::exit(match written.and_then(|()| std::io::stdout().flush()) {
-        // What can not be written to standard error can be said nowhere.
+        // When standard error can not be written, there is no other place to report that.
         Err(failed) if !error.use_stderr() => unwritten(&failed).report(0).into(),
         _ => error.exit_code(),
     })
 }
 
-/// Whether a program is to read what comes of it, as far as that shows in arguments that can not be parsed.
+/// Whether a program reads the result, as far as arguments show that can not be parsed.
 fn asks_for_json(typed: &[OsString]) -> bool {
     typed_value(typed, "--format").as_deref() == Some("json")
 }
@@ -81,7 +81,7 @@ pub(crate) fn typed_value(typed: &[OsString], option: &str) -> Option<String> {
     values.next_back()
 }
 
-/// What the parser says, as a failure: what it is about up to the first empty line, and the lines behind that are not empty.
+/// The parser's error as a failure: the message is the text up to the first empty line, the hints are the other non-empty lines.
 fn usage(text: &str) -> Failure {
     let mut lines = text.lines().map(str::trim);
     let message: Vec<&str> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
@@ -112,7 +112,7 @@ mod tests {
     fn what_was_typed_is_repeated_as_one_line() {
         let bad = "x\nerror: \u{1b}[2Jno\u{202e}";
         let value = format!("in={bad}");
-        // Refused for what can not be shown: escaped it would be taken.
+        // Refused because of characters that can not be printed: escaped, the text would be accepted.
         let keep = "x\u{1b}\nerror: y=1";
         for typed in [
             vec!["deltic", "retain", "file:in", "--keep", keep],

@@ -10,7 +10,7 @@ pub(crate) struct Args {
     pub(crate) shell: clap_complete::Shell,
 }
 
-/// Writes the script for the command line `of` a binary.
+/// Writes the script for the command line of a binary.
 pub(super) fn completions(args: &Args, mut of: clap::Command, out: &mut Out) -> Outcome {
     let name = of.get_name().to_owned();
     let mut script = Vec::new();

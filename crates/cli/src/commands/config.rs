@@ -23,7 +23,7 @@ pub(crate) enum ConfigCommand {
 pub(crate) struct Show {
     #[command(flatten)]
     pub(crate) configuration: ConfigArgs,
-    /// Say where each value came from
+    /// Show the origin of each value
     #[arg(long)]
     pub(crate) origin: bool,
 }

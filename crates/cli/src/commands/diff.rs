@@ -1,4 +1,4 @@
-//! `diff`: what was added, modified and deleted between two versions.
+//! `diff`: the partitions that were added, modified and deleted between two versions.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use crate::terminal::progress::Progress;
 pub(crate) struct Args {
     /// The catalog
     pub(crate) url: String,
-    /// The two versions, whichever is older; before them the layer, if only one is to be compared
+    /// The two versions, in any order; before them a layer, to compare only that one
     #[arg(num_args = 2..=3, required = true, value_names = ["A", "B"], allow_negative_numbers = true)]
     pub(crate) what: Vec<String>,
 }
@@ -35,7 +35,7 @@ struct Differs {
     old: Option<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     new: Option<Digest>,
-    /// User fields, where they are not the same: equal digests do not mean equal content.
+    /// User fields, if they differ: equal digests do not mean equal fields.
     #[serde(skip_serializing_if = "Option::is_none")]
     old_fields: Option<Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,7 +82,7 @@ pub(super) fn diff(args: &Args, progress: &Progress, out: &mut Out) -> Outcome {
         Row { label: Some(label), text: format!("{}/{}", differs.layer, differs.name) }
     })?;
     if !differing {
-        progress.say(&format!("nothing differs from version {} to version {}", from.version(), to.version()));
+        progress.print(&format!("versions {} and {} do not differ", from.version(), to.version()));
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::terminal::out::Out;
 pub(crate) struct Args {
     /// The catalog
     pub(crate) url: String,
-    /// The version, or how far back, such as -1; without it, the latest
+    /// The version, such as 98 or -1; the default is the latest
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) version: Option<Which>,
 }

@@ -13,17 +13,15 @@ use crate::terminal::out::Out;
 
 /// `doctor`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Works in a folder of its own, which it removes, with those that had to be made for it; catalogs are not touched."
-)]
+#[command(after_help = "Works in a new folder, which it removes at the end. Catalogs are not touched.")]
 pub(crate) struct Args {
-    /// Where catalogs are, or are to be
+    /// The place of catalogs, or of future ones
     pub(crate) url: String,
 }
 
-/// Tries a store out.
+/// Tests a store.
 pub(super) fn doctor(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
-    let left = "a folder `doctor-…` may be left behind, which can be removed";
+    let left = "a folder `doctor-…` may remain, which you can remove";
     interrupts.ends_soon(left);
     let found = deltic_store::doctor(&stores()?, &args.url, new_run_id()?, Depth::Brief)?;
     let one = |one: &Assumption| json!({ "name": one.name, "expected": one.expected, "problem": one.problem });

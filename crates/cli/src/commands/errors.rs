@@ -13,12 +13,12 @@ use crate::terminal::out::{Format, Out};
 pub(crate) struct Args {
     /// The catalog
     pub(crate) url: String,
-    /// The version, or how far back, such as -1; without it, the latest
+    /// The version, such as 98 or -1; the default is the latest
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) version: Option<Which>,
 }
 
-/// Lists what compilers failed on: each partition for programs; for people, partitions with the same message on one line.
+/// Lists the partitions that compilers failed on: one by one for programs; for people, one line for all with the same message.
 pub(super) fn errors(args: &Args, out: &mut Out) -> Outcome {
     let snapshot = open(&args.url, args.version)?;
     let all = quarantined(&snapshot)?;

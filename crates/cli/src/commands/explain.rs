@@ -1,4 +1,4 @@
-//! `explain`: the tasks as stages: what each reads, looks at and writes, its steps and its code.
+//! `explain`: describes each task: its input, reference and output layers, its steps and its code.
 
 use deltic_compiler::{Projection, Setup, Task};
 use serde::Serialize;
@@ -10,30 +10,30 @@ use crate::job::tasks::tasks;
 use crate::terminal::failure::Outcome;
 use crate::terminal::out::Out;
 
-/// A task as it is explained.
+/// The description of a task.
 #[derive(Serialize)]
 struct Explained<'a> {
     task: &'a str,
     pattern: &'a str,
     /// Layers whose partitions are compiled.
     reads: Vec<String>,
-    /// Layers that may be read besides.
+    /// Other layers that may be read.
     looks_at: Vec<String>,
     writes: Vec<String>,
-    /// Those of them that are no layers of the catalog.
+    /// Those of the output layers that are private.
     private: Vec<String>,
-    /// Parts of partitions that it asks for.
+    /// Projections that it uses.
     projections: Vec<String>,
     /// Steps of a data set that are fused into the stage.
     steps: Vec<String>,
-    /// Up to how many bytes are remembered of what an input says to an output.
+    /// The limit of the memo, in bytes of what one input emits to one output.
     memo: Option<u32>,
     filtered: bool,
     /// The version of its code, if it states one.
     version: Option<&'a str>,
 }
 
-/// Says what the tasks are. No catalog is opened.
+/// Describes the tasks. No catalog is opened.
 pub(super) fn explain(args: &ConfigArgs, register: Register<'_>, out: &mut Out) -> Outcome {
     let config = args.load()?;
     let setup = Setup::new(config.sections()).with_filters(config.filters());
@@ -82,8 +82,10 @@ fn text(tasks: &[Explained<'_>]) -> Vec<String> {
             |layer: &String| if task.private.contains(layer) { format!("{layer} (private)") } else { layer.clone() };
         list("writes", &task.writes.iter().map(private).collect::<Vec<_>>());
         let mut kept = Vec::new();
-        kept.extend(task.memo.map(|limit| format!("remembers what an input says to an output, up to {limit} bytes")));
-        kept.extend(task.filtered.then(|| "compiles only what its filter takes".to_owned()));
+        kept.extend(
+            task.memo.map(|limit| format!("has a memo of what an input emits to an output, up to {limit} bytes")),
+        );
+        kept.extend(task.filtered.then(|| "compiles only what its filter accepts".to_owned()));
         list("note", &kept);
         let code = task.version.map_or("that of the binary".to_owned(), |version| format!("version {version}"));
         list("code", &[code]);

@@ -1,8 +1,8 @@
 //! `export`: the partitions of a layer as files, in a folder or an archive.
 //!
-//! A name becomes a path below the folder, and no path that leaves it is ever written. Whether all names of a layer can be
-//! written is known before the first byte, and before anything is made for it. What `export` writes, `import` reads back as the
-//! same layer; user fields, and names that no folder can hold, in archives only.
+//! A name becomes a path below the folder, and no path outside of it is ever written. All names of a layer are checked before
+//! anything is created. `import` reads the files back as the same layer. Only archives keep user fields, and names that no folder
+//! can hold.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     pub(crate) url: String,
     /// The layer
     pub(crate) layer: LayerId,
-    /// Where the layer was named once
+    /// The place of the layer in earlier versions of the command
     #[arg(
         long = "layer",
         value_name = "ID",
@@ -40,12 +40,12 @@ pub(crate) struct Args {
         value_parser = UnknownArgumentValueParser::suggest("the layer comes before the target: `export URL LAYER TARGET`")
     )]
     no_layer: Option<String>,
-    /// The folder to write, empty or not there yet; or the .tar, .tar.gz or .tar.zst, which keeps user fields
+    /// The folder to write, which is empty or does not exist yet; or a .tar, .tar.gz or .tar.zst, which keeps user fields
     pub(crate) target: PathBuf,
-    /// How tiles are written in the names of files; without it, as quadkeys
+    /// The form of tiles in the names of files; the default is quadkeys
     #[arg(long, value_name = "FORM")]
     pub(crate) names: Option<TileNames>,
-    /// The version, or how far back, such as -1; without it, the latest
+    /// The version, such as 98 or -1; the default is the latest
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) version: Option<Which>,
 }
@@ -54,13 +54,13 @@ pub(crate) struct Args {
 const BATCH_BYTES: u64 = 8 << 20;
 const BATCH_PARTITIONS: usize = 256;
 
-/// How much is copied between two looks at whether to stop.
+/// How much is copied between two checks whether to stop.
 const COPIED_BYTES: usize = 1 << 20;
 
-/// The longest name of a file or folder that file systems take, in bytes. Archives take longer ones.
+/// The longest name of a file or folder in file systems, in bytes. Archives hold longer ones.
 const LONGEST_PART: usize = 255;
 
-/// Writes a layer into a folder that is empty or not there yet, or into an archive that is not there yet.
+/// Writes a layer into an empty or new folder, or into a new archive.
 pub(super) fn export(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     check_typed(&args.target)?;
     let snapshot = open(&args.url, args.version)?;
@@ -72,15 +72,13 @@ pub(super) fn export(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Out
     check_apart(&args.target, &args.url)?;
     let packing = Packing::of(&args.target).filter(|_| !args.target.is_dir());
     if Packing::is_unknown(&args.target) && !args.target.is_dir() {
-        let message = format!("{}: archives of this form are not written", args.target.display());
-        return Err(Failure::usage(message)
-            .hint(format!("archives that are written: {KNOWN}; a folder of that name has to be there already")));
+        let message = format!("{}: archives of this form can not be written", args.target.display());
+        return Err(Failure::usage(message).hint(format!("write {KNOWN}, or create a folder with that name first")));
     }
     Place::check(&args.target, packing)?;
     let paths = Paths { settings, names: args.names.unwrap_or(TileNames::Quadkey), is_archive: packing.is_some() };
-    // From before an archive is there, so that what is there of it is removed however early the command ends.
-    interrupts
-        .ends_by_itself("the last file may be half written", || vec!["the file that is being written".to_owned()]);
+    // Before the archive is created, so that a partial archive is removed however early the command ends.
+    interrupts.ends_by_itself("the last file may be incomplete", || vec!["the current file to be written".to_owned()]);
     let go_on = || go_on(&args.target, packing, interrupts);
     let look_on = || match interrupts.stop().is_requested() {
         true => Err(Failure::stopped("stopped: nothing was written")),
@@ -89,14 +87,14 @@ pub(super) fn export(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Out
     let Found { with_fields, clash } = paths.look_through(tree, &look_on)?;
     let folder = if packing.is_some() { args.target.parent().unwrap_or(Path::new("")) } else { &args.target };
     let missing: Vec<&Path> = folder.ancestors().take_while(|folder| is_missing(folder)).collect();
-    // If nothing has come into them.
+    // If they are still empty.
     let remove_made = || missing.iter().for_each(|folder| drop(fs::remove_dir(folder)));
     let place = Place::prepare(&args.target, folder, packing, snapshot.record().created);
     let place = place.inspect_err(|_| remove_made())?;
     let mut target = Target { at: &args.target, place, paths: &paths, go_on: &go_on };
     target.write(tree).and_then(|()| target.finish()).inspect_err(|_| {
         if packing.is_some() {
-            // Part of an archive is of no use: an import takes none without its end.
+            // A partial archive is useless: an import accepts none without its end.
             let _ = fs::remove_file(&args.target);
         }
         remove_made();
@@ -116,42 +114,42 @@ pub(super) fn export(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Out
         let mut text = vec![format!("exported version {}: {count}, {size}", snapshot.version())];
         if left_out > 0 {
             text.push(format!(
-                "note: a folder keeps no user fields, which {} had: export to a .tar to keep them",
+                "note: a folder does not keep user fields, and {} had some: export to a .tar to keep them",
                 partitions(left_out)
             ));
         }
         if let Some((folder, file)) = clash {
             text.push(format!(
-                "note: `{folder}` and `{file}` are both in it, which `import` reads and no program can unpack: there `{folder}` \
-                 would be a file and a folder"
+                "note: the archive holds `{folder}` and `{file}`: `import` reads both, but no program can unpack it, because \
+                 `{folder}` would be a file and a folder"
             ));
         }
         text
     })
 }
 
-/// Which paths partitions have.
+/// The paths of partitions.
 struct Paths<'a> {
     settings: &'a Layer,
     names: TileNames,
     is_archive: bool,
 }
 
-/// What is known of a layer before it is written.
+/// The result of the check of a layer before it is written.
 #[derive(Default)]
 struct Found {
     /// How many partitions have user fields.
     with_fields: u64,
-    /// A path and another one below it, if there are such two.
+    /// A path and another path below it, if there is such a pair.
     clash: Option<(String, String)>,
 }
 
 impl Paths<'_> {
-    /// Looks whether all partitions can be written, each for itself and beside the others.
+    /// Checks that all partitions can be written, each alone and together with the others.
     fn look_through(&self, tree: &Tree, go_on: &dyn Fn() -> Outcome) -> Outcome<Found> {
         let mut found = Found::default();
-        // The paths that the one at hand begins with. A layer of names is in the order of their bytes, in which nothing stands
-        // between a path and those below it that does not begin with it.
+        // The paths that the current one begins with. Names are in the order of their bytes, so between a path and the paths
+        // below it come only paths that begin with it.
         let mut above: Vec<String> = Vec::new();
         for entry in tree.scan(KeyRange::all()) {
             let (name, entry) = entry?;
@@ -176,7 +174,7 @@ impl Paths<'_> {
         Ok(found)
     }
 
-    /// Where below the folder a partition goes; an error if that could lie anywhere else, or can not be a file's name.
+    /// The path of a partition below the folder; an error if it would lie outside, or can not be the name of a file.
     fn of(&self, name: &NameBytes) -> Outcome<String> {
         let name = self.settings.name_from_bytes(name).map_err(|error| Failure::failed(error.to_string()))?;
         let text = match &name {
@@ -188,12 +186,12 @@ impl Paths<'_> {
             Failure::failed(format!("layer `{}`: partition `{text}` can not be exported: {why}", self.settings.id))
         };
         if !text.split('/').all(harmless) {
-            return Err(refused("its name is no path below a folder"));
+            return Err(refused("its name is not a path inside a folder"));
         }
         if !self.is_archive {
             let foreign = |part: &str| cfg!(windows) && part.contains(['\\', ':', '<', '>', '"', '|', '?', '*']);
             if text.split('/').any(|part| part.len() > LONGEST_PART || foreign(part)) {
-                let why = format!("each part of a path has to be the name of a file, of at most {LONGEST_PART} bytes");
+                let why = format!("each part of its path must be a legal file name of at most {LONGEST_PART} bytes");
                 return Err(refused(&why).hint("an archive can hold it: export to a .tar, .tar.gz or .tar.zst"));
             }
         }
@@ -201,14 +199,14 @@ impl Paths<'_> {
     }
 }
 
-/// What is written into.
+/// The target of an export.
 enum Place {
     Folder(Folder),
     Archive(Writer),
 }
 
 impl Place {
-    /// Refuses what is there already and has something in it.
+    /// Refuses a target that exists and is not empty.
     fn check(at: &Path, packing: Option<Packing>) -> Outcome {
         if packing.is_some() {
             return match fs::symlink_metadata(at) {
@@ -225,7 +223,7 @@ impl Place {
         }
     }
 
-    /// Makes a folder, if it is not there, and opens it; or makes an archive in it.
+    /// Opens a folder, which it creates if necessary; or creates an archive in it.
     fn prepare(at: &Path, folder: &Path, packing: Option<Packing>, time: Timestamp) -> Outcome<Place> {
         let failed = |error: io::Error| Failure::file("the folder can not be used", folder, &error);
         if !folder.as_os_str().is_empty() {
@@ -243,11 +241,11 @@ impl Place {
     }
 
     fn is_there(at: &Path) -> Failure {
-        Failure::usage(format!("{}: the archive is there already", at.display()))
+        Failure::usage(format!("{}: the archive exists already", at.display()))
     }
 }
 
-/// Whether there is nothing at a path that has to be made; the folder that commands run in always is there.
+/// Whether a path does not exist and must be created. The current folder always exists.
 fn is_missing(folder: &Path) -> bool {
     !folder.as_os_str().is_empty() && fs::symlink_metadata(folder).is_err()
 }

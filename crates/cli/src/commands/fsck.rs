@@ -1,4 +1,4 @@
-//! `fsck`: checks everything that a catalog holds; or compares its history with that of another one.
+//! `fsck`: checks everything in a catalog, or compares its history with that of another one.
 
 use deltic_core::NameBytes;
 use deltic_store::{Catalog, Checked, Damage, Lineage, Part, Relation, Snapshot, Touched};
@@ -15,8 +15,8 @@ use crate::terminal::out::Out;
 /// `fsck`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Ends with exit code 1 when something is damaged, or with --against when the two are no copies of one \
-                        another."
+    after_help = "Ends with exit code 1 when something is damaged, or, with --against, when the two catalogs are no copies \
+                        of each other."
 )]
 pub(crate) struct Args {
     /// The catalog
@@ -24,7 +24,7 @@ pub(crate) struct Args {
     /// Also read all payloads and compare them with their digests
     #[arg(long)]
     payloads: bool,
-    /// Only compare the history of the catalog with that of this one, by their records
+    /// Only compare the records of the catalog with those of this one
     #[arg(long, value_name = "URL", conflicts_with = "payloads")]
     against: Option<String>,
 }
@@ -52,12 +52,12 @@ pub(super) fn fsck(args: &Args, out: &mut Out) -> Outcome {
     if damaged == 0 {
         return Ok(());
     }
-    let times = if damaged == 1 { "one damage".to_owned() } else { format!("{damaged} damages") };
-    let failure = Failure::failed(format!("{}: {times} found", args.url));
-    Err(failure.hint("restore the objects named from a copy; what they do not touch can be read"))
+    let objects = if damaged == 1 { "one damaged object".to_owned() } else { format!("{damaged} damaged objects") };
+    let failure = Failure::failed(format!("{}: {objects} found", args.url));
+    Err(failure.hint("restore these objects from a copy; everything else can be read"))
 }
 
-/// Says whether two catalogs are one, whether one is behind, or where their histories part.
+/// Reports whether two catalogs are copies, whether one is behind, or where their histories diverge.
 fn against(url: &str, other: &str, out: &mut Out) -> Outcome {
     let stores = stores()?;
     let Lineage { ours, theirs, relation } = Catalog::open(&stores, url)?.lineage(&Catalog::open(&stores, other)?)?;
@@ -84,7 +84,10 @@ fn against(url: &str, other: &str, out: &mut Out) -> Outcome {
     let verdict = match relation {
         Relation::Unrelated => {
             let uuids = (ours.uuid(), theirs.uuid());
-            vec![format!("{url} is catalog {}, and {other} is catalog {}: they are two catalogs", uuids.0, uuids.1)]
+            vec![format!(
+                "{url} is catalog {}, and {other} is catalog {}: these are different catalogs",
+                uuids.0, uuids.1
+            )]
         }
         Relation::Same => {
             vec![format!("the same catalog, both at version {latest} with digest {}", ours.digest().short())]
@@ -107,17 +110,17 @@ fn against(url: &str, other: &str, out: &mut Out) -> Outcome {
                 }
             };
             let now = format!("{url} is at version {latest}, {other} at version {other_latest}");
-            vec![format!("two histories of one catalog, which part {after}: {digests}"), now]
+            vec![format!("two histories of one catalog, which diverge {after}: {digests}"), now]
         }
     };
     out.result("deltic.against/1", body, || verdict)?;
     match relation {
         Relation::Same | Relation::Behind(_) | Relation::Ahead(_) => Ok(()),
-        Relation::Unrelated => Err(Failure::failed(format!("{url} and {other} are two catalogs"))),
+        Relation::Unrelated => Err(Failure::failed(format!("{url} and {other} are different catalogs"))),
         Relation::Diverged { .. } => {
-            let failure = Failure::failed(format!("{url} and {other} are two histories of one catalog"));
+            let failure = Failure::failed(format!("{url} and {other} have two histories of one catalog"));
             Err(failure
-                .hint("go on with one of them; what was made from the other is told by the digests in its records"))
+                .hint("continue with one of them; digests in the records of outputs show which of them was read"))
         }
     }
 }
@@ -184,7 +187,7 @@ fn entries(number: u64) -> String {
     if number == 1 { "1 entry".to_owned() } else { format!("{} entries", count(number)) }
 }
 
-/// A key as text: as it is where it is text, else its bytes.
+/// A key as text, or its bytes in hexadecimal if it is no text.
 fn name(key: &NameBytes) -> String {
     match std::str::from_utf8(key) {
         Ok(text) => text.to_owned(),

@@ -1,4 +1,4 @@
-//! `gc`: removes what no version that can be read needs.
+//! `gc`: removes everything that no readable version needs.
 
 use deltic_store::{Catalog, Objects};
 use serde_json::{Value, json};
@@ -15,18 +15,18 @@ use crate::terminal::out::Out;
 pub(crate) struct Args {
     /// The catalog
     pub(crate) url: String,
-    /// Only say what would be removed
+    /// Only show what would be removed
     #[arg(long)]
     dry_run: bool,
 }
 
 /// Sweeps a catalog.
 pub(super) fn gc(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
-    interrupts.may_end("what was not removed is removed next time");
+    interrupts.may_end("the next `gc` removes the rest");
     let done = Catalog::open(&stores()?, &args.url)?.gc(args.dry_run)?;
     let removed = done.removed.count + done.progress_removed.count + done.unfinished_removed.count;
     if !args.dry_run && removed > 0 {
-        out.has_done("what no version needs was removed");
+        out.has_done("everything that no version needs was removed");
     }
     let body = json!({
         "url": args.url,
@@ -47,24 +47,24 @@ pub(super) fn gc(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome
         let mut text = vec![format!("{verb} {}; {versions} {}", packs(&done.removed), packs(&done.needed))];
         if done.undecided.count > 0 {
             text.push(format!(
-                "kept {} that runs at work may be about to commit: decided after the next version",
+                "kept {} that a run in progress may commit: decided after the next version",
                 packs(&done.undecided)
             ));
         }
         if done.progress_removed.count > 0 {
-            let of = "of what interrupted runs had done";
+            let of = "of checkpoints of interrupted runs";
             text.push(format!("{verb} {} {of}", bytes(done.progress_removed.bytes)));
         }
         if done.progress_kept.count > 0 {
-            let of = "of what an interrupted run has done, or one at work: the next run goes on from there";
+            let of = "of checkpoints of a run that was interrupted or is in progress: the next run resumes from them";
             text.push(format!("kept {} {of}", bytes(done.progress_kept.bytes)));
         }
         if done.unfinished_removed.count > 0 {
-            text.push(format!("{verb} {} that killed writers left half-written", files(&done.unfinished_removed)));
+            text.push(format!("{verb} {} that killed writers left incomplete", files(&done.unfinished_removed)));
         }
         if done.unfinished_kept.count > 0 {
             text.push(format!(
-                "kept {} that are half-written, and that runs at work may finish: decided after the next version",
+                "kept {} that are incomplete, and that a run in progress may complete: decided after the next version",
                 files(&done.unfinished_kept)
             ));
         }
@@ -72,7 +72,7 @@ pub(super) fn gc(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome
     })
 }
 
-/// How many objects that are no packs, and their bytes.
+/// The number of objects other than packs, and their bytes.
 fn objects(objects: &Objects) -> Value {
     json!({ "objects": objects.count, "bytes": objects.bytes })
 }

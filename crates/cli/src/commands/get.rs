@@ -16,20 +16,20 @@ pub(crate) struct Args {
     pub(crate) url: String,
     /// The layer
     pub(crate) layer: LayerId,
-    /// The partition: a name, a tile's quadkey digits, or `here:` and a HERE tile id
+    /// The partition: a name, the quadkey of a tile, or `here:` and a HERE tile id
     pub(crate) name: String,
-    /// The version, or how far back, such as -1; without it, the latest
+    /// The version, such as 98 or -1; the default is the latest
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) version: Option<Which>,
 }
 
-/// Payloads from here on are streamed: they reach the output before their last byte has been checked.
+/// Payloads of at least this size are streamed: output begins before the last byte was checked.
 const STREAMED_BYTES: u64 = 8 << 20;
 
-/// Writes the bytes of a partition to standard output, whatever the format: they are the result.
+/// Writes the bytes of a partition to standard output. They are the result, in any format.
 pub(super) fn get(args: &Args, out: &mut Out) -> Outcome {
     if out.format == Format::Json {
-        return Err(Failure::usage("`get` writes the bytes of the partition: it takes no --format json"));
+        return Err(Failure::usage("`get` writes the bytes of the partition, and does not support --format json"));
     }
     let snapshot = open(&args.url, args.version)?;
     let layer = layer(&snapshot, &args.layer)?;
@@ -53,7 +53,7 @@ pub(super) fn get(args: &Args, out: &mut Out) -> Outcome {
             Ok(read) => out.bytes(&buffer[..read])?,
             Err(error) => {
                 let message =
-                    format!("{}: {}/{name}: what was written so far is not usable: {error}", args.url, args.layer);
+                    format!("{}: {}/{name}: do not use the bytes that were written: {error}", args.url, args.layer);
                 return Err(Failure::failed(message));
             }
         }

@@ -1,8 +1,7 @@
-//! `import`: layers become exactly what folders or archives hold; or partitions are added and deleted.
+//! `import`: makes layers equal to folders or archives; or adds and deletes partitions.
 //!
-//! In a generic layer a partition is named as its file is, by the path below the source; in a tile layer by the file's
-//! name without its extension, wherever in the source it lies, or by the end of its path: see
-//! [`file_names`](crate::tiles::file_names).
+//! In a generic layer, the name of a partition is the path of its file below the source. In a tile layer, it is the file's name
+//! without its extension, in any folder of the source, or the end of its path: see [`file_names`](crate::tiles::file_names).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +14,7 @@ use serde::Serialize;
 
 use crate::args::values::{layer_name, layer_source, percent};
 use crate::catalogs::access::{layer, stores};
-use crate::catalogs::race::stands;
+use crate::catalogs::race::with_latest;
 use crate::files::archive::{Packing, files_of_archive};
 use crate::files::folder::Folder;
 use crate::files::paths::check_apart;
@@ -34,28 +33,28 @@ use crate::tiles::file_names::{Names, TileNames};
 pub(crate) struct Args {
     /// The catalog
     pub(crate) url: String,
-    /// A layer and the folder, .tar, .tar.gz or .tar.zst that it becomes; with `--add` also a single file
+    /// A layer and its source: a folder, .tar, .tar.gz or .tar.zst; with `--add` also a single file
     #[arg(long = "layer", value_name = "ID=SOURCE", required_unless_present = "delete", value_parser = layer_source)]
     pub(crate) layers: Vec<(LayerId, PathBuf)>,
-    /// Only put what the sources hold: the other partitions of their layers stay
+    /// Only add and replace partitions: those that are not in the sources stay
     #[arg(long)]
     pub(crate) add: bool,
-    /// Delete a partition; it must be there
+    /// Delete a partition, which must exist
     #[arg(long, value_name = "ID=NAME", value_parser = layer_name)]
     pub(crate) delete: Vec<(LayerId, String)>,
-    /// Only say what would be done
+    /// Only show what would be done
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Replace a layer by a source that is empty
+    /// Allow a source that is empty, which deletes all partitions of its layer
     #[arg(long, conflicts_with = "add", requires = "layers")]
     pub(crate) allow_empty: bool,
-    /// Refuse to replace a layer where more of it would be deleted, and more than ten partitions
+    /// Refuse to delete more than this share of a layer, if that is more than ten partitions
     #[arg(long, value_name = "PERCENT", default_value = "50%", value_parser = percent, conflicts_with = "add", requires = "layers")]
     pub(crate) most_deleted: u32,
-    /// How tiles are written in the names of files; without it, each name must be a tile in one way only
+    /// The form of tiles in the names of files; without it, each name must be a tile in one form only
     #[arg(long, value_name = "FORM")]
     pub(crate) names: Option<TileNames>,
-    /// Write to a catalog that tasks write to so far; what they remember of it goes
+    /// Take over a catalog that tasks wrote so far; the state of these tasks is deleted
     #[arg(long)]
     pub(crate) take_over: bool,
     /// A text to record with the version
@@ -63,17 +62,17 @@ pub(crate) struct Args {
     pub(crate) note: String,
 }
 
-/// How many files are looked up in the base together, and worked on between two looks for errors.
+/// How many files are looked up in the base together, and imported between two checks for errors.
 const BATCH_FILES: usize = 1024;
 
-/// Bytes of payloads that are held while members of an archive are waiting to be looked up together; one may be larger.
+/// Bytes of payloads that are held while members of an archive wait to be looked up together; one payload may be larger.
 const BATCH_BYTES: usize = 8 << 20;
 
-/// Imports all layers named as one new version.
+/// Imports all given layers as one new version.
 pub(super) fn import(args: &Args, progress: &Progress, interrupts: &Interrupts, out: &mut Out) -> Outcome {
     let catalog = Catalog::open(&stores()?, &args.url)?;
     let base = catalog.latest()?;
-    let nothing = format!("nothing was imported; version {} stands", base.version());
+    let nothing = format!("nothing was imported; the latest version is {}", base.version());
     interrupts.ends_soon(&nothing);
     let mut sources: BTreeMap<&LayerId, Vec<Source>> = BTreeMap::new();
     let mut tiles = false;
@@ -87,12 +86,12 @@ pub(super) fn import(args: &Args, progress: &Progress, interrupts: &Interrupts, 
         check_apart(path, &args.url)?;
         let given = sources.entry(id).or_default();
         if !args.add && !given.is_empty() {
-            return Err(Failure::usage(format!("layer `{id}` is given twice: it can become only one source")));
+            return Err(Failure::usage(format!("layer `{id}` is given twice: it can have only one source")));
         }
         given.push(source);
     }
     if args.names.is_some() && !tiles {
-        return Err(Failure::usage("--names says how tiles are written, and none of these layers has tiles"));
+        return Err(Failure::usage("--names is for tiles, and none of these layers has tiles"));
     }
     let run = new_run_id()?;
     let work = || -> Outcome<ImportReport> {
@@ -118,7 +117,7 @@ pub(super) fn import(args: &Args, progress: &Progress, interrupts: &Interrupts, 
         for (id, name) in &args.delete {
             delete(&import, &base, id, name)?;
         }
-        let left = format!("whether a version was made says `deltic log {}`", args.url);
+        let left = format!("`deltic log {}` shows whether a version was made", args.url);
         interrupts.ends_by_itself(left, || vec!["the version to be written".to_owned()]);
         if interrupts.stop().is_requested() {
             return Err(stopped());
@@ -127,7 +126,7 @@ pub(super) fn import(args: &Args, progress: &Progress, interrupts: &Interrupts, 
     };
     let report = work().map_err(|failure| match failure.is_stopped() {
         true => Failure::stopped(format!("stopped: {nothing}")),
-        false => stands(failure, &catalog, run, "nothing was imported"),
+        false => with_latest(failure, &catalog, run, "nothing was imported"),
     })?;
     if let Some(version) = report.version {
         out.has_done(format!("version {version} was committed"));
@@ -136,7 +135,7 @@ pub(super) fn import(args: &Args, progress: &Progress, interrupts: &Interrupts, 
     out.result("deltic.import/1", body, || if args.dry_run { planned(&report) } else { text(&report) })
 }
 
-/// What an import did, or would do.
+/// The numbers of an import, done or planned.
 #[derive(Serialize)]
 struct Imported<'a> {
     url: &'a str,
@@ -145,7 +144,7 @@ struct Imported<'a> {
     report: &'a ImportReport,
 }
 
-/// Deletes a partition that has to be there: a slip in a name is not to pass for work that was done.
+/// Deletes a partition that must exist: a mistyped name must not look like a successful deletion.
 fn delete(import: &Import, base: &Snapshot, id: &LayerId, text: &str) -> Outcome {
     let settings = layer(base, id)?.settings();
     if import.delete(id, &settings.parse_name(text)?)? {
@@ -153,25 +152,25 @@ fn delete(import: &Import, base: &Snapshot, id: &LayerId, text: &str) -> Outcome
     }
     let url = base.catalog().url();
     let failure = format!("{url}: there is no partition `{text}` in layer `{id}` at version {}", base.version());
-    Err(Failure::failed(failure).hint(format!("`deltic ls {url} {id}` lists those there are")))
+    Err(Failure::failed(failure).hint(format!("`deltic ls {url} {id}` lists the partitions")))
 }
 
-/// What ends the work of an import that is to stop.
+/// The error that ends the work of an import that must stop.
 fn stopped() -> Failure {
     Failure::stopped("stopped")
 }
 
-/// An error with how to go on.
+/// An error with advice how to continue.
 fn explained(error: deltic_driver::Error) -> Failure {
     use deltic_driver::ErrorKind::{Guarded, Owned};
     let hint = match error.kind() {
         Owned { .. } => {
-            "import into a catalog of its own and let tasks read that; to replace what is there add `--take-over`"
+            "import into a separate catalog and let tasks read that; to replace the content of this one, add `--take-over`"
         }
-        Guarded { is_empty: true, .. } => "is the source complete? If this is meant, add `--allow-empty`",
+        Guarded { is_empty: true, .. } => "is the source complete? If you want this, add `--allow-empty`",
         Guarded { .. } => {
-            "is the source complete? If this is meant, add `--most-deleted 100%`; with `--add` what the source holds is put, and \
-             nothing is deleted"
+            "is the source complete? If you want this, add `--most-deleted 100%`; `--add` adds and replaces partitions, and \
+             deletes none"
         }
         _ => return error.into(),
     };
@@ -181,14 +180,14 @@ fn explained(error: deltic_driver::Error) -> Failure {
 fn planned(report: &ImportReport) -> String {
     let ImportCounts { added, modified, deleted, .. } = report.counts;
     match added + modified + deleted {
-        0 => format!("would change nothing: version {} stands", report.base),
+        0 => format!("would change nothing: version {} is up to date", report.base),
         _ => format!("would add {}, modify {}, delete {}", count(added), count(modified), count(deleted)),
     }
 }
 
 fn text(report: &ImportReport) -> String {
     match report.version {
-        None => format!("nothing changed: version {} stands", report.base),
+        None => format!("nothing changed: version {} is up to date", report.base),
         Some(version) => format!(
             "committed version {version}: {} added, {} modified, {} deleted",
             count(report.counts.added),
@@ -198,7 +197,7 @@ fn text(report: &ImportReport) -> String {
     }
 }
 
-/// One layer being imported.
+/// A layer while it is imported.
 struct LayerImport<'a> {
     import: &'a Import,
     settings: &'a Layer,
@@ -213,7 +212,7 @@ impl LayerImport<'_> {
         let mut names = Names::new(self.settings, self.names);
         let mut named: Vec<(Name, String)> =
             files.into_iter().map(|file| Ok((self.name(&mut names, &file, root)?, file))).collect::<Outcome<_>>()?;
-        // As they are in the base, where those of a batch are neighbours then.
+        // In the order of the base, so that the names of a batch are neighbours there.
         named.sort_by_cached_key(|(name, _)| name.to_bytes());
         for batch in named.chunks(BATCH_FILES) {
             self.import.look_up(&self.settings.id, batch.iter().map(|(name, _)| name))?;
@@ -223,7 +222,7 @@ impl LayerImport<'_> {
                 self.put(name, &Payload::new(bytes), file, root)
             };
             let done: Vec<Outcome> = batch.par_iter().map(put).collect();
-            // Of several errors, always the same one is told.
+            // Of several errors, always the same one is reported.
             done.into_iter().collect::<Outcome>()?;
         }
         Ok(())
@@ -243,7 +242,7 @@ impl LayerImport<'_> {
             bytes = 0;
             self.put_all(&std::mem::take(&mut batch), path)
         });
-        // What was read before an error may have one of its own, and is before it.
+        // Files that were read before the error may have errors too, which come first.
         self.put_all(&batch, path)?;
         read
     }

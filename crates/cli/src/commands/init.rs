@@ -23,7 +23,7 @@ pub(crate) struct Args {
 
 /// Creates a catalog.
 pub(super) fn init(args: Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
-    let left = format!("whether there is a catalog already says `deltic log {}`", args.url);
+    let left = format!("`deltic log {}` shows whether the catalog was created", args.url);
     interrupts.ends_soon(left);
     let catalog = Catalog::create(&stores()?, &args.url, args.layers, new_catalog()?)?;
     let created = format!("the catalog {} was created", args.url);

@@ -18,9 +18,9 @@ use crate::terminal::out::Out;
 /// `layer`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum LayerCommand {
-    /// Add layers, which are empty
+    /// Add empty layers
     Add(Layers),
-    /// Change the schemes of layers; their partitions stay, and must be legal then
+    /// Change the schemes of layers; their partitions stay, and must be legal in the new scheme
     Change(Layers),
     /// Drop layers with their partitions
     Drop(LayerIds),
@@ -69,7 +69,7 @@ pub(super) fn layer(args: &LayerCommand, interrupts: &Interrupts, out: &mut Out)
             return Err(Failure::usage(format!("layer `{id}` is given twice")));
         }
     }
-    interrupts.ends_soon(format!("whether a version was made says `deltic log {url}`"));
+    interrupts.ends_soon(format!("`deltic log {url}` shows whether a version was made"));
     let (base, run) = (Catalog::open(&stores()?, url)?.latest()?, new_run_id()?);
     let made = edit_layers(&base, &edits, run, now(), note).map_err(|error| explained(error, &base, run))?;
     report("deltic.layer/1", &base, made.as_ref(), out)

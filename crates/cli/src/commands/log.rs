@@ -38,7 +38,7 @@ pub(super) fn log(args: &Args, out: &mut Out) -> Outcome {
     let versions = catalog.log().take(args.limit.unwrap_or(usize::MAX)).map(|found| {
         let error = match found {
             Ok(snapshot) => {
-                // Where the latest record can not be read, what is kept is not known.
+                // When the latest record can not be read, it is not known which versions are kept.
                 if unread.is_empty() && latest.is_none() {
                     latest = Some(snapshot.clone());
                 }
@@ -69,7 +69,7 @@ pub(super) fn log(args: &Args, out: &mut Out) -> Outcome {
     Err(others.iter().fold(failure, |failure, one| failure.hint(one.to_string())))
 }
 
-/// A row; `latest` says what can be read, and what is kept and why.
+/// A row. `latest` states which versions can be read, which are kept, and why.
 fn logged(snapshot: &Snapshot, latest: Option<&VersionRecord>) -> Logged {
     let readable = latest.map(|latest| latest.retains(snapshot.version()));
     let tags = latest.map(|latest| &latest.tags[..]).unwrap_or_default();

@@ -20,15 +20,15 @@ use crate::tiles::in_box::{Area, Look};
 pub(crate) struct Args {
     /// The catalog
     pub(crate) url: String,
-    /// The layer; without it, the layers are listed
+    /// The layer; without it, the command lists the layers
     pub(crate) layer: Option<LayerId>,
-    /// Only names that begin so; for tiles, these quadkey digits
+    /// Only names that begin with this text; for tiles, quadkey digits
     #[arg(long, value_name = "TEXT", requires = "layer", conflicts_with = "area")]
     pub(crate) prefix: Option<String>,
-    /// Only tiles that this box of degrees has points in
+    /// Only tiles that have points in this box, in degrees
     #[arg(long = "box", value_name = BOX, requires = "layer", allow_hyphen_values = true, value_parser = bounding_box)]
     pub(crate) area: Option<BoundingBox>,
-    /// The version, or how far back, such as -1; without it, the latest
+    /// The version, such as 98 or -1; the default is the latest
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) version: Option<Which>,
 }
@@ -63,7 +63,7 @@ pub(super) fn ls(args: &Args, out: &mut Out) -> Outcome {
 
 type Found<'a> = Box<dyn Iterator<Item = Outcome<(Name, Entry)>> + 'a>;
 
-/// The partitions that are asked for, in order.
+/// The requested partitions, in order.
 fn find<'a>(layer: &'a LayerView<'a>, args: &Args) -> Outcome<Found<'a>> {
     let Some(bounds) = args.area else {
         let prefix = args.prefix.as_deref().unwrap_or_default();

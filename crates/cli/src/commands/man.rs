@@ -8,11 +8,11 @@ use crate::terminal::out::Out;
 /// `man`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The folder to write them into, which has to be there
+    /// The folder to write them into; it must exist
     pub(crate) folder: PathBuf,
 }
 
-/// Writes a page for the binary and for each of its commands into a folder that is there.
+/// Writes a page for the binary and for each of its commands into an existing folder.
 pub(super) fn man(args: &Args, of: clap::Command, out: &mut Out) -> Outcome {
     let name = of.get_name().to_owned();
     let mut command = of.display_name(&name).bin_name(&name);
@@ -21,9 +21,9 @@ pub(super) fn man(args: &Args, of: clap::Command, out: &mut Out) -> Outcome {
     let mut pages = 0;
     page(&command, &name, &args.folder, &mut pages)?;
     let folder = args.folder.display().to_string();
-    out.has_done(format!("{pages} pages were written into {folder}"));
+    out.has_done(format!("{pages} pages were written to {folder}"));
     let body = serde_json::json!({ "folder": folder, "pages": pages });
-    out.result("deltic.man/1", body, || format!("wrote {pages} pages into {folder}"))
+    out.result("deltic.man/1", body, || format!("wrote {pages} pages to {folder}"))
 }
 
 fn page(command: &clap::Command, name: &str, folder: &Path, pages: &mut u64) -> Outcome {

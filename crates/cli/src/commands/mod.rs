@@ -1,6 +1,6 @@
-//! The commands: each reads its arguments, calls the libraries and writes what came back.
+//! The commands: each reads its arguments, calls the libraries and writes the result.
 //!
-//! A file holds one command with its options. No command uses another one: what several of them need lies in the rooms below,
+//! A file holds one command with its options. No command uses another one: code that several of them need is in the rooms below:
 //! `catalogs`, `job`, `report`, `files`, `tiles`, `args`.
 
 mod completions;
@@ -41,14 +41,14 @@ use crate::terminal::progress::Progress;
 pub(crate) enum Command {
     /// Create a catalog
     Init(init::Args),
-    /// Make layers exactly what folders or archives hold, or add and delete partitions, as one new version
+    /// Make layers equal to folders or archives, or add and delete partitions, as one new version
     Import(import::Args),
     /// Write the partitions of a layer into a folder or an archive
     Export(export::Args),
     /// Add layers to a catalog, change their schemes or drop them, as one new version
     #[command(subcommand)]
     Layer(layer::LayerCommand),
-    /// Make the layers of a catalog what they were at an earlier version, as a new one
+    /// Restore the layers of a catalog to an earlier version, as a new version
     Revert(revert::Args),
     /// List the versions, newest first
     Log(log::Args),
@@ -56,33 +56,33 @@ pub(crate) enum Command {
     Ls(ls::Args),
     /// Write the bytes of a partition to standard output
     Get(get::Args),
-    /// List what was added, modified and deleted between two versions
+    /// List the partitions that were added, modified and deleted between two versions
     Diff(diff::Args),
-    /// List the partitions in quarantine: what compilers failed on and kept as it was
+    /// List the partitions in quarantine: compilers failed on them, and their published content was kept
     Errors(errors::Args),
-    /// Print the digests of the layers, of the state and of the catalog
+    /// Print the digests of layers, state and catalog: equal digests mean equal content
     Digest(digest::Args),
-    /// Compile what has changed, and publish it as one new version
+    /// Compile everything that a change affects, and publish it as one new version
     Run(run::Args),
-    /// Say what a run would do, how and why; nothing is compiled or written
+    /// Show what a run would do, how and why; nothing is compiled or written
     Plan(JobArgs),
-    /// Compile what is published again and compare; nothing is written
+    /// Compile published partitions again and compare; nothing is written
     Verify(verify::Args),
-    /// Make a version again in a new catalog, from what its record names, and state whether it is the same
+    /// Make a version again in a new catalog, and state whether it is the same
     Rebuild(rebuild::Args),
-    /// Say what the tasks are: what each reads, looks at and writes, its steps and its code
+    /// Describe each task: its input, reference and output layers, its steps and its code
     Explain(ConfigArgs),
-    /// Say which versions can still be read; the others expire
+    /// Set which versions stay readable; the others expire
     Retain(retain::Args),
-    /// Remove what no version that can be read needs
+    /// Remove everything that no readable version needs
     Gc(gc::Args),
-    /// Write packs again of which little is needed
+    /// Rewrite packs of which little is still needed
     Repack(repack::Args),
-    /// Check everything that a catalog holds
+    /// Check everything in a catalog
     Fsck(fsck::Args),
     /// Check that a store does what catalogs rely on
     Doctor(doctor::Args),
-    /// Look at the configuration
+    /// Show the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
     /// Write a script that completes commands and options in a shell
@@ -92,7 +92,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// What a command that is about one catalog, and has options of configuration, is given of these.
+    /// The options of configuration of a command that is about one catalog, if it has any.
     fn configuration(&self) -> Option<&ConfigArgs> {
         match self {
             Command::Rebuild(args) => Some(&args.configuration),
@@ -100,7 +100,7 @@ impl Command {
         }
     }
 
-    /// The catalog that it is about, as it was typed, unless the configuration says it.
+    /// The catalog that the command is about, as it was typed, unless the configuration names it.
     fn url_mut(&mut self) -> Option<&mut String> {
         Some(match self {
             Command::Init(args) => &mut args.url,
@@ -132,7 +132,7 @@ impl Command {
     }
 }
 
-/// Runs the command that was asked for. `definition` gives the command line of this binary, for those that describe it.
+/// Runs the requested command. `definition` gives the command line of this binary, for commands that describe it.
 pub(crate) fn dispatch(
     mut command: Command,
     definition: &dyn Fn() -> clap::Command,

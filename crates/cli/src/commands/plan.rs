@@ -1,4 +1,4 @@
-//! `plan`: says what a run would do.
+//! `plan`: shows what a run would do.
 
 use deltic_driver::{Silent, Stop};
 
@@ -11,7 +11,7 @@ use crate::terminal::failure::Outcome;
 use crate::terminal::out::Out;
 use crate::terminal::progress::Progress;
 
-/// Says what a run would do.
+/// Shows what a run would do.
 pub(super) fn plan(args: &JobArgs, register: Register<'_>, progress: &Progress, out: &mut Out) -> Outcome {
     let config = args.configuration.load()?;
     let stores = stores(&config)?;
@@ -24,7 +24,7 @@ fn show(prepared: &Prepared<'_>, progress: &Progress, out: &mut Out) -> Outcome 
         Some(catalog) => catalog,
         None => {
             let (output, url) = (prepared.output(), prepared.url);
-            progress.say(&format!("catalog `{output}` at {url} does not exist yet: a run creates it"));
+            progress.print(&format!("catalog `{output}` at {url} does not exist yet: a run will create it"));
             prepared.nowhere()?
         }
     };

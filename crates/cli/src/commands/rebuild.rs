@@ -1,4 +1,4 @@
-//! `rebuild`: a version made again from what its record names.
+//! `rebuild`: makes a version again from the inputs and settings in its record.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// The version
     #[arg(long, value_name = "N")]
     pub(crate) version: Version,
-    /// Where to create the catalog that it is made in
+    /// Where to create the catalog with the rebuilt version
     #[arg(long, value_name = "URL")]
     pub(crate) into: String,
     /// A file to write the statement to, as JSON
@@ -60,7 +60,7 @@ pub(super) fn rebuild(
     let version = Catalog::open(&stores, &args.url)?.snapshot(args.version)?;
     let bound: BTreeMap<CatalogId, At> =
         config.catalogs.iter().map(|(id, binding)| (id.clone(), binding.at.clone())).collect();
-    // What can not be opened there is looked for where it was.
+    // An input that can not be opened there is searched at its recorded URL.
     let catalogs = config.catalogs.iter().filter_map(|(id, binding)| {
         let catalog = Catalog::open(&stores, &binding.url).ok()?;
         matches!(binding.at, At::Latest | At::Version(_)).then(|| (id.clone(), catalog))
@@ -78,7 +78,7 @@ pub(super) fn rebuild(
     let sources = Inputs::opened(&config, &stores, &requested, inputs.iter().map(source).collect());
     let tasks = register_recorded(&recorded, &today.sections(), &mut |setup| register(setup, &sources));
     let tasks = tasks.map_err(|error| {
-        // A section of which nothing is recorded is that of the day.
+        // A section without a record keeps its current settings.
         let section = error.downcast_ref::<ConfigError>().and_then(|wrong| wrong.path.get(..2));
         let is_recorded = section.is_none_or(|section| config.has(section) || !today.has(section));
         not_registered(if is_recorded { &config } else { &today }, error)
@@ -111,10 +111,12 @@ pub(super) fn rebuild(
     let version = args.version;
     match statement.verdict {
         Verdict::Equal => Ok(()),
-        Verdict::Differs => Err(Failure::failed(format!("version {version} does not come out as it is recorded"))),
+        Verdict::Differs => {
+            Err(Failure::failed(format!("the rebuilt version differs from version {version} as recorded")))
+        }
         Verdict::NotCovered => Err(Failure::failed(format!(
-            "version {version} has layers that no task writes and no earlier version is known to have made: nothing can be \
-             said of these, and what tasks write came out as it is recorded"
+            "version {version} has layers that no task writes and no known earlier version made: these can not be \
+             checked; the layers that tasks write are equal"
         ))),
     }
 }

@@ -1,4 +1,4 @@
-//! `repack`: writes packs again of which little is needed.
+//! `repack`: rewrites packs of which little is still needed.
 
 use deltic_store::{Catalog, RepackOptions};
 use serde_json::json;
@@ -17,13 +17,13 @@ use crate::terminal::out::Out;
 pub(crate) struct Args {
     /// The catalog
     pub(crate) url: String,
-    /// Write packs again of which versions that can be read need less than this share
+    /// Rewrite packs of which readable versions need less than this share
     #[arg(long, value_name = "PERCENT", default_value = "50%", value_parser = percent)]
     below: u32,
-    /// Copy at most so many bytes, of the sparsest packs first
+    /// Copy at most this many bytes, from the packs with the smallest needed share first
     #[arg(long, value_name = "BYTES")]
     most_bytes: Option<u64>,
-    /// Only say which packs
+    /// Only show which packs
     #[arg(long)]
     dry_run: bool,
 }
@@ -35,7 +35,7 @@ fn percent(text: &str) -> Result<u32, String> {
 
 /// Repacks a catalog.
 pub(super) fn repack(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
-    interrupts.ends_soon(format!("whether a version was made says `deltic log {}`", args.url));
+    interrupts.ends_soon(format!("`deltic log {}` shows whether a version was made", args.url));
     let catalog = Catalog::open(&stores()?, &args.url)?;
     let (below_percent, most_bytes) = (args.below, args.most_bytes);
     let options = RepackOptions { below_percent, most_bytes, ..RepackOptions::default() };
@@ -54,11 +54,11 @@ pub(super) fn repack(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Out
     out.result("deltic.repack/1", body, || {
         let (replaced, live) = (packs(&done.replaced), bytes(done.live_bytes));
         match done.version {
-            _ if done.replaced.count == 0 => vec!["nothing to do: no pack is that sparse".to_owned()],
-            None => vec![format!("would replace {replaced}, by writing the {live} that are needed of them again")],
+            _ if done.replaced.count == 0 => vec!["nothing to do: no pack is below the limit".to_owned()],
+            None => vec![format!("would replace {replaced}, and rewrite the {live} of them that are needed")],
             Some(version) => vec![
-                format!("committed version {version}: it needs {} in place of {replaced}", packs(&done.written)),
-                format!("once the versions before it have expired, `deltic gc {}` frees the space", args.url),
+                format!("committed version {version}: it needs {} instead of {replaced}", packs(&done.written)),
+                format!("when the versions before it have expired, `deltic gc {}` frees the space", args.url),
             ],
         }
     })

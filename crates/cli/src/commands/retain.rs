@@ -21,35 +21,36 @@ use crate::terminal::progress::Progress;
 /// `retain`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A version that any of the options names is kept; the latest, and those that have a name, always are."
+    after_help = "A version stays readable if any option selects it. The latest version, and versions that are kept by name, \
+    always stay."
 )]
 pub(crate) struct Args {
     /// The catalog
     pub(crate) url: String,
-    /// Keep the last COUNT versions; those that maintenance made of the same content do not count
+    /// Keep the last COUNT versions; versions that only maintenance made do not count
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     last: Option<u64>,
-    /// Keep these versions now; with a name, for as long as it is not taken away
+    /// Keep these versions for now; or, with a name, until `--unkeep` removes the name
     #[arg(long, value_name = "N|NAME=N", value_delimiter = ',', value_parser = keep)]
     keep: Vec<Keep>,
-    /// Why, recorded with the names that `--keep` and `--for` give
+    /// The reason, recorded with the names that `--keep` and `--for` give
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     reason: String,
-    /// Take names away; it alone lets nothing expire
+    /// Remove names; without other options, nothing expires
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     unkeep: Vec<String>,
-    /// Keep the versions of this catalog that a version of another was made from
+    /// Keep the versions of this catalog that a version of another catalog was made from
     #[arg(long = "for", value_name = "URL@N", value_parser = made_from)]
     made_from: Vec<(String, Version)>,
-    /// Keep what was the latest version at some moment since a time, such as 2026-11-20, 2026-11-20T23:00:13Z or 7d
+    /// Keep the versions that were the latest at some moment since a time, such as 2026-11-20, 2026-11-20T23:00:13Z or 7d
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<Since>,
-    /// Only say what would expire
+    /// Only show what would expire
     #[arg(long)]
     dry_run: bool,
 }
 
-/// What, behind that, the names begin with that `--for` gives.
+/// The prefix, after [`KEEP`], of the names that `--for` gives.
 const FOR: &str = "for/";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,11 +72,11 @@ fn keep(text: &str) -> Result<Keep, String> {
     Ok(Keep { name: name.map(ToOwned::to_owned), version })
 }
 
-/// Why a name is none that people can give: it has to be told from versions, options and the names that `--for` gives.
+/// Why users can not give a name: it must differ from versions, options and the names that `--for` gives.
 fn problem(name: &str) -> Option<String> {
     const MOST: usize = 128 - KEEP.len();
     let why = match name {
-        _ if name.len() > MOST => format!("has {} bytes, and can have {MOST}", name.len()),
+        _ if name.len() > MOST => format!("has {} bytes, and {MOST} are allowed", name.len()),
         _ if name.contains(|c: char| c.is_control() || "=,".contains(c)) => {
             "has a control character, `=` or `,`".to_owned()
         }
@@ -83,12 +84,12 @@ fn problem(name: &str) -> Option<String> {
         _ if name.starts_with(KEEP) || name.starts_with(FOR) => format!("begins with `{KEEP}` or `{FOR}`"),
         _ => return None,
     };
-    Some(format!("`{}` is no name: it {why}", name.escape_debug()))
+    Some(format!("`{}` is no legal name: it {why}", name.escape_debug()))
 }
 
 fn made_from(text: &str) -> Result<(String, Version), String> {
     let parts = text.rsplit_once('@').and_then(|(url, number)| Some((url, number.parse().ok()?)));
-    let (url, number) = parts.ok_or("expected the URL of a catalog and a version of it, for example file:out@98")?;
+    let (url, number) = parts.ok_or("expected the URL and the version of a catalog, for example file:out@98")?;
     Ok((url.to_owned(), Version(number)))
 }
 
@@ -99,7 +100,7 @@ enum Since {
 }
 
 impl Since {
-    /// The time that is meant.
+    /// The time.
     fn before(self, now: Timestamp) -> Timestamp {
         match self {
             Since::Time(since) => since,
@@ -117,24 +118,22 @@ fn since(text: &str) -> Result<Since, String> {
     let since = time.ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     let since = since.and_then(|since| u64::try_from(since.as_millis()).ok());
     since.map(|since| Since::Time(Timestamp(since))).ok_or_else(|| {
-        "expected a day, a time or how long ago, for example 2026-11-20, 2026-11-20T23:00:13Z or 7d".to_owned()
+        "expected a day, a time or an age, for example 2026-11-20, 2026-11-20T23:00:13Z or 7d".to_owned()
     })
 }
 
 /// Lets versions expire.
 pub(super) fn retain(args: &Args, progress: &Progress, interrupts: &Interrupts, out: &mut Out) -> Outcome {
-    let left = format!("whether a version was made says `deltic log {}`", args.url);
+    let left = format!("`deltic log {}` shows whether a version was made", args.url);
     interrupts.ends_soon(left);
     let names = !args.unkeep.is_empty() || !args.made_from.is_empty();
     if args.last.is_none() && args.keep.is_empty() && args.since.is_none() && !names {
-        let failure = Failure::usage(format!("{}: it is not said which versions to keep", args.url));
-        let rules = "name them by --last COUNT, --keep N,N, --since TIME, or several of these";
-        return Err(failure
-            .hint(rules)
-            .hint("by name they are kept with --keep NAME=N and --for URL@N, until --unkeep NAME"));
+        let failure = Failure::usage(format!("{}: no option selects the versions to keep", args.url));
+        let rules = "select them by --last COUNT, --keep N,N, --since TIME, or several of these";
+        return Err(failure.hint(rules).hint("--keep NAME=N and --for URL@N keep them by name, until --unkeep NAME"));
     }
     if !args.reason.is_empty() && args.made_from.is_empty() && args.keep.iter().all(|keep| keep.name.is_none()) {
-        let failure = Failure::usage("--reason is recorded with a name, and none is given");
+        let failure = Failure::usage("--reason is recorded with a name, but no option gives one");
         return Err(failure.hint("add --keep NAME=N or --for URL@N"));
     }
     let stores = stores()?;
@@ -167,31 +166,31 @@ pub(super) fn retain(args: &Args, progress: &Progress, interrupts: &Interrupts, 
         "tags": done.tags,
     });
     out.result("deltic.retain/1", body, || text(&done, args))?;
-    // What follows looks at other catalogs, and may take long.
+    // The next steps read other catalogs, and may take long.
     out.flush()?;
     interrupts.may_end(done.version.map(|version| format!("version {version} was committed")).unwrap_or_default());
     for keep in args.keep.iter().filter(|keep| keep.name.is_some()) {
         for missing in unkept_inputs(&stores, &catalog.snapshot(keep.version)?) {
-            progress.say(&missing);
+            progress.print(&missing);
         }
     }
     if !done.expired.is_empty() && !progress.is_quiet() {
-        expired_inputs(&stores, &catalog, &done).iter().for_each(|line| progress.say(line));
+        expired_inputs(&stores, &catalog, &done).iter().for_each(|line| progress.print(line));
     }
     Ok(())
 }
 
-/// What the latest versions of catalogs that are configured here were made from, and expires. Only these are known to read
-/// this one: a catalog does not know who does.
+/// Expiring versions that the latest versions of the configured catalogs were made from. Only these catalogs are checked: a
+/// catalog does not know its readers.
 fn expired_inputs(stores: &Stores, catalog: &Catalog, done: &Retained) -> Vec<String> {
     let Ok(uuid) = catalog.latest().map(|latest| latest.uuid()) else { return Vec::new() };
     let config = match ConfigArgs::default().load() {
         Ok(config) => config,
-        Err(why) => return vec![format!("warning: which catalogs read this one is not known: {why}")],
+        Err(why) => return vec![format!("warning: it is not known which catalogs read this one: {why}")],
     };
     let urls: BTreeSet<&String> = config.catalogs.values().map(|bound| &bound.url).collect();
     let latest = |url: &String| Catalog::open(stores, url).and_then(|catalog| catalog.latest());
-    // Side by side: one that does not answer is not waited for before the next is asked.
+    // In parallel: a catalog that does not answer does not delay the others.
     let found: Vec<_> = std::thread::scope(|scope| {
         let asked: Vec<_> = urls.into_iter().map(|url| (url, scope.spawn(move || latest(url)))).collect();
         asked.into_iter().filter_map(|(url, asked)| Some((url, asked.join().ok()?))).collect()
@@ -203,7 +202,7 @@ fn expired_inputs(stores: &Stores, catalog: &Catalog, done: &Retained) -> Vec<St
         let reader = match reader {
             Ok(reader) if reader.uuid() != uuid => reader,
             Err(why) if *why.kind() != ErrorKind::NotFound => {
-                lines.push(format!("warning: whether {url} was made from what {has} is not known: {why}"));
+                lines.push(format!("warning: it is not known whether {url} was made from a version that {has}: {why}"));
                 continue;
             }
             _ => continue,
@@ -221,20 +220,20 @@ fn expired_inputs(stores: &Stores, catalog: &Catalog, done: &Retained) -> Vec<St
     lines
 }
 
-/// The names that keep what a version of another catalog was made from.
+/// The names that keep the versions that a version of another catalog was made from.
 fn inputs_of(stores: &Stores, catalog: &Catalog, url: &str, version: Version, reason: &str) -> Outcome<Vec<Tag>> {
     let (latest, product) =
         (catalog.latest()?, Catalog::open(stores, &url_of(url, &ConfigArgs::default())?)?.snapshot(version)?);
-    // As it is found from anywhere.
+    // Absolute, so that it is valid in every folder.
     let url = product.catalog().url();
     let mut tags = Vec::new();
     let read = product.record().dependencies.iter().filter(|read| read.uuid == latest.uuid());
-    // A restored input has a number twice: one of the contents is not there.
+    // A restored input used a number for two contents: one of them no longer exists.
     let versions: BTreeSet<(Version, Digest)> = read.map(|read| (read.version, read.digest)).collect();
     for (number, digest) in &versions {
         if catalog.snapshot(*number)?.digest() != *digest {
             return Err(Failure::failed(format!(
-                "{}: version {number} is not what version {version} of {url} was made from: it has another content",
+                "{}: version {version} of {url} was made from another content of version {number} than it has now",
                 catalog.url()
             )));
         }
@@ -253,7 +252,7 @@ fn inputs_of(stores: &Stores, catalog: &Catalog, url: &str, version: Version, re
     Ok(tags)
 }
 
-/// What a version was made from and nobody keeps: without it, it could be read, and not be made again.
+/// Inputs of a version that are not kept by name: without them it can be read, but not be made again.
 fn unkept_inputs(stores: &Stores, kept: &Snapshot) -> Vec<String> {
     let (url, version) = (kept.catalog().url(), kept.version());
     let mut lines = Vec::new();
@@ -262,24 +261,31 @@ fn unkept_inputs(stores: &Stores, kept: &Snapshot) -> Vec<String> {
         lines.push(match is_kept(stores, read) {
             Ok(Kept::ByName) => continue,
             Ok(Kept::ByNobody) => {
-                format!("warning: {what}, which nobody keeps: `deltic retain {} --for {url}@{version}` does", read.url)
+                format!(
+                    "warning: {what}, which is not kept by name: `deltic retain {} --for {url}@{version}` keeps it",
+                    read.url
+                )
             }
-            Ok(Kept::Expired) => format!("warning: {what}, which has expired: it can be read, and not be made again"),
+            Ok(Kept::Expired) => {
+                format!("warning: {what}, which has expired: version {version} can be read, but not be made again")
+            }
             Ok(Kept::Another) => {
-                format!("warning: {what}, which has another content now: it can be read, and not be made again")
+                format!(
+                    "warning: {what}, which has other content now: version {version} can be read, but not be made again"
+                )
             }
-            Err(why) => format!("warning: {what}; whether that is kept is not known: {why}"),
+            Err(why) => format!("warning: {what}; it is not known whether that is kept: {why}"),
         });
     }
     lines
 }
 
-/// What is there of a version that another was made from.
+/// The state of a version that another version was made from.
 enum Kept {
     ByName,
     ByNobody,
     Expired,
-    /// The number is there, and stands for something else.
+    /// The number exists, but has other content.
     Another,
 }
 
@@ -287,7 +293,7 @@ fn is_kept(stores: &Stores, read: &Dependency) -> Result<Kept, String> {
     let catalog = Catalog::open(stores, &read.url).map_err(|error| error.to_string())?;
     let latest = catalog.latest().map_err(|error| error.to_string())?;
     if latest.uuid() != read.uuid {
-        return Err("another catalog is there".to_owned());
+        return Err("there is another catalog at this URL".to_owned());
     }
     if !latest.record().retains(read.version) {
         return Ok(Kept::Expired);
@@ -302,7 +308,7 @@ fn is_kept(stores: &Stores, read: &Dependency) -> Result<Kept, String> {
 }
 
 fn text(done: &Retained, args: &Args) -> Vec<String> {
-    // With the word: `0 expired` says that none did.
+    // With the word `version`: `0 expired` would mean that none did.
     let named = |all: &[(Version, Version)]| match all {
         [(first, last)] if first == last => format!("version {first}"),
         _ => format!("versions {}", ranges(all)),

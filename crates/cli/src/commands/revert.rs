@@ -1,4 +1,4 @@
-//! `revert`: makes the layers of a catalog what they were at an earlier version.
+//! `revert`: restores the layers of a catalog to an earlier version.
 
 use deltic_store::Catalog;
 
@@ -16,7 +16,7 @@ use crate::terminal::out::Out;
 pub(crate) struct Args {
     /// The catalog
     pub(crate) url: String,
-    /// The version whose layers and partitions it has again, or how far back, such as -1
+    /// The version to restore, such as 98 or -1
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) to: Which,
     /// A text to record with the version
@@ -24,9 +24,9 @@ pub(crate) struct Args {
     pub(crate) note: String,
 }
 
-/// Makes a catalog what it was.
+/// Restores a catalog.
 pub(super) fn revert(args: &Args, interrupts: &Interrupts, out: &mut Out) -> Outcome {
-    interrupts.ends_soon(format!("whether a version was made says `deltic log {}`", args.url));
+    interrupts.ends_soon(format!("`deltic log {}` shows whether a version was made", args.url));
     let (base, run) = (Catalog::open(&stores()?, &args.url)?.latest()?, new_run_id()?);
     let to = args.to.before(&base)?;
     let note = if args.note.is_empty() { format!("as version {} was", to.version()) } else { args.note.clone() };

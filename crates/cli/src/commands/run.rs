@@ -24,13 +24,13 @@ pub(crate) struct Args {
     /// A text to record with the version
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) note: String,
-    /// Run everything twice, and publish nothing if anything comes out differently the second time
+    /// Compile everything twice, and publish nothing if any result differs the second time
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) check: Option<Check>,
-    /// Fail with exit code 1 where anything is in quarantine after the run, although the rest was published
+    /// End with exit code 1 if any partition is in quarantine after the run; the rest is published nevertheless
     #[arg(long)]
     pub(crate) fail_on_quarantine: bool,
-    /// Write to a catalog that imports or other tasks write to so far, and replace what is there
+    /// Take over a catalog that imports or other tasks wrote so far, and replace its content
     #[arg(long)]
     pub(crate) take_over: bool,
 }
@@ -63,7 +63,7 @@ fn publish(
     let catalog = match prepared.find_output()? {
         Some(catalog) => catalog,
         None => {
-            // Whatever is wrong with the tasks shows before anything is created.
+            // Mistakes in the tasks are reported before anything is created.
             prepared.job(&prepared.nowhere()?, &Silent, "", &Stop::new())?.plan()?;
             prepared.create_output(progress)?
         }
@@ -78,8 +78,8 @@ fn publish(
         out.has_done(format!("version {version} was committed"));
     }
     let version = report.version.unwrap_or(report.base);
-    interrupts.ends_by_itself(format!("version {version} stands"), || vec!["the report to be read".to_owned()]);
-    // All that was asked of the stores, not only since the run began.
+    interrupts.ends_by_itself(format!("version {version} was committed"), || vec!["the report to be read".to_owned()]);
+    // All requests to the stores, not only those since the run began.
     report.output_requests = catalog.requests();
     let inputs = job.inputs.values().filter(|input| input.at != At::Feedback).map(|input| input.catalog.requests());
     report.input_requests = inputs.fold(Default::default(), |sum, one| sum + one);
@@ -87,7 +87,7 @@ fn publish(
     if args.fail_on_quarantine { without_quarantine(&catalog.snapshot(version)?, prepared.url) } else { Ok(()) }
 }
 
-/// Fails where anything is in quarantine.
+/// Fails if anything is in quarantine.
 fn without_quarantine(snapshot: &Snapshot, url: &str) -> Outcome {
     let (version, all) = (snapshot.version(), deltic_driver::quarantined(snapshot)?.len());
     let number = match all {
@@ -96,10 +96,10 @@ fn without_quarantine(snapshot: &Snapshot, url: &str) -> Outcome {
         all => format!("{all} partitions are"),
     };
     let failure = Failure::failed(format!("{number} in quarantine at version {version}"));
-    Err(failure.hint(format!("`deltic errors {}` lists what is", quoted(url))))
+    Err(failure.hint(format!("`deltic errors {}` lists them", quoted(url))))
 }
 
-/// Watches a run, for whoever looks on and for whoever interrupts it.
+/// Observes a run: for its progress, and for what an interrupt prints.
 struct Watched {
     tasks: Tasks,
     interrupts: Interrupts,
@@ -113,11 +113,11 @@ impl Observer for Watched {
         if let Event::Checkpoint { .. } = event
             && self.interrupts.stop().is_requested()
         {
-            let awaited = || vec!["what was done to be kept for the next run".to_owned()];
+            let awaited = || vec!["a checkpoint for the next run".to_owned()];
             self.interrupts.ends_by_itself("nothing was published", awaited);
         }
         if let Event::Committing { version } = event {
-            let left = format!("whether version {version} was made says `deltic log {}`", self.url);
+            let left = format!("`deltic log {}` shows whether version {version} was made", self.url);
             let awaited = format!("version {version} to be written");
             self.interrupts.ends_by_itself(left, move || vec![awaited.clone()]);
         }

@@ -1,4 +1,4 @@
-//! `verify`: what is published, compiled again and compared.
+//! `verify`: compiles published partitions again and compares.
 
 use std::sync::Arc;
 
@@ -20,19 +20,19 @@ use crate::terminal::progress::Progress;
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) configuration: ConfigArgs,
-    /// About so much of all inputs and outputs
+    /// The share of inputs and outputs to check, about
     #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = percent, conflicts_with = "all")]
     pub(crate) sample: u32,
-    /// Everything: all partitions, all of the state, and that nothing is missing
+    /// Check everything: all partitions, all of the state, and that nothing is missing
     #[arg(long)]
     pub(crate) all: bool,
-    /// Another number takes another sample
+    /// The seed of the sample; another number selects another sample
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Only these tasks
+    /// Check only these tasks
     #[arg(long, value_name = "TASK", value_delimiter = ',')]
     pub(crate) tasks: Vec<TaskId>,
-    /// Run everything twice, in unusual order, and list what comes out differently
+    /// Compile everything twice, the second time in another order, and list the results that differ
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) check: Option<Check>,
 }
@@ -79,6 +79,6 @@ fn compare(
     let (version, what) = (found.version, report::findings(&found));
     Err(Failure::failed(match found.differences.is_empty() {
         true => format!("tasks that made version {version} are not deterministic: {what}"),
-        false => format!("version {version} is not what is compiled from its inputs: {what}"),
+        false => format!("version {version} differs from what its inputs compile to now: {what}"),
     }))
 }

@@ -7,15 +7,15 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-/// A time between two of something; none for never.
+/// The time between two events; none for never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Interval(pub(crate) Option<Duration>);
 
-/// What it has to look like.
+/// Its form.
 pub(super) const EXPECTED: &str = "a time in quotes, as in \"90s\" or \"5m\", or false for never";
 
 impl Interval {
-    /// Reads what is written; `None` for anything else.
+    /// Reads a value; `None` if it is no interval.
     pub(super) fn read(value: &Value) -> Option<Interval> {
         match value {
             Value::Bool(false) => Some(Interval(None)),

@@ -1,7 +1,7 @@
-//! Job files: what the scheduler of a run knows of its inputs.
+//! Job files: what the program that starts a run knows about its inputs.
 //!
 //! ```toml
-//! base_version = 7                                   # of the output; anything else there is a conflict
+//! base_version = 7                                   # of the output; any other version is a conflict
 //!
 //! [inputs]
 //! map = { changes = { since = 3, version = 5 } }     # the base was made from version 3
@@ -20,16 +20,16 @@ use super::problem::Problem;
 use super::schema::table;
 use super::text;
 
-/// What a job file says.
+/// The content of a job file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct JobFile {
     /// The version that the output must be at.
     pub(crate) base_version: Option<Version>,
-    /// The inputs it names, each with the place where it does.
+    /// The inputs that it names, each with its place in the file.
     pub(crate) inputs: Vec<JobFileInput>,
 }
 
-/// What a job file says of an input.
+/// The statement of a job file about an input.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct JobFileInput {
     pub(crate) catalog: CatalogId,
@@ -46,7 +46,7 @@ impl JobFile {
         let place = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| Problem {
             origin: Origin::given(place.clone(), &[]),
-            message: format!("the job can not be read: {error}"),
+            message: format!("the job file can not be read: {error}"),
         })?;
         JobFile::parse(&place, &text)
     }
@@ -70,8 +70,8 @@ impl JobFile {
 
 fn input(id: &str, node: &Node) -> Result<JobFileInput, Problem> {
     let catalog = CatalogId::new(id).map_err(|error| Problem::at(node, error.to_string()))?;
-    let mut said = table(node, id)?.iter();
-    let (Some((kind, below)), None) = (said.next(), said.next()) else {
+    let mut statements = table(node, id)?.iter();
+    let (Some((kind, below)), None) = (statements.next(), statements.next()) else {
         return Err(Problem::at(node, format!("`{id}` must have one of `{}`", PROCESSING.join("`, `"))));
     };
     let (processing, keys) = match kind.as_str() {
@@ -79,7 +79,7 @@ fn input(id: &str, node: &Node) -> Result<JobFileInput, Problem> {
         "reprocess" => (Processing::Reprocess, &["version"][..]),
         "changes" => {
             let since = table(below, kind)?.get("since");
-            let since = since.ok_or_else(|| Problem::at(below, "`changes` must say `since` which version"))?;
+            let since = since.ok_or_else(|| Problem::at(below, "`changes` needs `since` and a version"))?;
             (Processing::Changes { since: version(since, "since")? }, &["since", "version"][..])
         }
         _ => return Err(Problem::unknown("key", below, kind, PROCESSING)),
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(wrong("base = 1\n"), "x.toml:1:1: unknown key `base`, expected `base_version`, `inputs`");
         assert_eq!(
             wrong("base_version = '1'\n"),
-            "x.toml:1:1: `base_version` must be the number of a version, and this is \"1\""
+            "x.toml:1:1: `base_version` must be the number of a version, not \"1\""
         );
         assert_eq!(
             wrong("[inputs]\na = { change = {} }\n"),
@@ -142,7 +142,7 @@ mod tests {
         );
         assert_eq!(
             wrong("[inputs]\na.changes = { version = 1 }\n"),
-            "x.toml:2:3: `changes` must say `since` which version"
+            "x.toml:2:3: `changes` needs `since` and a version"
         );
         assert_eq!(
             wrong("[inputs]\na.no_changes = { since = 1 }\n"),
@@ -150,9 +150,9 @@ mod tests {
         );
         assert_eq!(
             wrong("[inputs]\na.reprocess = { version = -1 }\n"),
-            "x.toml:2:17: `version` must be the number of a version, and this is -1"
+            "x.toml:2:17: `version` must be the number of a version, not -1"
         );
         assert!(wrong("[inputs]\n'a b' = {}\n").starts_with("x.toml:2:1: `a b` is not a catalog id"));
-        assert_eq!(wrong("[inputs]\na = 1\n"), "x.toml:2:1: `a` must be a table, and this is 1");
+        assert_eq!(wrong("[inputs]\na = 1\n"), "x.toml:2:1: `a` must be a table, not 1");
     }
 }

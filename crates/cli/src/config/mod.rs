@@ -1,10 +1,10 @@
 //! The configuration: defaults, then `application.conf`, then the environment, then `--set`.
 //!
-//! Every value remembers where it was written, and whatever is wrong with one is reported with that place. Unknown
-//! keys are errors on every layer: a mistyped setting must not pass as a default.
+//! Every value has the place where it was written, and every error about it names that place. Unknown keys are errors on every
+//! layer: a mistyped setting must not silently leave the default.
 //!
-//! `[driver]` says how to run and is part of no fingerprint; `[compiler.<task>]` says what to make and is wholly part
-//! of that task's. `[catalogs]` binds symbolic ids to URLs, so that code names none.
+//! `[driver]` sets how to run, and is part of no fingerprint. `[compiler.<task>]` sets what to make, and all of it is part of that
+//! task's fingerprint. `[catalogs]` binds symbolic ids to URLs, so that code names no URL.
 
 mod interval;
 mod job_file;
@@ -38,7 +38,7 @@ pub(crate) use show::{Shown, document, with_origins};
 /// The file that is read when the command line names none.
 pub(crate) const DEFAULT_FILE: &str = "application.conf";
 
-/// What a configuration is made from.
+/// The sources of a configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     /// The file named on the command line; without one, [`DEFAULT_FILE`] is read if it is there.
@@ -49,7 +49,7 @@ pub(crate) struct Sources {
     pub(crate) settings: Vec<String>,
 }
 
-/// A configuration that was checked as far as it can be without the compilers.
+/// A configuration that was checked as far as that is possible without the compilers.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     root: Node,
@@ -86,8 +86,8 @@ impl Config {
         Ok(Config { root, from_file: text.is_some(), catalogs, driver })
     }
 
-    /// The same, with the sections and filters that a version records of its tasks, and with its inputs where they were
-    /// found.
+    /// The same, with the sections and filters that a version records of its tasks, and with its inputs at the URLs where they
+    /// were found.
     pub(crate) fn with_recorded(
         mut self,
         place: &str,
@@ -103,7 +103,7 @@ impl Config {
             self.root.set(&path, Node::from_json(value, &origin));
         };
         for task in tasks {
-            // A task that takes none records an empty one, as one does whose configuration has no fields.
+            // A task that takes no section records an empty one, as does a task whose configuration has no fields.
             if task.configuration.as_object().is_none_or(|fields| !fields.is_empty()) {
                 set("compiler", task, task.configuration.clone());
             }
@@ -138,15 +138,15 @@ impl Config {
         sections.into_iter().flatten().map(|(task, section)| (task.clone(), section.to_json())).collect()
     }
 
-    /// What a compiler said about its section, with the place.
+    /// The error of a compiler about its section, with the place.
     pub(crate) fn locate(&self, error: &ConfigError) -> Problem {
         Problem::of_section(&self.root, error)
     }
 
-    /// Says where the URL of a catalog was written.
+    /// A line that names the place where the URL of a catalog was written.
     pub(crate) fn origin_of_url(&self, catalog: &CatalogId) -> String {
         let (url, _) = self.root.nearest(&["catalogs".to_owned(), catalog.to_string()]);
-        format!("catalog `{catalog}` has this URL from {}", url.origin)
+        format!("the URL of catalog `{catalog}` is set in {}", url.origin)
     }
 
     /// Every effective value and where it came from.

@@ -1,7 +1,7 @@
 //! Configuration values, each with the place it came from.
 //!
-//! The file, the environment and the command line all become such trees; merging them keeps the places, so that any
-//! complaint about a value can say where it was written.
+//! The file, the environment and the command line all become such trees. Merging them keeps the places, so that any error about
+//! a value can name the place where it was written.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,12 +16,12 @@ pub(crate) enum Origin {
     Default,
     /// In a file: line and column, both counted from 1.
     File(Arc<str>, usize, usize),
-    /// In the environment or on the command line: what people call the place, and the keys down to what is set there.
+    /// In the environment or on the command line: the name of the place, and the keys of the value that is set there.
     Given(Arc<str>, Arc<[String]>),
 }
 
 impl Origin {
-    /// A place outside of the file, and the keys down to what is set there; none where that is not known.
+    /// A place outside of the file, and the keys of the value that is set there; none if they are not known.
     pub(crate) fn given(place: impl Into<Arc<str>>, keys: &[String]) -> Origin {
         Origin::Given(place.into(), keys.into())
     }
@@ -82,7 +82,7 @@ impl Node {
         Some(self.nearest(path)).filter(|(_, exact)| *exact).map(|(node, _)| node)
     }
 
-    /// Puts a value under a path of keys, over whatever is there. Tables on the way are made.
+    /// Puts a value under a path of keys, and replaces what was there. Missing tables on the way are created.
     pub(crate) fn set(&mut self, path: &[String], value: Node) {
         let Some((first, rest)) = path.split_first() else {
             *self = value;
@@ -96,7 +96,7 @@ impl Node {
         }
     }
 
-    /// A value that was all written in one place.
+    /// A value of which every part was written in one place.
     pub(crate) fn from_json(value: Value, origin: &Origin) -> Node {
         let below = |value| Node::from_json(value, origin);
         let content = match value {

@@ -1,9 +1,9 @@
 //! The layers over the file: environment variables `DELTIC__SECTION__KEY`, then `--set section.key=value`.
 //!
-//! Names of environment variables hold neither `-` nor `.`, and are written in capitals. So each part of one stands
-//! for the name in the configuration that equals it when case is ignored and `-`, `.` and `_` are taken as the same. A
-//! task or catalog of which the configuration says nothing yet is taken in lower case with `-` for `_`, since that is
-//! how ids are written; any other key in lower case as it stands.
+//! Names of environment variables have neither `-` nor `.`, and are written in capitals. So each part of one means the name in
+//! the configuration that is equal when case is ignored and `-`, `.` and `_` count as the same. A task or catalog that the
+//! configuration does not mention yet gets the part in lower case with `-` for `_`, as ids are written; any other key gets the
+//! part in lower case.
 
 use std::ffi::{OsStr, OsString};
 
@@ -12,14 +12,14 @@ use super::problem::Problem;
 use super::schema::{DRIVER, SECTIONS};
 use super::text;
 
-/// What environment variables of the configuration begin with.
+/// The prefix of environment variables of the configuration.
 const PREFIX: &str = "DELTIC__";
 
-/// What they have to look like.
+/// Their form.
 const EXPECTED: &str = "expected DELTIC__SECTION__KEY, for example DELTIC__DRIVER__THREADS";
 
-/// Whether a variable is meant for the configuration and would not be read: it names a section or a setting with one `_` where
-/// there are two. Other names that begin so are those of other programs, and of tests.
+/// Whether a variable is meant for the configuration and would not be read: it names a section or a setting with one `_` instead
+/// of two. Other names with this prefix belong to other programs, and to tests.
 fn is_mistyped(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("DELTIC_").filter(|rest| !rest.starts_with('_')) else { return false };
     let begins = |word: &str| {
@@ -29,7 +29,7 @@ fn is_mistyped(name: &str) -> bool {
     SECTIONS.into_iter().chain(DRIVER).any(begins)
 }
 
-/// Applies environment variables. Those of other names are passed over; order is by name.
+/// Applies environment variables in the order of their names. Other variables are ignored.
 pub(super) fn environment(root: &mut Node, variables: &[(OsString, OsString)]) -> Result<(), Problem> {
     let mut mistyped: Vec<&str> =
         variables.iter().filter_map(|(name, _)| name.to_str()).filter(|name| is_mistyped(name)).collect();
@@ -62,7 +62,7 @@ pub(super) fn arguments(root: &mut Node, options: &[String]) -> Result<(), Probl
             let message = "expected section.key=value, for example driver.threads=4".to_owned();
             return Err(Problem { origin: Origin::given(format!("--set {option}"), &[]), message });
         };
-        // A place names the key, not the value: that is said next to it, or is a secret.
+        // A place names the key, not the value: messages print the value beside it, or it is a secret.
         let key = option.split('=').next().unwrap_or_default();
         let origin = Origin::given(format!("--set {key}"), &path);
         root.set(&path, text::value(value, &origin)?);
@@ -70,7 +70,7 @@ pub(super) fn arguments(root: &mut Node, options: &[String]) -> Result<(), Probl
     Ok(())
 }
 
-/// The path in the configuration that the rest of a variable's name stands for.
+/// The path in the configuration that the rest of a variable's name means.
 fn path_of(root: &Node, name: &str) -> Result<Vec<String>, String> {
     let mut path: Vec<String> = Vec::new();
     for part in name.split("__") {
@@ -82,7 +82,7 @@ fn path_of(root: &Node, name: &str) -> Result<Vec<String>, String> {
         let next = match (known.next(), known.next()) {
             (Some(one), None) => one.clone(),
             (Some(one), Some(other)) => {
-                return Err(format!("`{part}` stands for `{one}` as well as for `{other}`: use --set"));
+                return Err(format!("`{part}` can mean `{one}` or `{other}`: use --set"));
             }
             (None, _) if path.len() == 1 && path[0] != "driver" => part.to_lowercase().replace('_', "-"),
             (None, _) => part.to_lowercase(),

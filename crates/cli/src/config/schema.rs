@@ -22,17 +22,17 @@ pub(super) const SECTIONS: [&str; 4] = ["catalogs", "driver", "compiler", "filte
 pub(super) const DRIVER: [&str; 8] =
     ["threads", "memory", "engine", "incremental", "checkpoint", "retry", "output", "state_layer"];
 
-/// The engines there are.
+/// The existing engines.
 const ENGINES: [&str; 1] = ["local"];
 
 /// The most threads that may be asked for: more is a mistyped number.
 const MAX_THREADS: u64 = 1024;
 
-/// The longest that a store may ask to slow down: a request is signed when it is first made, and its signature is good for a
-/// quarter of an hour.
+/// The longest time that a store may ask to slow down: a request is signed when it is first made, and its signature is valid for
+/// a quarter of an hour.
 const MOST_RETRY: Duration = Duration::from_secs(600);
 
-/// What a number of bytes has to look like.
+/// The form of a number of bytes.
 const EXPECTED_SIZE: &str = "a whole number and a unit in quotes, as in \"48 MiB\" (units are B, KiB, MiB and GiB)";
 
 /// `[driver]`.
@@ -46,7 +46,7 @@ pub(crate) struct Driver {
     pub(crate) engine: String,
     /// `false` compiles everything in every run.
     pub(crate) incremental: bool,
-    /// How often a run keeps what it has done, for the next one should it be interrupted.
+    /// How often a run writes a checkpoint, from which the next run resumes after an interruption.
     pub(crate) checkpoint: Interval,
     /// How long remote stores may ask to slow down.
     pub(crate) retry: Interval,
@@ -57,7 +57,7 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// What holds where nothing else is written.
+    /// The defaults.
     pub(crate) fn built_in() -> Result<Driver, deltic_core::Error> {
         Ok(Driver {
             threads: 0,
@@ -72,7 +72,7 @@ impl Driver {
     }
 }
 
-/// What a catalog's id stands for.
+/// The meaning of a catalog's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Binding {
     /// Where the catalog is.
@@ -81,14 +81,14 @@ pub(crate) struct Binding {
     pub(crate) at: At,
 }
 
-/// What may be written for a catalog.
+/// The forms of a catalog's value.
 const BINDINGS: &str = "a URL in quotes, or a table: { url = \"…\", version = 5 }, { catalog = \"id\", version = 5 }, \
                         { catalog = \"id\", runs_ago = 1 } or { feedback = true }";
 
 /// The keys of a catalog's table.
 const BINDING: [&str; 5] = ["url", "version", "catalog", "runs_ago", "feedback"];
 
-/// Checks everything but what is inside the compilers' sections.
+/// Checks everything except the content of the compilers' sections.
 pub(super) fn check(root: &Node) -> Result<(BTreeMap<CatalogId, Binding>, Driver), Problem> {
     let mut driver = Driver::built_in().map_err(|error| Problem::at(root, error.to_string()))?;
     let mut nodes = BTreeMap::new();
@@ -117,7 +117,7 @@ pub(super) fn check(root: &Node) -> Result<(BTreeMap<CatalogId, Binding>, Driver
     Ok((catalogs.collect::<Result<_, Problem>>()?, driver))
 }
 
-/// What a catalog's id stands for, given what is written for all of them.
+/// The meaning of a catalog's id, given the values of all ids.
 fn binding(
     id: &CatalogId,
     node: &Node,
@@ -132,7 +132,7 @@ fn binding(
         return Err(Problem::unknown("key", node, key, BINDING));
     }
     if id == output {
-        return Err(Problem::at(node, format!("`{id}` is written, and so must be a URL in quotes")));
+        return Err(Problem::at(node, format!("`{id}` is the output, and must be a URL in quotes")));
     }
     let found: Vec<Option<&Node>> = BINDING.iter().map(|key| keys.get(*key)).collect();
     match found[..] {
@@ -154,7 +154,8 @@ fn binding(
         }
         [None, None, None, None, Some(Node { content: Content::Scalar(Value::Bool(true)), .. })] => {
             let Some(url) = all.get(output) else {
-                let message = format!("`{id}` is what `{output}` was, and no catalog `{output}` is configured");
+                let message =
+                    format!("`{id}` is an earlier version of `{output}`, and no catalog `{output}` is configured");
                 return Err(Problem::at(node, message));
             };
             Ok(Binding { url: text(url, output.as_str(), "a URL in quotes")?, at: At::Feedback })
@@ -163,7 +164,7 @@ fn binding(
     }
 }
 
-/// The catalog that another one is bound to as well, and its URL.
+/// The catalog that another id is bound to, and its URL.
 fn url_of(node: &Node, all: &BTreeMap<CatalogId, &Node>) -> Result<(CatalogId, String), Problem> {
     let of = text(node, "catalog", "the id of a catalog in quotes")?;
     let of = CatalogId::new(&of).map_err(|error| Problem::at(node, format!("`catalog`: {error}")))?;
@@ -172,7 +173,7 @@ fn url_of(node: &Node, all: &BTreeMap<CatalogId, &Node>) -> Result<(CatalogId, S
     };
     let url = other.keys().map_or(Some(*other), |keys| keys.get("url"));
     let url =
-        url.ok_or_else(|| Problem::at(node, format!("catalog `{of}` has no URL of its own: name one that has")))?;
+        url.ok_or_else(|| Problem::at(node, format!("catalog `{of}` has no URL itself: name a catalog that has one")))?;
     Ok((of, text(url, "url", "a URL in quotes")?))
 }
 
@@ -211,7 +212,7 @@ fn set(driver: &mut Driver, key: &str, node: &Node) -> Result<(), Problem> {
                     return Err(Problem::kind(
                         node,
                         key,
-                        "at most \"10m\", which is as long as a signed request is good for",
+                        "at most \"10m\", because a signed request is not valid much longer",
                     ));
                 }
                 _ => driver.retry = every,

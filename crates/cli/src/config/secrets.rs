@@ -1,4 +1,4 @@
-//! Refuses secrets in the configuration, since it is printed, and recorded with every version.
+//! Refuses secrets in the configuration, because it is printed, and recorded with every version.
 
 use deltic_store::{check_url, holds_secret};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::node::{Content, Node};
 use super::problem::Problem;
 
-/// Refuses catalogs' URLs that hold more than a place, and URLs with passwords or signatures anywhere else.
+/// Refuses URLs of catalogs that hold more than a place, and URLs with passwords or signatures anywhere else.
 pub(super) fn refuse(root: &Node) -> Result<(), Problem> {
     if let Some(catalogs) = root.get(&["catalogs".to_owned()]) {
         for binding in catalogs.keys().into_iter().flat_map(|keys| keys.values()) {

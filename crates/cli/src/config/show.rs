@@ -1,4 +1,4 @@
-//! The effective configuration: what holds after all layers, defaults of compilers included.
+//! The effective configuration: the values after all layers, with the defaults of compilers.
 
 use std::collections::BTreeMap;
 
@@ -26,9 +26,8 @@ fn as_text<S: serde::Serializer>(origin: &Origin, serializer: S) -> Result<S::Ok
     serializer.collect_str(origin)
 }
 
-/// All effective values: catalogs, the driver, then task by task in the order they were registered, then sections that are
-/// called after no task. `sections` are those that were read, with all that they hold; what a task has from elsewhere can not
-/// be set.
+/// All effective values: catalogs, the driver, then task by task in the order of registration, then sections without a task.
+/// `sections` are those that were read, with all their values; a value that a task has from elsewhere can not be set.
 pub(super) fn values(config: &Config, tasks: &[Task], sections: &BTreeMap<String, Value>) -> Vec<Shown> {
     let mut all = Vec::new();
     let driver = serde_json::to_value(&config.driver).unwrap_or_default();
@@ -50,7 +49,7 @@ pub(super) fn values(config: &Config, tasks: &[Task], sections: &BTreeMap<String
     all
 }
 
-/// Walks down to what is no table; a setting that is not set is left out.
+/// Walks down to the values that are no tables; a setting that is not set is left out.
 fn leaves(config: &Config, path: &mut Vec<String>, value: &Value, all: &mut Vec<Shown>) {
     match value {
         Value::Null => {}
@@ -115,13 +114,12 @@ fn bare_or_quoted(key: &str) -> String {
     if bare { key.to_owned() } else { quoted(key) }
 }
 
-/// A text in the one notation of TOML in which every character can be escaped, and all that need it are.
+/// A text in the one notation of TOML in which every character can be escaped, with all necessary escapes.
 fn quoted(text: &str) -> String {
     escape::document(&Value::from(text).to_string()).into_owned()
 }
 
-/// Texts that can not be shown as they are, kept out of the writer's hands: it prints line breaks, and chooses notations that
-/// know no escapes.
+/// Texts that need escapes, which the TOML writer must not see: it prints line breaks, and chooses notations without escapes.
 #[derive(Default)]
 struct Kept(Vec<String>);
 
@@ -131,7 +129,7 @@ impl Kept {
     }
 
     fn out_of_text(&mut self, text: String) -> String {
-        // What holds what looks like a placeholder is kept too, so that each is one.
+        // A text that looks like a placeholder is kept too, so that every placeholder is ours.
         if escape::line(&text) == text && !text.contains(['%', '"']) {
             return text;
         }
@@ -153,7 +151,7 @@ impl Kept {
 
     fn back_in(&self, text: String) -> String {
         let one = |text: String, (number, kept): (usize, &String)| {
-            // A quoted text holds no quotes but its own, so that none of those put in before is taken for a placeholder.
+            // A quoted text holds no other quotes, so that no text that was inserted before is taken for a placeholder.
             text.replace(&format!("\"{}\"", Kept::placeholder(number)), &quoted(kept))
         };
         self.0.iter().enumerate().rev().fold(text, one)

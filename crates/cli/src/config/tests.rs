@@ -103,21 +103,24 @@ fn values_are_toml_or_else_text() {
     assert_eq!(coverage.limit, Some(16));
 }
 
-/// What is TOML is no text because it can not be used: it is refused, with its key.
+/// TOML that can not be used does not become a text: it is refused, with its key.
 #[test]
 fn toml_that_can_not_be_used_is_no_text() {
     for (value, why) in [
-        ("nan", "nan is not a number that can be used: it must be finite; in quotes it is a text"),
+        ("nan", "nan is not a number that can be used: it must be finite; write it in quotes to make it a text"),
         ("-inf", "-inf is not a number that can be used"),
         ("1e999", "1e999 is not a number that can be used"),
         ("[1, inf]", "inf is not a number that can be used"),
         ("{ a = { b = nan } }", "nan is not a number that can be used"),
-        ("9223372036854775808", "9223372036854775808 is out of range: a whole number has 64 bits; in quotes"),
+        ("9223372036854775808", "9223372036854775808 is out of range: a whole number has 64 bits; write it in quotes"),
     ] {
         let option = format!("compiler.coverage.grid={value}");
         assert!(wrong("", &[], &[&option]).starts_with(&format!("--set compiler.coverage.grid: {why}")), "{value}");
-        let said = wrong("", &[("DELTIC__COMPILER__COVERAGE__GRID", value)], &[]);
-        assert!(said.starts_with(&format!("environment variable DELTIC__COMPILER__COVERAGE__GRID: {why}")), "{said}");
+        let message = wrong("", &[("DELTIC__COMPILER__COVERAGE__GRID", value)], &[]);
+        assert!(
+            message.starts_with(&format!("environment variable DELTIC__COMPILER__COVERAGE__GRID: {why}")),
+            "{message}"
+        );
         let quoted = format!("compiler.coverage.grid='{value}'");
         assert_eq!(coverage(&merge("", &[], &[&quoted]).unwrap()).unwrap().grid, value);
     }
@@ -134,15 +137,15 @@ fn environment_names_stand_for_ids() {
         Ok::<_, String>(config.sections())
     };
     let both = "[compiler.Feed_Index]\nMin-Size = 0\n[compiler.other]\n";
-    // As the file has it, whatever its case and signs.
+    // As in the file, whatever its case and signs.
     assert_eq!(path(both, "DELTIC__COMPILER__FEED_INDEX__MIN_SIZE").unwrap()["Feed_Index"]["Min-Size"], 1);
-    // As ids and keys are written where the file has nothing.
+    // Without an entry in the file: as ids and keys are usually written.
     assert_eq!(path("", "DELTIC__COMPILER__FEED_INDEX__MIN_SIZE").unwrap()["feed-index"]["min_size"], 1);
     assert_eq!(path("", "DELTIC__compiler__feed-index__A__B").unwrap()["feed-index"]["a"]["b"], 1);
     let twice = "[compiler.a-b]\nx = 1\n[compiler.a_b]\nx = 1\n";
     assert_eq!(
         path(twice, "DELTIC__COMPILER__A_B__X").unwrap_err(),
-        "environment variable DELTIC__COMPILER__A_B__X: `A_B` stands for `a-b` as well as for `a_b`: use --set"
+        "environment variable DELTIC__COMPILER__A_B__X: `A_B` can mean `a-b` or `a_b`: use --set"
     );
 }
 
@@ -171,31 +174,34 @@ fn unknown_keys_are_errors_on_every_layer() {
     assert!(wrong("", &[("DELTIC__X", "1")], &[]).contains("expected DELTIC__SECTION__KEY"));
     assert!(wrong("", &[("DELTIC__DRIVER____X", "1")], &[]).contains("expected DELTIC__SECTION__KEY"));
     for mistyped in ["DELTIC_DRIVER__THREADS", "DELTIC_DRIVER_THREADS", "DELTIC_THREADS", "DELTIC_compiler_copy_from"] {
-        let said = wrong("", &[(mistyped, "1")], &[]);
-        assert!(said.starts_with(&format!("environment variable {mistyped}: expected DELTIC__SECTION__KEY")), "{said}");
+        let message = wrong("", &[(mistyped, "1")], &[]);
+        assert!(
+            message.starts_with(&format!("environment variable {mistyped}: expected DELTIC__SECTION__KEY")),
+            "{message}"
+        );
     }
-    assert!(merge("", &[("DELTIC_DRIVERS", "1"), ("DELTIC_SEEDS", "1")], &[]).is_ok(), "of somebody else");
-    // Not ours.
+    assert!(merge("", &[("DELTIC_DRIVERS", "1"), ("DELTIC_SEEDS", "1")], &[]).is_ok(), "variables of other programs");
+    // Variables of other programs.
     assert!(merge("", &[("DELTIC_LOG", "debug"), ("PATH", "x")], &[]).is_ok());
 }
 
 #[test]
 fn values_of_the_wrong_kind_are_errors() {
-    let of_threads = "must be a whole number from 0 to 1024, 0 for one thread a processor, and this is";
+    let of_threads = "must be a whole number from 0 to 1024, 0 for one thread a processor, not";
     assert_eq!(wrong("driver.threads = '4'\n", &[], &[]), format!("x.conf:1:8: `threads` {of_threads} \"4\""));
     assert_eq!(wrong("", &[], &["driver.threads=-1"]), format!("--set driver.threads: `threads` {of_threads} -1"));
     let of_memory =
-        "must be a whole number and a unit in quotes, as in \"48 MiB\" (units are B, KiB, MiB and GiB), and";
-    assert_eq!(wrong("[driver]\nmemory = 48\n", &[], &[]), format!("x.conf:2:1: `memory` {of_memory} this is 48"));
+        "must be a whole number and a unit in quotes, as in \"48 MiB\" (units are B, KiB, MiB and GiB), not";
+    assert_eq!(wrong("[driver]\nmemory = 48\n", &[], &[]), format!("x.conf:2:1: `memory` {of_memory} 48"));
     assert_eq!(
         wrong("", &[("DELTIC__DRIVER__MEMORY", "48 MB")], &[]),
-        format!("environment variable DELTIC__DRIVER__MEMORY: `memory` {of_memory} this is \"48 MB\"")
+        format!("environment variable DELTIC__DRIVER__MEMORY: `memory` {of_memory} \"48 MB\"")
     );
     assert!(wrong("[driver]\nincremental = 1\n", &[], &[]).contains("x.conf:2:1: `incremental` must be true or false"));
     assert!(merge("", &[], &["driver.retry='10m'"]).is_ok());
     assert_eq!(
         wrong("[driver]\nretry = '601s'\n", &[], &[]),
-        "x.conf:2:1: `retry` must be at most \"10m\", which is as long as a signed request is good for, and this is \"601s\""
+        "x.conf:2:1: `retry` must be at most \"10m\", because a signed request is not valid much longer, not \"601s\""
     );
     assert!(wrong("[driver]\nengine = 'spark'\n", &[], &[]).contains("unknown engine `spark`, expected `local`"));
     assert!(wrong("[driver]\noutput = 'a b'\n", &[], &[]).contains("x.conf:2:1: `output`: `a b` is not a catalog id"));
@@ -241,37 +247,38 @@ fn what_is_no_toml_has_a_place() {
 }
 
 #[test]
-fn what_compilers_say_gets_its_place() {
-    let said = |text: &str, settings: &[&str]| coverage(&merge(text, &[], settings).unwrap()).unwrap_err();
+fn errors_of_compilers_get_their_place() {
+    let message = |text: &str, settings: &[&str]| coverage(&merge(text, &[], settings).unwrap()).unwrap_err();
     assert_eq!(
-        said("[compiler.coverage]\nlevels = 9\n", &[]),
+        message("[compiler.coverage]\nlevels = 9\n", &[]),
         "x.conf:2:1: unknown key `levels`, expected `area`, `grid`, `level`"
     );
     assert_eq!(
-        said("[compiler.coverage]\n[compiler.coverage.area]\n deeper = 9\n", &[]),
+        message("[compiler.coverage]\n[compiler.coverage.area]\n deeper = 9\n", &[]),
         "x.conf:3:2: unknown key `deeper`, expected `deep`, `names`"
     );
     assert_eq!(
-        said("[compiler.coverage]\ngrid = 'here'\n level = 'x'\n", &[]),
+        message("[compiler.coverage]\ngrid = 'here'\n level = 'x'\n", &[]),
         "x.conf:3:2: `level`: invalid type: string \"x\", expected u8"
     );
     assert_eq!(
-        said("[compiler.coverage.area]\nnames = [\n 'a',\n 1]\n", &[]),
+        message("[compiler.coverage.area]\nnames = [\n 'a',\n 1]\n", &[]),
         "x.conf:4:2: `area.names`: invalid type: integer `1`, expected a string"
     );
     assert_eq!(
-        said("[compiler.coverage]\n[compiler.coverage.area]\nnames = []\n", &["compiler.coverage.area.names=1"]),
+        message("[compiler.coverage]\n[compiler.coverage.area]\nnames = []\n", &["compiler.coverage.area.names=1"]),
         "--set compiler.coverage.area.names: invalid type: integer `1`, expected a sequence"
     );
-    // An option that sets more than the value in question.
+    // An option that sets more than the wrong value.
     assert_eq!(
-        said("", &["compiler.coverage={ area = { names = ['a', 1] } }"]),
+        message("", &["compiler.coverage={ area = { names = ['a', 1] } }"]),
         "--set compiler.coverage: `area.names`: invalid type: integer `1`, expected a string"
     );
     assert!(
-        said("", &["compiler.coverage.levels=9"]).starts_with("--set compiler.coverage.levels: unknown key `levels`")
+        message("", &["compiler.coverage.levels=9"])
+            .starts_with("--set compiler.coverage.levels: unknown key `levels`")
     );
-    assert_eq!(said("\n[compiler.cover]\n", &[]), "x.conf:2:11: unknown task `cover`, expected `coverage`");
+    assert_eq!(message("\n[compiler.cover]\n", &[]), "x.conf:2:11: unknown task `cover`, expected `coverage`");
     let in_environment = merge("", &[("DELTIC__COMPILER__COVERAGE__LEVEL", "many")], &[]).unwrap();
     assert_eq!(
         coverage(&in_environment).unwrap_err(),
@@ -279,7 +286,7 @@ fn what_compilers_say_gets_its_place() {
     );
 }
 
-/// A value that is nowhere has no place; the nearest one above it is told, with all that it does not say itself.
+/// A missing value has no place: the error names the nearest place above it, and the missing keys below.
 #[test]
 fn what_is_missing_is_named() {
     let missing = |text: &str, settings: &[&str], keys: &[&str]| {
@@ -330,7 +337,7 @@ fn every_value_shows_where_it_came_from() {
         compiler.coverage.on_error = "abort"  # default
     "#]]
     .assert_eq(&with_origins(&values).unwrap());
-    // What is shown is a configuration that means the same.
+    // The output is a configuration with the same meaning.
     for text in [with_origins(&values).unwrap(), document(&values).unwrap()] {
         let again = merge(&text, &[], &[]).unwrap();
         assert_eq!((&again.catalogs, &again.driver), (&config.catalogs, &config.driver), "{text}");
@@ -350,7 +357,7 @@ fn uncommented(text: &str) -> String {
 }
 
 #[test]
-fn the_default_file_says_what_is_built_in() {
+fn the_default_file_states_the_defaults() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../application.conf");
     let text = std::fs::read_to_string(path).unwrap();
     let built_in = Driver::built_in().unwrap();
@@ -360,7 +367,7 @@ fn the_default_file_says_what_is_built_in() {
     // All keys are there.
     let keys: Vec<&String> = config.root.get(&["driver".to_owned()]).and_then(Node::keys).unwrap().keys().collect();
     assert_eq!(keys.len(), serde_json::to_value(&built_in).unwrap().as_object().unwrap().len(), "{keys:?}");
-    // What is commented out can be switched on as it stands.
+    // The commented settings are valid without other changes.
     let config = merge(&uncommented(&text), &[], &[]).unwrap();
     assert_eq!(config.driver, built_in);
     assert!(config.catalogs.len() == 2 && config.sections().contains_key("copy"));

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::node::{Content, Node, Origin};
 use super::problem::Problem;
 
-/// Reads a configuration file's text. `path` is what places call the file.
+/// Reads the text of a configuration file. `path` is the name of the file in places.
 pub(super) fn parse(path: &str, text: &str) -> Result<Node, Problem> {
     let places = Places { path: path.into(), text };
     let table = DeTable::parse(text).map_err(|error| {
@@ -21,14 +21,14 @@ pub(super) fn parse(path: &str, text: &str) -> Result<Node, Problem> {
     table_node(table.get_ref(), &start, &|span, _| places.at(span))
 }
 
-/// Reads a value as it stands in the environment or on the command line: as TOML if it is, else as a string. TOML that can not
-/// be used is an error, and no string.
+/// Reads a value of the environment or the command line: as TOML if it is TOML, else as a string. TOML that can not be used is an
+/// error, and no string.
 pub(super) fn value(text: &str, origin: &Origin) -> Result<Node, Problem> {
     let Ok(parsed) = DeValue::parse(text) else {
         return Ok(Node { origin: origin.clone(), content: Content::Scalar(Value::from(text)) });
     };
     value_node(parsed.get_ref(), origin, &|_, parent| parent.clone()).map_err(|problem| {
-        let message = format!("{}; in quotes it is a text", problem.message);
+        let message = format!("{}; write it in quotes to make it a text", problem.message);
         Problem { message, ..problem }
     })
 }
@@ -75,7 +75,7 @@ fn value_node(value: &DeValue<'_>, origin: &Origin, place: &Place<'_>) -> Result
         }
         DeValue::String(text) => Value::from(text.as_ref()),
         DeValue::Boolean(truth) => Value::from(*truth),
-        // Compilers take their sections as JSON, which has no times: they get the text.
+        // Compilers get their sections as JSON, which has no times: they get the text.
         DeValue::Datetime(time) => Value::from(time.to_string()),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
             .map(Value::from)

@@ -1,8 +1,8 @@
-//! An open folder: files below it are read and written without following a link.
+//! An open folder: files below it are read and written without following links.
 //!
-//! After a folder was listed, somebody else may replace a folder in it by a link, and what is read or written would lie
-//! elsewhere. So a path is walked from the open folder part by part, and each part must be a folder, or a file, at the moment
-//! when it is opened. Only the folder itself, which people name, may be a link.
+//! After a folder was listed, another program may replace a folder in it by a link. Reads and writes would then go elsewhere. So
+//! a path is opened part by part from the open folder, and each part must be a folder, or a file, at the moment when it is
+//! opened. Only the folder itself, which users name, may be a link.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -17,20 +17,20 @@ impl Folder {
         imp::Folder::open(folder).map(Folder)
     }
 
-    /// Reads the file at a path of parts with `/` between them. Neither waits for anybody nor reads a device: what is no
-    /// file is an error.
+    /// Reads the file at a path of parts with `/` between them. Anything else than a file is an error: it neither waits for a pipe
+    /// nor reads a device.
     pub(crate) fn read(&self, path: &str) -> io::Result<Vec<u8>> {
         let mut file = self.0.file(path)?;
         let found = file.metadata()?;
         if !found.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file any more"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no longer a file"));
         }
         let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or_default());
         file.read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 
-    /// Makes a file that is not there yet, and the folders it is in.
+    /// Creates a new file, and the folders above it.
     pub(crate) fn create(&self, path: &str) -> io::Result<File> {
         self.0.create(path)
     }
@@ -64,14 +64,14 @@ mod imp {
 
         pub(super) fn file(&self, path: &str) -> io::Result<File> {
             let (folder, name) = self.walk(path, false)?;
-            // Without waiting: a pipe would let nobody past who reads it before somebody writes.
+            // Without waiting: opening a pipe to read would block until another program writes.
             let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
             Ok(File::from(openat(folder.as_ref().unwrap_or(&self.0), name, flags, Mode::empty()).map_err(explain)?))
         }
 
         pub(super) fn create(&self, path: &str) -> io::Result<File> {
             let (folder, name) = self.walk(path, true)?;
-            // A link is something that is there, wherever it leads.
+            // A link counts as existing, wherever it leads.
             let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
             let mode = Mode::from_bits_truncate(0o666);
             Ok(File::from(openat(folder.as_ref().unwrap_or(&self.0), name, flags, mode).map_err(explain)?))
@@ -82,7 +82,7 @@ mod imp {
             Ok(unlinkat(folder.as_ref().unwrap_or(&self.0), name, UnlinkatFlags::NoRemoveDir)?)
         }
 
-        /// The folder that the last part of a path is in, if it is not this one, and that part.
+        /// The folder of the last part of a path, if it is not this one, and that part.
         fn walk<'a>(&self, path: &'a str, make: bool) -> io::Result<(Option<OwnedFd>, &'a str)> {
             if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leads out of its folder"));
@@ -104,7 +104,7 @@ mod imp {
         }
     }
 
-    /// Says what systems say of a link that they were not to follow.
+    /// Names the link in the errors that systems return for a link that they must not follow.
     fn explain(error: Errno) -> io::Error {
         match error {
             Errno::ELOOP | Errno::EMLINK => io::Error::new(io::ErrorKind::InvalidInput, "it is a symbolic link"),
@@ -116,7 +116,7 @@ mod imp {
     }
 }
 
-/// Where a path can not be walked part by part, links are looked for before.
+/// On systems that can not open a path part by part, the path is searched for links before.
 #[cfg(not(unix))]
 mod imp {
     use std::fs::{self, File, OpenOptions};
@@ -171,7 +171,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder, and beside it another that nobody may get into.
+    /// A folder, and beside it another that must stay unreachable.
     fn site() -> (tempfile::TempDir, Folder) {
         let site = tempfile::tempdir().unwrap();
         for folder in ["in/sub", "out"] {

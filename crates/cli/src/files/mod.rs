@@ -1,6 +1,6 @@
-//! Files and folders that people name: what `import` reads, and where `export` and `rebuild` write.
+//! Files and folders that users name: the sources of `import`, the targets of `export` and `rebuild`.
 //!
-//! Uses `terminal`. No path leads out of the folder that was named, no link is followed, and nothing is left out quietly.
+//! Uses `terminal`. No path leads out of the named folder, no link is followed, and nothing is skipped silently.
 
 pub(crate) mod archive;
 pub(crate) mod folder;

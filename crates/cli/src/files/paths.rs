@@ -1,18 +1,18 @@
-//! Checks of paths that people type: a path is no URL, and does not lie in the folder of a catalog.
+//! Checks of paths that users type: a path is no URL, and does not lie in the folder of a catalog.
 //!
-//! A catalog takes every file in its folder for an object of its own. A source in there would be imported together with the
-//! objects of the import before; a target in there would mix the files of a layer with packs and versions. So `import`,
-//! `export` and `rebuild` refuse such paths, for any catalog, by one rule.
+//! A catalog treats every file in its folder as its own object. If a source were in there, an import would also read the objects of
+//! the import before. If a target were in there, the files of a layer would mix with packs and versions. So `import`, `export` and
+//! `rebuild` refuse such paths, for any catalog, by one rule.
 
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use crate::terminal::failure::{Failure, Outcome};
 
-/// Refuses a path that shares files with the catalog at `url`, or lies in the folder of any other local catalog. The path
-/// need not be there yet. Cost: two looks for each folder above it.
+/// Refuses a path that shares files with the catalog at `url`, or lies in the folder of any other local catalog. The path need not
+/// exist yet. Cost: two look-ups for each folder above it.
 pub(crate) fn check_apart(path: &Path, url: &str) -> Outcome {
-    let unknown = |error: io::Error| Failure::file("where it lies can not be found out", path, &error);
+    let unknown = |error: io::Error| Failure::file("its place can not be determined", path, &error);
     let place = resolved(path).map_err(unknown)?;
     let own = folder_of(url).map(|folder| resolved(&folder)).transpose().map_err(unknown)?;
     let around = place.ancestors().find(|folder| own.as_deref() == Some(*folder) || is_catalog(folder));
@@ -27,31 +27,31 @@ pub(crate) fn check_apart(path: &Path, url: &str) -> Outcome {
         None => return Ok(()),
     };
     let message =
-        format!("{}: this {what} the catalog {catalog}, which is for the catalog's own files", path.display());
-    Err(Failure::usage(message).hint("keep catalogs and other files in folders beside each other"))
+        format!("{}: this {what} the catalog {catalog}, which must hold only the catalog's files", path.display());
+    Err(Failure::usage(message).hint("keep catalogs and other files in separate folders"))
 }
 
-/// Refuses what was typed where a path is meant and is none, unless it is there: a URL, or a home folder that no shell has
-/// put in. Taken as it stands it would be a new folder of a strange name, which nobody looks into.
+/// Refuses a text that was typed as a path and is a URL, or a `~` that no shell has replaced, unless such a path exists. As a path
+/// it would become a new folder with a strange name, in which nobody would search.
 pub(crate) fn check_typed(path: &Path) -> Outcome {
     let Some(typed) = path.to_str().filter(|_| path.symlink_metadata().is_err()) else { return Ok(()) };
     let refused = |why: &str, hint: String| Err(Failure::usage(format!("{typed}: {why}")).hint(hint));
     if let Some(home) = typed.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/')) {
-        let hint = format!("write `$HOME{home}`, or `./{typed}` for a name that begins so");
-        return refused("`~` stands for no home folder within a word", hint);
+        let hint = format!("write `$HOME{home}`, or `./{typed}` for a file or folder of that name");
+        return refused("`~` is the home folder only at the beginning of a word", hint);
     }
     if let Some(meant) = folder_of(typed) {
-        let hint = format!("write `{}`, or `./{typed}` for a name that begins so", meant.display());
-        return refused("this is the URL of a catalog, and a path is expected", hint);
+        let hint = format!("write `{}`, or `./{typed}` for a file or folder of that name", meant.display());
+        return refused("this is the URL of a catalog, but a path is expected", hint);
     }
     if ["memory:", "s3://", "az://", "gs://"].iter().any(|scheme| typed.starts_with(scheme)) {
-        let hint = "files are read from this machine, and written to this machine".to_owned();
-        return refused("this is the URL of a catalog, and a path is expected", hint);
+        let hint = "files are read and written on this machine only".to_owned();
+        return refused("this is the URL of a catalog, but a path is expected", hint);
     }
     Ok(())
 }
 
-/// Whether a folder looks like that of a catalog. Other programs have files called `catalog.json`.
+/// Whether a folder looks like that of a catalog. Other programs also have files called `catalog.json`.
 fn is_catalog(folder: &Path) -> bool {
     folder.join("catalog.json").is_file() && folder.join("versions").is_dir()
 }
@@ -62,7 +62,7 @@ fn folder_of(url: &str) -> Option<PathBuf> {
     if rest.starts_with("//") { url::Url::parse(url).ok()?.to_file_path().ok() } else { Some(PathBuf::from(rest)) }
 }
 
-/// A path from the root and without links, since one folder may have many paths. Its end need not be there.
+/// A path from the root and without links, because one folder may have many paths. Its end need not exist.
 fn resolved(path: &Path) -> io::Result<PathBuf> {
     let mut found = PathBuf::new();
     for part in std::path::absolute(path)?.components() {

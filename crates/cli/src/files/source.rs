@@ -1,7 +1,7 @@
-//! What `import` reads: a folder, an [archive](crate::files::archive) or a single file.
+//! The source of an import: a folder, an [archive](crate::files::archive) or a single file.
 //!
-//! A source holds files under relative paths. Refused is what is neither a file nor a folder, and a path that is absolute,
-//! leads upwards or is not UTF-8. Nothing is left out quietly, and hidden files are files too.
+//! A source holds files under relative paths. Entries that are neither files nor folders are refused, and so are paths that are
+//! absolute, lead upwards or are not UTF-8. Nothing is skipped silently, and hidden files are files too.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,13 +17,13 @@ pub(crate) enum Source {
     Folder(PathBuf),
     /// A tar archive.
     Archive(PathBuf, Packing),
-    /// A file of a folder, which stands for one partition.
+    /// A file of a folder, which becomes one partition.
     File(PathBuf, String),
 }
 
 impl Source {
-    /// Finds out what a path is, by what is there and, for a file, by how its name ends. Single files are none where a layer
-    /// becomes what its source holds.
+    /// Finds out what a path is: by its type and, for a file, by the end of its name. Single files are refused if the layer is
+    /// replaced by its source.
     pub(crate) fn find(path: &Path, single: bool) -> Outcome<Source> {
         check_typed(path)?;
         let found = fs::metadata(path).map_err(|error| Failure::file("it can not be read", path, &error))?;
@@ -40,9 +40,9 @@ impl Source {
                 Ok(Source::File(folder.to_owned(), name))
             }
             _ => {
-                let what = "this is no source of partitions: expected a folder or an archive";
+                let what = "an import can not read this: expected a folder or an archive";
                 let failure = Failure::usage(format!("{}: {what} ({KNOWN})", path.display()));
-                Err(failure.hint("with `--add` a single file is put into the layer"))
+                Err(failure.hint("`--add` adds a single file to the layer"))
             }
         }
     }
@@ -59,7 +59,7 @@ pub(crate) fn files_of_folder(root: &Path) -> Outcome<Vec<String>> {
             let path = entry.path();
             let name = entry.file_name();
             let name = name.to_str().ok_or_else(|| not_utf8(&path))?;
-            // Asked of the entry itself: a link is not followed.
+            // The type of the entry itself: a link is not followed.
             let kind = entry.file_type().map_err(failed)?;
             if kind.is_dir() {
                 pending.push((path, format!("{prefix}{name}/")));
@@ -75,11 +75,11 @@ pub(crate) fn files_of_folder(root: &Path) -> Outcome<Vec<String>> {
     Ok(files)
 }
 
-/// What says that something is no file.
+/// The error for an entry that is no file.
 pub(crate) fn refused(path: &str, what: &str) -> Failure {
     Failure::failed(format!("{path}: this is {what}: only files in folders can be imported"))
 }
 
 fn not_utf8(path: &Path) -> Failure {
-    Failure::failed(format!("{}: the name is not UTF-8, as names of partitions have to be", path.display()))
+    Failure::failed(format!("{}: the name is not UTF-8, but names of partitions must be", path.display()))
 }

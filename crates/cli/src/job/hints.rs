@@ -1,4 +1,4 @@
-//! Hints for an error of a run: which version stands, which command shows the input, and how to go on.
+//! Hints for an error of a run: which version is the latest, which command shows the input, and how to continue.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::terminal::failure::Failure;
 use crate::terminal::shell_words::quoted;
 
 impl Prepared<'_> {
-    /// Adds what helps to an error of a run: that the base stands, and how to look at the input in question.
+    /// Adds hints to an error of a run: which version is the latest, and how to see the input that failed.
     pub(crate) fn explain(&self, error: Error, output: &Catalog) -> Failure {
         let mut hints = Vec::new();
         if let ErrorKind::Compiler(failures) = error.kind() {
@@ -25,25 +25,25 @@ impl Prepared<'_> {
             let binding = self.config.origin_of_url(&self.config.driver.output);
             hints.extend([
                 binding,
-                "bind another catalog to write to; tasks that have other ids now name the earlier ones by `previously`; to \
-                 replace what is there add `--take-over`"
+                "bind another output catalog; if the tasks have new ids, state the earlier ones with `previously`; to replace \
+                 the content of this catalog, add `--take-over`"
                     .to_owned(),
             ]);
         }
         if let ErrorKind::NotDeterministic { offenders, .. } = error.kind() {
-            // The first is in the message.
+            // The message has the first one.
             hints.extend(offenders.iter().skip(1).map(ToString::to_string));
         }
         let mut failure = Failure::from(error);
         if !failure.is_stopped()
             && let Ok(base) = output.latest()
         {
-            failure = failure.hint(format!("nothing was published; version {} stands", base.version()));
+            failure = failure.hint(format!("nothing was published; the latest version is {}", base.version()));
         }
         hints.into_iter().fold(failure, Failure::hint)
     }
 
-    /// How to go on without the partitions that failed, where that is possible.
+    /// How to continue without the partitions that failed, if that is possible.
     fn quarantine_hint(&self, failures: &Failures) -> Option<String> {
         let single = failures.all.iter().all(|failure| matches!(failure.phase, Phase::Front | Phase::Back));
         let tasks: BTreeSet<&TaskId> = failures.all.iter().map(|failure| &failure.task).collect();
@@ -51,14 +51,14 @@ impl Prepared<'_> {
         let mut aborting = self.tasks.iter().filter(|task| tasks.contains(task.id())).filter(aborts);
         let task = aborting.next().filter(|_| single && !failures.cut_short)?;
         let what = if failures.all.len() == 1 { "its last good output" } else { "their last good output" };
-        let more = if aborting.next().is_some() { ", and so for the other tasks" } else { "" };
-        Some(format!(r#"to keep {what} and go on: set compiler.{}.on_error = "quarantine"{more}"#, task.id()))
+        let more = if aborting.next().is_some() { ", and likewise for the other tasks" } else { "" };
+        Some(format!(r#"to keep {what} and continue: set compiler.{}.on_error = "quarantine"{more}"#, task.id()))
     }
 
     /// The command that shows an input.
     fn get_command(&self, key: &Key) -> Option<String> {
         let id = key.layer.catalog.as_ref()?;
-        // What an earlier run knows is not known here.
+        // A version that only an earlier run knows is not known here.
         let At::Version(version) = self.inputs.get(id)?.at else { return None };
         let url = &self.config.catalogs.get(id)?.url;
         let name = quoted(&key.name.to_string());

@@ -17,16 +17,16 @@ pub(crate) struct Inputs<'a> {
     access: Access<'a>,
 }
 
-/// Whether input catalogs may be looked at.
+/// Whether input catalogs may be opened.
 enum Access<'a> {
-    /// At the versions that are asked for; other catalogs as they are bound.
+    /// At the requested versions; other catalogs as they are bound.
     Open { stores: &'a Stores, requested: &'a Requested, opened: RefCell<BTreeMap<CatalogId, OpenedInput>> },
     /// Only the configuration matters; catalogs need not even exist.
     Closed,
 }
 
 impl<'a> Inputs<'a> {
-    /// Inputs that can be opened, at the versions asked for.
+    /// Inputs that can be opened, at the requested versions.
     pub(crate) fn open(config: &'a Config, stores: &'a Stores, requested: &'a Requested) -> Inputs<'a> {
         Inputs { config, access: Access::Open { stores, requested, opened: RefCell::default() } }
     }
@@ -46,7 +46,7 @@ impl<'a> Inputs<'a> {
         Inputs { config, access: Access::Closed }
     }
 
-    /// Whether catalogs stay closed.
+    /// Whether catalogs are never opened.
     pub(crate) fn are_closed(&self) -> bool {
         matches!(self.access, Access::Closed)
     }
@@ -58,7 +58,9 @@ impl<'a> Inputs<'a> {
             return Ok(Ok(Layer::generic(layer.as_str())?));
         };
         let Some(snapshot) = source.snapshot else {
-            return Ok(Err(format!("catalog `{catalog}` is what the output was, which can not be copied into it")));
+            return Ok(Err(format!(
+                "catalog `{catalog}` is an earlier version of the output, and can not be copied into it"
+            )));
         };
         Ok(snapshot.layer_settings(layer).cloned().ok_or_else(|| {
             let known: Vec<String> = snapshot.layers().map(|layer| format!("`{}`", layer.id)).collect();
@@ -98,7 +100,7 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// An input catalog that was looked at.
+/// An input catalog that was opened.
 #[derive(Clone)]
 pub(crate) struct OpenedInput {
     /// The catalog at the version that is read; at its latest where an earlier run knows which that is.

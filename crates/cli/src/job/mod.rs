@@ -1,7 +1,7 @@
 //! From the configuration and the command line to a job, for `run`, `plan`, `verify` and `rebuild`; and to the tasks alone.
 //!
-//! Uses `args`, `catalogs`, `config`, `system` and `terminal`. Prints nothing but that the output was created: what came of a
-//! job is shown by its command.
+//! Uses `args`, `catalogs`, `config`, `system` and `terminal`. Prints only that the output was created: the command shows the
+//! result of a job.
 
 mod hints;
 pub(crate) mod inputs;

@@ -1,4 +1,4 @@
-//! A run, prepared from the configuration: everything that it needs except its output catalog.
+//! A run, prepared from the configuration: it holds everything that the run needs except its output catalog.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ use crate::terminal::progress::Progress;
 /// A URL within this process, for the empty catalog that a plan starts from when the output does not exist yet.
 const NOWHERE: &str = "memory:an output that does not exist yet";
 
-/// What is missing may stand in a file that was not found.
+/// Adds to a failure that no configuration file was found, which may be its reason.
 pub(crate) fn where_from(config: &Config, failure: Failure) -> Failure {
     match config.from_file {
         true => failure,
@@ -28,28 +28,28 @@ pub(crate) fn where_from(config: &Config, failure: Failure) -> Failure {
     }
 }
 
-/// Opens stores as the configuration says.
+/// Opens stores with the settings of the configuration.
 pub(crate) fn stores(config: &Config) -> Outcome<Stores> {
     Ok(access::stores()?.with_patience(config.driver.retry.0.unwrap_or_default()))
 }
 
-/// The engine that the configuration asks for.
+/// The configured engine.
 pub(crate) fn engine(config: &Config) -> LocalEngine {
     LocalEngine::new(config.driver.threads).with_row_memory(config.driver.memory.0)
 }
 
-/// All that a run needs but its output catalog.
+/// Everything that a run needs except its output catalog.
 pub(crate) struct Prepared<'a> {
     args: &'a JobArgs,
     pub(super) config: &'a Config,
     stores: &'a Stores,
     pub(super) tasks: Vec<Task>,
-    /// What is read, at the versions that this run reads.
+    /// The inputs, at the versions that this run reads.
     pub(super) inputs: BTreeMap<CatalogId, OpenedInput>,
     requested: Requested,
     pub(crate) engine: LocalEngine,
     code: String,
-    /// Where the output is.
+    /// The URL of the output.
     pub(crate) url: &'a str,
 }
 
@@ -66,13 +66,13 @@ impl<'a> Prepared<'a> {
         let tasks = tasks(config, Setup::new(config.sections()).with_filters(config.filters()), register, &sources)?;
         if tasks.is_empty() {
             return Err(Failure::usage("there is no task to run").hint(
-                "a driver binary registers tasks in its `main`; `deltic` itself has one, `copy`, once it is configured \
+                "a driver binary registers tasks in its `main`; `deltic` itself has one task, `copy`, if it is configured \
                  under `[compiler.copy]`",
             ));
         }
         let Some(url) = config.catalogs.get(output).map(|bound| bound.url.as_str()) else {
             return Err(Failure::usage(format!(
-                "no catalog `{output}` is configured to write to: add it under `[catalogs]`, or name another with \
+                "the output catalog `{output}` is not configured: add it under `[catalogs]`, or name another one with \
                  `driver.output`"
             )));
         };
@@ -83,12 +83,12 @@ impl<'a> Prepared<'a> {
             match config.catalogs.get(id) {
                 _ if id == output => {
                     return Err(Failure::usage(format!(
-                        "layer `{layer}` is read from the catalog that is written: write `{}` to read what another task \
+                        "layer `{layer}` is read from the output catalog: write `{}` to read the layer that another task \
                          makes",
                         layer.layer
                     )));
                 }
-                // The driver names the task that asks for a catalog which is not configured.
+                // The driver names the task that needs a catalog which is not configured.
                 None => {}
                 Some(_) if inputs.contains_key(id) => {}
                 Some(bound) => {
@@ -151,8 +151,9 @@ impl<'a> Prepared<'a> {
             Ok(latest) => match self.snapshots().find(|(_, input)| input.uuid() == latest.uuid()) {
                 Some((id, input)) => {
                     let (output, url, same) = (&self.config.driver.output, self.url, input.catalog().url());
-                    let message = format!("catalogs `{id}` at {same} and `{output}` at {url} are the same");
-                    Err(Failure::usage(message).hint("what is written has to be a catalog of its own"))
+                    let message =
+                        format!("catalog `{id}` at {same} and the output `{output}` at {url} are the same catalog");
+                    Err(Failure::usage(message).hint("the output must be a catalog that no task reads"))
                 }
                 None => Ok(Some(latest.catalog().clone())),
             },
@@ -165,7 +166,7 @@ impl<'a> Prepared<'a> {
                     Ok(None)
                 }
                 Some(expected) => Err(Failure::conflict(format!(
-                    "the output catalog {} does not exist, and was expected at version {expected}",
+                    "the output catalog {} does not exist, but version {expected} was expected",
                     self.url
                 ))),
             },
@@ -180,16 +181,16 @@ impl<'a> Prepared<'a> {
     pub(crate) fn create_output(&self, progress: &Progress) -> Outcome<Catalog> {
         match Catalog::create(self.stores, self.url, Vec::new(), identity::new_catalog()?) {
             Ok(catalog) => {
-                progress.say(&format!("created catalog `{}` at {}", self.config.driver.output, self.url));
+                progress.print(&format!("created catalog `{}` at {}", self.config.driver.output, self.url));
                 Ok(catalog)
             }
-            // Another run has just created it, and the two will see which of them commits first.
+            // Another run has just created it. The first of the two to commit wins.
             Err(error) if *error.kind() == ErrorKind::AlreadyExists => Ok(Catalog::open(self.stores, self.url)?),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// An empty catalog that nobody else sees.
+    /// An empty catalog within this process.
     pub(crate) fn nowhere(&self) -> Outcome<Catalog> {
         Ok(Catalog::create(&Stores::new(), NOWHERE, Vec::new(), identity::new_catalog()?)?)
     }

@@ -1,4 +1,4 @@
-//! What the command line and the job file request of a run: versions of inputs, and what is known of their changes.
+//! The requests of the command line and the job file: versions of inputs, and statements about their changes.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::args::JobArgs;
 use crate::config::{Config, JobFile};
 use crate::terminal::failure::{Failure, Outcome};
 
-/// What is asked of a run.
+/// The requests for a run.
 #[derive(Debug, Default)]
 pub(crate) struct Requested {
     inputs: BTreeMap<CatalogId, RequestedInput>,
@@ -17,7 +17,7 @@ pub(crate) struct Requested {
     pub(crate) base: Option<Version>,
 }
 
-/// What is asked of an input.
+/// The request for an input.
 #[derive(Debug)]
 struct RequestedInput {
     version: Option<Version>,
@@ -27,14 +27,14 @@ struct RequestedInput {
 }
 
 impl Requested {
-    /// Reads the options and the job file that they name, and holds them against the configuration.
+    /// Reads the options and the job file that they name, and checks them against the configuration.
     pub(crate) fn read(args: &JobArgs, config: &Config) -> Outcome<Requested> {
         let file = args.job.as_deref().map(JobFile::load).transpose()?.unwrap_or_default();
         let mut requested = Requested { inputs: BTreeMap::new(), base: args.expect_base.or(file.base_version) };
         if let (Some(expected), Some(base)) = (args.expect_base, file.base_version)
             && expected != base
         {
-            return Err(Failure::usage(format!("--expect-base {expected}: the job names version {base}")));
+            return Err(Failure::usage(format!("--expect-base {expected}: the job file names version {base}")));
         }
         for input in file.inputs {
             let place = input.origin.to_string();
@@ -60,7 +60,7 @@ impl Requested {
     fn set_version(&mut self, id: CatalogId, version: Option<Version>, place: String, config: &Config) -> Outcome {
         let at = known(&id, &place, config)?;
         if version.is_some() && matches!(at, At::RunsAgo { .. } | At::Feedback) {
-            return Err(Failure::usage(format!("{place}: catalog `{id}` is what an earlier run says it is")));
+            return Err(Failure::usage(format!("{place}: an earlier run determines the version of catalog `{id}`")));
         }
         if self.inputs.contains_key(&id) {
             return Err(Failure::usage(format!("{place}: catalog `{id}` is given twice")));
@@ -74,25 +74,25 @@ impl Requested {
         let new = RequestedInput { version: None, processing: Processing::Unspecified, place: place.clone() };
         let input = self.inputs.entry(id.clone()).or_insert(new);
         if input.processing != Processing::Unspecified {
-            return Err(Failure::usage(format!("{place}: {} says something else of catalog `{id}`", input.place)));
+            return Err(Failure::usage(format!("{place}: {} states something else about catalog `{id}`", input.place)));
         }
         input.processing = processing;
         input.place = place;
         Ok(())
     }
 
-    /// Which version of an input to read.
+    /// The version of an input to read.
     pub(crate) fn at(&self, id: &CatalogId, bound: &At) -> At {
         let version = self.inputs.get(id).and_then(|input| input.version);
         version.map_or_else(|| bound.clone(), At::Version)
     }
 
-    /// What is said of an input.
+    /// The statement about the changes of an input.
     pub(crate) fn processing(&self, id: &CatalogId) -> Processing {
         self.inputs.get(id).map_or(Processing::Unspecified, |input| input.processing)
     }
 
-    /// Each input that something is asked of, and where.
+    /// Each input that a request names, and the place of the request.
     pub(crate) fn places(&self) -> impl Iterator<Item = (&CatalogId, &str)> {
         self.inputs.iter().map(|(id, input)| (id, input.place.as_str()))
     }

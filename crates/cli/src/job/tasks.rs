@@ -10,7 +10,7 @@ use crate::terminal::failure::{Failure, Outcome};
 /// How a binary registers its tasks.
 pub(crate) type Register<'a> = Box<dyn FnMut(&mut Setup, &Inputs<'_>) -> anyhow::Result<()> + 'a>;
 
-/// Registers the tasks; what a compiler says about its section gets its place in the configuration.
+/// Registers the tasks. The errors of compilers about their sections get their place in the configuration.
 pub(crate) fn tasks(
     config: &Config,
     mut setup: Setup,

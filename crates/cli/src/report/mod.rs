@@ -1,6 +1,6 @@
-//! What runs, plans, verifications and rebuilds came to, as people read it.
+//! The texts of runs, plans, verifications and rebuilds.
 //!
-//! Uses `terminal`. Each has a text, which is public, and its lines, which the commands print.
+//! Uses `terminal`. Each has a function for its text, which is public, and one for its lines, which the commands print.
 
 mod run;
 mod statement;

@@ -1,10 +1,10 @@
-//! Reports of runs, and plans of them, as people read them.
+//! The texts of reports and of plans of runs.
 //!
 //! ```text
 //! transit  377 → 378  6 of 3,434 changed
 //!
 //! feeds      incremental  9 in  7 same  2 put  3 through references
-//! countries  skipped      nothing it reads has changed
+//! countries  skipped      its inputs have not changed
 //!
 //! committed version 378: 2 put, 0 deleted, 11 KiB written in 9.0 ms
 //! ```
@@ -16,9 +16,9 @@ use crate::terminal::columns::{Align, columns};
 use crate::terminal::escape;
 use crate::terminal::numbers::{bytes, count, milliseconds, partitions};
 
-const NOTHING_CHANGED: &str = "nothing it reads has changed";
+const NOTHING_CHANGED: &str = "its inputs have not changed";
 
-/// What a run did, without a final line break. Whatever is in it, no line of it can be forged, and none commands a terminal.
+/// What a run did, without a final line break. Content that it quotes can not forge a line, and can not control a terminal.
 pub fn run(report: &Report) -> String {
     escape::joined(&run_lines(report))
 }
@@ -28,7 +28,7 @@ pub(crate) fn run_lines(report: &Report) -> Vec<String> {
     lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
     lines.extend(columns(&TASK_COLUMNS, &report.tasks.iter().map(task).collect::<Vec<_>>()));
     lines.extend(report.orphans.iter().map(orphan));
-    lines.extend(report.taken_over_from.iter().map(|owner| format!("taken over: {owner} wrote to the output so far")));
+    lines.extend(report.taken_over_from.iter().map(|owner| format!("taken over: so far {owner} wrote the output")));
     lines.extend(report.tasks.iter().flat_map(quarantine));
     let sum = |of: fn(&Counts) -> u64| count(report.tasks.iter().map(|task| of(&task.counts)).sum());
     let took = milliseconds(report.phases.resolve_ms + report.phases.execute_ms + report.phases.commit_ms);
@@ -39,32 +39,33 @@ pub(crate) fn run_lines(report: &Report) -> Vec<String> {
             sum(|counts| counts.deleted),
             bytes(report.bytes_written)
         ),
-        None => format!("nothing changed: version {} stands ({took})", report.base),
+        None => format!("nothing changed: version {} is up to date ({took})", report.base),
     });
     lines
 }
 
-/// What a run would do, likewise.
+/// What a run would do, in the same form.
 pub fn plan(plan: &Plan) -> String {
     escape::joined(&plan_lines(plan))
 }
 
 pub(crate) fn plan_lines(plan: &Plan) -> Vec<String> {
-    let other = plan.owned_by.as_ref().map(|owner| {
-        format!("the output is written by {owner}: a run of these tasks refuses to, unless with `--take-over`")
-    });
+    let other = plan
+        .owned_by
+        .as_ref()
+        .map(|owner| format!("the output belongs to {owner}: a run of these tasks fails without `--take-over`"));
     let mut lines: Vec<String> = other.into_iter().collect();
     lines.extend(inputs(&plan.inputs));
     lines.extend(plan.notes.iter().map(|note| format!("note: {note}")));
     lines.extend(columns(&PLAN_COLUMNS, &plan.tasks.iter().map(planned).collect::<Vec<_>>()));
     lines.extend(plan.orphans.iter().map(orphan));
     let skipped = plan.tasks.iter().all(|task| task.mode == Mode::Skipped);
-    // Which versions of its inputs it stands for is part of what a version is.
+    // The versions of its inputs are part of a version.
     let is_recorded = plan.inputs.iter().all(|input| input.from.is_none() || input.from == input.to);
     lines.push(match skipped {
-        true if is_recorded => format!("a run would do nothing: version {} stands", plan.base),
+        true if is_recorded => format!("a run would do nothing: version {} is up to date", plan.base),
         true => format!(
-            "a run would compile nothing: it would record that version {} holds for these inputs too",
+            "a run would compile nothing: it would record that version {} is also the output of these inputs",
             plan.base
         ),
         false => format!("a run would start from version {}; nothing was written", plan.base),
@@ -74,10 +75,10 @@ pub(crate) fn plan_lines(plan: &Plan) -> Vec<String> {
 
 fn orphan(orphan: &Orphan) -> String {
     match orphan {
-        Orphan::Layer(layer) => format!("layer `{layer}` stays as it was: no task writes it any more"),
+        Orphan::Layer(layer) => format!("layer `{layer}` stays unchanged: no task writes it any more"),
         Orphan::State(task) => format!(
-            "state of task `{task}` goes: there is no such task any more; one that is only called otherwise now takes it \
-             over by `previously(\"{task}\")`"
+            "the state of task `{task}` is deleted: there is no such task any more; a task that was only renamed keeps it \
+             with `previously(\"{task}\")`"
         ),
     }
 }
@@ -92,7 +93,7 @@ fn inputs(inputs: &[InputReport]) -> Vec<String> {
         let what = match (input.from, input.changed) {
             (Some(_), Some(0)) => "unchanged".to_owned(),
             (Some(_), Some(changed)) => {
-                // What went is not among those that there are.
+                // Deleted partitions are not among the existing ones.
                 let deleted = input.deleted.unwrap_or_default();
                 let there =
                     format!("{} of {} changed", count(changed.saturating_sub(deleted)), count(input.partitions));
@@ -105,15 +106,15 @@ fn inputs(inputs: &[InputReport]) -> Vec<String> {
     columns(&[Align::Left; 3], &inputs.iter().map(row).collect::<Vec<_>>())
 }
 
-/// How many lines about quarantine there are for each task.
+/// The most lines about quarantine for each task.
 const LISTED: usize = 20;
 
-/// What is in quarantine, a line each.
+/// The partitions in quarantine, a line each.
 fn quarantine(report: &TaskReport) -> Vec<String> {
     let all = &report.in_quarantine;
     let Some(more) = all.len().checked_sub(1) else { return Vec::new() };
     let number = if more == 0 { "1 partition".to_owned() } else { format!("{} partitions", count(all.len() as u64)) };
-    let mut lines = vec![format!("{}: {number} in quarantine, to be tried again by the next run", report.task)];
+    let mut lines = vec![format!("{}: {number} in quarantine, which the next run tries again", report.task)];
     let groups = deltic_driver::group_failures(all);
     lines.extend(groups.iter().take(LISTED).map(|line| format!("  {line}")));
     let rest: usize = groups.iter().skip(LISTED).map(|line| line.count).sum();
@@ -123,7 +124,7 @@ fn quarantine(report: &TaskReport) -> Vec<String> {
     lines
 }
 
-const INTERRUPTED: &str = "from the run that was interrupted";
+const INTERRUPTED: &str = "from the interrupted run";
 
 const TASK_COLUMNS: [Align; 8] = {
     use Align::{Left, Right};
@@ -187,7 +188,7 @@ fn planned(task: &PlannedTask) -> Vec<String> {
         Mode::Incremental { changed } => {
             let changed = (!changed.is_empty()).then(|| format!("{} changed", changed.join(", ")));
             let readers = (!task.readers_of.is_empty())
-                .then(|| format!("and what has read {}, which the run finds", task.readers_of.join(", ")));
+                .then(|| format!("and the readers of {}, which the run finds", task.readers_of.join(", ")));
             (
                 "incremental",
                 Some(changed.into_iter().chain(readers).collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty()),
@@ -197,7 +198,7 @@ fn planned(task: &PlannedTask) -> Vec<String> {
     };
     let again = (task.in_quarantine > 0).then(|| format!("{} in quarantine", count(task.in_quarantine)));
     let reasons: Vec<String> = reason.into_iter().chain(again).chain(after).collect();
-    // What tasks before it make is not known yet.
+    // The results of earlier tasks are not known yet.
     let least = if task.awaits.is_empty() { "" } else { "at least " };
     vec![task.task.to_string(), mode.to_owned(), format!("{least}{} in", count(task.inputs)), reasons.join("; ")]
 }

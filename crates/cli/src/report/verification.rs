@@ -1,4 +1,4 @@
-//! Verifications as people read them.
+//! The text of a verification.
 //!
 //! ```text
 //! in  2
@@ -13,7 +13,7 @@ use crate::terminal::columns::{Align, columns};
 use crate::terminal::escape;
 use crate::terminal::numbers::count;
 
-/// What a verification found, without a final line break. Whatever is in it, no line of it can be forged, and none commands a
+/// The result of a verification, without a final line break. Content that it quotes can not forge a line, and can not control a
 /// terminal.
 pub fn verification(found: &Verification) -> String {
     escape::joined(&verification_lines(found))
@@ -29,7 +29,7 @@ pub(crate) fn verification_lines(found: &Verification) -> Vec<String> {
     lines.extend(found.differences.iter().map(ToString::to_string));
     lines.extend(more(found.more_differences, "differences"));
     lines.extend(found.offenders.iter().map(ToString::to_string));
-    lines.extend(more(found.more_offenders, "that come out differently when compiled twice"));
+    lines.extend(more(found.more_offenders, "that give different results when compiled twice"));
     let version = found.version;
     let what = match found.sample {
         None => format!("all of version {version}"),
@@ -39,13 +39,13 @@ pub(crate) fn verification_lines(found: &Verification) -> Vec<String> {
         }
     };
     lines.push(match found.is_clean() {
-        true => format!("{what}: just what is compiled from its inputs"),
+        true => format!("{what}: equal to what its inputs compile to"),
         false => format!("{what}: {}", findings(found)),
     });
     lines
 }
 
-/// How much a verification found.
+/// The number of differences that a verification found.
 pub(crate) fn findings(found: &Verification) -> String {
     let number = |listed: usize, more: u64, one: &str, many: &str| {
         let all = listed as u64 + more;
@@ -56,8 +56,8 @@ pub(crate) fn findings(found: &Verification) -> String {
     let offenders = number(
         found.offenders.len(),
         found.more_offenders,
-        "partition that comes out differently when compiled twice",
-        "partitions that come out differently when compiled twice",
+        "partition that gives different results when compiled twice",
+        "partitions that give different results when compiled twice",
     );
     differences.into_iter().chain(offenders).collect::<Vec<_>>().join(", ")
 }
@@ -75,8 +75,7 @@ fn task(task: &VerifiedTask) -> Vec<String> {
             return vec![task.task.to_string(), String::new(), String::new(), "has not run before".to_owned()];
         }
     };
-    let passed_over =
-        (task.in_quarantine > 0).then(|| format!("{} in quarantine passed over", count(task.in_quarantine)));
+    let passed_over = (task.in_quarantine > 0).then(|| format!("{} in quarantine skipped", count(task.in_quarantine)));
     let remarks: Vec<String> = record.into_iter().chain(passed_over).collect();
     vec![
         task.task.to_string(),

@@ -13,7 +13,7 @@ pub fn now() -> Timestamp {
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// When a run keeps what it has done: so long after the last time, by the machine's clock.
+/// When a run writes a checkpoint: a given time after the last one, by the machine's clock.
 pub fn checkpoint(every: Duration) -> Checkpoint {
     let start = Instant::now();
     Checkpoint { every, clock: Arc::new(move || start.elapsed()) }

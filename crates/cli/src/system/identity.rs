@@ -6,12 +6,12 @@ use deltic_store::NewCatalog;
 
 use super::clock::now;
 
-/// A run id that was never used before: 64 bits of the system's randomness.
+/// A new run id: 64 bits of the system's randomness.
 pub fn new_run_id() -> anyhow::Result<RunId> {
     Ok(RunId(u64::from_le_bytes(entropy()?)))
 }
 
-/// What makes a new catalog itself: its uuid, the run that creates it, the time.
+/// The identity of a new catalog: its uuid, the run that creates it, the time.
 pub fn new_catalog() -> anyhow::Result<NewCatalog> {
     let uuid = CatalogUuid(u128::from_le_bytes(entropy()?));
     Ok(NewCatalog { uuid, run: new_run_id()?, created: now() })
@@ -33,6 +33,6 @@ pub fn code_identity() -> anyhow::Result<String> {
 
 fn entropy<const N: usize>() -> anyhow::Result<[u8; N]> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).context("the system gives no randomness")?;
+    getrandom::fill(&mut bytes).context("the system provides no randomness")?;
     Ok(bytes)
 }

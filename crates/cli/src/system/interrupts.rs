@@ -1,17 +1,16 @@
 //! Ctrl-C and SIGTERM: how a command ends early, and what it prints then.
 //!
-//! A command states as it goes how it may end:
+//! While a command runs, it states how it may end at the moment:
 //!
 //! * anywhere, since every operation of a store is atomic;
-//! * soon: by itself if it gets there within a second, else anywhere;
-//! * by itself only: where it checks whether it is to stop, or when something is done. After a second it prints what it waits
-//!   for.
+//! * soon: by itself if it can do so within a second, else anywhere;
+//! * only by itself: where it checks whether it must stop, or when its work is done. After a second it prints what it waits for.
 //!
 //! A second signal ends the process wherever it is.
 //!
-//! The last message is true: the thread that prints it holds a lock, and no command commits without that lock.
+//! The last message is always true: the thread that prints it holds a lock, and no command commits without that lock.
 //!
-//! On other systems than Unix nothing is caught: Ctrl-C ends the process, which leaves every catalog whole.
+//! On systems other than Unix, no signal is caught: Ctrl-C ends the process, which leaves every catalog intact.
 
 #![cfg_attr(not(unix), expect(dead_code, reason = "nothing is caught there"))]
 
@@ -26,7 +25,7 @@ use crate::terminal::progress::Progress;
 /// SIGINT, whatever the system calls it.
 const INTERRUPT: i32 = 2;
 
-/// How long a command may take to end before it is said what it waits for.
+/// How long a command may take to end before it prints what it waits for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a command waits for, a line each.
@@ -38,24 +37,24 @@ pub(crate) struct Interrupts(Arc<Shared>);
 
 struct Shared {
     stop: Stop,
-    /// The first signal; 0 while there was none.
+    /// The first signal; 0 if there was none yet.
     signal: AtomicI32,
     doing: Mutex<Doing>,
     progress: Progress,
 }
 
-/// What a command is doing, as far as its end is concerned.
+/// How a command may end at the moment.
 struct Doing {
     end: End,
-    /// What holds when the process ends here.
+    /// The message if the process ends here.
     left: String,
 }
 
 #[derive(Clone)]
 enum End {
-    /// Here and now.
+    /// At once.
     Anywhere,
-    /// By itself, and after a while anywhere.
+    /// By itself, and after a second anywhere.
     Soon,
     /// By itself only.
     After(Awaited),
@@ -77,33 +76,33 @@ impl Interrupts {
         interrupts
     }
 
-    /// What is set by the first signal.
+    /// The request to stop, which the first signal sets.
     pub(crate) fn stop(&self) -> &Stop {
         &self.0.stop
     }
 
-    /// The exit code of a command that was stopped: what a shell makes of its signal.
+    /// The exit code of a command that was stopped: the code that a shell derives from the signal.
     pub(crate) fn exit_code(&self) -> u8 {
         let signal = self.0.signal.load(Ordering::Acquire);
         128 + u8::try_from(if signal == 0 { INTERRUPT } else { signal }).unwrap_or_default()
     }
 
-    /// From here on the process may end anywhere; `left` is what is to be said then.
+    /// From here on the process may end anywhere; `left` is the message then.
     pub(crate) fn may_end(&self, left: impl Into<String>) {
         self.is_doing(End::Anywhere, left.into());
-        // What came while it might not.
+        // A signal may have come while it could not end.
         if self.0.stop.is_requested() {
             let doing = self.doing();
             self.leave(&doing);
         }
     }
 
-    /// From here on the command looks whether it is to stop, and the process may end anywhere if it does not get there.
+    /// From here on the command checks whether it must stop. If it does not end within a second, the process may end anywhere.
     pub(crate) fn ends_soon(&self, left: impl Into<String>) {
         self.is_doing(End::Soon, left.into());
     }
 
-    /// From here on the command ends by itself: because it looks whether it is to stop, or because it is done.
+    /// From here on the command ends by itself: because it checks whether it must stop, or because it is done.
     pub(crate) fn ends_by_itself(
         &self,
         left: impl Into<String>,
@@ -131,14 +130,14 @@ impl Interrupts {
         }
         drop(doing);
         let late = self.clone();
-        // Without a thread nobody is told what is awaited.
+        // Without a thread, no message about the wait is printed.
         let _ = std::thread::Builder::new().spawn(move || {
             std::thread::sleep(PATIENCE);
             late.is_late();
         });
     }
 
-    /// Says what a command waits for that was asked to end a while ago.
+    /// Prints what a command waits for, a second after it was asked to end.
     #[cfg(unix)]
     fn is_late(&self) {
         let doing = self.doing();
@@ -147,14 +146,14 @@ impl Interrupts {
             End::After(awaited) => {
                 drop(doing);
                 for line in awaited() {
-                    self.0.progress.say(&format!("waiting for {line}"));
+                    self.0.progress.print(&format!("waiting for {line}"));
                 }
-                self.0.progress.say("press Ctrl-C again to leave at once");
+                self.0.progress.print("press Ctrl-C again to end at once");
             }
         }
     }
 
-    /// Ends the process. Whoever calls this holds the lock, so that what is said stays true.
+    /// Ends the process. The caller holds the lock, so that the message stays true.
     fn leave(&self, doing: &Doing) -> ! {
         let left = if doing.left.is_empty() { String::new() } else { format!(": {}", doing.left) };
         self.0.progress.above(&crate::terminal::escape::line(&format!("stopped{left}")));
@@ -169,7 +168,7 @@ mod unix {
 
     use super::Interrupts;
 
-    /// Starts a thread that takes signals; where that can not be done, they end the process as they always did.
+    /// Starts a thread that takes signals. If that is not possible, signals end the process as usual.
     pub(super) fn listen(interrupts: &Interrupts) {
         let wanted: Vec<i32> = [SIGINT, SIGTERM].into_iter().filter(|signal| !is_ignored(*signal)).collect();
         let taking = interrupts.clone();
@@ -182,7 +181,7 @@ mod unix {
         }
     }
 
-    /// Whether whoever started the process wants a signal to be ignored, as shells do for what runs in the background.
+    /// Whether the parent process made a signal ignored, as shells do for background processes.
     fn is_ignored(signal: i32) -> bool {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,6 +1,6 @@
-//! What only the machine knows: the time, randomness, the running executable, and the signals that the process gets.
+//! Everything that only the machine knows: the time, randomness, the running executable, and signals.
 //!
-//! Uses `terminal`, where a signal shows how the command ended. The rest of the crate reads no clock and draws no randomness.
+//! Uses `terminal`, to print how a signal ended the command. The rest of the crate reads no clock and draws no randomness.
 
 pub(crate) mod clock;
 pub(crate) mod identity;

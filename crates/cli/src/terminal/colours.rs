@@ -1,7 +1,7 @@
-//! Colours, for people at a terminal: where they are wanted, and which.
+//! Colours, for people at a terminal: when they are used, and which.
 //!
-//! They are a matter of the stream: `auto` colours a terminal, unless the environment says otherwise (`NO_COLOR`, `CLICOLOR`,
-//! `CLICOLOR_FORCE`, `TERM=dumb`). Logs and progress have none, so that every escape in them is foreign.
+//! Each stream is decided separately: `auto` colours a terminal, unless the environment decides otherwise (`NO_COLOR`,
+//! `CLICOLOR`, `CLICOLOR_FORCE`, `TERM=dumb`). Logs and progress have no colours, so that every escape in them is foreign.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -36,16 +36,16 @@ struct Streams {
 
 static STREAMS: OnceLock<Streams> = OnceLock::new();
 
-/// Decides by what was typed for `--color`, before the other arguments are parsed: what is wrong with them is to be coloured too.
-/// To be called while standard output is still that of the process.
+/// Decides by the typed value of `--color`, before the other arguments are parsed: errors in these are coloured too. Must be
+/// called while standard output is still that of the process.
 pub(crate) fn decide(typed: Option<&str>) {
-    // What is wrong with it is refused by the parser.
+    // The parser refuses a wrong value.
     let choice = match typed.and_then(|when| When::from_str(when, false).ok()).unwrap_or_default() {
         When::Auto => ColorChoice::Auto,
         When::Always => ColorChoice::Always,
         When::Never => ColorChoice::Never,
     };
-    // The parser goes by this for its own texts.
+    // The parser uses this for its own texts.
     choice.write_global();
     let is_on = |choice| choice != ColorChoice::Never;
     let output = is_on(AutoStream::choice(&std::io::stdout()));
@@ -58,7 +58,7 @@ pub(crate) fn on_output(colour: Colour, text: &str) -> Cow<'_, str> {
     paint(streams().output, colour, text)
 }
 
-/// A line for standard error, with the label that it begins with in its colour.
+/// A line for standard error, whose label is coloured.
 pub(crate) fn on_error(line: &str) -> Cow<'_, str> {
     for (label, colour) in [("error:", Colour::Red), ("warning:", Colour::Yellow)] {
         if let Some(rest) = line.strip_prefix(label) {

@@ -1,14 +1,14 @@
-//! Columns of text that line up.
+//! Aligned columns of text.
 
-/// Which end of a column's cells lines up.
+/// The side on which the cells of a column are aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Align {
     Left,
     Right,
 }
 
-/// Lays rows out in columns, two spaces apart. A column in which every cell is empty is left out; a row may be
-/// shorter than the others, and then ends in a cell that keeps to no column.
+/// Formats rows in columns, two spaces apart. A column in which every cell is empty is left out. A row may be shorter than the
+/// others; its last cell then belongs to no column.
 pub(crate) fn columns(align: &[Align], rows: &[Vec<String>]) -> Vec<String> {
     let width_of = |column: usize| {
         // The last cell of a short row takes the space it needs.

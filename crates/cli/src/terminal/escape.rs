@@ -1,8 +1,8 @@
-//! Escapes text that goes to a terminal or a pipe: whatever could command a terminal becomes visible.
+//! Escapes text that goes to a terminal or a pipe: everything that could control a terminal becomes visible.
 //!
 //! Names, messages of compilers, arguments and answers of servers may hold anything: escape sequences, characters that
 //! change the direction of writing, line breaks that make one message look like two. The commands print everything through
-//! this file, on both streams. The one exception are the bytes of a partition, which `get` prints as they are.
+//! this file, on both streams. The only exception are the bytes of a partition, which `get` prints unchanged.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use deltic_core::is_terminal_control;
 
-/// Escapes all that commands but line breaks.
+/// Escapes everything that could control a terminal, except line breaks.
 fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
     let is_bad = |c| c != '\n' && is_terminal_control(c);
     if !text.contains(is_bad) {
@@ -23,19 +23,19 @@ fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// What this program is called, where that is another name than `deltic`.
+/// The name of this program, if it is not `deltic`.
 static PROGRAM: OnceLock<String> = OnceLock::new();
 
-/// Makes messages name the program as it is called: whoever runs a driver of their own may have no `deltic`, and the driver has
-/// all its commands.
+/// Makes messages use the name of the running program: users of their own driver may have no `deltic`, and the driver has all its
+/// commands.
 pub(crate) fn set_program_name(name: String) {
     if name != "deltic" {
-        // A process has one name: the first stays.
+        // A process has one name: the first one is kept.
         let _ = PROGRAM.set(name);
     }
 }
 
-/// One line: whatever the text holds, it does not end before its end.
+/// One line: line breaks in the text are escaped.
 pub(crate) fn line(text: &str) -> Cow<'_, str> {
     match deltic_core::shown(text) {
         Cow::Borrowed(text) => with_program_name(text),
@@ -43,7 +43,7 @@ pub(crate) fn line(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Text in which commands to type begin with the name of this program.
+/// Text in which commands begin with the name of this program.
 pub(crate) fn with_program_name(text: &str) -> Cow<'_, str> {
     match PROGRAM.get() {
         Some(name) if text.contains("`deltic ") => Cow::Owned(text.replace("`deltic ", &format!("`{name} "))),
@@ -56,7 +56,7 @@ pub(crate) fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c, out| out.extend(c.escape_default()))
 }
 
-/// JSON or TOML, in whose strings such a character is written `\uXXXX` and read back as it was.
+/// JSON or TOML, in whose strings such a character is written `\uXXXX` and read back unchanged.
 pub(crate) fn document(text: &str) -> Cow<'_, str> {
     escaped(text, |c, out| {
         let mut units = [0; 2];
@@ -64,7 +64,7 @@ pub(crate) fn document(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// Many lines of somebody else's, which can not be taken for ours: each begins with a bar.
+/// Several foreign lines: each begins with a bar, so that it can not be taken for a line of ours.
 pub(crate) fn quoted(text: &str) -> String {
     text.lines().map(|one| format!("  | {}", line(one))).collect::<Vec<_>>().join("\n")
 }
@@ -74,7 +74,7 @@ pub(crate) fn joined(lines: &[String]) -> String {
     lines.iter().map(|one| line(one)).collect::<Vec<_>>().join("\n")
 }
 
-/// Writes to standard error. What can not be written there can be said nowhere.
+/// Writes to standard error. An error of that write can be reported nowhere.
 pub(crate) fn to_stderr(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
@@ -83,7 +83,7 @@ pub(crate) fn to_stderr(text: &str) {
 mod tests {
     use super::*;
 
-    /// What must not get through, from each range its first and its last.
+    /// Characters that must not pass, the first and the last of each range.
     const BAD: [char; 18] = [
         '\0', '\u{7}', '\t', '\r', '\u{1b}', '\u{1f}', '\u{7f}', '\u{80}', '\u{9b}', '\u{9f}', '\u{61c}', '\u{200e}',
         '\u{200f}', '\u{2028}', '\u{2029}', '\u{202a}', '\u{202e}', '\u{2066}',

@@ -2,11 +2,11 @@
 //!
 //! | code | when |
 //! |---|---|
-//! | 0 | done; also when the reader of the output went away |
+//! | 0 | done; also when the reader of the output closed it early |
 //! | 1 | failed: data, compiler or store |
 //! | 2 | usage or configuration: nothing was tried |
 //! | 3 | conflict: another run was first |
-//! | 4 | done, but the result could not be written: what was committed stands |
+//! | 4 | done, but the result could not be written: the committed version exists |
 //! | 130, 143 | stopped by Ctrl-C, by SIGTERM: nothing was published |
 
 use std::error::Error as StdError;
@@ -30,17 +30,17 @@ pub(crate) struct Failure {
     /// Lines that belong to the message: what failed, one by one.
     listed: Vec<String>,
     hints: Vec<String>,
-    /// What programs are told besides.
+    /// Further fields of `deltic.failure/1`.
     details: Map<String, Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Exit {
-    /// The reader of the output has gone: nothing failed.
+    /// The reader closed the output: nothing failed.
     Unread,
     /// The output could not be written.
     Unwritten,
-    /// The same, of a command that has done what it was to do.
+    /// The same, for a command that has done its work.
     DoneUnwritten,
     Failed,
     Usage,
@@ -71,7 +71,7 @@ impl Failure {
         Failure { exit: Exit::Conflict, kind: "conflict", ..Failure::failed(message) }
     }
 
-    /// It was asked to end, and did.
+    /// The command was asked to stop, and did.
     pub(crate) fn stopped(message: impl Into<String>) -> Failure {
         Failure { exit: Exit::Stopped, kind: "stopped", ..Failure::failed(message) }
     }
@@ -81,14 +81,14 @@ impl Failure {
         Failure::failed(format!("{}: {doing}: {error}", path.display()))
     }
 
-    /// Adds a line that helps.
+    /// Adds a hint.
     #[must_use]
     pub(crate) fn hint(mut self, line: impl Into<String>) -> Failure {
         self.hints.push(line.into());
         self
     }
 
-    /// By what a program that is to decide may go.
+    /// Sets the kind, by which a program can decide.
     #[must_use]
     fn of_kind(self, kind: &'static str) -> Failure {
         Failure { kind, ..self }
@@ -101,7 +101,7 @@ impl Failure {
         self
     }
 
-    /// What programs are told: the fields of `deltic.failure/1`. Nothing where it is the output that failed, or nobody reads it.
+    /// The fields of `deltic.failure/1`. None if the output failed, or if nobody reads it.
     pub(crate) fn for_programs(&self) -> Option<Map<String, Value>> {
         if matches!(self.exit, Exit::Unread | Exit::Unwritten | Exit::DoneUnwritten) {
             return None;
@@ -118,33 +118,33 @@ impl Failure {
         Some(fields)
     }
 
-    /// The same, if it is the output that failed, of a command that had done something by then: that is said.
+    /// Adds what the command had done, if it is the output that failed.
     pub(crate) fn after(self, done: String) -> Failure {
         match self.exit {
-            // Nothing else than this is said.
-            Exit::Unread => Failure { message: format!("nobody read the output to its end: {done}"), ..self },
+            // This is the only message.
+            Exit::Unread => Failure { message: format!("the output was not read to its end: {done}"), ..self },
             Exit::Unwritten => Failure { exit: Exit::DoneUnwritten, ..self.hint(done) },
             _ => self,
         }
     }
 
-    /// Whether it was asked to end.
+    /// Whether the command was asked to stop.
     pub(crate) fn is_stopped(&self) -> bool {
         self.exit == Exit::Stopped
     }
 
-    /// Says on standard error what happened, and gives the exit code; `stopped` is that of a command that was stopped.
+    /// Prints the failure to standard error, and returns the exit code; `stopped` is the code of a command that was stopped.
     pub(crate) fn report(&self, stopped: u8) -> u8 {
-        // A message may repeat what was typed or configured, and what compilers said.
+        // A message may repeat arguments, the configuration, and messages of compilers.
         let secrets = Secrets::of_environment();
         let label = if matches!(self.exit, Exit::Stopped | Exit::Unread) { "" } else { "error: " };
-        let say = |label: &str, line: &str| {
+        let print = |label: &str, line: &str| {
             escape::to_stderr(&format!("{}{}\n", colours::on_error(label), escape::line(&secrets.hide(line))));
         };
         if !self.message.is_empty() {
-            say(label, &self.message);
+            print(label, &self.message);
         }
-        self.listed.iter().chain(&self.hints).for_each(|line| say("  ", line));
+        self.listed.iter().chain(&self.hints).for_each(|line| print("  ", line));
         match self.exit {
             Exit::Unread => 0,
             Exit::Failed | Exit::Unwritten => 1,
@@ -174,7 +174,7 @@ impl fmt::Display for Failure {
     }
 }
 
-// So that user code's errors and these can travel the same way.
+// User code's errors and these can be returned in the same way.
 impl StdError for Failure {}
 
 impl From<deltic_store::Error> for Failure {
@@ -187,7 +187,7 @@ impl From<deltic_driver::Error> for Failure {
     fn from(error: deltic_driver::Error) -> Failure {
         let message = in_full(&error);
         match error.kind() {
-            // The one error of several lines, each about one partition.
+            // The only error with several lines, each about one partition.
             RunErrorKind::Compiler(Failures { all, cut_short, because, full }) => {
                 let mut lines = message.split('\n');
                 let first = Failure::failed(lines.next().unwrap_or_default()).of_kind("compiler");
@@ -206,7 +206,7 @@ impl From<deltic_driver::Error> for Failure {
 }
 
 impl From<deltic_core::Error> for Failure {
-    /// Only what people typed is checked by hand, so it is the usage that is wrong.
+    /// Only arguments are checked with this type, so the usage is wrong.
     fn from(error: deltic_core::Error) -> Failure {
         Failure::usage(error.to_string())
     }
@@ -221,7 +221,7 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
-/// What became of the output.
+/// The failure to write the output.
 pub(crate) fn unwritten(error: &std::io::Error) -> Failure {
     if error.kind() == std::io::ErrorKind::BrokenPipe {
         return Failure { exit: Exit::Unread, ..Failure::failed("") };
@@ -230,7 +230,7 @@ pub(crate) fn unwritten(error: &std::io::Error) -> Failure {
     Failure { exit: Exit::Unwritten, ..Failure::failed(message) }
 }
 
-/// Takes secrets out of all texts of a value.
+/// Removes secrets from all texts of a value.
 fn hide(secrets: &Secrets, value: &mut Value) {
     match value {
         Value::String(text) => *text = secrets.hide(text).into_owned(),
@@ -240,7 +240,7 @@ fn hide(secrets: &Secrets, value: &mut Value) {
     }
 }
 
-/// An error with its causes, none of them twice.
+/// An error with its causes, each once.
 fn in_full(error: &dyn StdError) -> String {
     let mut message = error.to_string();
     let mut source = error.source();
@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_are_said_once() {
+    fn causes_are_printed_once() {
         let inner = std::io::Error::other("disk full");
         let error = anyhow::Error::new(inner).context("writing").context("copying: writing: disk full");
         assert_eq!(in_full(error.as_ref()), "copying: writing: disk full");

@@ -1,7 +1,7 @@
-//! What reaches people and programs, on standard output and standard error: results, failures, progress and logs, panics; and how
-//! text, numbers and colours look there.
+//! Everything on standard output and standard error: results, failures, progress, logs and panics; and the form of text, numbers
+//! and colours there.
 //!
-//! Uses no other room. All text passes [`escape`], so that nothing in it can command a terminal or look like another line.
+//! Uses no other room. All text passes [`escape`], so that nothing in it can control a terminal or look like another line.
 
 pub(crate) mod colours;
 pub(crate) mod columns;

@@ -1,10 +1,10 @@
-//! Numbers, sizes and times as people read them.
+//! Numbers, sizes and times in the form for people.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use deltic_core::Timestamp;
 
-/// A count with its thousands apart: `3,434`.
+/// A count with separated thousands: `3,434`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);

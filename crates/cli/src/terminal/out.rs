@@ -1,6 +1,6 @@
 //! Results on standard output: lines for people, or one JSON document with a `schema` field for programs.
 //!
-//! All text is escaped (`escape`): a line stays one line, and nothing in it commands a terminal.
+//! All text is escaped (`escape`): a line stays one line, and nothing in it can control a terminal.
 
 use std::io::{BufWriter, Write};
 
@@ -19,7 +19,7 @@ pub(crate) enum Format {
     Json,
 }
 
-/// The form of what programs are told of a failure.
+/// The schema of a failure.
 const FAILURE: &str = "deltic.failure/1";
 
 /// Standard output.
@@ -27,7 +27,7 @@ pub(crate) struct Out {
     pub(crate) format: Format,
     to: BufWriter<Box<dyn Write>>,
     done: Option<String>,
-    /// Whether anything was written: a document is alone in the output.
+    /// Whether anything was written: a document must be alone in the output.
     used: bool,
 }
 
@@ -40,7 +40,7 @@ struct Document<'a, T> {
 
 /// A row of a list for people.
 pub(crate) struct Row {
-    /// What it begins with, in a colour.
+    /// Its first word, in a colour.
     pub(crate) label: Option<(Colour, &'static str)>,
     pub(crate) text: String,
 }
@@ -53,7 +53,7 @@ impl From<String> for Row {
 
 /// A result for people.
 pub(crate) trait Lines {
-    /// Its lines. A line break within one of them is not ours, and is not printed as one.
+    /// Its lines. A line break within one of them is foreign, and is escaped.
     fn lines(self) -> Vec<String>;
 }
 
@@ -74,7 +74,7 @@ impl Out {
         Out { format, to: BufWriter::new(to), done: None, used: false }
     }
 
-    /// Takes note of what the command has done, which holds whatever becomes of the output.
+    /// Records what the command has done, which stays true if the output fails.
     pub(crate) fn has_done(&mut self, what: impl Into<String>) {
         self.done = Some(what.into());
     }
@@ -100,7 +100,7 @@ impl Out {
         self.to.write_all(bytes).map_err(|error| unwritten(&error))
     }
 
-    /// Hands over what is written, before something that may take long.
+    /// Flushes the output, before a step that may take long.
     pub(crate) fn flush(&mut self) -> Outcome {
         self.to.flush().map_err(|error| unwritten(&error))
     }
@@ -119,8 +119,8 @@ impl Out {
         }
     }
 
-    /// Writes many rows as they come: a line each, or one JSON document whose field `rows` lists them. `head` is an
-    /// object, the document's other fields.
+    /// Writes many rows as they arrive: a line each, or one JSON document whose field `rows` lists them. `head` is an object with
+    /// the other fields of the document.
     pub(crate) fn list<T: Serialize, L: Into<Row>>(
         &mut self,
         schema: &str,
@@ -130,7 +130,7 @@ impl Out {
         text: impl Fn(&T) -> L,
     ) -> Outcome {
         let mut items = items.peekable();
-        // Nothing is begun that fails at once: then there is a document that says so.
+        // A list that fails at its first row is not begun: then the failure is the document.
         if let Some(Err(failure)) = items.next_if(Result::is_err) {
             return Err(failure);
         }
@@ -160,19 +160,19 @@ impl Out {
         self.part(if comma.is_empty() { "]\n}\n" } else { "\n  ]\n}\n" })
     }
 
-    /// Hands over what is written yet, and gives what became of the whole command. Where it failed before it had written
-    /// anything, programs are told by a document.
+    /// Flushes the output, and returns the outcome of the whole command. If it failed before it had written anything, it writes
+    /// the failure as a document.
     pub(crate) fn finish(mut self, command: Outcome) -> Outcome {
         if let (Err(failure), Format::Json, false) = (&command, self.format, self.used)
             && let Some(fields) = failure.for_programs()
         {
-            // Why the command failed is more important than that this can not be written, and is on standard error too.
+            // The failure of the command is more important than that its document can not be written, and is on standard error too.
             let _ = self.document(FAILURE, fields);
         }
         let written = self.to.flush().map_err(|error| unwritten(&error));
         let failed = match (command, written) {
             (Ok(()), written) => written,
-            // The command has more to say than that its output could not be written either.
+            // The failure of the command is more important than that its output could not be written either.
             (failed, _) => failed,
         };
         failed.map_err(|failure| match self.done.take() {

@@ -1,14 +1,14 @@
-//! Panics of user code: where they are shown, and where they become an error of the command.
+//! Panics of user code: which are printed, and which become an error of the command.
 //!
 //! The driver catches the panics of compilers: each is an error about a partition. The set-up of the tasks is called in the same
-//! way, and a panic there is an error of the command: otherwise it would end the program with an exit code of its own and
-//! without an error. A panic that becomes an error is not shown as well, unless with a backtrace.
+//! way, and a panic there is an error of the command: otherwise it would end the program with another exit code and without an
+//! error. A panic that becomes an error is not also printed, unless with a backtrace.
 
 use crate::terminal::escape;
 use crate::terminal::progress::Progress;
 
-/// Shows on standard error what panics and does not become an error, and with a backtrace, where `RUST_BACKTRACE` asks for
-/// one, all that does. Not while the types of intermediate values are tried: such a panic is caught and means nothing.
+/// Prints panics that do not become an error to standard error. If `RUST_BACKTRACE` asks for backtraces, it prints all panics,
+/// each with one. It prints none while the types of intermediate values are tried: such a panic is caught and means nothing.
 pub(crate) fn watch(progress: &Progress) {
     let progress = progress.clone();
     std::panic::set_hook(Box::new(move |panic| {

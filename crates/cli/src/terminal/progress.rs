@@ -1,4 +1,4 @@
-//! Progress on standard error, as bars if it is a terminal; and logs, which are printed above the bars.
+//! Progress on standard error, as bars on a terminal; and logs, which are printed above the bars.
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
@@ -17,7 +17,7 @@ use crate::terminal::numbers::count;
 use crate::terminal::running_calls::Calls;
 use crate::terminal::{colours, escape};
 
-/// All that is shown while a command runs.
+/// Everything that is shown while a command runs.
 #[derive(Clone)]
 pub(crate) struct Progress {
     bars: MultiProgress,
@@ -27,7 +27,7 @@ pub(crate) struct Progress {
     calls: Arc<Calls>,
 }
 
-/// Counts one thing; it is gone from the terminal when it is dropped.
+/// Counts one kind of event; dropping it removes it from the terminal.
 pub(crate) struct Counter(ProgressBar);
 
 /// Shows the tasks of a run.
@@ -37,7 +37,7 @@ pub(crate) struct Tasks {
     pub(crate) calls: Arc<Calls>,
 }
 
-/// What is shown of a task.
+/// The state of a task that is shown.
 struct Shown {
     line: Counter,
     inputs: Option<u64>,
@@ -55,7 +55,7 @@ impl Progress {
         Progress { bars, quiet, secrets: Arc::new(Secrets::of_environment()), calls: Arc::default() }
     }
 
-    /// Sends logs to standard error. `DELTIC_LOG` says which, else the number of `-v` does.
+    /// Sends logs to standard error. `DELTIC_LOG` selects them, else the number of `-v`.
     pub(crate) fn start_logs(&self, verbose: u8) {
         let default = match verbose {
             0 if self.quiet => "error",
@@ -69,14 +69,14 @@ impl Progress {
         let filter = match asked.as_deref().map(|asked| filter.parse(asked)) {
             Some(Ok(filter)) => filter,
             Some(Err(error)) => {
-                self.say(&format!("DELTIC_LOG says nothing of logs, and is passed over: {error}"));
+                self.print(&format!("DELTIC_LOG is ignored, because it selects no logs: {error}"));
                 filter.parse_lossy(default)
             }
             None => filter.parse_lossy(default),
         };
         let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(self.clone());
-        // Without colours, so that every escape in a log line is foreign. Fails where a user's binary has set up logs of its
-        // own: those win.
+        // Without colours, so that every escape in a log line is foreign. This fails if a user's binary has set up its own
+        // logs: those are used.
         let _ = logs.with_ansi(false).with_target(false).try_init();
     }
 
@@ -85,14 +85,14 @@ impl Progress {
         self.quiet
     }
 
-    /// Says something on standard error, above the bars.
-    pub(crate) fn say(&self, line: &str) {
+    /// Prints a line to standard error, above the bars.
+    pub(crate) fn print(&self, line: &str) {
         if !self.quiet {
             self.above(&colours::on_error(&escape::line(line)));
         }
     }
 
-    /// Writes lines that are fit to be shown.
+    /// Writes lines that are already escaped.
     pub(crate) fn above(&self, lines: &str) {
         let lines = format!("{}\n", self.secrets.hide(lines));
         self.bars.suspend(|| escape::to_stderr(&lines));
@@ -108,7 +108,7 @@ impl Progress {
         Tasks { progress: self.clone(), shown: RwLock::default(), calls: Arc::clone(&self.calls) }
     }
 
-    /// What is at work while something ends the process, in lines that are fit to be shown.
+    /// The calls that run while something ends the process, in lines that are already escaped.
     pub(crate) fn at_work(&self) -> Vec<String> {
         self.calls.at_work().iter().map(|line| escape::line(&self.secrets.hide(line)).into_owned()).collect()
     }
@@ -117,7 +117,7 @@ impl Progress {
         let line = self.bars.add(ProgressBar::no_length());
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
         let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-            // What can not be written to a terminal is not missed there.
+            // An error of writing to the terminal is not important here.
             let _ = write!(out, "{} a second", count(state.per_sec().round() as u64));
         };
         line.set_style(style.with_key("rate", rate));
@@ -143,7 +143,7 @@ impl Drop for Counter {
 }
 
 impl Tasks {
-    /// Counts an event of a task, where somebody sees it.
+    /// Counts an event of a task, if bars are shown.
     fn count(&self, task: &TaskId, counter: impl Fn(&Shown) -> &AtomicU64) {
         if self.progress.bars.is_hidden() {
             return;
@@ -210,12 +210,12 @@ impl Observer for Tasks {
     }
 }
 
-/// Writes log lines above the bars, without secrets: the clients of stores log errors and URLs as they come.
+/// Writes log lines above the bars, without secrets: the clients of stores log errors and URLs unchanged.
 pub(crate) struct Above(Progress);
 
 impl Write for Above {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        // An event comes whole, by one call, and is one line.
+        // An event arrives in one call, and is one line.
         let text = String::from_utf8_lossy(line);
         self.0.above(&escape::line(text.strip_suffix('\n').unwrap_or(&text)));
         Ok(line.len())

@@ -1,4 +1,4 @@
-//! Calls of user code that have not returned: what a command that is to stop waits for, and what ran when the process ended.
+//! Calls of user code that have not returned: a command that must stop waits for them, and they may have ended the process.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -13,15 +13,15 @@ use deltic_driver::{Event, Phase};
 #[derive(Default)]
 pub(crate) struct Calls(Mutex<HashMap<u64, Call>>);
 
-/// How many calls are listed at most when the process is ended from inside.
+/// The most calls that are listed when user code ends the process.
 const MOST_LISTED: usize = 8;
 
 /// How often the lock is tried then.
 const TRIES: usize = 1000;
 
 thread_local! {
-    /// The number of a thread, and 0 of one that never ran any call. It has no destructor, as `ThreadId`s need: so it can be
-    /// read while the process ends.
+    /// The number of a thread; 0 for a thread that never ran a call. Unlike a `ThreadId` it needs no destructor, so it can be read
+    /// while the process ends.
     static THREAD: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -47,7 +47,7 @@ enum What {
 }
 
 impl Calls {
-    /// Takes note of an event, on the thread on which it happens.
+    /// Records an event, on the thread on which it happens.
     pub(crate) fn note(&self, event: &Event<'_>) {
         let call = |task: &TaskId, what| {
             self.running().insert(this_thread(), Call { task: task.clone(), what });
@@ -62,7 +62,7 @@ impl Calls {
         }
     }
 
-    /// What has not ended yet, a line each, always in the same order.
+    /// The calls that have not returned, a line each, always in the same order.
     pub(crate) fn awaited(&self) -> Vec<String> {
         let running = self.running();
         let mut lines: Vec<String> = running.values().map(Call::line).collect();
@@ -73,8 +73,8 @@ impl Calls {
         lines
     }
 
-    /// What is at work on this thread, or else on all, a line each. For the end of the process: it waits for nobody long, since
-    /// a handler of a signal may end the process on the very thread that holds the lock.
+    /// The call that runs on this thread, or else those on all threads, a line each. For the end of the process: it does not wait
+    /// long for the lock, because a signal handler may end the process on the very thread that holds it.
     pub(crate) fn at_work(&self) -> Vec<String> {
         let running = (0..TRIES).find_map(|_| match self.0.try_lock() {
             Ok(running) => Some(running),
@@ -88,7 +88,7 @@ impl Calls {
         if let Some(call) = running.get(&THREAD.get()) {
             return vec![format!("it came from {}", call.line())];
         }
-        let mut lines: Vec<String> = running.values().map(|call| format!("at work was {}", call.line())).collect();
+        let mut lines: Vec<String> = running.values().map(|call| format!("{} was running", call.line())).collect();
         lines.sort();
         let more = lines.len().saturating_sub(MOST_LISTED);
         lines.truncate(MOST_LISTED);
@@ -106,7 +106,7 @@ impl Call {
         match &self.what {
             What::Front(key) => format!("the front-end of {}: {key}", self.task),
             What::Back(key) => format!("the back-end of {}: {key}", self.task),
-            What::Ahead => format!("what {} reads ahead", self.task),
+            What::Ahead => format!("the read-ahead of {}", self.task),
             What::Whole(Phase::Back) => format!("the back-end of {}: the whole output", self.task),
             What::Whole(_) => format!("the front-end of {}: the whole input", self.task),
         }
@@ -117,7 +117,7 @@ impl Call {
 mod tests {
     use super::*;
 
-    /// What runs on the thread that asks goes over all else; and no list is longer than can be read.
+    /// The call of the asking thread has priority over all others, and a list is short enough to read.
     #[test]
     fn what_is_at_work_is_named() {
         let calls = Calls::default();
@@ -131,13 +131,13 @@ mod tests {
             }
             let lines = calls.at_work();
             assert_eq!(lines.len(), (threads).min(MOST_LISTED) + usize::from(threads > MOST_LISTED), "{lines:?}");
-            assert_eq!(lines[0], "at work was the back-end of t00: the whole output");
+            assert_eq!(lines[0], "the back-end of t00: the whole output was running");
             assert_eq!(lines.last().is_some_and(|line| line == "and 3 more"), threads > MOST_LISTED, "{lines:?}");
             calls.note(&Event::Whole { task: &task(99), phase: Phase::Front });
             assert_eq!(calls.at_work(), ["it came from the front-end of t99: the whole input"]);
             calls.running().clear();
         }
-        // Somebody holds the lock and does not let go.
+        // Another thread holds the lock and does not release it.
         let _held = calls.running();
         assert!(calls.at_work().is_empty());
     }

@@ -1,6 +1,6 @@
-//! Words quoted for a shell, for commands that messages tell people to type.
+//! Words quoted for a shell, for commands in messages that people can type.
 
-/// A word as a shell takes it.
+/// A word in the form that a shell reads.
 pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:@%+=,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

@@ -1,13 +1,13 @@
-//! Standard output, kept for results.
+//! Standard output, reserved for results.
 //!
-//! Compilers print: to look into them, or because a library does. A print among the lines of a report, or in the middle of a JSON
-//! document, would spoil the result; and a compiler must never wait for a lock that a command holds while it writes. So
-//! on Unix the command keeps the real standard output to itself, and what anything else in the process prints there goes to
-//! standard error, that of child processes included. On other systems both go to standard output, as they are printed.
+//! Compilers print: for debugging, or because a library does. Such text between the lines of a report, or inside a JSON document,
+//! would damage the result. A compiler must also never wait for a lock that a command holds while it writes. So on Unix only the
+//! command has the real standard output. Everything else that the process or its child processes print there goes to standard
+//! error. On other systems both go to standard output, in the order in which they are printed.
 
 use std::io::Write;
 
-/// Standard output, kept while this lives.
+/// Standard output, reserved while this lives.
 #[derive(Debug)]
 pub(crate) struct Stdout {
     #[cfg(unix)]
@@ -15,14 +15,14 @@ pub(crate) struct Stdout {
 }
 
 impl Stdout {
-    /// Keeps standard output for [`Stdout::writer`]; where that can not be done it is shared.
+    /// Reserves standard output for [`Stdout::writer`]; if that is not possible, it is shared.
     pub(crate) fn keep() -> Stdout {
-        // What was printed before belongs there.
+        // Text that was printed before still goes to standard output.
         let _ = std::io::stdout().flush();
         #[cfg(unix)]
         {
             use std::os::fd::AsFd;
-            // Not inherited by children: one that outlives the command would keep its reader waiting.
+            // Child processes do not inherit it: one that outlives the command would keep the reader waiting.
             let own = std::io::stdout().as_fd().try_clone_to_owned();
             let own = own.and_then(|own| Ok(nix::unistd::dup2_stdout(std::io::stderr()).map(|()| own)?));
             if let Err(error) = &own {
@@ -45,11 +45,11 @@ impl Stdout {
 }
 
 impl Drop for Stdout {
-    /// What the program prints after its command goes to standard output again.
+    /// Text that the program prints after its command goes to standard output again.
     fn drop(&mut self) {
         #[cfg(unix)]
         if let Some(own) = &self.own {
-            // The end of what was printed meanwhile, without a line break.
+            // The last printed text, which had no line break.
             let _ = std::io::stdout().flush();
             let _ = nix::unistd::dup2_stdout(own);
         }

@@ -1,7 +1,7 @@
 //! Tiles as names of files: written by `export`, read by `import`.
 //!
-//! A name that can be read in two ways is refused unless `--names` states the form. The other names of a source never
-//! decide: a tile would move when another file comes or goes.
+//! A name that can be read in two forms is refused unless `--names` states the form. The other names of a source never decide
+//! the form: otherwise a tile could change its place when another file is added or removed.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,7 +11,7 @@ use deltic_core::{Error, Grid, Layer, Name, Result, Scheme, Tile};
 
 use crate::terminal::failure::{Failure, Outcome};
 
-/// How the tiles of a source are written. The extension does not count.
+/// The form of tiles in the names of files. The extension is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum TileNames {
     // Not doc comments: these would make a paragraph of each value in the help.
@@ -21,7 +21,7 @@ pub(crate) enum TileNames {
 }
 
 impl TileNames {
-    /// Checks that the tiles of a layer can be written so.
+    /// Checks that the tiles of a layer can be written in this form.
     pub(crate) fn check(self, layer: &Layer) -> Outcome {
         match (self, &layer.scheme) {
             (TileNames::Xyz, Scheme::Tile(Grid::Here, _)) => Err(Failure::usage(format!(
@@ -29,10 +29,9 @@ impl TileNames {
                 layer.id, layer.scheme
             ))),
             (_, Scheme::Tile(..)) => Ok(()),
-            (_, Scheme::Generic) => Err(Failure::usage(format!(
-                "layer `{}` is generic: --names says how tiles are written, and it has none",
-                layer.id
-            ))),
+            (_, Scheme::Generic) => {
+                Err(Failure::usage(format!("layer `{}` is generic: --names is for tiles, and it has none", layer.id)))
+            }
         }
     }
 
@@ -45,7 +44,7 @@ impl TileNames {
         }
     }
 
-    /// What a name is when it is read so.
+    /// The name of this form in messages.
     fn what(self) -> &'static str {
         match self {
             TileNames::Quadkey => "a quadkey",
@@ -54,14 +53,14 @@ impl TileNames {
         }
     }
 
-    /// The tile that a file is of, if it is one that the layer takes.
+    /// The tile of a file, if it is legal in the layer.
     fn read(self, layer: &Layer, file: &str) -> Result<Name> {
         let name = self.parse(file)?;
         layer.check_put(&name)?;
         Ok(name)
     }
 
-    /// The tile that a file is of, whether or not the layer takes it.
+    /// The tile of a file, whether or not it is legal in the layer.
     fn parse(self, file: &str) -> Result<Name> {
         let stem = stem(file)?;
         Ok(Name::Tile(match (self, stem.strip_prefix("here:")) {
@@ -87,13 +86,13 @@ impl fmt::Display for TileNames {
 pub(crate) struct Names<'a> {
     layer: &'a Layer,
     asked: Option<TileNames>,
-    /// Where nobody says how tiles are written: how the first was that shows it, and its file.
+    /// Without a stated form: the form of the first file that has only one, and that file.
     first: Option<(TileNames, String)>,
-    /// The file of each tile. In a generic layer the name is the file.
+    /// The file of each tile. In a generic layer, the name is the file.
     files: HashMap<Name, String>,
 }
 
-/// Why a file has no name, and what helps.
+/// Why a file gives no name, and a hint.
 #[derive(Debug)]
 pub(crate) struct NoName {
     pub(crate) why: String,
@@ -101,12 +100,12 @@ pub(crate) struct NoName {
 }
 
 impl<'a> Names<'a> {
-    /// Reads names for a layer, as it was asked for.
+    /// Reads names for a layer, in the form that was stated, if any.
     pub(crate) fn new(layer: &'a Layer, asked: Option<TileNames>) -> Names<'a> {
         Names { layer, asked, first: None, files: HashMap::new() }
     }
 
-    /// The name of the partition that a file is, and no other file before it.
+    /// The name of the partition that a file becomes. Two files of one partition are an error.
     pub(crate) fn read(&mut self, file: &str) -> std::result::Result<Name, NoName> {
         let plain = |error: Error| NoName { why: error.to_string(), hint: None };
         let name = match (&self.layer.scheme, self.asked) {
@@ -117,14 +116,14 @@ impl<'a> Names<'a> {
         match self.files.entry(name.clone()) {
             Entry::Vacant(entry) => drop(entry.insert(file.to_owned())),
             Entry::Occupied(other) => {
-                let why = format!("it is tile `{name}`, and so is `{}`: only one file can be", other.get());
+                let why = format!("it is tile `{name}`, and so is `{}`: a tile can have only one file", other.get());
                 return Err(NoName { why, hint: None });
             }
         }
         Ok(name)
     }
 
-    /// Reads a name that only one way of reading makes a tile of the layer.
+    /// Reads a name that is a tile of the layer in one form only.
     fn guess(&mut self, grid: Grid, file: &str) -> std::result::Result<Name, NoName> {
         let ways = match grid {
             Grid::Here => &[TileNames::Quadkey, TileNames::Here][..],
@@ -133,36 +132,36 @@ impl<'a> Names<'a> {
         let read = |names: &TileNames| names.read(self.layer, file).ok().map(|name| (*names, name));
         let found: Vec<(TileNames, Name)> = ways.iter().filter_map(read).collect();
         let Some((_, name)) = found.first() else {
-            // If it is a tile, but none that the layer takes, this is what is wrong.
+            // If it is a tile that is not legal in the layer, that is the error.
             let not_taken =
                 |names: &TileNames| names.parse(file).ok().and_then(|name| self.layer.check_put(&name).err());
             let error = ways.iter().find_map(not_taken).or_else(|| TileNames::Quadkey.parse(file).err());
             let is_word = stem(file).is_ok() && ways.iter().all(|names| names.parse(file).is_err());
-            let forms = "tiles are named by quadkey digits or HERE tile ids, in the mercator grid also by z/x/y";
+            let forms = "tiles are named by quadkeys or HERE tile ids, in the mercator grid also by z/x/y";
             let why = error.map(|error| error.to_string()).unwrap_or_default();
             return Err(NoName { why, hint: is_word.then(|| forms.to_owned()) });
         };
         if found.iter().any(|(_, other)| other != name) {
-            let said = |(names, name): &(TileNames, Name)| {
+            let reading = |(names, name): &(TileNames, Name)| {
                 let level = name.tile().map(Tile::level).unwrap_or_default();
                 format!("as {} it is tile `{name}` of level {level}", names.what())
             };
             let ways: Vec<String> = found.iter().map(|(names, _)| format!("--names {names}")).collect();
             return Err(NoName {
                 why: format!(
-                    "it can be read in several ways: {}",
-                    found.iter().map(said).collect::<Vec<_>>().join(", ")
+                    "it can be read in several forms: {}",
+                    found.iter().map(reading).collect::<Vec<_>>().join(", ")
                 ),
-                hint: Some(format!("say how the tiles of the source are written: {}", ways.join(" or "))),
+                hint: Some(format!("state the form of the tiles in the source: {}", ways.join(" or "))),
             });
         }
-        // Whatever reads it, it is one tile; but if only one way does, all names are to be read that way.
+        // It is the same tile in every form. If it is a tile in only one form, all names must have that form.
         if let ([(names, _)], false) = (&found[..], is_marked(file)) {
             match &self.first {
                 Some((first, other)) if first != names => {
                     return Err(NoName {
-                        why: format!("it is a tile only as {}, and `{}` only as {}", names.what(), other, first.what()),
-                        hint: Some("the tiles of one source are written in one way".to_owned()),
+                        why: format!("it is a tile only as {}, but `{}` only as {}", names.what(), other, first.what()),
+                        hint: Some("all tiles of a source must have one form".to_owned()),
                     });
                 }
                 Some(_) => {}
@@ -177,12 +176,12 @@ impl<'a> Names<'a> {
 fn stem(file: &str) -> Result<&str> {
     let last = file.rsplit('/').next().unwrap_or(file);
     if last.starts_with('.') || last.is_empty() {
-        return Err(Error::new("a hidden file is no tile: remove it, or keep it elsewhere"));
+        return Err(Error::new("a hidden file is no tile: remove it, or keep it outside of the source"));
     }
     Ok(last.rsplit_once('.').map_or(last, |(stem, _)| stem))
 }
 
-/// Whether a file's name is marked as a HERE tile id.
+/// Whether the name of a file is marked as a HERE tile id.
 fn is_marked(file: &str) -> bool {
     stem(file).is_ok_and(|stem| stem.starts_with("here:"))
 }
@@ -241,10 +240,10 @@ mod tests {
         assert!(failed.why.ends_with(all), "{}", failed.why);
         assert!(failed.hint.unwrap().ends_with("--names here or --names xyz"));
         assert_eq!(read(&layer, Some(TileNames::Xyz), "8/130/88.pbf").unwrap(), "12022010");
-        // One level is enough to know.
+        // With one level, only one form is legal.
         let layer = Layer::tiles("t", Grid::Mercator, [8]).unwrap();
         assert_eq!(read(&layer, None, "8/130/88.pbf").unwrap(), "12022010");
-        // Two ways that lead to one tile are no question.
+        // Two forms that give the same tile are no ambiguity.
         let layer = Layer::tiles("t", Grid::Mercator, [1]).unwrap();
         assert_eq!(read(&layer, None, "1/0/0.pbf").unwrap(), "0");
     }
@@ -256,12 +255,15 @@ mod tests {
         assert!(names.read("a/0123.json").is_ok() && names.read("0122.json").is_ok());
         for file in ["a/0123.json", "b/0123.pbf", "here:283"] {
             let failed = names.read(file).unwrap_err();
-            assert_eq!(failed.why, "it is tile `0123`, and so is `a/0123.json`: only one file can be", "{file}");
+            assert_eq!(
+                failed.why, "it is tile `0123`, and so is `a/0123.json`: a tile can have only one file",
+                "{file}"
+            );
         }
     }
 
     #[test]
-    fn ids_that_are_too_large_are_told() {
+    fn ids_that_are_too_large_are_errors() {
         let layer = Layer::tiles("t", Grid::Mercator, 0..=31).unwrap();
         let largest = (1u64 << 63) - 1;
         assert!(read(&layer, Some(TileNames::Here), &format!("{largest}.pbf")).is_ok());

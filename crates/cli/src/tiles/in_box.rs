@@ -1,4 +1,4 @@
-//! The tiles of a layer that a box of degrees has points in.
+//! The tiles of a layer that have points in a box of degrees.
 //!
 //! [`Grid::tiles`](deltic_core::Grid::tiles) lists these for one level. Here one tile is tested, or a whole layer is searched.
 
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use deltic_compiler::InBox;
 use deltic_core::{BoundingBox, Grid, Layer, Name, NameBytes, Result, Scheme, Tile};
 
-/// How many ranges of keys a look for the tiles in a box may take.
+/// The most ranges of keys that a search for the tiles in a box reads.
 const MAX_RANGES: usize = 64;
 
 /// A box on the grid of a layer.
@@ -17,10 +17,10 @@ pub(crate) struct Area {
     bounds: InBox,
 }
 
-/// One place to look in a layer.
+/// One place to search in a layer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// A partition by itself.
+    /// A single partition.
     At(NameBytes),
     /// A tile and everything below it.
     Below(NameBytes),
@@ -32,24 +32,24 @@ impl Area {
         match layer.scheme {
             Scheme::Tile(grid, _) => Ok(Area { grid, bounds: InBox::new(bounds) }),
             Scheme::Generic => Err(deltic_core::Error::new(format!(
-                "layer `{}` is generic: only the tiles of a tile layer can lie in a box",
+                "layer `{}` is generic: a box selects tiles, so it needs a tile layer",
                 layer.id
             ))),
         }
     }
 
-    /// Whether the box has a point in the tile.
+    /// Whether the tile has a point in the box.
     pub(crate) fn contains(&self, tile: Tile) -> bool {
         self.bounds.reaches(self.grid, tile)
     }
 
-    /// Whether a name is a tile that the box has a point in.
+    /// Whether a name is a tile that has a point in the box.
     pub(crate) fn holds(&self, name: &Name) -> bool {
         name.tile().is_some_and(|tile| self.contains(tile))
     }
 
-    /// Where to look for the tiles of a layer, in the order of their names. What is found may lie outside of the box
-    /// still. The number of looks is bounded, whatever the size of the box.
+    /// The places to search for the tiles of a layer, in the order of their names. They may hold tiles outside of the box.
+    /// Their number is bounded, whatever the size of the box.
     pub(crate) fn looks(&self) -> Result<Vec<Look>> {
         let cover = self.grid.cover(self.bounds.bounds(), Tile::MAX_LEVEL, MAX_RANGES)?;
         let below: BTreeSet<Tile> = cover.into_iter().collect();

@@ -75,6 +75,6 @@ pub(crate) fn take(sections: &mut BTreeMap<String, Value>) -> BTreeMap<String, V
 pub(crate) fn read(task: &str, value: &Value) -> Result<OnError, ConfigError> {
     OnError::read(value).ok_or_else(|| ConfigError {
         path: ["compiler", task, KEY].map(str::to_owned).to_vec(),
-        message: format!("`{KEY}` must be {EXPECTED}, and this is {value}"),
+        message: format!("`{KEY}` must be {EXPECTED}, not {value}"),
     })
 }

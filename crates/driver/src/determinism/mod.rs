@@ -195,10 +195,10 @@ impl DeterminismCheck<'_> {
             let (what, first) = match (first, second) {
                 (Some(first), Some(second)) => {
                     let first = FirstDifference::of(&self.payload(out, first)?, &self.payload(out, second)?);
-                    (format!("{which} comes out differently the second time:"), first)
+                    (format!("{which} has another content the second time:"), first)
                 }
-                (Some(_), None) => (format!("{which} is made the first time only"), None),
-                (None, _) => (format!("{which} is made the second time only"), None),
+                (Some(_), None) => (format!("{which} is made only the first time"), None),
+                (None, _) => (format!("{which} is made only the second time"), None),
             };
             self.record(Phase::Back, key, what, first);
             return Ok(());
@@ -254,9 +254,9 @@ impl DeterminismCheck<'_> {
     fn other_reads(&self, one: &[Seen], two: &[Seen]) -> String {
         let only = |one: &[Seen], two: &[Seen]| one.iter().find(|seen| !two.contains(seen)).cloned();
         match (only(one, two), only(two, one)) {
-            (Some(seen), _) => format!("looks at {} the first time only", self.show(&seen)),
-            (None, Some(seen)) => format!("looks at {} the second time only", self.show(&seen)),
-            (None, None) => "looks at something else the second time".to_owned(),
+            (Some(seen), _) => format!("reads {} the first time only", self.show(&seen)),
+            (None, Some(seen)) => format!("reads {} the second time only", self.show(&seen)),
+            (None, None) => "reads something else the second time".to_owned(),
         }
     }
 

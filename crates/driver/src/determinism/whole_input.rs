@@ -78,10 +78,10 @@ impl DeterminismCheck<'_> {
             let (what, first) = match made {
                 [Some(one), Some(two)] => {
                     let first = FirstDifference::of(&self.payload(&out, &one)?, &self.payload(&out, &two)?);
-                    (format!("{which} comes out differently the second time:"), first)
+                    (format!("{which} has another content the second time:"), first)
                 }
-                [Some(_), None] => (format!("{which} is made the first time only"), None),
-                [None, _] => (format!("{which} is made the second time only"), None),
+                [Some(_), None] => (format!("{which} is made only the first time"), None),
+                [None, _] => (format!("{which} is made only the second time"), None),
             };
             self.record(phase, key, what, first);
         }

@@ -59,7 +59,7 @@ pub fn edit_layers(
                 let Some((settings, tree)) = layers.get_mut(&layer.id) else { return Err(none(&layer.id)) };
                 for found in tree.scan(KeyRange::all()) {
                     let legal = settings.name_from_bytes(&found?.0).and_then(|name| layer.check(&name));
-                    legal.map_err(|error| refused(format!("layer `{}` can not be changed so: {error}", layer.id)))?;
+                    legal.map_err(|error| refused(format!("layer `{}` can not get this scheme: {error}", layer.id)))?;
                 }
                 let content_type =
                     if layer.content_type.is_empty() { &settings.content_type } else { &layer.content_type };
@@ -70,7 +70,7 @@ pub fn edit_layers(
                 let writer = base.record().tasks.iter().find(|task| fingerprint::writes(task, settings));
                 if let Some(task) = writer {
                     return Err(refused(format!(
-                        "layer `{id}` is written by task `{}`: a run would make it again; take the task out of the driver first",
+                        "task `{}` writes layer `{id}`, and a run would make it again: remove the task from the driver first",
                         task.id
                     )));
                 }

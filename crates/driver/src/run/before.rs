@@ -50,7 +50,7 @@ impl InputBefore {
         let (why, history) = match found {
             Ok(found) => {
                 let why = other_content(id, &found, &format!("{made} one with digest {}", known.digest.short()));
-                (why, Some(format!("`{id}` has another history now, as a restored copy has that went on")))
+                (why, Some(format!("`{id}` has another history now, as after a copy was restored and changed")))
             }
             Err(error) if *error.kind() == ErrorKind::NotFound => {
                 let why = format!("`{id}` has no version {}, which {made}", known.version);
@@ -64,9 +64,9 @@ impl InputBefore {
         let equal = if searched { catalog.with_digest(&known.digest, known.version)? } else { None };
         let then = match &equal {
             Some(equal) => {
-                format!("what changed is taken from its version {}, which has that content", equal.version())
+                format!("the changes since its version {}, which has that content, are compiled", equal.version())
             }
-            None => "what reads it is compiled in full".to_owned(),
+            None => "its readers are compiled in full".to_owned(),
         };
         Ok(InputBefore {
             note: history.map(|history| format!("{why}: {history}; {then}")),

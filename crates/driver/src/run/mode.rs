@@ -26,20 +26,20 @@ pub(crate) fn decide(
         return full("it has not run before");
     };
     if !incremental {
-        return full("asked for");
+        return full("requested");
     }
     if before.fingerprint != now.fingerprint {
         return Mode::Full { reason: fingerprint::difference(before, now) };
     }
     if let Some(catalog) = reprocessed {
-        return Mode::Full { reason: format!("`{catalog}` is to be reprocessed") };
+        return Mode::Full { reason: format!("reprocessing of `{catalog}` was requested") };
     }
     if let Some(layer) = dropped {
-        return Mode::Full { reason: format!("layer `{layer}` is not there any more") };
+        return Mode::Full { reason: format!("layer `{layer}` no longer exists") };
     }
     if let Some((_, name, layer)) = view.iter().find(|(_, _, layer)| !layer.is_comparable()) {
         let why = layer.why().map(|why| format!(": {why}")).unwrap_or_default();
-        return Mode::Full { reason: format!("what changed in {name} can not be told{why}") };
+        return Mode::Full { reason: format!("the changes of {name} are not known{why}") };
     }
     let changed: Vec<String> =
         view.iter().filter(|(_, _, layer)| layer.has_changed()).map(|(_, name, _)| name.to_string()).collect();

@@ -22,20 +22,22 @@ pub(crate) fn contradiction(
         (Processing::Unspecified | Processing::Reprocess, _) => None,
         (Processing::Changes { since }, Some(from)) if since == from => None,
         (Processing::Changes { since }, Some(from)) => Some(format!(
-            "`{id}` is said to have changed since version {since}, and {made} from its version {from}: what changed since \
-             {from} counts"
+            "the job states that `{id}` changed since version {since}, but {made} from its version {from}: the changes since \
+             {from} are compiled"
         )),
         (Processing::Changes { since }, None) => {
-            Some(format!("`{id}` is said to have changed since version {since}, and {made} without it"))
+            Some(format!("the job states that `{id}` changed since version {since}, but {made} without it"))
         }
-        (Processing::NoChanges, None) => Some(format!("`{id}` is said not to have changed, and {made} without it")),
+        (Processing::NoChanges, None) => {
+            Some(format!("the job states that `{id}` did not change, but {made} without it"))
+        }
         (Processing::NoChanges, Some(from)) => {
             let changed = layers.iter().filter(|(_, layer)| layer.is_comparable() && layer.has_changed());
             let changed: Vec<String> = changed.map(|(layer, _)| format!("`{id}/{layer}`")).collect();
             let what = changed.join(", ");
             (!what.is_empty()).then(|| {
                 format!(
-                    "`{id}` is said not to have changed, and {made} from its version {from}, since when {what} changed"
+                    "the job states that `{id}` did not change, but {made} from its version {from}, and {what} changed since then"
                 )
             })
         }

@@ -323,7 +323,7 @@ mod tests {
                 Ok(())
             });
             let error = ended.unwrap_err().to_string();
-            assert!(error.contains("could not be kept in a file") && error.contains("check that disk"), "{error}");
+            assert!(error.contains("could not be written to a file") && error.contains("check that disk"), "{error}");
         }
     }
 

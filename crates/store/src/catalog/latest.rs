@@ -106,8 +106,8 @@ async fn another_history(catalog: &Catalog, seen: &Snapshot) -> Result<Option<Er
     }
     let object = ObjectName::Version(version);
     let message = format!(
-        "{url}: {object} is not what it was when this process read it: the catalog has another history now; open it anew, and \
-         begin again from its latest version"
+        "{url}: {object} is not what it was when this process read it: the catalog has another history now; open it again, and \
+         start again from its latest version"
     );
     Ok(Some(Error::new(ErrorKind::Corrupt { object: object.to_string() }, message)))
 }

@@ -93,7 +93,7 @@ fn at(latest: &Snapshot, version: Version) -> Result<Snapshot> {
     let catalog = latest.catalog();
     let found = catalog.look_up(&[version])?.pop().flatten();
     found.ok_or_else(|| {
-        let what = "the object is missing or damaged, although later versions are there";
+        let what = "the object is missing or damaged, although later versions exist";
         Error::corrupt(catalog.url(), ObjectName::Version(version), what)
     })
 }

@@ -127,7 +127,7 @@ impl Catalog {
 
     /// The error for a record that is missing although later ones exist.
     pub(crate) fn missing(&self, version: Version) -> Error {
-        let what = "the object is missing, although later versions are there";
+        let what = "the object is missing, although later versions exist";
         Error::corrupt(self.url(), ObjectName::Version(version), what)
     }
 

@@ -104,7 +104,7 @@ impl Catalog {
             (Some(snapshot), Some(_)) => Ok(snapshot),
             (None, None) => Err(self.nothing_here()),
             (None, Some(version)) => Err(Error::not_found(format!(
-                "{url}: there is no version {version}; `deltic log {url}` lists those there are"
+                "{url}: there is no version {version}; `deltic log {url}` lists the existing versions"
             ))),
         }
     }

@@ -1,8 +1,8 @@
-//! Tar archives, read as streams: every form is expanded to what it stands for, or refused; nothing is guessed.
+//! Tar archives, read as streams. Every form is either expanded to files or refused; nothing is guessed.
 //!
-//! The layer that is imported loses what the archive does not hold, so an archive that is cut, damaged or of a form that
-//! is not known must not look like a shorter one. Hence: it must end with an end mark, and with nothing but zeros after it;
-//! and a member whose kind is not known, or of which two readers could make two things, is an error.
+//! An import deletes partitions that the archive does not hold. So an archive that is cut, damaged or of an unknown form must not
+//! look like a shorter one. Therefore it must end with an end mark, with only zeros after it. A member of an unknown kind, or one
+//! that two readers could read differently, is an error.
 //!
 //! | in the archive | becomes |
 //! |---|---|
@@ -10,7 +10,7 @@
 //! | folders, also those of old archives: empty files whose names end with `/`; volume labels | nothing |
 //! | names and sizes in extended headers: pax, GNU | those of the next member |
 //! | sparse files: GNU's old form, pax 0.0, 0.1 and 1.0 | files, their holes filled with zeros |
-//! | all else: links, devices, multi-volume and incremental archives, metadata that macOS stores as `._` files | an error |
+//! | everything else: links, devices, multi-volume and incremental archives, metadata that macOS stores as `._` files | an error |
 
 mod form;
 mod packing;
@@ -39,10 +39,10 @@ const BLOCK: usize = 512;
 /// The longest extended header or long name. Sparse files with many holes have long ones.
 const LONGEST_HEADER: u64 = 16 << 20;
 
-/// What files of metadata begin with that macOS writes beside others, as `._NAME`.
+/// The prefix of files in which macOS stores the metadata of other files, as `._NAME`.
 const APPLE_DOUBLE: [u8; 4] = [0, 5, 0x16, 7];
 
-/// Whether a file's name is one that macOS gives to the metadata of another.
+/// Whether macOS uses such a file name for the metadata of another file.
 fn looks_like_metadata(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| name.starts_with("._"))
 }
@@ -59,9 +59,9 @@ pub(crate) struct Member {
 /// Reads the bytes of the file that an archive is at.
 pub(crate) type ReadFile<'a> = dyn FnMut() -> Outcome<Vec<u8>> + 'a;
 
-/// Reads an archive from its beginning and hands over every file in it, and its bytes once they are asked for.
+/// Reads an archive from its beginning, and passes on every file in it, with its bytes if they are requested.
 ///
-/// Cost: the whole archive is read, once. Memory: the file at hand, where it is asked for.
+/// Cost: the whole archive is read, once. Memory: the current file, if it is requested.
 pub(crate) fn files_of_archive(
     path: &Path,
     packing: Packing,
@@ -70,19 +70,19 @@ pub(crate) fn files_of_archive(
     Archive { path, stream: Stream::open(path, packing)? }.read(take)
 }
 
-/// An archive being read.
+/// An archive while it is read.
 struct Archive<'a> {
     path: &'a Path,
     stream: Stream<'a>,
 }
 
-/// What extended headers say of the member that follows them.
+/// What extended headers state about the member that follows them.
 #[derive(Default)]
 struct Described {
     records: Option<Records>,
     /// GNU's long name.
     name: Option<Vec<u8>>,
-    /// GNU's long name of a link's target, which is of no interest.
+    /// GNU's long name of a link's target, which is ignored.
     link: bool,
 }
 
@@ -96,7 +96,7 @@ impl Archive<'_> {
                 break;
             }
             let header = self.header(&block)?;
-            // What is about all members is none.
+            // A header for all members is not a member.
             members += u64::from(kind(header) != b'g');
             match kind(header) {
                 b'g' => self.records(header)?.check_global().map_err(|why| self.bad(header, &why))?,
@@ -123,9 +123,9 @@ impl Archive<'_> {
         if described.records.is_some() || described.name.is_some() || described.link {
             return Err(self.stream.cut_off());
         }
-        // Zeros alone are an archive of nothing, but also what is left of a file that was never written.
+        // Only zeros are an empty archive, but also the rest of a file that was never written.
         if members == 0 {
-            let why = "the archive has no members, not even a folder: nothing shows that it is whole";
+            let why = "the archive has no members, not even a folder: it may be incomplete";
             return Err(Failure::failed(format!("{}: {why}", self.path.display()))
                 .hint("to empty a layer, import an empty folder"));
         }
@@ -138,12 +138,12 @@ impl Archive<'_> {
         let sum =
             block.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) });
         if header.cksum().ok() != Some(sum.sum()) {
-            let why = "the archive can not be read: a member's header is damaged, or this is no tar archive";
+            let why = "the archive can not be read: the header of a member is damaged, or this is no tar archive";
             return Err(Failure::failed(format!("{}: {why}", self.path.display())));
         }
         // The magic number without its version: a form in which names may lie elsewhere.
         if block[257..262] == *b"ustar" && header.as_ustar().is_none() && header.as_gnu().is_none() {
-            return Err(self.bad(header, "its header is of a form that is not known"));
+            return Err(self.bad(header, "its header has an unknown form"));
         }
         Ok(header)
     }
@@ -165,7 +165,7 @@ impl Archive<'_> {
         Ok(bytes)
     }
 
-    /// Hands over a member, if it is a file, and passes over it.
+    /// Passes on a member if it is a file, and skips to the next one.
     fn member(
         &mut self,
         header: &Header,
@@ -185,7 +185,7 @@ impl Archive<'_> {
             0 | b'0' | b'7' | b'S' => {}
             b'5' | b'V' if stored == 0 => return Ok(()),
             b'5' | b'V' => {
-                return Err(bad("this is a folder or a label with content, of which nobody knows what it is"));
+                return Err(bad("this is a folder or a label with content, whose meaning is unknown"));
             }
             b'1' => {
                 return Err(refused(&shown, "a hard link")
@@ -199,17 +199,17 @@ impl Archive<'_> {
                 ));
             }
             other => {
-                return Err(bad(&format!("it is of type `{}`, which is not known", char::from(other))));
+                return Err(bad(&format!("it has the unknown type `{}`", char::from(other))));
             }
         }
         // As old archives have them. No file has such a name.
         if path.ends_with(b"/") {
-            return if stored == 0 { Ok(()) } else { Err(bad("its name is that of a folder, and it has content")) };
+            return if stored == 0 { Ok(()) } else { Err(bad("its name is that of a folder, but it has content")) };
         }
         let map = match (kind(header), header.as_gnu()) {
             (b'S', Some(_)) if records.is_sparse() => return Err(bad("it has two maps of holes")),
             (b'S', Some(gnu)) => Some(Map::of_gnu(gnu, &mut || self.stream.block())?),
-            (b'S', None) => return Err(bad("it is a sparse file of a form that is not known")),
+            (b'S', None) => return Err(bad("it is a sparse file of an unknown form")),
             _ if records.is_sparse() => Some(Map::of_pax(records, &mut stored, &mut || self.stream.block())?),
             _ => None,
         };
@@ -224,8 +224,8 @@ impl Archive<'_> {
         take(member, &mut || {
             let bytes = self.stream.bytes(std::mem::take(&mut left))?;
             if is_metadata && bytes.starts_with(&APPLE_DOUBLE) {
-                let hint = "macOS leaves it out with `COPYFILE_DISABLE=1 tar …` or `tar --no-mac-metadata`";
-                return Err(bad("this is metadata of another file, as macOS stores it, and no file").hint(hint));
+                let hint = "on macOS, `COPYFILE_DISABLE=1 tar …` or `tar --no-mac-metadata` leaves it out";
+                return Err(bad("this is macOS metadata of another file, and no file itself").hint(hint));
             }
             Ok(match &map {
                 Some(map) => map.expand(&bytes),
@@ -235,7 +235,7 @@ impl Archive<'_> {
         self.stream.skip(left, stored)
     }
 
-    /// The path of a member: from the header that says most about it.
+    /// The path of a member, from the most detailed header.
     fn path_of(&self, header: &Header, described: &Described, records: &Records) -> Outcome<Vec<u8>> {
         let bad = |why: String| self.bad(header, &why);
         let path = records.one("path").map_err(bad)?;
@@ -249,7 +249,7 @@ impl Archive<'_> {
         }
     }
 
-    /// The size that a header states. What is no file may state none.
+    /// The size in a header. Only the headers of files may state one.
     fn size(&self, header: &Header) -> Outcome<u64> {
         let is_blank = header.as_old().size.iter().all(|byte| matches!(byte, 0 | b' '));
         if is_blank && !matches!(kind(header), 0 | b'0' | b'7' | b'S') {
@@ -278,7 +278,7 @@ fn padding(size: u64) -> u64 {
 /// A member's path with `/` between the parts, a leading `./` left out.
 fn member_path(path: &[u8], shown: &str) -> Outcome<String> {
     let path = std::str::from_utf8(path)
-        .map_err(|_| Failure::failed(format!("{shown}: the name is not UTF-8, as names of partitions have to be")))?;
+        .map_err(|_| Failure::failed(format!("{shown}: the name is not UTF-8, but names of partitions must be")))?;
     if path.starts_with('/') {
         return Err(refused(shown, "an absolute path"));
     }

@@ -1,6 +1,6 @@
 //! How archives are compressed, and how they are read.
 //!
-//! Several compressed streams one after the other are read as one, as `gzip` and `zstd` do. Anything else behind the last stream
+//! Several compressed streams one after the other are read as one, as `gzip` and `zstd` do. Anything else after the last stream
 //! is an error: it may be padding, or the rest of a longer archive.
 
 use std::fmt;
@@ -14,10 +14,10 @@ use super::form::OtherForm;
 
 type Input = BufReader<File>;
 
-/// How the names of archives end that are read and written.
+/// The extensions of archives that can be read and written.
 pub(crate) const KNOWN: &str = ".tar, .tar.gz, .tgz, .tar.zst, .tzst";
 
-/// How those of others do, and of single files that are compressed.
+/// The extensions of other archives, and of single files that are compressed.
 const UNKNOWN: [&str; 22] = [
     "7z", "br", "bz2", "cpio", "gz", "jar", "lz", "lz4", "lzma", "lzo", "rar", "taz", "tb2", "tbz", "tbz2", "tlz",
     "txz", "xz", "z", "zip", "zst", "zstd",
@@ -32,7 +32,7 @@ pub(crate) enum Packing {
 }
 
 impl Packing {
-    /// The packing of the archives that are named so; none if no archive is.
+    /// The packing of archives with this name; none if it is not the name of an archive.
     pub(crate) fn of(path: &Path) -> Option<Packing> {
         let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
         match name.as_str() {
@@ -43,7 +43,7 @@ impl Packing {
         }
     }
 
-    /// Whether a name is that of an archive, or of a packed file, of a form that is not known here.
+    /// Whether a name is that of an archive, or of a packed file, in a form that can not be read.
     pub(crate) fn is_unknown(path: &Path) -> bool {
         let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
         let is_packed = |ending: &str| {
@@ -52,7 +52,7 @@ impl Packing {
         Packing::of(path).is_none() && UNKNOWN.iter().any(|ending| is_packed(ending))
     }
 
-    /// Reads what was packed so.
+    /// Reads an archive of this packing.
     pub(super) fn unpack(self, file: File) -> io::Result<Box<dyn Read>> {
         let mut file = BufReader::with_capacity(1 << 20, file);
         first(&mut file)?;
@@ -73,7 +73,7 @@ struct Streams {
     decoder: Option<Decoder>,
 }
 
-/// Reads one compressed stream, and nothing of what follows it.
+/// Reads one compressed stream, and no byte after it.
 enum Decoder {
     Gzip(GzDecoder<Input>),
     Zstd(zstd::Decoder<'static, Input>),
@@ -103,7 +103,7 @@ impl Decoder {
                 let mut file = decoder.finish();
                 match first(&mut file)? {
                     None => Ok(None),
-                    // A frame, or one that is to be passed over.
+                    // A frame, or one that readers skip.
                     Some(0x28 | 0x50..=0x5f) => Ok(Some(Decoder::zstd(file)?)),
                     Some(_) => Err(Trailing::find("zstd", file)?.into()),
                 }
@@ -128,7 +128,7 @@ impl Read for Streams {
     }
 }
 
-/// The next byte, which stays there.
+/// The next byte, which is not consumed.
 fn first(file: &mut Input) -> io::Result<Option<u8>> {
     loop {
         match file.fill_buf() {
@@ -138,7 +138,7 @@ fn first(file: &mut Input) -> io::Result<Option<u8>> {
     }
 }
 
-/// What follows the compressed streams of a file.
+/// Bytes after the compressed streams of a file.
 #[derive(Debug)]
 pub(super) struct Trailing {
     program: &'static str,
@@ -159,17 +159,19 @@ impl Trailing {
         Ok(trailing)
     }
 
-    /// What can be done about it.
+    /// Advice for the user.
     pub(super) fn hint(&self) -> String {
         let program = self.program;
-        format!("get the archive again, or, if it is whole without them: `{program} -dc OLD | {program} -c > NEW`")
+        format!(
+            "get the archive again; or, if it is complete without these bytes: `{program} -dc OLD | {program} -c > NEW`"
+        )
     }
 }
 
 impl fmt::Display for Trailing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (bytes, program) = (self.bytes, self.program);
-        let what = if self.is_zeros { "zeros".to_owned() } else { format!("something that is no {program} stream") };
+        let what = if self.is_zeros { "zeros".to_owned() } else { format!("data that is no {program} stream") };
         write!(f, "its {program} stream is followed by {bytes} bytes of {what}")
     }
 }

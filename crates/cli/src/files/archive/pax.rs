@@ -1,21 +1,21 @@
-//! Records of pax extended headers: `LENGTH KEY=VALUE` and a line feed. The length counts all of it.
+//! Records of pax extended headers: `LENGTH KEY=VALUE` and a line feed. The length includes all of these.
 
 use deltic_core::Fields;
 
-/// What the keys of user fields begin with; the name of the field follows, with `%` and `=` written as `%25` and `%3D`.
+/// The prefix of the keys of user fields; the name of the field follows, with `%` and `=` written as `%25` and `%3D`.
 const FIELD: &str = "DELTIC.field.";
 
-/// Says of a member that looks like metadata of macOS that it is a file of its own.
+/// Marks a member that looks like metadata of macOS as an ordinary file.
 pub(super) const FILE: &str = "DELTIC.file";
 
-/// What all keys begin with that are meant for these programs.
+/// The prefix of all keys for these programs.
 const VENDOR: &str = "DELTIC.";
 
 /// The records of one header, in order.
 #[derive(Default)]
 pub(super) struct Records(Vec<(String, Vec<u8>)>);
 
-/// What a record is, or why it can not be one.
+/// A value, or why it can not be read.
 type Checked<T> = Result<T, String>;
 
 impl Records {
@@ -33,17 +33,17 @@ impl Records {
         Ok(Records(records))
     }
 
-    /// Checks a header that is about all members that follow: nothing in it may be about one of them.
+    /// Checks a header for all following members: no record in it may be about a single member.
     pub(super) fn check_global(&self) -> Checked<()> {
         let one =
             |key: &str| matches!(key, "path" | "size") || key.starts_with("GNU.sparse.") || key.starts_with(VENDOR);
         match self.0.iter().find(|(key, _)| one(key)) {
-            Some((key, _)) => Err(format!("a header that is about all members has a `{key}`")),
+            Some((key, _)) => Err(format!("a header for all members has a `{key}`, which can only be for one")),
             None => Ok(()),
         }
     }
 
-    /// The value of a key; none where there is no such record, or an empty one, which takes the value back.
+    /// The value of a key; none if there is no such record, or an empty one, which removes the value.
     pub(super) fn one(&self, key: &str) -> Checked<Option<&[u8]>> {
         let mut values = self.all(key);
         let first = values.next();
@@ -82,9 +82,11 @@ impl Records {
             let Some(name) = key.strip_prefix(FIELD) else { continue };
             let bad = |why: &str| format!("user field `{name}`: {why}");
             let (name, value) = (decoded(name), std::str::from_utf8(value));
-            let (Some(name), Ok(value)) = (name, value) else { return Err(bad("it is not written as `export` does")) };
+            let (Some(name), Ok(value)) = (name, value) else {
+                return Err(bad("it is not in the form that `export` writes"));
+            };
             if fields.get(&name).is_some() {
-                return Err(bad("it is there twice"));
+                return Err(bad("it is given twice"));
             }
             fields.set(&name, value).map_err(|error| bad(&error.to_string()))?;
         }
@@ -116,7 +118,7 @@ pub(super) fn decimal(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok().filter(|_| digits)?.parse().ok()
 }
 
-/// The first record, as key and value, and what follows it.
+/// The first record, as key and value, and the bytes after it.
 fn record(bytes: &[u8]) -> Option<(String, &[u8], &[u8])> {
     let space = bytes.iter().take(20).position(|byte| *byte == b' ')?;
     let length = usize::try_from(decimal(&bytes[..space])?).ok()?;
@@ -126,7 +128,7 @@ fn record(bytes: &[u8]) -> Option<(String, &[u8], &[u8])> {
     Some((std::str::from_utf8(&text[..equals]).ok()?.to_owned(), &text[equals + 1..], rest))
 }
 
-/// Why a record can not be passed over, if it says something of the content that is not known here.
+/// Why a record can not be ignored, if it may describe the content in a way that is not known here.
 fn unknown(key: &str, value: &[u8]) -> Option<String> {
     let known = match key {
         "hdrcharset" => matches!(value, b"" | b"ISO-IR 10646 2000 UTF-8" | b"BINARY"),
@@ -139,11 +141,11 @@ fn unknown(key: &str, value: &[u8]) -> Option<String> {
     };
     (!known).then(|| {
         let value = String::from_utf8_lossy(&value[..value.len().min(40)]);
-        format!("`{key}={value}` of its extended header is not known here, and it may say what the content is")
+        format!("`{key}={value}` of its extended header is unknown, and may change the content")
     })
 }
 
-/// The name of a user field as it was before it was written into a key; none if it was not written so.
+/// The name of a user field, decoded from its key; none if the key is not in that form.
 fn decoded(name: &str) -> Option<String> {
     let mut parts = name.split('%');
     let mut decoded = parts.next()?.to_owned();

@@ -6,7 +6,7 @@ use super::BLOCK;
 use super::pax::{Records, decimal};
 use crate::terminal::failure::Outcome;
 
-/// The longest file that is made from one with holes: a few bytes of an archive could stand for any length.
+/// The longest file with holes that is expanded: a few bytes of an archive could expand to any length.
 const LONGEST: u64 = 1 << 30;
 
 /// The most pieces of a file.
@@ -23,9 +23,9 @@ pub(super) struct Map {
 }
 
 impl Map {
-    /// The map in the old form of GNU, whose headers may go on.
+    /// The map in the old form of GNU, which may continue in further headers.
     ///
-    /// The outer result is that of reading the archive.
+    /// The outer result is for errors of reading the archive.
     pub(super) fn of_gnu(header: &GnuHeader, next: &mut NextBlock<'_>) -> Outcome<Result<Map, String>> {
         let mut map = Map { pieces: Vec::new(), size: 0 };
         let add = |map: &mut Map, found: &[GnuSparseHeader]| -> Result<(), String> {
@@ -47,7 +47,7 @@ impl Map {
         Ok(problem.map(|()| map))
     }
 
-    /// The map in the forms of pax. That of form 1.0 lies before the content, and counts as `stored` before.
+    /// The map in the forms of pax. In form 1.0 it is before the content, and its length is part of `stored`.
     pub(super) fn of_pax(
         records: &Records,
         stored: &mut u64,
@@ -67,7 +67,7 @@ impl Map {
                 Map { pieces: Vec::new(), size }.with_stored(stored, next)
             }
             (None, None) => Ok(Map::in_records(records)),
-            _ => Ok(Err("it is a sparse file of a form that is not known".to_owned())),
+            _ => Ok(Err("it is a sparse file of an unknown form".to_owned())),
         }
     }
 
@@ -80,7 +80,7 @@ impl Map {
             *stored = rest;
             for byte in next()? {
                 if byte != b'\n' {
-                    // What follows the last line fills the block.
+                    // The rest of the block after the last line is padding.
                     if count == Some(self.pieces.len() as u64) && offset.is_none() {
                         break;
                     }
@@ -144,16 +144,16 @@ impl Map {
         Ok(())
     }
 
-    /// Checks that `stored` bytes are what the map is about.
+    /// Checks that the map describes `stored` bytes.
     pub(super) fn check(&self, stored: u64) -> Result<(), String> {
         if self.size > LONGEST {
             return Err(format!(
-                "with its holes it is {} bytes long, and at most {LONGEST} are made of such files",
+                "with its holes it is {} bytes long, and such files may have at most {LONGEST}",
                 self.size
             ));
         }
         let pieces = || self.pieces.iter().filter(|(_, length)| *length > 0);
-        // Where a piece does not fill its last block, some programs begin the next one there and some at the next block.
+        // When a piece does not fill its last block, some programs begin the next piece there, and some at the next block.
         let ends_early = pieces().rev().skip(1).any(|(_, length)| length % BLOCK as u64 != 0);
         let sum: u64 = pieces().map(|(_, length)| length).sum();
         if sum != stored || ends_early { Err(bad()) } else { Ok(()) }
@@ -175,7 +175,7 @@ impl Map {
 }
 
 fn bad() -> String {
-    "the map of its holes is damaged, or of a form that is not known".to_owned()
+    "the map of its holes is damaged, or of an unknown form".to_owned()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! An archive, read block by block, up to its end mark and the zeros behind it.
+//! An archive, read block by block, up to its end mark and the zeros after it.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -8,13 +8,13 @@ use super::packing::Trailing;
 use super::{BLOCK, Packing, padding};
 use crate::terminal::failure::{Failure, Outcome};
 
-/// The end mark: two blocks of zeros, of which the second may be missing. Programs fill up what follows to the end of a
-/// record: of 10 KiB mostly, and `tar --concatenate` by one more; else of a power of two up to the second number here.
+/// The end mark: two blocks of zeros, of which the second may be missing. Programs add zeros up to the end of a record: of 10 KiB
+/// in most cases, and `tar --concatenate` one record more; else of a power of two up to the second number here.
 const END: u64 = 2 * BLOCK as u64;
 pub(super) const RECORD: u64 = 10 << 10;
 pub(super) const LARGEST_RECORD: u64 = 1 << 20;
 
-/// As much memory is taken for a file because its header says so; beyond, as its bytes are there.
+/// This much memory is allocated for a file because its header asks for it; more only as its bytes are read.
 const TAKEN_AT_ONCE: u64 = 64 << 20;
 
 /// An archive's bytes, and how many of them have been read.
@@ -53,15 +53,15 @@ impl<'a> Stream<'a> {
         if (bytes.len() as u64) < size { Err(self.cut_off()) } else { Ok(bytes) }
     }
 
-    /// Passes over the next bytes, and what fills the block that they end in.
+    /// Skips the next bytes, and the rest of their last block.
     pub(super) fn skip(&mut self, size: u64, of: u64) -> Outcome {
         let size = size + padding(of);
         let skipped = std::io::copy(&mut (&mut *self).take(size), &mut std::io::sink());
         if skipped.map_err(|error| self.unreadable(&error))? < size { Err(self.cut_off()) } else { Ok(()) }
     }
 
-    /// Checks that nothing but zeros is left after the block that began the end mark, and not more of them than programs
-    /// write. So is the checksum of a compressed stream.
+    /// Checks that only zeros follow the block that began the end mark, and not more of them than programs write. Reading them also
+    /// checks the checksum of a compressed stream.
     pub(super) fn end(&mut self) -> Outcome {
         let message = |path: &Path, why: &str| Failure::failed(format!("{}: {why}", path.display()));
         let end = self.at - BLOCK as u64;
@@ -69,8 +69,8 @@ impl<'a> Stream<'a> {
         loop {
             let read = self.some(&mut buffer)?;
             if buffer[..read].iter().any(|byte| *byte != 0) {
-                let why = "the archive goes on after its end mark: it is damaged, or several archives in one";
-                let hint = "archives are joined by `tar --concatenate`, or by unpacking them into one folder";
+                let why = "data follows the archive's end mark: the archive is damaged, or these are several archives in one file";
+                let hint = "join archives with `tar --concatenate`, or unpack them into one folder";
                 return Err(message(self.path, why).hint(hint));
             }
             if read == 0 {
@@ -82,14 +82,14 @@ impl<'a> Stream<'a> {
         let powers = powers.take_while(|record| *record <= LARGEST_RECORD).map(|record| (record, record));
         let mut filled = powers.chain([(RECORD, 2 * RECORD)]);
         if zeros > END && !filled.any(|(record, most)| total.is_multiple_of(record) && zeros < most + END) {
-            let why = "more zeros follow the archive's end mark than programs write: it was not written to its end";
-            let hint = "if it is whole, pack it again: `tar` without --blocking-factor writes what can be checked";
+            let why = "more zeros follow the archive's end mark than programs write: the archive is incomplete";
+            let hint = "if it is complete, pack it again with `tar` without --blocking-factor";
             return Err(message(self.path, why).hint(hint));
         }
         Ok(())
     }
 
-    /// As much as there is at once; 0 at the end.
+    /// As many bytes as are available at once; 0 at the end.
     fn some(&mut self, buffer: &mut [u8]) -> Outcome<usize> {
         loop {
             match self.read(buffer) {

@@ -6,7 +6,7 @@ use deltic_core::{Payload, Timestamp};
 use super::stream::RECORD;
 use super::*;
 
-/// A member with a header of its own making.
+/// A member with a header that the test makes itself.
 fn member(name: &[u8], kind: u8, content: &[u8]) -> Vec<u8> {
     block_of(&mut Header::new_ustar(), name, kind, content)
 }
@@ -40,7 +40,7 @@ fn archive(members: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
-/// What an archive holds: names, bytes, user fields.
+/// The content of an archive: names, bytes, user fields.
 fn read(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>, String)>, String> {
     read_packed(bytes, "a.tar")
 }
@@ -79,9 +79,9 @@ fn folders_are_folders_in_old_archives_too() {
     let old = |name: &[u8], content: &[u8]| block_of(&mut Header::new_old(), name, 0, content);
     assert_eq!(read(&archive(&[old(b"d/", b""), old(b"d/a", b"x")])), one("d/a", b"x"));
     assert_eq!(read(&archive(&[member(b"d/", b'0', b""), member(b"d/a", b'7', b"x")])), one("d/a", b"x"));
-    assert!(read(&archive(&[old(b"d/", b"x")])).unwrap_err().contains("that of a folder, and it has content"));
+    assert!(read(&archive(&[old(b"d/", b"x")])).unwrap_err().contains("that of a folder, but it has content"));
     assert!(read(&archive(&[member(b"d/", b'5', b"x")])).unwrap_err().contains("a folder or a label with content"));
-    // Labels state no size, but files have to.
+    // Labels need not state a size, but files must.
     for (kind, is_read) in [(b'V', true), (b'0', false)] {
         let mut header = Header::new_gnu();
         header.as_old_mut().name[0] = b'x';
@@ -106,19 +106,19 @@ fn names_and_sizes_of_extended_headers_count() {
     is(&[pax(b'x', &[("path", "")]), a()], "short");
     is(&[pax(b'g', &[("comment", "x"), ("mtime", "1")]), pax(b'x', &[("LIBARCHIVE.creationtime", "1")]), a()], "short");
     is(&[pax(b'x', &[("hdrcharset", "BINARY"), ("path", "grün")]), a()], "grün");
-    // The size of the header is no size then.
+    // The size in the header is then no size.
     let mut header = Header::new_ustar();
     header.as_old_mut().name[0] = b'a';
     header.set_size(0);
     is(&[pax(b'x', &[("size", "1")]), sealed(&mut header, b"x")], "a");
-    // Nor is another one, or what is no number: POSIX has the extended header go over it, and programs cut there what is 8 GiB
-    // and more.
+    // Another size, or no number, is ignored too: in POSIX the extended header overrides it, and programs cut sizes of 8 GiB
+    // and more there.
     for size in [&b"00000000007\0"[..], b"77777777777\0", b"\xff\xff\xff\xff", b"no number"] {
         header.as_old_mut().size[..size.len()].copy_from_slice(size);
         is(&[pax(b'x', &[("size", "1")]), sealed(&mut header, b"x")], "a");
     }
     is_not(&[pax(b'x', &[("size", "1"), ("size", "2")]), a()], "two values for `size`");
-    // Where readers would differ.
+    // Members that readers would read differently.
     is_not(&[pax(b'x', &[("path", "a"), ("path", "b")]), a()], "two values for `path`");
     is_not(&[pax(b'x', &[("path", "a")]), pax(b'x', &[("path", "a")]), a()], "two extended headers");
     is_not(&[pax(b'x', &[("path", "a")]), member(b"L", b'L', b"b\0"), a()], "two names");
@@ -127,9 +127,9 @@ fn names_and_sizes_of_extended_headers_count() {
     is_not(&[pax(b'x', &[("size", "18446744073709551615")]), a()], "no number");
     is_not(&[pax(b'x', &[("path", "a\nb\u{7f}/../c")]), a()], "leads upwards");
     is_not(&[member(b"x", b'x', b"7 path=a\n"), a()], "extended header is damaged");
-    is_not(&[pax(b'g', &[("path", "a")]), a()], "about all members has a `path`");
-    is_not(&[pax(b'g', &[("size", "1")]), a()], "about all members has a `size`");
-    is_not(&[pax(b'g', &[("DELTIC.field.a", "1")]), a()], "about all members has a `DELTIC.field.a`");
+    is_not(&[pax(b'g', &[("path", "a")]), a()], "a header for all members has a `path`");
+    is_not(&[pax(b'g', &[("size", "1")]), a()], "a header for all members has a `size`");
+    is_not(&[pax(b'g', &[("DELTIC.field.a", "1")]), a()], "a header for all members has a `DELTIC.field.a`");
     is_not(&[pax(b'x', &[("hdrcharset", "ISO-IR 8859 1 1998")]), a()], "not known here");
     for (key, value) in [
         ("SCHILY.realsize", "7"),
@@ -141,7 +141,7 @@ fn names_and_sizes_of_extended_headers_count() {
     ] {
         is_not(&[pax(b'x', &[(key, value)]), a()], "not known here");
     }
-    // What is described must come.
+    // The described member must follow.
     is_not(&[a(), pax(b'x', &[("path", "long")])], "cut off");
     is_not(&[a(), member(b"L", b'L', b"long\0")], "cut off");
     let mut huge = Header::new_ustar();
@@ -161,12 +161,12 @@ fn what_is_no_file_is_refused() {
         (member(b"a", b'3', b""), "neither a file nor a folder"),
         (member(b"a", b'D', b"Ya\0"), "incremental or multi-volume"),
         (member(b"a", b'M', b"x"), "incremental or multi-volume"),
-        (member(b"a", b'N', b"x"), "type `N`, which is not known"),
-        (member(b"a", 0x1b, b"x"), "type `\\u{1b}`, which is not known"),
+        (member(b"a", b'N', b"x"), "the unknown type `N`"),
+        (member(b"a", 0x1b, b"x"), "the unknown type `\\u{1b}`"),
         (member(b"a\x1b[2Jb/", b'0', b"x"), "a\\u{1b}[2Jb/: its name is that of a folder"),
         (member(b"\xff", b'0', b"x"), "not UTF-8"),
         (member(b"d/._a", b'0', &apple), "metadata of another file"),
-        ([&b"no header"[..], &[1; 2000]].concat(), "header is damaged, or this is no tar archive"),
+        ([&b"no header"[..], &[1; 2000]].concat(), "header of a member is damaged, or this is no tar archive"),
     ] {
         let failed = read(&archive(&[super::tests::member(b"fine", b'0', b"x"), member])).unwrap_err();
         assert!(failed.contains(why) && !failed.contains('\u{1b}'), "{failed}");
@@ -174,7 +174,7 @@ fn what_is_no_file_is_refused() {
     assert_eq!(read(&archive(&[member(b"._a", b'0', b"x")])), one("._a", b"x"), "a file that is only called so");
     let mut odd = Header::new_ustar();
     odd.as_mut_bytes()[263..265].copy_from_slice(b"07");
-    assert!(read(&archive(&[block_of(&mut odd, b"a", b'0', b"x")])).unwrap_err().contains("form that is not known"));
+    assert!(read(&archive(&[block_of(&mut odd, b"a", b'0', b"x")])).unwrap_err().contains("unknown form"));
 }
 
 /// The pieces `ab` at 512 and `c` at 1030, in all forms.
@@ -229,10 +229,7 @@ fn holes_are_filled() {
 
     let not = |bytes: &[u8]| {
         let failed = read(bytes).unwrap_err();
-        assert!(
-            failed.contains("map of its holes is damaged") || failed.contains("form that is not known"),
-            "{failed}"
-        );
+        assert!(failed.contains("map of its holes is damaged") || failed.contains("unknown form"), "{failed}");
     };
     for map in [
         "",
@@ -263,7 +260,7 @@ fn holes_are_filled() {
     assert!(failed.contains("with its holes it is 1073741825 bytes long"), "{failed}");
 }
 
-/// Members of odd sizes, and all that extends them.
+/// Members of odd sizes, with all kinds of extensions.
 fn several() -> Vec<u8> {
     let members = (0..20).flat_map(|n: usize| {
         let long = pax(b'x', &[("path", &format!("long/{n}"))]);
@@ -294,13 +291,15 @@ fn archives_that_are_cut_are_refused() {
         for length in 0..packed.len() {
             assert!(read_packed(&packed[..length], name).is_err(), "{name} cut at {length}");
         }
-        // Several streams are one, so this is two archives; and what is no stream is none.
-        assert!(read_packed(&[&packed[..], packed].concat(), name).unwrap_err().contains("goes on after its end mark"));
+        // Several streams are read as one, so these are two archives; bytes that are no stream are an error.
+        assert!(
+            read_packed(&[&packed[..], packed].concat(), name).unwrap_err().contains("follows the archive's end mark")
+        );
         let program = if *name == "a.tgz" { "gzip" } else { "zstd" };
         for (rest, what) in [
-            (&b"garbage"[..], format!("7 bytes of something that is no {program} stream")),
+            (&b"garbage"[..], format!("7 bytes of data that is no {program} stream")),
             (&[0; 700], "700 bytes of zeros".to_owned()),
-            (b"\0\0x", format!("3 bytes of something that is no {program} stream")),
+            (b"\0\0x", format!("3 bytes of data that is no {program} stream")),
         ] {
             let failed = read_packed(&[&packed[..], rest].concat(), name).unwrap_err();
             assert_eq!(failed, format!("the archive can not be read: its {program} stream is followed by {what}"));
@@ -309,7 +308,7 @@ fn archives_that_are_cut_are_refused() {
             let skipped = [&packed[..], b"\x50\x2a\x4d\x18\x03\0\0\0abc"].concat();
             assert_eq!(read_packed(&skipped, name).unwrap(), all, "a frame that is to be passed over");
         }
-        // More than is read ahead of it.
+        // More bytes than are read ahead.
         let failed = read_packed(&[&packed[..], &vec![0; 3 << 20]].concat(), name).unwrap_err();
         assert!(failed.ends_with("3145728 bytes of zeros"), "{failed}");
         // One archive in two streams.
@@ -336,15 +335,15 @@ fn archives_end_with_zeros_and_nothing_else() {
     for from in (0..whole.len() - 2 * BLOCK - 4096).step_by(BLOCK) {
         let mut damaged = whole.clone();
         damaged[from..from + 4096].fill(0);
-        // Zeros in a long content can not be told from zeros that belong there; nobody has such files here.
+        // Damaged zeros in a long content can not be distinguished from correct ones; these files have none.
         assert!(read(&damaged).is_err(), "4 KiB of zeros at {from}");
     }
     for last in ["x", "\0\0\0x"] {
         let more = [&whole[..], last.as_bytes()].concat();
-        assert!(read(&more).unwrap_err().contains("goes on after its end mark"));
+        assert!(read(&more).unwrap_err().contains("follows the archive's end mark"));
     }
-    assert!(read(&[&whole[..], &whole].concat()).unwrap_err().contains("goes on after its end mark"));
-    // Filled up to a record, of 10 KiB or a power of two.
+    assert!(read(&[&whole[..], &whole].concat()).unwrap_err().contains("follows the archive's end mark"));
+    // Padded to a record of 10 KiB or of a power of two.
     let filled = |length: usize| {
         let mut bytes = whole.clone();
         bytes.resize(length, 0);
@@ -360,7 +359,7 @@ fn archives_end_with_zeros_and_nothing_else() {
     {
         assert!(filled(length).unwrap_err().contains("more zeros follow"), "{length}");
     }
-    // Zeros alone.
+    // Only zeros.
     for length in [512, 1024, 10240] {
         assert!(read(&vec![0; length]).unwrap_err().contains("no members"));
     }
@@ -368,7 +367,7 @@ fn archives_end_with_zeros_and_nothing_else() {
     // As `git archive` writes an empty tree.
     let about_all = archive(&[pax(b'g', &[("comment", "0123456789abcdef")])]);
     assert!(read(&about_all).unwrap_err().contains("no members"));
-    // As many as a record has, where that is the last thing in the archive: the end mark in a record of its own.
+    // The zeros of one record after the last member: the end mark in a separate record.
     let mut exact = whole[..whole.len() - 2 * BLOCK].to_vec();
     exact.extend(member(b"last", b'0', &vec![b'z'; (1 << 16) - exact.len() - BLOCK]));
     assert_eq!(exact.len(), 1 << 16);

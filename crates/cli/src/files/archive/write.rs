@@ -1,4 +1,4 @@
-//! Writing tar archives, whose pax records keep the user fields and names of any length.
+//! Writes tar archives. Their pax records keep user fields, and names of any length.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -9,11 +9,11 @@ use tar::{EntryType, Header};
 
 use super::{BLOCK, Packing, looks_like_metadata, padding, pax};
 
-/// The longest name and the largest size that a header itself holds.
+/// The longest name and the largest size that fit into a header itself.
 const LONGEST_NAME: usize = 100;
 const LARGEST_SIZE: u64 = 0o777_7777_7777;
 
-/// An archive being written: for each file its header, then as many bytes as that says, then its end.
+/// An archive while it is written: for each file a header, then as many bytes as the header states, then the end of the file.
 pub(crate) struct Writer {
     to: Stream,
     seconds: u64,
@@ -26,7 +26,7 @@ enum Stream {
 }
 
 impl Writer {
-    /// Begins an archive. All its members are of one time, so that a version always makes the same archive.
+    /// Begins an archive. All its members have the same time, so that a version always gives the same archive.
     pub(crate) fn new(file: File, packing: Packing, time: Timestamp) -> io::Result<Writer> {
         let file = BufWriter::with_capacity(1 << 20, file);
         let to = match packing {
@@ -35,12 +35,12 @@ impl Writer {
             Packing::Zstd => Stream::Zstd(zstd::Encoder::new(file, 0)?),
         };
         let mut writer = Writer { to, seconds: time.0 / 1000 };
-        // Without any member, an archive could as well be a file that was never written.
+        // An archive without members would look like a file that was never written.
         writer.header("./", EntryType::Directory, 0o755, 0)?;
         Ok(writer)
     }
 
-    /// Begins a file, whose bytes are to be written next.
+    /// Begins a file, whose bytes must be written next.
     pub(crate) fn begin(&mut self, path: &str, meta: &Meta) -> io::Result<()> {
         let mut records = Vec::new();
         if path.len() > LONGEST_NAME || !path.is_ascii() {
@@ -61,7 +61,7 @@ impl Writer {
         self.header(path, EntryType::Regular, 0o644, meta.len)
     }
 
-    /// Ends what `size` bytes were written of.
+    /// Ends a file of `size` bytes.
     pub(crate) fn end(&mut self, size: u64) -> io::Result<()> {
         self.write_all(&[0; BLOCK][..padding(size) as usize])
     }

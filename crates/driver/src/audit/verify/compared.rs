@@ -86,12 +86,12 @@ impl fmt::Display for Difference {
             Difference::Content { task, key, first } => {
                 write!(f, "{task}: {key} is not what is compiled, {first}")
             }
-            Difference::Surplus { task, key } => write!(f, "{task}: {key} should not be there: nothing makes it"),
+            Difference::Surplus { task, key } => write!(f, "{task}: {key} should not exist: no input makes it"),
             Difference::Missing { task, key } => write!(f, "{task}: {key} is missing"),
             Difference::State { task, table, row, how } => {
                 let how = match how {
-                    RowDifference::Other => "is another one",
-                    RowDifference::Surplus => "should not be there",
+                    RowDifference::Other => "differs",
+                    RowDifference::Surplus => "should not exist",
                     RowDifference::Missing => "is missing",
                 };
                 write!(f, "{task}: state: {table}: {row} {how}")
@@ -284,20 +284,23 @@ impl Compared<'_> {
         let input = |rest: &mut &[u8]| Some(self.in_text(&InputKey::read(rest)?));
         let out = |rest: &mut &[u8]| Some(self.out_text(&OutputKey::read(rest)?));
         Some(match table {
-            "edges" => format!("what {} says to {}", input(rest)?, out(rest)?),
-            "contributors" => format!("that {} is made from {}", out(rest)?, input(rest)?),
+            "edges" => format!("the edge from {} to {}", input(rest)?, out(rest)?),
+            "contributors" => {
+                let out = out(rest)?;
+                format!("the contribution of {} to {out}", input(rest)?)
+            }
             "values" => {
                 let out = out(rest)?;
-                format!("what {} said to {out}", input(rest)?)
+                format!("the memo of {} for {out}", input(rest)?)
             }
-            "published" => format!("that group {} makes {}", out(rest)?, out(rest)?),
-            "owners" => format!("that {} belongs to group {}", out(rest)?, out(rest)?),
+            "published" => format!("the output of group {}, {},", out(rest)?, out(rest)?),
+            "owners" => format!("the owner of {}, group {},", out(rest)?, out(rest)?),
             "reads" => {
                 let reader = match Reader::read(rest)? {
                     Reader::Front(input) => format!("front-end of {}", self.in_text(&input)),
                     Reader::Back(out) => format!("back-end of {}", self.out_text(&out)),
                 };
-                format!("that the {reader} looks at {}", self.read_text(rest)?)
+                format!("the read of {} by the {reader}", self.read_text(rest)?)
             }
             _ => return None,
         })

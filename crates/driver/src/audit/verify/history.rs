@@ -53,8 +53,8 @@ pub(super) fn replaced(job: &Job<'_>, version: &Snapshot) -> Result<BTreeMap<Cat
         });
         if let Some((known, by, found)) = other {
             let text = format!(
-                "version {by} of the output was made from version {} of `{id}` with digest {}, and that has digest {} now: \
-                 `{id}` has another history, so all of what reads it was verified",
+                "version {by} of the output was made from version {} of `{id}` with digest {}, but that version has digest {} now: \
+                 `{id}` has another history, so everything that reads it was verified",
                 known.version,
                 known.digest.short(),
                 found.digest().short()

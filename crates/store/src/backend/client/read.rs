@@ -65,7 +65,7 @@ impl ObjectRoot {
                 Err(error @ object_store::Error::NotFound { .. }) => Err(match self.no_bucket(&error) {
                     Some(no_bucket) => (no_bucket, 1),
                     None => {
-                        let what = "the object is missing, although it is referred to";
+                        let what = "the object is missing, but other objects refer to it";
                         (Error::corrupt(&self.url, name, what), self.reads())
                     }
                 }),

@@ -23,7 +23,7 @@ pub(super) fn check(catalog: &Catalog, payloads: bool, findings: &mut Findings) 
     for (pack, referred) in std::mem::take(&mut findings.referred) {
         let object = ObjectName::Pack(pack);
         let Some(bytes) = lengths.get(&pack) else {
-            findings.damaged(Bad::Pack(pack), &object, "the object is missing, although it is referred to");
+            findings.damaged(Bad::Pack(pack), &object, "the object is missing, but other objects refer to it");
             continue;
         };
         findings.checked.packs.add(&ListedPack { name: pack, bytes: *bytes });

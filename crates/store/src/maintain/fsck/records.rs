@@ -54,7 +54,7 @@ pub(super) fn check(
     }
     for (first, last) in gaps {
         let what = format!(
-            "the object is missing, and so are those of all versions up to {last}, although later versions are there"
+            "the object is missing, and so are those of all versions up to {last}, although later versions exist"
         );
         findings.damaged(Bad::Records(first, last), &ObjectName::Version(first), what);
     }
