@@ -1,6 +1,7 @@
 //! The command line as people and scripts use it: what it prints, its exit codes, and two processes at once.
 //!
-//! `UPDATE_EXPECT=1 cargo test -p deltic-tests --test cli` writes down what the commands print now.
+//! `UPDATE_EXPECT=1 cargo test -p deltic-tests --test cli` rewrites the transcripts with what the commands print now, and
+//! `messages.txt`, the page of all messages.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "test code")]
@@ -16,6 +17,7 @@ mod import;
 mod interrupt;
 #[path = "../support/listed.rs"]
 mod listed;
+mod messages;
 mod mistakes;
 mod names;
 mod output;
