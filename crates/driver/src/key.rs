@@ -3,7 +3,7 @@
 //! [`InputKey`] and [`OutputKey`] have one form and are two types, because their numbers count two lists: inputs are
 //! numbered as the task's readable layers are sorted, outputs as its output layers are. Both lists are part of the
 //! fingerprint, so a number in the state means the same layer as long as a run goes on from that state; what else reads
-//! the state translates numbers ([`base_tables`](crate::stage::base_tables)). What one task writes and another reads has
+//! the state translates numbers ([`base_tables`](crate::state::base_tables)). What one task writes and another reads has
 //! a number in each of them: it travels between tasks by the layer's name, never as a key.
 //!
 //! A group that becomes several partitions has an [`OutputKey`] too. It names no partition, but it takes the place of

@@ -14,7 +14,7 @@ use deltic_store::{Committed, Draft, DraftOptions, Entry, KeyRange, NextVersion,
 use serde::Serialize;
 
 use crate::run::owner;
-use crate::sort::key_set::read_ahead;
+use crate::sort::read_ahead::read_ahead;
 use crate::{Error, Result};
 
 /// An import, which becomes one version. Shared by reference, it takes partitions from any number of threads.

@@ -8,7 +8,7 @@ use deltic_store::{Change, KeyRange, Tree};
 
 use crate::input::payloads::{PayloadCache, PayloadScan};
 use crate::key::{InputKey, LayerIndex};
-use crate::sort::key_set::read_ahead;
+use crate::sort::read_ahead::read_ahead;
 use crate::{Error, ErrorKind, Result};
 
 /// The number of partitions of a layer that changed.

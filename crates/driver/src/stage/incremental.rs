@@ -19,10 +19,9 @@ use crate::engine::{Item, Mapped, StageSession};
 use crate::input::filter::passes_filter;
 use crate::key::{EncodedKey, InputKey, OutputKey};
 use crate::sort::external::Shuffle;
-use crate::sort::key_set::{
-    KeySet, KeySorter, KeyWriter, TOGETHER, TOGETHER_BYTES, decoded, read_ahead, read_ahead_within,
-};
+use crate::sort::key_set::{KeySet, KeySorter, KeyWriter, decoded};
 use crate::sort::marks::Marks;
+use crate::sort::read_ahead::{TOGETHER, TOGETHER_BYTES, read_ahead, read_ahead_within};
 use crate::sort::rows::{RowStream, Rows};
 use crate::stage::backs::BackSink;
 use crate::stage::context::{Stage, StageResult};

@@ -14,7 +14,6 @@
 //! no more memory than its engine.
 
 pub(crate) mod backs;
-pub(crate) mod base_tables;
 pub(crate) mod checks;
 pub(crate) mod context;
 pub(crate) mod contributors;

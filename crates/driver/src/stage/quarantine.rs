@@ -8,7 +8,7 @@
 //!
 //! So a version with partitions in quarantine differs from a build from scratch, and its table `errors` states which
 //! partitions do. Once that table is empty, it equals one again, state included. A full run on the same base keeps the
-//! same layers and state as an incremental one: [`base_tables`](crate::stage::base_tables) looks them up.
+//! same layers and state as an incremental one: [`base_tables`](crate::state::base_tables) looks them up.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,19 +4,27 @@
 //! or removed changes nothing for the others. If a task is so small that none is taken, the one with the least digest is.
 
 use deltic_compiler::{Lookup as _, Pattern};
-use deltic_core::LayerRef;
+use deltic_core::{Hasher, LayerRef};
 use deltic_store::KeyRange;
 
 use crate::Result;
 use crate::engine::kernel::TaskKernel;
 use crate::input::filter::passes_filter;
 use crate::key::{EncodedKey, InputKey, LayerIndex, OutputKey, TaskKey};
-use crate::sort::key_set::{KeySet, KeySorter, KeyWriter, TOGETHER, read_ahead_within};
+use crate::sort::key_set::{KeySet, KeySorter, KeyWriter};
 use crate::sort::marks::Marks;
-use crate::stage::checks::Sample;
+use crate::sort::read_ahead::{TOGETHER, read_ahead_within};
 use crate::stage::context::Stage;
 use crate::stage::dirty::readers;
 use crate::state::listed::Listed;
+
+/// A share of all keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sample {
+    seed: u64,
+    /// A key is taken if the first eight bytes of its digest, as a number, are below this.
+    below: u128,
+}
 
 /// What a change affects through reads, or the sample: returns inputs, and adds outputs to `outputs`.
 pub(crate) fn affected(stage: &Stage<'_>, kernel: &TaskKernel<'_>, outputs: &mut KeySorter) -> Result<KeySet> {
@@ -27,6 +35,22 @@ pub(crate) fn affected(stage: &Stage<'_>, kernel: &TaskKernel<'_>, outputs: &mut
 }
 
 impl Sample {
+    /// About this number of a million keys.
+    pub(crate) fn new(millionths: u32, seed: u64) -> Sample {
+        Sample { seed, below: u128::from(millionths) * (1 << 64) / 1_000_000 }
+    }
+
+    /// The number by which a key is taken or not.
+    pub(crate) fn number(&self, layer: &str, name: &[u8]) -> u64 {
+        let mut hasher = Hasher::new("deltic sample 1");
+        let digest = hasher.number(self.seed).text(layer).bytes(name).finish();
+        u64::from_be_bytes(digest.as_bytes().first_chunk::<8>().copied().unwrap_or_default())
+    }
+
+    pub(crate) fn takes(&self, number: u64) -> bool {
+        u128::from(number) < self.below
+    }
+
     /// The inputs that are taken, and the contributors of taken outputs; adds these outputs to `outputs`. At least one output
     /// is taken, or one input if there is no output.
     ///

@@ -3,6 +3,7 @@
 //! The tables are functions of inputs and tasks alone, like outputs. The rooms above decide what they contain; this room
 //! writes them and looks rows up.
 
+pub(crate) mod base_tables;
 pub(crate) mod fingerprint;
 pub(crate) mod listed;
 pub(crate) mod quarantined;

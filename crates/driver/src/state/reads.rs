@@ -12,8 +12,8 @@ use deltic_store::{Entry, KeyRange, Tree};
 
 use crate::key::{InputKey, LayerIndex, OutputKey, TaskKey};
 use crate::sort::external::{Shuffle, Sorted};
-use crate::sort::key_set::read_ahead_within;
 use crate::sort::merge_join::{Side, merge_join};
+use crate::sort::read_ahead::read_ahead_within;
 use crate::sort::rows::{RowStream, Rows};
 use crate::state::read_keys::{ReadKind, RecordedRead, part_prefix, split_field, within_length};
 use crate::state::tables::{State, TableWriter};

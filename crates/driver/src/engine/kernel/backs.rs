@@ -12,7 +12,7 @@ use crate::engine::{Fetch, Kernel as _, Outcome, Reduced};
 use crate::error::failure::attempt;
 use crate::key::{EncodedKey, InputKey, LayerIndex, OutputKey, parts};
 use crate::report::observe::Event;
-use crate::sort::key_set::read_ahead;
+use crate::sort::read_ahead::read_ahead;
 use crate::sort::rows::RowStream;
 use crate::{Phase, Result};
 
