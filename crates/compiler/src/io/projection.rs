@@ -5,7 +5,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use deltic_core::{Digest, Hasher, Meta, Payload, Recent};
@@ -78,7 +78,7 @@ impl fmt::Debug for Projection {
 pub struct Projections {
     all: Vec<Projection>,
     /// Decoded partitions, by projection and content.
-    decoded: Mutex<Recent<(String, Digest), Decoded>>,
+    decoded: Recent<(String, Digest), Decoded>,
 }
 
 /// The digest that a projected read is recorded with: of the part, or of its absence.
@@ -94,10 +94,10 @@ impl Projections {
     /// The default size of the cache, in bytes of payloads.
     pub const CACHE_BYTES: u64 = 32 << 20;
 
-    /// The projections of a task, with a cache for the decoded form of `cache_bytes` of payloads. The least recently used are dropped
-    /// first.
+    /// The projections of a task, with a cache for the decoded form of `cache_bytes` of payloads. Values that were not used again
+    /// are dropped first.
     pub fn new(all: Vec<Projection>, cache_bytes: u64) -> Projections {
-        Projections { all, decoded: Mutex::new(Recent::new(cache_bytes)) }
+        Projections { all, decoded: Recent::new(cache_bytes, 1) }
     }
 
     /// The parts of a partition, if it exists. Decodes it, unless its decoded form is cached; then `read` is not called.
@@ -127,13 +127,12 @@ impl Projections {
 
     fn decode(&self, projection: &Projection, meta: &Meta, read: impl FnOnce() -> Result<Payload>) -> Result<Decoded> {
         let key = (projection.id.clone(), meta.content_digest());
-        let cache = || self.decoded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = cache().get(&key) {
+        if let Some(found) = self.decoded.get(&key) {
             return Ok(found);
         }
-        // Outside of the lock: two workers may decode the same partition, but none waits for another.
+        // Two workers may decode the same partition, but none waits for another.
         let decoded = (projection.decode)(&read()?)?;
-        cache().insert(key, Arc::clone(&decoded), meta.len);
+        self.decoded.insert(key, Arc::clone(&decoded), meta.len);
         Ok(decoded)
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::iter::Peekable;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use deltic_core::{Digest, Meta, NameBytes, Payload, Recent};
@@ -81,14 +80,11 @@ const AHEAD_BYTES: u64 = CACHE_BYTES / 4;
 ///
 /// It serves reads that would take a round trip. Who asks for what somebody else is reading just now waits for it, so that
 /// a payload is read once, whatever the threads do.
-pub(crate) struct PayloadCache(Mutex<Recent<Digest, Arc<Slot>>>);
-
-/// A payload, once it is read.
-type Slot = Mutex<Option<Payload>>;
+pub(crate) struct PayloadCache(Recent<Digest, Payload>);
 
 impl Default for PayloadCache {
     fn default() -> PayloadCache {
-        PayloadCache(Mutex::new(Recent::new(CACHE_BYTES)))
+        PayloadCache(Recent::new(CACHE_BYTES, 1))
     }
 }
 
@@ -99,13 +95,10 @@ impl PayloadCache {
         if !is_kept(tree, entry) {
             return Ok(tree.read(entry)?);
         }
-        let slot = self.slot(entry);
-        let mut payload = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(payload) = &*payload {
-            return Ok(payload.clone());
-        }
-        go_on()?;
-        Ok(payload.insert(tree.read(entry)?).clone())
+        self.0.get_or_insert_with(&key(entry), entry.meta.len, || {
+            go_on()?;
+            Ok(tree.read(entry)?)
+        })
     }
 
     /// Reads payloads together, as many as there is room for, in order; returns those, and such as are there already.
@@ -115,7 +108,8 @@ impl PayloadCache {
             let Some(entry) = tree.get(name)? else { continue };
             let here = match &entry.place {
                 Place::Inline(_) => Some(tree.read(&entry)?),
-                Place::Pack { .. } => self.here(&entry),
+                // One that somebody is reading just now is awaited.
+                Place::Pack { .. } => self.0.get_awaited(&key(&entry)),
             };
             match here {
                 Some(payload) => found.push((name.clone(), entry.meta, payload)),
@@ -131,31 +125,16 @@ impl PayloadCache {
         for ((name, entry), payload) in wanted.into_iter().zip(entries).zip(payloads) {
             // It is a piece of what one request brought, all of which would be held as long as this is.
             let payload = Payload::new(Bytes::copy_from_slice(payload.bytes())).with_fields(entry.meta.fields.clone());
-            *self.slot(&entry).lock().unwrap_or_else(PoisonError::into_inner) = Some(payload.clone());
+            self.0.insert(key(&entry), payload.clone(), entry.meta.len);
             found.push((name, entry.meta, payload));
         }
         Ok(found)
     }
+}
 
-    /// A payload that is here, or that somebody is reading just now.
-    fn here(&self, entry: &Entry) -> Option<Payload> {
-        let slot = self.recent().get(&entry.meta.content_digest())?;
-        slot.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn slot(&self, entry: &Entry) -> Arc<Slot> {
-        let key = entry.meta.content_digest();
-        let mut recent = self.recent();
-        recent.get(&key).unwrap_or_else(|| {
-            let slot = Arc::new(Slot::default());
-            recent.insert(key, Arc::clone(&slot), entry.meta.len);
-            slot
-        })
-    }
-
-    fn recent(&self) -> std::sync::MutexGuard<'_, Recent<Digest, Arc<Slot>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Payloads of equal bytes may have other fields.
+fn key(entry: &Entry) -> Digest {
+    entry.meta.content_digest()
 }
 
 /// Whether it is worth a place in the cache, and has one there.

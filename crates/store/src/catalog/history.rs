@@ -10,8 +10,7 @@ use super::{Catalog, latest};
 use crate::backend::client::ObjectRoot;
 use crate::format::object_name::ObjectName;
 use crate::format::shape::Shape;
-use crate::packs::cache::NodeCache;
-use crate::packs::source::{Origin, Source};
+use crate::packs::source::{NodeCache, Origin, Source};
 use crate::{Error, ErrorKind};
 
 impl Origin for Shared {

@@ -10,12 +10,14 @@ use crate::backend::stores::Stores;
 use crate::catalog::rules::{Protocol, Rules};
 use crate::catalog::snapshot::{Content, Snapshot};
 use crate::format::shape::Shape;
-use crate::packs::cache::NodeCache;
-use crate::packs::source::Origin;
+use crate::packs::source::{NodeCache, Origin};
 use crate::{Error, Result};
 
 /// Bytes of decoded nodes that are kept per catalog.
-const CACHE_BYTES: usize = 32 << 20;
+const CACHE_BYTES: u64 = 32 << 20;
+
+/// Shards of that cache, so that threads seldom wait for each other.
+const CACHE_SHARDS: usize = 8;
 
 /// A catalog at a URL. Cheap to clone; clones share the cache of nodes and the request counters.
 #[derive(Clone)]
@@ -60,7 +62,7 @@ impl Catalog {
     }
 
     fn with(client: ObjectRoot, shape: Shape, rules: Arc<dyn Rules>) -> Catalog {
-        let cache = NodeCache::new(CACHE_BYTES);
+        let cache = NodeCache::new(CACHE_BYTES, CACHE_SHARDS);
         Catalog { shared: Arc::new(Shared { client, cache, shape, rules, latest: Mutex::new(None) }) }
     }
 

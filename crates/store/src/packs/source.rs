@@ -4,19 +4,24 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use deltic_core::{CatalogUuid, Version};
+use deltic_core::{CatalogUuid, Recent, Version};
 use futures::future::BoxFuture;
 
 use crate::backend::client::{InFlight, ObjectRoot};
-use crate::format::entry::Blob;
+use crate::format::entry::{Blob, NodePlace};
 use crate::format::node::{MAX_NODE_BYTES, Node, NodeRef, TreeNode, Wanted};
 use crate::format::object_name::{ObjectName, PackName};
 use crate::format::shape::Shape;
-use crate::packs::cache::NodeCache;
 use crate::packs::writer::PackWriter;
 use crate::{Error, ErrorKind, Result};
 
 type Nodes = Vec<TreeNode>;
+
+/// Decoded nodes in memory, which threads share.
+///
+/// A node is kept under its place, not under its digest: a node of equal content may lie elsewhere as well and hold other
+/// places of its payloads, and those of a draft that was given up must never be found in its stead.
+pub(crate) type NodeCache = Recent<NodePlace, Arc<Node>>;
 
 /// What reading needs to know about the catalog.
 pub(crate) trait Origin: Send + Sync {
@@ -243,7 +248,9 @@ impl Source {
     fn decode(&self, wanted: &Wanted, bytes: &[u8]) -> Result<TreeNode> {
         let decoded = Node::decode(bytes).map_err(|what| self.corrupt(&wanted.node, &what))?;
         let decoded = self.verified(Arc::new(decoded), wanted)?;
-        self.origin.cache().insert(wanted.node.place, decoded.node());
+        let node = Arc::clone(decoded.node());
+        let bytes = node.memory() as u64;
+        self.origin.cache().insert(wanted.node.place, node, bytes);
         Ok(decoded)
     }
 
