@@ -188,7 +188,7 @@ fn the_check_of_a_catalog_shows_damage_by_its_exit_code() {
     let name = packs[0].file_name().unwrap().to_str().unwrap();
     assert!(text.contains(&format!("packs/{name}: bytes of payloads do not match their digests")), "{text}");
     assert!(text.contains("version 1-5, layer `names`: 1 entry, up to `00`"), "{text}");
-    assert!(message.contains("one damage found") && message.contains("restore"), "{message}");
+    assert!(message.contains("one damaged object found") && message.contains("restore"), "{message}");
     let body = json(folder, "fsck file:c --payloads");
     assert_eq!(body["damage"][0]["touches"][0]["layer"], "names");
     assert_eq!(body["damage"][0]["touches"][0]["versions"], serde_json::json!([[1, 5]]));

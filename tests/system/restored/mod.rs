@@ -144,13 +144,13 @@ fn the_same_number_with_other_content() {
     ran(
         &mut folders.lab,
         &expect![[r#"
-        note: version 2 of `in` has digest 90635e96e1dc, and version 1 of the output was made from one with digest 674490f03f79: `in` has another history now, as a restored copy has that went on; what reads it is compiled in full
-        one full: what changed in in/a can not be told: version 2 of `in` has digest 90635e96e1dc, and version 1 of the output was made from one with digest 674490f03f79
-        two skipped
-        back   one  x/a
-        back   one  x/b
-        back   one  x/c
-    "#]],
+            note: version 2 of `in` has digest 90635e96e1dc, and version 1 of the output was made from one with digest 674490f03f79: `in` has another history now, as after a copy was restored and changed; its readers are compiled in full
+            one full: the changes of in/a are not known: version 2 of `in` has digest 90635e96e1dc, and version 1 of the output was made from one with digest 674490f03f79
+            two skipped
+            back   one  x/a
+            back   one  x/b
+            back   one  x/c
+        "#]],
     );
 }
 
@@ -163,13 +163,13 @@ fn a_later_number_after_other_content() {
     ran(
         &mut folders.lab,
         &expect![[r#"
-        note: version 2 of `in` has digest 90635e96e1dc, and version 1 of the output was made from one with digest 674490f03f79: `in` has another history now, as a restored copy has that went on; what reads it is compiled in full
-        one full: what changed in in/a can not be told: version 2 of `in` has digest 90635e96e1dc, and version 1 of the output was made from one with digest 674490f03f79
-        two skipped
-        back   one  x/a
-        back   one  x/b
-        back   one  x/c
-    "#]],
+            note: version 2 of `in` has digest 90635e96e1dc, and version 1 of the output was made from one with digest 674490f03f79: `in` has another history now, as after a copy was restored and changed; its readers are compiled in full
+            one full: the changes of in/a are not known: version 2 of `in` has digest 90635e96e1dc, and version 1 of the output was made from one with digest 674490f03f79
+            two skipped
+            back   one  x/a
+            back   one  x/b
+            back   one  x/c
+        "#]],
     );
     assert_eq!(folders.lab.text("x", "a").as_deref(), Some("1"));
 }
@@ -184,11 +184,11 @@ fn the_content_under_another_number() {
     ran(
         &mut folders.lab,
         &expect![[r#"
-        note: version 2 of `in` has digest 9bc12c7fe94e, and version 1 of the output was made from one with digest 674490f03f79: `in` has another history now, as a restored copy has that went on; what changed is taken from its version 3, which has that content
-        one incremental in/a
-        two skipped
-        back   one  x/b
-    "#]],
+            note: version 2 of `in` has digest 9bc12c7fe94e, and version 1 of the output was made from one with digest 674490f03f79: `in` has another history now, as after a copy was restored and changed; the changes since its version 3, which has that content, are compiled
+            one incremental in/a
+            two skipped
+            back   one  x/b
+        "#]],
     );
 
     // And where the latest has it, nothing is compiled; the record names the new number.
@@ -211,13 +211,13 @@ fn an_older_copy() {
     ran(
         &mut folders.lab,
         &expect![[r#"
-        note: `in` has no version 2, which version 1 of the output was made from: `in` is an older copy, or was restored from one; what reads it is compiled in full
-        one full: what changed in in/a can not be told: `in` has no version 2, which version 1 of the output was made from
-        two skipped
-        back   one  x/a
-        back   one  x/b
-        back   one  x/c
-    "#]],
+            note: `in` has no version 2, which version 1 of the output was made from: `in` is an older copy, or was restored from one; its readers are compiled in full
+            one full: the changes of in/a are not known: `in` has no version 2, which version 1 of the output was made from
+            two skipped
+            back   one  x/a
+            back   one  x/b
+            back   one  x/c
+        "#]],
     );
 
     // An older version has the content that was read.
@@ -231,10 +231,10 @@ fn an_older_copy() {
     ran(
         &mut folders.lab,
         &expect![[r#"
-        note: `in` has no version 3, which version 1 of the output was made from: `in` is an older copy, or was restored from one; what changed is taken from its version 1, which has that content
-        one incremental in/a
-        back   one  x/a
-    "#]],
+            note: `in` has no version 3, which version 1 of the output was made from: `in` is an older copy, or was restored from one; the changes since its version 1, which has that content, are compiled
+            one incremental in/a
+            back   one  x/a
+        "#]],
     );
 }
 
@@ -247,13 +247,13 @@ fn a_version_that_is_named() {
     ran(
         &mut folders.lab,
         &expect![[r#"
-        note: version 2 of `in` has digest 90635e96e1dc, and version 1 of the output was made from one with digest 674490f03f79: `in` has another history now, as a restored copy has that went on; what reads it is compiled in full
-        one full: what changed in in/a can not be told: version 2 of `in` has digest 90635e96e1dc, and version 1 of the output was made from one with digest 674490f03f79
-        two skipped
-        back   one  x/a
-        back   one  x/b
-        back   one  x/c
-    "#]],
+            note: version 2 of `in` has digest 90635e96e1dc, and version 1 of the output was made from one with digest 674490f03f79: `in` has another history now, as after a copy was restored and changed; its readers are compiled in full
+            one full: the changes of in/a are not known: version 2 of `in` has digest 90635e96e1dc, and version 1 of the output was made from one with digest 674490f03f79
+            two skipped
+            back   one  x/a
+            back   one  x/b
+            back   one  x/c
+        "#]],
     );
     folders.lab.unpin("in");
     ran(
@@ -291,7 +291,7 @@ fn an_expired_version_that_a_later_one_repeats() {
                 back   one  x/b
             "#]],
             _ => expect![[r#"
-                one full: what changed in in/a can not be told: version 2 of `in`, which version 1 of the output was made from, has expired
+                one full: the changes of in/a are not known: version 2 of `in`, which version 1 of the output was made from, has expired
                 back   one  x/a
                 back   one  x/b
             "#]],
@@ -316,7 +316,7 @@ fn what_a_job_states_of_an_input_with_another_history() {
         folders
     };
     assert_eq!(since(&mut shifted(), 3), "", "the number that the content has now");
-    expect!["`in` is said to have changed since version 2, and version 1 of the output was made from its version 3: what changed since 3 counts"].assert_eq(&since(&mut shifted(), 2));
+    expect!["the job states that `in` changed since version 2, but version 1 of the output was made from its version 3: the changes since 3 are compiled"].assert_eq(&since(&mut shifted(), 2));
 }
 
 /// What an input was some runs ago is read by its digest too.
@@ -347,7 +347,7 @@ fn what_an_earlier_run_read() {
     folders.next(&[("b", "4")]);
     let run = folders.lab.run();
     expect![[r#"
-        note: version 2 of `in` has digest f7bac89405be, and version 1 of the output was made from one with digest 3a75b0a7a88c: `in` has another history now, as a restored copy has that went on; what changed is taken from its version 3, which has that content
+        note: version 2 of `in` has digest f7bac89405be, and version 1 of the output was made from one with digest 3a75b0a7a88c: `in` has another history now, as after a copy was restored and changed; the changes since its version 3, which has that content, are compiled
         one incremental in/a
         old incremental before/a
         back   old  y/a
@@ -414,9 +414,9 @@ fn an_input_of_an_input_with_another_history() {
     }
     let report = job(&mut folders, 7002);
     expect![[r#"
-        version 2 of `in` has digest f7bac89405be, and version 1 of the output was made from one with digest 3a75b0a7a88c: `in` has another history now, as a restored copy has that went on; what reads it is compiled in full
+        version 2 of `in` has digest f7bac89405be, and version 1 of the output was made from one with digest 3a75b0a7a88c: `in` has another history now, as after a copy was restored and changed; its readers are compiled in full
         version 2 of catalog 00000000000000000000000000000001 has two histories: `mid` was made from digest 3a75b0a7a88c, `in` is read with digest f7bac89405be
-        three full: what changed in in/a can not be told: version 2 of `in` has digest f7bac89405be, and version 1 of the output was made from one with digest 3a75b0a7a88c
+        three full: the changes of in/a are not known: version 2 of `in` has digest f7bac89405be, and version 1 of the output was made from one with digest 3a75b0a7a88c
         four skipped
     "#]].assert_eq(&format!("{}\n{}", report.notes.join("\n"), modes(&report)));
     let named: Vec<_> =

@@ -57,9 +57,9 @@ fn a_sample_finds_what_was_compared_with_another_history() {
     let found = folders.lab.verify(&sample()).unwrap();
     let listed: Vec<String> = found.differences.iter().map(ToString::to_string).collect();
     expect![[r#"
-        version 1 of the output was made from version 2 of `in` with digest 1c633081b5c7, and that has digest 7d0c5173942d now: `in` has another history, so all of what reads it was verified
+        version 1 of the output was made from version 2 of `in` with digest 1c633081b5c7, but that version has digest 7d0c5173942d now: `in` has another history, so everything that reads it was verified
         one: x/001 is not what is compiled, from byte 0 of 1: "1" and "3"
-        one: x/a should not be there: nothing makes it"#]].assert_eq(&format!("{}\n{}", found.notes.join("\n"), listed.join("\n")));
+        one: x/a should not exist: no input makes it"#]].assert_eq(&format!("{}\n{}", found.notes.join("\n"), listed.join("\n")));
     let taken: Vec<u64> = found.tasks.iter().map(|task| task.outputs).collect();
     assert_eq!((taken[0], taken[1] < 50), (500, true), "the other input is what it was: {taken:?}");
 

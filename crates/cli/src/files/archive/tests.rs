@@ -130,7 +130,7 @@ fn names_and_sizes_of_extended_headers_count() {
     is_not(&[pax(b'g', &[("path", "a")]), a()], "a header for all members has a `path`");
     is_not(&[pax(b'g', &[("size", "1")]), a()], "a header for all members has a `size`");
     is_not(&[pax(b'g', &[("DELTIC.field.a", "1")]), a()], "a header for all members has a `DELTIC.field.a`");
-    is_not(&[pax(b'x', &[("hdrcharset", "ISO-IR 8859 1 1998")]), a()], "not known here");
+    is_not(&[pax(b'x', &[("hdrcharset", "ISO-IR 8859 1 1998")]), a()], "extended header is unknown");
     for (key, value) in [
         ("SCHILY.realsize", "7"),
         ("SCHILY.filetype", "sparse"),
@@ -139,7 +139,7 @@ fn names_and_sizes_of_extended_headers_count() {
         ("GNU.volume.offset", "512"),
         ("DELTIC.codec", "zstd"),
     ] {
-        is_not(&[pax(b'x', &[(key, value)]), a()], "not known here");
+        is_not(&[pax(b'x', &[(key, value)]), a()], "extended header is unknown");
     }
     // The described member must follow.
     is_not(&[a(), pax(b'x', &[("path", "long")])], "cut off");
