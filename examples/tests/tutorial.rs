@@ -4,8 +4,9 @@
 //! continued by `> `, and below them what they print; `UPDATE_EXPECT=1` writes what they print now. Any other fence is the
 //! content of the file that the line above it names, as in "`Cargo.toml`:".
 //!
-//! Two things differ from what a reader does: versions of dependencies are those of this repository, so that nothing is
-//! downloaded, and crates that are built already are not built again.
+//! Three things differ from what a reader does: versions of dependencies are those of this repository, so that nothing is
+//! downloaded; crates that are built already are not built again; and those of this repository are built without
+//! optimisation, which takes a third of the time.
 
 #![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
@@ -31,6 +32,8 @@ fn the_tutorial_is_followed_to_the_letter() {
     let text = std::fs::read_to_string(&path).unwrap();
     let folder = tempfile::tempdir().unwrap();
     symlink(root(), folder.path().join("deltic")).unwrap();
+    std::fs::create_dir(folder.path().join(".cargo")).unwrap();
+    std::fs::write(folder.path().join(".cargo/config.toml"), configuration()).unwrap();
     let mut shell = Shell::start(folder.path());
 
     let (mut now, mut above, mut ran) = (String::new(), "", 0);
@@ -144,6 +147,16 @@ impl Drop for Shell {
 /// The folder that this test was built in, `…/debug/deps`, is in there.
 fn target() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
+}
+
+/// Builds the crates of this repository without optimisation.
+fn configuration() -> String {
+    let crates = std::fs::read_dir(root().join("crates")).unwrap().map(|found| found.unwrap().file_name());
+    let names = crates.map(|name| name.into_string().unwrap()).map(|name| match &*name {
+        "deltic" => name,
+        _ => format!("deltic-{name}"),
+    });
+    names.map(|name| format!("[profile.dev.package.{name}]\nopt-level = 0\n")).collect()
 }
 
 /// A line without the parts that differ between runs: sizes in KiB and times.

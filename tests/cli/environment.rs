@@ -192,7 +192,7 @@ fn how_long_a_store_is_waited_for_is_a_setting() {
     let server = throttled(1, "503 Slow Down", "Retry-After: 1\r\n");
     let ran = shell.run(&format!("env {} deltic plan --set driver.retry=30s", server.variables()));
     assert!(ran.stderr.contains("the store asks to slow down (503): next try in 1."), "{ran:?}");
-    assert!(ran.code == 0 && ran.stderr.contains("a run creates it"), "{ran:?}");
+    assert!(ran.code == 0 && ran.stderr.contains("a run will create it"), "{ran:?}");
     let server = throttled(7, "503 Slow Down", "Retry-After: 0\r\n");
     let ran = shell.run(&format!("env {} deltic plan --set driver.retry=false", server.variables()));
     assert!(ran.code == 1 && ran.stderr.contains("503"), "{ran:?}");

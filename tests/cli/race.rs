@@ -78,7 +78,7 @@ fn an_import_that_was_overtaken() {
     let slow = Ran::from(slow.wait_with_output().unwrap());
     assert_eq!((slow.code, slow.stdout.as_str()), (3, ""), "{slow:?}");
     assert!(slow.stderr.contains("has made version 1 first"), "{slow:?}");
-    assert!(slow.stderr.contains("nothing was imported; version 1 stands"), "{slow:?}");
+    assert!(slow.stderr.contains("nothing was imported; the latest version is 1"), "{slow:?}");
     assert_eq!(shell.ok("deltic get file:in names a"), "fast");
     // The next attempt succeeds.
     shell.ok("deltic import file:in --layer names=slow");

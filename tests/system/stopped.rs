@@ -109,7 +109,10 @@ fn at_every_event(engine: &LocalEngine, incremental: bool) {
             Err(error) => {
                 assert!(!committing, "event {event}");
                 assert!(matches!(error.kind(), ErrorKind::Stopped { base: of } if *of == base.version()), "{error}");
-                assert_eq!(error.to_string(), format!("stopped: nothing was published; version {} stands", Version(1)));
+                assert_eq!(
+                    error.to_string(),
+                    format!("stopped: nothing was published; the latest version is {}", Version(1))
+                );
                 assert_eq!(output.latest().unwrap().version(), base.version());
             }
         }

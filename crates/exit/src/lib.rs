@@ -64,8 +64,8 @@ mod unix {
 
     use super::{ARMED, DESCRIBE_RUNNING};
 
-    const MESSAGE: &str = "error: the process was ended from inside, by a call of `exit` in a compiler or in a library that it uses: the \
-                           command is not finished\n";
+    const MESSAGE: &str = "error: a compiler, or a library that it uses, called `exit` and ended the process: the command is not \
+                           finished\n";
     const HINT: &str = "  the command `log` shows what was committed; a compiler reports a failure as an error\n";
 
     const FAILED: c_int = 1;

@@ -151,7 +151,7 @@ impl DeterminismCheck<'_> {
             match other_edge(first, second) {
                 Some(out) => {
                     let emitted = [one, two].map(|batch| emitted(batch, &first.item, &out));
-                    let what = format!("says something else to {} the second time:", self.first.out_key(&out)?);
+                    let what = format!("emits something else to {} the second time:", self.first.out_key(&out)?);
                     self.record(self.front(), key, what, FirstDifference::of(&emitted[0], &emitted[1]));
                 }
                 None => {

@@ -36,7 +36,7 @@ impl DeterminismCheck<'_> {
             return self.failed_again(phase, key, error);
         }
         if let Some((out, [one, two])) = first_other_row(task, one.finish()?, two.finish()?)? {
-            let what = format!("says something else to {} the second time:", self.first.out_key(&out)?);
+            let what = format!("emits something else to {} the second time:", self.first.out_key(&out)?);
             let payload = |value: Option<Vec<u8>>| Payload::new(value.unwrap_or_default());
             self.record(phase, key, what, FirstDifference::of(&payload(one), &payload(two)));
         }

@@ -128,7 +128,7 @@ impl Error {
 
     /// The stored state of a task does not fit: `what` is wrong with it.
     pub(crate) fn state(task: &TaskId, what: impl fmt::Display) -> Error {
-        let message = format!("{task}: the stored state is inconsistent: {what}; run with `--full` to build it anew");
+        let message = format!("{task}: the stored state is inconsistent: {what}; run with `--full` to build it again");
         Error::new(ErrorKind::State, message).in_task(task)
     }
 
@@ -162,25 +162,25 @@ impl Error {
     pub(crate) fn not_deterministic(offenders: Vec<Offender>, more: u64) -> Error {
         let first = offenders.first().map(ToString::to_string).unwrap_or_default();
         let message = match offenders.len() as u64 + more {
-            1 => format!("1 partition comes out differently when compiled twice: {first}"),
-            count => format!("{count} partitions come out differently when compiled twice: {first}"),
+            1 => format!("1 partition gives different results when compiled twice: {first}"),
+            count => format!("{count} partitions give different results when compiled twice: {first}"),
         };
         Error::new(ErrorKind::NotDeterministic { offenders, more }, message)
     }
 
     pub(crate) fn owned(url: &str, owner: Owner, by: &'static str) -> Error {
-        let message = format!("catalog {url} is written by {owner}, and {by} would replace what is there");
+        let message = format!("catalog {url} belongs to {owner}, and {by} would replace its content");
         Error::new(ErrorKind::Owned { url: url.to_owned(), owner, by }, message)
     }
 
     pub(crate) fn base_moved(expected: Version, found: Version) -> Error {
         let message =
-            format!("the output catalog is at version {found}, not at {expected} as expected: plan again from there");
+            format!("the output catalog is at version {found}, not at {expected} as expected: make a new plan");
         Error::new(ErrorKind::BaseMoved { expected, found }, message)
     }
 
     pub(crate) fn stopped(base: Version) -> Error {
-        let message = format!("stopped: nothing was published; version {base} stands");
+        let message = format!("stopped: nothing was published; the latest version is {base}");
         Error::new(ErrorKind::Stopped { base }, message)
     }
 }

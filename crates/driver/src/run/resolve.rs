@@ -219,7 +219,7 @@ impl<'a> Input<'a> {
             return Ok(());
         }
         Err(Error::setup(format!(
-            "`{}` can not have changed since version {since}, which never was: {} has versions 0 to {latest}",
+            "`{}` can not have changed since version {since}, which never existed: {} has versions 0 to {latest}",
             self.id,
             self.opened.catalog().url()
         )))

@@ -109,7 +109,7 @@ pub(super) fn folder(url: &str, rest: &str) -> Result<PathBuf> {
         } else {
             format!("for a folder of this name write `file:./{rest}`, and for somebody's home folder its path")
         };
-        return Err(Error::invalid(format!("`{url}`: `~` does not mean a home folder here; {meant}")));
+        return Err(Error::invalid(format!("`{url}`: `~` is not the home folder here; {meant}")));
     }
     Ok(PathBuf::from(rest))
 }

@@ -32,7 +32,7 @@ pub(crate) fn changed(url: &str, latest: &VersionRecord, given: &[Tag], taken: &
             }
             Some(known) => {
                 return Err(Error::invalid(format!(
-                    "{url}: tag `{}` is on version {} already, so it can not be set on version {}: take it away first; one command can do both",
+                    "{url}: tag `{}` is already on version {}, not on {}: remove it first, which the same command can do",
                     tag.name, known.version, tag.version
                 )));
             }

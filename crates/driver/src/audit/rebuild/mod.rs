@@ -152,8 +152,7 @@ fn tasks(what: &Rebuild<'_>) -> Result<Vec<Task>> {
     let records = &what.version.record().tasks;
     if records.is_empty() {
         return Err(Error::refused(format!(
-            "version {version} of {url} was made by no task: it was imported or just created, and there is nothing to \
-             rebuild it from"
+            "no task made version {version} of {url}: it was imported or just created, so it can not be rebuilt"
         )));
     }
     let quarantined = quarantined(&what.version)?;

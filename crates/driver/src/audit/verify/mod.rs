@@ -170,9 +170,7 @@ impl Job<'_> {
         }
         if base.record().tasks.is_empty() {
             let (url, version) = (self.output.url(), base.version());
-            return Err(Error::refused(format!(
-                "version {version} of {url} was made by no task: there is nothing to verify"
-            )));
+            return Err(Error::refused(format!("no task made version {version} of {url}: there is nothing to verify")));
         }
         let mut verifying = Verifying::new(self, engine, &base, order.iter().copied())?;
         if what.sample.is_some() {

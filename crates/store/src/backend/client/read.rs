@@ -132,7 +132,11 @@ impl ObjectRoot {
     }
 
     fn too_short(&self, name: &ObjectName, size: u64, range: &Range<u64>) -> Error {
-        Error::corrupt(&self.url, name, format!("it has {size} bytes, but bytes up to {} are referred to", range.end))
+        Error::corrupt(
+            &self.url,
+            name,
+            format!("it has {size} bytes, but other objects refer to bytes up to {}", range.end),
+        )
     }
 }
 
