@@ -45,7 +45,8 @@ pub enum ErrorKind {
     },
     /// A given value is not valid. Fix it.
     InvalidInput,
-    /// The store did not answer, or refused. Try again, or check access and network.
+    /// The store did not answer, or refused. Check access and network, and try again. After a commit first look whether the version
+    /// exists: its answer may have been lost.
     Unavailable,
     /// A bug in this crate.
     Internal,

@@ -30,3 +30,22 @@ pub(crate) fn with_latest(failure: Failure, catalog: &Catalog, run: RunId, nothi
         Err(_) => failure,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use deltic_core::{CatalogUuid, Timestamp};
+    use deltic_store::{NewCatalog, Stores};
+
+    use super::*;
+
+    /// Where an answer was lost, the version may have been made by this very run.
+    #[test]
+    fn a_version_that_was_made_after_all_is_named() {
+        let identity = NewCatalog { uuid: CatalogUuid(5), run: RunId(7), created: Timestamp(0) };
+        let catalog = Catalog::create(&Stores::new(), "memory:out", Vec::new(), identity).unwrap();
+        let hints =
+            |run| with_latest(Failure::failed("no answer"), &catalog, run, "nothing was published").hints().to_vec();
+        assert_eq!(hints(RunId(7)), ["version 0 was made nevertheless"]);
+        assert_eq!(hints(RunId(8)), ["nothing was published; the latest version is 0"]);
+    }
+}

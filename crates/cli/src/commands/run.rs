@@ -73,7 +73,8 @@ fn publish(
     let mut job = prepared.job(&catalog, &*watched, &args.note, interrupts.stop())?;
     job.options.check_determinism = args.check.is_some();
     job.options.take_over = args.take_over;
-    let mut report: Report = job.run(&prepared.engine).map_err(|error| prepared.explain(error, &catalog))?;
+    let mut report: Report =
+        job.run(&prepared.engine).map_err(|error| prepared.explain(error, &catalog, job.options.run))?;
     if let Some(version) = report.version {
         out.has_done(format!("version {version} was committed"));
     }

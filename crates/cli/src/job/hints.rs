@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 
 use deltic_compiler::{OnError, Pattern, Task};
-use deltic_core::{Key, TaskId};
+use deltic_core::{Key, RunId, TaskId};
 use deltic_driver::{At, Error, ErrorKind, Failures, Phase};
 use deltic_store::Catalog;
 
 use super::prepared::Prepared;
+use crate::catalogs::race::with_latest;
 use crate::terminal::failure::Failure;
 use crate::terminal::shell_words::quoted;
 
 impl Prepared<'_> {
     /// Adds hints to an error of a run: which version is the latest, and how to see the input that failed.
-    pub(crate) fn explain(&self, error: Error, output: &Catalog) -> Failure {
+    pub(crate) fn explain(&self, error: Error, output: &Catalog, run: RunId) -> Failure {
         let mut hints = Vec::new();
         if let ErrorKind::Compiler(failures) = error.kind() {
             let input = failures.all.iter().find_map(|failure| self.get_command(failure.input.as_ref()?));
@@ -35,10 +36,8 @@ impl Prepared<'_> {
             hints.extend(offenders.iter().skip(1).map(ToString::to_string));
         }
         let mut failure = Failure::from(error);
-        if !failure.is_stopped()
-            && let Ok(base) = output.latest()
-        {
-            failure = failure.hint(format!("nothing was published; the latest version is {}", base.version()));
+        if !failure.is_stopped() {
+            failure = with_latest(failure, output, run, "nothing was published");
         }
         hints.into_iter().fold(failure, Failure::hint)
     }

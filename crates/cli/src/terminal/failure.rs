@@ -81,6 +81,11 @@ impl Failure {
         Failure::failed(format!("{}: {doing}: {error}", path.display()))
     }
 
+    #[cfg(test)]
+    pub(crate) fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
     /// Adds a hint.
     #[must_use]
     pub(crate) fn hint(mut self, line: impl Into<String>) -> Failure {

@@ -4,7 +4,8 @@
 //! store keeps its own kind, a failure of this machine is [`ErrorKind::Machine`], and a bug in this crate is
 //! [`ErrorKind::Internal`].
 //!
-//! After an error of a run no new version exists, and the base is unchanged.
+//! After an error of a run no new version exists, with one exception: after an error of the store at the commit it may exist,
+//! where the answer was lost. [`Catalog::log`](deltic_store::Catalog::log) shows whether it does.
 
 pub(crate) mod contract;
 pub(crate) mod difference;
