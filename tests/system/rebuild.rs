@@ -137,7 +137,7 @@ fn a_hidden_influence_shows() {
 fn other_tasks_are_refused_with_what_differs() {
     let mut lab = lab();
     lab.set_tasks(vec![loud("2", r#"{"level":9}"#)]);
-    expect![[r#"version 2 was made by other tasks than these: task `loud`: code: recorded `version 1`, this binary is `version 2`: build that revision, or state a version(); task `loud`: configuration: recorded `{"level":8}`, here `{"level":9}`"#]]
+    expect![[r#"version 2 was made by other tasks than these: task `loud`: code: recorded `version 1`, this binary is `version 2`: rebuild with that build; tasks that state a `version` do not depend on the build; task `loud`: configuration: recorded `{"level":8}`, here `{"level":9}`"#]]
     .assert_eq(&refused(&mut lab, 2));
     lab.set_tasks(vec![Task::new("soft", Direct(Loud::default())).unwrap().version("1")]);
     expect!["task `loud` made version 2 of memory:out, and no such task is registered: use the binary that has it"]

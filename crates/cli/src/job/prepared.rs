@@ -153,7 +153,7 @@ impl<'a> Prepared<'a> {
                     let (output, url, same) = (&self.config.driver.output, self.url, input.catalog().url());
                     let message =
                         format!("catalog `{id}` at {same} and the output `{output}` at {url} are the same catalog");
-                    Err(Failure::usage(message).hint("the output must be a catalog that no task reads"))
+                    Err(Failure::usage(message).hint("the output must be a catalog that no task reads; to read an earlier output bind an id with `{ feedback = true }`"))
                 }
                 None => Ok(Some(latest.catalog().clone())),
             },

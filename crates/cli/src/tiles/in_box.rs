@@ -32,7 +32,7 @@ impl Area {
         match layer.scheme {
             Scheme::Tile(grid, _) => Ok(Area { grid, bounds: InBox::new(bounds) }),
             Scheme::Generic => Err(deltic_core::Error::new(format!(
-                "layer `{}` is generic: a box selects tiles, so it needs a tile layer",
+                "layer `{}` is generic: a box selects tiles, so leave the box out, or name only layers of tiles",
                 layer.id
             ))),
         }

@@ -134,7 +134,8 @@ pub(crate) fn failed(error: std::io::Error) -> Error {
         }
         _ => "free some space, or set TMPDIR",
     };
-    let what = format!("rows that do not fit into memory could not be written to a file in {}", folder.display());
+    let what =
+        format!("rows that do not fit into memory could not be written to a temporary file in {}", folder.display());
     Error::machine(what, error, remedy)
 }
 

@@ -108,7 +108,10 @@ impl<'a> Stream<'a> {
     }
 
     pub(super) fn cut_off(&self) -> Failure {
-        Failure::failed(format!("{}: the archive ends before its end mark: it was cut off", self.path.display()))
+        Failure::failed(format!(
+            "{}: the archive ends before its end mark: it was cut off; create it again, or transfer it again",
+            self.path.display()
+        ))
     }
 }
 

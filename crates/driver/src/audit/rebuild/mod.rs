@@ -194,7 +194,7 @@ fn check_fingerprints(what: &Rebuild<'_>, order: &[&Task], mut settings: BTreeMa
             let task = task.id();
             differ.push(match part.as_str() {
                 "code" => format!(
-                    "task `{task}`: code: recorded `{was}`, this binary is `{is}`: build that revision, or state a version()"
+                    "task `{task}`: code: recorded `{was}`, this binary is `{is}`: rebuild with that build; tasks that state a `version` do not depend on the build"
                 ),
                 part => format!("task `{task}`: {part}: recorded `{was}`, here `{is}`"),
             });
