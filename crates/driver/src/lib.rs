@@ -8,7 +8,7 @@
 //!   versions or go back to earlier ones.
 //! * Whatever could depend on timing is sorted before it is written.
 //!
-//! Each folder is a room. A room uses only rooms below it in this table; `.ci/rooms` checks it.
+//! Each folder is a room, and so is `key.rs`. A room uses only rooms below it in this table; `.ci/rooms` checks it.
 //!
 //! | room | holds |
 //! |---|---|
@@ -23,8 +23,8 @@
 //! | `input` | layers in the base and now, and the inputs that a filter takes |
 //! | `report` | events and the report of a run; stopping it early |
 //! | `sort` | rows and sets of keys, sorted in bounded memory |
-//! | `error` | errors, their kinds and messages |
 //! | `key` | keys of inputs and outputs: a layer by number, and a name |
+//! | `error` | errors, their kinds and messages |
 
 mod audit;
 mod checkpoint;

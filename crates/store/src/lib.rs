@@ -23,18 +23,18 @@
 //! All calls block; async stays inside. Async code may make these calls too: until a call returns, it blocks the other tasks of its
 //! thread ([`Stores`]). `docs/format.md` describes every byte that is stored.
 //!
-//! Inside, each folder is a room, and a room uses only those above it in this table:
+//! Inside, each folder is a room, and so is `error.rs`. A room uses only rooms below it in this table; `.ci/rooms` checks it.
 //!
 //! | room | holds |
 //! |---|---|
-//! | `error` | what can go wrong, by what the caller does about it |
-//! | `format` | the bytes of records, packs, nodes and checkpoints |
-//! | `backend` | the stores that objects lie in, and requests to them |
-//! | `packs` | payloads and nodes in packs: written, read, cached |
-//! | `tree` | sorted maps: looked up, scanned, compared, edited |
-//! | `catalog` | versions: found, read, created |
-//! | `write` | drafts, commits, checkpoints |
 //! | `maintain` | retention, the sweep, repacking, checks |
+//! | `write` | drafts, commits, checkpoints |
+//! | `catalog` | versions: found, read, created |
+//! | `tree` | sorted maps: looked up, scanned, compared, edited |
+//! | `packs` | payloads and nodes in packs: written, read, cached |
+//! | `backend` | the stores that objects lie in, and requests to them |
+//! | `format` | the bytes of records, packs, nodes and checkpoints |
+//! | `error` | what can go wrong, by what the caller does about it |
 
 mod backend;
 mod catalog;

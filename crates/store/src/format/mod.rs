@@ -9,7 +9,7 @@
 //!   driver's rows;
 //! * `varint`, `inflate`: how the others encode numbers and compress.
 //!
-//! Uses no other room. Invariants: nothing here makes a request; a decoder accepts any bytes, never panics, and allocates at most
+//! Uses `error`. Invariants: nothing here makes a request; a decoder accepts any bytes, never panics, and allocates at most
 //! a fixed multiple of their length.
 
 pub(crate) mod checked_json;
