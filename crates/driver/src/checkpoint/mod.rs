@@ -41,7 +41,7 @@ pub struct Checkpoint {
     /// The least time between two checkpoints, and before the first. Zero makes one after each batch; then even a small run
     /// looks for the results of an interrupted one.
     pub every: Duration,
-    /// The time since some moment in the past.
+    /// A monotonic clock: the time that has passed since a fixed moment.
     pub clock: Arc<dyn Fn() -> Duration + Send + Sync>,
 }
 

@@ -27,7 +27,10 @@ pub enum LayerEdit {
 ///
 /// Fails with [`ErrorKind::Setup`](crate::ErrorKind::Setup) if an added layer exists, if another one does not, if a name
 /// would not be legal, or if a task writes a dropped layer; and with [`ErrorKind::Owned`](crate::ErrorKind::Owned) if
-/// layers are added or changed in a catalog that tasks write.
+/// layers are added or changed in a catalog that tasks write. If `base` is not the latest version any more, it fails with
+/// [`ErrorKind::Store`](crate::ErrorKind::Store), with `Conflict` inside.
+///
+/// Cost: a commit; for [`LayerEdit::Change`] also a scan of the layer's names.
 pub fn edit_layers(
     base: &Snapshot,
     edits: &[LayerEdit],
@@ -83,7 +86,9 @@ pub fn edit_layers(
 
 /// Gives the catalog whose latest version is `base` the layers of an earlier version; `None` if it has them.
 ///
-/// Fails with [`ErrorKind::Owned`](crate::ErrorKind::Owned) if tasks write the catalog: their state would not fit.
+/// Fails with [`ErrorKind::Owned`](crate::ErrorKind::Owned) if tasks write the catalog: their state would not fit. If
+/// `base` is not the latest version any more, it fails with [`ErrorKind::Store`](crate::ErrorKind::Store), with
+/// `Conflict` inside. Cost: a commit.
 pub fn revert(base: &Snapshot, to: &Snapshot, run: RunId, created: Timestamp, note: &str) -> Result<Option<Snapshot>> {
     owner::check_imports(base, "an earlier version")?;
     let draft = Draft::begin(base, run, DraftOptions::default());

@@ -113,7 +113,8 @@ pub struct ImportCounts {
 }
 
 impl Import {
-    /// Begins the version after `base`, which must be the catalog's latest. `run` is drawn anew for each import.
+    /// Begins the version after `base`, which must be the catalog's latest. `run` is drawn anew for each import. There are
+    /// no limits on what may be deleted unless [`within`](Import::within) is called.
     ///
     /// Fails with [`ErrorKind::Owned`](crate::ErrorKind::Owned) if the catalog belongs to another writer, such as tasks:
     /// their next run would not notice the change.

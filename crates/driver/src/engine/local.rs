@@ -53,7 +53,8 @@ impl LocalEngine {
         LocalEngine { threads, row_memory: LocalEngine::ROW_MEMORY, ranges: 1, pool: OnceLock::new() }
     }
 
-    /// Holds about this number of bytes of rows in memory; the rest goes to temporary files.
+    /// Holds about this number of bytes of rows in memory for each running task; the rest goes to temporary files. At most
+    /// two tasks run at once.
     #[must_use]
     pub fn with_row_memory(mut self, bytes: usize) -> LocalEngine {
         self.row_memory = bytes;

@@ -90,13 +90,16 @@ pub(crate) fn attempt<T>(result: Result<T>) -> Result<std::result::Result<T, Box
 }
 
 /// What failed in a run: task by task in their order, in each in the order of the partitions.
+///
+/// A task ends at once when it has more than 100 failures, or more than its quarantine takes if that is a greater number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failures {
     /// The failures; never none in an error.
     pub all: Vec<Failure>,
     /// Whether a task ended early because too many partitions failed: there may be more failures.
     pub cut_short: bool,
-    /// Why a task that has a quarantine could not use it.
+    /// Why a task that has a quarantine could not use it: it has another pattern than in the base, so that it is not known
+    /// which partitions to keep.
     pub because: Option<String>,
     /// The quarantines that are full.
     pub full: Vec<QuarantineFull>,

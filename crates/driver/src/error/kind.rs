@@ -22,7 +22,9 @@ pub enum ErrorKind {
         /// How many others there are.
         more: u64,
     },
-    /// The request does not fit the catalogs. Nothing was compiled. Request something else.
+    /// The request does not fit the catalogs: there is nothing to verify or to rebuild, a version was made by other
+    /// tasks, a recorded input can not be read any more, or inputs do not fit together although
+    /// [`Options::compatible`](crate::Options::compatible) demands it. Nothing was compiled. Request something else.
     Refused,
     /// Tasks, layers and catalogs do not fit together. Nothing has run. Fix the job.
     Setup,
@@ -57,7 +59,8 @@ pub enum ErrorKind {
         /// The version that was found.
         found: Version,
     },
-    /// The stored state does not fit the stored layers. Run with `--full`.
+    /// The stored state does not fit the stored layers. Run in full:
+    /// [`Options::incremental`](crate::Options::incremental) `= false`, or `--full` of the command line.
     State,
     /// A partition to be imported is not acceptable for its layer. Fix it.
     InvalidInput {

@@ -81,7 +81,7 @@ impl Error {
         }
     }
 
-    /// The partition it is about, as it is shown: `in/catalog/layer/name`, or `layer/name` of an output. The first that
+    /// The partition it is about, as it is shown: `catalog/layer/name` of an input, `layer/name` of an output. The first that
     /// failed, where several did.
     pub fn key(&self) -> Option<&str> {
         match &self.0.kind {

@@ -131,11 +131,11 @@ pub struct TaskReport {
 pub struct Counts {
     /// Inputs that were added, changed or removed, or that read something that was.
     pub inputs: u64,
-    /// Of these, those that only read something that changed.
+    /// Of `inputs`, those that only read something that changed.
     pub inputs_through_reads: u64,
-    /// Front-ends run for them.
+    /// Front-ends that ran for `inputs`.
     pub fronts: u64,
-    /// Of these, those that emitted the same as before.
+    /// Of `fronts`, those that emitted the same as before.
     pub cut_off: u64,
     /// Front-ends of unchanged inputs that ran again, because an output they contribute to was compiled.
     pub fronts_again: u64,
@@ -149,9 +149,9 @@ pub struct Counts {
     /// Outputs that were not compiled, because an interrupted run had compiled them; not among `compiled`.
     #[serde(skip_serializing_if = "is_zero")]
     pub resumed: u64,
-    /// Of both, those that were affected only because the back-end had read something that changed.
+    /// Of `compiled` and `resumed`, those that were affected only because the back-end had read something that changed.
     pub through_reads: u64,
-    /// Of all these, those that are equal to what was published.
+    /// Of `compiled` and `resumed`, those that are equal to what was published.
     pub same: u64,
     /// Partitions published, new or changed.
     pub put: u64,

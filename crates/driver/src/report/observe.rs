@@ -18,7 +18,7 @@ pub enum Event<'a> {
         /// The number of inputs, if it is known.
         inputs: Option<u64>,
     },
-    /// A map-group's front-end is about to run.
+    /// A front-end of one input is about to run: of a map-group, map-split or ref-tree task.
     Front {
         /// The task.
         task: &'a TaskId,

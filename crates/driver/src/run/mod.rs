@@ -40,6 +40,10 @@ impl Job<'_> {
     /// Cost: a few requests if nothing has changed, O(changed · log n) otherwise. After any error, and if the process ends
     /// early, the base is unchanged. With [`Options::checkpoint`](crate::Options::checkpoint), the next run goes on from the
     /// last checkpoint.
+    ///
+    /// Errors, by [`ErrorKind`]: `Setup`, `Owned`, `Refused` and `BaseMoved`, mostly before anything is compiled;
+    /// `Compiler`, `Contract`, `NotDeterministic` and `State` from tasks; `Stopped`; `Machine`; `Store`, with `Conflict`
+    /// inside if another run committed first.
     pub fn run(&self, engine: &dyn Engine) -> Result<Report> {
         let mut clock = Laps::start();
         let before = Usage::of(self);
@@ -113,6 +117,12 @@ impl Job<'_> {
     }
 
     /// The plan of a run: what it would do. Runs no compiler but filters, and writes nothing.
+    ///
+    /// Cost: the requests of a run with nothing to do, and a walk over the nodes that differ between the inputs and what
+    /// the base was made from; for a task with a filter that would run in full, a scan of its inputs' names.
+    ///
+    /// Errors, by [`ErrorKind`]: `Setup`, `Refused` and `BaseMoved`; `Compiler` if a filter fails; `State`; `Store`. A
+    /// catalog of another owner is no error: see [`Plan::owned_by`].
     pub fn plan(&self) -> Result<Plan> {
         let order = order(self)?;
         let resolved = resolve(self)?;

@@ -48,7 +48,7 @@ impl Catalog {
     /// Compares the history of this catalog with that of another one, by records alone. Expired versions count too. Trees and packs
     /// are not read.
     ///
-    /// Errors: one of them can not be read, or has no record of a version before its latest. Cost: finding both latest
+    /// Errors: one of them can not be read, or lacks the record of a version before its latest ([`Corrupt`](crate::ErrorKind::Corrupt)). Cost: finding both latest
     /// versions, and two requests for each halving of the number of versions.
     pub fn lineage(&self, other: &Catalog) -> Result<Lineage> {
         let (ours, theirs) = (self.latest()?, other.latest()?);

@@ -128,7 +128,9 @@ impl Snapshot {
         self.content.record.state.iter().map(|StateRecord { table, .. }| table.as_str())
     }
 
-    /// The packs that the version's run wrote and that still exist, by name. Cost: a listing of the packs, from those of its base on.
+    /// The packs that the version's run wrote and that still exist, by name; none for version 0. Packs of earlier
+    /// runs that the version also refers to are not listed. Cost: a listing of the packs, from those of its base on: a request for about
+    /// a thousand packs.
     pub fn listed_packs(&self) -> Result<Vec<ListedPack>> {
         let Some(base) = self.version().0.checked_sub(1).map(Version) else { return Ok(Vec::new()) };
         let run = self.content.record.run;

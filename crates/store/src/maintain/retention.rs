@@ -16,7 +16,8 @@ use crate::write::commit::unchanged_successor;
 use crate::{Error, ErrorKind, Result};
 
 /// Which versions to keep: those that any of the rules names. The latest version, and versions with a tag, are always kept. Without
-/// `last`, `keep` and `since` all versions are kept.
+/// `last`, `keep` and `since` all versions are kept. The default has no rule and changes no tag: [`Catalog::retain`] refuses it with
+/// [`ErrorKind::InvalidInput`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Retention {
     /// This many of the last versions. Versions in a row with the same content, as maintenance makes them, count as one.

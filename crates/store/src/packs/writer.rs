@@ -44,11 +44,11 @@ const UPLOADS: usize = 4;
 /// How a draft writes. No option influences a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DraftOptions {
-    /// A pack is uploaded when it has this many bytes.
+    /// A pack is uploaded when it has this many bytes; by default 16 MiB.
     pub pack_bytes: u64,
-    /// Payloads up to this many bytes lie in the tree's leaf itself.
+    /// Payloads up to this many bytes lie in the tree's leaf itself; by default 128 bytes. A greater value than 4096 counts as 4096.
     pub inline_bytes: u64,
-    /// Payloads of this many bytes or more get a pack of their own.
+    /// Payloads of this many bytes or more get a pack of their own; by default 8 MiB.
     pub big_bytes: u64,
 }
 

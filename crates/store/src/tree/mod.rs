@@ -84,6 +84,9 @@ impl Tree {
     }
 
     /// Looks a key up. Cost: one request a level that is not cached; an absent key costs the same.
+    ///
+    /// Errors: a node can not be read ([`Unavailable`](crate::ErrorKind::Unavailable)), or is
+    /// damaged or missing ([`Corrupt`](crate::ErrorKind::Corrupt)).
     pub fn get(&self, key: &[u8]) -> Result<Option<Entry>> {
         find::get(&self.source, &self.root, key)
     }
@@ -94,7 +97,8 @@ impl Tree {
         find::read_ahead(&self.source, self.root.node(), keys)
     }
 
-    /// Walks a range of keys in order. Leaves are read ahead in batches that grow as the scan goes on.
+    /// Walks a range of keys in order. Leaves are read ahead in batches that grow as the scan goes on. Makes no request before the first
+    /// step. A step fails like [`Tree::get`].
     pub fn scan(&self, range: KeyRange) -> Scan {
         Scan::new(&self.source, &self.root, range)
     }
@@ -132,12 +136,16 @@ impl Tree {
 
     /// Reads the payload of an entry of this tree and checks it against its digest. Cost: one request, none when it
     /// is inline.
+    ///
+    /// Errors: the store does not answer or refuses ([`Unavailable`](crate::ErrorKind::Unavailable)); the payload is damaged, or its
+    /// pack is missing ([`Corrupt`](crate::ErrorKind::Corrupt)); an entry that the caller built holds inline bytes that
+    /// do not match its digest ([`InvalidInput`](crate::ErrorKind::InvalidInput)).
     pub fn read(&self, entry: &Entry) -> Result<Payload> {
         payload::read(&self.source, entry)
     }
 
     /// Reads the payloads of entries of this tree, in the given order. Neighbours in a pack share a request. All payloads are in
-    /// memory at once: the caller's batch is the bound.
+    /// memory at once: the caller's batch is the bound. Errors: as for [`Tree::read`]; one payload that can not be read fails all.
     pub fn read_all(&self, entries: &[Entry]) -> Result<Vec<Payload>> {
         payload::read_all(&self.source, entries)
     }
@@ -154,7 +162,7 @@ impl Tree {
     }
 
     /// Opens the payload of an entry of this tree, to be read piece by piece. Its digest is checked at its end: use nothing of it
-    /// before the reader has reached the end without an error.
+    /// before the reader has reached the end without an error. Errors: as for [`Tree::read`], here or while reading.
     pub fn open(&self, entry: &Entry) -> Result<PayloadReader> {
         PayloadReader::new(&self.source, entry)
     }

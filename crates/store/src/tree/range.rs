@@ -27,7 +27,7 @@ impl KeyRange {
         KeyRange { start: prefix.into(), end: None }
     }
 
-    /// The keys between two bounds.
+    /// The keys between two bounds. The range is empty if the lower bound is not below the upper one.
     pub fn new(lower: Bound<&[u8]>, upper: Bound<&[u8]>) -> KeyRange {
         // The least key greater than another is that key with a zero byte added.
         let after = |key: &[u8]| key.iter().copied().chain([0]).collect::<Box<[u8]>>();

@@ -97,7 +97,10 @@ impl CheckpointStore {
         self.writer.stored()
     }
 
-    /// Writes results, each under a key, and the packs that they refer to: one request.
+    /// Writes results, each under a key, and the packs that they refer to: one request. The packs must be uploaded already: see
+    /// [`CheckpointStore::stored`].
+    ///
+    /// Errors: the store did not answer or refused. The object may exist all the same; [`CheckpointStore::remove`] removes it too.
     pub fn write(&self, results: &[(Digest, Bytes)], packs: &[(PackName, u64)]) -> Result<()> {
         let seq = self.next.fetch_add(1, Ordering::Relaxed);
         let name = PackName { base: self.writer.base, run: self.writer.run, seq };
@@ -138,7 +141,8 @@ impl CheckpointStore {
     }
 
     /// Removes the checkpoints of this run, and those of earlier runs that it has found. Call it when the version exists, or is not
-    /// needed. The sweep removes what this call can not.
+    /// needed. The sweep removes what this call can not: a
+    /// failure is logged and is no error. Cost: a request for each checkpoint object, or for many at once where the store can.
     pub fn remove(&self) {
         let mut names = self.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
         names.extend(self.earlier.get().into_iter().flat_map(|earlier| &earlier.objects));

@@ -46,7 +46,8 @@ pub struct Rebuild<'a> {
     pub engine: &'a dyn Engine,
     /// Receives events.
     pub observer: &'a dyn Observer,
-    /// The identity of code, the run, the time. The expected base and checkpoints are not used.
+    /// Used are `code`, `run`, `started` (also the time of the statement), `incremental`, `state_layer` and
+    /// `check_determinism`. The others are not.
     pub options: Options,
     /// Stops it early.
     pub stop: Stop,

@@ -75,7 +75,7 @@ struct Counters {
     last_logged: Mutex<Option<Instant>>,
 }
 
-/// How many requests were made and how many bytes they moved, retries included.
+/// How many requests were made and how many bytes they moved, retries included. Requests that remove objects are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Requests {
     /// Objects or ranges requested, also of absent objects.
@@ -91,7 +91,7 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// All requests together.
+    /// All requests together, except those that remove objects.
     pub fn total(&self) -> u64 {
         self.gets + self.puts + self.lists
     }
