@@ -46,8 +46,8 @@ pub struct Rebuild<'a> {
     pub engine: &'a dyn Engine,
     /// Receives events.
     pub observer: &'a dyn Observer,
-    /// Used are `code`, `run`, `started` (also the time of the statement), `incremental`, `state_layer` and
-    /// `check_determinism`. The others are not.
+    /// Used are `code`, `run`, `started` (also the time of the statement), `state_layer` and `check_determinism`. The others
+    /// have no effect: the new catalog is empty, so every task runs in full.
     pub options: Options,
     /// Stops it early.
     pub stop: Stop,
