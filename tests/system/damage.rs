@@ -254,7 +254,7 @@ fn what_can_not_be_read_is_no_failure_of_compilers_and_can_not_be_overlooked() {
             lab.forget_caches();
             match lab.try_run().map_err(Error::into_kind) {
                 Err(RunErrorKind::Store(error)) => {
-                    assert!(matches!(error.kind(), ErrorKind::Corrupt { .. }), "{error}")
+                    assert!(matches!(error.kind(), ErrorKind::Corrupt { .. }), "{error}");
                 }
                 other => panic!("{number}, {threads} threads: {other:?}"),
             }

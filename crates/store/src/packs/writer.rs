@@ -87,6 +87,9 @@ pub(crate) struct PackWriter {
 /// A pack that is uploaded beside the work.
 type Uploading = (ListedPack, InFlight<()>);
 
+/// Packs that no thread holds but the one that took them: those to upload, sealed, and those that are uploaded beside the work.
+type Idle<'a> = (Vec<(Held<'a>, Bytes)>, Vec<(Held<'a>, Uploading)>);
+
 /// Where each pack is.
 #[derive(Default)]
 struct Lanes {
@@ -262,8 +265,8 @@ impl PackWriter {
         uploaded
     }
 
-    /// Takes all packs that no thread holds, by name: those to upload, sealed, and those that are uploaded beside the work.
-    fn take_idle(&self) -> (Vec<(Held<'_>, Bytes)>, Vec<(Held<'_>, Uploading)>) {
+    /// Takes all packs that no thread holds, by name.
+    fn take_idle(&self) -> Idle<'_> {
         let mut lanes = lock(&self.lanes);
         let open = std::mem::take(&mut lanes.mixed).into_iter().chain(std::mem::take(&mut lanes.nodes));
         open.for_each(|pack| drop(pack.seal()));
