@@ -61,6 +61,8 @@ fn a_task_whose_code_nothing_names() {
     let tasks = || vec![task("one", &["in/a"], "x").version("1"), task("two", &["in/a"], "y")];
     expect!["task `two` states no version, and the job names no code: state one with `Task::version`, or set `Options::code` to what names the binary"]
         .assert_eq(&run(tasks(), "").unwrap_err());
+    let without = vec![task("one", &["in/a"], "x").version("")];
+    assert!(run(without, "").unwrap_err().contains("task `one` states no version"));
     run(tasks(), "binary 1").unwrap();
     run(tasks().into_iter().map(|task| task.version("1")).collect(), "").unwrap();
 }

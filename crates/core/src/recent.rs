@@ -12,6 +12,9 @@ const USUAL_WEIGHT: u64 = 4 << 10;
 /// pushed out before it is used.
 const USED_AGAIN: f64 = 0.5;
 
+/// More than any machine has. The crate adds to its limit, and must not overflow.
+const MAX_LIMIT: u64 = 1 << 50;
+
 /// A cache that threads share, for values with weights, often their bytes. What was not used since it was inserted goes first.
 ///
 /// It is divided into shards of equal limits, which threads lock one by one. The weights of what is held sum up to at most
@@ -41,6 +44,7 @@ impl<K, V> Weighter<K, Weighed<V>> for ByWeight {
 impl<K: Hash + Eq + Clone, V: Clone> Recent<K, V> {
     /// An empty cache. With one shard, what it drops depends on the order of calls alone; with more, on a random hash too.
     pub fn new(limit: u64, shards: usize) -> Recent<K, V> {
+        let limit = limit.min(MAX_LIMIT);
         let options = OptionsBuilder::new()
             .shards(shards)
             .weight_capacity(limit)
@@ -99,6 +103,14 @@ mod tests {
         }
         assert_eq!(cache.get(&99), Some(990));
         assert_eq!(cache.get(&50), None);
+    }
+
+    #[test]
+    fn no_limit_is_too_large() {
+        let cache = Recent::new(u64::MAX, 1);
+        cache.insert(1, 1, u64::MAX);
+        cache.insert(2, 2, u64::MAX);
+        assert_eq!(cache.get(&1), Some(1));
     }
 
     #[test]

@@ -20,6 +20,13 @@ use crate::io::codec;
 use crate::io::partition::Partition;
 use crate::io::projection::{Projections, part_digest};
 
+/// The most bytes of a projection's id and an argument together. Reads are keys of trees, which have a limit, and so has the name
+/// that is read and that of the reader beside it.
+const MAX_ARGUMENT_BYTES: usize = 8 << 10;
+
+/// The most bytes of a name: four for each character.
+const MAX_NAME_BYTES: usize = 4 * Name::MAX_CHARS;
+
 /// Lets a front- or back-end read partitions, and records its reads.
 pub struct Context<'a> {
     lookup: &'a dyn Lookup,
@@ -157,7 +164,7 @@ impl<'a> Context<'a> {
     /// the caller runs again when anything in the partition changes.
     ///
     /// Errors: as for [`Context::read`]; the task registers no such projection, it failed, it does not yield a `T`, or the
-    /// argument has a zero byte in it.
+    /// argument has a zero byte in it, or takes more than 8 KiB with the projection's id.
     pub fn project<T: DeserializeOwned>(
         &self,
         layer: &str,
@@ -169,6 +176,11 @@ impl<'a> Context<'a> {
         let (name, bytes) = checked(settings, name)?;
         let place = || format!("projection `{projection}` of {layer}/{name} for `{argument}`");
         anyhow::ensure!(!argument.contains('\0'), "{}: the argument has a zero byte in it", place());
+        let len = projection.len() + argument.len();
+        anyhow::ensure!(
+            len <= MAX_ARGUMENT_BYTES,
+            "projection of {layer}/{name}: its id and the argument take {len} bytes, more than {MAX_ARGUMENT_BYTES}: use a shorter argument"
+        );
         // A failure or a panic of the projection depends on the whole partition. So record that first, and replace it by the part.
         self.seen.borrow_mut().push(Seen::Partition(index, bytes.clone()));
         let meta = self.lookup.meta(index, &bytes).with_context(place)?;
@@ -210,6 +222,8 @@ impl<'a> Context<'a> {
             Within::Prefix(text) => prefix.extend_from_slice(text.as_bytes()),
             Within::Subtree(tile) => tile.write_quadkey(&mut prefix),
         }
+        // A longer prefix matches no name either, and the read is recorded under it.
+        prefix.truncate(MAX_NAME_BYTES + 1);
         self.seen.borrow_mut().push(Seen::Within(index, prefix.clone().into_boxed_slice()));
         let listed = self.lookup.list(index, &prefix).with_context(|| format!("listing {layer}"))?;
         listed.into_iter().map(|(name, meta)| Ok(Listed { name: settings.name_from_bytes(&name)?, meta })).collect()

@@ -229,6 +229,31 @@ mod tests {
         assert_eq!(size_of::<Result<()>>(), size_of::<usize>());
     }
 
+    /// What a caller does depends on the kind alone.
+    #[test]
+    fn each_error_has_the_kind_that_it_is_made_for() {
+        use ErrorKind::{Contract, Internal, Machine, Refused, Setup, State};
+        let (task, layer) = (task(), LayerId::new("roads").unwrap());
+        let machine = Error::machine("threads could not be started", std::io::Error::other("no memory"), "");
+        assert!(matches!(machine.kind(), Machine), "{machine:?}");
+        assert!(matches!(Error::state(&task, "no").kind(), State));
+        assert!(matches!(Error::setup("no").kind(), Setup));
+        assert!(matches!(Error::refused("no").kind(), Refused));
+        assert!(matches!(Error::internal("no").kind(), Internal));
+        assert!(matches!(Error::publish(&layer, "no").kind(), ErrorKind::InvalidInput { what, .. } if what == "no"));
+        assert!(matches!(Error::base_moved(Version(1), Version(2)).kind(), ErrorKind::BaseMoved { .. }));
+        assert!(matches!(Error::stopped(Version(1)).kind(), ErrorKind::Stopped { .. }));
+        assert!(matches!(Error::guarded("file:a", &layer, true, 1, 1).kind(), ErrorKind::Guarded { .. }));
+        for broken in [
+            contract::two_producers(&task, "a/1".to_owned(), "b/1", "b/2"),
+            contract::two_groups(&task, "a/1".to_owned(), "b/1", "b/2"),
+            contract::duplicate_edges(&task, "b/1".to_owned()),
+            contract::duplicate_output(&task, "a/1".to_owned()),
+        ] {
+            assert!(matches!(broken.kind(), Contract), "{broken:?}");
+        }
+    }
+
     #[test]
     fn an_error_names_its_place() {
         let place = |error: &Error| {
@@ -243,7 +268,11 @@ mod tests {
             input: None,
             message: "no".to_owned(),
         };
+        let mut failures = Failures { all: vec![failure.clone()], ..Failures::default() };
+        failures.all.push(Failure { phase: Phase::Back, key: "roads/2".to_owned(), ..failure.clone() });
+        let first = place(&Error::compiler(failures));
         let error = Error::from(failure);
+        assert_eq!(first, place(&error), "of several it is the first");
         assert_eq!(place(&error), (in_roads.clone(), Some(Phase::Front), Some("in/a/b/c".to_owned())));
         assert_eq!(error.to_string(), "roads: front-end of in/a/b/c: no");
         let error = contract::two_producers(&task(), "roads/1".to_owned(), "in/a/b/1", "in/a/b/2");

@@ -21,7 +21,7 @@ pub(crate) fn order<'a>(tasks: &'a [Task], catalogs: &[&CatalogId], options: &Op
             return Err(Error::setup(format!("two tasks are called `{}`", other.id())));
         }
         // Its fingerprint would be the same for every code, and what other code compiled would count as its output.
-        if task.code_version().is_none() && options.code.is_empty() {
+        if task.code_version().is_none_or(str::is_empty) && options.code.is_empty() {
             return Err(Error::setup(format!(
                 "task `{}` states no version, and the job names no code: state one with `Task::version`, or set \
                  `Options::code` to what names the binary",

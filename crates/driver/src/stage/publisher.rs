@@ -10,8 +10,8 @@ use deltic_core::NameBytes;
 use deltic_store::{Entry, KeyRange, Scan, Tree};
 
 use crate::Result;
-use crate::engine::Outcome;
 use crate::engine::kernel::TaskKernel;
+use crate::engine::{Kernel as _, Outcome};
 use crate::key::{LayerIndex, OutputKey};
 use crate::report::Counts;
 use crate::report::observe::Event;
@@ -68,6 +68,8 @@ impl<'a> Publishers<'a> {
 
 /// Reports to the observer that a partition is deleted.
 fn deleted(stage: &Stage<'_>, kernel: &TaskKernel<'_>, layer: LayerIndex, name: &[u8]) -> Result<()> {
+    // A layer may lose all that it had, which nothing else is asked about.
+    kernel.go_on()?;
     let key = kernel.out_key(&OutputKey::new(layer, name))?;
     stage.observer.event(&Event::Deleted { task: stage.task.id(), key: &key });
     Ok(())

@@ -7,31 +7,36 @@
 //! driven in one of ours.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
 use tokio::runtime::{Builder, Handle};
 
-struct Unpark(Thread);
+/// Wakes a thread. The thread may be parked by others too, who use up what unparks it: whether it is to go on is noted here.
+struct Unpark(Thread, AtomicBool);
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
+        self.1.store(true, Ordering::Release);
         self.0.unpark();
     }
 }
 
 /// Waits for a future on the calling thread.
 pub(crate) fn wait<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let unpark = Arc::new(Unpark(std::thread::current(), AtomicBool::new(true)));
+    let waker = Waker::from(Arc::clone(&unpark));
     let mut context = Context::from_waker(&waker);
     // Inside of a task, tokio lets a future make progress only up to a budget, and then expects the task to yield. This loop never
     // yields, so a future with a budget would never be ready.
     let mut future = pin!(tokio::task::unconstrained(future));
     loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
+        if !unpark.1.swap(false, Ordering::Acquire) {
+            std::thread::park();
+        } else if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
         }
     }
 }

@@ -53,14 +53,17 @@ impl TakenOver {
         }
     }
 
-    /// Adds the packs that a part of a tree brings along, unless the draft made it itself. Makes no request:
+    /// Adds the packs that a part of a tree brings along: all of them, or none where it fails. Makes no request:
     /// [`TakenOver::check`] looks for them.
+    ///
+    /// A part without packs is one that this draft made and has not handed over. One with packs may have been read from bytes, so
+    /// what its run id says is not trusted: another draft may have had the same.
     pub(crate) fn add_part(&self, part: &TreePart) -> Result<()> {
         let (run, base) = (part.run, self.draft.0);
-        if (part.version, run) == self.draft {
-            return Ok(());
-        }
         let Some(packs) = &part.packs else {
+            if (part.version, run) == self.draft {
+                return Ok(());
+            }
             return Err(Error::invalid(format!(
                 "a part of a tree that run {run} made was not handed over: the draft that made it has to do that first"
             )));
@@ -72,13 +75,16 @@ impl TakenOver {
             )));
         }
         let mut known = self.packs.write().unwrap_or_else(PoisonError::into_inner);
+        let other = packs
+            .iter()
+            .find_map(|pack| Some((pack, known.get(&pack.name)?.bytes)).filter(|(_, bytes)| *bytes != pack.bytes));
+        if let Some((ListedPack { name, bytes }, known)) = other {
+            return Err(Error::invalid(format!(
+                "a part of a tree that run {run} made names pack {name} with {bytes} bytes, and it has {known}: make it again"
+            )));
+        }
         for ListedPack { name, bytes } in packs {
-            let known = known.entry(*name).or_insert(Pack { bytes: *bytes, is_listed: false }).bytes;
-            if known != *bytes {
-                return Err(Error::invalid(format!(
-                    "a part of a tree that run {run} made names pack {name} with {bytes} bytes, and it has {known}: make it again"
-                )));
-            }
+            known.entry(*name).or_insert(Pack { bytes: *bytes, is_listed: false });
         }
         Ok(())
     }

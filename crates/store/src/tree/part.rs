@@ -263,7 +263,8 @@ impl TreeEditor {
     /// Adds what came of a range of keys that lies after all keys so far. Parts must have been made on the tree that is
     /// edited here, by this draft or by others on the same base that have handed them over ([`crate::Draft::hand_over`]), and be
     /// given in the order of their ranges; operations may be applied between them. The tree that comes of it is that of a
-    /// single edit: same digest, level, count and bytes. After an error the editor is of no use.
+    /// single edit: same digest, level, count and bytes. After an error the editor is of no use, and the draft commits only where the packs of the
+    /// refused part are there.
     ///
     /// The packs of a part are looked for at the commit, by one listing for all parts, which fails when one is missing or has
     /// another length. They are no packs of the run that commits: neither its record's `packs` nor

@@ -194,8 +194,10 @@ fn what_was_not_handed_over_is_not_stitched_by_others() {
     let mut parts = [made(&worker, &numbered(0..3000, 1))];
     refused(stitched(&stitcher, &parts).unwrap_err(), "was not handed over: the draft that made it");
     refused(stitcher.hand_over(&mut parts).unwrap_err(), "can not be handed over by run 000000000000000a on version 0");
-    let of_bytes = TreePart::from_bytes(&parts[0].to_bytes()).unwrap();
-    refused(stitched(&stitcher, &[of_bytes]).unwrap_err(), "was not handed over: the draft that made it");
+    refused(
+        TreePart::from_bytes(&parts[0].to_bytes()).unwrap_err(),
+        "it was not handed over by the draft that made it",
+    );
     stitched(&worker, &parts).unwrap();
     worker.hand_over(&mut parts).unwrap();
     let twice = [parts[0].clone(), parts[0].clone()];
@@ -231,4 +233,18 @@ fn whoever_lost_the_race_is_told_so_and_not_of_damage() {
     assert!(objects(&store).keys().all(|object| !object.contains("-000000000000000b-")));
     let error = stitcher.commit(next(&tree)).unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Conflict { version: version(1), winner: RunId(12) });
+}
+
+/// A coordinator that begins again under the run id of its job is another draft, whose packs have the same names.
+#[test]
+fn a_part_of_another_draft_under_the_same_run_id_is_not_taken_for_its_own() {
+    let (store, stores) = tampered();
+    let base = create(&stores, "memory:x").latest().unwrap();
+    let part = handed_over(&begin(&base, 11), &numbered(0..3000, 1));
+    let (pack, _) = only_pack(&store);
+    let again = begin(&base, 11);
+    let tree = stitched(&again, &[part]).unwrap();
+    let error = again.commit(next(&tree)).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Corrupt { object: pack });
+    assert!(error.to_string().contains("bytes instead of"), "{error}");
 }

@@ -134,7 +134,8 @@ fn read(bytes: &[u8]) -> std::result::Result<TreePart, Malformed> {
     let base = Digest::from_bytes(reader.array()?);
     let (version, run) = (Version(reader.number()?), RunId(u64::from_le_bytes(reader.array()?)));
     let packs = match reader.byte()? {
-        0 => None,
+        // Nobody knows which packs it refers to, and whether they are there.
+        0 => return Err(Malformed("it was not handed over by the draft that made it")),
         1 => Some(read_packs(&mut reader)?),
         _ => return Err(Malformed("it is neither handed over nor not")),
     };

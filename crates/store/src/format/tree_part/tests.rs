@@ -58,7 +58,7 @@ pub(crate) fn sample() -> TreePart {
 /// Parts of several kinds, as bytes.
 pub(crate) fn samples() -> Vec<Vec<u8>> {
     let levels = Default::default();
-    let empty = TreePart { packs: None, levels, above: Vec::new(), last: None, ..sample() };
+    let empty = TreePart { packs: Some(Vec::new()), levels, above: Vec::new(), last: None, ..sample() };
     let many = (0..300).map(|seq| ListedPack { name: pack(seq), bytes: 1 << seq.min(63) });
     let packs = TreePart { packs: Some(many.collect()), ..empty.clone() };
     let mut no_end = empty.clone();
@@ -159,7 +159,7 @@ fn entry(part: &mut TreePart, head: usize) -> &mut Entry {
 #[test]
 fn what_can_not_be_is_refused() {
     type Wrong = fn(&mut TreePart);
-    let cases: [(&str, Wrong); 17] = [
+    let cases: [(&str, Wrong); 18] = [
         ("its keys do not ascend", |part| part.levels[0].head.reverse()),
         ("its keys do not ascend", |part| part.levels[1].head[0].key = (*b"b").into()),
         ("its keys do not ascend", |part| part.above[0].key = (*b"d").into()),
@@ -168,9 +168,10 @@ fn what_can_not_be_is_refused() {
         ("has not ended", |part| part.levels[0].tail = None),
         ("has not ended", |part| part.levels[1].tail = None),
         ("has not ended", |part| part.levels[1].head.clear()),
-        ("its last key is another", |part| part.last = None),
-        ("its last key is another", |part| part.last = Some((*b"l").into())),
+        ("its last key does not match", |part| part.last = None),
+        ("its last key does not match", |part| part.last = Some((*b"l").into())),
         ("none of its level", |part| part.above[0].item = inline("x")),
+        ("it was not handed over", |part| part.packs = None),
         ("its packs are not in order", |part| part.packs.as_mut().unwrap().reverse()),
         ("its packs are not in order", |part| part.packs.as_mut().unwrap()[1].name = pack(1)),
         ("or another one", |part| entry(part, 1).meta.len += 1),
