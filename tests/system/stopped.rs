@@ -144,3 +144,43 @@ fn what_was_done_is_kept() {
     assert!(!asked && counts.iter().any(|counts| counts.fronts_resumed + counts.resumed > 0), "{counts:?}");
     lab.assert_equals_scratch();
 }
+
+/// Asks for the end when the first partition is deleted.
+#[derive(Default)]
+struct AtDelete {
+    stop: Stop,
+    deleted: AtomicU64,
+}
+
+impl Observer for AtDelete {
+    fn event(&self, event: &Event<'_>) {
+        if matches!(event, Event::Deleted { .. }) {
+            self.deleted.fetch_add(1, Ordering::Relaxed);
+            self.stop.request();
+        }
+    }
+}
+
+/// What nothing is made of any more is found by a scan of all that is published, which may be long.
+#[test]
+fn between_deletions() {
+    let mut lab = Lab::new(three_tasks());
+    for number in 0..100 {
+        lab.put("in/a", format!("{number:03}"), format!("{number:>200}"));
+    }
+    lab.run();
+    (1..100).for_each(|number| lab.delete("in/a", format!("{number:03}")));
+    lab.commit_inputs();
+    let (input, output) = (lab.input_catalog("in"), lab.output_catalog().unwrap().clone());
+    for ranges in [1, 7] {
+        let (tasks, watching) = (three_tasks(), AtDelete::default());
+        let options = Options::new(RunId(9000 + ranges as u64), Timestamp(0), LayerId::new("state").unwrap());
+        let stopped = Job::new(&output, &tasks, Options { incremental: false, ..options })
+            .input(CatalogId::new("in").unwrap(), input.clone())
+            .watched_by(&watching)
+            .stopped_by(&watching.stop)
+            .run(&LocalEngine::new(1).with_ranges(ranges));
+        assert!(matches!(stopped.as_ref().map_err(Error::kind), Err(ErrorKind::Stopped { .. })), "{stopped:?}");
+        assert_eq!(watching.deleted.into_inner(), 1, "{ranges} ranges");
+    }
+}

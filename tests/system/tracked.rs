@@ -329,3 +329,48 @@ fn a_graph_reads_its_input_and_gets_what_changed_there() {
     assert_eq!(lab.names("shelves"), [""; 0]);
     lab.assert_equals_scratch();
 }
+
+/// Lists what begins with a text: how many there are.
+struct Begins;
+
+impl HasLayers for Begins {
+    fn layers(&self) -> Result<Layers> {
+        Ok(Layers::new().input_layers(["in/texts"]).output_layers([Layer::generic("counts")?]))
+    }
+}
+
+impl DirectCompiler for Begins {
+    fn map_key(&self, key: &Key, out: &mut Outputs<'_>) {
+        out.add("counts", &key.name);
+    }
+
+    fn compile(&self, _: &OutKey, inputs: &[Input], context: &Context<'_>) -> Result<Option<Payload>> {
+        let found = context.list("in/texts", Within::Prefix(inputs[0].text()?))?;
+        Ok(Some(found.len().to_string().into()))
+    }
+}
+
+/// Reads are keys of tables, and these have a limit: a read that is longer is the partition's failure, and never the run's.
+#[test]
+fn reads_that_are_too_long_to_be_recorded() {
+    let words = Task::new("words", Direct(Words::default())).unwrap().version("1").on_error(OnError::QUARANTINE);
+    let begins = Task::new("begins", Direct(Begins)).unwrap().version("1");
+    let mut lab = Lab::new(vec![words, begins]);
+    lab.put("in/tables", "words", r#"{"one":"eins"}"#);
+    let limit = (8 << 10) - "row".len();
+    for (name, len) in [("a", 500), ("b", 2000), ("c", 2001), ("d", limit), ("e", limit + 1), ("f", 70_000)] {
+        lab.put("in/texts", name, "x".repeat(len));
+    }
+    let run = lab.run();
+    let failed: Vec<&str> = run.report.tasks.iter().flat_map(|task| &task.in_quarantine).map(|one| &*one.key).collect();
+    assert_eq!(failed, ["translated/e", "translated/f"]);
+    assert!(run.report.tasks[1].in_quarantine.is_empty() || run.report.tasks[0].in_quarantine.is_empty());
+    assert_eq!(lab.text("counts", "f").as_deref(), Some("0"));
+    // The longest name has 500 characters of at most four bytes.
+    lab.put("in/texts", "x".repeat(500), "x");
+    lab.run();
+    assert_eq!(lab.text("counts", "a").as_deref(), Some("1"));
+    lab.put("in/tables", "words", r#"{"one":"uno"}"#);
+    lab.run();
+    lab.assert_verified();
+}

@@ -324,7 +324,10 @@ mod tests {
                 Ok(())
             });
             let error = ended.unwrap_err().to_string();
-            assert!(error.contains("could not be written to a file") && error.contains("check that disk"), "{error}");
+            assert!(
+                error.contains("could not be written to a temporary file") && error.contains("check that disk"),
+                "{error}"
+            );
         }
     }
 
