@@ -269,7 +269,7 @@ mod tests {
         assert!(read(&layer, Some(TileNames::Here), &format!("{largest}.pbf")).is_ok());
         for id in [(1u64 << 63).to_string(), u64::MAX.to_string(), "99999999999999999999".to_owned()] {
             let failed = read(&layer, Some(TileNames::Here), &id).unwrap_err();
-            let why = format!("`{id}` is not a HERE tile id: it is too large: those of level 31 end at {largest}");
+            let why = format!("`{id}` is not a HERE tile id: it is too large: the ids of level 31 end at {largest}");
             assert_eq!(failed.why, why);
         }
         assert!(read(&layer, Some(TileNames::Here), "+1").unwrap_err().why.ends_with("expected a decimal number"));

@@ -296,7 +296,7 @@ fn tags_that_can_not_be_set_or_taken_away_change_nothing() {
     let why = Tag { note: "see https://bob:secret@wiki/x".to_owned(), ..tag("keep/b", 2) };
     let many: Vec<Tag> = (0..1024).map(|number| tag(&format!("keep/{number}"), 2)).collect();
     for (rules, says) in [
-        (tagged(&[tag("keep/a", 3)], &[]), "is on version 2 already, so it can not be set on version 3"),
+        (tagged(&[tag("keep/a", 3)], &[]), "is already on version 2, not on 3: remove it first"),
         (tagged(&[tag("keep/b", 0)], &[]), "has expired"),
         (tagged(&[tag("keep/b", 9)], &[]), "there is no version 9"),
         (tagged(&[], &["keep/b"]), "no version is kept as `b`; the names in use are `a`"),
