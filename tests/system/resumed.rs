@@ -145,7 +145,7 @@ fn interrupt(incremental: bool, threads: usize, times: u64, seed: u64) {
     interrupt_over(1, incremental, threads, times, seed);
 }
 
-/// The same, with full stages over so many ranges.
+/// The same, with full stages that run over this number of ranges.
 fn interrupt_over(ranges: usize, incremental: bool, threads: usize, times: u64, seed: u64) {
     let prepared = || {
         let mut site = Site::new(threads);

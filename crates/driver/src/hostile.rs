@@ -3,12 +3,15 @@
 
 use std::cell::Cell;
 
+use bytes::Bytes;
 use deltic_compiler::{Projected, Seen};
-use deltic_core::{CatalogUuid, Digest, Payload, RunId, Timestamp};
-use deltic_store::{Catalog, Draft, DraftOptions, NewCatalog, Stores, Tree};
+use deltic_core::{CatalogUuid, Digest, Fields, Meta, Payload, RunId, Timestamp, Version};
+use deltic_store::{
+    Catalog, Codec, Draft, DraftOptions, Entry, NewCatalog, PackName, Place, Stores, Tree, entry_len, read_entry,
+    write_entry,
+};
 
 use crate::checkpoint::codec::{read_mapped, read_reduced, write_mapped, write_reduced};
-use crate::engine::codec::{entry_len, read_entry, write_entry};
 use crate::key::{InputKey, LayerIndex, OutputKey};
 use crate::sort::external::Shuffle;
 use crate::sort::key_set::KeySet;
@@ -25,13 +28,23 @@ mod harness;
 
 use harness::{Decoder, check, seeds};
 
+/// An entry with fields for each kind of place.
 fn entries() -> Vec<Vec<u8>> {
-    let bytes = |entry| {
+    let mut fields = Fields::default();
+    fields.set("a", "b").unwrap();
+    let pack = PackName { base: Version(7), run: RunId(8), seq: 9 };
+    let places = [
+        Place::Inline(Bytes::from_static(b"abc")),
+        Place::Pack { pack, offset: 1 << 40, stored: 3, codec: Codec::Raw },
+        Place::Pack { pack, offset: 0, stored: 2, codec: Codec::Zstd },
+    ];
+    let meta = Meta { digest: Digest::of(b"abc"), len: 3, fields };
+    let bytes = |place| {
         let mut bytes = Vec::new();
-        write_entry(&entry, &mut bytes);
+        write_entry(&Entry { meta: meta.clone(), place }, &mut bytes);
         bytes
     };
-    crate::engine::codec::tests::entries().map(bytes).to_vec()
+    places.map(bytes).to_vec()
 }
 
 /// Rows as they lie in a file: three lengths, then the bytes.

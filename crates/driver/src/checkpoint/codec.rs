@@ -8,9 +8,8 @@ use std::collections::BTreeSet;
 
 use deltic_compiler::{Projected, Seen};
 use deltic_core::Digest;
-use deltic_store::{Entry, PackName, Place};
+use deltic_store::{Entry, PackName, Place, read_entry, write_entry};
 
-use crate::engine::codec::{read_entry, take, write_entry};
 use crate::engine::{MapBatch, Mapped, Outcome, Reduced};
 use crate::key::{InputKey, LayerIndex, OutputKey};
 use crate::sort::rows::Rows;
@@ -213,6 +212,13 @@ fn part<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
 /// A key of a row, whose length fits into a row.
 fn short<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     part(bytes).filter(|part| part.len() <= usize::from(u16::MAX))
+}
+
+/// Takes `N` bytes from the front; `None` if there are fewer.
+fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
+    let (head, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(head)
 }
 
 fn digest(bytes: &mut &[u8]) -> Option<Digest> {

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use deltic_compiler::Pattern;
 use deltic_core::{Digest, Hasher};
+use deltic_store::meta_of_entry;
 
 use crate::Result;
 use crate::checkpoint::codec::{packs_of, read_mapped, read_reduced, write_mapped, write_reduced};
 use crate::checkpoint::{Checkpoints, MAX_RESULT_BYTES};
-use crate::engine::codec::meta_of_entry;
 use crate::engine::kernel::{TaskKernel, pieces};
 use crate::engine::{Fetch, Item, Kernel, MapBatch, Mapped, Reduced};
 use crate::report::Counts;

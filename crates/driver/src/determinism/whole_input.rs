@@ -2,11 +2,11 @@
 
 use deltic_compiler::{DepStage, GlobalStage};
 use deltic_core::{Payload, TaskId};
+use deltic_store::{read_entry, write_entry};
 
 use super::reordered::{MEMORY, apart};
 use super::{Compiled, DeterminismCheck};
 use crate::engine::Outcome;
-use crate::engine::codec::{read_entry, write_entry};
 use crate::engine::kernel::TaskKernel;
 use crate::error::difference::FirstDifference;
 use crate::key::{EncodedKey, InputKey, OutputKey, TaskKey};

@@ -7,7 +7,6 @@
 //! An engine must hand over results in the order of their keys, whatever the number of workers: nothing that the
 //! driver writes may depend on timing.
 
-pub(crate) mod codec;
 pub(crate) mod kernel;
 pub(crate) mod local;
 mod workers;

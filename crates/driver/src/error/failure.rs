@@ -78,12 +78,9 @@ impl From<Failure> for Error {
 pub(crate) fn attempt<T>(result: Result<T>) -> Result<std::result::Result<T, Box<Failure>>> {
     match result.map_err(Error::into_failures) {
         Ok(done) => Ok(Ok(done)),
-        Err(Ok(mut failures)) => match (failures.all.pop(), failures.all.is_empty()) {
-            (Some(failure), true) => Ok(Err(Box::new(failure))),
-            (last, _) => {
-                failures.all.extend(last);
-                Err(Error::compiler(failures))
-            }
+        Err(Ok(failures)) => match <[Failure; 1]>::try_from(failures.all) {
+            Ok([failure]) => Ok(Err(Box::new(failure))),
+            Err(all) => Err(Error::compiler(Failures { all, ..failures })),
         },
         Err(Err(error)) => Err(error),
     }

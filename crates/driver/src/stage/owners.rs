@@ -7,10 +7,9 @@
 //! An unchanged group makes no claim. The table `owners` of the base has it, so two owners are found in an incremental
 //! stage just as in a full one.
 
-use deltic_store::{Entry, Tree};
+use deltic_store::{Entry, Tree, read_entry, write_entry};
 
 use crate::engine::Outcome;
-use crate::engine::codec::{read_entry, write_entry};
 use crate::engine::kernel::TaskKernel;
 use crate::error::contract;
 use crate::key::{EncodedKey, OutputKey};

@@ -5,11 +5,10 @@
 
 use deltic_compiler::{Graph, IncrementalDepStage, InputChange, OutKey};
 use deltic_core::Key;
-use deltic_store::{Change, Entry, KeyRange};
+use deltic_store::{Change, Entry, KeyRange, write_entry};
 
 use crate::Result;
 use crate::determinism::{DeterminismCheck, TakeEdges};
-use crate::engine::codec::write_entry;
 use crate::engine::kernel::TaskKernel;
 use crate::engine::{Mapped, StageSession};
 use crate::error::contract;

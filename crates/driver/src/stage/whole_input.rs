@@ -5,10 +5,10 @@
 
 use deltic_compiler::{DepStage, GlobalStage};
 use deltic_core::Hasher;
+use deltic_store::{read_entry, write_entry};
 
 use crate::Result;
 use crate::determinism::DeterminismCheck;
-use crate::engine::codec::{read_entry, write_entry};
 use crate::engine::kernel::TaskKernel;
 use crate::engine::{Outcome, StageSession};
 use crate::error::contract;

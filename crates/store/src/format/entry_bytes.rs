@@ -72,7 +72,7 @@ pub fn read_entry(mut bytes: &[u8]) -> Option<Entry> {
     Some(Entry { meta: Meta { digest, len, fields }, place })
 }
 
-/// Takes so many bytes from the front; `None` where there are fewer.
+/// Takes `N` bytes from the front; `None` if there are fewer.
 fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
     let (head, rest) = bytes.split_first_chunk()?;
     *bytes = rest;

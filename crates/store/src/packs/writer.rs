@@ -21,10 +21,8 @@ use bytes::Bytes;
 use deltic_core::{Digest, RunId, Version};
 
 use crate::backend::client::{InFlight, ObjectRoot};
-use crate::format::entry::Blob;
-use crate::format::entry::Codec;
-use crate::format::object_name::ListedPack;
-use crate::format::object_name::{ObjectName, PackName};
+use crate::format::entry::{Blob, Codec};
+use crate::format::object_name::{ListedPack, ObjectName, PackName};
 use crate::format::pack::{BlobKind, FULL_INDEX_BYTES, HEADER, IndexWriter, single};
 use crate::packs::taken_over::TakenOver;
 use crate::{Error, Result};

@@ -6,9 +6,9 @@ use deltic_compiler::{
     Lookup as _, Whole,
 };
 use deltic_core::{Digest, Hasher, Key, Name, Payload};
+use deltic_store::write_entry;
 
 use super::{TaskKernel, wanted_of};
-use crate::engine::codec::write_entry;
 use crate::engine::{EMITTED_BYTES, Fetch, Item, Kernel as _, MapBatch, Mapped};
 use crate::error::failure::attempt;
 use crate::key::{InputKey, LayerIndex, OutputKey};

@@ -16,9 +16,8 @@ use std::sync::{PoisonError, RwLock};
 
 use deltic_compiler::{Context, DirectStage, OutKey, Outputs, Pattern, Task};
 use deltic_core::{Key, Layer, Payload};
-use deltic_store::{Draft, Entry, Tree};
+use deltic_store::{Draft, Entry, Tree, entry_len, read_entry};
 
-use crate::engine::codec::{entry_len, read_entry};
 use crate::engine::{Fetch, Item, Kernel, MapBatch, Reduced};
 use crate::error::contract;
 use crate::error::panics::catch_panic;
